@@ -1,0 +1,68 @@
+"""`demo`: see a miss, a hit, a restart and an outage, with times and tokens side by side."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+from rich.table import Table
+
+from context7_fabric.cli.main import set_up_logging
+from context7_fabric.demo.walk import Step, walk_live, walk_sample
+from context7_fabric.settings import Settings, read_settings
+
+
+def run(words: list[str]) -> int:
+    """Walk, printing each step as it is done and the table at the end."""
+    parser = argparse.ArgumentParser(
+        "context7-fabric demo",
+        description="See what it does: against a sample in process, no network needed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--live", action="store_true", help="against the real Context7: two calls")
+    live = parser.parse_args(words).live
+    set_up_logging("error")
+    with tempfile.TemporaryDirectory(prefix="context7-fabric-demo-") as home:
+        settings = replace(read_settings(os.environ), home=Path(home), in_memory=False)
+        steps = _walked(settings, live=live)
+    return 1 if any(step.answer.is_error for step in steps) else 0
+
+
+def _walked(settings: Settings, *, live: bool) -> list[Step]:
+    console = Console(highlight=False)
+    steps: list[Step] = []
+
+    def show(step: Step) -> None:
+        steps.append(step)
+        mark = "[red]failed[/]" if step.answer.is_error else "[green]answered[/]"
+        console.print(f"{mark} {step.done}  [dim]{step.seconds * 1000:.0f} ms[/]")
+
+    source = "the real Context7" if live else "a sample Context7 in this process, with made-up text"
+    console.print(f"Asking [bold]{source}[/].\n")
+    anyio.run(walk_live if live else walk_sample, settings, show)
+    console.print(_table(steps))
+    for note in dict.fromkeys(step.answer.note for step in steps if step.answer.note):
+        console.print(f"[dim]Second block of the outage's answers:[/] {note}")
+    for text in dict.fromkeys(step.answer.text for step in steps if step.answer.is_error):
+        console.print(f"[red]{text}[/]")
+    return steps
+
+
+def _table(steps: list[Step]) -> Table:
+    table = Table(title="What it cost", title_justify="left")
+    table.add_column("step")
+    table.add_column("outcome")
+    table.add_column("from")
+    for name in ("ms", "tokens", "tokens saved"):
+        table.add_column(name, justify="right")
+    for step in steps:
+        answer = step.answer
+        saved = str(answer.tokens_saved) if answer.tokens_saved else "-"
+        milliseconds = f"{step.seconds * 1000:.0f}"
+        table.add_row(step.done, answer.outcome, answer.tier, milliseconds, str(step.tokens), saved)
+    return table

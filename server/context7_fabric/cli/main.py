@@ -1,0 +1,84 @@
+"""The command `context7-fabric`: bare it serves, as upstream's does; a first word picks more.
+
+Nothing heavy is imported before it is known what is wanted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Final
+
+from context7_fabric import __version__
+from context7_fabric.errors import FabricError, SettingError
+
+COMMANDS: Final = {
+    "serve": "serve MCP on stdio, HTTP or SSE (the default)",
+    "resolve": "look library names up",
+    "docs": "ask a library's documentation",
+    "purge": "forget what is stored",
+    "config": "print the configuration snippet for a client",
+    "doctor": "check home, upstream and store",
+    "demo": "see what it does, without a network",
+}
+"""Each command and what it does; its module in this package bears the same name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (without the program's name); return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in (["--help"], ["-h"], ["help"]):
+        print(_help())
+        return 0
+    if words[:1] in (["--version"], ["-v"]):
+        print(__version__)
+        return 0
+    name = "serve"
+    if words and not words[0].startswith("-"):
+        name = words.pop(0)
+    return _run(name, words)
+
+
+def _run(name: str, words: list[str]) -> int:
+    if name not in COMMANDS:
+        _complain(f"there is no command {name!r}; `context7-fabric --help` lists them")
+        return 2
+    run: Callable[[list[str]], int] = import_module(f"context7_fabric.cli.{name}").run
+    try:
+        return run(words)
+    except SettingError as error:
+        _complain(str(error))
+        return 2
+    except FabricError as error:
+        _complain(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def set_up_logging(level: str) -> None:
+    """Send log lines of `level` and above to stderr, ours and only the warnings of others."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("context7-fabric: %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("context7_fabric").setLevel(level.upper())
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+
+
+def _complain(text: str) -> None:
+    print(f"context7-fabric: {text}", file=sys.stderr)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "usage: context7-fabric [COMMAND] [OPTIONS]\n\n"
+        "A drop-in for Context7's MCP server that answers from what it already knows.\n\n"
+        f"commands:\n{listed}\n\n"
+        "Without a command it serves MCP and takes upstream's options: --transport, --port,\n"
+        "--api-key; others are ignored. `context7-fabric COMMAND --help` tells more."
+    )

@@ -1,0 +1,56 @@
+"""`purge`: forget stored answers about a library, with certain words, or all of them."""
+
+from __future__ import annotations
+
+import argparse
+
+from context7_fabric.app import App
+from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.documents.ids import LibraryId, parse_id
+from context7_fabric.errors import SettingError
+from context7_fabric.services.recall import Recall
+
+
+def run(words: list[str]) -> int:
+    """Forget, and tell how many entries went."""
+    options = _parser().parse_args(words)
+    library = _library(options.library)
+
+    async def work(app: App) -> int:
+        removed = await _removed(Recall(app.fabric), library, options.matching)
+        if options.json:
+            print_json({"removed": removed})
+        else:
+            print(f"{removed} stored {'entry' if removed == 1 else 'entries'} removed")
+        return 0
+
+    return with_app(work)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric purge", description="Forget what is stored.", allow_abbrev=False
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--library", metavar="ID", help="everything about /org/project[/version]")
+    what.add_argument("--matching", metavar="TEXT", help="every text that holds TEXT")
+    what.add_argument("--all", action="store_true", help="all that was fetched or learned")
+    parser.add_argument("--json", action="store_true", help="the count as a JSON object")
+    return parser
+
+
+def _library(text: str | None) -> LibraryId | None:
+    if text is None:
+        return None
+    library = parse_id(text)
+    if library is None:
+        raise SettingError("--library", text, "a library id (/org/project)")
+    return library
+
+
+async def _removed(recall: Recall, library: LibraryId | None, matching: str | None) -> int:
+    if library is not None:
+        return await recall.library(library)
+    if matching is not None:
+        return await recall.matching(matching)
+    return await recall.everything()

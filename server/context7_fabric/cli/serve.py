@@ -1,0 +1,138 @@
+"""`serve`: be an MCP server, with the options of upstream's own command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import NoReturn
+
+import anyio
+
+from context7_fabric.app import App, open_app
+from context7_fabric.cli.main import set_up_logging
+from context7_fabric.protocol.server import build_server
+from context7_fabric.settings import LOOPBACK_HOSTS, Settings, read_settings
+
+TRANSPORTS = ("stdio", "http", "sse")
+LAST_WORDS = 0.35
+"""Seconds that closing may take at the end; after that the process goes all the same."""
+
+
+def run(words: list[str]) -> int:
+    """Serve until the client is gone or a signal comes, which ends the process."""
+    options, _ignored = _parser().parse_known_args(words)
+    problem = _conflict(options)
+    if problem is not None:
+        print(problem, file=sys.stderr)
+        return 1
+    settings = read_settings(os.environ, api_key=options.api_key)
+    set_up_logging(settings.log_level)
+    if options.transport == "stdio":
+        anyio.run(_stdio, settings)
+    else:
+        port = _port(options.port) or 0
+        anyio.run(partial(_http, settings, str(options.host or settings.host), port))
+    return _leave()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric serve",
+        description="Serve MCP. Options of upstream's command that are not listed are ignored.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--transport", default="stdio", metavar="|".join(TRANSPORTS))
+    parser.add_argument("--port", metavar="N", help="HTTP and SSE only; 3000, or the next free one")
+    parser.add_argument("--host", metavar="ADDRESS", help="HTTP and SSE only; a loopback address")
+    parser.add_argument("--api-key", metavar="KEY", help="stdio only; or set CONTEXT7_API_KEY")
+    return parser
+
+
+def _conflict(options: argparse.Namespace) -> str | None:
+    """Return what is wrong with the options, worded as upstream words it where it has words."""
+    transport = options.transport
+    if transport not in TRANSPORTS:
+        return f"Invalid --transport value: '{transport}'. Must be one of: {', '.join(TRANSPORTS)}."
+    if transport == "stdio" and options.port is not None:
+        return "The --port flag is not allowed when using --transport stdio."
+    if transport != "stdio" and options.api_key is not None:
+        return (
+            f"The --api-key flag is not allowed when using --transport {transport}."
+            " Set CONTEXT7_API_KEY for the server instead."
+        )
+    if options.port is not None and _port(options.port) is None:
+        return f"--port: {options.port!r} is not a port number (1 to 65535)."
+    if options.host is not None and options.host not in LOOPBACK_HOSTS:
+        return f"--host: {options.host!r} is not a loopback address (127.0.0.1, ::1, localhost)."
+    return None
+
+
+def _port(text: str | None) -> int | None:
+    """Return the port that `text` names, 0 (any free one) included; None when it names none."""
+    from context7_fabric.protocol.http import DEFAULT_PORT
+
+    if text is None:
+        return DEFAULT_PORT
+    return int(text) if text.isascii() and text.isdigit() and int(text) < 2**16 else None
+
+
+async def _stdio(settings: Settings) -> None:
+    from context7_fabric.protocol.stdio import serve_stdio
+
+    async with open_app(settings) as app, _ended_by_signal(app):
+        await serve_stdio(build_server(app.desk, app.principal))
+        await _close(app)
+        _leave()
+
+
+async def _http(settings: Settings, host: str, port: int) -> None:
+    from context7_fabric.protocol.http import (
+        HttpServer,
+        bound_socket,
+        http_app,
+    )
+
+    async with open_app(settings) as app, _ended_by_signal(app):
+        server = HttpServer(http_app(build_server(app.desk, app.principal)))
+        listening = bound_socket(host, port)
+        address = listening.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        print(
+            f"context7-fabric serves MCP at http://{shown}:{address}/mcp and /sse",
+            file=sys.stderr,
+            flush=True,
+        )
+        await server.serve(sockets=[listening])
+
+
+@asynccontextmanager
+async def _ended_by_signal(app: App) -> AsyncGenerator[None]:
+    """Close and leave when SIGTERM or SIGINT comes."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_wait_for_signal, app)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def _wait_for_signal(app: App) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _signal in signals:
+            await _close(app)
+            _leave()
+
+
+async def _close(app: App) -> None:
+    with anyio.move_on_after(LAST_WORDS, shield=True):
+        await app.aclose()
+
+
+def _leave() -> NoReturn:
+    """End now: what needed closing is closed, and a thread may still sit in a read of stdin."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

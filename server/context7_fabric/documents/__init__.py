@@ -1,0 +1,1 @@
+"""Context7's texts and their parts: pure functions over strings, no I/O, clock or logging."""

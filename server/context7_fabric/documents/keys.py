@@ -1,0 +1,71 @@
+"""Keys: what makes two questions, or two names of libraries, count as one.
+
+A key can be read. It is built so that different parts never give the same key: two questions
+share one only by having the same content words. How a fabric stores a key is its own business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from context7_fabric.documents.ids import LibraryId
+from context7_fabric.documents.words import content_words, fold, question_of
+
+__all__ = ["MAX_KEY_LENGTH", "content_words", "name_key", "question_key", "question_of"]
+
+MAX_KEY_LENGTH = 512
+"""Longest key, in characters; a longer one keeps its head and ends in a digest."""
+
+_DIGEST_LENGTH = 40
+# Never in a key otherwise: every sign with a meaning there is percent-encoded in its parts.
+_BEFORE_DIGEST = "!"
+_EMPTY = "%"
+_RESERVED_IN_ID = re.compile(r"[%/@?&#!\s]")
+_RESERVED_IN_WORD = re.compile(r"[^\w.~-]")
+_NAME_SEPARATORS = re.compile(r"[\s_-]+")
+_NAME_WRAPPING = "\"'`\u201c\u201d\u00ab\u00bb \t\r\n"
+
+
+def question_key(library: LibraryId, *, words: Iterable[str], mode: str, page: int) -> str:
+    """Return the key of a question about `library`.
+
+    `words` are its content words, `mode` and `page` which part of the answer is asked for. The
+    key begins with `/org/project@version?` (no version: `/org/project?`), is at most
+    `MAX_KEY_LENGTH` characters long, and two different sets of arguments have different keys.
+    """
+    asked = "+".join(_escaped(_RESERVED_IN_WORD, word) for word in words)
+    shown_mode = _escaped(_RESERVED_IN_WORD, mode)
+    return _bounded(f"{_library_part(library)}?{asked}&mode={shown_mode}&page={page}")
+
+
+def _library_part(library: LibraryId) -> str:
+    org, project = (_escaped(_RESERVED_IN_ID, part) for part in (library.org, library.project))
+    version = "" if library.version is None else f"@{_escaped(_RESERVED_IN_ID, library.version)}"
+    return f"/{org}/{project}{version}"
+
+
+def _escaped(reserved: re.Pattern[str], part: str) -> str:
+    return reserved.sub(_percent, part) or _EMPTY
+
+
+def _percent(sign: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign[0].encode("utf-8", "surrogatepass"))
+
+
+def _bounded(key: str) -> str:
+    if len(key) <= MAX_KEY_LENGTH:
+        return key
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
+    tail = f"{_BEFORE_DIGEST}{digest}"
+    return key[: MAX_KEY_LENGTH - len(tail)] + tail
+
+
+def name_key(name: str) -> str:
+    """Return a library's name as look-ups compare it.
+
+    Case, compatible characters and surrounding quotes are made one, and so is every run of white
+    space, `_` and `-`; nothing else, for other signs may tell two packages apart.
+    """
+    return _NAME_SEPARATORS.sub("-", fold(name).strip(_NAME_WRAPPING))

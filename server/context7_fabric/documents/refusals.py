@@ -1,0 +1,135 @@
+"""Why a text was refused: what upstream meant by a reply that is no answer.
+
+Upstream sends every failure as plain text, so its words are all there is to go by. They may be
+worded anew at any time: what is said here explains a refusal and never decides one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from context7_fabric.documents.ids import parse_id
+
+MAX_LENGTH = 1_000
+"""Longest text in which a reason is looked for: what upstream says of a failure is short."""
+
+
+class Reason(StrEnum):
+    """Why a text was refused."""
+
+    MOVED = "moved"
+    UNKNOWN_LIBRARY = "unknown library"
+    UNKNOWN_VERSION = "unknown version"
+    QUOTA = "quota"
+    CREDENTIAL = "credential"
+    UNFINISHED = "unfinished"
+    EMPTY = "empty"
+    FAILED = "failed"
+    UNRECOGNISED = "unrecognised"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The text may not be stored; `moved_to` is the library's new id where it has moved."""
+
+    reason: Reason
+    moved_to: str | None = None
+
+
+_STUB = re.compile(r"Library \S+ has been redirected to this library: (/\S*[^\s.])\.?")
+_REDIRECTED = "library_redirected"
+_CODES: Mapping[str, Reason] = {
+    "invalid_library_id": Reason.UNKNOWN_LIBRARY,
+    "library_not_finalized": Reason.UNFINISHED,
+    "library_not_found": Reason.UNKNOWN_LIBRARY,
+    "no_libraries_found": Reason.UNKNOWN_LIBRARY,
+    "no_snippets_found": Reason.UNKNOWN_LIBRARY,
+    "search_failed": Reason.FAILED,
+    "tag_not_found": Reason.UNKNOWN_VERSION,
+}
+# Looked for in this order, in lower case and with single spaces.
+_SIGNS: Mapping[Reason, tuple[str, ...]] = {
+    Reason.UNKNOWN_VERSION: (r'^(?:version|tag|branch) "[^"]*" (?:was )?not found',),
+    Reason.UNKNOWN_LIBRARY: (
+        r'^library "?/\S+ not found',
+        r"^no (?:documentation )?libraries found",
+        r"^no (?:code |info )?documentation (?:available|found)",
+        r"^no (?:content|context data|results|snippets) (?:available|found)",
+        r"^documentation not found or not finalized",
+        r"^the library you are trying to access does not exist",
+        r"status 404\b",
+    ),
+    Reason.UNFINISHED: (
+        r"\bnot (?:yet )?finali[sz]ed\b",
+        r"\bstill being (?:read|index|pars|proc)",
+    ),
+    Reason.QUOTA: (
+        r"\bquota\b",
+        r"\brate[ -]limit",
+        r"\btoo many requests\b",
+        r"\b(?:spending|request|usage) limit",
+        r"status (?:402|429)\b",
+    ),
+    Reason.CREDENTIAL: (
+        r"\b(?:invalid|missing|expired|revoked|unknown) (?:api )?(?:key|token|credential)",
+        r"\b(?:unauthori[sz]ed|forbidden)\b",
+        r"\b(?:access|permission) denied\b",
+        r"\bauthentication (?:is )?required\b",
+        r"\bkey may not\b",
+        r"status 40[13]\b",
+    ),
+    Reason.FAILED: (
+        r"^error (?:searching|fetching)\b",
+        r"^failed to\b",
+        r"^request failed with status",
+        r"\bfetch failed\b",
+        r"\btry again later\b",
+        r"\bwent wrong\b",
+        r"\bcould not be processed\b",
+        r"\b(?:timed out|time-?out)\b",
+        r"\b(?:internal (?:server )?error|bad gateway|(?:service|temporarily) unavailable)\b",
+        r"\bnot available at the moment\b",
+    ),
+}
+_PATTERNS = {reason: re.compile("|".join(signs)) for reason, signs in _SIGNS.items()}
+
+
+def refusal(text: str) -> Refusal:
+    """Return why `text`, which was not admitted, is neither a list nor documentation."""
+    said = text.strip()
+    if not said:
+        return Refusal(Reason.EMPTY)
+    if len(said) > MAX_LENGTH:
+        return Refusal(Reason.UNRECOGNISED)
+    if stub := _STUB.fullmatch(said):
+        return _moved(stub[1])
+    return _from_json(said) or Refusal(_reason_in(said))
+
+
+def _moved(new: str) -> Refusal:
+    library_id = parse_id(new)
+    return Refusal(Reason.MOVED, str(library_id) if library_id else None)
+
+
+def _from_json(text: str) -> Refusal | None:
+    """Read an error body of the HTTP API, which upstream may pass on as if it were text."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    code, message, new = (str(body.get(name, "")) for name in ("error", "message", "redirectUrl"))
+    if code == _REDIRECTED:
+        return _moved(new)
+    return Refusal(_CODES.get(code) or _reason_in(message or code.replace("_", " ")))
+
+
+def _reason_in(message: str) -> Reason:
+    words = " ".join(message.lower().split())
+    found = (reason for reason, pattern in _PATTERNS.items() if pattern.search(words))
+    return next(found, Reason.UNRECOGNISED)

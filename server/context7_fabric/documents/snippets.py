@@ -1,0 +1,140 @@
+"""Documentation as upstream sends it, taken apart into snippets and put together again.
+
+Reading is a positive test: a text that is not wholly snippets has none. The form: code snippets
+joined by a rule of dashes, then one blank line, then info snippets joined by the same rule.
+
+A snippet begins at a heading with a source (`### title`, blank line, `Source: http…`) outside of
+every fence, as `fences` counts them. Where a fence is never closed the count is lost: from there
+on each heading with a source behind a rule begins a snippet and starts the count anew, because
+no text but upstream's has all three in a row. What has a heading but no rule before it begins a
+snippet only where code turns into information: once, and behind a closing fence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from context7_fabric.documents.fences import closes_fence, fence_depths, settled
+
+RULE = "-" * 32
+OLD_RULE = "-" * 40
+"""The rule between snippets, now and in the form before mid-2025."""
+
+_TITLE = re.compile(r"### (.*\S.*)")
+_SOURCE = re.compile(r"Source: (https?://\S.*)")
+_OLD_BANNER = re.compile(r"=+\nCODE SNIPPETS\n=+\n\s*")
+_OLD_BETWEEN = re.compile(rf"\n\n{OLD_RULE}\n\n(?=TITLE: )")
+_OLD_HEAD = re.compile(
+    r"TITLE: (?P<title>.*\S.*)\nDESCRIPTION: (?s:.*?)\nSOURCE: (?P<source>.*\S.*)\n"
+    r"\nLANGUAGE: .*\nCODE:\n"
+)
+
+Kind = Literal["code", "info"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """One piece of documentation; `text` is the whole of it as sent, heading included."""
+
+    kind: Kind
+    title: str
+    source: str
+    text: str
+
+
+def parse_snippets(text: str) -> tuple[Snippet, ...]:
+    """Return the snippets that `text` consists of, in order; empty when it is anything else."""
+    lines = text.strip().split("\n")
+    if lines[0].startswith(("TITLE: ", "===")):
+        return _parse_old("\n".join(line.rstrip("\r") for line in lines))
+    bare = [line.rstrip("\r") for line in lines]
+    starts, turn = _split(bare, snippet_starts(bare))
+    if not starts or starts[0]:
+        return ()
+    ends = [_end(bare, start) for start in starts[1:]] + [len(lines)]
+    spans = list(zip(starts, ends, strict=True))
+    if not turn and all(_ends_in_fence(bare, end) for end in ends):
+        turn = len(spans)
+    return tuple(
+        Snippet(
+            kind="code" if number < turn else "info",
+            title=bare[start].removeprefix("### ").strip(),
+            source=bare[start + 2].removeprefix("Source: ").strip(),
+            text="\n".join(lines[start:end]).rstrip("\r"),
+        )
+        for number, (start, end) in enumerate(spans)
+    )
+
+
+def snippet_starts(lines: Sequence[str]) -> list[int]:
+    """Return the lines with a heading and a source at which a snippet may begin.
+
+    `lines` have no line ends. Text before the first one is not looked at.
+    """
+    depths = fence_depths(lines)
+    sure = settled(depths)
+    starts = [at for at in range(sure) if depths[at] == 0 and _is_heading(lines, at)]
+    anew = [at for at in range(sure, len(lines)) if _is_heading(lines, at) and is_ruled(lines, at)]
+    for first, end in pairwise([*anew, len(lines)]):
+        depths = fence_depths(lines[first:end])
+        starts += [
+            at for at in range(first, end) if depths[at - first] == 0 and _is_heading(lines, at)
+        ]
+    return starts
+
+
+def is_ruled(lines: Sequence[str], at: int) -> bool:
+    """Tell whether the rule between snippets, set off by blank lines, precedes line `at`."""
+    before = lines[max(0, at - 3) : at]
+    return list(before) == ["", RULE, ""]
+
+
+def _is_heading(lines: Sequence[str], at: int) -> bool:
+    return bool(
+        lines[at].startswith("### ")
+        and lines[at + 1 : at + 2] == [""]
+        and _TITLE.fullmatch(lines[at])
+        and _SOURCE.fullmatch("".join(lines[at + 2 : at + 3]))
+    )
+
+
+def _split(lines: Sequence[str], candidates: Sequence[int]) -> tuple[list[int], int]:
+    """Return where snippets start and how many are code before the turn; 0 is no turn."""
+    starts, turn = list(candidates[:1]), 0
+    for at in candidates[1:]:
+        if is_ruled(lines, at):
+            starts.append(at)
+        elif not turn and not lines[at - 1] and _ends_in_fence(lines, at):
+            turn = len(starts)
+            starts.append(at)
+    return starts, turn
+
+
+def _end(lines: Sequence[str], next_start: int) -> int:
+    return next_start - (3 if is_ruled(lines, next_start) else 1)
+
+
+def _ends_in_fence(lines: Sequence[str], end: int) -> bool:
+    """Tell whether the last line before `end` that is not blank closes a fence."""
+    while not lines[end - 1].strip():
+        end -= 1
+    return closes_fence(lines[end - 1])
+
+
+def _parse_old(text: str) -> tuple[Snippet, ...]:
+    """Read the form before mid-2025: fields in capitals, all of it code."""
+    blocks = _OLD_BETWEEN.split(_OLD_BANNER.sub("", text, count=1))
+    heads = [_OLD_HEAD.match(block) if block.endswith("\n```") else None for block in blocks]
+    found = [Snippet("code", head["title"], head["source"], head.string) for head in heads if head]
+    return tuple(found) if len(found) == len(blocks) else ()
+
+
+def join_snippets(snippets: Sequence[Snippet]) -> str:
+    """Write documentation of these snippets as upstream does: the code first, then the rest."""
+    rule = OLD_RULE if all(snippet.text.startswith("TITLE: ") for snippet in snippets) else RULE
+    groups = [[each.text for each in snippets if each.kind == kind] for kind in ("code", "info")]
+    return "\n\n".join(f"\n\n{rule}\n\n".join(group) for group in groups if group)

@@ -1,0 +1,130 @@
+"""The errors of the package, one small tree: each carries fields, its text is one line for users.
+
+FabricError
+├── SettingError            a setting, flag or variable that cannot be used
+├── SeedError               a seed file that cannot be used
+├── ArgumentError           arguments of a tool call that fail validation
+├── StoreError              the fabric's backend failed
+│   ├── CorruptEntry        a stored entry that cannot be read
+│   ├── StoreClosed         used after it was closed
+│   └── StoreUnavailable    the medium said no (disk full, no permission, …)
+└── UpstreamError           Context7 gave no answer
+    ├── UpstreamOff         it is switched off
+    ├── UpstreamUnreachable no connection, or it broke
+    ├── UpstreamTimeout     it took too long
+    └── UpstreamRejected    it answered with a protocol error
+"""
+
+from __future__ import annotations
+
+
+class FabricError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class SettingError(FabricError):
+    """A setting cannot be used; `variable` names it as the user wrote it."""
+
+    def __init__(self, variable: str, value: str, expected: str) -> None:
+        """Keep the name of the setting, the value given and what would be right."""
+        super().__init__(f"{variable}: {value!r} is not {expected}")
+        self.variable = variable
+        self.value = value
+        self.expected = expected
+
+
+class SeedError(FabricError):
+    """A seed file cannot be used; `line` is 1-based, or None when it is not about one line."""
+
+    def __init__(self, path: str, reason: str, line: int | None = None) -> None:
+        """Keep the place and the reason."""
+        where = path if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+
+class ArgumentError(FabricError):
+    """A tool call's arguments fail validation; the text is worded as upstream words it."""
+
+    def __init__(self, tool: str, problems: tuple[str, ...]) -> None:
+        """Keep the tool's name and one `argument: problem` a fault."""
+        joined = ", ".join(problems)
+        super().__init__(f"Input validation error: Invalid arguments for tool {tool}: {joined}")
+        self.tool = tool
+        self.problems = problems
+
+
+class StoreError(FabricError):
+    """The fabric's backend failed."""
+
+
+class CorruptEntry(StoreError):
+    """A stored entry cannot be read; it counts as a miss."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        """Keep the entry's key and what is wrong with it."""
+        super().__init__(f"stored entry {key!r} cannot be read: {reason}")
+        self.key = key
+        self.reason = reason
+
+
+class StoreClosed(StoreError):
+    """The store was used after it was closed."""
+
+    def __init__(self) -> None:
+        """Take nothing: there is only one way to get here."""
+        super().__init__("the store is closed")
+
+
+class StoreUnavailable(StoreError):
+    """The medium refused an operation."""
+
+    def __init__(self, operation: str, reason: str) -> None:
+        """Keep the operation's name (get, put, delete, …) and the medium's reason."""
+        super().__init__(f"store {operation} failed: {reason}")
+        self.operation = operation
+        self.reason = reason
+
+
+class UpstreamError(FabricError):
+    """Context7 gave no answer."""
+
+
+class UpstreamOff(UpstreamError):
+    """Upstream is switched off by a setting."""
+
+    def __init__(self) -> None:
+        """Take nothing: the setting says it all."""
+        super().__init__("upstream is switched off (CONTEXT7_FABRIC_UPSTREAM=off)")
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection could be made, or it broke; `target` carries no credential."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        """Keep where the connection should have gone, and why it did not."""
+        super().__init__(f"Context7 at {target} cannot be reached: {reason}")
+        self.target = target
+        self.reason = reason
+
+
+class UpstreamTimeout(UpstreamError):
+    """Upstream took longer than `seconds`."""
+
+    def __init__(self, target: str, seconds: float) -> None:
+        """Keep where the call went and how long it was waited for."""
+        super().__init__(f"Context7 at {target} did not answer within {seconds:g} s")
+        self.target = target
+        self.seconds = seconds
+
+
+class UpstreamRejected(UpstreamError):
+    """Upstream answered with a JSON-RPC error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        """Keep the error's code and message."""
+        super().__init__(message)
+        self.code = code
+        self.message = message

@@ -1,0 +1,1 @@
+"""The cache fabric: a scoped store of contexts over pluggable backends, free of Context7."""

@@ -1,0 +1,43 @@
+"""The seam between the fabric and a medium: bytes under readable keys."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Backend(Protocol):
+    """Keeps bytes under string keys; expiry is the fabric's business.
+
+    Every method raises `StoreClosed` after `aclose` and `StoreUnavailable` when the medium fails.
+    """
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what is stored under `key`, None when nothing is.
+
+        Raises:
+            CorruptEntry: Something is there, and it is not bytes that we wrote.
+        """
+        ...
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Store `value` under `key`, in place of what was there."""
+        ...
+
+    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
+        """Store `value` only where nothing is, for `expires_in` seconds; tell whether it was.
+
+        Atomic over every process that shares the medium.
+        """
+        ...
+
+    async def delete(self, key: str) -> bool:
+        """Remove `key`; tell whether it was there."""
+        ...
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`, in no particular order."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the medium; a second call does nothing."""
+        ...

@@ -1,0 +1,135 @@
+"""A backend on disk, over diskcache: several processes may share its folder.
+
+diskcache pickles whatever it cannot store plainly, and unpickles whatever a row says is a pickle
+(CVE-2025-69872, no fixed release). `PlainDisk` refuses both: text keys and bytes values only, and a
+row that claims anything else is a corrupt entry.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio.to_thread
+import diskcache
+from diskcache.core import MODE_BINARY, MODE_RAW
+
+from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
+
+SIZE_LIMIT = 512 * 2**20
+BUSY_SECONDS = 5.0
+_T = TypeVar("_T")
+
+
+class _ForeignRow(Exception):
+    """A row that this package did not write."""
+
+
+class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
+    """diskcache's serialisation, narrowed to text keys and bytes values."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        """Return the database form of `key`, which must be text."""
+        if not isinstance(key, str):
+            raise TypeError(f"a key is text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: Any, raw: Any) -> str:
+        """Return the key that a row holds, which must be text."""
+        if not raw or not isinstance(key, str):
+            raise _ForeignRow("its key is not text")
+        return key
+
+    def store(self, value: Any, read: Any, key: Any = diskcache.UNKNOWN) -> Any:
+        """Return the database form of `value`, which must be bytes."""
+        if read or not isinstance(value, bytes):
+            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+        return super().store(value, read=False, key=key)
+
+    def fetch(self, mode: Any, filename: Any, value: Any, read: Any) -> bytes:
+        """Return the bytes that a row holds, and never unpickle."""
+        if mode == MODE_RAW and isinstance(value, bytes):
+            return value
+        if mode == MODE_BINARY and isinstance(filename, str) and not read:
+            return self._contents(filename)
+        raise _ForeignRow(f"its mode is {mode!r}")
+
+    def _contents(self, filename: str) -> bytes:
+        folder = Path(self._directory).resolve()
+        path = (folder / filename).resolve()
+        if not path.is_relative_to(folder):
+            raise _ForeignRow("its file lies outside the cache")
+        return path.read_bytes()
+
+
+class DiskBackend:
+    """diskcache behind the fabric's seam; every call runs in a worker thread."""
+
+    def __init__(self, folder: Path, size_limit: int = SIZE_LIMIT) -> None:
+        """Open (or make) the cache in `folder`, which holds at most about `size_limit` bytes.
+
+        Raises:
+            StoreUnavailable: The folder cannot be used.
+        """
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._cache = diskcache.Cache(
+                str(folder), timeout=BUSY_SECONDS, disk=PlainDisk, size_limit=size_limit
+            )
+            with suppress(OSError):
+                (folder / "cache.db").chmod(0o600)
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise StoreUnavailable("open", str(error)) from error
+        self._open = True
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the bytes under `key`, or None."""
+        return await self._run("get", key, partial(self._cache.get, key))
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Store `value` under `key`."""
+        await self._run("put", key, partial(self._cache.set, key, value))
+
+    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
+        """Store `value` where nothing is, for `expires_in` seconds; one transaction."""
+        add = partial(self._cache.add, key, value, expire=expires_in)
+        return bool(await self._run("add", key, add))
+
+    async def delete(self, key: str) -> bool:
+        """Remove `key`; tell whether it was there."""
+        return bool(await self._run("delete", key, partial(self._cache.delete, key)))
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`."""
+        return await self._run("keys", prefix, partial(self._matching, prefix))
+
+    async def aclose(self) -> None:
+        """Close the database."""
+        if self._open:
+            self._open = False
+            await anyio.to_thread.run_sync(self._cache.close)
+
+    def _matching(self, prefix: str) -> list[str]:
+        """Ask the database itself: iterating over diskcache takes one query a hundred keys."""
+        rows = self._cache._sql(  # noqa: SLF001  # its public iterators cannot filter
+            "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ?"
+            " AND (expire_time IS NULL OR expire_time > strftime('%s', 'now'))",
+            (prefix, prefix + "\U0010ffff"),
+        ).fetchall()
+        return [key for (key,) in rows if isinstance(key, str)]
+
+    async def _run(self, operation: str, key: str, work: Callable[[], _T]) -> _T:
+        if not self._open:
+            raise StoreClosed
+        try:
+            return await anyio.to_thread.run_sync(work)
+        except _ForeignRow as error:
+            raise CorruptEntry(key, str(error)) from error
+        except FileNotFoundError as error:
+            raise CorruptEntry(key, "its file is gone") from error
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise StoreUnavailable(operation, str(error) or type(error).__name__) from error

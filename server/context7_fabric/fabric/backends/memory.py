@@ -1,0 +1,75 @@
+"""A backend in this process's memory: for tests, and for a home that cannot be written."""
+
+from __future__ import annotations
+
+import time
+
+from context7_fabric.errors import StoreClosed
+
+MAX_BYTES = 256 * 2**20
+
+
+class MemoryBackend:
+    """A dict of bytes, bounded by dropping what was written longest ago."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        """Hold at most `max_bytes` of values."""
+        self._entries: dict[str, bytes] = {}
+        self._until: dict[str, float] = {}
+        self._bytes = 0
+        self._max_bytes = max_bytes
+        self._open = True
+
+    async def get(self, key: str) -> bytes | None:
+        """Return the bytes under `key`, or None."""
+        self._check()
+        self._drop_expired(key)
+        return self._entries.get(key)
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Store `value` under `key`, making room if need be."""
+        self._check()
+        self._remove(key)
+        self._entries[key] = value
+        self._bytes += len(value)
+        while self._bytes > self._max_bytes and len(self._entries) > 1:
+            self._remove(next(iter(self._entries)))
+
+    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
+        """Store `value` where nothing is, for `expires_in` seconds."""
+        self._check()
+        self._drop_expired(key)
+        if key in self._entries:
+            return False
+        await self.put(key, value)
+        self._until[key] = time.monotonic() + expires_in
+        return True
+
+    async def delete(self, key: str) -> bool:
+        """Remove `key`; tell whether it was there."""
+        self._check()
+        return self._remove(key)
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`."""
+        self._check()
+        return [key for key in self._entries if key.startswith(prefix)]
+
+    async def aclose(self) -> None:
+        """Forget everything."""
+        self._open = False
+        self._entries.clear()
+
+    def _check(self) -> None:
+        if not self._open:
+            raise StoreClosed
+
+    def _drop_expired(self, key: str) -> None:
+        if time.monotonic() >= self._until.get(key, float("inf")):
+            self._remove(key)
+
+    def _remove(self, key: str) -> bool:
+        self._until.pop(key, None)
+        value = self._entries.pop(key, None)
+        self._bytes -= len(value or b"")
+        return value is not None

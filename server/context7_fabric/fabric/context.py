@@ -1,0 +1,35 @@
+"""One entry of the fabric and the scopes it may live in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+"""Any value that JSON can say."""
+
+
+class Scope(StrEnum):
+    """Whom an entry is for."""
+
+    GLOBAL = "GLOBAL"
+    EXECUTION = "EXECUTION"
+    FEEDBACK = "FEEDBACK"
+    USER = "USER"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One stored entry; times are seconds since the epoch, `expires_at` None means never."""
+
+    key: str
+    value: Json
+    scope: Scope
+    created_at: float
+    expires_at: float | None = None
+    metadata: dict[str, Json] = field(default_factory=dict)
+
+    def alive(self, now: float) -> bool:
+        """Tell whether the entry has not expired at `now`."""
+        return self.expires_at is None or now < self.expires_at

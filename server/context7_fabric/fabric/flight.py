@@ -1,0 +1,83 @@
+"""One flight: callers who want the same thing at the same moment wait for one piece of work.
+
+The work runs in a task of its own, so a caller that gives up ends it for nobody else, and what it
+reports on the way reaches every caller on board.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from context7_fabric.models import Progress
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[Progress], Awaitable[T]]
+
+
+@dataclass(slots=True)
+class Flight(Generic[T]):
+    """Work under way, and who waits for it."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    listeners: list[Progress] = field(default_factory=list)
+    result: T | None = None
+    error: Exception | None = None
+
+    async def land(self, listener: Progress) -> T:
+        """Wait for the end, `listener` hearing what is reported, and return the result.
+
+        Raises whatever the work raised. Giving up waiting leaves the work going.
+        """
+        self.listeners.append(listener)
+        try:
+            await self.done.wait()
+        finally:
+            self.listeners.remove(listener)
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # set whenever there is no error
+
+    async def report(self, progress: float, total: float | None, message: str | None) -> None:
+        """Pass a progress report on to all who wait; one that cannot be told stops nobody."""
+        for listener in tuple(self.listeners):
+            try:
+                await listener(progress, total, message)
+            except Exception as error:  # noqa: BLE001  # a client that is gone
+                log.debug("a listener is gone: %s", error)
+
+
+class Flights(Generic[T]):
+    """The flights under way in this process, by key."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        """Run the work in `tasks`."""
+        self._tasks = tasks
+        self._under_way: dict[str, Flight[T]] = {}
+
+    def board(self, key: str, work: Work[T]) -> tuple[Flight[T], bool]:
+        """Return the flight for `key` and whether it was started by this call, with `work`."""
+        flight = self._under_way.get(key)
+        started = flight is None
+        if flight is None:
+            flight = self._under_way[key] = Flight()
+            self._tasks.start_soon(self._fly, key, flight, work)
+        return flight, started
+
+    async def _fly(self, key: str, flight: Flight[T], work: Work[T]) -> None:
+        try:
+            flight.result = await work(flight.report)
+        except Exception as error:  # noqa: BLE001  # it belongs to those who wait
+            flight.error = error
+        finally:
+            del self._under_way[key]
+            if flight.error is None and flight.result is None:
+                flight.error = RuntimeError("the flight was cancelled")
+            flight.done.set()

@@ -1,0 +1,56 @@
+"""Freshness: what may be done with a stored answer of some age. Pure; the clock is an argument."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+
+JITTER = 0.1
+"""Lifetimes vary by this share either way, so that what was stored together expires apart."""
+
+
+class Freshness(Enum):
+    """What may be done with a stored answer."""
+
+    FRESH = "serve it"
+    STALE = "serve it, and refresh it behind the answer"
+    USABLE_ON_ERROR = "serve it only if upstream fails or dawdles"
+    GONE = "do not serve it"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """Lengths in seconds, one after the other: fresh, then stale, then usable on error.
+
+    `on_error` None has no end.
+    """
+
+    fresh: float
+    stale: float
+    on_error: float | None
+
+
+def judge(now: float, stored_at: float, lifetime: Lifetime, seed: str) -> Freshness:
+    """Tell what may be done at `now` with an answer stored at `stored_at` (epoch seconds).
+
+    `seed` spreads lifetimes: the same seed always gets the same share. An answer from the future
+    (a clock that was set back) counts as just stored.
+    """
+    age = max(0.0, now - stored_at)
+    factor = spread(seed)
+    fresh_until = lifetime.fresh * factor
+    stale_until = fresh_until + lifetime.stale * factor
+    if age < fresh_until:
+        return Freshness.FRESH
+    if age < stale_until:
+        return Freshness.STALE
+    if lifetime.on_error is None or age < stale_until + lifetime.on_error:
+        return Freshness.USABLE_ON_ERROR
+    return Freshness.GONE
+
+
+def spread(seed: str) -> float:
+    """Return the factor, 1 ± `JITTER`, that belongs to `seed`."""
+    digest = hashlib.blake2s(seed.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    return 1.0 - JITTER + 2 * JITTER * int.from_bytes(digest) / 0xFFFFFFFF

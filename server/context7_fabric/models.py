@@ -1,0 +1,102 @@
+"""What services hand to a face (MCP, command line): an answer with its provenance; who asked.
+
+Plain values only; how they look on the wire is `protocol`'s and `render`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+from uuid import uuid4
+
+
+class Progress(Protocol):
+    """Hears how far a call is: progress, total (if known) and a message, as MCP reports it."""
+
+    async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
+        """Take one report."""
+        ...
+
+
+Clock = Callable[[], float]
+"""Gives the wall-clock time in seconds since the epoch."""
+
+PUBLIC = ""
+"""The principal of what was fetched without a credential: everybody may read it."""
+
+
+class Outcome(StrEnum):
+    """How a call ended, as told in its `_meta`."""
+
+    HIT = "hit"
+    STALE = "stale"
+    MISS = "miss"
+    COALESCED = "coalesced"
+    OFFLINE = "offline"
+    SUGGESTION = "suggestion"
+    NEGATIVE = "negative"
+    ERROR = "error"
+
+
+class Tier(StrEnum):
+    """Which part of the system an answer came from, as told in its `_meta`."""
+
+    NAME = "name"
+    ALIAS = "alias"
+    LEARNED = "learned"
+    PIN = "pin"
+    QUESTION = "question"
+    UPSTREAM = "upstream"
+    SNIPPETS = "snippets"
+    SEED = "seed"
+    LOCAL = "local"
+
+
+def new_execution_id() -> str:
+    """Return a fresh id for the record of one call."""
+    return uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The text for a caller and where it comes from.
+
+    `note` is what has to be said about the text and must not change it. `fetched_at` is in
+    seconds since the epoch and, like `age_seconds`, absent for what never came from upstream.
+    """
+
+    text: str
+    outcome: Outcome
+    tier: Tier
+    library_id: str | None = None
+    fetched_at: float | None = None
+    age_seconds: float | None = None
+    note: str | None = None
+    is_error: bool = False
+    tokens_saved: int = 0
+    screening: tuple[str, ...] = ()
+    execution_id: str = field(default_factory=new_execution_id)
+
+
+async def no_progress(
+    progress: float,  # named as every hearer names them
+    total: float | None,  # as above
+    message: str | None,  # as above
+) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: `principal` decides what may be read, `connection` ties calls of one client."""
+
+    principal: str = PUBLIC
+    connection: str = "local"
+    progress: Progress = no_progress
+
+
+def tokens(text: str) -> int:
+    """Estimate how many tokens a model reads `text` as: four characters each."""
+    return (len(text) + 3) // 4

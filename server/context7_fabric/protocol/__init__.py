@@ -1,0 +1,1 @@
+"""Our MCP face: the server, its tools, and the transports it is served on."""

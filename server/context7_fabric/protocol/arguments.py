@@ -1,0 +1,152 @@
+"""From a tool call's arguments to a typed question, as leniently as upstream takes them. Pure.
+
+Upstream validates with zod; a fault is worded as there, so that a model which has learned to mend
+its calls mends them here too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from context7_fabric.errors import ArgumentError
+from context7_fabric.services.docs import Question
+from context7_fabric.services.resolver import LookUp
+from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
+
+MAX_BYTES = 10_000
+MAX_PAGE = 10
+MODES = ("code", "info")
+
+_QUESTION = ("query", "userQuery", "question")
+_LIBRARY = ("libraryId", "context7CompatibleLibraryID", "libraryID", "libraryName")
+_OLD_LIBRARY = ("context7CompatibleLibraryID", "libraryId", "libraryID", "libraryName")
+_TOPIC = ("topic", *_QUESTION)
+
+_Arguments = Mapping[str, Any]
+
+
+def check_size(tool: str, arguments: _Arguments) -> None:
+    """Refuse arguments over `MAX_BYTES` of JSON.
+
+    Raises:
+        ArgumentError: They are too long.
+    """
+    size = len(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        raise ArgumentError(
+            tool, (f"Too big: expected at most {MAX_BYTES} bytes, received {size}",)
+        )
+
+
+def look_up(arguments: _Arguments) -> LookUp:
+    """Return the look-up of `resolve-library-id`; without a question, it has none.
+
+    Raises:
+        ArgumentError: The name is missing, or something is no text.
+    """
+    fields = _Fields(RESOLVE, arguments)
+    question = fields.text(_QUESTION, required=False)
+    name = fields.text(("libraryName",), required=True)
+    fields.check()
+    return LookUp(name, question)
+
+
+def question(arguments: _Arguments) -> Question:
+    """Return the question of `query-docs`.
+
+    Raises:
+        ArgumentError: The library or the question is missing or no text.
+    """
+    fields = _Fields(QUERY_DOCS, arguments)
+    library_id = fields.text(_LIBRARY, required=True)
+    text = fields.text(_QUESTION, required=True)
+    fields.check()
+    return Question(library_id, text)
+
+
+def topic_question(arguments: _Arguments) -> Question:
+    """Return the question of `get-library-docs`, the older tool.
+
+    Raises:
+        ArgumentError: The library is missing, or an argument is not of its kind.
+    """
+    fields = _Fields(GET_DOCS, arguments)
+    library_id = fields.text(_OLD_LIBRARY, required=True)
+    text = fields.text(_TOPIC, required=False)
+    mode = fields.choice("mode", MODES)
+    page = fields.whole("page", most=MAX_PAGE) or 1
+    max_tokens = fields.whole("tokens", most=None)
+    fields.check()
+    return Question(library_id, text, cast("Mode | None", mode), page, max_tokens)
+
+
+class _Fields:
+    """Reads arguments, gathering what is wrong with them in zod's words."""
+
+    def __init__(self, tool: str, arguments: _Arguments) -> None:
+        self.tool = tool
+        self.arguments = arguments
+        self.problems: list[str] = []
+
+    def text(self, names: tuple[str, ...], *, required: bool) -> str:
+        """Return the first present of `names`, the canonical one first."""
+        name = next((name for name in names if name in self.arguments), None)
+        if name is None:
+            if required:
+                self._wrong(names[0], "expected string, received undefined")
+            return ""
+        value = self.arguments[name]
+        if not isinstance(value, str):
+            self._wrong(names[0], f"expected string, received {_kind(value)}")
+            return ""
+        return value
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str | None:
+        value = self.arguments.get(name)
+        if value is None or value in allowed:
+            return value
+        options = "|".join(f'"{option}"' for option in allowed)
+        self.problems.append(f"{name}: Invalid option: expected one of {options}")
+        return None
+
+    def whole(self, name: str, *, most: int | None) -> int | None:
+        value = self.arguments.get(name)
+        if value is None:
+            return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            self._wrong(name, f"expected int, received {_kind(value)}")
+            return None
+        return self._bounded(name, value, most)
+
+    def _bounded(self, name: str, value: int, most: int | None) -> int | None:
+        if value < 1:
+            self.problems.append(f"{name}: Too small: expected number to be >=1")
+        elif most is not None and value > most:
+            self.problems.append(f"{name}: Too big: expected number to be <={most}")
+        else:
+            return value
+        return None
+
+    def check(self) -> None:
+        if self.problems:
+            raise ArgumentError(self.tool, tuple(self.problems))
+
+    def _wrong(self, name: str, problem: str) -> None:
+        self.problems.append(f"{name}: Invalid input: {problem}")
+
+
+def _kind(value: object) -> str:
+    """Return what JavaScript calls the type of `value`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, list):
+        return "array"
+    return "string" if isinstance(value, str) else "object"

@@ -1,0 +1,103 @@
+"""What `tools/list` says: upstream's own tools, the one that its other generation lacks restored.
+
+Until upstream was ever reached, its tools are described in our own words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mcp_types as types
+
+from context7_fabric.upstream.base import ToolList
+from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
+
+_LIBRARY_ID = (
+    "Context7 library id such as '/vercel/next.js', or '/vercel/next.js/v15.1.8' for one version;"
+    " from resolve-library-id, or given by the user in that form."
+)
+_QUESTION = (
+    "What to find out about the library: one topic, said precisely. It is sent to Context7: leave"
+    " out secrets, personal data and private code."
+)
+_ANNOTATIONS = {
+    "readOnlyHint": True,
+    "destructiveHint": False,
+    "openWorldHint": True,
+    "idempotentHint": True,
+}
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"type": "string", "description": description}
+
+
+def _tool(
+    name: str, title: str, description: str, properties: dict[str, Any], required: list[str]
+) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": required}
+    return {
+        "name": name,
+        "title": title,
+        "description": description,
+        "inputSchema": schema,
+        "annotations": _ANNOTATIONS,
+    }
+
+
+OWN = {
+    RESOLVE: _tool(
+        RESOLVE,
+        "Find a library's Context7 id",
+        "Finds the Context7 library id that belongs to the name of a library, framework or product."
+        " Call it before asking for documentation, unless the user gave an id in the form"
+        " /org/project. Of several matches take the one whose name, description, reputation and"
+        " number of snippets fit best; ask the user when it stays unclear.",
+        {
+            "query": _text(_QUESTION),
+            "libraryName": _text("The library's name with its own spelling, e.g. 'Next.js'."),
+        },
+        ["query", "libraryName"],
+    ),
+    QUERY_DOCS: _tool(
+        QUERY_DOCS,
+        "Ask a library's documentation",
+        "Returns current documentation and code examples of a library that answer a question. Needs"
+        " the library's Context7 id.",
+        {"libraryId": _text(_LIBRARY_ID), "query": _text(_QUESTION)},
+        ["libraryId", "query"],
+    ),
+    GET_DOCS: _tool(
+        GET_DOCS,
+        "Get a library's documentation on a topic",
+        "The older form of query-docs: returns documentation of a library on a topic, by pages, as"
+        " code examples or as prose.",
+        {
+            "context7CompatibleLibraryID": _text(_LIBRARY_ID),
+            "topic": _text("What the documentation should be about, e.g. 'routing'."),
+            "mode": {
+                "type": "string",
+                "enum": ["code", "info"],
+                "default": "code",
+                "description": "'code' for examples and API reference, 'info' for explanations.",
+            },
+            "page": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 10,
+                "default": 1,
+                "description": "A further page of the same topic.",
+            },
+        },
+        ["context7CompatibleLibraryID"],
+    ),
+}
+"""Our own words for each tool that this server answers."""
+
+
+def listed_tools(upstream: ToolList | None) -> list[types.Tool]:
+    """Return the tools to list: upstream's as it describes them, then those it lacks."""
+    known = [tool for tool in (upstream.tools if upstream else ()) if tool.get("name") in OWN]
+    names = {tool["name"] for tool in known}
+    restored = [tool for name, tool in OWN.items() if name not in names]
+    return [types.Tool.model_validate(tool) for tool in (*known, *restored)]

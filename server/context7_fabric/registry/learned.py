@@ -1,0 +1,50 @@
+"""What using Context7 taught: which library a name stands for, and where an id moved to."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
+
+MOST_MOVES = 3
+"""How many redirects in a row are followed before upstream's own word is passed on."""
+
+
+class Learned:
+    """Choices and moves, kept in the fabric's GLOBAL scope."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        """Remember in `fabric`."""
+        self._fabric = fabric
+
+    async def choose(self, name_key: str, library_id: str, principal: str) -> None:
+        """Remember that `principal` means the library `library_id` (no version) by a name."""
+        if await self.choice(name_key, principal) != library_id:
+            await self._fabric.set_context(_choice(name_key, principal), library_id)
+
+    async def choice(self, name_key: str, principal: str) -> str | None:
+        """Return the id that `principal` means by a name, None while nobody knows."""
+        return await self._text(_choice(name_key, principal))
+
+    async def move(self, old: str, new: str) -> None:
+        """Remember that upstream redirects the id `old` to `new`."""
+        await self._fabric.set_context(f"move:{old}", new)
+
+    async def moved(self, library_id: str) -> str:
+        """Return where `library_id` leads by the moves known, itself when by none."""
+        for _hop in range(MOST_MOVES):
+            target = await self._text(f"move:{library_id}")
+            if target is None:
+                break
+            library_id = target
+        return library_id
+
+    async def _text(self, key: str) -> str | None:
+        context = await self._fabric.get_context(key)
+        return context.value if context and isinstance(context.value, str) else None
+
+
+def _choice(name_key: str, principal: str) -> str:
+    key = f"choice:{quote(name_key, safe='@/+.')}"
+    return key if principal == PUBLIC else f"{key}#{principal}"

@@ -1,0 +1,139 @@
+"""The seed file: libraries that people ask for, known before upstream was ever asked.
+
+Its ids are hints, unverified until upstream said so; a seed answers alone only when upstream
+cannot. The file is checked as it is read, so that a mistake is told with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from context7_fabric.documents.ids import parse_id
+from context7_fabric.documents.keys import name_key
+from context7_fabric.errors import SeedError
+
+ECOSYSTEMS = frozenset({"pypi", "npm", "crates", "go", "maven", "other"})
+FILE_NAME = "library-seed.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One library of the seed file; `id` is empty where nobody knows it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    id: str
+    ecosystem: str
+    category: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """The seed file's content, with an index from normalised names and aliases."""
+
+    libraries: tuple[Seed, ...]
+    by_name: dict[str, tuple[Seed, ...]]
+
+    def find(self, name: str) -> tuple[Seed, ...]:
+        """Return the libraries that go by `name`, one an ecosystem; empty when none does."""
+        return self.by_name.get(name_key(name), ())
+
+
+def seed_folder() -> Path:
+    """Return the folder of the seed files: inside an installed package, beside `server/` else."""
+    packaged = Path(str(files("context7_fabric"))) / "seeds"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "seeds"
+
+
+def load_seeds(path: Path | None = None) -> Seeds:
+    """Read a seed file, the shipped one unless `path` names another.
+
+    Raises:
+        SeedError: It cannot be read, or breaks the form; with the line where that shows.
+    """
+    path = path or seed_folder() / FILE_NAME
+    try:
+        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeedError(str(path), f"cannot be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise SeedError(str(path), error.problem or "is not YAML", line) from error
+    libraries = tuple(_Reader(str(path)).libraries(root))
+    return Seeds(libraries, _index(libraries))
+
+
+def _index(libraries: tuple[Seed, ...]) -> dict[str, tuple[Seed, ...]]:
+    index: dict[str, tuple[Seed, ...]] = {}
+    for seed in libraries:
+        for key in {name_key(text) for text in (seed.name, *seed.aliases)}:
+            index[key] = (*index.get(key, ()), seed)
+    return index
+
+
+class _Reader:
+    """Walks the YAML tree, knowing the line of every complaint."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def libraries(self, root: yaml.Node | None) -> Iterator[Seed]:
+        if root is None:
+            raise SeedError(self.path, "is empty")
+        categories = self._fields(root).get("categories")
+        if categories is None:
+            raise self._wrong(root, "there are no `categories`")
+        for category, node in self._fields(categories).items():
+            listed = self._fields(node).get("libraries")
+            for entry in self._items(listed) if listed else ():
+                yield self._seed(category, entry)
+
+    def _seed(self, category: str, node: yaml.Node) -> Seed:
+        fields = self._fields(node)
+        if "name" not in fields:
+            raise self._wrong(node, "a library needs a `name`")
+        aliases = fields.get("aliases")
+        return Seed(
+            name=self._text(fields["name"]),
+            aliases=tuple(self._text(item) for item in self._items(aliases)) if aliases else (),
+            id=self._id(fields.get("id")),
+            ecosystem=self._ecosystem(fields.get("ecosystem")),
+            category=category,
+            description=self._text(fields["description"]) if "description" in fields else "",
+        )
+
+    def _id(self, node: yaml.Node | None) -> str:
+        text = self._text(node) if node else ""
+        if node is not None and text and parse_id(text) is None:
+            raise self._wrong(node, f"{text!r} is no library id (/org/project)")
+        return text
+
+    def _ecosystem(self, node: yaml.Node | None) -> str:
+        text = self._text(node) if node else "other"
+        if node is not None and text not in ECOSYSTEMS:
+            raise self._wrong(node, f"{text!r} is none of {', '.join(sorted(ECOSYSTEMS))}")
+        return text
+
+    def _fields(self, node: yaml.Node) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self._wrong(node, "a mapping is wanted here")
+        return {self._text(key): value for key, value in node.value}
+
+    def _items(self, node: yaml.Node) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self._wrong(node, "a list is wanted here")
+        return list(node.value)
+
+    def _text(self, node: yaml.Node) -> str:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._wrong(node, "a text is wanted here")
+        return str(node.value).strip()
+
+    def _wrong(self, node: yaml.Node, reason: str) -> SeedError:
+        return SeedError(self.path, reason, node.start_mark.line + 1)

@@ -1,0 +1,41 @@
+"""Texts that we put together: the short form of a list, a seed's entry, a page off the shelf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from context7_fabric.documents.libraries import Library, LibraryList
+from context7_fabric.documents.snippets import Snippet, join_snippets
+
+HEADER = "Available Libraries:\n\n"
+MOST_OTHERS = 9
+"""How many other ids the short form of a list names before it only counts."""
+
+
+def chosen_entry(found: LibraryList, chosen: Library) -> str:
+    """Return the short form of a list: the chosen entry in full, the other ids in one line."""
+    others = [library.id for library in found.libraries if library.id != chosen.id]
+    note = f"{found.note}\n\n" if found.note else ""
+    entry = f"{HEADER}{note}{chosen.text}"
+    return f"{entry}\n- Also matching: {_some(others)}" if others else entry
+
+
+def _some(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:MOST_OTHERS])
+    more = len(ids) - MOST_OTHERS
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def entries(libraries: Sequence[Library]) -> str:
+    """Return libraries of our own knowledge in the form of upstream's list."""
+    return HEADER + "\n----------\n".join(library.text for library in libraries)
+
+
+def page(snippets: Sequence[Snippet]) -> str:
+    """Return snippets in the form of upstream's documentation."""
+    return join_snippets(snippets)
+
+
+def no_further_page(library_id: str, number: int) -> str:
+    """Return the one line that answers a page which is not there."""
+    return f"There is no page {number} on this topic for {library_id}: earlier pages had it all."

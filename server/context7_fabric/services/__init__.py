@@ -1,0 +1,1 @@
+"""What the product does: look-ups and documentation questions, answered from the fabric first."""

@@ -1,0 +1,190 @@
+"""Documentation questions: from a library's id and a question to its documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from context7_fabric.documents.admission import Reason, Refusal, admit_docs
+from context7_fabric.documents.ids import LibraryId, parse_id
+from context7_fabric.documents.keys import content_words, question_key, question_of
+from context7_fabric.documents.screening import screen
+from context7_fabric.documents.snippets import parse_snippets
+from context7_fabric.errors import UpstreamError
+from context7_fabric.fabric.policy import Lifetime
+from context7_fabric.models import Answer, Caller, Clock, Outcome, Progress, Tier
+from context7_fabric.registry.learned import MOST_MOVES, Learned
+from context7_fabric.render import no_further_page, page
+from context7_fabric.services.answers import Answers, Enquiry, Fetched, Found
+from context7_fabric.services.context7 import Context7
+from context7_fabric.services.offline import Bookcase
+from context7_fabric.services.presenting import failed, refused, served
+from context7_fabric.services.records import StoredAnswer, docs_key
+from context7_fabric.upstream.generations import Generation, Mode
+
+CHARACTERS_A_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a library; `max_tokens` trims the answer, None leaves it whole."""
+
+    library_id: str
+    text: str
+    mode: Mode | None = None
+    page: int = 1
+    max_tokens: int | None = None
+
+
+class Docs:
+    """Answers documentation questions."""
+
+    def __init__(
+        self,
+        answers: Answers,
+        context7: Context7,
+        learned: Learned,
+        bookcase: Bookcase,
+        clock: Clock,
+        *,
+        lifetime: Callable[[LibraryId], Lifetime],
+        origin: str,
+    ) -> None:
+        """Serve answers for the `lifetime` of their library's id."""
+        self._answers = answers
+        self._context7 = context7
+        self._learned = learned
+        self._bookcase = bookcase
+        self._clock = clock
+        self._lifetime = lifetime
+        self._origin = origin
+
+    async def query(self, question: Question, caller: Caller) -> Answer:
+        """Return the documentation that answers `question`."""
+        library = parse_id(question.library_id)
+        if library is None:
+            return await self._passed_on(question, caller)
+        moved = parse_id(await self._learned.moved(str(library))) or library
+        return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
+
+    async def _passed_on(self, question: Question, caller: Caller) -> Answer:
+        """Let upstream itself say what is wrong with an id that is none."""
+        try:
+            reply = await self._context7.docs(
+                question.library_id, question.text, question.mode, question.page, caller.progress
+            )
+        except UpstreamError as error:
+            return failed(error, f"{question.library_id!r} is no library id (/org/project)")
+        return refused(Fetched(reply.text, refusal=None, is_error=reply.is_error))
+
+    async def _asked(self, question: Question, library: LibraryId, caller: Caller) -> Answer:
+        """Ask for mode and page as upstream knows them: the newer generation has neither."""
+        plain = question.mode is None and question.page == 1
+        if not plain and await self._context7.generation() is Generation.TOPIC:
+            mode = question.mode or "code"
+            return await self._page(question, library, mode, question.page, caller)
+        answer = await self._page(question, library, "any", 1, caller)
+        if question.page > 1:
+            return await self._later_page(question, library, answer, caller)
+        return _of_kind(answer, question.mode)
+
+    async def _page(
+        self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
+    ) -> Answer:
+        words = content_words(question.text) or (question_of(question.text),)
+        key = question_key(library, words=words, mode=mode, page=number)
+        enquiry = Enquiry(
+            docs_key(key),
+            self._lifetime(library),
+            lambda progress: self._fetch(question, library, caller, progress),
+        )
+        found = await self._answers.ask(enquiry, caller)
+        if found.record is not None:
+            answer = served(found, Tier.QUESTION, self._clock())
+            return replace(answer, library_id=found.record.subject)
+        return await self._without_record(question, library, found, caller)
+
+    async def _fetch(
+        self, question: Question, library: LibraryId, caller: Caller, progress: Progress
+    ) -> Fetched:
+        """Ask upstream, following redirects, and admit what it says."""
+        asked, fetched = str(library), Fetched("")
+        for _hop in range(MOST_MOVES + 1):
+            fetched, moved_to = await self._one_hop(question, asked, caller, progress)
+            if moved_to is None:
+                break
+            await self._learned.move(asked, moved_to)
+            asked = moved_to
+        return fetched
+
+    async def _one_hop(
+        self, question: Question, library_id: str, caller: Caller, progress: Progress
+    ) -> tuple[Fetched, str | None]:
+        text = question.text or library_id.split("/")[2]
+        reply = await self._context7.docs(library_id, text, question.mode, question.page, progress)
+        admitted = admit_docs(screen(reply.text).clean)
+        if isinstance(admitted, Refusal) or reply.is_error:
+            refusal = admitted if isinstance(admitted, Refusal) else None
+            moved_to = refusal.moved_to if refusal and refusal.reason is Reason.MOVED else None
+            return Fetched(reply.text, refusal=refusal, is_error=reply.is_error), moved_to
+        return Fetched(reply.text, self._record(reply.text, library_id, question, caller)), None
+
+    def _record(
+        self, text: str, library_id: str, question: Question, caller: Caller
+    ) -> StoredAnswer:
+        return StoredAnswer(
+            kind="docs",
+            text=text,
+            subject=library_id,
+            question=question.text,
+            principal=caller.principal,
+            origin=self._origin,
+            fetched_at=self._clock(),
+        )
+
+    async def _without_record(
+        self, question: Question, library: LibraryId, found: Found, caller: Caller
+    ) -> Answer:
+        """Answer from the library's stored snippets, else with upstream's refusal or error."""
+        if found.fetched is not None and found.fetched.definite:
+            return replace(refused(found.fetched), library_id=str(library))
+        assembled = await self._bookcase.assemble(library, question.text, caller.principal)
+        if assembled is not None:
+            return assembled
+        if found.fetched is not None:
+            return replace(refused(found.fetched), library_id=str(library))
+        error = found.error or UpstreamError("Context7 gave no answer")
+        return failed(error, f"nothing is stored about {library} for this question")
+
+    async def _later_page(
+        self, question: Question, library: LibraryId, first: Answer, caller: Caller
+    ) -> Answer:
+        """Serve what is stored of the library and was not on an earlier page."""
+        if first.outcome in (Outcome.ERROR, Outcome.NEGATIVE):
+            return first
+        text = await self._bookcase.later_page(
+            library, question.text, first.text, question.page, caller.principal
+        )
+        return replace(
+            first,
+            text=text or no_further_page(str(library), question.page),
+            tier=Tier.SNIPPETS if text else first.tier,
+        )
+
+
+def _of_kind(answer: Answer, mode: Mode | None) -> Answer:
+    """Keep the snippets of the kind that was asked for; all of them when there is none."""
+    if mode is None or answer.is_error:
+        return answer
+    kept = [snippet for snippet in parse_snippets(answer.text) if snippet.kind == mode]
+    return replace(answer, text=page(kept)) if kept else answer
+
+
+def _trimmed(answer: Answer, max_tokens: int | None) -> Answer:
+    """Leave out the last snippets until the text keeps to `max_tokens`; the first always stays."""
+    if max_tokens is None or len(answer.text) <= max_tokens * CHARACTERS_A_TOKEN:
+        return answer
+    snippets = list(parse_snippets(answer.text))
+    while len(snippets) > 1 and len(page(snippets)) > max_tokens * CHARACTERS_A_TOKEN:
+        snippets.pop()
+    return replace(answer, text=page(snippets)) if snippets else answer

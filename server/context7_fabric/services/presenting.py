@@ -1,0 +1,71 @@
+"""From the end of an enquiry to the answer a caller gets: outcome, provenance, screening, notes."""
+
+from __future__ import annotations
+
+from context7_fabric.documents.admission import Reason
+from context7_fabric.documents.screening import Screening, screen
+from context7_fabric.errors import FabricError
+from context7_fabric.models import Answer, Outcome, Tier
+from context7_fabric.services.answers import DEFINITE, Fetched, Found, How
+
+_OUTCOMES = {
+    How.HIT: Outcome.HIT,
+    How.STALE: Outcome.STALE,
+    How.OFFLINE: Outcome.OFFLINE,
+    How.FETCHED: Outcome.MISS,
+    How.COALESCED: Outcome.COALESCED,
+}
+_HELP = "`context7-fabric doctor` tells what is wrong."
+
+
+def served(found: Found, tier: Tier, now: float) -> Answer:
+    """Return the answer that `found.record` makes; `tier` says where it lies when stored.
+
+    Stored text is screened each time it is served: the rules may have changed since.
+    """
+    record = found.record
+    if record is None:
+        raise ValueError("nothing was found")
+    screening = screen(record.text)
+    fresh_from_upstream = found.how in (How.FETCHED, How.COALESCED)
+    return Answer(
+        text=screening.clean,
+        outcome=_OUTCOMES[found.how],
+        tier=Tier.UPSTREAM if fresh_from_upstream else tier,
+        fetched_at=record.fetched_at,
+        age_seconds=max(0.0, now - record.fetched_at),
+        note=_joined(found.note, _told(screening)),
+        screening=findings(screening),
+    )
+
+
+def findings(screening: Screening) -> tuple[str, ...]:
+    """Return what the answer's `_meta` says of its screening; empty when nothing was found."""
+    return (*screening.flags, *(("notice",) if screening.notices else ()))
+
+
+def refused(fetched: Fetched) -> Answer:
+    """Return upstream's own refusal, word for word."""
+    reason = fetched.refusal.reason if fetched.refusal else None
+    negative = reason in DEFINITE
+    answered = reason is Reason.UNRECOGNISED and not fetched.is_error
+    outcome = Outcome.NEGATIVE if negative else Outcome.MISS if answered else Outcome.ERROR
+    return Answer(fetched.text, outcome, Tier.UPSTREAM, is_error=fetched.is_error)
+
+
+def failed(error: FabricError, lacking: str) -> Answer:
+    """Return the error result for a call that neither upstream nor the fabric can answer."""
+    text = f"{error}, and {lacking}. {_HELP}"
+    return Answer(text, Outcome.ERROR, Tier.LOCAL, is_error=True)
+
+
+def _told(screening: Screening) -> str | None:
+    """Name the notices that were cut off."""
+    if not screening.notices:
+        return None
+    cut = "; ".join(" ".join(notice.text.split())[:120] for notice in screening.notices)
+    return f"A notice was cut off this text: “{cut}”"
+
+
+def _joined(*notes: str | None) -> str | None:
+    return " ".join(note for note in notes if note) or None

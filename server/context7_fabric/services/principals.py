@@ -1,0 +1,58 @@
+"""Principals: whose credential an answer was fetched with, named without giving the key away."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+from context7_fabric.models import PUBLIC
+
+SECRET_BYTES = 32
+FINGERPRINT_LENGTH = 24
+
+
+def principal_of(name: str | None, credential: str | None, secret: bytes) -> str:
+    """Return the principal: the given name, else a keyed fingerprint of the credential.
+
+    Without either it is `PUBLIC`. The fingerprint is an HMAC-SHA-256 with a secret of this store,
+    so that it tells nothing of the key and differs from store to store.
+    """
+    if name is not None:
+        return f"name-{quote(name, safe='')}"
+    if credential is None:
+        return PUBLIC
+    digest = hmac.new(secret, credential.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return f"key-{digest.hexdigest()[:FINGERPRINT_LENGTH]}"
+
+
+def read_secret(home: Path) -> bytes:
+    """Return the store's secret, made (mode 0600) when it is not there yet.
+
+    A home that cannot be written gives a secret for this process alone.
+    """
+    path = home / "secret"
+    try:
+        return _made(path) or path.read_bytes()
+    except OSError:
+        return secrets.token_bytes(SECRET_BYTES)
+
+
+def _made(path: Path) -> bytes | None:
+    """Write a new secret in one step; None when another process was first."""
+    if path.exists() and path.stat().st_size == SECRET_BYTES:
+        return None
+    fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
+    secret = secrets.token_bytes(SECRET_BYTES)
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(secret)
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        return None
+    finally:
+        fresh.unlink(missing_ok=True)
+    return secret

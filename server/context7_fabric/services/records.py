@@ -1,0 +1,115 @@
+"""Stored answers: the record of one text from upstream, and the shelf in the fabric they lie on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import TypeAdapter, ValidationError
+
+from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
+
+DOCS = "docs:"
+LISTS = "list:"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """One admitted text of upstream, verbatim, and where it came from.
+
+    `principal` is whose credential fetched it (`PUBLIC`: nobody's), `origin` which Context7 said
+    it, `subject` the library id (docs) or the name (list) asked for, `question` what was asked.
+    `fetched_at` is in seconds since the epoch.
+    """
+
+    kind: Literal["docs", "list"]
+    text: str
+    subject: str
+    question: str
+    principal: str
+    origin: str
+    fetched_at: float
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text, in hex."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def readable_by(self, principal: str) -> bool:
+        """Tell whether `principal` may see the text: its own, or a public one."""
+        return self.principal in (PUBLIC, principal)
+
+
+_RECORD = TypeAdapter(StoredAnswer)
+
+
+def list_key(name_key: str) -> str:
+    """Return the fabric key of the list of libraries for a normalised name."""
+    return LISTS + quote(name_key, safe="@/+.")
+
+
+def docs_key(question_key: str) -> str:
+    """Return the fabric key of an answer to a documentation question."""
+    return DOCS + question_key
+
+
+class AnswerShelf:
+    """Stored answers in the fabric, each readable only by those who may."""
+
+    def __init__(self, fabric: Fabric) -> None:
+        """Keep records in `fabric`'s GLOBAL scope."""
+        self._fabric = fabric
+
+    async def read(self, key: str, principal: str) -> StoredAnswer | None:
+        """Return the principal's own answer under `key`, else the public one, else None."""
+        owners = (principal, PUBLIC) if principal != PUBLIC else (PUBLIC,)
+        for owner in owners:
+            context = await self._fabric.get_context(_owned(key, owner))
+            record = None if context is None else record_of(context)
+            if record is not None and record.readable_by(principal):
+                return record
+        return None
+
+    async def write(self, key: str, record: StoredAnswer) -> None:
+        """Store `record` under `key` for its principal; age is judged when it is read."""
+        await self._fabric.set_context(_owned(key, record.principal), asdict(record))
+
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Take the lease to fetch `name`, which ends by itself after `seconds`."""
+        return await self._fabric.lease(name, seconds)
+
+    async def release(self, name: str) -> None:
+        """Give the lease back."""
+        await self._fabric.release(name)
+
+    async def about(self, library: str, principal: str) -> list[StoredAnswer]:
+        """Return what is stored of the library with id `library` (any version), newest first."""
+        contexts = await self._fabric.query(f"{DOCS}{_globbed(library)}[@?]*")
+        records = (record_of(context) for context in contexts)
+        return [record for record in records if record and record.readable_by(principal)]
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many answers and lists are stored."""
+        docs = await self._fabric.keys(Scope.GLOBAL, DOCS)
+        lists = await self._fabric.keys(Scope.GLOBAL, LISTS)
+        return {"answers": len(docs), "lists": len(lists)}
+
+
+def _owned(key: str, principal: str) -> str:
+    return key if principal == PUBLIC else f"{key}#{principal}"
+
+
+def _globbed(text: str) -> str:
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)
+
+
+def record_of(context: Context) -> StoredAnswer | None:
+    """Return the stored answer that `context` holds, None when it is something else."""
+    try:
+        return _RECORD.validate_python(context.value)
+    except ValidationError:
+        return None

@@ -1,0 +1,121 @@
+"""Upstream's own list of tools, kept on disk so that no client waits for upstream to list them.
+
+A description is text from outside that every model reads: a changed one is logged, and one that
+fails screening is not adopted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, cast
+
+from context7_fabric.documents.screening import screen
+from context7_fabric.errors import UpstreamError
+from context7_fabric.fabric.context import Json
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.upstream.base import ToolList, Upstream
+from context7_fabric.upstream.generations import Generation, generation_of
+
+log = logging.getLogger(__name__)
+
+MAX_TOOL_BYTES = 64 * 1024
+
+
+class ToolBook:
+    """The tools that upstream said it has."""
+
+    def __init__(self, fabric: Fabric, upstream: Upstream, origin: str) -> None:
+        """Keep the list of the Context7 called `origin` in `fabric`."""
+        self._fabric = fabric
+        self._upstream = upstream
+        self._key = f"upstream:tools:{origin}"
+        self._tools: ToolList | None = None
+
+    async def stored(self) -> ToolList | None:
+        """Return the list as last seen, None until upstream was ever reached."""
+        if self._tools is None:
+            context = await self._fabric.get_context(self._key)
+            self._tools = None if context is None else _tool_list(context.value)
+        return self._tools
+
+    async def generation(self) -> Generation:
+        """Tell which set of tools upstream has, asking it when it was never seen.
+
+        Raises:
+            UpstreamError: It was never seen and gives no answer.
+        """
+        tools = await self.stored() or await self.refresh()
+        return generation_of(tools)
+
+    async def refresh(self) -> ToolList:
+        """Fetch the list, adopt what passes screening, and keep it.
+
+        Raises:
+            UpstreamError: Upstream gives no answer.
+        """
+        known = await self.stored()
+        fetched = await self._upstream.list_tools()
+        adopted = ToolList(tuple(_adopted(tool, known) for tool in fetched.tools))
+        if adopted != known:
+            self._tools = adopted
+            await self._fabric.set_context(self._key, cast("Json", list(adopted.tools)))
+        return adopted
+
+    async def refresh_quietly(self) -> None:
+        """Refresh behind a connection; a failure is upstream's and shows in its next call."""
+        try:
+            await self.refresh()
+        except UpstreamError as error:
+            log.info("tools not listed: %s", error)
+
+
+def _adopted(tool: dict[str, Any], known: ToolList | None) -> dict[str, Any]:
+    """Return `tool` if its text may be shown, else as it was known, else without its prose."""
+    before = _named(known, tool.get("name"))
+    if before == tool:
+        return tool
+    if _suspicious(tool):
+        log.warning("the new description of tool %r fails screening: not adopted", tool.get("name"))
+        return before if before is not None else _bare(tool)
+    if before is not None:
+        log.warning("upstream changed its description of tool %r", tool.get("name"))
+    return tool
+
+
+def _suspicious(tool: dict[str, Any]) -> bool:
+    prose = json.dumps(tool, ensure_ascii=False)
+    findings = (screen(text) for text in _texts(tool))
+    return len(prose) > MAX_TOOL_BYTES or any(found.flags or found.notices for found in findings)
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
+
+
+def _bare(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return name and bare argument types: enough to call it, no room for prose."""
+    schema = tool.get("inputSchema")
+    properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    required = schema.get("required", []) if isinstance(schema, dict) else []
+    kept = {name: {"type": "string"} for name in properties}
+    return {
+        "name": tool.get("name"),
+        "inputSchema": {"type": "object", "properties": kept, "required": required},
+    }
+
+
+def _named(tools: ToolList | None, name: object) -> dict[str, Any] | None:
+    found = (tool for tool in (tools.tools if tools else ()) if tool.get("name") == name)
+    return next(found, None)
+
+
+def _tool_list(value: Json) -> ToolList | None:
+    if not isinstance(value, list):
+        return None
+    tools = [tool for tool in value if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
+    return ToolList(tuple(cast("list[dict[str, Any]]", tools))) if tools else None

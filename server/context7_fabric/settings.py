@@ -1,0 +1,213 @@
+"""Every setting, read once from the environment and the command line, then frozen and handed down.
+
+Nothing below the composition root looks at the environment again. A value that cannot be used
+raises `SettingError` naming the variable; the command line turns that into exit code 2.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from context7_fabric.durations import parse_duration
+from context7_fabric.errors import SettingError
+from context7_fabric.upstream.settings import (
+    DEFAULT_UPSTREAM,
+    CommandTarget,
+    OffTarget,
+    Target,
+    UpstreamSettings,
+    UrlTarget,
+)
+
+DAY = 86400.0
+DEFAULT_COMMAND = ("npx", "-y", "@upstash/context7-mcp")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+PASSED_ON = (
+    "CONTEXT7_API_URL",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_OPTIONS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "npm_config_registry",
+    "NPM_CONFIG_REGISTRY",
+    "npm_config_cache",
+    "NPM_CONFIG_CACHE",
+    "XDG_CACHE_HOME",
+)
+"""What an upstream command needs of our environment beyond the SDK's short default list."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessSettings:
+    """How long what was stored may be served, in seconds."""
+
+    docs_fresh: float = 3 * DAY
+    docs_stale: float = 30 * DAY
+    stale_on_error: float = 365 * DAY
+    library_ttl: float = 30 * DAY
+    patience: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole tree."""
+
+    home: Path
+    upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
+    freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
+    in_memory: bool = False
+    principal: str | None = None
+    seed_file: Path | None = None
+    log_level: str = "warning"
+    host: str = "127.0.0.1"
+
+
+def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> Settings:
+    """Build the settings from `environ`; `api_key` is the command line's and goes first.
+
+    Raises:
+        SettingError: A variable holds something that cannot be used.
+    """
+    reader = _Reader(environ)
+    return Settings(
+        home=reader.path("HOME") or platformdirs.user_cache_path("context7-fabric"),
+        upstream=_upstream(reader, api_key),
+        freshness=_freshness(reader),
+        in_memory=reader.choice("BACKEND", ("disk", "memory"), "disk") == "memory",
+        principal=reader.text("PRINCIPAL"),
+        seed_file=reader.path("SEED"),
+        log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
+        host=reader.text("HOST") or "127.0.0.1",
+    )
+
+
+class _Reader:
+    """Typed access to the variables of one environment; an empty value counts as not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def text(self, name: str) -> str | None:
+        return self.environ.get(f"CONTEXT7_FABRIC_{name}", "").strip() or None
+
+    def path(self, name: str) -> Path | None:
+        text = self.text(name)
+        return Path(text).expanduser() if text else None
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        text = (self.text(name) or default).lower()
+        if text not in allowed:
+            raise _unusable(name, text, f"one of {', '.join(allowed)}")
+        return text
+
+    def duration(self, name: str, default: float) -> float:
+        text = self.text(name)
+        if text is None:
+            return default
+        return _parsed(name, text, parse_duration, "a duration such as 90s, 10m, 6h or 1d")
+
+
+def _parsed(name: str, text: str, parse: Callable[[str], float | None], expected: str) -> float:
+    value = parse(text)
+    if value is None:
+        raise _unusable(name, text, expected)
+    return value
+
+
+def _unusable(name: str, value: str, expected: str) -> SettingError:
+    return SettingError(f"CONTEXT7_FABRIC_{name}", value, expected)
+
+
+def _freshness(reader: _Reader) -> FreshnessSettings:
+    default = FreshnessSettings()
+    return FreshnessSettings(
+        docs_fresh=reader.duration("DOCS_FRESH", default.docs_fresh),
+        docs_stale=reader.duration("DOCS_STALE", default.docs_stale),
+        stale_on_error=reader.duration("STALE_ON_ERROR", default.stale_on_error),
+        library_ttl=reader.duration("LIBRARY_TTL", default.library_ttl),
+        patience=reader.duration("PATIENCE", default.patience),
+    )
+
+
+def _upstream(reader: _Reader, api_key: str | None) -> UpstreamSettings:
+    environ = reader.environ
+    api_url = environ.get("CONTEXT7_API_URL", "").strip() or None
+    target = _target(reader.text("UPSTREAM"), api_url)
+    key = (api_key or environ.get("CONTEXT7_API_KEY", "")).strip() or None
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise SettingError("CONTEXT7_API_KEY", "…", "a key: it holds blanks or odd characters")
+    extra_ca = environ.get("NODE_EXTRA_CA_CERTS", "").strip()
+    return UpstreamSettings(
+        target=target,
+        api_key=key,
+        origin=_origin(target, api_url),
+        child_environment={name: environ[name] for name in PASSED_ON if environ.get(name)},
+        extra_ca_file=Path(extra_ca) if extra_ca else None,
+        timeout=reader.duration("UPSTREAM_TIMEOUT", UpstreamSettings().timeout),
+    )
+
+
+def _target(text: str | None, api_url: str | None) -> Target:
+    if text is None:
+        return CommandTarget(DEFAULT_COMMAND) if api_url else UrlTarget(DEFAULT_UPSTREAM)
+    if text.lower() == "off":
+        return OffTarget()
+    if "://" in text:
+        return _url_target(text, api_url)
+    return _command_target(text)
+
+
+def _url_target(text: str, api_url: str | None) -> UrlTarget:
+    parts = _split(text)
+    if parts is None or parts[0] not in ("http", "https"):
+        raise _unusable("UPSTREAM", text, "an http(s) URL, a command line or off")
+    if api_url is not None and not _same_place(parts[1], _split(api_url)):
+        elsewhere = f"on the host of CONTEXT7_API_URL ({api_url}): unset one of the two"
+        raise _unusable("UPSTREAM", text, elsewhere)
+    return UrlTarget(text)
+
+
+def _split(url: str) -> tuple[str, str] | None:
+    """Return scheme and host of `url`, or None when it is not one."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return (parts.scheme.lower(), parts.hostname) if parts.hostname else None
+
+
+def _same_place(host: str, other: tuple[str, str] | None) -> bool:
+    if other is None:
+        return False
+    return host == other[1] or {host, other[1]} <= LOOPBACK_HOSTS
+
+
+def _command_target(text: str) -> CommandTarget:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise _unusable("UPSTREAM", text, f"a command line ({error})") from error
+    return CommandTarget(words)
+
+
+def _origin(target: Target, api_url: str | None) -> str:
+    """Name whose answers these are, so that two Context7 installations are told apart."""
+    if api_url is not None:
+        return UrlTarget(api_url).label if _split(api_url) else api_url
+    return target.label if isinstance(target, UrlTarget) else DEFAULT_UPSTREAM

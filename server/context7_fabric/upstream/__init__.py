@@ -1,0 +1,1 @@
+"""The real Context7, as an MCP client sees it."""

@@ -1,0 +1,198 @@
+"""One MCP connection to Context7: opened on need, reopened when it dies, usable from any task.
+
+An MCP client must be entered and left by the same task, so each connection is held by a task of
+its own; callers only send requests over it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import anyio
+import mcp_types as types
+from anyio.abc import TaskGroup
+from mcp import Client
+from mcp.client.session import ClientSession
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from context7_fabric.errors import (
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from context7_fabric.models import Progress, no_progress
+from context7_fabric.upstream.base import Reply, ToolList
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds for a connection, hand-shake included: `npx` may have to install first."""
+
+_T = TypeVar("_T")
+_Open = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class _Link:
+    """One connection, from the wish for it to its end."""
+
+    def __init__(self) -> None:
+        self.ready = anyio.Event()
+        self.broken = anyio.Event()
+        self.ended = anyio.Event()
+        self.client: Client | None = None
+        self.reason = "the connection broke"
+
+    def fail(self, reason: str) -> None:
+        self.reason = reason
+        self.client = None
+        self.broken.set()
+        self.ready.set()
+
+
+class McpUpstream:
+    """Context7 over MCP, in whichever protocol era it speaks."""
+
+    def __init__(
+        self,
+        open_transport: _Open,
+        tasks: TaskGroup,
+        *,
+        label: str,
+        timeout: float,
+    ) -> None:
+        """Connect with `open_transport`; connections live in `tasks` and end with it.
+
+        `label` names upstream in messages, `timeout` bounds a call in seconds.
+        """
+        self._open_transport = open_transport
+        self._tasks = tasks
+        self._label = label
+        self._timeout = timeout
+        self.on_connected: Callable[[], Coroutine[Any, Any, None]] | None = None
+        """Runs behind each new connection."""
+        self._link: _Link | None = None
+
+    async def list_tools(self) -> ToolList:
+        """Return upstream's tools, all pages of them."""
+        result = await self._request(lambda session: session.list_tools())
+        tools = [
+            tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in result.tools
+        ]
+        return ToolList(tuple(tools))
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], progress: Progress = no_progress
+    ) -> Reply:
+        """Call the tool `name` and return its text, block after block."""
+        # The client's own call_tool lists the tools again after each call of an unlisted one.
+        params = types.CallToolRequestParams(name=name, arguments=arguments)
+        request = types.CallToolRequest(params=params)
+        result = await self._request(
+            lambda session: session.send_request(
+                request,
+                types.CallToolResult,
+                request_read_timeout_seconds=self._timeout,
+                progress_callback=progress,
+            )
+        )
+        texts = [block.text for block in result.content if isinstance(block, types.TextContent)]
+        return Reply("\n".join(texts), is_error=bool(result.is_error))
+
+    async def aclose(self) -> None:
+        """End the connection and, with it, the child process if there is one."""
+        link = self._link
+        if link is not None:
+            self._drop(link)
+            await link.ended.wait()
+
+    async def _request(self, send: Callable[[ClientSession], Awaitable[_T]]) -> _T:
+        """Send over the connection; once more if it turns out broken (the tools are idempotent)."""
+        reason = ""
+        for _attempt in range(2):
+            link = await self._connected()
+            if link.client is None:
+                raise UpstreamUnreachable(self._label, link.reason)
+            try:
+                return await send(link.client.session)
+            except MCPError as error:
+                if error.code != types.CONNECTION_CLOSED:
+                    raise self._rejected(error) from error
+                reason = link.reason
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                reason = link.reason
+            except ValidationError as error:
+                raise UpstreamRejected(
+                    types.INTERNAL_ERROR, "upstream's reply is malformed"
+                ) from error
+            self._drop(link)
+        raise UpstreamUnreachable(self._label, reason)
+
+    def _rejected(self, error: MCPError) -> UpstreamError:
+        if error.code == types.REQUEST_TIMEOUT:
+            return UpstreamTimeout(self._label, self._timeout)
+        return UpstreamRejected(error.code, error.message)
+
+    async def _connected(self) -> _Link:
+        link = self._link
+        if link is None:
+            link = self._link = _Link()
+            self._tasks.start_soon(self._hold, link)
+        await link.ready.wait()
+        return link
+
+    async def _hold(self, link: _Link) -> None:
+        """Be the one task that enters and leaves this connection's client."""
+        try:
+            with anyio.fail_after(CONNECT_TIMEOUT) as connecting:
+                async with Client(
+                    self._open_transport(), mode="auto", cache=None, client_info=_client_info()
+                ) as client:
+                    connecting.deadline = float("inf")
+                    link.client = client
+                    link.ready.set()
+                    self._announce()
+                    await link.broken.wait()
+        except Exception as error:  # noqa: BLE001  # whatever a transport raises ends only this link
+            link.fail(_reason(error))
+            log.info("upstream connection ended: %s", link.reason)
+        finally:
+            link.fail(link.reason)
+            self._forget(link)
+            link.ended.set()
+
+    def _announce(self) -> None:
+        if self.on_connected is not None:
+            self._tasks.start_soon(self.on_connected)
+
+    def _drop(self, link: _Link) -> None:
+        link.broken.set()
+        self._forget(link)
+
+    def _forget(self, link: _Link) -> None:
+        if self._link is link:
+            self._link = None
+
+
+def _client_info() -> types.Implementation:
+    from context7_fabric import __version__  # noqa: PLC0415  # the package's face stays light
+
+    return types.Implementation(name="context7-fabric", version=__version__)
+
+
+def _reason(error: BaseException) -> str:
+    """Return one line about the innermost cause of `error`."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, FileNotFoundError):
+        return f"there is no command {error.filename!r}"
+    if isinstance(error, TimeoutError):
+        return f"no connection within {CONNECT_TIMEOUT:g} s"
+    if isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED:
+        return "it ended before it answered"
+    text = " ".join(str(error).split())
+    return text or type(error).__name__

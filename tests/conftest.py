@@ -1,0 +1,77 @@
+"""Rules for every test: asyncio, no blocking call in its loop, no skipped integration test."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+from blockbuster import blockbuster_ctx
+
+TESTS = Path(__file__).parent
+INTEGRATION = TESTS / "integration"
+NEVER_BLOCKING = (TESTS / "unit", TESTS / "protocol")
+ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
+LONGEST_ASYNC_TEST = 25.0  # seconds; below the limit of pytest-timeout in pyproject.toml
+SKIPS_FAIL = os.environ.get("REQUIRE_INTEGRATION") == "1"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio: the MCP SDK's stdio and our daemon are bound to it."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_call_in_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test in which our code blocks the event loop; worker threads may block."""
+    if not any(request.path.is_relative_to(folder) for folder in NEVER_BLOCKING):
+        yield
+        return
+    with blockbuster_ctx("context7_fabric"):
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Cancel an async test that hangs: its clean-up runs, so the processes it started end too."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return
+
+    @functools.wraps(test)
+    async def bounded(**fixtures: object) -> None:
+        with anyio.fail_after(LONGEST_ASYNC_TEST):
+            await test(**fixtures)
+
+    pyfuncitem.obj = bounded
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the skip of an integration test into a failure where all of them have to run."""
+    return _skip_is_failure(item.path, (yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Do the same for a module that skips itself as a whole."""
+    return _skip_is_failure(getattr(collector, "path", TESTS), (yield))
+
+
+def _skip_is_failure(path: Path, report: ReportT) -> ReportT:
+    expected = hasattr(report, "wasxfail")
+    if SKIPS_FAIL and report.skipped and not expected and path.is_relative_to(INTEGRATION):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_INTEGRATION=1 forbids this. {reason}"
+    return report

@@ -1,0 +1,71 @@
+"""The shape of the repository: who imports whom, how long a file may be, what it may be called."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+PYTHON_FILES = sorted(
+    path.relative_to(ROOT)
+    for folder in ("server", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+)
+LONGEST = 500
+LONG = 300
+LONG_WITH_REASON: dict[str, str] = {
+    # "server/context7_fabric/…": "why it is one thing and cannot be read in two",
+}
+SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}
+# In parts, so that this file does not carry them.
+INDEX_HOSTS = [
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pypi", "python", "org"),
+        ("files", "pythonhosted", "org"),
+        ("registry", "npmjs", "org"),
+        ("registry", "yarnpkg", "com"),
+        ("index", "crates", "io"),
+        ("proxy", "golang", "org"),
+    )
+]
+
+
+def test_imports_keep_every_contract() -> None:
+    assert lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+
+
+def test_no_file_is_too_long_to_read_in_one_go() -> None:
+    lengths = {path.as_posix(): _lines(path) for path in PYTHON_FILES}
+    assert {path: n for path, n in lengths.items() if n > LONGEST} == {}
+    assert {path for path, n in lengths.items() if n > LONG} == set(LONG_WITH_REASON)
+
+
+def test_names_say_what_a_file_is_for() -> None:
+    named = {part for path in PYTHON_FILES for part in (*path.parent.parts, path.stem)}
+    assert named & SAYS_NOTHING == set()
+
+
+@pytest.mark.parametrize("host", INDEX_HOSTS)
+def test_no_file_carries_the_address_of_a_package_index(host: str) -> None:
+    carriers = [path for path in _repository_files() if host.encode() in path.read_bytes()]
+    assert carriers == []
+
+
+def _lines(path: Path) -> int:
+    return len((ROOT / path).read_text(encoding="utf-8").splitlines())
+
+
+def _repository_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
