@@ -12,10 +12,13 @@ FabricError
     ├── UpstreamOff         it is switched off
     ├── UpstreamUnreachable no connection, or it broke
     ├── UpstreamTimeout     it took too long
+    ├── UpstreamPaused      it asked to be left alone, or failed too often
     └── UpstreamRejected    it answered with a protocol error
 """
 
 from __future__ import annotations
+
+import math
 
 
 class FabricError(Exception):
@@ -118,6 +121,16 @@ class UpstreamTimeout(UpstreamError):
         super().__init__(f"Context7 at {target} did not answer within {seconds:g} s")
         self.target = target
         self.seconds = seconds
+
+
+class UpstreamPaused(UpstreamError):
+    """No call goes out for `seconds` more."""
+
+    def __init__(self, seconds: float, why: str) -> None:
+        """Keep how long, and the reason."""
+        super().__init__(f"Context7 is not asked for another {math.ceil(seconds)} s: {why}")
+        self.seconds = seconds
+        self.why = why
 
 
 class UpstreamRejected(UpstreamError):

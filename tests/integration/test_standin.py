@@ -5,20 +5,15 @@ measured against exactly these texts.
 """
 
 import json
-import os
-import signal
 from collections.abc import Iterator
-from pathlib import Path
 
-import anyio
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from support import faults
-from support import npm as npm_module
 from support.clients import ask, over_http, over_stdio, text_of
 from support.context7_api import Api, running_api
-from support.npm import npm_package
-from support.processes import children_of, spawn, wait_gone
+from support.processes import spawn
 from support.tls_proxy import tls_proxy
 from support.upstreams import (
     NEWEST,
@@ -28,62 +23,10 @@ from support.upstreams import (
     context7_command,
     context7_http,
 )
+from support.wording import ANONYMOUS_LIMIT, BAD_KEY, KEYED_LIMIT, after, matches
 
 QUESTION = "How do I test a WebSocket?"
 FASTAPI = "/fastapi/fastapi"
-ANONYMOUS_LIMIT = (
-    "Rate limited or quota exceeded. Create a free API key at https://context7.com/dashboard"
-    " for higher limits."
-)
-KEYED_LIMIT = (
-    "Rate limited or quota exceeded. Upgrade your plan at https://context7.com/plans"
-    " for higher limits."
-)
-NO_SUCH_LIBRARY = (
-    "The library you are trying to access does not exist. Please try with a different library ID."
-)
-BAD_KEY = "Invalid API key. Please check your API key. API keys should start with 'ctx7sk' prefix."
-SEARCHING = "Error searching libraries: "
-FETCHING = "Error fetching library context. Please try again later. "
-
-# What 4.1.1 says after each fault when it searches for "react" and when it asks for FASTAPI;
-# None stands for the fault's own message, "…" for a rest that depends on the version of node.
-SAID: dict[str, tuple[str | None, str | None]] = {
-    "rate limited": (ANONYMOUS_LIMIT, ANONYMOUS_LIMIT),
-    "rate limited, with Retry-After": (ANONYMOUS_LIMIT, ANONYMOUS_LIMIT),
-    "quota spent": (None, None),
-    "invalid key": (BAD_KEY, BAD_KEY),
-    "spending limit": (None, None),
-    "forbidden": (None, None),
-    "library missing": (None, None),
-    "library missing, wordless": (NO_SUCH_LIBRARY, NO_SUCH_LIBRARY),
-    "no libraries": (None, None),
-    "not finalized": (
-        "library_not_finalized",
-        json.dumps(
-            {
-                "error": "library_not_finalized",
-                "message": f"Library {FASTAPI} is still being read.",
-            }
-        ),
-    ),
-    "unprocessable": (None, None),
-    "server error": (None, None),
-    "search failed": (None, None),
-    "gateway time-out": ("Request failed with status 504. Please try again later.",) * 2,
-    "wordless": ("Request failed with status 500. Please try again later.",) * 2,
-    "empty": (
-        SEARCHING + "SyntaxError: Unexpected end of JSON input",
-        "Documentation not found or not finalized for this library. …",
-    ),
-    "HTML page": (
-        SEARCHING + "SyntaxError: …",
-        "<!doctype html><title>Sign in</title><p>Hotel Wi-Fi",
-    ),
-    "binary": (SEARCHING + "SyntaxError: …", "\x00\x01\x02\x03…"),
-    "closed": (SEARCHING + "TypeError: fetch failed", FETCHING + "TypeError: fetch failed"),
-    "closed halfway": (SEARCHING + "TypeError: terminated", FETCHING + "TypeError: terminated"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -142,15 +85,6 @@ async def docs(
         return await ask(client, "query-docs", libraryId=library_id, query=question)
 
 
-def assert_said(text: str, wanted: str | None, own: str | None) -> None:
-    expected = own if wanted is None else wanted
-    assert expected is not None
-    if expected.endswith("…"):
-        assert text.startswith(expected[:-1])
-    else:
-        assert text == expected
-
-
 class TestTheNewestServerAsAChild:
     async def test_resolves_and_answers_with_the_key_of_its_environment(
         self, api: Api, newest: list[str]
@@ -178,9 +112,12 @@ class TestTheNewestServerAsAChild:
         self, api: Api, newest: list[str]
     ) -> None:
         with spawn(newest, api_environment(api)) as server, api.gate() as gate:
-            server.send(initialize())
+            client = {"name": "tests", "version": "1"}
+            version = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+            server.send(request(0, "initialize", **version))
             server.out.wait_for('"id":0', seconds=20)
-            server.send(call_of("resolve-library-id", libraryName="react", query=QUESTION))
+            asked = {"libraryName": "react", "query": QUESTION}
+            server.send(request(1, "tools/call", name="resolve-library-id", arguments=asked))
             gate.wait_for(1)
             server.close_stdin()
             assert server.wait() == 0
@@ -247,7 +184,7 @@ class TestTheOldestServer:
                 "get-library-docs", {"context7CompatibleLibraryID": FASTAPI}
             )
         assert not result.is_error
-        assert_said(text_of(result), wanted, None)
+        assert matches(text_of(result), wanted)
 
 
 class TestWhatIsServed:
@@ -272,36 +209,6 @@ class TestWhatIsServed:
     ) -> None:
         text = await resolve(url, "zzqx")
         assert text == 'No libraries found for "zzqx". Try a different search term.'
-
-    async def test_each_question_and_each_revision_has_a_text_of_its_own(
-        self, api: Api, url: str
-    ) -> None:
-        first, second = await docs(url), await docs(url, question="Deploy with workers")
-        before = await resolve(url, "fastapi")
-        api.revision = 2
-        assert len({first, second, await docs(url)}) == 3
-        assert await resolve(url, "fastapi") != before
-        assert 5_000 < len(first) < 7_500
-
-    async def test_information_follows_the_code_after_one_blank_line(
-        self, api: Api, url: str
-    ) -> None:
-        text = await docs(url)
-        code, info = text.split("\n```\n\n### ")
-        assert code.count("\n\n--------------------------------\n\n### ") == 4
-        assert info.count("\n\n--------------------------------\n\n### ") == 1
-
-    @pytest.mark.parametrize("joint", ["/", "@"])
-    async def test_a_version_is_served_when_the_library_has_it(
-        self, api: Api, url: str, joint: str
-    ) -> None:
-        text = await docs(url, f"{FASTAPI}{joint}0.116.1")
-        missing = await docs(url, f"{FASTAPI}{joint}9.9")
-        assert "/blob/0.116.1/" in text
-        assert missing == (
-            f'Version "9.9" not found for library "{FASTAPI}".'
-            " Available versions: 0.115.13, 0.116.1, 0.128.0"
-        )
 
     async def test_moved_libraries_are_told_one_move_at_a_time(self, api: Api, url: str) -> None:
         api.redirects = {"/tiangolo/fastapi": "/fast/api", "/fast/api": FASTAPI}
@@ -331,13 +238,9 @@ class TestWhatIsServed:
 
 
 class TestFaults:
-    def test_the_table_covers_every_failure(self) -> None:
-        assert set(SAID) == set(faults.FAILURES)
-
-    @pytest.mark.parametrize("name", SAID)
+    @pytest.mark.parametrize("name", faults.FAILURES)
     async def test_each_comes_back_as_ordinary_text(self, api: Api, url: str, name: str) -> None:
-        fault = faults.FAILURES[name]
-        api.fail(fault)
+        api.fail(faults.FAILURES[name])
         async with over_http(url) as client:
             found = await client.call_tool(
                 "resolve-library-id", {"libraryName": "react", "query": QUESTION}
@@ -345,8 +248,8 @@ class TestFaults:
             answer = await client.call_tool("query-docs", {"libraryId": FASTAPI, "query": QUESTION})
         assert not found.is_error
         assert not answer.is_error
-        assert_said(text_of(found), SAID[name][0], fault.said("react"))
-        assert_said(text_of(answer), SAID[name][1], fault.said(FASTAPI))
+        assert matches(text_of(found), after(name, "search", "react"))
+        assert matches(text_of(answer), after(name, "docs", FASTAPI))
 
     async def test_a_rate_limit_reads_differently_with_a_key(self, api: Api, url: str) -> None:
         api.fail(faults.RATE_LIMITED)
@@ -362,119 +265,33 @@ class TestFaults:
         assert await docs(url) == faults.SERVER_ERROR.message
         assert (await docs(url)).startswith("### ")
 
-    @pytest.mark.parametrize("fault", [faults.HANGING, faults.slow(60)], ids=["hanging", "slow"])
-    @pytest.mark.parametrize("end", ["heal", "release"])
-    async def test_what_hangs_or_dawdles_goes_on_when_told(
-        self, api: Api, url: str, fault: faults.Fault, end: str
-    ) -> None:
-        api.fail(fault)
-        answers: list[str] = []
 
-        async def call() -> None:
-            answers.append(await docs(url))
-
-        with anyio.fail_after(15):
-            async with anyio.create_task_group() as calls:
-                calls.start_soon(call)
-                await api.arrived(1)
-                assert not answers
-                getattr(api, end)()
-        assert answers[0].startswith("### ")
-
-    async def test_a_gate_holds_all_calls_until_its_release(self, api: Api, url: str) -> None:
-        answers: list[str] = []
-
-        async def call(number: int) -> None:
-            answers.append(await docs(url, question=f"Question {number}"))
-
-        with anyio.fail_after(15), api.gate() as gate:
-            async with anyio.create_task_group() as calls:
-                for number in range(6):
-                    calls.start_soon(call, number)
-                await gate.arrived(6)
-                assert not answers
-                gate.release()
-        assert len(set(answers)) == api.calls == 6
-
-    async def test_waiting_for_calls_that_do_not_come_ends_in_time(self, api: Api) -> None:
-        with pytest.raises(TimeoutError):
-            await api.arrived(1, seconds=0.01)
-
-
-class TestProcesses:
-    def test_descendants_are_found_and_waited_for(self) -> None:
-        script = "tail -f /dev/null & echo $!; wait"
-        with spawn(["sh", "-c", script]) as shell:
-            child = int(shell.out.wait_for(r"^\d+$")[0])
-            assert children_of(os.getpid()) >= {shell.pid, child}
-            assert children_of(shell.pid) == {child}
-            os.kill(shell.pid, signal.SIGKILL)
-            wait_gone([shell.pid], 5)
-            with pytest.raises(AssertionError, match="tail"):
-                wait_gone([shell.pid, child], 0.01)
-            os.kill(child, signal.SIGKILL)
-            wait_gone([shell.pid, child], 5)
-
-    def test_a_line_that_does_not_come_is_reported_with_those_that_did(self) -> None:
-        with spawn(["sh", "-c", "echo one >&2"]) as shell:
-            with pytest.raises(TimeoutError, match="one"):
-                shell.err.wait_for("two")
-            assert shell.wait() == 0
-
-
-class TestNpm:
-    FAILING = (
-        "#!/bin/sh\necho 'npm error code E404' >&2\necho 'npm error at https://x' >&2\nexit 1\n"
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("tool", "arguments", "name", "received"),
+        [
+            ("resolve-library-id", {"query": "x"}, "libraryName", "undefined"),
+            ("query-docs", {"libraryId": 5, "query": "x"}, "libraryId", "number"),
+        ],
+        ids=["missing", "of another type"],
     )
-    WORKING = "#!/bin/sh\nmkdir -p node_modules/$1; echo once >> $XDG_CACHE_HOME/runs\n"
-
-    @pytest.fixture
-    def npm(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """An npm and a node of our own making, first on the path."""
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-        for name in ("node", "npm"):
-            Path(tmp_path, name).touch(mode=0o700)
-        return tmp_path / "npm"
-
-    def test_a_package_is_installed_once(self, npm: Path) -> None:
-        npm.write_text(self.WORKING)
-        folders = [npm_package("one", "1.0.0"), npm_package("one", "1.0.0")]
-        assert folders[0] == folders[1]
-        assert folders[0].is_dir()
-        assert (npm.parent / "runs").read_text() == "once\n"
-        assert [each.suffix for each in folders[0].parent.parent.iterdir()] == [""]
-
-    def test_a_failure_skips_the_test_without_naming_addresses(self, npm: Path) -> None:
-        npm.write_text(self.FAILING)
-        with pytest.raises(pytest.skip.Exception) as skipped:
-            npm_package("two", "1.0.0")
-        assert str(skipped.value) == "needs node: npm install failed (E404)"
-
-    def test_the_slower_of_two_installations_leaves_the_faster_ones(self, tmp_path: Path) -> None:
-        draft, home = tmp_path / "draft", tmp_path / "home"
-        for folder in (draft, home):
-            Path(folder, "node_modules", folder.name).mkdir(parents=True)
-        assert npm_module._move(draft, home) is None
-        assert (home / "node_modules" / "home").is_dir()
-
-    def test_without_node_the_test_is_skipped(
-        self, npm: Path, monkeypatch: pytest.MonkeyPatch
+    async def test_a_wrong_argument_is_named_in_an_error_result(
+        self, url: str, tool: str, arguments: dict[str, object], name: str, received: str
     ) -> None:
-        monkeypatch.setenv("PATH", "")
-        with pytest.raises(pytest.skip.Exception, match="needs node"):
-            npm_package("three", "1.0.0")
+        async with over_http(url) as client:
+            result = await client.call_tool(tool, arguments)
+        assert result.is_error
+        assert text_of(result) == (
+            f"Input validation error: Invalid arguments for tool {tool}: "
+            f"{name}: Invalid input: expected string, received {received}"
+        )
+
+    async def test_an_unknown_tool_is_a_protocol_error(self, url: str) -> None:
+        async with over_http(url) as client:
+            with pytest.raises(MCPError) as error:
+                await client.call_tool("nope")
+        assert (error.value.code, str(error.value)) == (-32602, "Tool nope not found")
 
 
-def initialize() -> str:
-    params = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "tests", "version": "1"},
-    }
-    return json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
-
-
-def call_of(tool: str, **arguments: object) -> str:
-    params = {"name": tool, "arguments": arguments}
-    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+def request(number: int, method: str, **params: object) -> str:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})

@@ -1,5 +1,5 @@
-"""What the tests stand on: a stand-in of Context7's HTTP API, and the real servers in front of it.
+"""What the tests stand on: a stand-in of Context7's HTTP API, the real servers, and fakes.
 
-Nothing here knows the package under test, and nothing here reaches beyond this machine,
-except `support.npm`, which brings the real servers once through npm.
+The stand-in and the real servers know nothing of the package under test. Nothing here reaches
+beyond this machine, except `support.npm`, which brings the real servers once through npm.
 """

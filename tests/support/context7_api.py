@@ -135,7 +135,7 @@ def running_api(catalogue: Catalogue | None = None) -> Iterator[Api]:
 
 def _request(scope: Scope) -> Request:
     seen = requests.Request(scope)
-    return Request(seen.url.path, dict(seen.query_params), dict(seen.headers), time.monotonic())
+    return Request(scope["path"], dict(seen.query_params), dict(seen.headers), time.monotonic())
 
 
 def _response(reply: Reply) -> responses.Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from context7_fabric.documents.ids import parse_id
 
@@ -19,6 +20,7 @@ REPUTATIONS = ((7, "High"), (4, "Medium"), (0, "Low"))
 
 _HEADING = re.compile(rf"{HEADING}[^\n:]*:")
 _TITLE = "- Title: "
+_ID = "- Context7-compatible library ID: "
 # The description may have several lines, and lines that look like fields: the fields are the
 # longest run, in upstream's order, that ends the entry.
 _ENTRY = re.compile(
@@ -76,6 +78,15 @@ def parse_list(text: str) -> LibraryList | None:
     head = _parse_head("".join(f"{line}\n" for line in lines[:first]))
     libraries = _parse_entries(lines[first:])
     return LibraryList(*head, libraries) if head and libraries else None
+
+
+def list_start(lines: Sequence[str]) -> int | None:
+    """Return the line at which a list begins, whatever precedes it; None if there is none."""
+    pairs = enumerate(pairwise(lines))
+    entries = (at for at, (a, b) in pairs if a.startswith(_TITLE) and b.startswith(_ID))
+    entry = next(entries, None)
+    headings = (at for at, line in enumerate(lines[:entry]) if _HEADING.match(line))
+    return None if entry is None else next(headings, entry)
 
 
 def _parse_head(text: str) -> tuple[str, str | None] | None:

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import re
 
-# Not plurals, though they end in "s"; some would turn into a word with another meaning.
-_SINGULAR = frozenset(
-    "alias atlas bias bus canvas corpus https lens news redis series species status this virus"
-    " windows".split()
+# Not plurals, though they end in "s"; without it some would be another word.
+_SINGULAR = re.compile(
+    "alias|atlas|bias|bus|canvas|corpus|https|lens|news|redis|series|species|status|this|virus"
+    "|windows"
 )
-_ENDS_IN_E = frozenset("cache calorie cookie die hoodie lie movie niche pie rookie tie".split())
-_ENDS_IN_I_OR_U = frozenset("api cli cpu emoji gpu gui menu tpu uri".split())
+# Their plurals end like words that have none, or that end in "y" or a sibilant.
+_PLAIN = re.compile(
+    "api|cache|calorie|cli|cookie|cpu|die|emoji|gpu|gui|hoodie|lie|menu|movie|niche|pie|tie|uri"
+)
 _FUNCTION = re.compile(
     r"(?:create|fetch|find(?!er|ing)|generate|get(?!away|ter)|set(?!back|t|up)|use(?!r))[a-z]{4,}"
 )
-_SIBILANT = re.compile(r"(?:ch|sh|ss|x)es")
+_SIBILANT = ("ches", "shes", "sses", "xes")
 _SHORTEST = 4
 
 
 def singular(word: str) -> str:
     """Return the singular of `word`, which is in lower case; the word itself if it has none."""
     plain = word.isascii() and word.isalpha() and len(word) >= _SHORTEST
-    if not plain or not word.endswith("s") or word in _SINGULAR or _FUNCTION.fullmatch(word):
+    if not plain or not word.endswith("s") or _SINGULAR.fullmatch(word) or _FUNCTION.match(word):
         return word
-    if word[:-1] in _ENDS_IN_E or word[:-1] in _ENDS_IN_I_OR_U:
+    if _PLAIN.fullmatch(word[:-1]):
         return word[:-1]
-    if word[:-2] in _SINGULAR or _SIBILANT.fullmatch(word[-4:]) or _SIBILANT.fullmatch(word[-3:]):
+    if word.endswith(_SIBILANT) or _SINGULAR.fullmatch(word[:-2]):
         return word[:-2]
     if word.endswith("ies"):
         return f"{word[:-3]}y"

@@ -55,7 +55,7 @@ def parse_snippets(text: str) -> tuple[Snippet, ...]:
     starts, turn = _split(bare, snippet_starts(bare))
     if not starts or starts[0]:
         return ()
-    ends = [_end(bare, start) for start in starts[1:]] + [len(lines)]
+    ends = [snippet_end(bare, start) for start in starts[1:]] + [len(lines)]
     spans = list(zip(starts, ends, strict=True))
     if not turn and all(_ends_in_fence(bare, end) for end in ends):
         turn = len(spans)
@@ -96,6 +96,7 @@ def is_ruled(lines: Sequence[str], at: int) -> bool:
 def _is_heading(lines: Sequence[str], at: int) -> bool:
     return bool(
         lines[at].startswith("### ")
+        and lines[max(0, at - 1) : at] in ([], [""])
         and lines[at + 1 : at + 2] == [""]
         and _TITLE.fullmatch(lines[at])
         and _SOURCE.fullmatch("".join(lines[at + 2 : at + 3]))
@@ -108,13 +109,14 @@ def _split(lines: Sequence[str], candidates: Sequence[int]) -> tuple[list[int], 
     for at in candidates[1:]:
         if is_ruled(lines, at):
             starts.append(at)
-        elif not turn and not lines[at - 1] and _ends_in_fence(lines, at):
+        elif not turn and _ends_in_fence(lines, at):
             turn = len(starts)
             starts.append(at)
     return starts, turn
 
 
-def _end(lines: Sequence[str], next_start: int) -> int:
+def snippet_end(lines: Sequence[str], next_start: int) -> int:
+    """Return the line behind a snippet, given the start of the one that follows it."""
     return next_start - (3 if is_ruled(lines, next_start) else 1)
 
 

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 
 from context7_fabric.documents.plurals import singular
 
-_FILLERS = frozenset("a an the and & i we you me my our your how what whats please thanks".split())
-_QUESTION_WORDS = frozenset("how what whats where when which who why".split())
-_SUBJECTS = frozenset("i we you they it one there".split())
-_AUXILIARIES = frozenset("am are can could did do does is was were would".split())
+_FILLER = re.compile(r"a|an|the|and|&|i|we|you|me|my|our|your|how|what|whats|please|thanks")
+_QUESTION_WORD = re.compile(r"how|what|whats|where|when|which|who|why")
+_SUBJECT = re.compile(r"i|we|you|they|it|one|there")
+_AUXILIARY = re.compile(r"am|are|can|could|did|do|does|is|was|were|would")
 # Behind these "to" only introduces a verb; anywhere else it gives a direction.
-_BEFORE_VERB = frozenset("able how like need possible try trying want way what when where".split())
+_BEFORE_VERB = re.compile(r"able|how|like|need|possible|try|trying|want|way|what|when|where")
 _OPENING = re.compile(
     r"(?:(?:please|hi|hello|hey) "
     r"|(?:can|could|would|will) you (?=(?:please )?(?:show|tell|give|help|teach|explain) )"
@@ -39,8 +39,9 @@ _SEPARATOR = re.compile(r",(?!\d)|[;、]")
 _QUOTES = "\"'`\u201c\u201d\u00ab\u00bb"
 _APOSTROPHES = str.maketrans("\u2018\u2019", "''")
 _END_MARKS = ".:,?。"
-# Standing alone these are punctuation; every other sign is an operator that may be asked about.
-_DASHES = frozenset("- -- \u2013 \u2014 \u2022 : . ? ! ,".split())
+_MOST_CLOSED = 3
+# Standing alone these are punctuation; any other sign is an operator that may be asked about.
+_PUNCTUATION = re.compile("--?|[\u2013\u2014\u2022:.?!,]")
 
 
 def fold(text: str) -> str:
@@ -79,7 +80,7 @@ def _spelled_out(match: re.Match[str]) -> str:
 def _bare(token: str) -> str:
     """Strip what wraps a word in prose; a token that is all signs stays as it is."""
     word = token.rstrip(_END_MARKS + _QUOTES).lstrip(_QUOTES + "(\u00bf\u00a1")
-    while word.count(")") > word.count("("):
+    for _ in range(min(word.count(")") - word.count("("), _MOST_CLOSED)):
         word = word.removesuffix(")").rstrip(_END_MARKS + _QUOTES)
     return word.removesuffix("()") or token
 
@@ -94,7 +95,13 @@ def _is_wording(words: Sequence[str], at: int) -> bool:
     before = words[at - 1] if at else ""
     after = words[at + 1] if at + 1 < len(words) else ""
     if word == "to":
-        return not before or before in _BEFORE_VERB
-    if word in _AUXILIARIES:
-        return before in _QUESTION_WORDS or after in _SUBJECTS or after == "not"
-    return word in _FILLERS or word in _DASHES
+        return not before or _is(_BEFORE_VERB, before)
+    if word == "should":
+        return _is(_QUESTION_WORD, before)
+    if _is(_AUXILIARY, word):
+        return _is(_QUESTION_WORD, before) or _is(_SUBJECT, after) or after == "not"
+    return _is(_FILLER, word) or _is(_PUNCTUATION, word)
+
+
+def _is(kind: re.Pattern[str], word: str) -> bool:
+    return kind.fullmatch(word) is not None

@@ -33,7 +33,8 @@ DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
 class Fetched:
     """What upstream said: a text that may be stored (`record`), or a refusal to be passed on.
 
-    `shared` says that another process fetched it.
+    `shared` says that another process fetched it; `key` that it belongs under another key than the
+    one asked for.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Fetched:
     refusal: Refusal | None = None
     is_error: bool = False
     shared: bool = False
+    key: str | None = None
 
     @property
     def definite(self) -> bool:
@@ -210,7 +212,7 @@ class Answers:
     async def _fetch(self, enquiry: Enquiry, progress: Progress) -> Fetched:
         fetched = await enquiry.fetch(progress)
         if fetched.record is not None:
-            await self._shelf.write(enquiry.key, fetched.record)
+            await self._shelf.write(fetched.key or enquiry.key, fetched.record)
         return fetched
 
 

@@ -9,8 +9,8 @@ from context7_fabric.models import Progress
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.upstream.base import Reply, Upstream
 from context7_fabric.upstream.generations import (
+    DocsRequest,
     Generation,
-    Mode,
     UpstreamCall,
     docs_call,
     resolve_call,
@@ -39,13 +39,9 @@ class Context7:
         """Look `name` up. Raises an `UpstreamError` when no answer comes."""
         return await self._ask(lambda how: resolve_call(how, name, question), progress)
 
-    async def docs(
-        self, library_id: str, question: str, mode: Mode | None, page: int, progress: Progress
-    ) -> Reply:
-        """Ask `question` of a library. Raises an `UpstreamError` when no answer comes."""
-        return await self._ask(
-            lambda how: docs_call(how, library_id, question, mode, page), progress
-        )
+    async def docs(self, request: DocsRequest, progress: Progress) -> Reply:
+        """Ask a question of a library. Raises an `UpstreamError` when no answer comes."""
+        return await self._ask(lambda how: docs_call(how, request), progress)
 
     async def _ask(
         self, call_for: Callable[[Generation], UpstreamCall], progress: Progress

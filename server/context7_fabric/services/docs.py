@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
-from context7_fabric.documents.admission import Reason, Refusal, admit_docs
+from context7_fabric.documents.admission import Refusal, admit_docs
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.keys import content_words, question_key, question_of
 from context7_fabric.documents.screening import screen
@@ -20,7 +21,8 @@ from context7_fabric.services.context7 import Context7
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.presenting import failed, refused, served
 from context7_fabric.services.records import StoredAnswer, docs_key
-from context7_fabric.upstream.generations import Generation, Mode
+from context7_fabric.upstream.base import Reply
+from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4
 
@@ -69,10 +71,11 @@ class Docs:
 
     async def _passed_on(self, question: Question, caller: Caller) -> Answer:
         """Let upstream itself say what is wrong with an id that is none."""
+        request = DocsRequest(
+            question.library_id, question.text, question.mode, question.page, question.library_id
+        )
         try:
-            reply = await self._context7.docs(
-                question.library_id, question.text, question.mode, question.page, caller.progress
-            )
+            reply = await self._context7.docs(request, caller.progress)
         except UpstreamError as error:
             return failed(error, f"{question.library_id!r} is no library id (/org/project)")
         return refused(Fetched(reply.text, refusal=None, is_error=reply.is_error))
@@ -91,12 +94,11 @@ class Docs:
     async def _page(
         self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
     ) -> Answer:
-        words = content_words(question.text) or (question_of(question.text),)
-        key = question_key(library, words=words, mode=mode, page=number)
+        key_for = partial(_key, question.text, mode, number)
         enquiry = Enquiry(
-            docs_key(key),
+            key_for(library),
             self._lifetime(library),
-            lambda progress: self._fetch(question, library, caller, progress),
+            partial(self._fetch, question, library, key_for, caller),
         )
         found = await self._answers.ask(enquiry, caller)
         if found.record is not None:
@@ -105,42 +107,47 @@ class Docs:
         return await self._without_record(question, library, found, caller)
 
     async def _fetch(
-        self, question: Question, library: LibraryId, caller: Caller, progress: Progress
+        self,
+        question: Question,
+        library: LibraryId,
+        key_for: Callable[[LibraryId], str],
+        caller: Caller,
+        progress: Progress,
     ) -> Fetched:
         """Ask upstream, following redirects, and admit what it says."""
-        asked, fetched = str(library), Fetched("")
+        title = "" if question.text else await self._title(library, caller)
+        request = DocsRequest(str(library), question.text, question.mode, question.page, title)
+        fetched = Fetched("")
         for _hop in range(MOST_MOVES + 1):
-            fetched, moved_to = await self._one_hop(question, asked, caller, progress)
+            reply = await self._context7.docs(request, progress)
+            fetched = self._admitted(reply, request, caller)
+            moved_to = fetched.refusal.moved_to if fetched.refusal else None
             if moved_to is None:
                 break
-            await self._learned.move(asked, moved_to)
-            asked = moved_to
-        return fetched
+            await self._learned.move(request.library_id, moved_to)
+            request = replace(request, library_id=moved_to)
+        return replace(fetched, key=key_for(parse_id(request.library_id) or library))
 
-    async def _one_hop(
-        self, question: Question, library_id: str, caller: Caller, progress: Progress
-    ) -> tuple[Fetched, str | None]:
-        text = question.text or library_id.split("/")[2]
-        reply = await self._context7.docs(library_id, text, question.mode, question.page, progress)
+    async def _title(self, library: LibraryId, caller: Caller) -> str:
+        title = await self._bookcase.title(library, caller.principal)
+        return title or library.project
+
+    def _admitted(self, reply: Reply, request: DocsRequest, caller: Caller) -> Fetched:
         admitted = admit_docs(screen(reply.text).clean)
-        if isinstance(admitted, Refusal) or reply.is_error:
-            refusal = admitted if isinstance(admitted, Refusal) else None
-            moved_to = refusal.moved_to if refusal and refusal.reason is Reason.MOVED else None
-            return Fetched(reply.text, refusal=refusal, is_error=reply.is_error), moved_to
-        return Fetched(reply.text, self._record(reply.text, library_id, question, caller)), None
-
-    def _record(
-        self, text: str, library_id: str, question: Question, caller: Caller
-    ) -> StoredAnswer:
-        return StoredAnswer(
+        if isinstance(admitted, Refusal):
+            return Fetched(reply.text, refusal=admitted, is_error=reply.is_error)
+        if reply.is_error:
+            return Fetched(reply.text, is_error=True)
+        record = StoredAnswer(
             kind="docs",
-            text=text,
-            subject=library_id,
-            question=question.text,
+            text=reply.text,
+            subject=request.library_id,
+            question=request.question,
             principal=caller.principal,
             origin=self._origin,
             fetched_at=self._clock(),
         )
+        return Fetched(reply.text, record)
 
     async def _without_record(
         self, question: Question, library: LibraryId, found: Found, caller: Caller
@@ -170,6 +177,11 @@ class Docs:
             text=text or no_further_page(str(library), question.page),
             tier=Tier.SNIPPETS if text else first.tier,
         )
+
+
+def _key(text: str, mode: str, page_number: int, library: LibraryId) -> str:
+    words = content_words(text) or (question_of(text),)
+    return docs_key(question_key(library, words=words, mode=mode, page=page_number))
 
 
 def _of_kind(answer: Answer, mode: Mode | None) -> Answer:

@@ -32,6 +32,10 @@ class Bookcase:
         self._shelf = shelf
         self._clock = clock
 
+    async def title(self, library: LibraryId, principal: str) -> str | None:
+        """Return the title that a stored list gives the library, None when no list names it."""
+        return await self._shelf.title(library.base, principal)
+
     async def assemble(self, library: LibraryId, question: str, principal: str) -> Answer | None:
         """Return an answer of stored snippets that share words with `question`, None if none do."""
         records = await self._records(library, principal)

@@ -48,17 +48,27 @@ def resolve_call(generation: Generation, name: str, question: str) -> UpstreamCa
     return UpstreamCall(RESOLVE, {"query": question or name, "libraryName": name})
 
 
-def docs_call(
-    generation: Generation, library_id: str, question: str, mode: Mode | None, page: int
-) -> UpstreamCall:
-    """Return the documentation call for `question`; mode and page exist in the older one only."""
+@dataclass(frozen=True, slots=True)
+class DocsRequest:
+    """A documentation question; the newer generation asks an empty one with the library's title."""
+
+    library_id: str
+    question: str
+    mode: Mode | None = None
+    page: int = 1
+    title: str = ""
+
+
+def docs_call(generation: Generation, request: DocsRequest) -> UpstreamCall:
+    """Return the documentation call of `request`; only the older one knows mode and page."""
     if generation is Generation.QUESTION:
-        return UpstreamCall(QUERY_DOCS, {"libraryId": library_id, "query": question})
-    arguments: dict[str, Any] = {"context7CompatibleLibraryID": library_id}
-    if question:
-        arguments["topic"] = question
-    if mode is not None:
-        arguments["mode"] = mode
-    if page > 1:
-        arguments["page"] = page
+        question = request.question or request.title
+        return UpstreamCall(QUERY_DOCS, {"libraryId": request.library_id, "query": question})
+    arguments: dict[str, Any] = {"context7CompatibleLibraryID": request.library_id}
+    if request.question:
+        arguments["topic"] = request.question
+    if request.mode is not None:
+        arguments["mode"] = request.mode
+    if request.page > 1:
+        arguments["page"] = request.page
     return UpstreamCall(GET_DOCS, arguments)
