@@ -23,18 +23,22 @@ from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Clock
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.services.answers import Answers
+from context7_fabric.services.answers import Answers, AnswerSettings
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Docs
+from context7_fabric.services.egress import redact
+from context7_fabric.services.meter import Meter
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.principals import principal_of, read_secret
 from context7_fabric.services.records import AnswerShelf
 from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.tool_book import ToolBook
+from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
+from context7_fabric.upstream.guard import Guard
 from context7_fabric.upstream.off import NoUpstream
 from context7_fabric.upstream.settings import OffTarget
 from context7_fabric.upstream.target import Dialler
@@ -60,9 +64,10 @@ class App:
     in_memory: bool
 
     async def aclose(self) -> None:
-        """End the upstream connection and close the store."""
+        """End the upstream connection, write what is not written yet, and close the store."""
         if isinstance(self.upstream, McpUpstream):
             await self.upstream.aclose()
+        await self.desk.meter.flush()
         await self.fabric.aclose()
 
 
@@ -79,11 +84,10 @@ async def open_app(
         fabric = await stack.enter_async_context(Fabric(backend, clock))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         upstream = connect(tasks) if connect else _connect(settings, tasks)
-        tools = ToolBook(fabric, upstream, settings.upstream.origin)
-        if isinstance(upstream, McpUpstream):
-            upstream.on_connected = tools.refresh_quietly
         principal = await anyio.to_thread.run_sync(_principal, settings)
-        desk = _desk(settings, clock, fabric, tasks, Context7(upstream, tools), tools)
+        desk = _desk(settings, clock, fabric, tasks, upstream, principal)
+        if isinstance(upstream, McpUpstream):
+            upstream.on_connected = desk.tools.refresh_quietly
         app = App(settings, desk, fabric, upstream, principal, in_memory)
         try:
             yield app
@@ -114,7 +118,8 @@ def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
     if isinstance(settings.upstream.target, OffTarget):
         return NoUpstream()
     dialler = Dialler(settings.upstream)
-    return McpUpstream(dialler.open, tasks, label=dialler.label, timeout=settings.upstream.timeout)
+    timeout = settings.upstream.timeout
+    return McpUpstream(dialler.open, tasks, label=dialler.label, timeout=timeout, door=dialler.door)
 
 
 def _principal(settings: Settings) -> str:
@@ -129,28 +134,25 @@ def _desk(
     clock: Clock,
     fabric: Fabric,
     tasks: TaskGroup,
-    context7: Context7,
-    tools: ToolBook,
+    upstream: Upstream,
+    principal: str,
 ) -> Desk:
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
-    origin, offline = settings.upstream.origin, isinstance(settings.upstream.target, OffTarget)
-    answers = Answers(
-        shelf,
-        tasks,
-        clock,
-        origin=origin,
-        patience=settings.freshness.patience,
-        flight_seconds=settings.upstream.timeout + LEASE_MARGIN,
-        offline=offline,
-    )
+    meter = Meter(fabric, clock, principal, settings.monthly_calls)
+    tasks.start_soon(meter.write_behind)
+    turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
+    tools = ToolBook(fabric, upstream, settings.upstream.origin)
+    context7 = Context7(upstream, tools, turnstile)
+    answering = _answering(settings)
+    answers = Answers(shelf, tasks, clock, meter, answering)
     resolver = Resolver(
         answers,
         context7,
         learned,
         cache(partial(load_seeds, settings.seed_file)),
         clock,
-        lifetime=_list_lifetime(settings, offline=offline),
-        origin=origin,
+        lifetime=_list_lifetime(settings, offline=answering.offline),
+        origin=answering.origin,
     )
     docs = Docs(
         answers,
@@ -158,10 +160,21 @@ def _desk(
         learned,
         Bookcase(shelf, clock),
         clock,
-        lifetime=partial(_docs_lifetime, settings, offline),
-        origin=origin,
+        lifetime=partial(_docs_lifetime, settings, answering.offline),
+        origin=answering.origin,
     )
-    return Desk(resolver, docs, tools, shelf)
+    redacted = redact if settings.redact else str
+    return Desk(resolver, docs, tools, shelf, meter, turnstile, redacted)
+
+
+def _answering(settings: Settings) -> AnswerSettings:
+    return AnswerSettings(
+        origin=settings.upstream.origin,
+        patience=settings.freshness.patience,
+        flight=settings.upstream.timeout + LEASE_MARGIN,
+        negative=settings.freshness.negative_ttl,
+        offline=isinstance(settings.upstream.target, OffTarget),
+    )
 
 
 def _list_lifetime(settings: Settings, *, offline: bool) -> Lifetime:

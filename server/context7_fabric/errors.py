@@ -13,6 +13,7 @@ FabricError
     ├── UpstreamUnreachable no connection, or it broke
     ├── UpstreamTimeout     it took too long
     ├── UpstreamPaused      it asked to be left alone, or failed too often
+    ├── UpstreamLimited     it answered 429 at the door
     └── UpstreamRejected    it answered with a protocol error
 """
 
@@ -128,9 +129,19 @@ class UpstreamPaused(UpstreamError):
 
     def __init__(self, seconds: float, why: str) -> None:
         """Keep how long, and the reason."""
-        super().__init__(f"Context7 is not asked for another {math.ceil(seconds)} s: {why}")
+        super().__init__(f"Context7 is not asked for another {math.ceil(seconds)} s: {why.rstrip('.')}")
         self.seconds = seconds
         self.why = why
+
+
+class UpstreamLimited(UpstreamError):
+    """The HTTP server in front of upstream answered 429; `seconds` is its Retry-After, if any."""
+
+    def __init__(self, target: str, seconds: float | None) -> None:
+        """Keep where the call went and how long upstream wants to be left alone."""
+        super().__init__(f"Context7 at {target} limits the rate of calls (429)")
+        self.target = target
+        self.seconds = seconds
 
 
 class UpstreamRejected(UpstreamError):

@@ -27,6 +27,9 @@ from context7_fabric.upstream.settings import (
 
 DAY = 86400.0
 DEFAULT_COMMAND = ("npx", "-y", "@upstash/context7-mcp")
+FREE_CALLS = 1000
+"""Calls a month of the free plan, which counts for callers without a key."""
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 PASSED_ON = (
@@ -61,6 +64,7 @@ class FreshnessSettings:
     stale_on_error: float = 365 * DAY
     library_ttl: float = 30 * DAY
     patience: float = 4.0
+    negative_ttl: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Settings:
     in_memory: bool = False
     principal: str | None = None
     seed_file: Path | None = None
+    redact: bool = True
+    monthly_calls: int | None = None
     log_level: str = "warning"
     host: str = "127.0.0.1"
 
@@ -84,13 +90,17 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         SettingError: A variable holds something that cannot be used.
     """
     reader = _Reader(environ)
+    upstream = _upstream(reader, api_key)
+    free = FREE_CALLS if upstream.credential is None else None
     return Settings(
         home=reader.path("HOME") or platformdirs.user_cache_path("context7-fabric"),
-        upstream=_upstream(reader, api_key),
+        upstream=upstream,
         freshness=_freshness(reader),
         in_memory=reader.choice("BACKEND", ("disk", "memory"), "disk") == "memory",
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
+        redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
+        monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
         host=reader.text("HOST") or "127.0.0.1",
     )
@@ -114,6 +124,12 @@ class _Reader:
         if text not in allowed:
             raise _unusable(name, text, f"one of {', '.join(allowed)}")
         return text
+
+    def whole(self, name: str) -> int | None:
+        text = self.text(name)
+        if text is None or (text.isascii() and text.isdigit()):
+            return int(text) if text else None
+        raise _unusable(name, text, "a whole number")
 
     def duration(self, name: str, default: float) -> float:
         text = self.text(name)
@@ -141,6 +157,7 @@ def _freshness(reader: _Reader) -> FreshnessSettings:
         stale_on_error=reader.duration("STALE_ON_ERROR", default.stale_on_error),
         library_ttl=reader.duration("LIBRARY_TTL", default.library_ttl),
         patience=reader.duration("PATIENCE", default.patience),
+        negative_ttl=reader.duration("NEGATIVE_TTL", default.negative_ttl),
     )
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from context7_fabric.app import App
-from support.scripted import ScriptedUpstream, docs_text
+from support.scripted import FakeClock, ScriptedUpstream, docs_text
 from support.wire import call, connected, provenance, texts
+
+AFTER_ANY_REST = 7200
 
 ERRORS = [
     (
@@ -37,15 +39,16 @@ ERRORS = [
 
 @pytest.mark.parametrize("text", ERRORS)
 async def test_what_is_no_documentation_is_passed_on_and_never_stored(
-    app: App, upstream: ScriptedUpstream, text: str
+    app: App, upstream: ScriptedUpstream, clock: FakeClock, text: str
 ) -> None:
     upstream.texts = {"query-docs": text, "resolve-library-id": text}
     async with connected(app) as client:
         docs = await call(client, "query-docs", libraryId="/a/b", query="start")
+        clock.forward(AFTER_ANY_REST)
         found = await call(client, "resolve-library-id", libraryName="a", query="start")
     assert texts(docs) == texts(found) == [text]
     assert provenance(docs)["outcome"] in ("error", "negative", "miss")
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0}
+    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
 
 
 async def test_a_result_that_upstream_calls_an_error_is_one_here_and_not_stored(
@@ -55,7 +58,7 @@ async def test_a_result_that_upstream_calls_an_error_is_one_here_and_not_stored(
     async with connected(app) as client:
         result = await call(client, "query-docs", libraryId="/a/b", query="start")
     assert result.is_error
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0}
+    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
 
 
 def redirecting(moves: Mapping[str, str]) -> Callable[[str, Mapping[str, Any]], str]:
@@ -93,5 +96,5 @@ async def test_a_redirect_without_end_is_passed_on_and_not_stored(
     async with connected(app) as client:
         result = await call(client, "query-docs", libraryId="/a/one", query="start")
     assert "redirected" in texts(result)[0]
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0}
+    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
     assert len(upstream.calls) == 4

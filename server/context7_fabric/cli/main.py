@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "docs": "ask a library's documentation",
     "purge": "forget what is stored",
     "config": "print the configuration snippet for a client",
+    "stats": "calls made and saved this month, and the quota",
     "doctor": "check home, upstream and store",
     "demo": "see what it does, without a network",
 }

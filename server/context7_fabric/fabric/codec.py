@@ -1,36 +1,46 @@
-"""Between a context and the bytes that a backend keeps: JSON with a format version.
+"""Between a context and the bytes that a backend keeps: JSON with a format version and a checksum.
 
-Bytes of another version, truncated or foreign bytes decode to `CorruptEntry`, never to a wrong
-value.
+Bytes of another version, truncated, damaged or foreign bytes decode to `CorruptEntry`, never to a
+wrong value.
 """
 
 from __future__ import annotations
 
 import json
 from typing import Any, TypeGuard, cast
+from zlib import crc32
 
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.context import Context, Json, Scope
 
 FORMAT = 1
+MAX_DEPTH = 100
+"""How many lists and objects may stand inside of one another."""
+
+_START = b'{"format":%d,' % FORMAT
+_HEAD = _START + b'"crc32":"%08x",'
+_HEAD_LENGTH = len(_HEAD % 0)
+_FURTHEST = 1e15
+"""Seconds from the epoch beyond which nothing is a time."""
 
 
 def encode(context: Context) -> bytes:
-    """Return the bytes of `context`.
+    """Return the bytes of `context`: one JSON object, which people can read too.
 
     Raises:
         TypeError: The value or the metadata is not JSON.
-        ValueError: It holds NaN or an infinity.
+        ValueError: It holds NaN or an infinity, or is nested more than `MAX_DEPTH` deep.
     """
     record = {
-        "format": FORMAT,
         "value": context.value,
         "metadata": context.metadata,
         "created_at": context.created_at,
         "expires_at": context.expires_at,
     }
+    _check(record)
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "surrogatepass")
+    body = text.encode("utf-8", "surrogatepass").removeprefix(b"{")
+    return _HEAD % crc32(body) + body
 
 
 def decode(key: str, scope: Scope, data: bytes) -> Context:
@@ -39,13 +49,27 @@ def decode(key: str, scope: Scope, data: bytes) -> Context:
     Raises:
         CorruptEntry: The bytes are not an entry of this format.
     """
+    if not data.startswith(_START):
+        raise CorruptEntry(key, "not of a format this version reads")
+    if data[:_HEAD_LENGTH] != _HEAD % crc32(data[_HEAD_LENGTH:]):
+        raise CorruptEntry(key, "its checksum is wrong")
     try:
         record: Any = json.loads(data.decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptEntry(key, "not JSON") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise CorruptEntry(key, "not of a format this version reads")
     return _context(key, scope, record)
+
+
+def _check(value: object, depth: int = 0) -> None:
+    """Refuse what json would write and not read back: names that are no text, deep nesting."""
+    if depth > MAX_DEPTH + 1:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("a name in a JSON object is text")
+        value = list(value.values())
+    for item in value if isinstance(value, list | tuple) else ():
+        _check(item, depth + 1)
 
 
 def _context(key: str, scope: Scope, record: dict[str, Any]) -> Context:
@@ -66,4 +90,5 @@ def _context(key: str, scope: Scope, record: dict[str, Any]) -> Context:
 
 
 def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -_FURTHEST < value < _FURTHEST

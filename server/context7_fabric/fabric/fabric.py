@@ -7,7 +7,7 @@ as if nothing were stored.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -74,14 +74,12 @@ class Fabric:
         now = self._clock()
         until = None if ttl is None else now + ttl
         context = Context(key, value, Scope(scope), now, until, metadata or {})
-        put = self.backend.put(_address(context.scope, key), encode(context))
+        put = self.backend.put(_address(context.scope, key), encode(context), expires_in=ttl)
         return await self._guarded(_told(put), otherwise=False)
 
     async def get_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> Context | None:
         """Return what is stored under `key`, None when nothing alive and readable is."""
-        scope = Scope(scope)
-        data = await self._guarded(self.backend.get(_address(scope, key)), otherwise=None)
-        return None if data is None else self._alive(key, scope, data)
+        return await self._guarded(self._read(key, Scope(scope)), otherwise=None)
 
     async def delete_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> bool:
         """Remove `key`; tell whether it was there.
@@ -90,6 +88,24 @@ class Fabric:
             StoreError: It could not be removed: whoever deletes must know.
         """
         return await self.backend.delete(_address(Scope(scope), key))
+
+    async def delete_matching(
+        self, prefix: str, doomed: Callable[[Context], bool], scope: Scope | str = Scope.GLOBAL
+    ) -> int:
+        """Remove the entries below `prefix` that are `doomed`, and those that nobody can read.
+
+        Returns how many went.
+
+        Raises:
+            StoreError: The store cannot be searched, or an entry not be removed.
+        """
+        scope, removed = Scope(scope), 0
+        start = _address(scope, "")
+        for address in await self.backend.keys(start + prefix):
+            context = await self._read(address.removeprefix(start), scope)
+            if context is None or doomed(context):
+                removed += await self.backend.delete(address)
+        return removed
 
     async def query(
         self, pattern: str, scope: Scope | str = Scope.GLOBAL, limit: int | None = None
@@ -119,13 +135,15 @@ class Fabric:
         """Give the lease `name` back."""
         await self._guarded(self.backend.delete(_lease(name)), otherwise=False)
 
-    def _alive(self, key: str, scope: Scope, data: bytes) -> Context | None:
+    async def _read(self, key: str, scope: Scope) -> Context | None:
+        """Return what is alive under `key`; a corrupt entry is counted, and as good as none."""
         try:
-            context = decode(key, scope, data)
+            data = await self.backend.get(_address(scope, key))
+            context = None if data is None else decode(key, scope, data)
         except CorruptEntry as error:
             self._note(error)
             return None
-        return context if context.alive(self._clock()) else None
+        return context if context and context.alive(self._clock()) else None
 
     async def _guarded(self, work: Awaitable[_T], *, otherwise: _T) -> _T:
         try:

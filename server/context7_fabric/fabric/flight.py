@@ -76,8 +76,9 @@ class Flights(Generic[T]):
             flight.result = await work(flight.report)
         except Exception as error:  # noqa: BLE001  # it belongs to those who wait
             flight.error = error
+        except BaseException:
+            flight.error = RuntimeError("the flight was cancelled")
+            raise
         finally:
             del self._under_way[key]
-            if flight.error is None and flight.result is None:
-                flight.error = RuntimeError("the flight was cancelled")
             flight.done.set()

@@ -1,7 +1,8 @@
 """The cache-first flow that look-ups and documentation questions share.
 
 Fresh: serve. Stale: serve, refresh behind. Expired: wait for upstream a little, then serve the old
-copy with a note. Nothing: one flight upstream. What upstream refuses is never stored.
+copy with a note. Nothing: one flight upstream. What upstream refuses is never stored; that it does
+not know a library is remembered for some minutes, in this process only.
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.flight import Flight, Flights
 from context7_fabric.fabric.policy import Freshness, Lifetime, judge
 from context7_fabric.models import Caller, Clock, Progress
+from context7_fabric.services.keeping import Keeper
+from context7_fabric.services.meter import Meter
+from context7_fabric.services.recent import Recent
 from context7_fabric.services.records import AnswerShelf, StoredAnswer
 
 LOOK_EVERY = 0.05
 """Seconds between looks at what another process's flight has brought."""
+
+REFRESH_EVERY = 60.0
+"""Seconds between two refreshes of one answer, should the first have brought nothing."""
 
 DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
 """Refusals that are an answer: upstream knows, and says no."""
@@ -34,7 +41,7 @@ class Fetched:
     """What upstream said: a text that may be stored (`record`), or a refusal to be passed on.
 
     `shared` says that another process fetched it; `key` that it belongs under another key than the
-    one asked for.
+    one asked for; `note` what is to be said about a record that is not what upstream said now.
     """
 
     text: str
@@ -43,6 +50,7 @@ class Fetched:
     is_error: bool = False
     shared: bool = False
     key: str | None = None
+    note: str | None = None
 
     @property
     def definite(self) -> bool:
@@ -73,7 +81,12 @@ class How(Enum):
     FETCHED = auto()
     COALESCED = auto()
     REFUSED = auto()
+    REMEMBERED = auto()
     FAILED = auto()
+
+
+SAVED = frozenset({How.HIT, How.OFFLINE, How.COALESCED, How.REMEMBERED})
+"""Ways that cost no call upstream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,21 @@ class Found:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """What the flow goes by: lengths in seconds, `origin` names the Context7 that is asked.
+
+    `patience` is how long a caller waits while an old copy is at hand, `flight` how long a flight
+    may take at most, `negative` how long a refusal is remembered. `offline`: nobody is asked.
+    """
+
+    origin: str
+    patience: float = 4.0
+    flight: float = 60.0
+    negative: float = 600.0
+    offline: bool = False
+
+
 class Answers:
     """The flow over one shelf and one upstream."""
 
@@ -95,51 +123,66 @@ class Answers:
         shelf: AnswerShelf,
         tasks: TaskGroup,
         clock: Clock,
-        *,
-        origin: str,
-        patience: float,
-        flight_seconds: float,
-        offline: bool = False,
+        meter: Meter,
+        settings: AnswerSettings,
     ) -> None:
-        """Fly in `tasks`; `origin` names the Context7 asked, `offline` says that none is.
-
-        `patience` is how long a caller waits while an old copy is at hand, `flight_seconds` how
-        long a flight may take at most; both in seconds.
-        """
+        """Fly in `tasks`, count what was saved on `meter`."""
         self._shelf = shelf
+        self._keeper = Keeper(shelf, clock)
         self._flights: Flights[Fetched] = Flights(tasks)
+        self._tasks = tasks
         self._clock = clock
-        self._origin = origin
-        self._patience = patience
-        self._flight_seconds = flight_seconds
-        self._offline = offline
+        self._meter = meter
+        self._settings = settings
+        self._refusals = Recent[Fetched](clock, settings.negative)
+        self._refreshed = Recent[bool](clock, REFRESH_EVERY)
 
     async def ask(self, enquiry: Enquiry, caller: Caller) -> Found:
         """Answer `enquiry` from the shelf or from upstream."""
-        held = await self._shelf.read(enquiry.key, caller.principal)
-        freshness = self._judge(held, enquiry)
-        if held is not None and freshness is Freshness.FRESH:
-            return Found(How.HIT, held)
-        if held is not None and self._offline:
-            return Found(How.OFFLINE, held, note=self._old("Upstream is switched off", held))
-        if held is not None and freshness is Freshness.STALE:
-            self._board(enquiry, caller)
-            return Found(How.STALE, held)
-        return await self._from_upstream(enquiry, caller, held)
+        found = await self._found(enquiry, caller)
+        if found.how in SAVED:
+            self._meter.saved()
+        return found
 
-    def _judge(self, held: StoredAnswer | None, enquiry: Enquiry) -> Freshness:
+    async def _found(self, enquiry: Enquiry, caller: Caller) -> Found:
+        held = await self._shelf.read(enquiry.key, caller.principal)
         if held is None:
-            return Freshness.GONE
+            return await self._without_copy(enquiry, caller)
+        freshness = self._judge(held, enquiry)
+        if freshness is Freshness.FRESH:
+            return Found(How.HIT, held)
+        if self._settings.offline:
+            return Found(How.OFFLINE, held, note=self._old("Upstream is switched off", held))
+        if freshness is Freshness.STALE:
+            await self._refresh_behind(enquiry, caller)
+            return Found(How.STALE, held)
+        usable = None if freshness is Freshness.GONE else held
+        return await self._from_upstream(enquiry, caller, usable)
+
+    async def _without_copy(self, enquiry: Enquiry, caller: Caller) -> Found:
+        refusal = self._refusals.get(_flight_key(enquiry, caller))
+        if refusal is not None:
+            return Found(How.REMEMBERED, fetched=refusal)
+        return await self._from_upstream(enquiry, caller, None)
+
+    def _judge(self, held: StoredAnswer, enquiry: Enquiry) -> Freshness:
         freshness = judge(self._clock(), held.fetched_at, enquiry.lifetime, enquiry.key)
-        if held.origin != self._origin and freshness is not Freshness.GONE and not self._offline:
+        foreign = held.origin != self._settings.origin and not self._settings.offline
+        if foreign and freshness is not Freshness.GONE:
             return Freshness.USABLE_ON_ERROR
         return freshness
+
+    async def _refresh_behind(self, enquiry: Enquiry, caller: Caller) -> None:
+        key = _flight_key(enquiry, caller)
+        if self._refreshed.get(key) is None and await self._meter.may_refresh():
+            self._refreshed.put(key, True)  # noqa: FBT003  # a set with times
+            self._board(enquiry, caller)
 
     async def _from_upstream(
         self, enquiry: Enquiry, caller: Caller, held: StoredAnswer | None
     ) -> Found:
         flight, started = self._board(enquiry, caller)
-        limit = None if held is None else self._patience
+        limit = None if held is None else self._settings.patience
         fetched: Fetched | None = None
         try:
             with anyio.move_on_after(limit):
@@ -147,11 +190,13 @@ class Answers:
         except UpstreamError as error:
             return self._without_upstream(held, error)
         if fetched is None and held is not None:
-            dawdles = f"Context7 has not answered within {self._patience:g} s"
+            dawdles = f"Context7 has not answered within {self._settings.patience:g} s"
             return Found(How.STALE, held, note=self._old(dawdles, held))
         return self._landed(fetched or Fetched(""), held, started=started)
 
     def _landed(self, fetched: Fetched, held: StoredAnswer | None, *, started: bool) -> Found:
+        if fetched.record is not None and fetched.note is not None:
+            return Found(How.STALE, fetched.record, note=self._old(fetched.note, fetched.record))
         if fetched.record is not None:
             shared = not started or fetched.shared
             return Found(How.COALESCED if shared else How.FETCHED, fetched.record, fetched)
@@ -166,42 +211,42 @@ class Answers:
 
     def _old(self, why: str, held: StoredAnswer) -> str:
         age = format_duration(max(0.0, self._clock() - held.fetched_at))
-        source = "" if held.origin == self._origin else f" of {held.origin}"
+        source = "" if held.origin == self._settings.origin else f" of {held.origin}"
         return f"{why}; this is the copy{source} stored {age} ago."
 
     def _board(self, enquiry: Enquiry, caller: Caller) -> tuple[Flight[Fetched], bool]:
         """Return the flight to upstream for `enquiry`, started now or under way already."""
-        key = f"{enquiry.key}#{caller.principal}"
-        return self._flights.board(key, partial(self._fly, enquiry, caller.principal))
+        key = _flight_key(enquiry, caller)
+        return self._flights.board(key, partial(self._fly, enquiry, caller.principal, key))
 
-    async def _fly(self, enquiry: Enquiry, principal: str, progress: Progress) -> Fetched:
+    async def _fly(
+        self, enquiry: Enquiry, principal: str, name: str, progress: Progress
+    ) -> Fetched:
         """Go upstream, unless another process on this store is under way with the same."""
         started_at = self._clock()
-        name = f"{enquiry.key}#{principal}"
-        leased = await self._shelf.lease(name, self._flight_seconds)
+        leased = await self._shelf.lease(name, self._settings.flight)
         try:
             if not leased:
-                leased, record = await self._other_flight(enquiry, principal, started_at)
+                leased, record = await self._other_flight(enquiry, principal, name, started_at)
                 if record is not None:
                     return Fetched(record.text, record, shared=True)
-            return await self._fetch(enquiry, progress)
+            return await self._fetch(enquiry, name, progress)
         finally:
             if leased:
                 with anyio.CancelScope(shield=True):
                     await self._shelf.release(name)
 
     async def _other_flight(
-        self, enquiry: Enquiry, principal: str, started_at: float
+        self, enquiry: Enquiry, principal: str, name: str, started_at: float
     ) -> tuple[bool, StoredAnswer | None]:
         """Wait for another process's flight: its record, or the lease to go ourselves.
 
         Neither, when it takes longer than a flight may: then we go without.
         """
-        name = f"{enquiry.key}#{principal}"
-        with anyio.move_on_after(self._flight_seconds):
+        with anyio.move_on_after(self._settings.flight):
             while True:
                 await anyio.sleep(LOOK_EVERY)
-                leased = await self._shelf.lease(name, self._flight_seconds)
+                leased = await self._shelf.lease(name, self._settings.flight)
                 record = await self._shelf.read(enquiry.key, principal)
                 if record is not None and record.fetched_at >= started_at:
                     return leased, record
@@ -209,11 +254,24 @@ class Answers:
                     return True, None
         return False, None
 
-    async def _fetch(self, enquiry: Enquiry, progress: Progress) -> Fetched:
+    async def _fetch(self, enquiry: Enquiry, name: str, progress: Progress) -> Fetched:
         fetched = await enquiry.fetch(progress)
         if fetched.record is not None:
-            await self._shelf.write(fetched.key or enquiry.key, fetched.record)
+            return await self._kept(fetched, fetched.record, fetched.key or enquiry.key)
+        if fetched.definite:
+            self._refusals.put(name, fetched)
         return fetched
+
+    async def _kept(self, fetched: Fetched, record: StoredAnswer, key: str) -> Fetched:
+        kept = await self._keeper.keep(key, record)
+        if kept.text == record.text:
+            return Fetched(record.text, kept, key=key)
+        why = "Context7's new text gives the model orders and was set aside"
+        return Fetched(fetched.text, kept, key=key, note=why)
+
+
+def _flight_key(enquiry: Enquiry, caller: Caller) -> str:
+    return f"{enquiry.key}#{caller.principal}"
 
 
 def _saying(fetched: Fetched) -> str:

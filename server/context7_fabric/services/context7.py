@@ -1,12 +1,22 @@
-"""Context7 as the services see it: look-ups and questions, whichever tools upstream has."""
+"""Context7 as the services see it: look-ups and questions, whichever tools upstream has.
+
+What comes back is screened and admitted here, so that the guard hears at once how a call ended.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from context7_fabric.errors import UpstreamError, UpstreamRejected
+from context7_fabric.documents.admission import Reason, Refusal, admit_docs, admit_list
+from context7_fabric.documents.libraries import LibraryList
+from context7_fabric.documents.screening import screen
+from context7_fabric.documents.snippets import Snippet
+from context7_fabric.errors import UpstreamError, UpstreamLimited, UpstreamRejected
 from context7_fabric.models import Progress
 from context7_fabric.services.tool_book import ToolBook
+from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.upstream.base import Reply, Upstream
 from context7_fabric.upstream.generations import (
     DocsRequest,
@@ -19,14 +29,28 @@ from context7_fabric.upstream.generations import (
 TOOL_GONE = -32602
 """JSON-RPC's code for invalid parameters, which MCP servers answer to an unknown tool."""
 
+T = TypeVar("T")
+_CallFor = Callable[[Generation], UpstreamCall]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard(Generic[T]):
+    """What upstream said: `text` verbatim, and what it was read as, or why it was not."""
+
+    text: str
+    read: T | None = None
+    refusal: Refusal | None = None
+    is_error: bool = False
+
 
 class Context7:
     """Upstream's two questions."""
 
-    def __init__(self, upstream: Upstream, tools: ToolBook) -> None:
-        """Ask `upstream`, in the generation that `tools` tells."""
+    def __init__(self, upstream: Upstream, tools: ToolBook, turnstile: Turnstile) -> None:
+        """Ask `upstream`, in the generation that `tools` tells, when `turnstile` lets through."""
         self._upstream = upstream
         self._tools = tools
+        self._turnstile = turnstile
 
     async def generation(self) -> Generation:
         """Tell which set of tools upstream has; the newer one when nobody can tell."""
@@ -35,17 +59,36 @@ class Context7:
         except UpstreamError:
             return Generation.QUESTION
 
-    async def resolve(self, name: str, question: str, progress: Progress) -> Reply:
+    async def resolve(self, name: str, question: str, progress: Progress) -> Heard[LibraryList]:
         """Look `name` up. Raises an `UpstreamError` when no answer comes."""
-        return await self._ask(lambda how: resolve_call(how, name, question), progress)
+        return await self._ask(lambda how: resolve_call(how, name, question), admit_list, progress)
 
-    async def docs(self, request: DocsRequest, progress: Progress) -> Reply:
+    async def docs(self, request: DocsRequest, progress: Progress) -> Heard[tuple[Snippet, ...]]:
         """Ask a question of a library. Raises an `UpstreamError` when no answer comes."""
-        return await self._ask(lambda how: docs_call(how, request), progress)
+        return await self._ask(lambda how: docs_call(how, request), admit_docs, progress)
 
     async def _ask(
-        self, call_for: Callable[[Generation], UpstreamCall], progress: Progress
-    ) -> Reply:
+        self, call_for: _CallFor, admit: Callable[[str], T | Refusal], progress: Progress
+    ) -> Heard[T]:
+        await self._turnstile.enter()
+        try:
+            reply = await self._sent(call_for, progress)
+        except UpstreamLimited as error:
+            await self._turnstile.refused(str(error), error.seconds)
+            raise
+        except UpstreamRejected:
+            self._turnstile.succeeded()
+            raise
+        except UpstreamError:
+            self._turnstile.failed()
+            raise
+        except BaseException:
+            self._turnstile.abandoned()
+            raise
+        return await self._heard(reply, admit)
+
+    async def _sent(self, call_for: _CallFor, progress: Progress) -> Reply:
+        """Call upstream's tool; once more if upstream was exchanged for one with other tools."""
         generation = await self._tools.generation()
         try:
             return await self._send(call_for(generation), progress)
@@ -58,6 +101,18 @@ class Context7:
         return await self._upstream.call_tool(call.tool, call.arguments, progress)
 
     async def _changed(self, generation: Generation) -> bool:
-        """Tell whether upstream was exchanged for one with other tools since they were listed."""
         await self._tools.refresh()
         return await self._tools.generation() is not generation
+
+    async def _heard(self, reply: Reply, admit: Callable[[str], T | Refusal]) -> Heard[T]:
+        read = admit(screen(reply.text).clean)
+        if not isinstance(read, Refusal):
+            self._turnstile.succeeded()
+            return Heard(reply.text, None if reply.is_error else read, is_error=reply.is_error)
+        if read.reason is Reason.QUOTA:
+            await self._turnstile.refused(reply.text, None)
+        elif read.reason is Reason.FAILED:
+            self._turnstile.failed()
+        else:
+            self._turnstile.succeeded()
+        return Heard(reply.text, refusal=read, is_error=reply.is_error)

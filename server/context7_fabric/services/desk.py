@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.docs import Docs, Question
+from context7_fabric.services.egress import redact
+from context7_fabric.services.meter import Meter
 from context7_fabric.services.records import AnswerShelf
 from context7_fabric.services.resolver import LookUp, Resolver
 from context7_fabric.services.tool_book import ToolBook
+from context7_fabric.services.turnstile import Turnstile
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The services that one upstream and one fabric stand behind."""
+    """The services that one upstream and one fabric stand behind.
+
+    What is asked goes through `redacted` first: neither upstream nor the store sees the original.
+    """
 
     resolver: Resolver
     docs: Docs
     tools: ToolBook
     shelf: AnswerShelf
+    meter: Meter
+    turnstile: Turnstile
+    redacted: Callable[[str], str] = redact
 
     async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:
         """Return the libraries that a name may mean."""
-        return await self.resolver.resolve(look_up, caller)
+        asked = LookUp(self.redacted(look_up.name), self.redacted(look_up.question))
+        return await self.resolver.resolve(asked, caller)
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
+        text, library_id = self.redacted(question.text), self.redacted(question.library_id)
+        question = replace(question, text=text, library_id=library_id)
         answer = await self.docs.query(question, caller)
         if answer.outcome in _HELPED and answer.library_id is not None:
             await self.resolver.used(question.library_id, caller)

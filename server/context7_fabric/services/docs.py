@@ -6,22 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from context7_fabric.documents.admission import Refusal, admit_docs
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.keys import content_words, question_key, question_of
-from context7_fabric.documents.screening import screen
-from context7_fabric.documents.snippets import parse_snippets
+from context7_fabric.documents.snippets import Snippet, parse_snippets
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Answer, Caller, Clock, Outcome, Progress, Tier
 from context7_fabric.registry.learned import MOST_MOVES, Learned
 from context7_fabric.render import no_further_page, page
 from context7_fabric.services.answers import Answers, Enquiry, Fetched, Found
-from context7_fabric.services.context7 import Context7
+from context7_fabric.services.context7 import Context7, Heard
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.presenting import failed, refused, served
 from context7_fabric.services.records import StoredAnswer, docs_key
-from context7_fabric.upstream.base import Reply
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4
@@ -75,10 +72,10 @@ class Docs:
             question.library_id, question.text, question.mode, question.page, question.library_id
         )
         try:
-            reply = await self._context7.docs(request, caller.progress)
+            heard = await self._context7.docs(request, caller.progress)
         except UpstreamError as error:
             return failed(error, f"{question.library_id!r} is no library id (/org/project)")
-        return refused(Fetched(reply.text, refusal=None, is_error=reply.is_error))
+        return refused(Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error))
 
     async def _asked(self, question: Question, library: LibraryId, caller: Caller) -> Answer:
         """Ask for mode and page as upstream knows them: the newer generation has neither."""
@@ -119,8 +116,8 @@ class Docs:
         request = DocsRequest(str(library), question.text, question.mode, question.page, title)
         fetched = Fetched("")
         for _hop in range(MOST_MOVES + 1):
-            reply = await self._context7.docs(request, progress)
-            fetched = self._admitted(reply, request, caller)
+            heard = await self._context7.docs(request, progress)
+            fetched = self._fetched(heard, request, caller)
             moved_to = fetched.refusal.moved_to if fetched.refusal else None
             if moved_to is None:
                 break
@@ -132,34 +129,33 @@ class Docs:
         title = await self._bookcase.title(library, caller.principal)
         return title or library.project
 
-    def _admitted(self, reply: Reply, request: DocsRequest, caller: Caller) -> Fetched:
-        admitted = admit_docs(screen(reply.text).clean)
-        if isinstance(admitted, Refusal):
-            return Fetched(reply.text, refusal=admitted, is_error=reply.is_error)
-        if reply.is_error:
-            return Fetched(reply.text, is_error=True)
+    def _fetched(
+        self, heard: Heard[tuple[Snippet, ...]], request: DocsRequest, caller: Caller
+    ) -> Fetched:
+        if heard.read is None:
+            return Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error)
         record = StoredAnswer(
             kind="docs",
-            text=reply.text,
+            text=heard.text,
             subject=request.library_id,
             question=request.question,
             principal=caller.principal,
             origin=self._origin,
             fetched_at=self._clock(),
         )
-        return Fetched(reply.text, record)
+        return Fetched(heard.text, record)
 
     async def _without_record(
         self, question: Question, library: LibraryId, found: Found, caller: Caller
     ) -> Answer:
         """Answer from the library's stored snippets, else with upstream's refusal or error."""
         if found.fetched is not None and found.fetched.definite:
-            return replace(refused(found.fetched), library_id=str(library))
+            return replace(refused(found.fetched, found.how), library_id=str(library))
         assembled = await self._bookcase.assemble(library, question.text, caller.principal)
         if assembled is not None:
             return assembled
         if found.fetched is not None:
-            return replace(refused(found.fetched), library_id=str(library))
+            return replace(refused(found.fetched, found.how), library_id=str(library))
         error = found.error or UpstreamError("Context7 gave no answer")
         return failed(error, f"nothing is stored about {library} for this question")
 

@@ -31,7 +31,7 @@ _API_KEYS = (
 _PASSWORDS = (
     r"(?<=://)[^\s/:@]*:[^\s/@]+(?=@)",
     *(
-        rf"(?i:(?<=\b{name}[=:])|(?<=\b{name}: ))[^\s&;,\"'\[]{{6,}}"
+        rf"(?i:(?<=\b{name}[=:])|(?<=\b{name}: ))(?=[^\s&;,]*\d)[^\s&;,\"'\[\]()]{{6,}}"
         for name in ("password", "passwd", "secret", "api_key", "apikey", "access_token")
     ),
 )

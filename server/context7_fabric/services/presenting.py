@@ -44,13 +44,14 @@ def findings(screening: Screening) -> tuple[str, ...]:
     return (*screening.flags, *(("notice",) if screening.notices else ()))
 
 
-def refused(fetched: Fetched) -> Answer:
-    """Return upstream's own refusal, word for word."""
+def refused(fetched: Fetched, how: How = How.REFUSED) -> Answer:
+    """Return upstream's own refusal, word for word, heard now or remembered."""
     reason = fetched.refusal.reason if fetched.refusal else None
     negative = reason in DEFINITE
     answered = reason is Reason.UNRECOGNISED and not fetched.is_error
     outcome = Outcome.NEGATIVE if negative else Outcome.MISS if answered else Outcome.ERROR
-    return Answer(fetched.text, outcome, Tier.UPSTREAM, is_error=fetched.is_error)
+    tier = Tier.LOCAL if how is How.REMEMBERED else Tier.UPSTREAM
+    return Answer(fetched.text, outcome, tier, is_error=fetched.is_error)
 
 
 def failed(error: FabricError, lacking: str) -> Answer:

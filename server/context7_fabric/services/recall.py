@@ -8,9 +8,9 @@ from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.records import DOCS, LISTS, record_of
+from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
 
-FETCHED = (DOCS, LISTS, "move:", "choice:", "upstream:")
+FETCHED = (DOCS, LISTS, QUARANTINE, "move:", "choice:", "upstream:tools:")
 """What the keys begin with of everything that came from upstream or was learned by it."""
 
 

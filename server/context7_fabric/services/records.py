@@ -18,6 +18,22 @@ DOCS = "docs:"
 LISTS = "list:"
 
 
+ANONYMOUS = "anonymous"
+"""The principal of what only callers without a credential may read: a list under a filter."""
+
+QUARANTINE = "quarantine:"
+QUARANTINE_SECONDS = 30 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A refresh that brought another text: when (epoch seconds), and both SHA-256 digests."""
+
+    at: float
+    old: str
+    new: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
     """One admitted text of upstream, verbatim, and where it came from.
@@ -34,6 +50,7 @@ class StoredAnswer:
     principal: str
     origin: str
     fetched_at: float
+    changes: tuple[Change, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -42,7 +59,12 @@ class StoredAnswer:
 
     def readable_by(self, principal: str) -> bool:
         """Tell whether `principal` may see the text: its own, or a public one."""
-        return self.principal in (PUBLIC, principal)
+        return self.principal in owners(principal)
+
+
+def owners(principal: str) -> tuple[str, ...]:
+    """Return whose entries `principal` may read, its own first."""
+    return (ANONYMOUS, PUBLIC) if principal == PUBLIC else (principal, PUBLIC)
 
 
 _RECORD = TypeAdapter(StoredAnswer)
@@ -67,13 +89,22 @@ class AnswerShelf:
 
     async def read(self, key: str, principal: str) -> StoredAnswer | None:
         """Return the principal's own answer under `key`, else the public one, else None."""
-        owners = (principal, PUBLIC) if principal != PUBLIC else (PUBLIC,)
-        for owner in owners:
-            context = await self._fabric.get_context(_owned(key, owner))
-            record = None if context is None else record_of(context)
+        for owner in owners(principal):
+            record = await self.own(key, owner)
             if record is not None and record.readable_by(principal):
                 return record
         return None
+
+    async def own(self, key: str, owner: str) -> StoredAnswer | None:
+        """Return the answer under `key` that belongs to `owner` itself."""
+        context = await self._fabric.get_context(_owned(key, owner))
+        record = None if context is None else record_of(context)
+        return record if record is not None and record.principal == owner else None
+
+    async def set_aside(self, key: str, record: StoredAnswer) -> None:
+        """Keep `record` where nobody is served it, for whoever looks into the matter."""
+        key = QUARANTINE + _owned(key, record.principal)
+        await self._fabric.set_context(key, asdict(record), ttl=QUARANTINE_SECONDS)
 
     async def write(self, key: str, record: StoredAnswer) -> None:
         """Store `record` under `key` for its principal; age is judged when it is read."""
@@ -107,7 +138,8 @@ class AnswerShelf:
         """Return how many answers and lists are stored."""
         docs = await self._fabric.keys(Scope.GLOBAL, DOCS)
         lists = await self._fabric.keys(Scope.GLOBAL, LISTS)
-        return {"answers": len(docs), "lists": len(lists)}
+        aside = await self._fabric.keys(Scope.GLOBAL, QUARANTINE)
+        return {"answers": len(docs), "lists": len(lists), "quarantined": len(aside)}
 
 
 def _owned(key: str, principal: str) -> str:

@@ -8,21 +8,20 @@ from dataclasses import dataclass, replace
 
 import anyio.to_thread
 
-from context7_fabric.documents.admission import Refusal, admit_list
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.keys import name_key
-from context7_fabric.documents.libraries import Library, format_entry, parse_list
+from context7_fabric.documents.libraries import Library, LibraryList, format_entry, parse_list
 from context7_fabric.documents.screening import screen
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
-from context7_fabric.models import Answer, Caller, Clock, Outcome, Progress, Tier, tokens
+from context7_fabric.models import PUBLIC, Answer, Caller, Clock, Outcome, Progress, Tier, tokens
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.seeds import Seed, Seeds
 from context7_fabric.render import chosen_entry, entries
 from context7_fabric.services.answers import Answers, Enquiry, Fetched, Found, How
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.presenting import failed, refused, served
-from context7_fabric.services.records import StoredAnswer, list_key
+from context7_fabric.services.records import ANONYMOUS, StoredAnswer, list_key
 
 MOST_REMEMBERED = 64
 """How many look-ups, over all connections, wait for the question that shows what was meant."""
@@ -82,21 +81,19 @@ class Resolver:
                 return
 
     async def _fetch(self, look_up: LookUp, caller: Caller, progress: Progress) -> Fetched:
-        reply = await self._context7.resolve(look_up.name, look_up.question, progress)
-        admitted = admit_list(screen(reply.text).clean)
-        if isinstance(admitted, Refusal) or reply.is_error:
-            refusal = admitted if isinstance(admitted, Refusal) else None
-            return Fetched(reply.text, refusal=refusal, is_error=reply.is_error)
+        heard = await self._context7.resolve(look_up.name, look_up.question, progress)
+        if heard.read is None:
+            return Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error)
         record = StoredAnswer(
             kind="list",
-            text=reply.text,
+            text=heard.text,
             subject=look_up.name,
             question=look_up.question,
-            principal=caller.principal,
+            principal=_owner(heard.read, caller),
             origin=self._origin,
             fetched_at=self._clock(),
         )
-        return Fetched(reply.text, record)
+        return Fetched(heard.text, record)
 
     async def _served(self, found: Found, record: StoredAnswer, key: str, caller: Caller) -> Answer:
         answer = served(found, Tier.NAME, self._clock())
@@ -125,7 +122,7 @@ class Resolver:
     async def _unknown(self, look_up: LookUp, found: Found) -> Answer:
         """Answer without a list: a refusal that settles it, else the seeds, else the failure."""
         if found.fetched is not None and found.fetched.definite:
-            return refused(found.fetched)
+            return refused(found.fetched, found.how)
         seeds = await anyio.to_thread.run_sync(self._seeds)
         hints = [seed for seed in seeds.find(look_up.name) if seed.id]
         if hints:
@@ -143,8 +140,15 @@ class Resolver:
             self._recent.popitem(last=False)
 
 
-def _entries(listed: object) -> tuple[Library, ...]:
-    return getattr(listed, "libraries", ())
+def _owner(listed: LibraryList, caller: Caller) -> str:
+    """Return whose the list is: a filter of somebody's makes it private, key or no key."""
+    if listed.note is not None and caller.principal == PUBLIC:
+        return ANONYMOUS
+    return caller.principal
+
+
+def _entries(listed: LibraryList | None) -> tuple[Library, ...]:
+    return listed.libraries if listed else ()
 
 
 def _from_seeds(hints: list[Seed]) -> Answer:

@@ -21,12 +21,14 @@ from pydantic import ValidationError
 
 from context7_fabric.errors import (
     UpstreamError,
+    UpstreamLimited,
     UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.upstream.base import Reply, ToolList
+from context7_fabric.upstream.target import Door
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +66,18 @@ class McpUpstream:
         *,
         label: str,
         timeout: float,
+        door: Door | None = None,
     ) -> None:
         """Connect with `open_transport`; connections live in `tasks` and end with it.
 
-        `label` names upstream in messages, `timeout` bounds a call in seconds.
+        `label` names upstream in messages, `timeout` bounds a call in seconds, `door` tells why
+        the HTTP server in front of upstream turned a call away.
         """
         self._open_transport = open_transport
         self._tasks = tasks
         self._label = label
         self._timeout = timeout
+        self._door = door or Door()
         self.on_connected: Callable[[], Coroutine[Any, Any, None]] | None = None
         """Runs behind each new connection."""
         self._link: _Link | None = None
@@ -135,6 +140,8 @@ class McpUpstream:
     def _rejected(self, error: MCPError) -> UpstreamError:
         if error.code == types.REQUEST_TIMEOUT:
             return UpstreamTimeout(self._label, self._timeout)
+        if self._door.limited:
+            return UpstreamLimited(self._label, self._door.retry_after)
         return UpstreamRejected(error.code, error.message)
 
     async def _connected(self) -> _Link:

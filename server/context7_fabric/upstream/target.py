@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx2
@@ -18,6 +20,33 @@ from context7_fabric.errors import SettingError, UpstreamOff
 from context7_fabric.upstream.settings import CommandTarget, UpstreamSettings, UrlTarget
 
 CONNECT_TIMEOUT = 10.0
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass(slots=True)
+class Door:
+    """What the HTTP server in front of upstream said last: a 429, and its Retry-After."""
+
+    limited: bool = False
+    retry_after: float | None = None
+
+    async def watch(self, response: httpx2.Response) -> None:
+        """Take note of a response's status, whatever its body says."""
+        self.limited = response.status_code == TOO_MANY_REQUESTS
+        self.retry_after = _seconds(response.headers.get("retry-after")) if self.limited else None
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read a Retry-After header: seconds, or an HTTP date."""
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, at.timestamp() - time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +54,7 @@ class Dialler:
     """Opens transports to one upstream with one credential."""
 
     settings: UpstreamSettings
+    door: Door = field(default_factory=Door)
 
     @property
     def label(self) -> str:
@@ -39,18 +69,24 @@ class Dialler:
         """
         target = self.settings.target
         if isinstance(target, UrlTarget):
-            return _over_http(target, self.settings)
+            return _over_http(target, self.settings, self.door)
         if isinstance(target, CommandTarget):
             return _as_child(target, self.settings)
         raise UpstreamOff
 
 
 @asynccontextmanager
-async def _over_http(target: UrlTarget, settings: UpstreamSettings) -> AsyncGenerator[object]:
+async def _over_http(
+    target: UrlTarget, settings: UpstreamSettings, door: Door
+) -> AsyncGenerator[object]:
     headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
     timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=settings.timeout)
+    hooks = {"response": [door.watch]}
+    trust = _trust(settings)
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=timeout, verify=_trust(settings)) as client,
+        httpx2.AsyncClient(
+            headers=headers, timeout=timeout, verify=trust, event_hooks=hooks
+        ) as client,
         streamable_http_client(target.url, http_client=client) as streams,
     ):
         yield streams

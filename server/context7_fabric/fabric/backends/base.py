@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Backend(Protocol):
-    """Keeps bytes under string keys; expiry is the fabric's business.
+    """Keeps bytes under string keys.
 
     Every method raises `StoreClosed` after `aclose` and `StoreUnavailable` when the medium fails.
     """
@@ -19,8 +19,11 @@ class Backend(Protocol):
         """
         ...
 
-    async def put(self, key: str, value: bytes) -> None:
-        """Store `value` under `key`, in place of what was there."""
+    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
+        """Store `value` under `key`, in place of what was there.
+
+        After `expires_in` seconds the medium may drop it; None keeps it.
+        """
         ...
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:

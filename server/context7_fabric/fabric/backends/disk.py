@@ -7,7 +7,9 @@ row that claims anything else is a corrupt entry.
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -22,6 +24,7 @@ from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 
 SIZE_LIMIT = 512 * 2**20
 BUSY_SECONDS = 5.0
+_VALUE_FILE = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 _T = TypeVar("_T")
 
 
@@ -46,7 +49,7 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
     def store(self, value: Any, read: Any, key: Any = diskcache.UNKNOWN) -> Any:
         """Return the database form of `value`, which must be bytes."""
-        if read or not isinstance(value, bytes):
+        if read or type(value) is not bytes:  # of a subclass diskcache would store the pickle
             raise TypeError(f"a value is bytes, not {type(value).__name__}")
         return super().store(value, read=False, key=key)
 
@@ -58,12 +61,20 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
             return self._contents(filename)
         raise _ForeignRow(f"its mode is {mode!r}")
 
+    def remove(self, file_path: Any) -> None:
+        """Remove a value's file, and nothing else that a row may name."""
+        if _VALUE_FILE.fullmatch(file_path):
+            super().remove(file_path)
+
     def _contents(self, filename: str) -> bytes:
-        folder = Path(self._directory).resolve()
-        path = (folder / filename).resolve()
-        if not path.is_relative_to(folder):
-            raise _ForeignRow("its file lies outside the cache")
-        return path.read_bytes()
+        if not _VALUE_FILE.fullmatch(filename):
+            raise _ForeignRow("its file is none of the cache's")
+        try:
+            return (Path(self._directory) / filename).read_bytes()
+        except FileNotFoundError:
+            raise  # overwritten or deleted meanwhile: diskcache makes it a miss
+        except OSError as error:
+            raise _ForeignRow(f"its file cannot be read ({error.strerror})") from error
 
 
 class DiskBackend:
@@ -76,12 +87,10 @@ class DiskBackend:
             StoreUnavailable: The folder cannot be used.
         """
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(folder)
             self._cache = diskcache.Cache(
                 str(folder), timeout=BUSY_SECONDS, disk=PlainDisk, size_limit=size_limit
             )
-            with suppress(OSError):
-                (folder / "cache.db").chmod(0o600)
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             raise StoreUnavailable("open", str(error)) from error
         self._open = True
@@ -90,9 +99,9 @@ class DiskBackend:
         """Return the bytes under `key`, or None."""
         return await self._run("get", key, partial(self._cache.get, key))
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
         """Store `value` under `key`."""
-        await self._run("put", key, partial(self._cache.set, key, value))
+        await self._run("put", key, partial(self._cache.set, key, value, expire=expires_in))
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` where nothing is, for `expires_in` seconds; one transaction."""
@@ -115,10 +124,11 @@ class DiskBackend:
 
     def _matching(self, prefix: str) -> list[str]:
         """Ask the database itself: iterating over diskcache takes one query a hundred keys."""
+        beyond = prefix.encode() + b"\xff"  # texts compare as UTF-8, which has no such byte
         rows = self._cache._sql(  # noqa: SLF001  # its public iterators cannot filter
-            "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < ?"
-            " AND (expire_time IS NULL OR expire_time > strftime('%s', 'now'))",
-            (prefix, prefix + "\U0010ffff"),
+            "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
+            " AND (expire_time IS NULL OR expire_time > ?)",
+            (prefix, beyond, time.time()),
         ).fetchall()
         return [key for (key,) in rows if isinstance(key, str)]
 
@@ -129,7 +139,17 @@ class DiskBackend:
             return await anyio.to_thread.run_sync(work)
         except _ForeignRow as error:
             raise CorruptEntry(key, str(error)) from error
-        except FileNotFoundError as error:
-            raise CorruptEntry(key, "its file is gone") from error
+        except UnicodeError as error:
+            raise StoreUnavailable(operation, "the key is not valid Unicode") from error
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             raise StoreUnavailable(operation, str(error) or type(error).__name__) from error
+
+
+def _make_private(folder: Path) -> None:
+    """Make folder and database, for this user alone: SQLite's other files follow the database."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = folder / "cache.db"
+    database.touch(mode=0o600)
+    with suppress(OSError):  # somebody else's, and still of use
+        folder.chmod(0o700)
+        database.chmod(0o600)

@@ -13,7 +13,7 @@ class MemoryBackend:
     """A dict of bytes, bounded by dropping what was written longest ago."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        """Hold at most `max_bytes` of values."""
+        """Hold at most `max_bytes` of values, or a single larger one."""
         self._entries: dict[str, bytes] = {}
         self._until: dict[str, float] = {}
         self._bytes = 0
@@ -26,11 +26,13 @@ class MemoryBackend:
         self._drop_expired(key)
         return self._entries.get(key)
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
         """Store `value` under `key`, making room if need be."""
         self._check()
         self._remove(key)
         self._entries[key] = value
+        if expires_in is not None:
+            self._until[key] = time.monotonic() + expires_in
         self._bytes += len(value)
         while self._bytes > self._max_bytes and len(self._entries) > 1:
             self._remove(next(iter(self._entries)))
@@ -41,18 +43,20 @@ class MemoryBackend:
         self._drop_expired(key)
         if key in self._entries:
             return False
-        await self.put(key, value)
-        self._until[key] = time.monotonic() + expires_in
+        await self.put(key, value, expires_in=expires_in)
         return True
 
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         self._check()
+        self._drop_expired(key)
         return self._remove(key)
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix`."""
         self._check()
+        for key in tuple(self._until):
+            self._drop_expired(key)
         return [key for key in self._entries if key.startswith(prefix)]
 
     async def aclose(self) -> None:

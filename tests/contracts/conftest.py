@@ -1,0 +1,5 @@
+"""Lets pytest show the values in a contract's assertions, as it does in test files."""
+
+import pytest
+
+pytest.register_assert_rewrite("contracts.backend_contract")

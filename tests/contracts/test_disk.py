@@ -1,0 +1,19 @@
+"""The backend on disk keeps the contract; more of it is in test_disk_rows and test_disk_folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.fabric.backends.disk import DiskBackend
+from contracts.backend_contract import BackendContract
+from contracts.disk_store import opened
+
+
+class TestDiskBackend(BackendContract):
+    @pytest.fixture
+    async def backend(self, tmp_path: Path) -> AsyncIterator[DiskBackend]:
+        async with opened(tmp_path) as backend:
+            yield backend

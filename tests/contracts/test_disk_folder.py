@@ -1,0 +1,117 @@
+"""The folder of the backend on disk: kept, shared, private, and refused when it cannot be used."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends.disk import DiskBackend
+from contracts.disk_store import LARGE, execute, opened
+
+LONG = 3600.0
+
+
+async def test_a_reopened_folder_has_what_was_stored(tmp_path: Path) -> None:
+    async with opened(tmp_path) as first:
+        await first.put("small", b"1")
+        await first.put("large", LARGE)
+    async with opened(tmp_path) as second:
+        assert (await second.get("small"), await second.get("large")) == (b"1", LARGE)
+
+
+async def test_two_backends_on_one_folder_see_each_others_writes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        await one.put("key", b"one")
+        assert await other.get("key") == b"one"
+        await other.put("key", b"two")
+        assert await one.get("key") == b"two"
+        await one.delete("key")
+        assert await other.keys("") == []
+
+
+async def test_only_one_of_two_backends_on_one_folder_takes_a_key(tmp_path: Path) -> None:
+    taken: list[bool] = []
+
+    async def take(backend: DiskBackend) -> None:
+        taken.append(await backend.add("lease", b"mine", expires_in=LONG))
+
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        async with anyio.create_task_group() as tasks:
+            for backend in (one, other) * 5:
+                tasks.start_soon(take, backend)
+        assert taken.count(True) == 1
+
+
+async def test_another_process_sees_what_was_written(tmp_path: Path) -> None:
+    program = (
+        "import sys, anyio; from pathlib import Path;"
+        "from context7_fabric.fabric.backends.disk import DiskBackend;"
+        "print(anyio.run(DiskBackend(Path(sys.argv[1])).get, 'key'))"
+    )
+    async with opened(tmp_path) as backend:
+        await backend.put("key", b"value")
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        ended = await anyio.run_process(command, stderr=subprocess.STDOUT)
+    assert ended.stdout.decode().strip() == "b'value'"
+
+
+async def test_nobody_else_can_read_folder_or_database(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "fabric"
+    async with opened(folder) as backend:
+        await backend.put("key", b"value")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert {_mode(path) for path in folder.glob("cache.db*")} == {0o600}
+
+
+async def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    folder = tmp_path / "fabric"
+    folder.mkdir(mode=0o755)
+    async with opened(folder) as backend:
+        await backend.put("large", LARGE)
+        assert _mode(folder) == 0o700
+
+
+async def test_what_was_stored_longest_ago_makes_room(tmp_path: Path) -> None:
+    backend = DiskBackend(tmp_path, size_limit=30 * len(LARGE))
+    for number in range(40):
+        await backend.put(f"{number:02}", LARGE)
+    kept = sorted(await backend.keys(""))
+    assert kept == [f"{number:02}" for number in range(40 - len(kept), 40)]
+    assert 10 <= len(kept) <= 30
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable, match="store open failed"):
+        DiskBackend(tmp_path / place)
+
+
+def test_a_folder_without_room_for_files_is_told() -> None:
+    with pytest.raises(StoreUnavailable, match="store open failed"):
+        DiskBackend(Path("/proc/self/fabric"))
+
+
+def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cache.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreUnavailable, match="store open failed: file is not a database"):
+        DiskBackend(tmp_path)
+
+
+async def test_a_database_that_breaks_later_is_told(tmp_path: Path) -> None:
+    async with opened(tmp_path) as backend:
+        execute(tmp_path, "DROP TABLE Cache")
+        for attempt in (backend.get("key"), backend.keys(""), backend.delete("key")):
+            with pytest.raises(StoreUnavailable):
+                await attempt
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
