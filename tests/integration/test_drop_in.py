@@ -16,7 +16,7 @@ from mcp import Client
 from support.catalogue import Catalogue
 from support.clients import over_http, over_stdio
 from support.context7_api import Api
-from support.dialogue import Dialogue, outcome_of, texts_of
+from support.dialogue import Dialogue, outcome_of, talking, texts_of
 from support.faults import FAILURES
 from support.mortal import Mortal, mortal_upstream
 from support.processes import spawn
@@ -127,7 +127,7 @@ async def test_two_processes_on_one_home_share_what_either_fetched(
         ]
     for first, second in pairs:
         assert first.content == second.content
-        assert provenance(first)["outcome"], provenance(second)["outcome"] == ("miss", "hit")
+        assert (provenance(first)["outcome"], provenance(second)["outcome"]) == ("miss", "hit")
     assert api.calls == 2
 
 
@@ -190,25 +190,24 @@ async def test_what_a_key_fetched_is_served_to_no_other_key_and_to_nobody_withou
 @pytest.fixture(scope="module")
 def real(shared_api: Api, newest: list[str]) -> Iterator[Dialogue]:
     """The real server, asked directly."""
-    with spawn(newest, api_environment(shared_api)) as process:
-        dialogue = Dialogue(process)
-        dialogue.introduce()
+    with talking(newest, api_environment(shared_api)) as dialogue:
         yield dialogue
 
 
 @pytest.fixture(scope="module")
-def ours(
-    shared_api: Api, upstream: Variables, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Dialogue]:
-    """The product in front of it."""
+def ours(upstream: Variables, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dialogue]:
+    """The product in front of it; it does not remember that something was not found."""
     home = tmp_path_factory.mktemp("home")
-    with spawn([PROGRAM], product_environment(home, upstream)) as process:
-        dialogue = Dialogue(process)
-        dialogue.introduce()
+    environment = product_environment(home, {**upstream, "CONTEXT7_FABRIC_NEGATIVE_TTL": "0s"})
+    with talking([PROGRAM], environment) as dialogue:
         yield dialogue
 
 
-@pytest.mark.parametrize("name", FAILURES)
+LIMITS = ("rate limited", "rate limited, with Retry-After", "quota spent", "spending limit")
+"""Failures after which upstream is left alone for a while."""
+
+
+@pytest.mark.parametrize("name", [name for name in FAILURES if name not in LIMITS])
 def test_a_failure_is_told_in_the_real_servers_words_and_not_stored(
     api: Api, ours: Dialogue, real: Dialogue, name: str
 ) -> None:
@@ -222,6 +221,36 @@ def test_a_failure_is_told_in_the_real_servers_words_and_not_stored(
     for tool, arguments in calls:
         assert outcome_of(ours.call(tool, **arguments)) == "miss"
         assert outcome_of(ours.call(tool, **arguments)) == "hit"
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_is_told_in_the_real_servers_words_and_respected_and_not_stored(
+    api: Api, home: Path, upstream: Variables, real: Dialogue, name: str
+) -> None:
+    calls = known_only_to(api, name)
+    somebody_else = {**upstream, "CONTEXT7_FABRIC_PRINCIPAL": "somebody else"}
+    with (
+        # On homes of their own, for the rest after a limit is kept by all on one home.
+        spawn([PROGRAM], product_environment(home / "look-up", upstream)) as one,
+        spawn([PROGRAM], product_environment(home / "question", upstream)) as other,
+        spawn([PROGRAM], product_environment(home / "question", somebody_else)) as third,
+    ):
+        api.fail(FAILURES[name])
+        for process, (tool, arguments) in zip((one, other), calls, strict=True):
+            dialogue = Dialogue(process)
+            dialogue.introduce()
+            told = dialogue.call(tool, **arguments)
+            assert told["content"] == real.call(tool, **arguments)["content"]
+            assert not told.get("isError")
+            asked = api.calls
+            assert "is not asked for another" in texts_of(dialogue.call(tool, **arguments))[0]
+            assert api.calls == asked
+        api.heal()
+        dialogue = Dialogue(third)
+        dialogue.introduce()
+        for tool, arguments in calls:
+            assert outcome_of(dialogue.call(tool, **arguments)) == "miss"
+            assert outcome_of(dialogue.call(tool, **arguments)) == "hit"
 
 
 def known_only_to(api: Api, name: str) -> list[tuple[str, dict[str, Any]]]:
@@ -297,14 +326,13 @@ async def test_while_upstream_is_gone_what_is_stored_is_served_and_the_rest_is_a
 def test_stdout_carries_the_protocol_and_nothing_else(
     api: Api, home: Path, upstream: Variables
 ) -> None:
-    with spawn([PROGRAM], product_environment(home, upstream)) as process:
-        dialogue = Dialogue(process)
-        dialogue.introduce()
-        dialogue.call("query-docs", **ASKED)
-        assert texts_of(dialogue.call("query-docs", **ASKED))
+    with talking([PROGRAM], product_environment(home, upstream)) as dialogue:
+        for question in (QUESTION, QUESTION, OTHER_QUESTION):
+            dialogue.call("query-docs", libraryId=FASTAPI, query=question)
+        process = dialogue.process
         process.close_stdin()
         assert process.wait() == 0
         process.out.close()
         lines = process.out.text.splitlines()
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
-    assert len(lines) >= 3
+    assert len(lines) == 4

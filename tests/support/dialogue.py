@@ -4,10 +4,11 @@ One request at a time, in the era of `initialize`; every wait is bounded.
 """
 
 import json
-import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
-from support.processes import Process
+from support.processes import Process, spawn
 
 SECONDS = 20
 META_KEY = "context7-fabric/answer"
@@ -54,6 +55,15 @@ class Dialogue:
         self.process.send(json.dumps({"jsonrpc": "2.0", **message}))
 
 
+@contextmanager
+def talking(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Dialogue]:
+    """A dialogue with a child, past the hand-shake, for the length of the block."""
+    with spawn(command, env) as process:
+        dialogue = Dialogue(process)
+        dialogue.introduce()
+        yield dialogue
+
+
 def texts_of(result: dict[str, Any]) -> list[str]:
     """The text of each block."""
     return [block["text"] for block in result["content"]]
@@ -62,8 +72,3 @@ def texts_of(result: dict[str, Any]) -> list[str]:
 def outcome_of(result: dict[str, Any]) -> str:
     """How the product says that a call ended."""
     return cast("str", result["_meta"][META_KEY]["outcome"])
-
-
-def words_on(text: str) -> list[str]:
-    """The lines of a process's stderr that hold anything."""
-    return [line for line in re.split(r"\r?\n", text) if line.strip()]

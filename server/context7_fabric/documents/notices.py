@@ -8,7 +8,7 @@ assistant about its user, is a notice; and no snippet is left without a text of 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,7 +98,8 @@ def _snippet(parts: Sequence[Paragraph], end: int) -> _Body:
 
 
 def _within(parts: Sequence[Paragraph], start: int, end: int) -> Sequence[Paragraph]:
-    first, last = (bisect_left(parts, line, key=lambda part: part.start) for line in (start, end))
+    first = bisect_right(parts, start, key=lambda part: part.end)
+    last = bisect_left(parts, end, key=lambda part: part.start)
     return parts[first:last]
 
 

@@ -90,5 +90,6 @@ def _context(key: str, scope: Scope, record: dict[str, Any]) -> Context:
 
 
 def _is_time(value: object) -> TypeGuard[float]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and -_FURTHEST < value < _FURTHEST
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_FURTHEST < value < _FURTHEST

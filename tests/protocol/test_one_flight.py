@@ -1,0 +1,102 @@
+"""Equal misses at the same moment cost one upstream call, whoever gives up on the way."""
+
+import anyio
+import pytest
+
+from context7_fabric.app import App
+from context7_fabric.models import Caller
+from context7_fabric.services.docs import Question
+from support.scripted import FakeClock, ScriptedUpstream, scripted_app
+from support.wire import call, connected, provenance
+
+QUESTION = Question("/widgets/widget1", "start")
+
+
+async def test_fifty_callers_share_one_call(app: App, upstream: ScriptedUpstream) -> None:
+    upstream.gate = anyio.Event()
+    outcomes: list[str] = []
+
+    async with connected(app) as client:
+
+        async def ask() -> None:
+            result = await call(client, "query-docs", libraryId="/widgets/widget1", query="start")
+            outcomes.append(provenance(result)["outcome"])
+
+        async with anyio.create_task_group() as tasks:
+            for _caller in range(50):
+                tasks.start_soon(ask)
+            with anyio.fail_after(5):
+                await upstream.arrived.wait()
+            upstream.gate.set()
+    assert len(upstream.calls) == 1
+    assert sorted(outcomes) == ["coalesced"] * 49 + ["miss"]
+
+
+async def test_a_caller_that_gives_up_ends_it_for_nobody_else(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    upstream.gate = anyio.Event()
+    outcomes: list[str] = []
+
+    async def ask(scope: anyio.CancelScope) -> None:
+        with scope:
+            outcomes.append((await app.desk.query(QUESTION, Caller())).outcome)
+
+    first = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, first)
+        with anyio.fail_after(5):
+            await upstream.arrived.wait()
+        tasks.start_soon(ask, anyio.CancelScope())
+        await anyio.wait_all_tasks_blocked()
+        first.cancel()
+        upstream.gate.set()
+    assert outcomes == ["coalesced"]
+    assert len(upstream.calls) == 1
+
+
+async def test_progress_reaches_everybody_on_board(app: App, upstream: ScriptedUpstream) -> None:
+    upstream.gate = anyio.Event()
+    heard: list[str] = []
+
+    async def ask(name: str) -> None:
+        async def progress(progress: float, total: float | None, message: str | None) -> None:
+            heard.append(f"{name} {progress} {total} {message}")
+
+        await app.desk.query(QUESTION, Caller(progress=progress))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, "one")
+        tasks.start_soon(ask, "two")
+        with anyio.fail_after(5):
+            await upstream.arrived.wait()
+        upstream.gate.set()
+    assert sorted(heard) == ["one 0.5 1.0 half way", "two 0.5 1.0 half way"]
+
+
+@pytest.mark.parametrize("backend", ["disk"])
+async def test_two_apps_on_one_home_share_one_call(
+    upstream: ScriptedUpstream,
+    clock: FakeClock,
+    tmp_path_factory: pytest.TempPathFactory,
+    backend: str,
+) -> None:
+    home = tmp_path_factory.mktemp("shared")
+    upstream.gate = anyio.Event()
+    outcomes: list[str] = []
+    async with (
+        scripted_app(upstream, clock, home, BACKEND=backend) as one,
+        scripted_app(upstream, clock, home, BACKEND=backend) as two,
+    ):
+
+        async def ask(app: App) -> None:
+            outcomes.append((await app.desk.query(QUESTION, Caller())).outcome)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, one)
+            with anyio.fail_after(5):
+                await upstream.arrived.wait()
+            tasks.start_soon(ask, two)
+            upstream.gate.set()
+    assert sorted(outcomes) == ["coalesced", "miss"]
+    assert len(upstream.calls) == 1

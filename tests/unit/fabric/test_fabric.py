@@ -1,0 +1,317 @@
+"""The fabric: what is stored is found, by scope and until its end, and faults are misses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError, StoreUnavailable
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+
+NOON = 1_700_000_000.0
+
+
+@dataclass
+class FakeClock:
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Broken:
+    """A backend whose medium says no."""
+
+    error: StoreError = StoreUnavailable("any", "disk full")
+
+    async def get(self, key: str) -> bytes | None:
+        raise self.error
+
+    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
+        raise self.error
+
+    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
+        raise self.error
+
+    async def delete(self, key: str) -> bool:
+        raise self.error
+
+    async def keys(self, prefix: str) -> list[str]:
+        raise self.error
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+class Illegible(MemoryBackend):
+    """A backend that lists its entries and cannot read them."""
+
+    async def get(self, key: str) -> bytes | None:
+        raise StoreUnavailable("get", "busy")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def fabric(clock: FakeClock) -> AsyncIterator[Fabric]:
+    async with Fabric(MemoryBackend(), clock) as fabric:
+        yield fabric
+
+
+@pytest.fixture
+def broken(clock: FakeClock) -> Fabric:
+    return Fabric(Broken(), clock)
+
+
+async def test_what_is_set_is_got_with_its_time_and_metadata(fabric: Fabric) -> None:
+    assert await fabric.set_context("key", {"a": [1, None]}, metadata={"by": "me"}, ttl=60)
+    assert await fabric.get_context("key") == Context(
+        key="key",
+        value={"a": [1, None]},
+        scope=Scope.GLOBAL,
+        created_at=NOON,
+        expires_at=NOON + 60,
+        metadata={"by": "me"},
+    )
+
+
+async def test_setting_again_replaces_value_metadata_and_end(fabric: Fabric) -> None:
+    await fabric.set_context("key", "one", metadata={"by": "me"}, ttl=60)
+    await fabric.set_context("key", "two")
+    assert await fabric.get_context("key") == Context("key", "two", Scope.GLOBAL, NOON)
+
+
+async def test_nothing_is_got_where_nothing_was_set(fabric: Fabric) -> None:
+    assert await fabric.get_context("key") is None
+    assert fabric.faults.count == 0
+
+
+async def test_null_is_a_value(fabric: Fabric) -> None:
+    await fabric.set_context("key", None)
+    context = await fabric.get_context("key")
+    assert context is not None
+    assert context.value is None
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+async def test_scopes_do_not_see_each_other(fabric: Fabric, scope: Scope) -> None:
+    await fabric.set_context("key", "value", scope)
+    holding = [other for other in Scope if await fabric.get_context("key", other)]
+    listing = [other for other in Scope if await fabric.keys(other)]
+    finding = [other for other in Scope if await fabric.query("*", other)]
+    assert holding == listing == finding == [scope]
+    others = [await fabric.delete_context("key", other) for other in Scope if other != scope]
+    assert others == [False] * 3
+    assert await fabric.delete_context("key", scope)
+
+
+async def test_a_scope_may_be_given_by_its_name(fabric: Fabric) -> None:
+    await fabric.set_context("key", "value", "USER")
+    assert await fabric.get_context("key", Scope.USER) == await fabric.get_context("key", "USER")
+    assert [context.scope for context in await fabric.query("k*", "USER")] == [Scope.USER]
+    assert await fabric.delete_context("key", "USER")
+
+
+async def test_a_scope_that_is_none_is_refused(fabric: Fabric) -> None:
+    with pytest.raises(ValueError, match="ELSEWHERE"):
+        await fabric.set_context("key", "value", "ELSEWHERE")
+    with pytest.raises(ValueError, match="ELSEWHERE"):
+        await fabric.get_context("key", "ELSEWHERE")
+
+
+async def test_an_entry_is_there_until_its_time_is_over(fabric: Fabric, clock: FakeClock) -> None:
+    await fabric.set_context("key", "value", ttl=60)
+    clock.now = NOON + 59.9
+    assert await fabric.get_context("key") is not None
+    clock.now = NOON + 60
+    assert await fabric.get_context("key") is None
+    assert await fabric.query("*") == []
+
+
+async def test_an_entry_without_an_end_stays(fabric: Fabric, clock: FakeClock) -> None:
+    await fabric.set_context("key", "value")
+    clock.now = NOON + 1e9
+    assert await fabric.get_context("key") is not None
+
+
+async def test_no_time_at_all_is_over_at_once(fabric: Fabric) -> None:
+    await fabric.set_context("key", "value", ttl=0)
+    assert await fabric.get_context("key") is None
+
+
+async def test_what_is_over_is_no_fault(fabric: Fabric, clock: FakeClock) -> None:
+    await fabric.set_context("key", "value", ttl=60)
+    clock.now = NOON + 60
+    await fabric.get_context("key")
+    assert fabric.faults.count == 0
+
+
+async def test_only_json_is_stored(fabric: Fabric) -> None:
+    not_json: list[Json] = [object(), b"bytes", {1: "a"}]  # type: ignore[list-item, dict-item]
+    for value in not_json:
+        with pytest.raises(TypeError):
+            await fabric.set_context("key", value)
+    assert await fabric.keys(Scope.GLOBAL) == []
+
+
+async def test_deleting_tells_whether_there_was_something(fabric: Fabric) -> None:
+    await fabric.set_context("key", "value")
+    assert [await fabric.delete_context("key"), await fabric.delete_context("key")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*", {"docs:/a/b?x", "docs:/a/b@1?x", "docs:/a/bc?x", "list:[a]", "List:a"}),
+        ("docs:/a/b?x", {"docs:/a/b?x"}),
+        ("docs:/a/b[@?]*", {"docs:/a/b?x", "docs:/a/b@1?x"}),
+        ("docs:*", {"docs:/a/b?x", "docs:/a/b@1?x", "docs:/a/bc?x"}),
+        ("list:[[]a]", {"list:[a]"}),
+        ("list:[a]", set()),
+        ("?ist:a", {"List:a"}),
+        ("docs", set()),
+        ("", set()),
+    ],
+)
+async def test_a_query_finds_the_keys_of_its_pattern(
+    fabric: Fabric, pattern: str, found: set[str]
+) -> None:
+    for key in ("docs:/a/b?x", "docs:/a/b@1?x", "docs:/a/bc?x", "list:[a]", "List:a"):
+        await fabric.set_context(key, None)
+    assert {context.key for context in await fabric.query(pattern)} == found
+
+
+async def test_a_query_tells_the_newest_first_and_no_more_than_asked(
+    fabric: Fabric, clock: FakeClock
+) -> None:
+    for later, key in ((2, "b"), (3, "c"), (1, "a")):
+        clock.now = NOON + later
+        await fabric.set_context(key, None)
+    assert [context.key for context in await fabric.query("*")] == ["c", "b", "a"]
+    assert [context.key for context in await fabric.query("*", limit=2)] == ["c", "b"]
+    assert await fabric.query("*", limit=0) == []
+
+
+async def test_keys_are_those_of_the_prefix(fabric: Fabric) -> None:
+    for key in ("docs:a", "docs:b", "list:a"):
+        await fabric.set_context(key, None)
+    assert sorted(await fabric.keys(Scope.GLOBAL, "docs:")) == ["docs:a", "docs:b"]
+    assert len(await fabric.keys(Scope.GLOBAL)) == 3
+
+
+async def test_those_that_match_are_deleted_and_counted(fabric: Fabric, clock: FakeClock) -> None:
+    for key in ("docs:1", "docs:2", "docs:3", "list:1"):
+        await fabric.set_context(key, key)
+    await fabric.set_context("docs:1", "docs:1", Scope.USER)
+    assert await fabric.delete_matching("docs:", lambda context: context.key != "docs:2") == 2
+    assert sorted(await fabric.keys(Scope.GLOBAL)) == ["docs:2", "list:1"]
+    assert await fabric.delete_matching("docs:", lambda _context: True, "USER") == 1
+
+
+async def test_what_nobody_can_read_is_deleted_with_those_that_match(fabric: Fabric) -> None:
+    await fabric.backend.put("GLOBAL/docs:broken", b"{")
+    await fabric.set_context("docs:whole", None)
+    assert await fabric.delete_matching("docs:", lambda _context: False) == 1
+    assert await fabric.keys(Scope.GLOBAL) == ["docs:whole"]
+
+
+async def test_corrupt_bytes_are_a_miss_and_a_fault(
+    fabric: Fabric, caplog: pytest.LogCaptureFixture
+) -> None:
+    await fabric.backend.put("GLOBAL/key", b"no entry")
+    assert await fabric.get_context("key") is None
+    assert await fabric.query("*") == []
+    assert fabric.faults.count == 2
+    assert fabric.faults.last == (
+        "stored entry 'key' cannot be read: not of a format this version reads"
+    )
+    assert fabric.faults.last in caplog.text
+
+
+async def test_a_row_that_the_backend_calls_corrupt_is_a_miss_and_a_fault(
+    clock: FakeClock,
+) -> None:
+    backend = Broken()
+    backend.error = CorruptEntry("key", "its mode is 4")
+    fabric = Fabric(backend, clock)
+    assert await fabric.get_context("key") is None
+    assert fabric.faults.count == 1
+
+
+async def test_a_store_that_fails_is_a_miss(broken: Fabric) -> None:
+    assert await broken.get_context("key") is None
+    assert await broken.query("*") == []
+    assert await broken.keys(Scope.GLOBAL) == []
+    assert broken.faults.count == 3
+    assert broken.faults.last == "store any failed: disk full"
+
+
+async def test_a_store_that_fails_keeps_nothing_and_says_so(broken: Fabric) -> None:
+    assert not await broken.set_context("key", "value")
+    assert broken.faults.count == 1
+
+
+async def test_whoever_deletes_learns_that_the_store_failed(broken: Fabric) -> None:
+    with pytest.raises(StoreUnavailable):
+        await broken.delete_context("key")
+    with pytest.raises(StoreUnavailable):
+        await broken.delete_matching("docs:", lambda _context: True)
+
+
+async def test_what_cannot_be_read_for_the_moment_is_not_deleted(clock: FakeClock) -> None:
+    fabric = Fabric(Illegible(), clock)
+    await fabric.set_context("docs:1", None)
+    with pytest.raises(StoreUnavailable):
+        await fabric.delete_matching("docs:", lambda _context: False)
+    assert await fabric.keys(Scope.GLOBAL) == ["docs:1"]
+
+
+async def test_one_has_the_lease_until_it_is_given_back(fabric: Fabric) -> None:
+    assert await fabric.lease("work", 60)
+    assert not await fabric.lease("work", 60)
+    assert await fabric.lease("other work", 60)
+    await fabric.release("work")
+    assert await fabric.lease("work", 60)
+
+
+async def test_a_lease_ends_by_itself(fabric: Fabric) -> None:
+    await fabric.lease("work", -1)
+    assert await fabric.lease("work", 60)
+
+
+async def test_a_lease_is_no_entry_of_any_scope(fabric: Fabric) -> None:
+    await fabric.lease("work", 60)
+    assert [key for scope in Scope for key in await fabric.keys(scope)] == []
+
+
+async def test_giving_back_what_nobody_has_is_nothing(fabric: Fabric) -> None:
+    await fabric.release("work")
+    assert fabric.faults.count == 0
+
+
+async def test_work_goes_on_when_leases_cannot_be_had(broken: Fabric) -> None:
+    assert await broken.lease("work", 60)
+    await broken.release("work")
+    assert broken.faults.count == 2
+
+
+async def test_the_backend_is_closed_with_the_fabric(clock: FakeClock) -> None:
+    backend = MemoryBackend()
+    async with Fabric(backend, clock):
+        pass
+    with pytest.raises(StoreClosed):
+        await backend.get("key")
+
+
+async def test_a_closed_fabric_has_nothing(fabric: Fabric) -> None:
+    await fabric.set_context("key", "value")
+    await fabric.aclose()
+    assert await fabric.get_context("key") is None
+    assert fabric.faults.last == "the store is closed"
