@@ -28,6 +28,7 @@ from context7_fabric.services.context7 import Context7
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Docs
 from context7_fabric.services.egress import redact
+from context7_fabric.services.leases import Leases
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.principals import principal_of, read_secret
@@ -47,9 +48,6 @@ log = logging.getLogger(__name__)
 
 VERSION_FRESH = 30 * 86400.0
 """Seconds that documentation of one fixed version stays fresh: it hardly changes any more."""
-
-LEASE_MARGIN = 5.0
-"""Seconds by which a flight's lease outlives upstream's time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,7 @@ def _desk(
     tools = ToolBook(fabric, upstream, settings.upstream.origin)
     context7 = Context7(upstream, tools, turnstile)
     answering = _answering(settings)
-    answers = Answers(shelf, tasks, clock, meter, answering)
+    answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
     resolver = Resolver(
         answers,
         context7,
@@ -171,7 +169,7 @@ def _answering(settings: Settings) -> AnswerSettings:
     return AnswerSettings(
         origin=settings.upstream.origin,
         patience=settings.freshness.patience,
-        flight=settings.upstream.timeout + LEASE_MARGIN,
+        flight=settings.upstream.timeout,
         negative=settings.freshness.negative_ttl,
         offline=isinstance(settings.upstream.target, OffTarget),
     )

@@ -129,7 +129,8 @@ class UpstreamPaused(UpstreamError):
 
     def __init__(self, seconds: float, why: str) -> None:
         """Keep how long, and the reason."""
-        super().__init__(f"Context7 is not asked for another {math.ceil(seconds)} s: {why.rstrip('.')}")
+        wait = math.ceil(seconds)
+        super().__init__(f"Context7 is not asked for another {wait} s: {why.rstrip('.')}")
         self.seconds = seconds
         self.why = why
 

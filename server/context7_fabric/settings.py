@@ -6,6 +6,7 @@ raises `SettingError` naming the variable; the command line turns that into exit
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,10 @@ PASSED_ON = (
     "XDG_CACHE_HOME",
 )
 """What an upstream command needs of our environment beyond the SDK's short default list."""
+
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
         monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
-        host=reader.text("HOST") or "127.0.0.1",
+        host=reader.choice("HOST", tuple(sorted(LOOPBACK_HOSTS)), "127.0.0.1"),
     )
 
 
@@ -117,7 +122,10 @@ class _Reader:
 
     def path(self, name: str) -> Path | None:
         text = self.text(name)
-        return Path(text).expanduser() if text else None
+        try:
+            return Path(text).expanduser() if text else None
+        except RuntimeError as error:  # ~somebody who is not known here
+            raise _unusable(name, str(text), f"a path ({error})") from error
 
     def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
         text = (self.text(name) or default).lower()
@@ -127,7 +135,7 @@ class _Reader:
 
     def whole(self, name: str) -> int | None:
         text = self.text(name)
-        if text is None or (text.isascii() and text.isdigit()):
+        if text is None or _WHOLE.fullmatch(text):
             return int(text) if text else None
         raise _unusable(name, text, "a whole number")
 
@@ -184,7 +192,7 @@ def _target(text: str | None, api_url: str | None) -> Target:
         return CommandTarget(DEFAULT_COMMAND) if api_url else UrlTarget(DEFAULT_UPSTREAM)
     if text.lower() == "off":
         return OffTarget()
-    if "://" in text:
+    if _URL.match(text):
         return _url_target(text, api_url)
     return _command_target(text)
 
@@ -192,11 +200,16 @@ def _target(text: str | None, api_url: str | None) -> Target:
 def _url_target(text: str, api_url: str | None) -> UrlTarget:
     parts = _split(text)
     if parts is None or parts[0] not in ("http", "https"):
-        raise _unusable("UPSTREAM", text, "an http(s) URL, a command line or off")
+        raise _unusable("UPSTREAM", _shown(text), "an http(s) URL, a command line or off")
     if api_url is not None and not _same_place(parts[1], _split(api_url)):
-        elsewhere = f"on the host of CONTEXT7_API_URL ({api_url}): unset one of the two"
-        raise _unusable("UPSTREAM", text, elsewhere)
+        elsewhere = f"on the host of CONTEXT7_API_URL ({_shown(api_url)}): unset one of the two"
+        raise _unusable("UPSTREAM", _shown(text), elsewhere)
     return UrlTarget(text)
+
+
+def _shown(url: str) -> str:
+    """Return `url` as it may be told: without a key that stands in it."""
+    return UrlTarget(url).label if _split(url) else "…"
 
 
 def _split(url: str) -> tuple[str, str] | None:
@@ -206,7 +219,9 @@ def _split(url: str) -> tuple[str, str] | None:
         _ = parts.port
     except ValueError:
         return None
-    return (parts.scheme.lower(), parts.hostname) if parts.hostname else None
+    if parts.hostname is None or len(url.split()) > 1:
+        return None
+    return parts.scheme, parts.hostname
 
 
 def _same_place(host: str, other: tuple[str, str] | None) -> bool:
@@ -219,12 +234,16 @@ def _command_target(text: str) -> CommandTarget:
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise _unusable("UPSTREAM", text, f"a command line ({error})") from error
+        raise _unusable("UPSTREAM", "…", f"a command line ({error})") from error
+    if not words[0]:
+        raise _unusable("UPSTREAM", "…", "a command line: it names no program")
+    if _ASSIGNMENT.match(words[0]):
+        raise _unusable("UPSTREAM", "…", "a command line: to set variables, begin it with `env`")
     return CommandTarget(words)
 
 
 def _origin(target: Target, api_url: str | None) -> str:
     """Name whose answers these are, so that two Context7 installations are told apart."""
     if api_url is not None:
-        return UrlTarget(api_url).label if _split(api_url) else api_url
+        return _shown(api_url)
     return target.label if isinstance(target, UrlTarget) else DEFAULT_UPSTREAM

@@ -21,9 +21,11 @@ from support.faults import FAILURES
 from support.mortal import Mortal, mortal_upstream
 from support.processes import spawn
 from support.product import PROGRAM, Variables, product_environment
+from support.scripted import settings_for
 from support.upstreams import api_environment
 from support.wire import MODES, provenance, texts
 
+from context7_fabric.app import open_app
 from integration.conftest import UPSTREAMS
 
 FASTAPI = "/fastapi/fastapi"
@@ -172,18 +174,27 @@ async def test_a_key_reaches_the_api(
     assert [each.headers["authorization"] for each in api.requests] == [f"Bearer {KEY}"] * 2
 
 
-async def test_what_a_key_fetched_is_served_to_no_other_key_and_to_nobody_without(
+def test_what_a_key_fetched_is_served_to_no_other_key_and_to_nobody_without(
     api: Api, home: Path, upstream: Variables
 ) -> None:
     private = {"libraryId": "/harbour/ledger", "query": "How do I post?"}
-    told = []
-    for key in (KEY, KEY, "ctx7sk-other", ""):
-        variables = {**upstream, "CONTEXT7_API_KEY": key}
-        async with over_stdio([PROGRAM], product_environment(home, variables)) as client:
-            told.append(texts(await client.call_tool("query-docs", private))[0])
-    assert "ledger.post" in told[0]
-    assert told[1] == told[0]
-    assert told[2:] == [FAILURES["library missing"].said("/harbour/ledger")] * 2
+
+    def environment(key: str) -> dict[str, str]:
+        return product_environment(home, {**upstream, "CONTEXT7_API_KEY": key})
+
+    with (
+        spawn([PROGRAM], environment(KEY)) as owner,
+        spawn([PROGRAM], environment("ctx7sk-other")) as other,
+        spawn([PROGRAM], environment("")) as nobody,
+    ):
+        told = []
+        for process in (owner, other, nobody):
+            dialogue = Dialogue(process)
+            dialogue.introduce()
+            told.append([texts_of(dialogue.call("query-docs", **private))[0] for _ in range(2)])
+    assert "ledger.post" in told[0][0]
+    assert told[0][1] == told[0][0]
+    assert told[1:] == [[FAILURES["library missing"].said("/harbour/ledger")] * 2] * 2
     assert [each.key for each in api.requests] == [KEY, "ctx7sk-other", None]
 
 
@@ -228,14 +239,13 @@ def test_a_limit_is_told_in_the_real_servers_words_and_respected_and_not_stored(
     api: Api, home: Path, upstream: Variables, real: Dialogue, name: str
 ) -> None:
     calls = known_only_to(api, name)
-    somebody_else = {**upstream, "CONTEXT7_FABRIC_PRINCIPAL": "somebody else"}
+    # On homes of their own, because all on one home keep the rest that one of them was told.
+    homes = [home / tool for tool, _ in calls]
+    api.fail(FAILURES[name])
     with (
-        # On homes of their own, for the rest after a limit is kept by all on one home.
-        spawn([PROGRAM], product_environment(home / "look-up", upstream)) as one,
-        spawn([PROGRAM], product_environment(home / "question", upstream)) as other,
-        spawn([PROGRAM], product_environment(home / "question", somebody_else)) as third,
+        spawn([PROGRAM], product_environment(homes[0], upstream)) as one,
+        spawn([PROGRAM], product_environment(homes[1], upstream)) as other,
     ):
-        api.fail(FAILURES[name])
         for process, (tool, arguments) in zip((one, other), calls, strict=True):
             dialogue = Dialogue(process)
             dialogue.introduce()
@@ -245,12 +255,13 @@ def test_a_limit_is_told_in_the_real_servers_words_and_respected_and_not_stored(
             asked = api.calls
             assert "is not asked for another" in texts_of(dialogue.call(tool, **arguments))[0]
             assert api.calls == asked
-        api.heal()
-        dialogue = Dialogue(third)
-        dialogue.introduce()
-        for tool, arguments in calls:
-            assert outcome_of(dialogue.call(tool, **arguments)) == "miss"
-            assert outcome_of(dialogue.call(tool, **arguments)) == "hit"
+    assert [anyio.run(stored, each) for each in homes] == [{"answers": 0, "lists": 0}] * 2
+
+
+async def stored(home: Path) -> dict[str, int]:
+    """How much a home holds."""
+    async with open_app(settings_for(home, UPSTREAM="off")) as app:
+        return await app.desk.shelf.counts()
 
 
 def known_only_to(api: Api, name: str) -> list[tuple[str, dict[str, Any]]]:

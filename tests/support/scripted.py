@@ -74,9 +74,9 @@ class ScriptedUpstream:
         """Count the call, wait at the gate if there is one, then reply or fail."""
         self.calls.append(Asked(name, arguments))
         self.arrived.set()
-        await progress(0.5, 1.0, "half way")
         if self.gate is not None:
             await self.gate.wait()
+        await progress(0.5, 1.0, "half way")
         if self.error is not None:
             raise self.error
         return Reply(self._text(name, arguments), self.is_error)

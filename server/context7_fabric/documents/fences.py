@@ -3,7 +3,7 @@
 Only the bookkeeping of fences belongs here; what a line outside of them means is `snippets`' and
 `screening`'s business. Upstream puts every fence of its own at the start of a line, so indented
 or quoted back-ticks never count. A fence line with a language always opens a fence, also inside
-another one (an APIDOC block with a nested example), a bare one closes the innermost. A nested
+another one (an APIDOC block with a nested example); a bare one closes the innermost. A nested
 fence without a language thus seems to close the outer one, but its own end opens it again: after
 a whole block the count is right either way.
 """
@@ -11,35 +11,29 @@ a whole block the count is right either way.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _FENCE = re.compile(r"(`{3,}+)([^`]*)")
 
+Fences = tuple[int, ...]
+"""The open fences, outermost first: how many back-ticks each was opened with."""
 
-def fence_depths(lines: Sequence[str]) -> list[int]:
-    """Return how many fences are open before each line, and as the last item after all of them."""
-    depths, open_fences = [0], list[int]()
+
+def open_fences(lines: Iterable[str], before: Fences = ()) -> Fences:
+    """Return the fences that are open behind `lines`, given those `before` them."""
+    fences = before
     for line in lines:
-        if line.startswith("```") and (fence := _FENCE.fullmatch(line)):
-            _count(open_fences, ticks=len(fence[1]), has_language=bool(fence[2].strip()))
-        depths.append(len(open_fences))
-    return depths
+        fences = _behind(line, fences)
+    return fences
 
 
-def _count(open_fences: list[int], *, ticks: int, has_language: bool) -> None:
-    if has_language or not open_fences:
-        open_fences.append(ticks)
-    elif ticks >= open_fences[-1]:
-        open_fences.pop()
-
-
-def settled(depths: Sequence[int]) -> int:
-    """Return the last line before which no fence is open.
-
-    It is the number of lines when all fences are closed in the end; otherwise a fence opened on
-    that line is never closed, and the depths behind it tell nothing.
-    """
-    return len(depths) - 1 - next(at for at, depth in enumerate(reversed(depths)) if depth == 0)
+def _behind(line: str, fences: Fences) -> Fences:
+    fence = _FENCE.fullmatch(line) if line.startswith("```") else None
+    if fence is None:
+        return fences
+    if fence[2].strip() or not fences:
+        return (*fences, len(fence[1]))
+    return fences[:-1] if len(fence[1]) >= fences[-1] else fences
 
 
 def closes_fence(line: str) -> bool:
@@ -53,7 +47,10 @@ def prose_lines(lines: Sequence[str]) -> list[str]:
 
     What follows a fence that is never closed stays: an open fence must not hide text.
     """
-    depths = fence_depths(lines)
-    end = settled(depths)
-    inside = (at < end and (depths[at] or depths[at + 1]) for at in range(len(lines)))
-    return ["" if hidden else line for line, hidden in zip(lines, inside, strict=True)]
+    prose, shown = [], 0
+    fences: Fences = ()
+    for number, line in enumerate(lines, start=1):
+        inside, fences = fences, _behind(line, fences)
+        prose.append("" if inside or fences else line)
+        shown = shown if fences else number
+    return prose[:shown] + list(lines[shown:])

@@ -9,9 +9,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from context7_fabric.documents.fences import prose_lines
+from context7_fabric.documents.snippets import snippet_starts
 
 _PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "*": None})
 
@@ -32,7 +33,8 @@ class Paragraph:
 
 def paragraphs(lines: Sequence[str]) -> list[Paragraph]:
     """Return the paragraphs of a text given as lines without line ends."""
-    prose = prose_lines(lines)
+    edges = [0, *snippet_starts(lines), len(lines)]
+    prose = [line for start, end in pairwise(edges) for line in prose_lines(lines[start:end])]
     return [
         Paragraph(start, end, _plain(prose[start:end]), opens_as_code=not prose[start])
         for start, end in _spans(lines)

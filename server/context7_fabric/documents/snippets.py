@@ -4,10 +4,11 @@ Reading is a positive test: a text that is not wholly snippets has none. The for
 joined by a rule of dashes, then one blank line, then info snippets joined by the same rule.
 
 A snippet begins at a heading with a source (`### title`, blank line, `Source: http…`) outside of
-every fence, as `fences` counts them. Where a fence is never closed the count is lost: from there
-on each heading with a source behind a rule begins a snippet and starts the count anew, because
-no text but upstream's has all three in a row. What has a heading but no rule before it begins a
-snippet only where code turns into information: once, and behind a closing fence.
+every fence, as `fences` counts them. A fence that is never closed would swallow all that follows.
+So a heading behind a rule, or behind a fence that closes, is also believed where the count says
+"inside", if the fences from there to the next heading are balanced by themselves: inside a fence
+that quotes documentation they are not, for its end is one too many. Behind code the first heading
+without a rule begins the information; any later one is part of a snippet's text.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from context7_fabric.documents.fences import closes_fence, fence_depths, settled
+from context7_fabric.documents.fences import closes_fence, open_fences
 
 RULE = "-" * 32
 OLD_RULE = "-" * 40
@@ -75,15 +76,15 @@ def snippet_starts(lines: Sequence[str]) -> list[int]:
 
     `lines` have no line ends. Text before the first one is not looked at.
     """
-    depths = fence_depths(lines)
-    sure = settled(depths)
-    starts = [at for at in range(sure) if depths[at] == 0 and _is_heading(lines, at)]
-    anew = [at for at in range(sure, len(lines)) if _is_heading(lines, at) and is_ruled(lines, at)]
-    for first, end in pairwise([*anew, len(lines)]):
-        depths = fence_depths(lines[first:end])
-        starts += [
-            at for at in range(first, end) if depths[at - first] == 0 and _is_heading(lines, at)
-        ]
+    headings = [at for at in range(len(lines)) if _is_heading(lines, at)]
+    starts, fences = list[int](), open_fences(lines[: headings[0]]) if headings else ()
+    for at, end in pairwise([*headings, len(lines)]):
+        anew = open_fences(lines[at:end])
+        if not fences or (not anew and (is_ruled(lines, at) or _ends_in_fence(lines, at))):
+            starts.append(at)
+            fences = anew
+        else:
+            fences = open_fences(lines[at:end], fences)
     return starts
 
 
@@ -122,9 +123,8 @@ def snippet_end(lines: Sequence[str], next_start: int) -> int:
 
 def _ends_in_fence(lines: Sequence[str], end: int) -> bool:
     """Tell whether the last line before `end` that is not blank closes a fence."""
-    while not lines[end - 1].strip():
-        end -= 1
-    return closes_fence(lines[end - 1])
+    before = (lines[at] for at in range(end - 1, -1, -1) if lines[at].strip())
+    return closes_fence(next(before, ""))
 
 
 def _parse_old(text: str) -> tuple[Snippet, ...]:

@@ -131,6 +131,11 @@ class Fabric:
         key = _lease(name)
         return await self._guarded(self.backend.add(key, b"1", expires_in=seconds), otherwise=True)
 
+    async def renew(self, name: str, seconds: float) -> None:
+        """Keep the lease `name`, which is ours, for another `seconds`."""
+        put = self.backend.put(_lease(name), b"1", expires_in=seconds)
+        await self._guarded(put, otherwise=None)
+
     async def release(self, name: str) -> None:
         """Give the lease `name` back."""
         await self._guarded(self.backend.delete(_lease(name)), otherwise=False)

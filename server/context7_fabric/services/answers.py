@@ -22,12 +22,10 @@ from context7_fabric.fabric.flight import Flight, Flights
 from context7_fabric.fabric.policy import Freshness, Lifetime, judge
 from context7_fabric.models import Caller, Clock, Progress
 from context7_fabric.services.keeping import Keeper
+from context7_fabric.services.leases import Leases
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.recent import Recent
 from context7_fabric.services.records import AnswerShelf, StoredAnswer
-
-LOOK_EVERY = 0.05
-"""Seconds between looks at what another process's flight has brought."""
 
 REFRESH_EVERY = 60.0
 """Seconds between two refreshes of one answer, should the first have brought nothing."""
@@ -122,15 +120,16 @@ class Answers:
         self,
         shelf: AnswerShelf,
         tasks: TaskGroup,
+        leases: Leases,
         clock: Clock,
         meter: Meter,
         settings: AnswerSettings,
     ) -> None:
-        """Fly in `tasks`, count what was saved on `meter`."""
+        """Fly in `tasks`, one process at a time by `leases`; count what was saved on `meter`."""
         self._shelf = shelf
         self._keeper = Keeper(shelf, clock)
         self._flights: Flights[Fetched] = Flights(tasks)
-        self._tasks = tasks
+        self._leases = leases
         self._clock = clock
         self._meter = meter
         self._settings = settings
@@ -154,16 +153,16 @@ class Answers:
         if self._settings.offline:
             return Found(How.OFFLINE, held, note=self._old("Upstream is switched off", held))
         if freshness is Freshness.STALE:
-            await self._refresh_behind(enquiry, caller)
+            await self._refresh_behind(enquiry, caller, held)
             return Found(How.STALE, held)
-        usable = None if freshness is Freshness.GONE else held
-        return await self._from_upstream(enquiry, caller, usable)
+        gone = freshness is Freshness.GONE
+        return await self._from_upstream(enquiry, caller, held, usable=None if gone else held)
 
     async def _without_copy(self, enquiry: Enquiry, caller: Caller) -> Found:
         refusal = self._refusals.get(_flight_key(enquiry, caller))
         if refusal is not None:
             return Found(How.REMEMBERED, fetched=refusal)
-        return await self._from_upstream(enquiry, caller, None)
+        return await self._from_upstream(enquiry, caller, None, usable=None)
 
     def _judge(self, held: StoredAnswer, enquiry: Enquiry) -> Freshness:
         freshness = judge(self._clock(), held.fetched_at, enquiry.lifetime, enquiry.key)
@@ -172,27 +171,33 @@ class Answers:
             return Freshness.USABLE_ON_ERROR
         return freshness
 
-    async def _refresh_behind(self, enquiry: Enquiry, caller: Caller) -> None:
+    async def _refresh_behind(self, enquiry: Enquiry, caller: Caller, held: StoredAnswer) -> None:
         key = _flight_key(enquiry, caller)
         if self._refreshed.get(key) is None and await self._meter.may_refresh():
             self._refreshed.put(key, True)  # noqa: FBT003  # a set with times
-            self._board(enquiry, caller)
+            self._board(enquiry, caller, held)
 
     async def _from_upstream(
-        self, enquiry: Enquiry, caller: Caller, held: StoredAnswer | None
+        self,
+        enquiry: Enquiry,
+        caller: Caller,
+        held: StoredAnswer | None,
+        *,
+        usable: StoredAnswer | None,
     ) -> Found:
-        flight, started = self._board(enquiry, caller)
-        limit = None if held is None else self._settings.patience
+        """Fetch what is newer than `held`; when that fails or dawdles, `usable` is at hand."""
+        flight, started = self._board(enquiry, caller, held)
+        limit = None if usable is None else self._settings.patience
         fetched: Fetched | None = None
         try:
             with anyio.move_on_after(limit):
                 fetched = await flight.land(caller.progress)
         except UpstreamError as error:
-            return self._without_upstream(held, error)
-        if fetched is None and held is not None:
+            return self._without_upstream(usable, error)
+        if fetched is None and usable is not None:
             dawdles = f"Context7 has not answered within {self._settings.patience:g} s"
-            return Found(How.STALE, held, note=self._old(dawdles, held))
-        return self._landed(fetched or Fetched(""), held, started=started)
+            return Found(How.STALE, usable, note=self._old(dawdles, usable))
+        return self._landed(fetched or Fetched(""), usable, started=started)
 
     def _landed(self, fetched: Fetched, held: StoredAnswer | None, *, started: bool) -> Found:
         if fetched.record is not None and fetched.note is not None:
@@ -214,45 +219,35 @@ class Answers:
         source = "" if held.origin == self._settings.origin else f" of {held.origin}"
         return f"{why}; this is the copy{source} stored {age} ago."
 
-    def _board(self, enquiry: Enquiry, caller: Caller) -> tuple[Flight[Fetched], bool]:
+    def _board(
+        self, enquiry: Enquiry, caller: Caller, held: StoredAnswer | None
+    ) -> tuple[Flight[Fetched], bool]:
         """Return the flight to upstream for `enquiry`, started now or under way already."""
         key = _flight_key(enquiry, caller)
-        return self._flights.board(key, partial(self._fly, enquiry, caller.principal, key))
+        return self._flights.board(key, partial(self._fly, enquiry, caller.principal, held, key))
 
     async def _fly(
-        self, enquiry: Enquiry, principal: str, name: str, progress: Progress
+        self,
+        enquiry: Enquiry,
+        principal: str,
+        held: StoredAnswer | None,
+        name: str,
+        progress: Progress,
     ) -> Fetched:
         """Go upstream, unless another process on this store is under way with the same."""
-        started_at = self._clock()
-        leased = await self._shelf.lease(name, self._settings.flight)
-        try:
-            if not leased:
-                leased, record = await self._other_flight(enquiry, principal, name, started_at)
-                if record is not None:
-                    return Fetched(record.text, record, shared=True)
+
+        async def look() -> StoredAnswer | None:
+            record = await self._shelf.read(enquiry.key, principal)
+            newer = record is not None and (held is None or record.fetched_at > held.fetched_at)
+            return record if newer else None
+
+        leased, record = await self._leases.take(name, look, self._settings.flight)
+        if record is not None:
+            return Fetched(record.text, record, shared=True)
+        if not leased:
             return await self._fetch(enquiry, name, progress)
-        finally:
-            if leased:
-                with anyio.CancelScope(shield=True):
-                    await self._shelf.release(name)
-
-    async def _other_flight(
-        self, enquiry: Enquiry, principal: str, name: str, started_at: float
-    ) -> tuple[bool, StoredAnswer | None]:
-        """Wait for another process's flight: its record, or the lease to go ourselves.
-
-        Neither, when it takes longer than a flight may: then we go without.
-        """
-        with anyio.move_on_after(self._settings.flight):
-            while True:
-                await anyio.sleep(LOOK_EVERY)
-                leased = await self._shelf.lease(name, self._settings.flight)
-                record = await self._shelf.read(enquiry.key, principal)
-                if record is not None and record.fetched_at >= started_at:
-                    return leased, record
-                if leased:
-                    return True, None
-        return False, None
+        async with self._leases.held(name):
+            return await self._fetch(enquiry, name, progress)
 
     async def _fetch(self, enquiry: Enquiry, name: str, progress: Progress) -> Fetched:
         fetched = await enquiry.fetch(progress)

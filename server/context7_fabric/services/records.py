@@ -110,14 +110,6 @@ class AnswerShelf:
         """Store `record` under `key` for its principal; age is judged when it is read."""
         await self._fabric.set_context(_owned(key, record.principal), asdict(record))
 
-    async def lease(self, name: str, seconds: float) -> bool:
-        """Take the lease to fetch `name`, which ends by itself after `seconds`."""
-        return await self._fabric.lease(name, seconds)
-
-    async def release(self, name: str) -> None:
-        """Give the lease back."""
-        await self._fabric.release(name)
-
     async def about(self, library: str, principal: str) -> list[StoredAnswer]:
         """Return what is stored of the library with id `library` (any version), newest first."""
         contexts = await self._fabric.query(f"{DOCS}{_globbed(library)}[@?]*")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 DEFAULT_UPSTREAM = "https://mcp.context7.com/mcp"
+_KEY_IN_COMMAND = re.compile(
+    r"(?:api[-_]key|authorization)\s*[=:\s]\s*(?:bearer\s+)?(\S+)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
 class UrlTarget:
-    """Upstream is an MCP server at `url` (streamable HTTP)."""
+    """Upstream is an MCP server at `url` (streamable HTTP), which may hold a key."""
 
-    url: str
+    url: str = field(repr=False)
 
     @property
     def label(self) -> str:
@@ -27,9 +31,12 @@ class UrlTarget:
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
-    """Upstream is an MCP server that `command` starts, spoken to over its stdin and stdout."""
+    """Upstream is an MCP server that `command` starts, spoken to over its stdin and stdout.
 
-    command: tuple[str, ...]
+    Its arguments may hold a key.
+    """
+
+    command: tuple[str, ...] = field(repr=False)
 
     @property
     def label(self) -> str:
@@ -64,24 +71,21 @@ class UpstreamSettings:
     @property
     def credential(self) -> str | None:
         """What makes upstream's answers ours alone: the key, or one inside the target itself."""
-        return self.api_key or _embedded_credential(self.target)
+        return self.api_key or self._embedded_credential()
+
+    def _embedded_credential(self) -> str | None:
+        """Return a key that stands in a command line or a URL, where users do put one."""
+        if isinstance(self.target, UrlTarget):
+            return _key_in_url(self.target.url)
+        if isinstance(self.target, CommandTarget):
+            match = _KEY_IN_COMMAND.search(" ".join(self.target.command))
+            api_url = self.child_environment.get("CONTEXT7_API_URL", "")
+            return match[1] if match else _key_in_url(api_url)
+        return None
 
 
-def _embedded_credential(target: Target) -> str | None:
-    """Return a key that stands in a command line or a URL, where users do put one."""
-    if isinstance(target, UrlTarget):
-        parts = urlsplit(target.url)
-        secret = parts.netloc.rpartition("@")[0] + parts.query
-        return secret or None
-    if isinstance(target, CommandTarget):
-        return _flag_value(target.command, "--api-key")
-    return None
-
-
-def _flag_value(words: tuple[str, ...], flag: str) -> str | None:
-    for word, following in zip(words, (*words[1:], ""), strict=True):
-        if word == flag:
-            return following or None
-        if word.startswith(f"{flag}="):
-            return word.removeprefix(f"{flag}=") or None
-    return None
+def _key_in_url(url: str) -> str | None:
+    """Return user name, password and query of `url`: each of them may be a key."""
+    head, _, query = url.partition("#")[0].partition("?")
+    user = head.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    return f"{user}?{query}" if user or query else None

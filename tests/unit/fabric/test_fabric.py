@@ -1,73 +1,14 @@
-"""The fabric: what is stored is found, by scope and until its end, and faults are misses."""
+"""The fabric: what is stored is found, by scope and until its end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-
 import pytest
 
-from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError, StoreUnavailable
+from context7_fabric.errors import StoreClosed
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-
-NOON = 1_700_000_000.0
-
-
-@dataclass
-class FakeClock:
-    now: float = NOON
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Broken:
-    """A backend whose medium says no."""
-
-    error: StoreError = StoreUnavailable("any", "disk full")
-
-    async def get(self, key: str) -> bytes | None:
-        raise self.error
-
-    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
-        raise self.error
-
-    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
-        raise self.error
-
-    async def delete(self, key: str) -> bool:
-        raise self.error
-
-    async def keys(self, prefix: str) -> list[str]:
-        raise self.error
-
-    async def aclose(self) -> None:
-        """Do nothing."""
-
-
-class Illegible(MemoryBackend):
-    """A backend that lists its entries and cannot read them."""
-
-    async def get(self, key: str) -> bytes | None:
-        raise StoreUnavailable("get", "busy")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def fabric(clock: FakeClock) -> AsyncIterator[Fabric]:
-    async with Fabric(MemoryBackend(), clock) as fabric:
-        yield fabric
-
-
-@pytest.fixture
-def broken(clock: FakeClock) -> Fabric:
-    return Fabric(Broken(), clock)
+from unit.fabric.fakes import NOON, FakeClock
 
 
 async def test_what_is_set_is_got_with_its_time_and_metadata(fabric: Fabric) -> None:
@@ -222,57 +163,6 @@ async def test_what_nobody_can_read_is_deleted_with_those_that_match(fabric: Fab
     assert await fabric.keys(Scope.GLOBAL) == ["docs:whole"]
 
 
-async def test_corrupt_bytes_are_a_miss_and_a_fault(
-    fabric: Fabric, caplog: pytest.LogCaptureFixture
-) -> None:
-    await fabric.backend.put("GLOBAL/key", b"no entry")
-    assert await fabric.get_context("key") is None
-    assert await fabric.query("*") == []
-    assert fabric.faults.count == 2
-    assert fabric.faults.last == (
-        "stored entry 'key' cannot be read: not of a format this version reads"
-    )
-    assert fabric.faults.last in caplog.text
-
-
-async def test_a_row_that_the_backend_calls_corrupt_is_a_miss_and_a_fault(
-    clock: FakeClock,
-) -> None:
-    backend = Broken()
-    backend.error = CorruptEntry("key", "its mode is 4")
-    fabric = Fabric(backend, clock)
-    assert await fabric.get_context("key") is None
-    assert fabric.faults.count == 1
-
-
-async def test_a_store_that_fails_is_a_miss(broken: Fabric) -> None:
-    assert await broken.get_context("key") is None
-    assert await broken.query("*") == []
-    assert await broken.keys(Scope.GLOBAL) == []
-    assert broken.faults.count == 3
-    assert broken.faults.last == "store any failed: disk full"
-
-
-async def test_a_store_that_fails_keeps_nothing_and_says_so(broken: Fabric) -> None:
-    assert not await broken.set_context("key", "value")
-    assert broken.faults.count == 1
-
-
-async def test_whoever_deletes_learns_that_the_store_failed(broken: Fabric) -> None:
-    with pytest.raises(StoreUnavailable):
-        await broken.delete_context("key")
-    with pytest.raises(StoreUnavailable):
-        await broken.delete_matching("docs:", lambda _context: True)
-
-
-async def test_what_cannot_be_read_for_the_moment_is_not_deleted(clock: FakeClock) -> None:
-    fabric = Fabric(Illegible(), clock)
-    await fabric.set_context("docs:1", None)
-    with pytest.raises(StoreUnavailable):
-        await fabric.delete_matching("docs:", lambda _context: False)
-    assert await fabric.keys(Scope.GLOBAL) == ["docs:1"]
-
-
 async def test_one_has_the_lease_until_it_is_given_back(fabric: Fabric) -> None:
     assert await fabric.lease("work", 60)
     assert not await fabric.lease("work", 60)
@@ -296,22 +186,9 @@ async def test_giving_back_what_nobody_has_is_nothing(fabric: Fabric) -> None:
     assert fabric.faults.count == 0
 
 
-async def test_work_goes_on_when_leases_cannot_be_had(broken: Fabric) -> None:
-    assert await broken.lease("work", 60)
-    await broken.release("work")
-    assert broken.faults.count == 2
-
-
 async def test_the_backend_is_closed_with_the_fabric(clock: FakeClock) -> None:
     backend = MemoryBackend()
     async with Fabric(backend, clock):
         pass
     with pytest.raises(StoreClosed):
         await backend.get("key")
-
-
-async def test_a_closed_fabric_has_nothing(fabric: Fabric) -> None:
-    await fabric.set_context("key", "value")
-    await fabric.aclose()
-    assert await fabric.get_context("key") is None
-    assert fabric.faults.last == "the store is closed"

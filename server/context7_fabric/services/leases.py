@@ -1,0 +1,71 @@
+"""One flight over every process on a store: whoever holds the lease goes, the others look on.
+
+A lease ends by itself and is renewed while its flight is under way, so a process that is killed
+blocks nobody for longer than `LEASE_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+from context7_fabric.fabric.fabric import Fabric
+
+LEASE_SECONDS = 5.0
+RENEW_EVERY = 2.0
+
+LOOK_EVERY = 0.05
+"""Seconds between looks at what another process's flight has brought."""
+
+T = TypeVar("T")
+
+
+class Leases:
+    """The leases of one store."""
+
+    def __init__(self, fabric: Fabric, tasks: TaskGroup) -> None:
+        """Renew in `tasks`."""
+        self._fabric = fabric
+        self._tasks = tasks
+
+    async def take(
+        self, name: str, look: Callable[[], Awaitable[T | None]], seconds: float
+    ) -> tuple[bool, T | None]:
+        """Take the lease `name`, or wait until `look` finds what its holder has brought.
+
+        Returns whether the lease is ours, and what was found. After `seconds` of waiting it is
+        neither: then one goes without.
+        """
+        with anyio.move_on_after(seconds):
+            while True:
+                ours = await self._fabric.lease(name, LEASE_SECONDS)
+                # Looked at with the lease in hand: another flight may have landed just before.
+                found = await look()
+                if found is not None and ours:
+                    await self._fabric.release(name)
+                if found is not None or ours:
+                    return ours and found is None, found
+                await anyio.sleep(LOOK_EVERY)
+        return False, None
+
+    @asynccontextmanager
+    async def held(self, name: str) -> AsyncGenerator[None]:
+        """Renew the lease `name`, which is ours, for the length of the block; then give it back."""
+        renewing = anyio.CancelScope()
+        self._tasks.start_soon(self._renew, name, renewing)
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with anyio.CancelScope(shield=True):
+                await self._fabric.release(name)
+
+    async def _renew(self, name: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            while True:
+                await anyio.sleep(RENEW_EVERY)
+                await self._fabric.renew(name, LEASE_SECONDS)

@@ -1,0 +1,166 @@
+"""Settings: each variable, its default, and what is refused; upstream has a file of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from context7_fabric.errors import SettingError
+from context7_fabric.settings import (
+    DAY,
+    FREE_CALLS,
+    PASSED_ON,
+    FreshnessSettings,
+    Settings,
+    read_settings,
+)
+from context7_fabric.upstream.settings import (
+    UpstreamSettings,
+    UrlTarget,
+)
+
+PREFIX = "CONTEXT7_FABRIC_"
+
+
+def settings(api_key: str | None = None, **variables: str) -> Settings:
+    """The settings of an environment; names without their prefix, but for Context7's own."""
+    foreign = ("CONTEXT7_", "NODE_", "HTTPS_")
+    environ = {
+        name if name.startswith(foreign) else PREFIX + name: value
+        for name, value in variables.items()
+    }
+    return read_settings(environ, api_key=api_key)
+
+
+def refused(**variables: str) -> SettingError:
+    with pytest.raises(SettingError) as told:
+        settings(**variables)
+    return told.value
+
+
+class TestDefaults:
+    def test_an_empty_environment_gives_every_default(self) -> None:
+        assert settings() == Settings(
+            home=platformdirs.user_cache_path("context7-fabric"),
+            upstream=UpstreamSettings(
+                target=UrlTarget("https://mcp.context7.com/mcp"),
+                api_key=None,
+                origin="https://mcp.context7.com/mcp",
+                child_environment={},
+                extra_ca_file=None,
+                timeout=55.0,
+            ),
+            freshness=FreshnessSettings(
+                docs_fresh=3 * DAY,
+                docs_stale=30 * DAY,
+                stale_on_error=365 * DAY,
+                library_ttl=30 * DAY,
+                patience=4.0,
+                negative_ttl=600.0,
+            ),
+            in_memory=False,
+            principal=None,
+            seed_file=None,
+            redact=True,
+            monthly_calls=FREE_CALLS,
+            log_level="warning",
+            host="127.0.0.1",
+        )
+
+    @pytest.mark.parametrize("blank", ["", "  ", "\n"])
+    def test_a_blank_value_counts_as_not_set(self, blank: str) -> None:
+        names = "HOME UPSTREAM BACKEND PRINCIPAL SEED LOG_LEVEL HOST PATIENCE REDACT MONTHLY_CALLS"
+        foreign = "CONTEXT7_API_KEY CONTEXT7_API_URL NODE_EXTRA_CA_CERTS"
+        given = settings(**dict.fromkeys(f"{names} {foreign}".split(), blank))
+        without = dataclasses.replace(given.upstream, child_environment={})
+        assert dataclasses.replace(given, upstream=without) == settings()
+
+    def test_nothing_of_the_tree_can_be_changed(self) -> None:
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            settings().log_level = "debug"  # type: ignore[misc]
+
+
+class TestVariables:
+    def test_paths_begin_at_home_or_anywhere(self) -> None:
+        given = settings(HOME="~/fabric", SEED="/etc/seeds.yaml")
+        assert (given.home, given.seed_file) == (Path.home() / "fabric", Path("/etc/seeds.yaml"))
+
+    @pytest.mark.parametrize(
+        ("variable", "field"),
+        [
+            ("DOCS_FRESH", "docs_fresh"),
+            ("DOCS_STALE", "docs_stale"),
+            ("STALE_ON_ERROR", "stale_on_error"),
+            ("LIBRARY_TTL", "library_ttl"),
+            ("PATIENCE", "patience"),
+            ("NEGATIVE_TTL", "negative_ttl"),
+        ],
+    )
+    def test_each_duration_goes_to_its_place(self, variable: str, field: str) -> None:
+        expected = dataclasses.replace(FreshnessSettings(), **{field: 90.0})
+        assert settings(**{variable: "90s"}).freshness == expected
+
+    def test_upstream_has_a_time_out(self) -> None:
+        assert settings(UPSTREAM_TIMEOUT="5s").upstream.timeout == 5.0
+
+    def test_the_other_variables_go_to_their_places(self) -> None:
+        given = settings(
+            BACKEND="Memory",
+            PRINCIPAL=" me ",
+            REDACT="off",
+            MONTHLY_CALLS="50",
+            LOG_LEVEL="DEBUG",
+            HOST="::1",
+        )
+        assert given.in_memory
+        assert not given.redact
+        assert (given.principal, given.monthly_calls) == ("me", 50)
+        assert (given.log_level, given.host) == ("debug", "::1")
+
+    def test_only_the_free_plan_has_a_known_number_of_calls(self) -> None:
+        assert settings(CONTEXT7_API_KEY="mine").monthly_calls is None
+        assert settings(CONTEXT7_API_KEY="mine", MONTHLY_CALLS="50").monthly_calls == 50
+        assert settings(MONTHLY_CALLS="0").monthly_calls == 0
+
+    def test_more_authorities_may_be_trusted(self) -> None:
+        given = settings(NODE_EXTRA_CA_CERTS="/etc/ca.pem").upstream
+        assert given.extra_ca_file == Path("/etc/ca.pem")
+
+    def test_a_child_gets_what_it_needs_of_the_environment_and_no_more(self) -> None:
+        environ = {name: f"value of {name}" for name in PASSED_ON}
+        environ |= {"CONTEXT7_API_KEY": "mine", "AWS_SECRET_ACCESS_KEY": "x", "PATH": "/bin"}
+        given = read_settings({**environ, "CONTEXT7_FABRIC_PRINCIPAL": "me"}).upstream
+        assert given.child_environment == {name: f"value of {name}" for name in PASSED_ON}
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "expected"),
+        [
+            ("DOCS_FRESH", "3", "a duration such as 90s, 10m, 6h or 1d"),
+            ("DOCS_STALE", "never", "a duration such as 90s, 10m, 6h or 1d"),
+            ("STALE_ON_ERROR", "-1d", "a duration such as 90s, 10m, 6h or 1d"),
+            ("LIBRARY_TTL", "1 d", "a duration such as 90s, 10m, 6h or 1d"),
+            ("PATIENCE", "4", "a duration such as 90s, 10m, 6h or 1d"),
+            ("NEGATIVE_TTL", "x", "a duration such as 90s, 10m, 6h or 1d"),
+            ("UPSTREAM_TIMEOUT", "55", "a duration such as 90s, 10m, 6h or 1d"),
+            ("BACKEND", "redis", "one of disk, memory"),
+            ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
+            ("REDACT", "maybe", "one of on, off"),
+            ("MONTHLY_CALLS", "-1", "a whole number"),
+            ("MONTHLY_CALLS", "\u0661", "a whole number"),
+            ("MONTHLY_CALLS", "9" * 5000, "a whole number"),
+            ("HOST", "0.0.0.0", "one of 127.0.0.1, ::1, localhost"),  # noqa: S104  # refused
+            ("UPSTREAM", "ftp://host/x", "an http(s) URL, a command line or off"),
+        ],
+    )
+    def test_a_bad_value_is_told_with_its_variable(
+        self, variable: str, value: str, expected: str
+    ) -> None:
+        error = refused(**{variable: value})
+        assert str(error) == f"{PREFIX}{variable}: {value!r} is not {expected}"
+        assert (error.variable, error.value) == (PREFIX + variable, value)
+
+    def test_a_home_of_nobody_is_told_with_its_variable(self) -> None:
+        assert str(refused(HOME="~nobody-of-that-name/x")).startswith(f"{PREFIX}HOME: ")
