@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import anyio
 import anyio.to_thread
@@ -22,17 +22,22 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Clock
 from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.services.answers import Answers, AnswerSettings
+from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.suggestions import NoSuggestions
+from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Docs
 from context7_fabric.services.egress import redact
+from context7_fabric.services.enquiries import AnswerSettings
 from context7_fabric.services.leases import Leases
+from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.principals import principal_of, read_secret
-from context7_fabric.services.records import AnswerShelf
+from context7_fabric.services.records import AnswerShelf, Stamp
 from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
@@ -66,6 +71,7 @@ class App:
         if isinstance(self.upstream, McpUpstream):
             await self.upstream.aclose()
         await self.desk.meter.flush()
+        await self.desk.registry.flush()
         await self.fabric.aclose()
 
 
@@ -137,32 +143,23 @@ def _desk(
 ) -> Desk:
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
     meter = Meter(fabric, clock, principal, settings.monthly_calls)
-    tasks.start_soon(meter.write_behind)
     turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
     tools = ToolBook(fabric, upstream, settings.upstream.origin)
     context7 = Context7(upstream, tools, turnstile)
+    seeds = partial(load_seeds, settings.seed_file)
+    registry = Registry(RowStore(fabric, principal), seeds, clock)
     answering = _answering(settings)
+    stamp = Stamp(clock, answering.origin)
     answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
-    resolver = Resolver(
-        answers,
-        context7,
-        learned,
-        cache(partial(load_seeds, settings.seed_file)),
-        clock,
-        lifetime=_list_lifetime(settings, offline=answering.offline),
-        origin=answering.origin,
-    )
-    docs = Docs(
-        answers,
-        context7,
-        learned,
-        Bookcase(shelf, clock),
-        clock,
-        lifetime=partial(_docs_lifetime, settings, answering.offline),
-        origin=answering.origin,
-    )
+    local = LocalKnowledge(registry, NoSuggestions())
+    lists = _list_lifetime(settings, offline=answering.offline)
+    resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
+    lifetime = partial(_docs_lifetime, settings, answering.offline)
+    docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
+    for behind in (registry.load, registry.write_behind, meter.write_behind):
+        tasks.start_soon(behind)
     redacted = redact if settings.redact else str
-    return Desk(resolver, docs, tools, shelf, meter, turnstile, redacted)
+    return Desk(resolver, docs, tools, shelf, registry, meter, turnstile, redacted)
 
 
 def _answering(settings: Settings) -> AnswerSettings:

@@ -105,6 +105,36 @@ class BackendContract(ABC):
             await backend.put(key, b"")
         assert sorted(await backend.keys(prefix)) == sorted(wanted)
 
+    async def test_items_are_the_entries_of_the_prefix(self, backend: Backend) -> None:
+        entries = {"docs:/a": b"1", "docs:/a/b": b"x" * 2**17, "docs:/\U0010ffff": b""}
+        for key, value in ({"docs": b"", "docs;": b"", "list:a": b""} | entries).items():
+            await backend.put(key, value)
+        assert dict(await backend.items("docs:")) == entries
+        assert await backend.items("nothing") == []
+
+    async def test_items_past_their_end_are_not_among_them(self, backend: Backend) -> None:
+        await backend.put("later", b"value", expires_in=LONG)
+        await backend.put("past", b"value", expires_in=PAST)
+        assert await backend.items("") == [("later", b"value")]
+
+    async def test_many_are_put_at_once(self, backend: Backend) -> None:
+        await backend.put("1", b"before")
+        entries = {str(number): b"%d" % number for number in range(100)}
+        await backend.put_many(entries)
+        assert dict(await backend.items("")) == entries
+        await backend.put_many({})
+        assert len(await backend.keys("")) == 100
+
+    async def test_of_many_all_are_put_or_none(self, backend: Backend) -> None:
+        await backend.put("first", b"before")
+        refused = False
+        try:
+            await backend.put_many({"first": b"after", "\ud800": b"no Unicode", "last": b""})
+        except StoreError:
+            refused = True
+        assert await backend.get("first") == (b"before" if refused else b"after")
+        assert await backend.get("last") == (None if refused else b"")
+
     async def test_adding_takes_a_key_once(self, backend: Backend) -> None:
         assert await backend.add("key", b"one", expires_in=LONG)
         assert not await backend.add("key", b"two", expires_in=LONG)
@@ -194,6 +224,10 @@ class BackendContract(ABC):
             await backend.delete("key")
         with pytest.raises(StoreClosed):
             await backend.keys("")
+        with pytest.raises(StoreClosed):
+            await backend.items("")
+        with pytest.raises(StoreClosed):
+            await backend.put_many({})
 
     async def test_closing_twice_is_closing(self, backend: Backend) -> None:
         await backend.aclose()

@@ -154,6 +154,14 @@ async def test_a_value_file_that_cannot_be_read_is_corrupt(folder: Path) -> None
             await backend.get("key")
 
 
+async def test_items_leave_out_what_cannot_be_read(folder: Path, backend: DiskBackend) -> None:
+    change(folder, mode=MODE_PICKLE)
+    await backend.put("large", LARGE)
+    value_file(folder).unlink()
+    await backend.put("whole", b"value")
+    assert await backend.items("") == [("whole", b"value")]
+
+
 async def test_what_was_corrupt_can_be_stored_again(folder: Path, backend: DiskBackend) -> None:
     change(folder, mode=MODE_PICKLE)
     await backend.put("key", b"again")

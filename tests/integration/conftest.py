@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from support.context7_api import Api, running_api
+from support.mortal import KINDS
 from support.product import Variables
 from support.upstreams import NEWEST, context7_command, context7_http
-
-UPSTREAMS = ("command", "http")
-"""How the product may reach the real server; a test of one is a test of the other."""
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +57,7 @@ def by_http(real_url: str) -> Variables:
     return {"CONTEXT7_FABRIC_UPSTREAM": real_url}
 
 
-@pytest.fixture(scope="module", params=UPSTREAMS)
+@pytest.fixture(scope="module", params=KINDS)
 def upstream(request: pytest.FixtureRequest) -> Variables:
     """Each of the two in turn."""
     variables: Variables = request.getfixturevalue(f"by_{request.param}")

@@ -46,10 +46,15 @@ class Dialogue:
 
     def reply(self, number: int) -> dict[str, Any]:
         """The result of the request that was sent under this number."""
-        line = self.process.out.wait_for(rf'^.*"id": ?{number}[,}}].*$', SECONDS)[0]
-        message = json.loads(line)
-        assert "result" in message, line
+        message = json.loads(self._line_with(number))
+        assert "result" in message, message
         return cast("dict[str, Any]", message["result"])
+
+    def _line_with(self, number: int) -> str:
+        try:
+            return self.process.out.wait_for(rf'^.*"id": ?{number}[,}}].*$', SECONDS)[0]
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\non stderr:\n{self.process.err.text}") from None
 
     def _send(self, message: dict[str, object]) -> None:
         self.process.send(json.dumps({"jsonrpc": "2.0", **message}))

@@ -23,6 +23,9 @@ from support.upstreams import (
     free_port,
 )
 
+KINDS = ("command", "http")
+"""The ways by which the product reaches a real server; it is held to both alike."""
+
 
 class Mortal(Protocol):
     """The real 4.1.1 behind the product."""

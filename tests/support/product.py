@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from support.processes import Process, spawn
 from support.upstreams import clean_environment
 
 PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
+READY = r"^context7-fabric serves MCP at http://127\.0\.0\.1:(\d+)/mcp and /sse$"
 SECONDS = 20
 Variables = Mapping[str, str]
 
@@ -30,3 +34,23 @@ def run_product(
         timeout=SECONDS,
         check=False,
     )
+
+
+@dataclass(frozen=True)
+class Served:
+    """The product at a port of this machine."""
+
+    process: Process
+    port: int
+
+    def url(self, path: str) -> str:
+        """The address of something that it serves."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@contextmanager
+def product_at_port(transport: str, env: Mapping[str, str], port: int = 0) -> Iterator[Served]:
+    """The product on "http" or "sse" for the length of the block; port 0 is any free one."""
+    command = [PROGRAM, "--transport", transport, "--port", str(port)]
+    with spawn(command, env) as process:
+        yield Served(process, int(process.err.wait_for(READY, SECONDS)[1]))

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "serve": "serve MCP on stdio, HTTP or SSE (the default)",
     "resolve": "look library names up",
     "docs": "ask a library's documentation",
+    "index": "resolve the seeds through Context7 ahead of time",
     "purge": "forget what is stored",
     "config": "print the configuration snippet for a client",
     "stats": "calls made and saved this month, and the quota",

@@ -10,7 +10,7 @@ from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.models import Answer, Caller
-from context7_fabric.services.resolver import LookUp
+from context7_fabric.services.subjects import LookUp
 
 
 def run(words: list[str]) -> int:

@@ -15,25 +15,30 @@ from collections.abc import Iterable, Sequence
 
 _FENCE = re.compile(r"(`{3,}+)([^`]*)")
 
-Fences = tuple[int, ...]
+Fences = list[int]
 """The open fences, outermost first: how many back-ticks each was opened with."""
 
 
-def open_fences(lines: Iterable[str], before: Fences = ()) -> Fences:
-    """Return the fences that are open behind `lines`, given those `before` them."""
-    fences = before
+def open_fences(lines: Iterable[str], fences: Fences | None = None) -> Fences:
+    """Return the fences that are open behind `lines`.
+
+    `fences`, those open before them, is carried on in place and returned: a copy a call would
+    make reading quadratic.
+    """
+    now = [] if fences is None else fences
     for line in lines:
-        fences = _behind(line, fences)
-    return fences
+        _follow(line, now)
+    return now
 
 
-def _behind(line: str, fences: Fences) -> Fences:
+def _follow(line: str, fences: Fences) -> None:
     fence = _FENCE.fullmatch(line) if line.startswith("```") else None
     if fence is None:
-        return fences
+        return
     if fence[2].strip() or not fences:
-        return (*fences, len(fence[1]))
-    return fences[:-1] if len(fence[1]) >= fences[-1] else fences
+        fences.append(len(fence[1]))
+    elif len(fence[1]) >= fences[-1]:
+        fences.pop()
 
 
 def closes_fence(line: str) -> bool:
@@ -47,10 +52,11 @@ def prose_lines(lines: Sequence[str]) -> list[str]:
 
     What follows a fence that is never closed stays: an open fence must not hide text.
     """
-    prose, shown = [], 0
-    fences: Fences = ()
+    prose, shown = list[str](), 0
+    fences: Fences = []
     for number, line in enumerate(lines, start=1):
-        inside, fences = fences, _behind(line, fences)
-        prose.append("" if inside or fences else line)
+        is_inside = bool(fences)
+        _follow(line, fences)
+        prose.append("" if is_inside or fences else line)
         shown = shown if fences else number
     return prose[:shown] + list(lines[shown:])

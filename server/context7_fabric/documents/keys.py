@@ -22,7 +22,7 @@ _DIGEST_LENGTH = 40
 # Never in a key otherwise: every sign with a meaning there is percent-encoded in its parts.
 _BEFORE_DIGEST = "!"
 _EMPTY = "%"
-_RESERVED_IN_ID = re.compile(r"[%/@?&#!\s]")
+_RESERVED_IN_ID = re.compile(r"[%/@?&#!\s\x00-\x1f]")
 _RESERVED_IN_WORD = re.compile(r"[^\w.~-]")
 _NAME_SEPARATORS = re.compile(r"[\s_-]+")
 _NAME_WRAPPING = "\"'`\u201c\u201d\u00ab\u00bb \t\r\n"

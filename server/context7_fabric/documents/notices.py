@@ -1,8 +1,8 @@
 """Notices that a provider puts among the documentation: sign in, upgrade, tell the user.
 
 They are told from documentation about the same matters by where they stand. Before the first
-snippet nothing else may stand; at the end of one, only what names the provider, or speaks to the
-assistant about its user, is a notice; and no snippet is left without a text of its own.
+snippet nothing else may stand; at the end of one, only what names the provider and its terms, or
+speaks to the assistant about its user, is a notice; and no snippet is left without a text.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _PROMOTION = re.compile(
     r"|you(?:'ve| have|'re| are)? (?:reached|hit|exceeded|close to|out of|running (?:low|out))\b"
     r"|(?:tell|ask|urge|advise) the user to\b)"
 )
+_TERMS = re.compile(r"\b(?:free|limits?|plan|pro|quota|requests)\b")
 _MORE = re.compile(r"\b(?:higher|increased|more|unlimited) (?:rate )?(?:limits?|requests|usage)\b")
 _DIVIDER = re.compile(r"-{3,}|_{3,}")
 
@@ -77,7 +78,7 @@ def cut_notices(text: str) -> Cut:
 def _without(raw: Sequence[str], spans: Sequence[tuple[int, int]]) -> str:
     edges = [0, *(edge for span in spans for edge in span), len(raw)]
     kept = (raw[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
-    return "\n".join(line for lines in kept for line in lines)
+    return "\n".join(line for lines in kept for line in lines).removesuffix("\r")
 
 
 def _bodies(lines: list[str], parts: Sequence[Paragraph]) -> list[_Body]:
@@ -134,8 +135,8 @@ def _begins_notice(lines: list[str], body: _Body, at: int) -> bool:
 def _names_provider(part: Paragraph, body: _Body) -> bool:
     if not _promotes(part):
         return False
-    named = _PROVIDER.search(part.says) and not body.is_about_provider
-    return bool(named or _ADDRESSED.search(part.says))
+    named = _PROVIDER.search(part.says) and _TERMS.search(part.says)
+    return bool((named and not body.is_about_provider) or _ADDRESSED.search(part.says))
 
 
 def _promotes(part: Paragraph) -> bool:

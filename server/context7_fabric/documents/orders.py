@@ -12,7 +12,7 @@ import re
 _MODELS = r"(?:assistants?|llms?|ais?|(?:ai|llm|coding|language) (?:assistants?|agents?|models?))"
 _EARLIER = r"(?:previous|prior|above|earlier|preceding|existing|original|system)"
 _ALL_OF = r"(?: (?:all|any|every|everything|of|the|these|those|your|my)){0,4}"
-_RULES = r"(?:instructions?|prompts?|directives?|directions|guidelines|commands)\b"
+_RULES = r"(?:instructions?|prompts?|guidelines)\b"
 _ABOUT_THIS = r"(?: (?:about|of) (?:this|these|it|that)\b| that (?:you|this|these)\b|[.,;:!)]|$)"
 _FETCH = r"(?:read|run|execute|open|fetch|send|upload|cat|print|visit|curl|include)\b"
 _CONFIDENCE = (

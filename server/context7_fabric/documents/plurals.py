@@ -16,7 +16,8 @@ _SINGULAR = re.compile(
 )
 # Their plurals end like words that have none, or that end in "y" or a sibilant.
 _PLAIN = re.compile(
-    "api|cache|calorie|cli|cookie|cpu|die|emoji|gpu|gui|hoodie|lie|menu|movie|niche|pie|tie|uri"
+    "api|cache|calorie|cli|cookie|cpu|db|die|emoji|gpu|gui|hoodie|id|lie|menu|movie|niche|pie|tie"
+    "|uri|vm"
 )
 _FUNCTION = re.compile(
     r"(?:create|fetch|find(?!er|ing)|generate|get(?!away|ter)|set(?!back|t|up)|use(?!r))[a-z]{4,}"
@@ -27,11 +28,12 @@ _SHORTEST = 4
 
 def singular(word: str) -> str:
     """Return the singular of `word`, which is in lower case; the word itself if it has none."""
-    plain = word.isascii() and word.isalpha() and len(word) >= _SHORTEST
-    if not plain or not word.endswith("s") or _SINGULAR.fullmatch(word) or _FUNCTION.match(word):
+    if not (word.endswith("s") and word.isascii() and word.isalpha()):
         return word
     if _PLAIN.fullmatch(word[:-1]):
         return word[:-1]
+    if len(word) < _SHORTEST or _SINGULAR.fullmatch(word) or _FUNCTION.match(word):
+        return word
     if word.endswith(_SIBILANT) or _SINGULAR.fullmatch(word[:-2]):
         return word[:-2]
     if word.endswith("ies"):

@@ -40,6 +40,8 @@ class Refusal:
     moved_to: str | None = None
 
 
+# A message has no headings, fences or lists: where these stand, words are not about a failure.
+_MARKUP = re.compile(r"^(?:#+ |```|- )", re.MULTILINE)
 _STUB = re.compile(r"Library \S+ has been redirected to this library: (/\S*[^\s.])\.?")
 _REDIRECTED = "library_redirected"
 _CODES: Mapping[str, Reason] = {
@@ -103,7 +105,7 @@ def refusal(text: str) -> Refusal:
     said = text.strip()
     if not said:
         return Refusal(Reason.EMPTY)
-    if len(said) > MAX_LENGTH:
+    if len(said) > MAX_LENGTH or _MARKUP.search(said):
         return Refusal(Reason.UNRECOGNISED)
     if stub := _STUB.fullmatch(said):
         return _moved(stub[1])

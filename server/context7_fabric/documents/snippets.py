@@ -77,7 +77,7 @@ def snippet_starts(lines: Sequence[str]) -> list[int]:
     `lines` have no line ends. Text before the first one is not looked at.
     """
     headings = [at for at in range(len(lines)) if _is_heading(lines, at)]
-    starts, fences = list[int](), open_fences(lines[: headings[0]]) if headings else ()
+    starts, fences = list[int](), open_fences(lines[: headings[0]] if headings else ())
     for at, end in pairwise([*headings, len(lines)]):
         anew = open_fences(lines[at:end])
         if not fences or (not anew and (is_ruled(lines, at) or _ends_in_fence(lines, at))):

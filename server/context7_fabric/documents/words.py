@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from context7_fabric.documents.plurals import singular
 
-_FILLER = re.compile(r"a|an|the|and|&|i|we|you|me|my|our|your|how|what|whats|please|thanks")
+_FILLER = re.compile(r"a|an|the|i|we|you|me|my|our|your|how|what|whats|please|thanks")
 _QUESTION_WORD = re.compile(r"how|what|whats|where|when|which|who|why")
 _SUBJECT = re.compile(r"i|we|you|they|it|one|there")
 _AUXILIARY = re.compile(r"am|are|can|could|did|do|does|is|was|were|would")
 # Behind these "to" only introduces a verb; anywhere else it gives a direction.
 _BEFORE_VERB = re.compile(r"able|how|like|need|possible|try|trying|want|way|what|when|where")
 _OPENING = re.compile(
-    r"(?:(?:please|hi|hello|hey) "
+    r"(?:please "
     r"|(?:can|could|would|will) you (?=(?:please )?(?:show|tell|give|help|teach|explain) )"
     r"|(?:show|tell|give|help|teach) (?:me|us) "
     r"|explain (?=how |what |why )"
@@ -39,9 +39,11 @@ _SEPARATOR = re.compile(r",(?!\d)|[;、]")
 _QUOTES = "\"'`\u201c\u201d\u00ab\u00bb"
 _APOSTROPHES = str.maketrans("\u2018\u2019", "''")
 _END_MARKS = ".:,?。"
+# Here an exclamation mark ends the question; elsewhere it belongs to a name, as in `save!`.
+_LAST_MARKS = re.compile(r"(?<=[\w)+#])[?!.。]+$")
 _MOST_CLOSED = 3
-# Standing alone these are punctuation; any other sign is an operator that may be asked about.
-_PUNCTUATION = re.compile("--?|[\u2013\u2014\u2022:.?!,]")
+# Dashes of prose; any other sign that stands alone is an operator that may be asked about.
+_DASH = re.compile("[\u2013\u2014\u2022]")
 
 
 def fold(text: str) -> str:
@@ -63,14 +65,14 @@ def content_words(question: str) -> tuple[str, ...]:
 
 def question_of(text: str) -> str:
     """Return the question itself, normalised: its key where it has no content words."""
-    normal = " ".join(fold(text).split())
-    return normal.rstrip("?!. 。") or normal
+    return _LAST_MARKS.sub("", " ".join(fold(text).split()))
 
 
 def _tokens(question: str) -> list[str]:
-    text = _NEGATED.sub(_spelled_out, fold(question).replace("pls ", "please "))
-    text = _SEPARATOR.sub(" ", _SHORTENED.sub("", text))
-    return _OPENING.sub("", " ".join(text.split()).rstrip("?!. 。"), count=1).split()
+    text = _NEGATED.sub(_spelled_out, fold(question))
+    text = " ".join(_SEPARATOR.sub(" ", _SHORTENED.sub("", text)).split())
+    tokens = _OPENING.sub("", _LAST_MARKS.sub("", text), count=1).split()
+    return tokens[:-1] if tokens[1:] and tokens[-1] == "?" else tokens
 
 
 def _spelled_out(match: re.Match[str]) -> str:
@@ -100,7 +102,7 @@ def _is_wording(words: Sequence[str], at: int) -> bool:
         return _is(_QUESTION_WORD, before)
     if _is(_AUXILIARY, word):
         return _is(_QUESTION_WORD, before) or _is(_SUBJECT, after) or after == "not"
-    return _is(_FILLER, word) or _is(_PUNCTUATION, word)
+    return _is(_FILLER, word) or _is(_DASH, word)
 
 
 def _is(kind: re.Pattern[str], word: str) -> bool:

@@ -7,11 +7,13 @@ as if nothing were stored.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Self, TypeVar
+
+from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError
 from context7_fabric.fabric.backends.base import Backend
@@ -126,6 +128,25 @@ class Fabric:
         found = await self._guarded(self.backend.keys(start + prefix), otherwise=[])
         return [address.removeprefix(start) for address in found]
 
+    async def scan(self, prefix: str, scope: Scope | str = Scope.GLOBAL) -> list[Context]:
+        """Return what is alive and readable under keys that begin with `prefix`; one round trip."""
+        scope, start = Scope(scope), _address(Scope(scope), "")
+        found = await self._guarded(self.backend.items(start + prefix), otherwise=[])
+        return await to_thread.run_sync(self._decoded, scope, len(start), found)
+
+    async def set_many(self, values: Mapping[str, Json], scope: Scope | str = Scope.GLOBAL) -> bool:
+        """Store all of `values` by key, or none; one round trip. Tell whether they were stored.
+
+        Raises:
+            TypeError: A value is not JSON.
+        """
+        now, scope = self._clock(), Scope(scope)
+        encoded = {
+            _address(scope, key): encode(Context(key, value, scope, now))
+            for key, value in values.items()
+        }
+        return await self._guarded(_told(self.backend.put_many(encoded)), otherwise=False)
+
     async def lease(self, name: str, seconds: float) -> bool:
         """Take the lease `name` for `seconds`; False when somebody else has it."""
         key = _lease(name)
@@ -139,6 +160,18 @@ class Fabric:
     async def release(self, name: str) -> None:
         """Give the lease `name` back."""
         await self._guarded(self.backend.delete(_lease(name)), otherwise=False)
+
+    def _decoded(self, scope: Scope, start: int, found: list[tuple[str, bytes]]) -> list[Context]:
+        contexts = []
+        for address, data in found:
+            try:
+                context = decode(address[start:], scope, data)
+            except CorruptEntry as error:
+                self._note(error)
+                continue
+            if context.alive(self._clock()):
+                contexts.append(context)
+        return contexts
 
     async def _read(self, key: str, scope: Scope) -> Context | None:
         """Return what is alive under `key`; a corrupt entry is counted, and as good as none."""

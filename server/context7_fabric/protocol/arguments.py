@@ -7,12 +7,13 @@ its calls mends them here too.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
 from context7_fabric.errors import ArgumentError
 from context7_fabric.services.docs import Question
-from context7_fabric.services.resolver import LookUp
+from context7_fabric.services.subjects import LookUp
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
 
 MAX_BYTES = 10_000
@@ -77,7 +78,7 @@ def topic_question(arguments: _Arguments) -> Question:
     text = fields.text(_TOPIC, required=False)
     mode = fields.choice("mode", MODES)
     page = fields.whole("page", most=MAX_PAGE) or 1
-    max_tokens = fields.whole("tokens", most=None)
+    max_tokens = fields.limit("tokens")
     fields.check()
     return Question(library_id, text, cast("Mode | None", mode), page, max_tokens)
 
@@ -111,25 +112,32 @@ class _Fields:
         self.problems.append(f"{name}: Invalid option: expected one of {options}")
         return None
 
-    def whole(self, name: str, *, most: int | None) -> int | None:
+    def whole(self, name: str, *, most: int) -> int | None:
         value = self.arguments.get(name)
         if value is None:
             return None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            self._wrong(name, f"expected int, received {_kind(value)}")
-            return None
-        return self._bounded(name, value, most)
-
-    def _bounded(self, name: str, value: int, most: int | None) -> int | None:
-        if value < 1:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._wrong(name, f"expected number, received {_kind(value)}")
+        elif isinstance(value, float) and not value.is_integer():
+            self._wrong(name, "expected int, received number")
+        elif value < 1:
             self.problems.append(f"{name}: Too small: expected number to be >=1")
-        elif most is not None and value > most:
+        elif value > most:
             self.problems.append(f"{name}: Too big: expected number to be <={most}")
         else:
-            return value
+            return int(value)
         return None
+
+    def limit(self, name: str) -> int | None:
+        """Return a bound if there is a usable one, as text too: servers of today ignore it."""
+        value = self.arguments.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return None
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return int(number) if 1 <= number < math.inf else None
 
     def check(self) -> None:
         if self.problems:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import mcp_types as types
+from pydantic import ValidationError
 
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
@@ -96,8 +97,21 @@ OWN = {
 
 
 def listed_tools(upstream: ToolList | None) -> list[types.Tool]:
-    """Return the tools to list: upstream's as it describes them, then those it lacks."""
+    """Return the tools to list: upstream's as it describes them, then those it lacks.
+
+    One that upstream describes wrongly, or without a word, is described in ours.
+    """
     known = [tool for tool in (upstream.tools if upstream else ()) if tool.get("name") in OWN]
     names = {tool["name"] for tool in known}
     restored = [tool for name, tool in OWN.items() if name not in names]
-    return [types.Tool.model_validate(tool) for tool in (*known, *restored)]
+    return [_listed(tool) for tool in (*known, *restored)]
+
+
+def _listed(tool: dict[str, Any]) -> types.Tool:
+    try:
+        listed = types.Tool.model_validate(tool)
+    except ValidationError:
+        listed = None
+    if listed is None or not listed.description:
+        return types.Tool.model_validate(OWN[tool["name"]])
+    return listed

@@ -27,14 +27,14 @@ class Learned:
         """Return the id that `principal` means by a name, None while nobody knows."""
         return await self._text(_choice(name_key, principal))
 
-    async def move(self, old: str, new: str) -> None:
-        """Remember that upstream redirects the id `old` to `new`."""
-        await self._fabric.set_context(f"move:{old}", new)
+    async def move(self, old: str, new: str, principal: str) -> None:
+        """Remember that upstream redirects the id `old` to `new`, as told to `principal`."""
+        await self._fabric.set_context(_owned(f"move:{old}", principal), new)
 
-    async def moved(self, library_id: str) -> str:
-        """Return where `library_id` leads by the moves known, itself when by none."""
+    async def moved(self, library_id: str, principal: str) -> str:
+        """Return where `library_id` leads by the moves known to `principal`, itself by none."""
         for _hop in range(MOST_MOVES):
-            target = await self._text(f"move:{library_id}")
+            target = await self._text(_owned(f"move:{library_id}", principal))
             if target is None:
                 break
             library_id = target
@@ -46,5 +46,8 @@ class Learned:
 
 
 def _choice(name_key: str, principal: str) -> str:
-    key = f"choice:{quote(name_key, safe='@/+.')}"
+    return _owned(f"choice:{quote(name_key, safe='@/+.|:', errors='surrogatepass')}", principal)
+
+
+def _owned(key: str, principal: str) -> str:
     return key if principal == PUBLIC else f"{key}#{principal}"

@@ -7,20 +7,24 @@ not know a library is remembered for some minutes, in this process only.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.documents.admission import Reason, Refusal
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.flight import Flight, Flights
-from context7_fabric.fabric.policy import Freshness, Lifetime, judge
+from context7_fabric.fabric.policy import Freshness, judge
 from context7_fabric.models import Caller, Clock, Progress
+from context7_fabric.services.enquiries import (
+    SAVED,
+    AnswerSettings,
+    Enquiry,
+    Fetched,
+    Found,
+    How,
+)
 from context7_fabric.services.keeping import Keeper
 from context7_fabric.services.leases import Leases
 from context7_fabric.services.meter import Meter
@@ -29,88 +33,6 @@ from context7_fabric.services.records import AnswerShelf, StoredAnswer
 
 REFRESH_EVERY = 60.0
 """Seconds between two refreshes of one answer, should the first have brought nothing."""
-
-DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
-"""Refusals that are an answer: upstream knows, and says no."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What upstream said: a text that may be stored (`record`), or a refusal to be passed on.
-
-    `shared` says that another process fetched it; `key` that it belongs under another key than the
-    one asked for; `note` what is to be said about a record that is not what upstream said now.
-    """
-
-    text: str
-    record: StoredAnswer | None = None
-    refusal: Refusal | None = None
-    is_error: bool = False
-    shared: bool = False
-    key: str | None = None
-    note: str | None = None
-
-    @property
-    def definite(self) -> bool:
-        """Tell whether this settles the question, as opposed to a passing failure."""
-        return self.record is not None or (
-            self.refusal is not None and self.refusal.reason in DEFINITE
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Enquiry:
-    """One thing to know: where it is stored, how long it lives, how it is fetched.
-
-    `fetch` raises an `UpstreamError` when upstream gives no answer at all.
-    """
-
-    key: str
-    lifetime: Lifetime
-    fetch: Callable[[Progress], Awaitable[Fetched]]
-
-
-class How(Enum):
-    """By which way an enquiry ended."""
-
-    HIT = auto()
-    STALE = auto()
-    OFFLINE = auto()
-    FETCHED = auto()
-    COALESCED = auto()
-    REFUSED = auto()
-    REMEMBERED = auto()
-    FAILED = auto()
-
-
-SAVED = frozenset({How.HIT, How.OFFLINE, How.COALESCED, How.REMEMBERED})
-"""Ways that cost no call upstream."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The end of an enquiry: a stored or fetched record, else upstream's text, else its error."""
-
-    how: How
-    record: StoredAnswer | None = None
-    fetched: Fetched | None = None
-    error: UpstreamError | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerSettings:
-    """What the flow goes by: lengths in seconds, `origin` names the Context7 that is asked.
-
-    `patience` is how long a caller waits while an old copy is at hand, `flight` how long a flight
-    may take at most, `negative` how long a refusal is remembered. `offline`: nobody is asked.
-    """
-
-    origin: str
-    patience: float = 4.0
-    flight: float = 60.0
-    negative: float = 600.0
-    offline: bool = False
 
 
 class Answers:
@@ -144,7 +66,7 @@ class Answers:
         return found
 
     async def _found(self, enquiry: Enquiry, caller: Caller) -> Found:
-        held = await self._shelf.read(enquiry.key, caller.principal)
+        held = await self._held(enquiry, caller.principal)
         if held is None:
             return await self._without_copy(enquiry, caller)
         freshness = self._judge(held, enquiry)
@@ -164,12 +86,25 @@ class Answers:
             return Found(How.REMEMBERED, fetched=refusal)
         return await self._from_upstream(enquiry, caller, None, usable=None)
 
+    async def is_fresh(self, enquiry: Enquiry, caller: Caller) -> bool:
+        """Tell whether `enquiry` would be answered without upstream."""
+        held = await self._held(enquiry, caller.principal)
+        return held is not None and self._judge(held, enquiry) is Freshness.FRESH
+
+    async def _held(self, enquiry: Enquiry, principal: str) -> StoredAnswer | None:
+        for key in enquiry.keys:
+            record = await self._shelf.read(key, principal)
+            if record is not None:
+                return record
+        return None
+
     def _judge(self, held: StoredAnswer, enquiry: Enquiry) -> Freshness:
         freshness = judge(self._clock(), held.fetched_at, enquiry.lifetime, enquiry.key)
-        foreign = held.origin != self._settings.origin and not self._settings.offline
-        if foreign and freshness is not Freshness.GONE:
-            return Freshness.USABLE_ON_ERROR
-        return freshness
+        if self._settings.offline or freshness is Freshness.GONE:
+            return freshness
+        foreign = held.origin != self._settings.origin
+        doubted = enquiry.doubted is not None and enquiry.doubted(held)
+        return Freshness.USABLE_ON_ERROR if foreign or doubted or enquiry.refresh else freshness
 
     async def _refresh_behind(self, enquiry: Enquiry, caller: Caller, held: StoredAnswer) -> None:
         key = _flight_key(enquiry, caller)
@@ -237,7 +172,7 @@ class Answers:
         """Go upstream, unless another process on this store is under way with the same."""
 
         async def look() -> StoredAnswer | None:
-            record = await self._shelf.read(enquiry.key, principal)
+            record = await self._held(enquiry, principal)
             newer = record is not None and (held is None or record.fetched_at > held.fetched_at)
             return record if newer else None
 
@@ -252,17 +187,18 @@ class Answers:
     async def _fetch(self, enquiry: Enquiry, name: str, progress: Progress) -> Fetched:
         fetched = await enquiry.fetch(progress)
         if fetched.record is not None:
-            return await self._kept(fetched, fetched.record, fetched.key or enquiry.key)
+            keys = (fetched.key,) if fetched.key else enquiry.keys
+            return await self._kept(fetched, fetched.record, keys)
         if fetched.definite:
             self._refusals.put(name, fetched)
         return fetched
 
-    async def _kept(self, fetched: Fetched, record: StoredAnswer, key: str) -> Fetched:
-        kept = await self._keeper.keep(key, record)
-        if kept.text == record.text:
-            return Fetched(record.text, kept, key=key)
+    async def _kept(self, fetched: Fetched, record: StoredAnswer, keys: tuple[str, ...]) -> Fetched:
+        kept = [await self._keeper.keep(key, record) for key in keys]
+        if kept[0].text == record.text:
+            return Fetched(record.text, kept[0], key=fetched.key)
         why = "Context7's new text gives the model orders and was set aside"
-        return Fetched(fetched.text, kept, key=key, note=why)
+        return Fetched(fetched.text, kept[0], key=fetched.key, note=why)
 
 
 def _flight_key(enquiry: Enquiry, caller: Caller) -> str:

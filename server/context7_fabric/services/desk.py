@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.registry.registry import Registry
 from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.records import AnswerShelf
-from context7_fabric.services.resolver import LookUp, Resolver
+from context7_fabric.services.resolver import Resolver
+from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 
@@ -28,6 +30,7 @@ class Desk:
     docs: Docs
     tools: ToolBook
     shelf: AnswerShelf
+    registry: Registry
     meter: Meter
     turnstile: Turnstile
     redacted: Callable[[str], str] = redact

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from context7_fabric.documents.admission import Reason
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.keys import content_words, question_key, question_of
 from context7_fabric.documents.snippets import Snippet, parse_snippets
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
-from context7_fabric.models import Answer, Caller, Clock, Outcome, Progress, Tier
+from context7_fabric.models import Answer, Caller, Outcome, Progress, Tier
 from context7_fabric.registry.learned import MOST_MOVES, Learned
+from context7_fabric.registry.registry import Registry
 from context7_fabric.render import no_further_page, page
-from context7_fabric.services.answers import Answers, Enquiry, Fetched, Found
+from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7, Heard
+from context7_fabric.services.enquiries import Enquiry, Fetched, Found
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.presenting import failed, refused, served
-from context7_fabric.services.records import StoredAnswer, docs_key
+from context7_fabric.services.records import Stamp, docs_key
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4
@@ -43,27 +46,26 @@ class Docs:
         answers: Answers,
         context7: Context7,
         learned: Learned,
+        registry: Registry,
         bookcase: Bookcase,
-        clock: Clock,
-        *,
+        stamp: Stamp,
         lifetime: Callable[[LibraryId], Lifetime],
-        origin: str,
     ) -> None:
         """Serve answers for the `lifetime` of their library's id."""
         self._answers = answers
         self._context7 = context7
         self._learned = learned
+        self._registry = registry
         self._bookcase = bookcase
-        self._clock = clock
+        self._stamp = stamp
         self._lifetime = lifetime
-        self._origin = origin
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return the documentation that answers `question`."""
         library = parse_id(question.library_id)
         if library is None:
             return await self._passed_on(question, caller)
-        moved = parse_id(await self._learned.moved(str(library))) or library
+        moved = parse_id(await self._learned.moved(str(library), caller.principal)) or library
         return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
 
     async def _passed_on(self, question: Question, caller: Caller) -> Answer:
@@ -93,13 +95,13 @@ class Docs:
     ) -> Answer:
         key_for = partial(_key, question.text, mode, number)
         enquiry = Enquiry(
-            key_for(library),
+            (key_for(library),),
             self._lifetime(library),
             partial(self._fetch, question, library, key_for, caller),
         )
         found = await self._answers.ask(enquiry, caller)
         if found.record is not None:
-            answer = served(found, Tier.QUESTION, self._clock())
+            answer = served(found, Tier.QUESTION, self._stamp.clock())
             return replace(answer, library_id=found.record.subject)
         return await self._without_record(question, library, found, caller)
 
@@ -121,7 +123,8 @@ class Docs:
             moved_to = fetched.refusal.moved_to if fetched.refusal else None
             if moved_to is None:
                 break
-            await self._learned.move(request.library_id, moved_to)
+            await self._learned.move(request.library_id, moved_to, caller.principal)
+            await self._registry.moved(request.library_id, moved_to)
             request = replace(request, library_id=moved_to)
         return replace(fetched, key=key_for(parse_id(request.library_id) or library))
 
@@ -134,14 +137,8 @@ class Docs:
     ) -> Fetched:
         if heard.read is None:
             return Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error)
-        record = StoredAnswer(
-            kind="docs",
-            text=heard.text,
-            subject=request.library_id,
-            question=request.question,
-            principal=caller.principal,
-            origin=self._origin,
-            fetched_at=self._clock(),
+        record = self._stamp.answer(
+            heard.text, request.library_id, request.question, caller.principal
         )
         return Fetched(heard.text, record)
 
@@ -150,6 +147,7 @@ class Docs:
     ) -> Answer:
         """Answer from the library's stored snippets, else with upstream's refusal or error."""
         if found.fetched is not None and found.fetched.definite:
+            await self._doubt(library, found.fetched)
             return replace(refused(found.fetched, found.how), library_id=str(library))
         assembled = await self._bookcase.assemble(library, question.text, caller.principal)
         if assembled is not None:
@@ -158,6 +156,11 @@ class Docs:
             return replace(refused(found.fetched, found.how), library_id=str(library))
         error = found.error or UpstreamError("Context7 gave no answer")
         return failed(error, f"nothing is stored about {library} for this question")
+
+    async def _doubt(self, library: LibraryId, fetched: Fetched) -> None:
+        """Let the next look-up of a library that upstream does not know go upstream."""
+        if fetched.refusal is not None and fetched.refusal.reason is Reason.UNKNOWN_LIBRARY:
+            await self._registry.broken(library.base)
 
     async def _later_page(
         self, question: Question, library: LibraryId, first: Answer, caller: Caller

@@ -6,7 +6,7 @@ from context7_fabric.documents.admission import Reason
 from context7_fabric.documents.screening import Screening, screen
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
-from context7_fabric.services.answers import DEFINITE, Fetched, Found, How
+from context7_fabric.services.enquiries import DEFINITE, Fetched, Found, How
 
 _OUTCOMES = {
     How.HIT: Outcome.HIT,

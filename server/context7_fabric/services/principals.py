@@ -22,7 +22,7 @@ def principal_of(name: str | None, credential: str | None, secret: bytes) -> str
     so that it tells nothing of the key and differs from store to store.
     """
     if name is not None:
-        return f"name-{quote(name, safe='')}"
+        return f"name-{quote(name, safe='', errors='surrogatepass')}"
     if credential is None:
         return PUBLIC
     digest = hmac.new(secret, credential.encode("utf-8", "surrogatepass"), hashlib.sha256)
@@ -42,17 +42,23 @@ def read_secret(home: Path) -> bytes:
 
 
 def _made(path: Path) -> bytes | None:
-    """Write a new secret in one step; None when another process was first."""
-    if path.exists() and path.stat().st_size == SECRET_BYTES:
+    """Write a new secret in one step; None when there is one, or another process was first."""
+    if _is_whole(path):
         return None
     fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
     secret = secrets.token_bytes(SECRET_BYTES)
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(secret)
     try:
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(secret)
         os.link(fresh, path)
     except FileExistsError:
-        return None
+        if _is_whole(path):
+            return None
+        fresh.replace(path)  # it was cut short: a crash, a full disk
     finally:
         fresh.unlink(missing_ok=True)
     return secret
+
+
+def _is_whole(path: Path) -> bool:
+    return path.exists() and path.stat().st_size == SECRET_BYTES

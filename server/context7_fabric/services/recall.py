@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.libraries import parse_list
-from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.documents.screening import screen
+from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
 
@@ -17,7 +18,8 @@ FETCHED = (DOCS, LISTS, QUARANTINE, "move:", "choice:", "upstream:tools:")
 class Recall:
     """Removes stored entries of every principal. Each method returns how many went.
 
-    All raise `StoreError` when the store cannot delete: whoever recalls must know.
+    What nobody can read any more goes as well. All raise `StoreError` when the store cannot be
+    searched or an entry not be removed: whoever recalls must know.
     """
 
     def __init__(self, fabric: Fabric) -> None:
@@ -32,9 +34,9 @@ class Recall:
         return await self._remove(lambda context: _is_about(context, library))
 
     async def matching(self, text: str) -> int:
-        """Forget answers and lists that hold `text`, in whatever case."""
-        wanted = text.casefold()
-        return await self._remove(lambda context: wanted in _prose(context).casefold())
+        """Forget answers and lists that hold `text`, in whatever case; a blank text is in none."""
+        wanted = text.strip().casefold()
+        return await self._remove(lambda context: wanted in _prose(context)) if wanted else 0
 
     async def everything(self) -> int:
         """Forget all that was fetched or learned."""
@@ -43,28 +45,30 @@ class Recall:
     async def _remove(self, doomed: Callable[[Context], bool]) -> int:
         removed = 0
         for prefix in FETCHED:
-            for key in await self._fabric.keys(Scope.GLOBAL, prefix):
-                context = await self._fabric.get_context(key)
-                if context is None or doomed(context):
-                    removed += await self._fabric.delete_context(key)
+            removed += await self._fabric.delete_matching(prefix, doomed)
         return removed
 
 
 def _prose(context: Context) -> str:
+    """Return all text of a record, as sent and as served, without differences of case."""
     record = record_of(context)
-    return "" if record is None else f"{record.text}\n{record.question}\n{record.subject}"
+    if record is None:
+        return ""
+    served = screen(record.text).clean
+    return f"{record.text}\n{served}\n{record.question}\n{record.subject}".casefold()
 
 
 def _is_about(context: Context, library: LibraryId) -> bool:
     record = record_of(context)
+    if record is not None and record.kind == "docs":
+        return _same(record.subject, library)
+    if library.version is not None:
+        return False
     if record is None:
         told = (context.key.partition(":")[2].partition("#")[0], context.value)
-        return library.version is None and library.base in told
-    if record.kind == "docs":
-        return _same(record.subject, library)
-    listed = parse_list(record.text)
-    ids = (entry.id for entry in listed.libraries) if listed else ()
-    return library.version is None and any(_same(entry_id, library) for entry_id in ids)
+        return any(isinstance(text, str) and _same(text, library) for text in told)
+    listed = parse_list(screen(record.text).clean)
+    return listed is None or any(_same(entry.id, library) for entry in listed.libraries)
 
 
 def _same(text: str, library: LibraryId) -> bool:

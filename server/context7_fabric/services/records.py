@@ -9,14 +9,17 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
 
+from context7_fabric.documents.ids import parse_id
+from context7_fabric.documents.keys import question_key
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC
+from context7_fabric.models import PUBLIC, Clock
 
 DOCS = "docs:"
 LISTS = "list:"
 
+Kind = Literal["docs", "list"]
 
 ANONYMOUS = "anonymous"
 """The principal of what only callers without a credential may read: a list under a filter."""
@@ -43,7 +46,7 @@ class StoredAnswer:
     `fetched_at` is in seconds since the epoch.
     """
 
-    kind: Literal["docs", "list"]
+    kind: Kind
     text: str
     subject: str
     question: str
@@ -62,6 +65,35 @@ class StoredAnswer:
         return self.principal in owners(principal)
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What every record made now has in common: the time, and which Context7 said it."""
+
+    clock: Clock
+    origin: str
+
+    def answer(self, text: str, subject: str, question: str, principal: str) -> StoredAnswer:
+        """Return the record of documentation about the library `subject`."""
+        return self._record("docs", text, subject, question, principal)
+
+    def listing(self, text: str, subject: str, question: str, principal: str) -> StoredAnswer:
+        """Return the record of a list for the name `subject`."""
+        return self._record("list", text, subject, question, principal)
+
+    def _record(
+        self, kind: Kind, text: str, subject: str, question: str, principal: str
+    ) -> StoredAnswer:
+        return StoredAnswer(
+            kind=kind,
+            text=text,
+            subject=subject,
+            question=question,
+            principal=principal,
+            origin=self.origin,
+            fetched_at=self.clock(),
+        )
+
+
 def owners(principal: str) -> tuple[str, ...]:
     """Return whose entries `principal` may read, its own first."""
     return (ANONYMOUS, PUBLIC) if principal == PUBLIC else (principal, PUBLIC)
@@ -72,7 +104,7 @@ _RECORD = TypeAdapter(StoredAnswer)
 
 def list_key(name_key: str) -> str:
     """Return the fabric key of the list of libraries for a normalised name."""
-    return LISTS + quote(name_key, safe="@/+.")
+    return LISTS + quote(name_key, safe="@/+.", errors="surrogatepass")
 
 
 def docs_key(question_key: str) -> str:
@@ -112,7 +144,7 @@ class AnswerShelf:
 
     async def about(self, library: str, principal: str) -> list[StoredAnswer]:
         """Return what is stored of the library with id `library` (any version), newest first."""
-        contexts = await self._fabric.query(f"{DOCS}{_globbed(library)}[@?]*")
+        contexts = await self._fabric.query(f"{DOCS}{_globbed(_in_keys(library))}[@?]*")
         records = (record_of(context) for context in contexts)
         return [record for record in records if record and record.readable_by(principal)]
 
@@ -136,6 +168,13 @@ class AnswerShelf:
 
 def _owned(key: str, principal: str) -> str:
     return key if principal == PUBLIC else f"{key}#{principal}"
+
+
+def _in_keys(library: str) -> str:
+    """Return the id `library` as the keys of answers spell it."""
+    parsed = parse_id(library)
+    key = question_key(parsed, words=(), mode="any", page=1) if parsed else library
+    return key.partition("?")[0]
 
 
 def _globbed(text: str) -> str:

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-
-import anyio.to_thread
+from dataclasses import replace
+from functools import partial
 
 from context7_fabric.documents.ids import parse_id
-from context7_fabric.documents.keys import name_key
-from context7_fabric.documents.libraries import Library, LibraryList, format_entry, parse_list
+from context7_fabric.documents.libraries import Library, LibraryList, parse_list
 from context7_fabric.documents.screening import screen
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
-from context7_fabric.models import PUBLIC, Answer, Caller, Clock, Outcome, Progress, Tier, tokens
+from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
 from context7_fabric.registry.learned import Learned
-from context7_fabric.registry.seeds import Seed, Seeds
-from context7_fabric.render import chosen_entry, entries
-from context7_fabric.services.answers import Answers, Enquiry, Fetched, Found, How
+from context7_fabric.registry.registry import Registry
+from context7_fabric.render import chosen_entry
+from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7
+from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
+from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.presenting import failed, refused, served
-from context7_fabric.services.records import ANONYMOUS, StoredAnswer, list_key
+from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
+from context7_fabric.services.subjects import LookUp, Subject, subject_of
 
 MOST_REMEMBERED = 64
 """How many look-ups, over all connections, wait for the question that shows what was meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """A name to resolve, and what it is wanted for (may be empty)."""
-
-    name: str
-    question: str = ""
 
 
 class Resolver:
@@ -43,70 +35,90 @@ class Resolver:
         answers: Answers,
         context7: Context7,
         learned: Learned,
-        seeds: Callable[[], Seeds],
-        clock: Clock,
-        *,
+        registry: Registry,
+        local: LocalKnowledge,
+        stamp: Stamp,
         lifetime: Lifetime,
-        origin: str,
     ) -> None:
-        """Serve lists for `lifetime`; `seeds` is called when upstream cannot answer."""
+        """Serve lists for `lifetime`; `local` speaks when upstream cannot."""
         self._answers = answers
         self._context7 = context7
         self._learned = learned
-        self._seeds = seeds
-        self._clock = clock
+        self._registry = registry
+        self._local = local
+        self._stamp = stamp
         self._lifetime = lifetime
-        self._origin = origin
         self._recent: OrderedDict[tuple[str, str], frozenset[str]] = OrderedDict()
 
-    async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:
-        """Return the libraries that `look_up.name` may mean, as upstream lists them."""
-        key = name_key(look_up.name)
-        enquiry = Enquiry(
-            list_key(key), self._lifetime, lambda progress: self._fetch(look_up, caller, progress)
-        )
+    async def resolve(self, look_up: LookUp, caller: Caller, *, refresh: bool = False) -> Answer:
+        """Return the libraries that `look_up.name` may mean, as upstream lists them.
+
+        With `refresh` upstream is asked even when a fresh list is stored.
+        """
+        subject = await subject_of(look_up, self._registry)
+        enquiry = self._enquiry(look_up, subject, caller, refresh=refresh)
         found = await self._answers.ask(enquiry, caller)
         if found.record is not None:
-            self._remember(caller, key, found.record)
-            return await self._served(found, found.record, key, caller)
+            self._remember(caller, subject, found.record)
+            return await self._served(found, found.record, subject, caller)
         return await self._unknown(look_up, found)
+
+    async def is_fresh(self, look_up: LookUp, caller: Caller) -> bool:
+        """Tell whether a look-up would be answered without upstream."""
+        subject = await subject_of(look_up, self._registry)
+        enquiry = self._enquiry(look_up, subject, caller, refresh=False)
+        return await self._answers.is_fresh(enquiry, caller)
 
     async def used(self, library_id: str, caller: Caller) -> None:
         """Learn from a question about `library_id` what the connection's last look-up meant."""
         parsed = parse_id(library_id)
         base = parsed.base if parsed else library_id
-        for connection, key in reversed(self._recent):
-            if connection == caller.connection and base in self._recent[connection, key]:
-                await self._learned.choose(key, base, caller.principal)
+        self._registry.used(base)
+        for connection, name in reversed(self._recent):
+            if connection == caller.connection and base in self._recent[connection, name]:
+                await self._learned.choose(name, base, caller.principal)
                 return
 
-    async def _fetch(self, look_up: LookUp, caller: Caller, progress: Progress) -> Fetched:
+    def _enquiry(
+        self, look_up: LookUp, subject: Subject, caller: Caller, *, refresh: bool
+    ) -> Enquiry:
+        return Enquiry(
+            subject.keys,
+            self._lifetime,
+            partial(self._fetch, look_up, subject, caller),
+            doubted=self._names_a_broken_id,
+            refresh=refresh,
+        )
+
+    def _names_a_broken_id(self, record: StoredAnswer) -> bool:
+        rows = (self._registry.row(entry.id) for entry in _entries(parse_list(record.text)))
+        return any(row is not None and row.broken for row in rows)
+
+    async def _fetch(
+        self, look_up: LookUp, subject: Subject, caller: Caller, progress: Progress
+    ) -> Fetched:
         heard = await self._context7.resolve(look_up.name, look_up.question, progress)
         if heard.read is None:
             return Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error)
-        record = StoredAnswer(
-            kind="list",
-            text=heard.text,
-            subject=look_up.name,
-            question=look_up.question,
-            principal=_owner(heard.read, caller),
-            origin=self._origin,
-            fetched_at=self._clock(),
-        )
+        await self._registry.teach(subject.match, heard.read)
+        owner = _owner(heard.read, caller)
+        record = self._stamp.listing(heard.text, look_up.name, look_up.question, owner)
         return Fetched(heard.text, record)
 
-    async def _served(self, found: Found, record: StoredAnswer, key: str, caller: Caller) -> Answer:
-        answer = served(found, Tier.NAME, self._clock())
+    async def _served(
+        self, found: Found, record: StoredAnswer, subject: Subject, caller: Caller
+    ) -> Answer:
+        answer = served(found, subject.tier, self._stamp.clock())
         if found.how is How.FETCHED:
             return answer
-        return await self._shortened(answer, record, key, caller)
+        return await self._shortened(answer, record, subject, caller)
 
     async def _shortened(
-        self, answer: Answer, record: StoredAnswer, key: str, caller: Caller
+        self, answer: Answer, record: StoredAnswer, subject: Subject, caller: Caller
     ) -> Answer:
         """Return the chosen entry alone once a choice is known: the caller saves the rest."""
         listed = parse_list(answer.text)
-        choice = await self._learned.choice(key, caller.principal)
+        choice = await self._learned.choice(subject.name, caller.principal)
         chosen = next((entry for entry in _entries(listed) if entry.id == choice), None)
         if listed is None or chosen is None:
             return answer
@@ -120,22 +132,21 @@ class Resolver:
         )
 
     async def _unknown(self, look_up: LookUp, found: Found) -> Answer:
-        """Answer without a list: a refusal that settles it, else the seeds, else the failure."""
+        """Answer without a list: a refusal that settles it, local knowledge, or the failure."""
         if found.fetched is not None and found.fetched.definite:
             return refused(found.fetched, found.how)
-        seeds = await anyio.to_thread.run_sync(self._seeds)
-        hints = [seed for seed in seeds.find(look_up.name) if seed.id]
-        if hints:
-            return _from_seeds(hints)
+        local = await self._local.answer(look_up)
+        if local is not None:
+            return local
         if found.fetched is not None:
             return refused(found.fetched)
         error = found.error or UpstreamError("Context7 gave no answer")
         return failed(error, f"nothing is stored about the library {look_up.name!r}")
 
-    def _remember(self, caller: Caller, key: str, record: StoredAnswer) -> None:
+    def _remember(self, caller: Caller, subject: Subject, record: StoredAnswer) -> None:
         ids = frozenset(entry.id for entry in _entries(parse_list(screen(record.text).clean)))
-        self._recent.pop((caller.connection, key), None)
-        self._recent[caller.connection, key] = ids
+        self._recent.pop((caller.connection, subject.name), None)
+        self._recent[caller.connection, subject.name] = ids
         while len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
 
@@ -149,30 +160,3 @@ def _owner(listed: LibraryList, caller: Caller) -> str:
 
 def _entries(listed: LibraryList | None) -> tuple[Library, ...]:
     return listed.libraries if listed else ()
-
-
-def _from_seeds(hints: list[Seed]) -> Answer:
-    listed = [_library(seed) for seed in hints]
-    return Answer(
-        text=entries(listed),
-        outcome=Outcome.OFFLINE,
-        tier=Tier.SEED,
-        library_id=listed[0].id if len(listed) == 1 else None,
-        note="Context7 cannot be reached; this comes from the seed file and is unverified.",
-    )
-
-
-def _library(seed: Seed) -> Library:
-    bare = Library(
-        id=seed.id,
-        title=seed.name,
-        description=seed.description,
-        snippets=None,
-        reputation="Unknown",
-        trust_score=None,
-        benchmark=None,
-        versions=(),
-        source=None,
-        text="",
-    )
-    return replace(bare, text=format_entry(bare))

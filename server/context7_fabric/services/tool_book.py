@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from typing import Any, cast
 
 from context7_fabric.documents.screening import screen
@@ -15,11 +16,18 @@ from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.upstream.base import ToolList, Upstream
-from context7_fabric.upstream.generations import Generation, generation_of
+from context7_fabric.upstream.generations import (
+    GET_DOCS,
+    QUERY_DOCS,
+    RESOLVE,
+    Generation,
+    generation_of,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_TOOL_BYTES = 64 * 1024
+CONTEXT7_TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 
 
 class ToolBook:
@@ -56,7 +64,7 @@ class ToolBook:
         """
         known = await self.stored()
         fetched = await self._upstream.list_tools()
-        adopted = ToolList(tuple(_adopted(tool, known) for tool in fetched.tools))
+        adopted = _screened(fetched.tools, known)
         if adopted != known:
             self._tools = adopted
             await self._fabric.set_context(self._key, cast("Json", list(adopted.tools)))
@@ -70,15 +78,22 @@ class ToolBook:
             log.info("tools not listed: %s", error)
 
 
+def _screened(tools: Iterable[dict[str, Any]], known: ToolList | None) -> ToolList:
+    """Return Context7's tools of either generation, each once, as they may be shown."""
+    ours: dict[str, dict[str, Any]] = {}
+    for tool in tools:
+        if tool.get("name") in CONTEXT7_TOOLS:
+            ours.setdefault(tool["name"], tool)
+    return ToolList(tuple(_adopted(tool, known) for tool in ours.values()))
+
+
 def _adopted(tool: dict[str, Any], known: ToolList | None) -> dict[str, Any]:
     """Return `tool` if its text may be shown, else as it was known, else without its prose."""
     before = _named(known, tool.get("name"))
-    if before == tool:
-        return tool
     if _suspicious(tool):
-        log.warning("the new description of tool %r fails screening: not adopted", tool.get("name"))
-        return before if before is not None else _bare(tool)
-    if before is not None:
+        log.warning("the description of tool %r fails screening: not adopted", tool.get("name"))
+        return before if before is not None and not _suspicious(before) else _bare(tool)
+    if before not in (None, tool):
         log.warning("upstream changed its description of tool %r", tool.get("name"))
     return tool
 
@@ -93,20 +108,13 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        value = list(value.values())
+        value = [*value, *value.values()]
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
 
 
 def _bare(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return name and bare argument types: enough to call it, no room for prose."""
-    schema = tool.get("inputSchema")
-    properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
-    required = schema.get("required", []) if isinstance(schema, dict) else []
-    kept = {name: {"type": "string"} for name in properties}
-    return {
-        "name": tool.get("name"),
-        "inputSchema": {"type": "object", "properties": kept, "required": required},
-    }
+    """Return the name alone: it tells the generation, and our own words describe the tool."""
+    return {"name": tool["name"], "inputSchema": {"type": "object"}}
 
 
 def _named(tools: ToolList | None, name: object) -> dict[str, Any] | None:
@@ -115,7 +123,6 @@ def _named(tools: ToolList | None, name: object) -> dict[str, Any] | None:
 
 
 def _tool_list(value: Json) -> ToolList | None:
-    if not isinstance(value, list):
-        return None
-    tools = [tool for tool in value if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
-    return ToolList(tuple(cast("list[dict[str, Any]]", tools))) if tools else None
+    listed = value if isinstance(value, list) else []
+    tools = _screened((dict(tool) for tool in listed if isinstance(tool, dict)), known=None)
+    return tools if tools.tools else None

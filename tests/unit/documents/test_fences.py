@@ -8,20 +8,20 @@ from context7_fabric.documents.fences import Fences, closes_fence, open_fences, 
 @pytest.mark.parametrize(
     ("text", "fences"),
     [
-        ("", ()),
-        ("a\nb", ()),
-        ("```\na", (3,)),
-        ("```\na\n```", ()),
-        ("```python\na\n``` \nb", ()),
-        ("```APIDOC\n```json\n{}", (3, 3)),
-        ("```APIDOC\n```json\n{}\n```", (3,)),
-        ("```APIDOC\n```json\n{}\n```\n```", ()),
-        ("```APIDOC\n```\n{}\n```", (3,)),
-        ("```APIDOC\n```\n{}\n```\n```", ()),
-        ("````markdown\n```\na\n```", (4,)),
-        ("````markdown\n```js\na\n```\n`````", ()),
-        ("  ```\n> ```\n- ```", ()),
-        ("```a`b\nc", ()),
+        ("", []),
+        ("a\nb", []),
+        ("```\na", [3]),
+        ("```\na\n```", []),
+        ("```python\na\n``` \nb", []),
+        ("```APIDOC\n```json\n{}", [3, 3]),
+        ("```APIDOC\n```json\n{}\n```", [3]),
+        ("```APIDOC\n```json\n{}\n```\n```", []),
+        ("```APIDOC\n```\n{}\n```", [3]),
+        ("```APIDOC\n```\n{}\n```\n```", []),
+        ("````markdown\n```\na\n```", [4]),
+        ("````markdown\n```js\na\n```\n`````", []),
+        ("  ```\n> ```\n- ```", []),
+        ("```a`b\nc", []),
     ],
 )
 def test_fences_are_counted_as_upstream_nests_them(text: str, fences: Fences) -> None:
@@ -29,8 +29,8 @@ def test_fences_are_counted_as_upstream_nests_them(text: str, fences: Fences) ->
 
 
 def test_the_count_goes_on_from_the_fences_before() -> None:
-    assert open_fences(["a", "```"], (4, 3)) == (4,)
-    assert open_fences(["a", "```"], (4,)) == (4,)
+    assert open_fences(["a", "```"], [4, 3]) == [4]
+    assert open_fences(["a", "```"], [4]) == [4]
 
 
 def test_only_a_bare_fence_closes() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -148,19 +147,13 @@ def test_snippets_are_written_code_first() -> None:
     assert join_snippets([]) == ""
 
 
-PROSE = st.lists(
-    st.from_regex(
-        r"(?![ \n`#=]|-{32})[^\x00-\x1f\x7f-\xa0\u2028\u2029]{1,40}(?<! )", fullmatch=True
-    )
-).map("\n\n".join)
-LINE = st.from_regex(
-    r"[A-Za-z0-9]([^\x00-\x1f\x7f-\xa0\u2028\u2029]{0,20}[a-z0-9])?", fullmatch=True
-)
+WORD = st.text(st.sampled_from("aB1é>[-.:"), min_size=1, max_size=6)
+PROSE = st.lists(st.sampled_from(["text", "> quoted", "#### More", "- item\n- item", "Source: x"]))
 NESTED = st.sampled_from(["x = 1", "### Note\ntext", "```json\n{}\n```", "```\nplain\n```", ""])
-FENCE = st.builds("```{}\n{}\n```".format, LINE.filter(str.isalnum), NESTED)
-HEAD = st.builds("### {}\n\nSource: https://{}".format, LINE, LINE)
+FENCE = st.builds("```{}\n{}\n```".format, st.sampled_from(["", "js", "APIDOC"]), NESTED)
+HEAD = st.builds("### {}\n\nSource: https://{}".format, WORD, WORD)
 CODES = st.lists(st.builds("{}\n\n{}".format, HEAD, FENCE) | st.sampled_from([CODE, APIDOC]))
-INFOS = st.lists(st.builds("{}\n\n{}info".format, HEAD, PROSE))
+INFOS = st.lists(st.builds("{}\n\n{}\n\nThe end.".format, HEAD, PROSE.map("\n\n".join)))
 
 
 @given(CODES, INFOS)
@@ -204,15 +197,12 @@ def test_random_text_is_no_documentation(text: str) -> None:
         f"{OLD_BLOCK}\n",
     ],
 )
-def test_reading_takes_time_in_proportion_to_the_length(unit: str) -> None:
-    times = []
-    for size in (250_000, 1_000_000):
-        text = f"{CODE if unit[0] != 'T' else ''}\n\n" + unit * (size // len(unit))
-        started = time.perf_counter()
-        parse_snippets(text)
-        times.append(time.perf_counter() - started)
-    # Four times the text; a second is far more than any of them takes once.
-    assert all(long < max(1.0, short * 12) for short, long in pairwise(times))
+def test_reading_a_megabyte_takes_no_time_to_speak_of(unit: str) -> None:
+    start = "" if unit.startswith("TITLE") else f"{CODE}\n\n"
+    text = start + unit * (1_000_000 // len(unit))
+    started = time.process_time()
+    parse_snippets(text)
+    assert time.process_time() - started < 3
 
 
 def test_recorded_documentation_is_read_and_written_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.memory import MemoryBackend
 
@@ -35,6 +37,12 @@ class Broken:
         raise self.error
 
     async def keys(self, prefix: str) -> list[str]:
+        raise self.error
+
+    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
+        raise self.error
+
+    async def put_many(self, entries: Mapping[str, bytes]) -> None:
         raise self.error
 
     async def aclose(self) -> None:

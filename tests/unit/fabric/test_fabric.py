@@ -147,6 +147,30 @@ async def test_keys_are_those_of_the_prefix(fabric: Fabric) -> None:
     assert len(await fabric.keys(Scope.GLOBAL)) == 3
 
 
+async def test_a_scan_gives_what_lives_below_a_prefix(fabric: Fabric, clock: FakeClock) -> None:
+    await fabric.set_context("docs:short", 1, ttl=60)
+    await fabric.set_context("docs:long", 2, metadata={"by": "me"})
+    await fabric.set_context("list:a", 3)
+    await fabric.set_context("docs:other", 4, Scope.USER)
+    clock.now = NOON + 60
+    assert await fabric.scan("docs:") == [
+        Context("docs:long", 2, Scope.GLOBAL, NOON, metadata={"by": "me"})
+    ]
+    assert [context.scope for context in await fabric.scan("", "USER")] == [Scope.USER]
+
+
+async def test_many_are_set_at_once(fabric: Fabric) -> None:
+    assert await fabric.set_many({"a": 1, "b": [2]}, "USER")
+    assert await fabric.get_context("b", Scope.USER) == Context("b", [2], Scope.USER, NOON)
+    assert sorted(await fabric.keys(Scope.USER)) == ["a", "b"]
+
+
+async def test_of_many_none_is_set_when_one_is_no_json(fabric: Fabric) -> None:
+    with pytest.raises(TypeError):
+        await fabric.set_many({"a": 1, "b": {1: 2}})  # type: ignore[dict-item]
+    assert await fabric.keys(Scope.GLOBAL) == []
+
+
 async def test_those_that_match_are_deleted_and_counted(fabric: Fabric, clock: FakeClock) -> None:
     for key in ("docs:1", "docs:2", "docs:3", "list:1"):
         await fabric.set_context(key, key)
@@ -174,6 +198,12 @@ async def test_one_has_the_lease_until_it_is_given_back(fabric: Fabric) -> None:
 async def test_a_lease_ends_by_itself(fabric: Fabric) -> None:
     await fabric.lease("work", -1)
     assert await fabric.lease("work", 60)
+
+
+async def test_a_renewed_lease_lasts_longer(fabric: Fabric) -> None:
+    await fabric.lease("work", -1)
+    await fabric.renew("work", 60)
+    assert not await fabric.lease("work", 60)
 
 
 async def test_a_lease_is_no_entry_of_any_scope(fabric: Fabric) -> None:

@@ -21,7 +21,8 @@ async def test_corrupt_bytes_are_a_miss_and_a_fault(
     await fabric.backend.put("GLOBAL/key", b"no entry")
     assert await fabric.get_context("key") is None
     assert await fabric.query("*") == []
-    assert fabric.faults.count == 2
+    assert await fabric.scan("") == []
+    assert fabric.faults.count == 3
     assert fabric.faults.last == (
         "stored entry 'key' cannot be read: not of a format this version reads"
     )
@@ -42,13 +43,15 @@ async def test_a_store_that_fails_is_a_miss(broken: Fabric) -> None:
     assert await broken.get_context("key") is None
     assert await broken.query("*") == []
     assert await broken.keys(Scope.GLOBAL) == []
-    assert broken.faults.count == 3
+    assert await broken.scan("") == []
+    assert broken.faults.count == 4
     assert broken.faults.last == "store any failed: disk full"
 
 
 async def test_a_store_that_fails_keeps_nothing_and_says_so(broken: Fabric) -> None:
     assert not await broken.set_context("key", "value")
-    assert broken.faults.count == 1
+    assert not await broken.set_many({"key": "value"})
+    assert broken.faults.count == 2
 
 
 async def test_whoever_deletes_learns_that_the_store_failed(broken: Fabric) -> None:
@@ -68,8 +71,9 @@ async def test_what_cannot_be_read_for_the_moment_is_not_deleted(clock: FakeCloc
 
 async def test_work_goes_on_when_leases_cannot_be_had(broken: Fabric) -> None:
     assert await broken.lease("work", 60)
+    await broken.renew("work", 60)
     await broken.release("work")
-    assert broken.faults.count == 2
+    assert broken.faults.count == 3
 
 
 async def test_a_closed_fabric_has_nothing(fabric: Fabric) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -39,6 +40,14 @@ class Backend(Protocol):
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix`, in no particular order."""
+        ...
+
+    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
+        """Return the readable entries whose keys begin with `prefix`, in one round trip."""
+        ...
+
+    async def put_many(self, entries: Mapping[str, bytes]) -> None:
+        """Store all of `entries`, or none of them."""
         ...
 
     async def aclose(self) -> None:

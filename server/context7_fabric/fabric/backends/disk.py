@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -116,21 +116,45 @@ class DiskBackend:
         """Return the keys that begin with `prefix`."""
         return await self._run("keys", prefix, partial(self._matching, prefix))
 
+    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
+        """Return the readable entries whose keys begin with `prefix`; one query."""
+        return await self._run("items", prefix, partial(self._contents_of, prefix))
+
+    async def put_many(self, entries: Mapping[str, bytes]) -> None:
+        """Store all of `entries` in one transaction."""
+        await self._run("put", next(iter(entries), ""), partial(self._put_all, entries))
+
     async def aclose(self) -> None:
         """Close the database."""
         if self._open:
             self._open = False
             await anyio.to_thread.run_sync(self._cache.close)
 
+    def _put_all(self, entries: Mapping[str, bytes]) -> None:
+        with self._cache.transact():
+            for key, value in entries.items():
+                self._cache.set(key, value)
+
+    def _contents_of(self, prefix: str) -> list[tuple[str, bytes]]:
+        found = []
+        for key, mode, filename, value in self._rows("key, mode, filename, value", prefix):
+            with suppress(_ForeignRow, FileNotFoundError):
+                found.append((key, self._cache.disk.fetch(mode, filename, value, read=False)))
+        return found
+
     def _matching(self, prefix: str) -> list[str]:
+        return [key for (key,) in self._rows("key", prefix)]
+
+    def _rows(self, columns: str, prefix: str) -> list[tuple[Any, ...]]:
         """Ask the database itself: iterating over diskcache takes one query a hundred keys."""
         beyond = prefix.encode() + b"\xff"  # texts compare as UTF-8, which has no such byte
-        rows = self._cache._sql(  # noqa: SLF001  # its public iterators cannot filter
-            "SELECT key FROM Cache WHERE raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
+        rows: list[tuple[Any, ...]] = self._cache._sql(  # noqa: SLF001  # its iterators cannot filter
+            f"SELECT {columns} FROM Cache"  # noqa: S608  # our own two lists of columns
+            " WHERE raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
             " AND (expire_time IS NULL OR expire_time > ?)",
             (prefix, beyond, time.time()),
         ).fetchall()
-        return [key for (key,) in rows if isinstance(key, str)]
+        return [row for row in rows if isinstance(row[0], str)]
 
     async def _run(self, operation: str, key: str, work: Callable[[], _T]) -> _T:
         if not self._open:

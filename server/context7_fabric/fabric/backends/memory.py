@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from context7_fabric.errors import StoreClosed
 
@@ -58,6 +59,16 @@ class MemoryBackend:
         for key in tuple(self._until):
             self._drop_expired(key)
         return [key for key in self._entries if key.startswith(prefix)]
+
+    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
+        """Return the entries whose keys begin with `prefix`."""
+        return [(key, self._entries[key]) for key in await self.keys(prefix)]
+
+    async def put_many(self, entries: Mapping[str, bytes]) -> None:
+        """Store all of `entries`."""
+        self._check()
+        for key, value in entries.items():
+            await self.put(key, value)
 
     async def aclose(self) -> None:
         """Forget everything."""

@@ -1,0 +1,163 @@
+"""Every library that is known: the seeds, and what upstream's lists taught, in memory and stored.
+
+Loaded behind the first requests; until then nothing is found, and callers go by plain names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import anyio
+from anyio import to_thread
+
+from context7_fabric.documents.libraries import Library, LibraryList
+from context7_fabric.errors import SeedError
+from context7_fabric.models import Clock
+from context7_fabric.registry.names import Match, NameIndex
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.seeds import Seeds
+from context7_fabric.registry.store import RowStore
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY = 5.0
+"""Seconds between two writes of how often rows were used."""
+
+
+class Registry:
+    """The rows that one principal may see."""
+
+    def __init__(self, store: RowStore, seeds: Callable[[], Seeds], clock: Clock) -> None:
+        """Know nothing until `load` has run."""
+        self._store = store
+        self._seeds = seeds
+        self._clock = clock
+        self._rows: dict[str, Row] = {}
+        self._by_id: dict[str, str] = {}
+        self._index = NameIndex()
+        self._unsaved: dict[str, Row] = {}
+        self.loaded = anyio.Event()
+
+    async def load(self) -> None:
+        """Read seeds and stored rows; a seed file that cannot be used is logged and left out."""
+        seeds = await to_thread.run_sync(self._seed_rows)
+        stored = await self._store.load()
+        await to_thread.run_sync(self._take_in, {row.key: row for row in seeds} | stored)
+        self.loaded.set()
+
+    def rows(self) -> list[Row]:
+        """Return every row, in no particular order."""
+        return list(self._rows.values())
+
+    def row(self, library_id: str) -> Row | None:
+        """Return the row of the library with id `library_id` (no version)."""
+        key = self._by_id.get(library_id)
+        return None if key is None else self._rows[key]
+
+    def find(self, text: str, question: str = "") -> Match | None:
+        """Return the row that a name means, guarded by what the question says of the language."""
+        return self._index.find(text, question)
+
+    async def teach(self, asked: Match | None, listed: LibraryList) -> None:
+        """Take in a list that upstream sent: its entries become rows, verified now."""
+        now = self._clock()
+        taught = [self._taught(entry, asked, now) for entry in listed.libraries]
+        for row in taught:
+            self._put(row)
+        await self._store.save(taught)
+
+    async def moved(self, old: str, new: str) -> None:
+        """Take note that upstream redirects the id `old` to `new`."""
+        row = self.row(old)
+        if row is not None and row.id != new:
+            await self._change(replace(row, id=new, last_verified=self._clock()))
+
+    async def broken(self, library_id: str) -> None:
+        """Take note that upstream does not know the id any more."""
+        row = self.row(library_id)
+        if row is not None and not row.broken:
+            await self._change(replace(row, broken=True))
+
+    def used(self, library_id: str) -> None:
+        """Count one use of a library; written behind."""
+        row = self.row(library_id)
+        if row is not None:
+            counted = replace(row, usage_count=row.usage_count + 1)
+            self._put(counted)
+            self._unsaved[counted.key] = counted
+
+    async def flush(self) -> None:
+        """Write the counts that are not written yet."""
+        unsaved, self._unsaved = self._unsaved, {}
+        await self._store.save(unsaved.values())
+
+    async def write_behind(self) -> None:
+        """Write the counts now and then; runs until it is cancelled."""
+        while True:
+            await anyio.sleep(WRITE_EVERY)
+            await self.flush()
+
+    async def _change(self, row: Row) -> None:
+        self._put(row)
+        await self._store.save([row])
+
+    def _seed_rows(self) -> list[Row]:
+        try:
+            seeds = self._seeds()
+        except SeedError as error:
+            log.warning("the seeds are left out: %s", error)
+            return []
+        return [seed.row for seed in seeds.libraries]
+
+    def _take_in(self, rows: dict[str, Row]) -> None:
+        for row in rows.values():
+            self._put(row)
+
+    def _put(self, row: Row) -> None:
+        before = self._rows.get(row.key)
+        if before is not None and before.id != row.id:
+            self._by_id.pop(before.id, None)
+        self._rows[row.key] = row
+        if row.id:
+            self._by_id[row.id] = row.key
+        if row.ecosystem and (before is None or _naming(before) != _naming(row)):
+            self._index.add(row)
+
+    def _taught(self, entry: Library, asked: Match | None, now: float) -> Row:
+        """Return the row of an entry: the one that has its id, the one asked for, or a new one."""
+        row = self.row(entry.id) or self._meant(entry, asked) or _new_row(entry)
+        return replace(
+            row,
+            id=entry.id,
+            title=entry.title,
+            description=entry.description or row.description,
+            versions=entry.versions,
+            snippets=entry.snippets,
+            reputation=entry.reputation,
+            score=entry.benchmark,
+            last_verified=now,
+            broken=False,
+        )
+
+    def _meant(self, entry: Library, asked: Match | None) -> Row | None:
+        """Return the row asked for when it has no id yet and the entry's title is its name."""
+        row = None if asked is None else self._rows.get(asked.row.key)
+        if row is None or row.id:
+            return None
+        titled = self._index.find(entry.title)
+        return row if titled is not None and titled.row.key == row.key else None
+
+
+def _naming(row: Row) -> tuple[object, ...]:
+    return row.name, row.aliases, row.ecosystem, row.id
+
+
+def _new_row(entry: Library) -> Row:
+    return Row(name=entry.id.lstrip("/"), ecosystem="", source="context7")
+
+
+def only_known(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows whose id upstream is believed to know."""
+    return [row for row in rows if row.id and not row.broken]

@@ -1,0 +1,53 @@
+"""One row of the registry: a library that somebody may mean by a name. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("6f1c5cf5-5d0e-5b0c-9d1e-2a4c2d1b7f10")
+"""Namespace of the ids that rows have in a vector index; it never changes."""
+
+COLLECTION = "library_registry"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A library by name and ecosystem, which together are its key.
+
+    `ecosystem` is where it is published (pypi, npm, crates, go, maven, other) or "" where nobody
+    knows. `id` is empty where nobody knows it; `last_verified` (epoch seconds) is None until
+    upstream listed the id. `source` is `seed` or `context7`.
+    """
+
+    name: str
+    ecosystem: str
+    id: str = ""
+    aliases: tuple[str, ...] = ()
+    category: str = ""
+    title: str = ""
+    description: str = ""
+    versions: tuple[str, ...] = ()
+    snippets: int | None = None
+    reputation: str | None = None
+    score: float | None = None
+    last_verified: float | None = None
+    usage_count: int = 0
+    source: str = "seed"
+    broken: bool = False
+
+    @property
+    def key(self) -> str:
+        """The row's key, readable: `lib-{ecosystem}-{name}`."""
+        return f"lib-{self.ecosystem}-{self.name}"
+
+    @property
+    def point_id(self) -> str:
+        """The row's id in a vector index, a UUID derived from its key."""
+        return str(uuid5(NAMESPACE, self.key))
+
+    @property
+    def text(self) -> str:
+        """What an embedding of the row is made of: name, aliases, description."""
+        names = ", ".join(dict.fromkeys(filter(None, (self.title, self.name, *self.aliases))))
+        return f"{names}: {self.description}" if self.description else names

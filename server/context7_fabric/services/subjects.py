@@ -1,0 +1,72 @@
+"""What a look-up is about: the keys its list may lie under, and the registry's row if one is meant.
+
+A list lies under the bare name asked for and, when the registry knows which row that name means,
+under the row as well: so every spelling of a row finds what any spelling has fetched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+
+from context7_fabric.documents.keys import name_key
+from context7_fabric.models import Tier
+from context7_fabric.registry.names import Match, languages_in, read_name
+from context7_fabric.registry.registry import Registry
+from context7_fabric.services.records import list_key
+
+LOAD_SECONDS = 3.0
+"""How long a look-up whose question names a language waits for the registry to be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """A name to resolve, and what it is wanted for (may be empty)."""
+
+    name: str
+    question: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`plain` is the name as read, `match` the row it means; `keys` where its list may lie."""
+
+    plain: str
+    match: Match | None = None
+
+    @property
+    def name(self) -> str:
+        """What choices are remembered under: the row, else the plain name."""
+        return self.plain if self.match is None else f"{self.match.row.ecosystem}:{self._row_name}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The fabric keys of the list, the likeliest first."""
+        return tuple(dict.fromkeys((list_key(self.name), list_key(self.plain))))
+
+    @property
+    def tier(self) -> Tier:
+        """How the stored list was found."""
+        return Tier.ALIAS if self.match is not None and self.match.tier == "alias" else Tier.NAME
+
+    @property
+    def _row_name(self) -> str:
+        return "" if self.match is None else self.match.row.name
+
+
+async def subject_of(look_up: LookUp, registry: Registry) -> Subject:
+    """Return what `look_up` is about, as far as `registry` knows.
+
+    A language that only the question names sets the subject apart when it contradicts the row.
+    """
+    asked = read_name(look_up.name)
+    plain = asked.name or name_key(look_up.name)
+    hints = languages_in(look_up.question)
+    if hints is not None:
+        with anyio.move_on_after(LOAD_SECONDS):
+            await registry.loaded.wait()
+    match = registry.find(look_up.name, look_up.question)
+    contradicted = match is None and registry.find(look_up.name) is not None
+    wanted = hints if contradicted else asked.ecosystems
+    return Subject(plain if wanted is None else f"{plain}|{'+'.join(sorted(wanted))}", match)

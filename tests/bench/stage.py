@@ -1,0 +1,208 @@
+"""The servers of `outage.py`: started in good health, then troubled, then asked and timed.
+
+Each case has processes and a home of its own, because the product keeps away from an upstream that
+failed it: cases would tell of each other otherwise.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.stock import (
+    TOOLS,
+    WARMING,
+    Asked,
+    Shelf,
+    Stored,
+    Tool,
+    Truths,
+    asked,
+    catalogue,
+    is_true,
+    stock,
+    walk,
+)
+from bench.troubles import NOWHERE, Trouble
+from support.context7_api import Api, running_api
+from support.dialogue import META_KEY, Dialogue, outcome_of, texts_of
+from support.mortal import Mortal, mortal_upstream
+from support.processes import spawn
+from support.product import PROGRAM, product_environment
+
+QUIET_SECONDS = 0.1
+"""How long to listen whether a fresh answer sends anybody to an upstream that is gone."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How it is measured: which way upstream is reached, and the product's waits in seconds."""
+
+    kind: str
+    times: int
+    timeout: float
+    patience: float
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The product's settings."""
+        return {
+            "CONTEXT7_FABRIC_UPSTREAM_TIMEOUT": f"{self.timeout:g}s",
+            "CONTEXT7_FABRIC_PATIENCE": f"{self.patience:g}s",
+        }
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cell of the table: asking what is stored so, with one of the tools."""
+
+    stored: Stored
+    tool: Tool
+
+
+CASES: tuple[tuple[Step, ...], ...] = (
+    tuple(Step(stored, tool) for stored in ("fresh", "stale") for tool in TOOLS),
+    *((Step(stored, tool),) for stored in ("expired", "nothing") for tool in TOOLS),
+)
+"""Steps that share a server. Fresh and stale ones may: neither waits for upstream."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a client got from one call, and after how many seconds; `true` as upstream would say."""
+
+    outcome: str
+    tier: str
+    text: str
+    note: str | None
+    seconds: float
+    true: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All calls of one step, and how many of them reached upstream's API or looked for it."""
+
+    trouble: str
+    step: Step
+    seen: tuple[Seen, ...]
+    calls: int
+
+    @property
+    def median(self) -> float:
+        """The median of the seconds."""
+        return statistics.median(each.seconds for each in self.seen)
+
+    @property
+    def longest(self) -> float:
+        """The longest of the seconds."""
+        return max(each.seconds for each in self.seen)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Cells of one server, and what its store held when it had ended."""
+
+    cells: tuple[Cell, ...]
+    shelf: Shelf
+
+
+@dataclass
+class Rig:
+    """One case: the stand-in, the real server before it, and the product before that."""
+
+    trouble: Trouble
+    steps: tuple[Step, ...]
+    api: Api
+    upstream: Mortal
+    home: Path
+    server: Dialogue
+    seen: dict[Step, tuple[Seen, ...]] = field(default_factory=dict)
+    contacts: dict[Step, int] = field(default_factory=dict)
+
+
+def measure(trouble: Trouble, plan: Plan, truths: Truths, folder: Path) -> list[Ending]:
+    """Measure all cases of a trouble: start them together, then ask one after the other.
+
+    Cases that mostly wait do so together.
+    """
+    with ExitStack() as stack:
+        rigs = [
+            stack.enter_context(_rig(trouble, steps, plan, truths, folder / str(number)))
+            for number, steps in enumerate(CASES)
+        ]
+        _warm(rigs)
+        _run(rigs[0], plan, truths)
+        with ThreadPoolExecutor(len(rigs) if trouble.waits else 1) as together:
+            list(together.map(lambda rig: _run(rig, plan, truths), rigs[1:]))
+        time.sleep(trouble.settle)
+        cells = [tuple(_cell(rig, step, plan) for step in rig.steps) for rig in rigs]
+    homes = [rig.home for rig in rigs]
+    return [Ending(each, walk(home, truths)) for each, home in zip(cells, homes, strict=True)]
+
+
+@contextmanager
+def _rig(
+    trouble: Trouble, steps: tuple[Step, ...], plan: Plan, truths: Truths, folder: Path
+) -> Iterator[Rig]:
+    folder.mkdir(parents=True)
+    with ExitStack() as stack:
+        api = stack.enter_context(running_api(catalogue(plan.times)))
+        if trouble.nameless == "api":
+            api.url = f"{NOWHERE}/api"
+        upstream = stack.enter_context(mortal_upstream(plan.kind, api, folder))
+        lost = {"CONTEXT7_FABRIC_UPSTREAM": f"{NOWHERE}/mcp"}
+        where = lost if trouble.nameless == "upstream" else upstream.variables
+        environment = product_environment(folder / "home", {**plan.variables, **where})
+        stock(environment, truths, {step.stored for step in steps}, plan.times)
+        server = Dialogue(stack.enter_context(spawn([PROGRAM], environment)))
+        yield Rig(trouble, steps, api, upstream, folder / "home", server)
+
+
+def _warm(rigs: Sequence[Rig]) -> None:
+    """Shake hands with all, and let each ask upstream once while that is well."""
+    for rig in rigs:
+        rig.server.introduce()
+    well = [rig.server for rig in rigs if rig.trouble.nameless is None]
+    for server, number in [(server, WARMING.start(server)) for server in well]:
+        told = server.reply(number)
+        assert outcome_of(told) == "miss", told
+
+
+def _run(rig: Rig, plan: Plan, truths: Truths) -> None:
+    rig.api.clear()
+    rig.trouble.begin(rig.api, rig.upstream)
+    before = rig.upstream.contacts
+    for step in rig.steps:
+        rig.seen[step] = tuple(
+            _ask(each, rig.server, truths) for each in asked(step.stored, step.tool, plan.times)
+        )
+        if step.stored == "fresh":
+            time.sleep(QUIET_SECONDS)
+            rig.contacts[step] = rig.upstream.contacts - before
+
+
+def _ask(each: Asked, server: Dialogue, truths: Truths) -> Seen:
+    start = time.perf_counter()
+    result = server.reply(each.start(server))
+    seconds = time.perf_counter() - start
+    text, *notes = texts_of(result)
+    told = result["_meta"][META_KEY]
+    return Seen(
+        outcome=told["outcome"],
+        tier=told["tier"],
+        text=text,
+        note=notes[0] if notes else None,
+        seconds=seconds,
+        true=is_true(text, each, truths),
+    )
+
+
+def _cell(rig: Rig, step: Step, plan: Plan) -> Cell:
+    """Put together what was seen and what went out for it, behind the answers too."""
+    wanted = asked(step.stored, step.tool, plan.times)
+    sent = [request for request in rig.api.requests if any(each.asks(request) for each in wanted)]
+    return Cell(rig.trouble.name, step, rig.seen[step], len(sent) + rig.contacts.get(step, 0))

@@ -1,0 +1,123 @@
+"""Clients that people use: the TypeScript SDK and the Inspector, on every transport."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.context7_api import Api
+from support.dialogue import outcome_of, texts_of
+from support.npm import npm_package
+from support.product import PROGRAM, Variables, product_at_port, product_environment
+from support.upstreams import clean_environment
+
+SDK = ("@modelcontextprotocol/sdk", "1.32.2")
+INSPECTOR = ("@modelcontextprotocol/inspector", "2.12.0")
+WALK = Path(__file__).with_name("clients") / "walk.mjs"
+SECONDS = 25
+TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]
+QUESTION = "How do I test a WebSocket?"
+LOOK_UP = {"libraryName": "fastapi", "query": QUESTION}
+ASKED = {"libraryId": "/fastapi/fastapi", "query": QUESTION}
+
+Place = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def sdk() -> Path:
+    """The folder that holds the TypeScript SDK."""
+    return npm_package(*SDK)
+
+
+@pytest.fixture(scope="module")
+def inspector() -> str:
+    """The Inspector's program."""
+    return str(npm_package(*INSPECTOR) / ".bin" / "mcp-inspector")
+
+
+@pytest.fixture(params=[("http", "/mcp"), ("sse", "/sse")], ids=["http", "sse"])
+def place(request: pytest.FixtureRequest, home: Path, by_http: Variables) -> Iterator[Place]:
+    """The product on a port, as a client of either transport is told of it."""
+    transport, path = request.param
+    with product_at_port(transport, product_environment(home, by_http)) as served:
+        yield {"transport": transport, "url": served.url(path)}
+
+
+def run(command: Sequence[str], typed: str = "", home: Path | None = None) -> str:
+    """What a node program prints; it must not look for a proxy or a configuration."""
+    done = subprocess.run(
+        command,
+        input=typed,
+        env=clean_environment({"HOME": str(home)} if home else {}),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def walk(sdk: Path, **where: object) -> dict[str, Any]:
+    """What the TypeScript client is told: a look-up, then a question twice."""
+    calls = [(TOOLS[0], LOOK_UP), (TOOLS[1], ASKED), (TOOLS[1], ASKED)]
+    plan = {"modules": str(sdk), "calls": calls, **where}
+    told: dict[str, Any] = json.loads(run(["node", str(WALK)], json.dumps(plan)))
+    return told
+
+
+def assert_served_well(told: dict[str, Any], api: Api) -> None:
+    assert told["server"]["name"] == "context7-fabric"
+    assert told["tools"] == TOOLS
+    # opencode takes "method not found" for the end of the world: empty lists it must be.
+    assert (told["prompts"], told["resources"], told["templates"]) == ([], [], [])
+    found, *answers = told["results"]
+    assert [outcome_of(each) for each in told["results"]] == ["miss", "miss", "hit"]
+    assert texts_of(found)[0].startswith("Available Libraries:\n\n- Title: FastAPI\n")
+    assert texts_of(answers[0]) == texts_of(answers[1])
+    assert texts_of(answers[0])[0].startswith(f"### Walk through: {QUESTION}")
+    assert api.calls == 2
+
+
+def test_the_typescript_sdk_on_stdio(api: Api, home: Path, by_http: Variables, sdk: Path) -> None:
+    environment = product_environment(home, by_http)
+    told = walk(sdk, transport="stdio", command=[PROGRAM], env=environment)
+    assert_served_well(told, api)
+
+
+def test_the_typescript_sdk_on_a_port(api: Api, place: Place, sdk: Path) -> None:
+    assert_served_well(walk(sdk, **place), api)
+
+
+def inspect(
+    inspector: str, home: Path, target: Sequence[str], method: str, *words: str
+) -> dict[str, Any]:
+    command = [inspector, "--cli", *target, "--method", method, *words]
+    told: dict[str, Any] = json.loads(run(command, home=home))
+    return told
+
+
+def assert_inspected_well(inspector: str, tmp_path: Path, target: Sequence[str], api: Api) -> None:
+    listed = inspect(inspector, tmp_path, target, "tools/list", "--strict")
+    assert [tool["name"] for tool in listed["tools"]] == TOOLS
+    pairs = [f"{name}={value}" for name, value in ASKED.items()]
+    words = ["--tool-name", "query-docs", "--tool-arg", *pairs]
+    results = [inspect(inspector, tmp_path, target, "tools/call", *words) for _ in range(2)]
+    assert [outcome_of(each) for each in results] == ["miss", "hit"]
+    assert texts_of(results[0]) == texts_of(results[1])
+    assert api.calls == 1
+
+
+def test_the_inspector_on_stdio(
+    api: Api, tmp_path: Path, home: Path, by_http: Variables, inspector: str
+) -> None:
+    variables = {"CONTEXT7_FABRIC_HOME": str(home), **by_http}
+    given = [word for pair in variables.items() for word in ("-e", "=".join(pair))]
+    assert_inspected_well(inspector, tmp_path, [*given, PROGRAM], api)
+
+
+def test_the_inspector_on_a_port(api: Api, tmp_path: Path, place: Place, inspector: str) -> None:
+    assert_inspected_well(inspector, tmp_path, [place["url"]], api)

@@ -1,0 +1,279 @@
+"""The commands, as a shell runs them: what they print where, and their exit codes."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from context7_fabric import __version__
+from support.context7_api import Api
+from support.dialogue import talking
+from support.faults import SERVER_ERROR
+from support.knocks import knocks
+from support.product import PROGRAM, Variables, product_environment, run_product
+
+FASTAPI = "/fastapi/fastapi"
+QUESTION = "How do I test a WebSocket?"
+OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
+
+
+@pytest.fixture
+def environment(home: Path, by_http: Variables) -> dict[str, str]:
+    """The product's, in front of the real 4.1.1."""
+    return product_environment(home, by_http)
+
+
+def lines_of(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class TestResolve:
+    def test_prints_a_line_a_name_and_knows_them_the_second_time(
+        self, api: Api, environment: dict[str, str]
+    ) -> None:
+        first = run_product("resolve", "fastapi", "numpy", env=environment)
+        second = run_product("resolve", "FastAPI", "numpy", env=environment)
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert first.stdout.splitlines() == [
+            "fastapi  /fastapi/fastapi  (miss, upstream)",
+            "numpy  /numpy/numpy  (miss, upstream)",
+        ]
+        assert second.stdout.splitlines() == [
+            "FastAPI  /fastapi/fastapi  (hit, name)",
+            "numpy  /numpy/numpy  (hit, name)",
+        ]
+        assert first.stderr == second.stderr == ""
+        assert api.calls == 2
+
+    def test_prints_one_json_object_a_line(self, api: Api, environment: dict[str, str]) -> None:
+        done = run_product("resolve", "--json", "fastapi", "zzqx", env=environment)
+        assert done.returncode == 1
+        known, unknown = lines_of(done.stdout)
+        assert known == {
+            "query": "fastapi",
+            "library_id": FASTAPI,
+            "outcome": "miss",
+            "tier": "upstream",
+        }
+        assert (unknown["query"], unknown["library_id"]) == ("zzqx", None)
+        assert unknown["outcome"] == "negative"
+
+    def test_reads_names_from_its_input(self, api: Api, environment: dict[str, str]) -> None:
+        typed = "fastapi\n\n  numpy \n"
+        done = run_product("resolve", "--json", "-", env=environment, typed=typed)
+        assert done.returncode == 0
+        assert [each["library_id"] for each in lines_of(done.stdout)] == [FASTAPI, "/numpy/numpy"]
+
+    def test_tells_unknown_names_on_stderr_and_goes_on(
+        self, api: Api, environment: dict[str, str]
+    ) -> None:
+        done = run_product("resolve", "zzqx", "fastapi", env=environment)
+        assert done.returncode == 1
+        assert done.stdout.startswith("fastapi  /fastapi/fastapi")
+        assert done.stderr == (
+            'zzqx: No libraries found for "zzqx". Try a different search term.\n'
+        )
+
+    def test_wants_a_name(self, environment: dict[str, str]) -> None:
+        done = run_product("resolve", env=environment)
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+class TestDocs:
+    def test_prints_the_documentation_and_knows_it_the_second_time(
+        self, api: Api, environment: dict[str, str]
+    ) -> None:
+        first = run_product("docs", FASTAPI, QUESTION, env=environment)
+        second = run_product("docs", "--json", FASTAPI, QUESTION, env=environment)
+        assert (first.returncode, second.returncode) == (0, 0)
+        assert first.stdout.startswith(f"### Walk through: {QUESTION}\n\nSource: https://")
+        assert first.stderr == ""
+        (told,) = lines_of(second.stdout)
+        assert told["text"] + "\n" == first.stdout
+        assert (told["query"], told["outcome"], told["tier"]) == (QUESTION, "hit", "question")
+        assert told["library_id"] == FASTAPI
+        assert api.calls == 1
+
+    def test_tells_a_refusal_on_stderr(self, api: Api, environment: dict[str, str]) -> None:
+        done = run_product("docs", "/no/such", QUESTION, env=environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith('Library "/no/such" not found.')
+
+    def test_tells_a_failure_on_stderr_and_in_json(
+        self, api: Api, environment: dict[str, str]
+    ) -> None:
+        api.fail(SERVER_ERROR)
+        plain = run_product("docs", FASTAPI, QUESTION, env=environment)
+        as_json = run_product("docs", FASTAPI, QUESTION, "--json", env=environment)
+        assert (plain.returncode, plain.stdout) == (1, "")
+        assert plain.stderr == f"{SERVER_ERROR.message}\n"
+        assert as_json.returncode == 1
+        (told,) = lines_of(as_json.stdout)
+        assert (told["text"], told["outcome"]) == (SERVER_ERROR.message, "error")
+
+    def test_wants_an_id_and_a_question(self, environment: dict[str, str]) -> None:
+        done = run_product("docs", FASTAPI, env=environment)
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+class TestPurge:
+    @pytest.fixture
+    def environment(self, api: Api, environment: dict[str, str]) -> dict[str, str]:
+        """On a home that holds two look-ups, three answers and a choice."""
+        with talking([PROGRAM], environment) as dialogue:
+            for name, library_id in (("fastapi", FASTAPI), ("numpy", "/numpy/numpy")):
+                dialogue.call("resolve-library-id", libraryName=name, query=QUESTION)
+                dialogue.call("query-docs", libraryId=library_id, query=QUESTION)
+            dialogue.call("query-docs", libraryId=FASTAPI, query="What is a dependency?")
+        api.clear()
+        return environment
+
+    def outcomes(self, environment: dict[str, str]) -> list[str]:
+        """How three of the questions end without upstream."""
+        asked = [(FASTAPI, QUESTION), (FASTAPI, "dependency"), ("/numpy/numpy", QUESTION)]
+        with talking([PROGRAM], {**environment, **OFF}) as dialogue:
+            results = [
+                dialogue.call("query-docs", libraryId=library_id, query=question)
+                for library_id, question in asked
+            ]
+        tiers = [each["_meta"]["context7-fabric/answer"] for each in results]
+        return [f"{each['outcome']} by {each['tier']}" for each in tiers]
+
+    def test_of_a_library_takes_all_that_names_it(self, environment: dict[str, str]) -> None:
+        assert self.outcomes(environment) == ["hit by question"] * 3
+        done = run_product("purge", "--library", FASTAPI, env=environment)
+        assert done.returncode == 0
+        removed, words = done.stdout.split(maxsplit=1)
+        assert int(removed) >= 3
+        assert words == "stored entries removed\n"
+        assert self.outcomes(environment) == ["error by local"] * 2 + ["hit by question"]
+        again = run_product("purge", "--library", FASTAPI, "--json", env=environment)
+        assert json.loads(again.stdout) == {"removed": 0}
+
+    def test_of_a_text_takes_what_holds_it(self, environment: dict[str, str]) -> None:
+        words = "WHAT IS A DEPENDENCY?"
+        done = run_product("purge", "--matching", words, "--json", env=environment)
+        assert done.returncode == 0
+        assert json.loads(done.stdout) == {"removed": 1}
+        told = self.outcomes(environment)
+        assert told[0] == told[2] == "hit by question"
+        assert told[1] != "hit by question"
+
+    def test_of_all_leaves_nothing(self, environment: dict[str, str]) -> None:
+        done = run_product("purge", "--all", "--json", env=environment)
+        assert json.loads(done.stdout)["removed"] >= 5
+        assert self.outcomes(environment) == ["error by local"] * 3
+        figures = json.loads(run_product("stats", "--json", env=environment).stdout)
+        assert (figures["answers"], figures["lists"]) == (0, 0)
+
+    @pytest.mark.parametrize("words", [[], ["--library", "fastapi"], ["--all", "--matching", "x"]])
+    def test_wants_to_know_what(self, home: Path, words: list[str]) -> None:
+        done = run_product("purge", *words, env=product_environment(home, OFF))
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+class TestConfig:
+    @pytest.mark.parametrize(
+        ("client", "section"),
+        [("claude-code", "mcpServers"), ("cursor", "mcpServers"), ("vscode", "servers")],
+    )
+    def test_prints_json_whose_command_starts(
+        self, home: Path, tmp_path: Path, client: str, section: str
+    ) -> None:
+        environment = product_environment(home, OFF)
+        done = run_product("config", client, env=environment)
+        assert done.returncode == 0
+        server = json.loads(done.stdout)[section]["context7"]
+        # Editors start it in a folder of theirs, with a short PATH.
+        elsewhere = {**environment, "PATH": str(tmp_path)}
+        with talking([server["command"], *server["args"]], elsewhere) as dialogue:
+            assert len(dialogue.ask("tools/list")["tools"]) == 3
+
+    def test_knows_its_clients(self, home: Path) -> None:
+        done = run_product("config", "ed", env=product_environment(home))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "vscode" in done.stderr
+
+
+class TestDoctor:
+    def test_finds_all_well_with_upstream_up(
+        self, api: Api, home: Path, environment: dict[str, str]
+    ) -> None:
+        run_product("docs", FASTAPI, QUESTION, env=environment)
+        plain = run_product("doctor", env=environment)
+        as_json = run_product("doctor", "--json", env=environment)
+        assert (plain.returncode, as_json.returncode) == (0, 0)
+        checks = json.loads(as_json.stdout)
+        assert checks["version"]["told"] == __version__
+        assert checks["home"] == {"ok": True, "told": str(home)}
+        assert checks["upstream"]["ok"] is True
+        assert "query-docs" in checks["upstream"]["told"]
+        assert checks["store"]["ok"] is True
+        assert checks["store"]["told"].startswith("1 answers")
+        assert "wrong" not in plain.stdout
+        for name in checks:
+            assert name in plain.stdout
+
+    def test_says_what_is_wrong_with_upstream_down(self, home: Path) -> None:
+        with knocks() as dead:
+            variables = {"CONTEXT7_FABRIC_UPSTREAM": f"http://127.0.0.1:{dead.port}/mcp"}
+            environment = product_environment(home, variables)
+            plain = run_product("doctor", env=environment)
+            as_json = run_product("doctor", "--json", env=environment)
+        assert (plain.returncode, as_json.returncode) == (1, 1)
+        upstream = json.loads(as_json.stdout)["upstream"]
+        assert upstream["ok"] is False
+        assert f"127.0.0.1:{dead.port}/mcp cannot be reached" in upstream["told"]
+        assert "wrong" in plain.stdout
+        assert "Traceback" not in plain.stderr
+
+    def test_says_which_command_is_missing(self, home: Path) -> None:
+        environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "no-such-program x"})
+        done = run_product("doctor", "--json", env=environment)
+        assert done.returncode == 1
+        assert (
+            "there is no command 'no-such-program'" in json.loads(done.stdout)["upstream"]["told"]
+        )
+
+    def test_takes_off_for_a_choice(self, home: Path) -> None:
+        done = run_product("doctor", "--json", env=product_environment(home, OFF))
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["upstream"]["ok"] is None
+
+    def test_says_what_is_wrong_with_the_home(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        environment = product_environment(tmp_path / "file" / "home", OFF)
+        done = run_product("doctor", "--json", env=environment)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["home"]["ok"] is False
+
+
+def test_the_demo_shows_a_miss_a_hit_a_restart_and_an_outage_without_a_network(home: Path) -> None:
+    done = subprocess.run(
+        [*without_network(), PROGRAM, "demo"],
+        env=product_environment(home) | {"COLUMNS": "120"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=25,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for shown in ("miss", "hit", "after a restart", "Context7 down", "tokens saved"):
+        assert shown in done.stdout
+    assert "failed" not in done.stdout
+    assert not home.exists()
+
+
+def without_network() -> list[str]:
+    """What takes the network away from a command, where this process may do that."""
+    alone = ["unshare", "--net"]
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return []
+    tried = subprocess.run([*alone, "true"], capture_output=True, check=False)
+    return alone if tried.returncode == 0 else []

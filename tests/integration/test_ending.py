@@ -1,0 +1,111 @@
+"""How it ends: soon, with exit code 0, and with nothing left behind."""
+
+import os
+import shlex
+import signal
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.context7_api import Api
+from support.dialogue import Dialogue, outcome_of
+from support.processes import Process, children_of, spawn, wait_gone
+from support.product import PROGRAM, product_environment
+
+SOON = 0.5
+ORPHANS_GONE = 3.0
+
+# How users write the command of an upstream: plain, and through a shell that stays or does not.
+WRITTEN: dict[str, Callable[[str], list[str]]] = {
+    "node": shlex.split,
+    "a shell that becomes node": lambda node: ["sh", "-c", f"exec {node}"],
+    "a shell that waits for node": lambda node: ["sh", "-c", f"{node}; true"],
+}
+HOW: dict[str, Callable[[Process], None]] = {
+    "the end of its input": lambda process: process.close_stdin(),
+    "SIGTERM": lambda process: process.popen.send_signal(signal.SIGTERM),
+}
+
+
+@pytest.fixture(params=WRITTEN)
+def environment(
+    request: pytest.FixtureRequest, api: Api, home: Path, newest: list[str]
+) -> dict[str, str]:
+    command = WRITTEN[request.param](shlex.join(newest))
+    variables = {"CONTEXT7_API_URL": api.url, "CONTEXT7_FABRIC_UPSTREAM": shlex.join(command)}
+    return product_environment(home, variables)
+
+
+def family_of(process: Process, question: str) -> set[int]:
+    """The processes that it started for a question that nobody has asked before."""
+    dialogue = Dialogue(process)
+    dialogue.introduce()
+    asked = {"libraryId": "/fastapi/fastapi", "query": question}
+    assert outcome_of(dialogue.call("query-docs", **asked)) == "miss"
+    family = children_of(process.pid)
+    assert family
+    return family
+
+
+def ending(process: Process, end: Callable[[Process], None], question: str) -> float:
+    """Seconds until it is gone, its children being gone as well soon after."""
+    family = family_of(process, question)
+    started = time.monotonic()
+    end(process)
+    wait_gone([process.pid], 2)
+    took = time.monotonic() - started
+    wait_gone(family, ORPHANS_GONE)
+    assert process.wait() == 0
+    assert "Traceback" not in process.err.text
+    return took
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_it_ends_at_once_and_so_does_its_upstream(environment: dict[str, str], how: str) -> None:
+    with ExitStack() as stack:
+        tries = [stack.enter_context(spawn([PROGRAM], environment)) for _ in range(3)]
+        took = [ending(each, HOW[how], f"question {each.pid}") for each in tries]
+    assert statistics.median(took) < SOON
+
+
+def test_killed_it_leaves_no_orphan(environment: dict[str, str]) -> None:
+    with spawn([PROGRAM], environment) as process:
+        family = family_of(process, "question")
+        os.kill(process.pid, signal.SIGKILL)
+        wait_gone(family, ORPHANS_GONE)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_it_ends_at_once_before_anything_was_asked(home: Path, how: str) -> None:
+    environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
+    with spawn([PROGRAM], environment) as process:
+        Dialogue(process).introduce()
+        started = time.monotonic()
+        HOW[how](process)
+        wait_gone([process.pid], 2)
+        assert time.monotonic() - started < 2 * SOON
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_it_ends_at_once_during_a_call(
+    api: Api, home: Path, newest: Sequence[str], how: str
+) -> None:
+    variables = {"CONTEXT7_API_URL": api.url, "CONTEXT7_FABRIC_UPSTREAM": shlex.join(newest)}
+    with spawn([PROGRAM], product_environment(home, variables)) as process, api.gate() as gate:
+        dialogue = Dialogue(process)
+        dialogue.introduce()
+        asked = {"libraryId": "/fastapi/fastapi", "query": "never answered"}
+        dialogue.start("tools/call", name="query-docs", arguments=asked)
+        gate.wait_for(1)
+        family = children_of(process.pid)
+        started = time.monotonic()
+        HOW[how](process)
+        wait_gone([process.pid], 2)
+        assert time.monotonic() - started < 2 * SOON
+        wait_gone(family, ORPHANS_GONE)
+        assert process.wait() == 0

@@ -1,0 +1,200 @@
+"""The command line and the environment: upstream's own flags, and what is wrong said in a line."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from context7_fabric import __version__
+from support.context7_api import Api
+from support.dialogue import outcome_of, talking
+from support.product import (
+    PROGRAM,
+    Variables,
+    product_at_port,
+    product_environment,
+    run_product,
+)
+
+OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
+ELSEWHERE = "192.0.2.1"
+MEMORY_ONLY = "nothing will be remembered past this process"
+ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+
+
+def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
+    command = [PROGRAM, "--yes", "--stdio", "--colour=always", "-q", "extra"]
+    with talking(command, product_environment(home, OFF)) as dialogue:
+        assert len(dialogue.ask("tools/list")["tools"]) == 3
+        assert dialogue.process.err.text == ""
+
+
+def test_serve_is_the_same_as_nothing(home: Path) -> None:
+    with talking([PROGRAM, "serve", "--unknown"], product_environment(home, OFF)) as dialogue:
+        assert len(dialogue.ask("tools/list")["tools"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["--port", "3000"],
+            "The --port flag is not allowed when using --transport stdio.",
+        ),
+        (
+            ["--transport", "stdio", "--port=3000"],
+            "The --port flag is not allowed when using --transport stdio.",
+        ),
+        (
+            ["--transport", "http", "--api-key", "ctx7sk-secret"],
+            "The --api-key flag is not allowed when using --transport http.",
+        ),
+        (
+            ["--transport", "sse", "--api-key", "ctx7sk-secret"],
+            "The --api-key flag is not allowed when using --transport sse.",
+        ),
+        (["--transport", "carrier-pigeon"], "Invalid --transport value: 'carrier-pigeon'."),
+        (["--transport", "http", "--port", "http"], "--port: 'http' is not a port number"),
+        (["--transport", "http", "--port", "65536"], "--port: '65536' is not a port number"),
+        (["--transport", "http", "--host", ELSEWHERE], f"{ELSEWHERE!r} is not a loopback address"),
+    ],
+)
+def test_a_combination_that_cannot_be_ends_it_with_a_message(
+    home: Path, words: list[str], told: str
+) -> None:
+    done = run_product(*words, env=product_environment(home, OFF))
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "ctx7sk-secret" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("flag", ["--version", "-v"])
+def test_the_version_is_told(home: Path, flag: str) -> None:
+    done = run_product(flag, env=product_environment(home))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+def test_help_lists_the_commands_and_makes_nothing(home: Path, words: list[str]) -> None:
+    done = run_product(*words, env=product_environment(home))
+    assert done.returncode == 0
+    for command in ("serve", "resolve", "docs", "purge", "config", "doctor", "demo"):
+        assert f"\n  {command} " in done.stdout
+    assert "--transport" in done.stdout
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["serve", "resolve", "docs", "purge", "config", "doctor", "demo", "stats"]
+)
+def test_each_command_tells_how_it_is_used(home: Path, command: str) -> None:
+    done = run_product(command, "--help", env=product_environment(home))
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: context7-fabric {command}")
+
+
+def test_a_command_that_does_not_exist_is_wrong_usage(home: Path) -> None:
+    done = run_product("resolv", "react", env=product_environment(home))
+    assert done.returncode == 2
+    assert "'resolv'" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CONTEXT7_FABRIC_UPSTREAM", "ftp://context7.example/mcp"),
+        ("CONTEXT7_FABRIC_UPSTREAM", "node 'unclosed"),
+        ("CONTEXT7_FABRIC_BACKEND", "stone"),
+        ("CONTEXT7_FABRIC_DOCS_FRESH", "soon"),
+        ("CONTEXT7_FABRIC_LOG_LEVEL", "loud"),
+        ("CONTEXT7_FABRIC_HOST", ELSEWHERE),
+        ("CONTEXT7_API_KEY", "ctx7sk with blanks"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_named_in_one_line(
+    home: Path, variable: str, value: str
+) -> None:
+    done = run_product(env=product_environment(home, {variable: value}))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"context7-fabric: {variable}: ")
+    assert done.stderr.count("\n") == 1
+    assert "ctx7sk" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_empty_variable_counts_as_not_set(home: Path, by_http: Variables) -> None:
+    empty = {"CONTEXT7_API_KEY": "", "CONTEXT7_API_URL": "", "CONTEXT7_FABRIC_BACKEND": " "}
+    with talking([PROGRAM], product_environment(home, {**by_http, **empty})) as dialogue:
+        assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
+
+
+def assert_served_from_memory(command: list[str], environment: dict[str, str]) -> None:
+    with talking(command, environment) as dialogue:
+        outcomes = [outcome_of(dialogue.call("query-docs", **ASKED)) for _ in range(3)]
+        dialogue.call("resolve-library-id", libraryName="react", query="x")
+        process = dialogue.process
+        process.close_stdin()
+        assert process.wait() == 0
+        process.err.close()
+        complaints = process.err.text.splitlines()
+    assert outcomes == ["miss", "hit", "hit"]
+    assert len(complaints) == 1
+    assert MEMORY_ONLY in complaints[0]
+    assert environment["CONTEXT7_FABRIC_HOME"] in complaints[0]
+
+
+def test_below_a_file_no_home_can_be_and_it_serves_from_memory(
+    api: Api, tmp_path: Path, by_http: Variables
+) -> None:
+    (tmp_path / "file").touch()
+    environment = product_environment(tmp_path / "file" / "home", by_http)
+    assert_served_from_memory([PROGRAM], environment)
+
+
+def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
+    api: Api, tmp_path: Path, by_http: Variables
+) -> None:
+    (tmp_path / "file").touch()
+    environment = product_environment(tmp_path / "file", by_http)
+    with product_at_port("http", environment) as served:
+        assert served.process.err.text.count(MEMORY_ONLY) == 1
+
+
+def test_a_key_needs_no_home_either(api: Api, tmp_path: Path, by_http: Variables) -> None:
+    (tmp_path / "file").touch()
+    variables = {**by_http, "CONTEXT7_API_KEY": "ctx7sk-homeless"}
+    environment = product_environment(tmp_path / "file" / "home", variables)
+    assert_served_from_memory([PROGRAM], environment)
+    assert {each.key for each in api.requests} == {"ctx7sk-homeless"}
+
+
+def test_a_home_that_became_read_only_is_told_and_it_serves_from_memory(
+    api: Api, home: Path, by_http: Variables
+) -> None:
+    environment = product_environment(home, by_http)
+    run_product("stats", env=environment)
+    alone = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(home)]
+    tried = (
+        subprocess.run([*alone, "true"], capture_output=True, check=False).returncode
+        if os.geteuid() == 0 and shutil.which("unshare")
+        else 1
+    )
+    if tried != 0:
+        pytest.skip("needs root and leave to mount: a home that is a file stands in for it")
+    assert_served_from_memory([*alone, PROGRAM], environment)
+
+
+def test_in_memory_by_choice_is_no_complaint(home: Path) -> None:
+    variables = {**OFF, "CONTEXT7_FABRIC_BACKEND": "memory"}
+    done = run_product("doctor", "--json", env=product_environment(home, variables))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["home"]["ok"] is None
+    assert done.stderr == ""
+    assert not home.exists()

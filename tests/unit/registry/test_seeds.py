@@ -1,0 +1,217 @@
+"""The seed file: the shipped one is whole, and each mistake in another is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.documents.ids import parse_id
+from context7_fabric.errors import SeedError
+from context7_fabric.registry.seeds import (
+    ECOSYSTEMS,
+    FILE_NAME,
+    Seed,
+    load_seeds,
+    seed_folder,
+)
+
+SMALL = """\
+version: "1.0"
+categories:
+  web:
+    description: "On the web"
+    libraries:
+      - name: Next.js
+        aliases: [nextjs, "Next JS"]
+        ecosystem: npm
+        id: "/vercel/next.js"
+        description: A framework
+      - name: gin
+  data:
+    libraries:
+      - {name: gin, ecosystem: pypi, aliases: []}
+  empty: {}
+"""
+NEXT = Seed("Next.js", ("nextjs", "Next JS"), "/vercel/next.js", "npm", "web", "A framework")
+GIN = Seed("gin", (), "", "other", "web", "")
+OTHER_GIN = Seed("gin", (), "", "pypi", "data", "")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "seeds.yaml"
+
+
+def complaint(path: Path, text: str | bytes) -> SeedError:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(SeedError) as told:
+        load_seeds(path)
+    assert told.value.path == str(path)
+    assert "\n" not in str(told.value)
+    return told.value
+
+
+class TestShipped:
+    def test_every_library_has_a_name_an_ecosystem_and_a_description(self) -> None:
+        libraries = load_seeds().libraries
+        assert len(libraries) > 300
+        assert {seed.ecosystem for seed in libraries} <= ECOSYSTEMS
+        assert all(seed.name and seed.category and seed.description for seed in libraries)
+
+    def test_no_library_stands_there_twice(self) -> None:
+        named = [(seed.name, seed.ecosystem) for seed in load_seeds().libraries]
+        assert sorted(set(named)) == sorted(named)
+
+    def test_every_id_is_spelt_as_upstream_spells_it(self) -> None:
+        ids = [seed.id for seed in load_seeds().libraries if seed.id]
+        assert len(ids) > 50
+        assert [str(parse_id(seed_id)) for seed_id in ids] == ids
+
+    def test_every_library_is_found_by_its_name_and_aliases(self) -> None:
+        seeds = load_seeds()
+        missed = [
+            (seed.name, name)
+            for seed in seeds.libraries
+            for name in (seed.name, *seed.aliases)
+            if seed not in seeds.find(name)
+        ]
+        assert missed == []
+
+    def test_it_lies_where_one_function_says(self) -> None:
+        assert (seed_folder() / FILE_NAME).is_file()
+
+
+class TestReading:
+    def test_what_is_written_is_read(self, path: Path) -> None:
+        path.write_text(SMALL, "utf-8")
+        assert load_seeds(path).libraries == (NEXT, GIN, OTHER_GIN)
+
+    @pytest.mark.parametrize(
+        ("name", "found"),
+        [
+            ("Next.js", (NEXT,)),
+            (" NEXT.JS ", (NEXT,)),
+            ("nextjs", (NEXT,)),
+            ("next_js", (NEXT,)),
+            ("'next  js'", (NEXT,)),
+            ("gin", (GIN, OTHER_GIN)),
+            ("next", ()),
+            ("", ()),
+        ],
+    )
+    def test_a_library_is_found_by_name_and_alias_in_any_ecosystem(
+        self, path: Path, name: str, found: tuple[Seed, ...]
+    ) -> None:
+        path.write_text(SMALL, "utf-8")
+        assert load_seeds(path).find(name) == found
+
+    def test_names_that_come_to_the_same_are_found_once(self, path: Path) -> None:
+        text = "categories: {web: {libraries: [{name: next_js, aliases: [next-js, NEXT_JS]}]}}"
+        path.write_text(text, "utf-8")
+        seeds = load_seeds(path)
+        assert seeds.find("next js") == seeds.libraries
+
+    def test_a_byte_order_mark_does_not_matter(self, path: Path) -> None:
+        path.write_text(SMALL, "utf-8-sig")
+        assert len(load_seeds(path).libraries) == 3
+
+    def test_a_seed_is_an_unverified_row_of_the_registry(self) -> None:
+        row = NEXT.row
+        assert (row.name, row.title, row.id) == ("next.js", "Next.js", "/vercel/next.js")
+        assert (row.aliases, row.ecosystem) == (NEXT.aliases, "npm")
+        assert (row.category, row.description) == ("web", "A framework")
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("text", "line", "reason"),
+        [
+            ("version: 1\n", 1, "there are no `categories`"),
+            ("- a\n- b\n", 1, "a mapping is wanted here"),
+            ("just text", 1, "a mapping is wanted here"),
+            ("categories:\n", 1, "a mapping is wanted here"),
+            ("categories:\n  web: [1]\n", 2, "a mapping is wanted here"),
+            ("categories:\n  ? [a]\n  : {}\n", 2, "a text is wanted here"),
+            ("categories:\n  web:\n    libraries: {}\n", 3, "a list is wanted here"),
+            ("categories:\n  web:\n    libraries:\n", 3, "a list is wanted here"),
+            ("categories:\n  web: {}\n  web: {}\n", 3, "`web` stands here twice"),
+        ],
+    )
+    def test_a_wrong_frame_is_told_with_its_line(
+        self, path: Path, text: str, line: int, reason: str
+    ) -> None:
+        error = complaint(path, text)
+        assert (error.line, error.reason) == (line, reason)
+        assert str(error) == f"{path}, line {line}: {reason}"
+
+    @pytest.mark.parametrize(
+        ("entry", "line", "reason"),
+        [
+            ("react", 4, "a mapping is wanted here"),
+            ("id: /a/b", 4, "a library needs a `name`"),
+            ('name: " "', 4, "a library needs a `name`"),
+            ("name: [react]", 4, "a text is wanted here"),
+            ("name: a\n        name: b", 5, "`name` stands here twice"),
+            ("name: a\n        id: react", 5, "'react' is no library id (/org/project)"),
+            ("name: a\n        id: null", 5, "'null' is no library id (/org/project)"),
+            ("name: a\n        id: {}", 5, "a text is wanted here"),
+            ("name: a\n        aliases: b", 5, "a list is wanted here"),
+            (
+                "name: a\n        aliases:\n          - b\n          - {}",
+                7,
+                "a text is wanted here",
+            ),
+            ("name: a\n        description: [b]", 5, "a text is wanted here"),
+            (
+                "name: a\n        ecosystem: gems",
+                5,
+                "'gems' is none of crates, go, maven, npm, other, pypi",
+            ),
+        ],
+    )
+    def test_a_wrong_entry_is_told_with_its_line(
+        self, path: Path, entry: str, line: int, reason: str
+    ) -> None:
+        text = f"categories:\n  web:\n    libraries:\n      - {entry}\n"
+        error = complaint(path, text)
+        assert (error.line, error.reason) == (line, reason)
+
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("- x\n b: c\n", 2),
+            ("\ta: 1", 1),
+            ("a: 1\n---\nb: 2", 2),
+            ("a: 1\nb: *x", 2),
+            ('a: 1\nb: "\\q"', 2),
+        ],
+    )
+    def test_what_is_no_yaml_is_told_with_its_line(self, path: Path, text: str, line: int) -> None:
+        assert complaint(path, text).line == line
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("", "is empty"),
+            ("# a comment\n", "is empty"),
+            ("a: \x00", "is not YAML: unacceptable character #x0000"),
+            (b"a: \xff", "cannot be read: 'utf-8' codec"),
+        ],
+    )
+    def test_what_cannot_be_read_at_all_is_told(
+        self, path: Path, text: str | bytes, reason: str
+    ) -> None:
+        error = complaint(path, text)
+        assert error.line is None
+        assert error.reason.startswith(reason)
+
+    def test_a_file_that_is_not_there_is_told(self, path: Path) -> None:
+        with pytest.raises(SeedError, match="cannot be read"):
+            load_seeds(path)
+
+    def test_nothing_in_the_file_is_executed(self, path: Path, tmp_path: Path) -> None:
+        trap = tmp_path / "sprung"
+        text = f"categories: !!python/object/apply:os.mkdir ['{trap}']"
+        assert complaint(path, text).reason == "a mapping is wanted here"
+        assert not trap.exists()

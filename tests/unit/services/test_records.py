@@ -1,0 +1,173 @@
+"""The shelf of stored answers: who may read which, and what is found about a library."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from context7_fabric.documents.ids import parse_id
+from context7_fabric.documents.keys import question_key
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
+from context7_fabric.services.records import (
+    ANONYMOUS,
+    AnswerShelf,
+    Change,
+    StoredAnswer,
+    docs_key,
+    list_key,
+    owners,
+    record_of,
+)
+from unit.fabric.fakes import NOON, FakeClock
+
+MINE, THEIRS = "key-mine", "key-theirs"
+ANSWER = StoredAnswer("docs", "text", "/acme/widgets", "how", PUBLIC, "origin", NOON)
+
+
+@pytest.fixture
+async def fabric() -> AsyncIterator[Fabric]:
+    async with Fabric(MemoryBackend(), FakeClock()) as fabric:
+        yield fabric
+
+
+@pytest.fixture
+def shelf(fabric: Fabric) -> AnswerShelf:
+    return AnswerShelf(fabric)
+
+
+def answer(owner: str = PUBLIC, text: str = "text", subject: str = "/acme/widgets") -> StoredAnswer:
+    return replace(ANSWER, principal=owner, text=text, subject=subject)
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("stored", "reader", "read"),
+        [
+            ([PUBLIC], PUBLIC, PUBLIC),
+            ([PUBLIC], MINE, PUBLIC),
+            ([MINE], MINE, MINE),
+            ([MINE, PUBLIC], MINE, MINE),
+            ([MINE, PUBLIC], THEIRS, PUBLIC),
+            ([MINE], THEIRS, None),
+            ([MINE], PUBLIC, None),
+            ([ANONYMOUS], PUBLIC, ANONYMOUS),
+            ([ANONYMOUS, PUBLIC], PUBLIC, ANONYMOUS),
+            ([ANONYMOUS], MINE, None),
+            ([], MINE, None),
+        ],
+    )
+    async def test_everybody_reads_their_own_first_then_the_publics(
+        self, shelf: AnswerShelf, stored: list[str], reader: str, read: str | None
+    ) -> None:
+        for owner in stored:
+            await shelf.write("docs:key", answer(owner))
+        found = await shelf.read("docs:key", reader)
+        assert found == (None if read is None else answer(read))
+
+    async def test_an_answer_under_anothers_key_is_not_read(
+        self, fabric: Fabric, shelf: AnswerShelf
+    ) -> None:
+        await shelf.write("docs:key", answer(MINE))
+        context = await fabric.get_context(f"docs:key#{MINE}")
+        assert context is not None
+        await fabric.set_context("docs:key", context.value)
+        assert await shelf.read("docs:key", PUBLIC) is None
+        assert await shelf.read("docs:key", THEIRS) is None
+
+    async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerShelf) -> None:
+        await shelf.write("docs:key", answer(PUBLIC))
+        assert await shelf.own("docs:key", MINE) is None
+        assert await shelf.own("docs:key", PUBLIC) == answer(PUBLIC)
+
+    async def test_changes_are_kept(self, shelf: AnswerShelf) -> None:
+        changed = replace(ANSWER, changes=(Change(NOON, "old", "new"),))
+        await shelf.write("docs:key", changed)
+        assert await shelf.read("docs:key", PUBLIC) == changed
+
+    async def test_what_is_set_aside_is_served_to_nobody(
+        self, fabric: Fabric, shelf: AnswerShelf
+    ) -> None:
+        await shelf.set_aside("docs:key", answer(MINE))
+        assert await shelf.read("docs:key", MINE) is None
+        assert await fabric.keys(Scope.GLOBAL) == [f"quarantine:docs:key#{MINE}"]
+
+    def test_readers_and_owners_agree(self) -> None:
+        for reader in (PUBLIC, MINE):
+            readable = [
+                o for o in (PUBLIC, MINE, ANONYMOUS, THEIRS) if answer(o).readable_by(reader)
+            ]
+            assert sorted(readable) == sorted(owners(reader))
+
+    def test_a_text_has_a_digest(self) -> None:
+        assert answer(text="a").digest.startswith("ca978112ca1bbdca")
+        assert answer(text="\ud800").digest != answer(text="a").digest
+
+    @pytest.mark.parametrize("value", [None, "text", [], {}, {"kind": "docs"}, {"kind": "other"}])
+    def test_something_else_is_no_stored_answer(self, value: Json) -> None:
+        assert record_of(Context("docs:key", value, Scope.GLOBAL, NOON)) is None
+
+
+class TestFinding:
+    @pytest.mark.parametrize(
+        "library",
+        ["/acme/widgets", "/acme/@scope", "/acme/100%", "/a&b/c#d", "/acme/[x]*", "/é/鍵"],
+    )
+    async def test_all_answers_about_a_library_are_found(
+        self, shelf: AnswerShelf, library: str
+    ) -> None:
+        texts = []
+        for subject in (library, f"{library}/1.0", f"{library}x", "/acme/other"):
+            parsed = parse_id(subject)
+            assert parsed is not None
+            key = docs_key(question_key(parsed, words=("how",), mode="any", page=1))
+            await shelf.write(key, answer(text=subject))
+            texts.append(subject)
+        found = await shelf.about(library, PUBLIC)
+        assert {record.text for record in found} == set(texts[:2])
+
+    async def test_of_others_answers_none_is_found(self, shelf: AnswerShelf) -> None:
+        await shelf.write("docs:/acme/widgets?how", answer(MINE))
+        assert await shelf.about("/acme/widgets", THEIRS) == []
+        assert await shelf.about("/acme/widgets", MINE) == [answer(MINE)]
+
+    async def test_about_what_is_no_id_nothing_is_found(self, shelf: AnswerShelf) -> None:
+        assert await shelf.about("widgets", PUBLIC) == []
+
+    async def test_a_title_comes_from_a_list_that_may_be_read(self, shelf: AnswerShelf) -> None:
+        entry = "- Title: Widgets!\n- Context7-compatible library ID: /acme/widgets"
+        text = f"Available Libraries:\n\n{entry}\n- Description: x"
+        await shelf.write("list:none", replace(answer(text="no list"), kind="list"))
+        await shelf.write("list:w", replace(answer(MINE, text), kind="list", subject="w"))
+        assert await shelf.title("/acme/widgets", MINE) == "Widgets!"
+        assert await shelf.title("/acme/widgets", THEIRS) is None
+        assert await shelf.title("/acme/gadgets", MINE) is None
+
+    async def test_answers_and_lists_are_counted_apart(self, shelf: AnswerShelf) -> None:
+        await shelf.write("docs:1", answer())
+        await shelf.write("docs:1", answer(MINE))
+        await shelf.write("list:1", answer())
+        await shelf.set_aside("docs:1", answer())
+        assert await shelf.counts() == {"answers": 2, "lists": 1, "quarantined": 1}
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("name", "key"),
+        [
+            ("next.js", "list:next.js"),
+            ("@types/node", "list:@types/node"),
+            ("c++", "list:c++"),
+            ("c#", "list:c%23"),
+            ("a*b?[c]", "list:a%2Ab%3F%5Bc%5D"),
+            ("react#key-theirs", "list:react%23key-theirs"),
+            ("", "list:"),
+            ("\ud800", "list:%ED%A0%80"),
+        ],
+    )
+    def test_a_name_is_a_key_without_signs_of_meaning(self, name: str, key: str) -> None:
+        assert list_key(name) == key
