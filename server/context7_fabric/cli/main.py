@@ -50,14 +50,21 @@ def _run(name: str, words: list[str]) -> int:
     run: Callable[[list[str]], int] = import_module(f"context7_fabric.cli.{name}").run
     try:
         return run(words)
-    except SettingError as error:
-        _complain(str(error))
-        return 2
-    except FabricError as error:
-        _complain(str(error))
-        return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        cause = _cause(error)
+        if not isinstance(cause, FabricError):
+            raise
+        _complain(str(cause))
+        return 2 if isinstance(cause, SettingError) else 1
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what a task group, through which a command's error comes, has wrapped."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def set_up_logging(level: str) -> None:

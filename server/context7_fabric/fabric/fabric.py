@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from anyio import to_thread
 
-from context7_fabric.errors import CorruptEntry, StoreError
+from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError
 from context7_fabric.fabric.backends.base import Backend
 from context7_fabric.fabric.codec import decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope
@@ -193,7 +193,9 @@ class Fabric:
     def _note(self, error: StoreError) -> None:
         self.faults.count += 1
         self.faults.last = str(error)
-        log.warning("%s", error)
+        # What is still under way when the store is closed comes too late, and nothing is wrong.
+        level = logging.DEBUG if isinstance(error, StoreClosed) else logging.WARNING
+        log.log(level, "%s", error)
 
 
 async def _told(work: Awaitable[None]) -> bool:

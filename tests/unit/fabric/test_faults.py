@@ -76,8 +76,11 @@ async def test_work_goes_on_when_leases_cannot_be_had(broken: Fabric) -> None:
     assert broken.faults.count == 3
 
 
-async def test_a_closed_fabric_has_nothing(fabric: Fabric) -> None:
+async def test_a_closed_fabric_has_nothing_and_warns_nobody(
+    fabric: Fabric, caplog: pytest.LogCaptureFixture
+) -> None:
     await fabric.set_context("key", "value")
     await fabric.aclose()
     assert await fabric.get_context("key") is None
     assert fabric.faults.last == "the store is closed"
+    assert caplog.text == ""

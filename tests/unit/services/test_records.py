@@ -17,6 +17,7 @@ from context7_fabric.services.records import (
     ANONYMOUS,
     AnswerShelf,
     Change,
+    Stamp,
     StoredAnswer,
     docs_key,
     list_key,
@@ -102,6 +103,16 @@ class TestReading:
                 o for o in (PUBLIC, MINE, ANONYMOUS, THEIRS) if answer(o).readable_by(reader)
             ]
             assert sorted(readable) == sorted(owners(reader))
+
+    def test_a_record_is_stamped_with_time_and_origin(self) -> None:
+        clock = FakeClock()
+        stamp = Stamp(clock, "origin")
+        assert stamp.answer("text", "/acme/widgets", "how", PUBLIC) == ANSWER
+        clock.now = NOON + 60
+        listing = stamp.listing("text", "widgets", "how", MINE)
+        assert listing == replace(
+            ANSWER, kind="list", subject="widgets", principal=MINE, fetched_at=NOON + 60
+        )
 
     def test_a_text_has_a_digest(self) -> None:
         assert answer(text="a").digest.startswith("ca978112ca1bbdca")
