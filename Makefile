@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--quiet $(if $(UPGRADE),--upgrade)
+BENCHES := tokens outage
+BENCH_READY := $(VENV)/.ready-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -22,15 +26,15 @@ test: $(READY) ## Run every check: lint, format, types, import contracts, tests 
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest --hypothesis-profile=ci --cov --cov-report=term
 
-bench: $(READY) ## Measure: every tests/bench/bench_*.py prints its numbers
-	@for file in tests/bench/bench_*.py; do \
-		[ -e "$$file" ] || { echo "No benchmark in tests/bench."; break; }; \
-		echo "== $$file"; PYTHONPATH=tests $(BIN)/python "$$file" || exit 1; \
-	done
+bench: $(BENCH_READY) ## Measure: every program of tests/bench prints its numbers and claims
+	@failed=; for name in $(BENCHES); do \
+		echo "== tests/bench/$$name.py"; \
+		PYTHONPATH=tests $(BIN)/python tests/bench/$$name.py || failed="$$failed $$name"; \
+	done; [ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
 
-lock: $(READY) ## Remake requirements.txt; UPGRADE=1 moves every pin to its newest version
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-		--generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) --output-file requirements.txt
+lock: $(READY) ## Remake both locks; UPGRADE=1 moves every pin to its newest version
+	$(LOCK) pyproject.toml --group dev --output-file requirements.txt
+	$(LOCK) --group bench --constraints requirements.txt --output-file requirements-bench.txt
 
 clean: ## Remove .venv, caches and build results
 	rm -rf $(VENV) dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
@@ -51,4 +55,8 @@ $(READY): requirements.txt pyproject.toml
 	@$(PIP) install --require-hashes --no-deps -r $(VENV)/setuptools.txt
 	@$(PIP) install --require-hashes --no-build-isolation -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BENCH_READY): $(READY) requirements-bench.txt
+	@$(PIP) install --require-hashes -r requirements-bench.txt
 	@touch $@

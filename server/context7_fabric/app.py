@@ -39,6 +39,7 @@ from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.principals import principal_of, read_secret
 from context7_fabric.services.records import AnswerShelf, Stamp
 from context7_fabric.services.resolver import Resolver
+from context7_fabric.services.subjects import Subject
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.settings import Settings
@@ -50,6 +51,9 @@ from context7_fabric.upstream.settings import OffTarget
 from context7_fabric.upstream.target import Dialler
 
 log = logging.getLogger(__name__)
+
+LIST_FRESH = 30 * 86400.0
+"""Seconds that a look-up stays fresh where no setting says otherwise."""
 
 VERSION_FRESH = 30 * 86400.0
 """Seconds that documentation of one fixed version stays fresh: it hardly changes any more."""
@@ -152,7 +156,7 @@ def _desk(
     stamp = Stamp(clock, answering.origin)
     answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
     local = LocalKnowledge(registry, NoSuggestions())
-    lists = _list_lifetime(settings, offline=answering.offline)
+    lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
     docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
@@ -172,10 +176,19 @@ def _answering(settings: Settings) -> AnswerSettings:
     )
 
 
-def _list_lifetime(settings: Settings, *, offline: bool) -> Lifetime:
+def _list_lifetime(
+    settings: Settings,
+    registry: Registry,
+    offline: bool,  # noqa: FBT001  # bound by partial
+    subject: Subject,
+) -> Lifetime:
     freshness = settings.freshness
+    seeded = subject.match is not None and subject.match.row.source == "seed"
+    fresh = freshness.library_ttl
+    if fresh is None:
+        fresh = (registry.seed_ttl if seeded else None) or LIST_FRESH
     on_error = None if offline else freshness.stale_on_error
-    return Lifetime(freshness.library_ttl, freshness.docs_stale, on_error)
+    return Lifetime(fresh, freshness.docs_stale, on_error)
 
 
 def _docs_lifetime(settings: Settings, offline: bool, library: LibraryId) -> Lifetime:  # noqa: FBT001  # bound by partial

@@ -62,12 +62,15 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 @dataclass(frozen=True, slots=True)
 class FreshnessSettings:
-    """How long what was stored may be served, in seconds."""
+    """How long what was stored may be served, in seconds.
+
+    `library_ttl` None leaves it to the seed file for its libraries, and is 30 days for others.
+    """
 
     docs_fresh: float = 3 * DAY
     docs_stale: float = 30 * DAY
     stale_on_error: float = 365 * DAY
-    library_ttl: float = 30 * DAY
+    library_ttl: float | None = None
     patience: float = 4.0
     negative_ttl: float = 600.0
 
@@ -163,7 +166,7 @@ def _freshness(reader: _Reader) -> FreshnessSettings:
         docs_fresh=reader.duration("DOCS_FRESH", default.docs_fresh),
         docs_stale=reader.duration("DOCS_STALE", default.docs_stale),
         stale_on_error=reader.duration("STALE_ON_ERROR", default.stale_on_error),
-        library_ttl=reader.duration("LIBRARY_TTL", default.library_ttl),
+        library_ttl=reader.duration("LIBRARY_TTL", 0) if reader.text("LIBRARY_TTL") else None,
         patience=reader.duration("PATIENCE", default.patience),
         negative_ttl=reader.duration("NEGATIVE_TTL", default.negative_ttl),
     )

@@ -178,17 +178,18 @@ def _run(rig: Rig, plan: Plan, truths: Truths) -> None:
     before = rig.upstream.contacts
     for step in rig.steps:
         rig.seen[step] = tuple(
-            _ask(each, rig.server, truths) for each in asked(step.stored, step.tool, plan.times)
+            _ask(each, rig, truths) for each in asked(step.stored, step.tool, plan.times)
         )
         if step.stored == "fresh":
             time.sleep(QUIET_SECONDS)
             rig.contacts[step] = rig.upstream.contacts - before
 
 
-def _ask(each: Asked, server: Dialogue, truths: Truths) -> Seen:
+def _ask(each: Asked, rig: Rig, truths: Truths) -> Seen:
     start = time.perf_counter()
-    result = server.reply(each.start(server))
+    result = rig.server.reply(each.start(rig.server))
     seconds = time.perf_counter() - start
+    time.sleep(rig.trouble.pause)
     text, *notes = texts_of(result)
     told = result["_meta"][META_KEY]
     return Seen(

@@ -8,7 +8,7 @@ from rich.table import Table
 from bench.stage import Cell, Seen, Step
 from bench.stock import STATES, TOOLS, Tool
 
-WIDTH = 190
+WIDTH = 200
 TITLES: dict[Tool, str] = {"docs": "Documentation questions", "look-up": "Look-ups"}
 COLUMNS = {
     "fresh": "stored, fresh",

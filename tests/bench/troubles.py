@@ -10,7 +10,7 @@ from support.context7_api import Api
 from support.faults import Fault
 from support.mortal import Mortal
 
-SLOW_SECONDS = 0.8
+SLOW_SECONDS = 0.6
 MOVED = ("/bench/docs", "/bench/moved")
 NOWHERE = "http://context7.invalid"
 """A name that no resolver knows (RFC 6761)."""
@@ -23,7 +23,8 @@ class Trouble:
     """One thing that goes wrong after a good start.
 
     Calls that are under way when all was asked end within `settle` seconds; `waits`: callers wait
-    most of the time. `nameless` is for what was wrong from the start: the host of upstream or of
+    most of the time. `pause` is left between calls, for what one learns behind its answer and the
+    next must cope with. `nameless` is for what was wrong from the start: the host of upstream or of
     its API has no name.
     """
 
@@ -31,6 +32,7 @@ class Trouble:
     begin: Begin
     settle: float = 0.3
     waits: bool = False
+    pause: float = 0.0
     nameless: Literal["upstream", "api"] | None = None
 
 
@@ -82,7 +84,7 @@ def troubles(timeout: float) -> tuple[Trouble, ...]:
         _failing(faults.SERVER_ERROR, "500"),
         _failing(faults.SEARCH_FAILED, "503"),
         _failing(faults.NOT_FINALIZED, "202"),
-        Trouble("301", _move),
+        Trouble("301", _move, waits=True, pause=0.2),
         _dawdling(faults.HANGING, "hangs", timeout),
         _dawdling(faults.slow(SLOW_SECONDS), "slow", SLOW_SECONDS),
         _failing(faults.HTML_PAGE, "HTML page"),

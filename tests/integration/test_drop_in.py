@@ -6,7 +6,6 @@ Everything holds for a server started as a command and for one reached over HTTP
 import dataclasses
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -80,45 +79,44 @@ async def test_a_miss_is_the_real_servers_answer_and_a_hit_is_the_same_without_a
     assert not any(each.is_error for each in (*misses, *hits))
 
 
-async def test_tools_are_listed_in_upstreams_own_words_once_it_was_asked(
-    api: Api, home: Path, upstream: Variables, real_url: str
-) -> None:
-    async with over_stdio([PROGRAM], product_environment(home, upstream)) as client:
-        before = await client.list_tools()
-        assert api.calls == 0
-        await resolve(client)
-        after = await client.list_tools()
-    async with over_http(real_url) as real:
-        own = await real.list_tools()
-    assert [tool.name for tool in before.tools] == [tool.name for tool in after.tools]
-    assert after.tools[:-1] == own.tools
-    assert after.tools[-1].name == "get-library-docs"
-
-
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_restart_knows_everything_without_looking_for_upstream(
-    api: Api, home: Path, tmp_path: Path, kind: str
+async def test_a_restart_knows_tools_and_answers_without_looking_for_upstream(
+    api: Api, home: Path, tmp_path: Path, real_url: str, kind: str
 ) -> None:
+    async with over_http(real_url) as direct:
+        own = (await direct.list_tools()).tools
     with mortal_upstream(kind, api, tmp_path) as real:
         environment = product_environment(home, real.variables)
         async with over_stdio([PROGRAM], environment) as client:
+            before = (await client.list_tools()).tools
+            assert api.calls == 0
             found, answer = await resolve(client), await docs(client)
-            tools = await client.list_tools()
+            after = (await client.list_tools()).tools
+        assert [tool.name for tool in before] == [tool.name for tool in after]
+        assert after[:-1] == own
+        assert after[-1].name == "get-library-docs"
         real.end()
         async with over_stdio([PROGRAM], environment) as client:
-            assert (await client.list_tools()).tools == tools.tools
+            assert (await client.list_tools()).tools == after
             again = [await docs(client), await resolve(client)]
-        assert again[0].content == answer.content
-        assert texts(again[1])[0].startswith(texts(found)[0].split("\n----------\n")[0])
         assert [provenance(each)["outcome"] for each in again] == ["hit", "hit"]
+        assert again[0].content == answer.content
+        # By now it is known which of the libraries was meant: its entry alone is repeated.
+        assert provenance(again[1])["tier"] == "learned"
+        assert texts(again[1])[0].startswith(texts(found)[0].split("\n----------\n")[0])
         assert real.contacts == 0
     assert api.calls == 2
 
 
-async def test_two_processes_on_one_home_share_what_either_fetched(
+async def test_two_processes_on_one_home_share_what_either_fetched_and_fetch_it_once(
     api: Api, home: Path, upstream: Variables
 ) -> None:
     environment = product_environment(home, upstream)
+    at_once: list[types.CallToolResult] = []
+
+    async def ask(client: Client) -> None:
+        at_once.append(await docs(client, OTHER_QUESTION))
+
     async with (
         over_stdio([PROGRAM], environment) as one,
         over_stdio([PROGRAM], environment) as other,
@@ -127,38 +125,21 @@ async def test_two_processes_on_one_home_share_what_either_fetched(
             (await resolve(one), await resolve(other)),
             (await docs(other), await docs(one)),
         ]
-    for first, second in pairs:
-        assert first.content == second.content
-        assert (provenance(first)["outcome"], provenance(second)["outcome"]) == ("miss", "hit")
-    assert api.calls == 2
-
-
-async def test_two_processes_that_want_the_same_at_once_ask_once(
-    api: Api, home: Path, upstream: Variables
-) -> None:
-    environment = product_environment(home, upstream)
-    results: list[types.CallToolResult] = []
-
-    async def ask(client: Client) -> None:
-        results.append(await docs(client))
-
-    async with (
-        over_stdio([PROGRAM], environment) as one,
-        over_stdio([PROGRAM], environment) as other,
-    ):
-        await docs(one, OTHER_QUESTION)
-        api.clear()
+        assert api.calls == 2
         with api.gate() as gate:
             async with anyio.create_task_group() as both:
                 both.start_soon(ask, one)
                 both.start_soon(ask, other)
                 await gate.arrived(1)
                 gate.release()
-    assert results[0].content == results[1].content
-    outcomes = {provenance(each)["outcome"] for each in results}
+    for first, second in pairs:
+        assert first.content == second.content
+        assert (provenance(first)["outcome"], provenance(second)["outcome"]) == ("miss", "hit")
+    assert at_once[0].content == at_once[1].content
+    outcomes = {provenance(each)["outcome"] for each in at_once}
     assert "miss" in outcomes
     assert outcomes < {"miss", "coalesced", "hit"}
-    assert api.calls == 1
+    assert api.calls == 3
 
 
 @pytest.mark.parametrize("by", ["variable", "flag"])
@@ -238,22 +219,31 @@ def test_a_limit_is_told_in_the_real_servers_words_and_respected_and_not_stored(
 ) -> None:
     calls = known_only_to(api, name)
     api.fail(FAILURES[name])
-    with ExitStack() as stack:
-        processes = [
-            # On homes of their own, because all on one home keep the rest that one was told.
-            stack.enter_context(spawn([PROGRAM], product_environment(home / tool, upstream)))
-            for tool, _ in calls
+    with talking([PROGRAM], product_environment(home, upstream)) as dialogue, api.gate() as gate:
+        # Both at once, because after the first refusal nothing goes out any more.
+        numbers = [
+            dialogue.start("tools/call", name=tool, arguments=arguments)
+            for tool, arguments in calls
         ]
-        for process, (tool, arguments) in zip(processes, calls, strict=True):
-            dialogue = Dialogue(process)
-            dialogue.introduce()
-            told = dialogue.call(tool, **arguments)
-            assert told["content"] == real.call(tool, **arguments)["content"]
-            assert not told.get("isError")
-            asked = api.calls
-            assert "is not asked for another" in texts_of(dialogue.call(tool, **arguments))[0]
-            assert api.calls == asked
-    assert not any(anyio.run(stored, home / tool) for tool, _ in calls)
+        gate.wait_for(2)
+        gate.release()
+        told = [dialogue.reply(number) for number in numbers]
+        meant = [real.call(tool, **arguments) for tool, arguments in calls]
+        assert [each["content"] for each in told] == [each["content"] for each in meant]
+        assert not any(each.get("isError") for each in (*told, *meant))
+        api.heal()
+        asked = api.calls
+        for tool, arguments in calls:
+            (text,) = texts_of(dialogue.call(tool, **arguments))
+            assert "is not asked for another" in text
+            assert text_in(meant[0]) in text
+        assert api.calls == asked
+    assert anyio.run(stored, home) == 0
+
+
+def text_in(result: dict[str, Any]) -> str:
+    """What a result says, without the full stop."""
+    return texts_of(result)[0].rstrip(".")
 
 
 async def stored(home: Path) -> int:
@@ -296,35 +286,22 @@ async def test_redirects_are_followed_once_and_remembered(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_an_upstream_that_was_killed_and_is_back_answers_the_next_call(
-    api: Api, home: Path, tmp_path: Path, kind: str
-) -> None:
-    with mortal_upstream(kind, api, tmp_path) as real:
-        async with over_stdio([PROGRAM], product_environment(home, real.variables)) as client:
-            await resolve(client)
-            real.end()
-            real.come_back()
-            answer = await docs(client)
-    assert provenance(answer)["outcome"] == "miss"
-    assert f"### Walk through: {QUESTION}" in texts(answer)[0]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_while_upstream_is_gone_what_is_stored_is_served_and_the_rest_is_an_error(
+async def test_an_upstream_that_is_killed_costs_no_call_that_could_be_answered(
     api: Api, home: Path, tmp_path: Path, kind: str
 ) -> None:
     with mortal_upstream(kind, api, tmp_path) as real:
         async with over_stdio([PROGRAM], product_environment(home, real.variables)) as client:
             await docs(client)
             real.end()
-            stored = await docs(client)
-            lacking = await client.call_tool(
-                "query-docs", {"libraryId": "/numpy/numpy", "query": "where"}
-            )
             real.come_back()
-            found = await client.call_tool(
-                "query-docs", {"libraryId": "/numpy/numpy", "query": "where"}
-            )
+            next_call = await docs(client, OTHER_QUESTION)
+            real.end()
+            stored = await docs(client)
+            lacking = await resolve(client, "numpy")
+            real.come_back()
+            found = await resolve(client, "numpy")
+    assert provenance(next_call)["outcome"] == "miss"
+    assert f"### Walk through: {OTHER_QUESTION}" in texts(next_call)[0]
     assert provenance(stored)["outcome"] == "hit"
     assert lacking.is_error
     assert "cannot be reached" in texts(lacking)[0]
@@ -333,9 +310,9 @@ async def test_while_upstream_is_gone_what_is_stored_is_served_and_the_rest_is_a
 
 
 def test_stdout_carries_the_protocol_and_nothing_else(
-    api: Api, home: Path, upstream: Variables
+    api: Api, home: Path, by_command: Variables
 ) -> None:
-    with talking([PROGRAM], product_environment(home, upstream)) as dialogue:
+    with talking([PROGRAM], product_environment(home, by_command)) as dialogue:
         for question in (QUESTION, QUESTION, OTHER_QUESTION):
             dialogue.call("query-docs", libraryId=FASTAPI, query=question)
         process = dialogue.process

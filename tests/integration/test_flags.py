@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric import __version__
+from context7_fabric.cli.main import COMMANDS, main
 from support.context7_api import Api
 from support.dialogue import outcome_of, talking
 from support.product import (
@@ -46,10 +47,6 @@ def test_serve_is_the_same_as_nothing(home: Path) -> None:
             "The --port flag is not allowed when using --transport stdio.",
         ),
         (
-            ["--transport", "stdio", "--port=3000"],
-            "The --port flag is not allowed when using --transport stdio.",
-        ),
-        (
             ["--transport", "http", "--api-key", "ctx7sk-secret"],
             "The --api-key flag is not allowed when using --transport http.",
         ),
@@ -58,7 +55,6 @@ def test_serve_is_the_same_as_nothing(home: Path) -> None:
             "The --api-key flag is not allowed when using --transport sse.",
         ),
         (["--transport", "carrier-pigeon"], "Invalid --transport value: 'carrier-pigeon'."),
-        (["--transport", "http", "--port", "http"], "--port: 'http' is not a port number"),
         (["--transport", "http", "--port", "65536"], "--port: '65536' is not a port number"),
         (["--transport", "http", "--host", ELSEWHERE], f"{ELSEWHERE!r} is not a loopback address"),
     ],
@@ -79,23 +75,24 @@ def test_the_version_is_told(home: Path, flag: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
-def test_help_lists_the_commands_and_makes_nothing(home: Path, words: list[str]) -> None:
-    done = run_product(*words, env=product_environment(home))
+@pytest.mark.parametrize("word", ["--help", "-h", "help"])
+def test_help_lists_the_commands_and_makes_nothing(home: Path, word: str) -> None:
+    done = run_product(word, env=product_environment(home))
     assert done.returncode == 0
-    for command in ("serve", "resolve", "docs", "purge", "config", "doctor", "demo"):
+    for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
     assert "--transport" in done.stdout
     assert not home.exists()
 
 
-@pytest.mark.parametrize(
-    "command", ["serve", "resolve", "docs", "purge", "config", "doctor", "demo", "stats"]
-)
-def test_each_command_tells_how_it_is_used(home: Path, command: str) -> None:
-    done = run_product(command, "--help", env=product_environment(home))
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"usage: context7-fabric {command}")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_tells_how_it_is_used(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: context7-fabric {command}")
 
 
 def test_a_command_that_does_not_exist_is_wrong_usage(home: Path) -> None:
@@ -110,8 +107,6 @@ def test_a_command_that_does_not_exist_is_wrong_usage(home: Path) -> None:
     ("variable", "value"),
     [
         ("CONTEXT7_FABRIC_UPSTREAM", "ftp://context7.example/mcp"),
-        ("CONTEXT7_FABRIC_UPSTREAM", "node 'unclosed"),
-        ("CONTEXT7_FABRIC_BACKEND", "stone"),
         ("CONTEXT7_FABRIC_DOCS_FRESH", "soon"),
         ("CONTEXT7_FABRIC_LOG_LEVEL", "loud"),
         ("CONTEXT7_FABRIC_HOST", ELSEWHERE),

@@ -1,17 +1,17 @@
-"""Which library is meant: spellings of one row share a list, the question guards it, use teaches."""
+"""Which library is meant: a row's spellings share a list, questions guard it, use teaches."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
-from support.wire import call, connected, provenance, texts
 
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
 from context7_fabric.services.docs import Question
 from context7_fabric.services.subjects import LookUp
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
+from support.wire import call, connected, provenance, texts
 
 GONE = UpstreamUnreachable("the test", "no route to host")
 FASTAPI = "/websites/fastapi_tiangolo"

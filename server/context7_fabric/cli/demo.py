@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +41,7 @@ def _walked(settings: Settings, *, live: bool) -> list[Step]:
     def show(step: Step) -> None:
         steps.append(step)
         mark = "[red]failed[/]" if step.answer.is_error else "[green]answered[/]"
-        console.print(f"{mark} {step.done}  [dim]{step.seconds * 1000:.0f} ms[/]")
+        console.print(f"{mark} {step.call}, {step.when}  [dim]{step.seconds * 1000:.0f} ms[/]")
 
     source = "the real Context7" if live else "a sample Context7 in this process, with made-up text"
     console.print(f"Asking [bold]{source}[/].\n")
@@ -54,15 +55,14 @@ def _walked(settings: Settings, *, live: bool) -> list[Step]:
 
 
 def _table(steps: list[Step]) -> Table:
-    table = Table(title="What it cost", title_justify="left")
-    table.add_column("step")
-    table.add_column("outcome")
-    table.add_column("from")
-    for name in ("ms", "tokens", "tokens saved"):
-        table.add_column(name, justify="right")
+    table = Table(title="\nWhat it cost", title_justify="left", box=SIMPLE_HEAD)
+    for name in ("when", "call", "outcome", "from"):
+        table.add_column(name, no_wrap=True)
+    for name in ("ms", "tokens", "saved"):
+        table.add_column(name, justify="right", no_wrap=True)
     for step in steps:
         answer = step.answer
         saved = str(answer.tokens_saved) if answer.tokens_saved else "-"
-        milliseconds = f"{step.seconds * 1000:.0f}"
-        table.add_row(step.done, answer.outcome, answer.tier, milliseconds, str(step.tokens), saved)
+        figures = (f"{step.seconds * 1000:.0f}", str(step.tokens), saved)
+        table.add_row(step.when, step.call, answer.outcome, answer.tier, *figures)
     return table

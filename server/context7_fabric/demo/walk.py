@@ -23,9 +23,10 @@ DAYS_LATER = 60
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of the walk: what was done, how it was answered, what it cost."""
+    """One call of the walk: when it was made, which it was, its answer, how long it took."""
 
-    done: str
+    when: str
+    call: str
     answer: Answer
     seconds: float
 
@@ -60,26 +61,26 @@ async def walk_sample(settings: Settings, show: Show) -> None:
 
     async with open_app(settings, clock=clock, connect=connect) as app:
         walk = _Walk(app, SAMPLE, show)
-        await walk.both("first time (miss)")
-        await walk.both("second time (hit)")
+        await walk.both("first time")
+        await walk.both("second time")
     async with open_app(settings, clock=clock, connect=connect) as app:
-        await _Walk(app, SAMPLE, show).both("after a restart (hit)")
+        await _Walk(app, SAMPLE, show).both("restarted")
     sample.available = False
     clock.days = DAYS_LATER
     async with open_app(settings, clock=clock, connect=connect) as app:
-        await _Walk(app, SAMPLE, show).both(f"{DAYS_LATER} days later, Context7 down")
+        await _Walk(app, SAMPLE, show).both(f"{DAYS_LATER} days on, outage")
 
 
 async def walk_live(settings: Settings, show: Show) -> None:
     """Walk against the real service, which costs two calls of its quota."""
     async with open_app(settings) as app:
         walk = _Walk(app, LIVE, show)
-        await walk.both("first time (miss)")
-        await walk.both("second time (hit)")
+        await walk.both("first time")
+        await walk.both("second time")
     gone = UrlTarget("http://127.0.0.1:9/mcp")
     cut_off = replace(settings, upstream=replace(settings.upstream, target=gone))
     async with open_app(cut_off) as app:
-        await _Walk(app, LIVE, show).both("after a restart, no network")
+        await _Walk(app, LIVE, show).both("restarted, outage")
 
 
 class _Clock:
@@ -101,12 +102,12 @@ class _Walk:
         caller = Caller(self._app.principal)
         started = time.monotonic()
         answer = await self._app.desk.resolve(LookUp(self._subject.name), caller)
-        self._show(Step(f"look-up, {when}", answer, time.monotonic() - started))
+        self._show(Step(when, "look-up", answer, time.monotonic() - started))
         library_id = self._subject.library_id or _first_id(answer)
         started = time.monotonic()
         question = Question(library_id, self._subject.question)
         answer = await self._app.desk.query(question, caller)
-        self._show(Step(f"question, {when}", answer, time.monotonic() - started))
+        self._show(Step(when, "question", answer, time.monotonic() - started))
 
 
 def _first_id(answer: Answer) -> str:

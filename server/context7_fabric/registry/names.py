@@ -1,56 +1,186 @@
-"""Which row does a name mean? Stand-by with exact names only, until the rule stands here."""
+"""Which library does a look-up mean? An exact rule over the registry's names and aliases.
+
+A wrong library is worse than none: nothing here is similar, likely or corrected. A name that two
+libraries share is ambiguous until a language word or the question tells them apart.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from enum import IntEnum
+from operator import itemgetter
+from typing import Generic, Literal, Protocol, TypeVar
 
-from context7_fabric.documents.keys import name_key
-from context7_fabric.registry.rows import Row
+from context7_fabric.registry.ecosystems import Ecosystems, both, languages_in
+from context7_fabric.registry.readings import Asked, read_name, readings, spelling
+
+__all__ = ["Asked", "Match", "NameIndex", "Named", "languages_in", "read_name"]
+
+# They refuse a new name that differs from another only by its separators.
+_SEPARATORS_MAY_GO = frozenset({"npm", "pypi"})
+_JAVASCRIPT = re.compile(r"(.*[^.-])[.-]?js")
+
+
+class Named(Protocol):
+    """What the index needs of a row."""
+
+    @property
+    def key(self) -> str:
+        """One of its own, made of name and ecosystem."""
+
+    @property
+    def name(self) -> str:
+        """As its registry spells it."""
+
+    @property
+    def aliases(self) -> Collection[str]:
+        """Other names for the same library."""
+
+    @property
+    def ecosystem(self) -> str:
+        """Where it is published."""
+
+    @property
+    def id(self) -> str:
+        """What upstream calls it; empty where nobody knows."""
+
+
+RowT = TypeVar("RowT", bound=Named)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a name was read as."""
+class Match(Generic[RowT]):
+    """The library that a look-up means, how it was called, and the version asked for.
 
-    name: str
-    ecosystems: frozenset[str] | None = None
-    version: str | None = None
+    `tier` is "name" for the name that its registry knows, "alias" for any other. `called` is what
+    the look-up was read as: the bare name in the caller's own, normalised spelling.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The row that a name means."""
-
-    row: Row
+    row: RowT
     tier: Literal["name", "alias"]
-    version: str | None = None
+    version: str | None
+    called: str
 
 
-def read_name(text: str) -> Asked:
-    """Read a name."""
-    return Asked(name_key(text))
+class _Rank(IntEnum):
+    """How a library is called; within an ecosystem the first of these wins."""
+
+    NAME = 0
+    ALIAS = 1
+    VARIANT = 2
 
 
-def languages_in(question: str) -> frozenset[str] | None:  # noqa: ARG001
-    """Return the ecosystems that a question names."""
-    return None
+class NameIndex(Generic[RowT]):
+    """Finds rows by name; a look-up takes as long among ten rows as among a hundred thousand."""
+
+    def __init__(self, rows: Iterable[RowT] = ()) -> None:
+        self._rows: dict[str, RowT] = {}
+        # Most spellings belong to one row, which stands there without a list around it.
+        self._spelled: dict[str, RowT | list[RowT]] = {}
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, row: RowT) -> None:
+        """Index `row`, in place of an earlier one with its key."""
+        self.discard(row.key)
+        self._rows[row.key] = row
+        for spelled in _spellings(row):
+            self._keep(spelled, [*self._called(spelled), row])
+
+    def discard(self, key: str) -> None:
+        """Forget the row with this key, if there is one."""
+        row = self._rows.pop(key, None)
+        for spelled in _spellings(row) if row is not None else ():
+            self._keep(spelled, [other for other in self._called(spelled) if other is not row])
+
+    def find(self, text: str, question: str = "") -> Match[RowT] | None:
+        """Return the library that `text` means; None when none does, or when it is not certain.
+
+        `question` is what the library is wanted for: a language that it names has to agree.
+        """
+        for asked in readings(text):
+            bare, glued = self._called(asked.name), self._called(asked.glued)
+            if bare or glued:
+                return _decided(asked, bare, glued, question)
+        return None
+
+    def _called(self, spelled: str) -> Sequence[RowT]:
+        rows = self._spelled.get(spelled, [])
+        return rows if isinstance(rows, list) else [rows]
+
+    def _keep(self, spelled: str, rows: list[RowT]) -> None:
+        if rows:
+            self._spelled[spelled] = rows if rows[1:] else rows[0]
+        else:
+            del self._spelled[spelled]
 
 
-class NameIndex:
-    """Rows by name and alias."""
+def _spellings(row: Named) -> set[str]:
+    """Return what a look-up may call a row; a string of the row itself where that is the same."""
+    own = {_own(text) for text in (row.name, *row.aliases)}
+    return own.union(_variants(row, own).difference(own)) - {""}
 
-    def __init__(self) -> None:
-        self._rows: dict[str, dict[str, Row]] = {}
 
-    def add(self, row: Row) -> None:
-        """Take `row` in."""
-        for name in (row.name, *row.aliases):
-            self._rows.setdefault(name_key(name), {})[row.key] = row
+def _variants(row: Named, own: set[str]) -> set[str]:
+    hyphened = spelling(row.name).replace(".", "-")
+    if row.ecosystem not in _SEPARATORS_MAY_GO:
+        return {hyphened}
+    stems = {match[1] for name in own if (match := _JAVASCRIPT.fullmatch(name))}
+    return {hyphened, hyphened.replace("-", "")} | {
+        f"{stem}{ending}" for stem in stems for ending in (".js", "js")
+    }
 
-    def find(self, text: str, question: str = "") -> Match | None:  # noqa: ARG002
-        """Return the only row that goes by `text`."""
-        found = list(self._rows.get(name_key(text), {}).values())
-        if len(found) != 1:
-            return None
-        return Match(found[0], "name" if found[0].name == name_key(text) else "alias")
+
+def _own(text: str) -> str:
+    spelled = spelling(text)
+    return text if text == spelled else spelled
+
+
+def _rank(row: Named, spelled: str) -> _Rank:
+    if spelling(row.name) == spelled:
+        return _Rank.NAME
+    if any(spelling(alias) == spelled for alias in row.aliases):
+        return _Rank.ALIAS
+    return _Rank.VARIANT
+
+
+def _decided(
+    asked: Asked, bare: Sequence[RowT], glued: Sequence[RowT], question: str
+) -> Match[RowT] | None:
+    """Return the one library among those called `asked.name` and those called `asked.glued`."""
+    hints = languages_in(question, besides=asked.name)
+    # A question with several languages may be about any of them: it confirms, but never chooses.
+    choosing = hints if hints is not None and len(hints) <= 1 else None
+    admitted = both(asked.ecosystems, choosing)
+    named = _matches(bare, asked.name, asked.version, admitted)
+    attached = _matches(glued, asked.glued, None, admitted)
+    matches = [*named, *attached]
+    if len({match.row.id or match.row.key for match in matches}) != 1:
+        return None
+    first = matches[0]
+    if hints is not None and first.row.ecosystem not in hints:
+        return None
+    # "boto 3" is boto3; "boto 3.1" may be a version of something else.
+    return first if named or (asked.version or "").isdigit() else None
+
+
+def _matches(
+    rows: Sequence[RowT], called: str, version: str | None, admitted: Ecosystems | None
+) -> list[Match[RowT]]:
+    """Return the rows of the ecosystems admitted that have the best right to the name there."""
+    ranked = [
+        (_rank(row, called), row) for row in rows if admitted is None or row.ecosystem in admitted
+    ]
+    best: dict[str, _Rank] = {}
+    for rank, row in ranked:
+        best[row.ecosystem] = min(rank, best.get(row.ecosystem, rank))
+    return [
+        Match(row, "name" if rank is _Rank.NAME else "alias", version, called)
+        for rank, row in sorted(ranked, key=itemgetter(0))
+        if rank == best[row.ecosystem]
+    ]

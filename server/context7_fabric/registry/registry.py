@@ -36,8 +36,10 @@ class Registry:
         self._clock = clock
         self._rows: dict[str, Row] = {}
         self._by_id: dict[str, str] = {}
-        self._index = NameIndex()
+        self._index: NameIndex[Row] = NameIndex()
         self._unsaved: dict[str, Row] = {}
+        self.seed_ttl: float | None = None
+        """How long the seed file lets a resolved seed stay fresh, in seconds, once it is read."""
         self.loaded = anyio.Event()
 
     async def load(self) -> None:
@@ -56,11 +58,11 @@ class Registry:
         key = self._by_id.get(library_id)
         return None if key is None else self._rows[key]
 
-    def find(self, text: str, question: str = "") -> Match | None:
+    def find(self, text: str, question: str = "") -> Match[Row] | None:
         """Return the row that a name means, guarded by what the question says of the language."""
         return self._index.find(text, question)
 
-    async def teach(self, asked: Match | None, listed: LibraryList) -> None:
+    async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
         now = self._clock()
         taught = [self._taught(entry, asked, now) for entry in listed.libraries]
@@ -109,6 +111,7 @@ class Registry:
         except SeedError as error:
             log.warning("the seeds are left out: %s", error)
             return []
+        self.seed_ttl = seeds.ttl_days * 86400.0
         return [seed.row for seed in seeds.libraries]
 
     def _take_in(self, rows: dict[str, Row]) -> None:
@@ -125,7 +128,7 @@ class Registry:
         if row.ecosystem and (before is None or _naming(before) != _naming(row)):
             self._index.add(row)
 
-    def _taught(self, entry: Library, asked: Match | None, now: float) -> Row:
+    def _taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
         """Return the row of an entry: the one that has its id, the one asked for, or a new one."""
         row = self.row(entry.id) or self._meant(entry, asked) or _new_row(entry)
         return replace(
@@ -141,7 +144,7 @@ class Registry:
             broken=False,
         )
 
-    def _meant(self, entry: Library, asked: Match | None) -> Row | None:
+    def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
         """Return the row asked for when it has no id yet and the entry's title is its name."""
         row = None if asked is None else self._rows.get(asked.row.key)
         if row is None or row.id:

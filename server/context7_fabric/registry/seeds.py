@@ -20,6 +20,7 @@ from context7_fabric.registry.rows import Row
 
 ECOSYSTEMS = frozenset({"pypi", "npm", "crates", "go", "maven", "other"})
 FILE_NAME = "library-seed.yaml"
+DEFAULT_TTL_DAYS = 30.0
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
@@ -50,14 +51,10 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The seed file's content, with an index from normalised names and aliases."""
+    """The seed file's content; `ttl_days` is how long what was resolved from it stays fresh."""
 
     libraries: tuple[Seed, ...]
-    by_name: dict[str, tuple[Seed, ...]]
-
-    def find(self, name: str) -> tuple[Seed, ...]:
-        """Return the libraries that go by `name`, one an ecosystem; empty when none does."""
-        return self.by_name.get(name_key(name), ())
+    ttl_days: float = DEFAULT_TTL_DAYS
 
 
 def seed_folder() -> Path:
@@ -83,16 +80,8 @@ def load_seeds(path: Path | None = None) -> Seeds:
     except yaml.YAMLError as error:  # characters that YAML does not allow
         reason = " ".join(str(error).split())
         raise SeedError(str(path), f"is not YAML: {reason}") from error
-    libraries = tuple(_Reader(str(path)).libraries(root))
-    return Seeds(libraries, _index(libraries))
-
-
-def _index(libraries: tuple[Seed, ...]) -> dict[str, tuple[Seed, ...]]:
-    index: dict[str, tuple[Seed, ...]] = {}
-    for seed in libraries:
-        for key in {name_key(text) for text in (seed.name, *seed.aliases)}:
-            index[key] = (*index.get(key, ()), seed)
-    return index
+    reader = _Reader(str(path))
+    return Seeds(tuple(reader.libraries(root)), reader.ttl_days(root))
 
 
 class _Reader:
@@ -100,6 +89,15 @@ class _Reader:
 
     def __init__(self, path: str) -> None:
         self.path = path
+
+    def ttl_days(self, root: yaml.Node | None) -> float:
+        node = None if root is None else self._fields(root).get("ttl_days")
+        if node is None:
+            return DEFAULT_TTL_DAYS
+        text = self._text(node)
+        if not text.isdigit():
+            raise self._wrong(node, f"`ttl_days`: {text!r} is not a number of days")
+        return float(text)
 
     def libraries(self, root: yaml.Node | None) -> Iterator[Seed]:
         if root is None:

@@ -13,7 +13,7 @@ from context7_fabric.documents.admission import Reason, Refusal, admit_docs, adm
 from context7_fabric.documents.libraries import LibraryList
 from context7_fabric.documents.screening import screen
 from context7_fabric.documents.snippets import Snippet
-from context7_fabric.errors import UpstreamError, UpstreamLimited, UpstreamRejected
+from context7_fabric.errors import UpstreamError, UpstreamRejected
 from context7_fabric.models import Progress
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
@@ -70,21 +70,8 @@ class Context7:
     async def _ask(
         self, call_for: _CallFor, admit: Callable[[str], T | Refusal], progress: Progress
     ) -> Heard[T]:
-        await self._turnstile.enter()
-        try:
+        async with self._turnstile.passage():
             reply = await self._sent(call_for, progress)
-        except UpstreamLimited as error:
-            await self._turnstile.refused(str(error), error.seconds)
-            raise
-        except UpstreamRejected:
-            self._turnstile.succeeded()
-            raise
-        except UpstreamError:
-            self._turnstile.failed()
-            raise
-        except BaseException:
-            self._turnstile.abandoned()
-            raise
         return await self._heard(reply, admit)
 
     async def _sent(self, call_for: _CallFor, progress: Progress) -> Reply:

@@ -52,7 +52,7 @@ def _known(rows: Sequence[Row]) -> Answer:
         outcome=Outcome.OFFLINE,
         tier=Tier.SEED if not verified else Tier.LEARNED,
         library_id=rows[0].id,
-        note=f"Context7 cannot be reached; this comes from {source}.",
+        note=f"Context7 gave no answer; this comes from {source}.",
     )
 
 
@@ -62,7 +62,7 @@ def _suggested(rows: Sequence[Row], method: str) -> Answer:
         text=entries([library_of(row) for row in rows]),
         outcome=Outcome.SUGGESTION,
         tier=Tier.LOCAL,
-        note="Context7 cannot be reached; these are suggestions from the local registry, not"
+        note="Context7 gave no answer; these are suggestions from the local registry, not"
         f" verified, ranked by {by}.",
     )
 

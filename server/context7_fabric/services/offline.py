@@ -52,7 +52,7 @@ class Bookcase:
             library_id=str(library),
             fetched_at=oldest,
             age_seconds=age,
-            note="Context7 cannot be reached; this was assembled from snippets stored for other"
+            note="Context7 gave no answer; this was assembled from snippets stored for other"
             f" questions about {library}, the oldest {format_duration(age)} ago.",
         )
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.documents.screening import screen
-from context7_fabric.fabric.context import Context
+from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.registry.store import ROWS
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
 
-FETCHED = (DOCS, LISTS, QUARANTINE, "move:", "choice:", "upstream:tools:")
+FETCHED = (DOCS, LISTS, QUARANTINE, ROWS, "move:", "choice:", "upstream:tools:")
 """What the keys begin with of everything that came from upstream or was learned by it."""
 
 
@@ -34,7 +35,7 @@ class Recall:
         return await self._remove(lambda context: _is_about(context, library))
 
     async def matching(self, text: str) -> int:
-        """Forget answers and lists that hold `text`, in whatever case; a blank text is in none."""
+        """Forget answers, lists and rows that hold `text`, in any case; a blank text is in none."""
         wanted = text.strip().casefold()
         return await self._remove(lambda context: wanted in _prose(context)) if wanted else 0
 
@@ -50,12 +51,17 @@ class Recall:
 
 
 def _prose(context: Context) -> str:
-    """Return all text of a record, as sent and as served, without differences of case."""
+    """Return the text of an answer, as sent and as served, or of a row, in one case."""
     record = record_of(context)
     if record is None:
-        return ""
+        return _row_prose(context.value).casefold()
     served = screen(record.text).clean
     return f"{record.text}\n{served}\n{record.question}\n{record.subject}".casefold()
+
+
+def _row_prose(value: Json) -> str:
+    told = (value.get("title"), value.get("description")) if isinstance(value, dict) else ()
+    return "\n".join(text for text in told if isinstance(text, str))
 
 
 def _is_about(context: Context, library: LibraryId) -> bool:
@@ -65,10 +71,17 @@ def _is_about(context: Context, library: LibraryId) -> bool:
     if library.version is not None:
         return False
     if record is None:
-        told = (context.key.partition(":")[2].partition("#")[0], context.value)
-        return any(isinstance(text, str) and _same(text, library) for text in told)
+        return any(_same(text, library) for text in _ids(context))
     listed = parse_list(screen(record.text).clean)
     return listed is None or any(_same(entry.id, library) for entry in listed.libraries)
+
+
+def _ids(context: Context) -> tuple[str, ...]:
+    """Return the ids in what was learned: both ends of a move, a choice, a row's id."""
+    value = context.value
+    told = value.get("id") if isinstance(value, dict) else value
+    key = context.key.partition(":")[2].partition("#")[0]
+    return (key, told) if isinstance(told, str) else (key,)
 
 
 def _same(text: str, library: LibraryId) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+
+import anyio
 
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.libraries import Library, LibraryList, parse_list
@@ -21,7 +24,10 @@ from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
 from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.presenting import failed, refused, served
 from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
-from context7_fabric.services.subjects import LookUp, Subject, subject_of
+from context7_fabric.services.subjects import LookUp, Subject, needs_registry, subject_of
+
+LOAD_SECONDS = 3.0
+"""How long a look-up waits for the registry to be loaded, once, after the start."""
 
 MOST_REMEMBERED = 64
 """How many look-ups, over all connections, wait for the question that shows what was meant."""
@@ -38,7 +44,7 @@ class Resolver:
         registry: Registry,
         local: LocalKnowledge,
         stamp: Stamp,
-        lifetime: Lifetime,
+        lifetime: Callable[[Subject], Lifetime],
     ) -> None:
         """Serve lists for `lifetime`; `local` speaks when upstream cannot."""
         self._answers = answers
@@ -48,14 +54,14 @@ class Resolver:
         self._local = local
         self._stamp = stamp
         self._lifetime = lifetime
-        self._recent: OrderedDict[tuple[str, str], frozenset[str]] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, tuple[str, ...]], frozenset[str]] = OrderedDict()
 
     async def resolve(self, look_up: LookUp, caller: Caller, *, refresh: bool = False) -> Answer:
         """Return the libraries that `look_up.name` may mean, as upstream lists them.
 
         With `refresh` upstream is asked even when a fresh list is stored.
         """
-        subject = await subject_of(look_up, self._registry)
+        subject = await self._subject(look_up, caller)
         enquiry = self._enquiry(look_up, subject, caller, refresh=refresh)
         found = await self._answers.ask(enquiry, caller)
         if found.record is not None:
@@ -65,7 +71,7 @@ class Resolver:
 
     async def is_fresh(self, look_up: LookUp, caller: Caller) -> bool:
         """Tell whether a look-up would be answered without upstream."""
-        subject = await subject_of(look_up, self._registry)
+        subject = await self._subject(look_up, caller)
         enquiry = self._enquiry(look_up, subject, caller, refresh=False)
         return await self._answers.is_fresh(enquiry, caller)
 
@@ -74,17 +80,29 @@ class Resolver:
         parsed = parse_id(library_id)
         base = parsed.base if parsed else library_id
         self._registry.used(base)
-        for connection, name in reversed(self._recent):
-            if connection == caller.connection and base in self._recent[connection, name]:
-                await self._learned.choose(name, base, caller.principal)
+        for connection, names in reversed(self._recent):
+            if connection == caller.connection and base in self._recent[connection, names]:
+                for name in names:
+                    await self._learned.choose(name, base, caller.principal)
                 return
+
+    async def _subject(self, look_up: LookUp, caller: Caller) -> Subject:
+        """Return what is meant; while the registry loads, the plain name does if it has a list."""
+        subject = subject_of(look_up, self._registry)
+        if self._registry.loaded.is_set():
+            return subject
+        plain = self._enquiry(look_up, subject, caller, refresh=False)
+        if needs_registry(look_up) or not await self._answers.is_fresh(plain, caller):
+            with anyio.move_on_after(LOAD_SECONDS):
+                await self._registry.loaded.wait()
+        return subject_of(look_up, self._registry)
 
     def _enquiry(
         self, look_up: LookUp, subject: Subject, caller: Caller, *, refresh: bool
     ) -> Enquiry:
         return Enquiry(
             subject.keys,
-            self._lifetime,
+            self._lifetime(subject),
             partial(self._fetch, look_up, subject, caller),
             doubted=self._names_a_broken_id,
             refresh=refresh,
@@ -118,7 +136,7 @@ class Resolver:
     ) -> Answer:
         """Return the chosen entry alone once a choice is known: the caller saves the rest."""
         listed = parse_list(answer.text)
-        choice = await self._learned.choice(subject.name, caller.principal)
+        choice = await self._choice(subject, caller)
         chosen = next((entry for entry in _entries(listed) if entry.id == choice), None)
         if listed is None or chosen is None:
             return answer
@@ -130,6 +148,13 @@ class Resolver:
             library_id=chosen.id,
             tokens_saved=max(0, tokens(record.text) - tokens(text)),
         )
+
+    async def _choice(self, subject: Subject, caller: Caller) -> str | None:
+        for name in subject.names:
+            choice = await self._learned.choice(name, caller.principal)
+            if choice is not None:
+                return choice
+        return None
 
     async def _unknown(self, look_up: LookUp, found: Found) -> Answer:
         """Answer without a list: a refusal that settles it, local knowledge, or the failure."""
@@ -145,8 +170,8 @@ class Resolver:
 
     def _remember(self, caller: Caller, subject: Subject, record: StoredAnswer) -> None:
         ids = frozenset(entry.id for entry in _entries(parse_list(screen(record.text).clean)))
-        self._recent.pop((caller.connection, subject.name), None)
-        self._recent[caller.connection, subject.name] = ids
+        self._recent.pop((caller.connection, subject.names), None)
+        self._recent[caller.connection, subject.names] = ids
         while len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
 

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import anyio
-
 from context7_fabric.documents.keys import name_key
 from context7_fabric.models import Tier
 from context7_fabric.registry.names import Match, languages_in, read_name
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.rows import Row
 from context7_fabric.services.records import list_key
-
-LOAD_SECONDS = 3.0
-"""How long a look-up whose question names a language waits for the registry to be loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +29,22 @@ class Subject:
     """`plain` is the name as read, `match` the row it means; `keys` where its list may lie."""
 
     plain: str
-    match: Match | None = None
+    match: Match[Row] | None = None
 
     @property
     def name(self) -> str:
-        """What choices are remembered under: the row, else the plain name."""
+        """The row that is meant, else the plain name."""
         return self.plain if self.match is None else f"{self.match.row.ecosystem}:{self._row_name}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What choices are remembered under; the plain name too, for before the registry loads."""
+        return tuple(dict.fromkeys((self.name, self.plain)))
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The fabric keys of the list, the likeliest first."""
-        return tuple(dict.fromkeys((list_key(self.name), list_key(self.plain))))
+        return tuple(list_key(name) for name in self.names)
 
     @property
     def tier(self) -> Tier:
@@ -55,18 +56,19 @@ class Subject:
         return "" if self.match is None else self.match.row.name
 
 
-async def subject_of(look_up: LookUp, registry: Registry) -> Subject:
-    """Return what `look_up` is about, as far as `registry` knows.
+def subject_of(look_up: LookUp, registry: Registry) -> Subject:
+    """Return what `look_up` is about, as far as `registry` knows by now.
 
     A language that only the question names sets the subject apart when it contradicts the row.
     """
     asked = read_name(look_up.name)
     plain = asked.name or name_key(look_up.name)
-    hints = languages_in(look_up.question)
-    if hints is not None:
-        with anyio.move_on_after(LOAD_SECONDS):
-            await registry.loaded.wait()
     match = registry.find(look_up.name, look_up.question)
     contradicted = match is None and registry.find(look_up.name) is not None
-    wanted = hints if contradicted else asked.ecosystems
+    wanted = languages_in(look_up.question) if contradicted else asked.ecosystems
     return Subject(plain if wanted is None else f"{plain}|{'+'.join(sorted(wanted))}", match)
+
+
+def needs_registry(look_up: LookUp) -> bool:
+    """Tell whether the plain name alone could find the wrong list: the question has a say."""
+    return languages_in(look_up.question) is not None

@@ -5,8 +5,16 @@ A rest that upstream asked for is kept in the fabric, so that every process on t
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from context7_fabric.errors import (
+    UpstreamError,
+    UpstreamLimited,
+    UpstreamRejected,
+    UpstreamUnreachable,
+)
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
@@ -32,14 +40,14 @@ class Turnstile:
         self._fabric = fabric
         self._clock = clock
         self._guard = guard
-        self._meter = meter
         self._key = f"upstream:rest:{principal}"
+        self._meter = meter
         self.succeeded = guard.succeeded
         self.failed = guard.failed
-        self.abandoned = guard.abandoned
 
-    async def enter(self) -> None:
-        """Take leave for one call, and count it.
+    @asynccontextmanager
+    async def passage(self) -> AsyncGenerator[None]:
+        """Let one call upstream pass, count it, and take note of how it ends.
 
         Raises:
             UpstreamPaused: No call may go out now.
@@ -48,6 +56,14 @@ class Turnstile:
         if rest is not None:
             self._guard.rest = rest
         self._guard.enter()
+        try:
+            yield
+        except UpstreamError as error:
+            await self._note(error)
+            raise
+        except BaseException:
+            self._guard.abandoned()
+            raise
         self._meter.called()
 
     async def rest(self) -> Rest | None:
@@ -62,6 +78,17 @@ class Turnstile:
         if context is None or not isinstance(context.value, str):
             return None
         return Said(context.created_at, context.value)
+
+    async def _note(self, error: UpstreamError) -> None:
+        """Tell guard and meter of a call without an answer; one that never arrived cost nothing."""
+        if not isinstance(error, UpstreamUnreachable):
+            self._meter.called()
+        if isinstance(error, UpstreamLimited):
+            await self.refused(str(error), error.seconds)
+        elif isinstance(error, UpstreamRejected):
+            self._guard.succeeded()
+        else:
+            self._guard.failed()
 
     async def refused(self, text: str, seconds: float | None) -> None:
         """Take note of a 429 with upstream's words, and its Retry-After if it named one."""

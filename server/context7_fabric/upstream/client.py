@@ -7,6 +7,7 @@ its own; callers only send requests over it.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 30.0
 """Seconds for a connection, hand-shake included: `npx` may have to install first."""
 
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _T = TypeVar("_T")
 _Open = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -201,5 +203,5 @@ def _reason(error: BaseException) -> str:
         return f"no connection within {CONNECT_TIMEOUT:g} s"
     if isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED:
         return "it ended before it answered"
-    text = " ".join(str(error).split())
+    text = _ERRNO.sub("", " ".join(str(error).split()))
     return text or type(error).__name__

@@ -14,6 +14,8 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.store import RowStore
 from context7_fabric.services.recall import Recall
 from context7_fabric.services.records import AnswerShelf, StoredAnswer, docs_key, list_key
 from unit.fabric.fakes import NOON, Broken, FakeClock
@@ -132,6 +134,13 @@ class TestLibrary:
         assert await recall.library(WIDGETS) == 5
         assert await store.left() == {"choice:g", f"choice:g#{MINE}", "move:/acme/old-gadgets"}
 
+    async def test_rows_of_the_registry_go(self, store: Store, recall: Recall) -> None:
+        row = Row("widgets", "npm", id="/acme/widgets")
+        await RowStore(store.fabric, PUBLIC).save([row, Row("gadgets", "npm", id="/acme/gadgets")])
+        await RowStore(store.fabric, MINE).save([row, Row("nameless", "npm")])
+        assert await recall.library(WIDGETS) == 2
+        assert await store.left() == {"row:lib-npm-gadgets#", f"row:lib-npm-nameless#{MINE}"}
+
     async def test_what_was_set_aside_goes(self, store: Store, recall: Recall) -> None:
         await store.set_aside("/acme/widgets")
         await store.set_aside("/acme/gadgets")
@@ -159,7 +168,9 @@ class TestMatching:
         await store.docs("/acme/three", "silver")
         await store.list("four", "/acme/four", says="Made of gold")
         await store.list("GOLDEN", "/acme/five")
-        assert await recall.matching(" gOLD ") == 5
+        rows = [Row("six", "npm", description="Gold!"), Row("seven", "npm", title="Golden Seven")]
+        await RowStore(store.fabric, MINE).save(rows)
+        assert await recall.matching(" gOLD ") == 7
         assert await store.left() == {"docs:/acme/three?how"}
 
     async def test_hidden_characters_hide_nothing(self, store: Store, recall: Recall) -> None:
@@ -192,11 +203,12 @@ class TestEverything:
         await store.set_aside("/acme/widgets")
         await Learned(store.fabric).choose("widgets", "/acme/widgets", MINE)
         await Learned(store.fabric).move("/acme/old", "/acme/widgets", PUBLIC)
+        await RowStore(store.fabric, MINE).save([Row("widgets", "npm")])
         await store.fabric.set_context("upstream:tools:origin", [])
         await store.fabric.set_context("upstream:rest:me", {"until": 1})
         await store.fabric.set_context("notes", "mine")
         await store.fabric.set_context("docs:notes", "mine", Scope.USER)
-        assert await recall.everything() == 6
+        assert await recall.everything() == 7
         assert await store.left() == {"upstream:rest:me", "notes"}
         assert await store.fabric.keys(Scope.USER) == ["docs:notes"]
 

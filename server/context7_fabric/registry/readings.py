@@ -1,0 +1,212 @@
+"""What a look-up's text may mean: from its every word down to a bare name.
+
+Taken off, one thing at a time: an install command or an import, stock phrases ("docs for …"),
+versions and extras, and words that name a language. What is left after any of these steps is a
+reading, and the first reading that some library goes by is the one that counts: so a name may
+itself contain what is elsewhere taken off ("react testing library", "python-dotenv").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from context7_fabric.documents.words import fold
+from context7_fabric.registry.ecosystems import LANGUAGES, LEADING, VERSIONED, Ecosystems, both
+from context7_fabric.registry.versions import is_version, major, pinned, plain
+
+MAX_NAME_LENGTH = 214
+"""Longest text that is read as a name, in characters: the longest name that npm admits."""
+
+_QUOTES = "\"'`*\u201c\u201d\u00ab\u00bb "
+_END_MARKS = ".,;:!? "
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_SEPARATORS = re.compile("[_-]+")
+
+_COMMANDS = re.compile(
+    r"[$!%]? ?(?:"
+    r"(?P<pypi>(?:(?:python3? -m |uv )?pip3? install|(?:uv|poetry|pdm) add|pipx install))"
+    r"|(?P<npm>(?:npm (?:install|i|add)|(?:yarn|bun|deno) add|pnpm (?:add|i|install)|npx))"
+    r"|(?P<crates>cargo (?:add|install))"
+    r"|(?P<go>go (?:get|install))"
+    r")(?: -\S+)* (?P<name>[^ -]\S*)(?: -\S+)*"
+)
+_IMPORTS = re.compile(
+    r"from (?P<from>[\w.]+) import .+"
+    r"|import (?P<alias>[\w.]+) as \w+"
+    r"|import .+ from [\"'](?P<npm>\S+?)[\"']?"
+    r"|(?:(?:const|let|var) .+ = )?require\([\"'](?P<required>\S+?)[\"']\)"
+    r"|import (?P<bare>[\w.]+)"
+    r"|import (?P<quoted>[\"']\S+)"
+)
+_IMPORTED_FROM = {"from": "pypi", "alias": "pypi", "bare": "pypi", "npm": "npm", "required": "npm"}
+
+_NOUN = (
+    r"(?:docs?|documentation|tutorials?|(?:user )?guides?|reference|manual|examples"
+    r"|quick ?start|cheat ?sheet)"
+)
+_OPENING = re.compile(
+    r"(?:please )?(?:(?:(?:show|get|give|find|fetch|read|open|search|check|see|need|want)(?: me)?"
+    r"|look ?up|i need|i want) )?(?:the )?(?:(?:official|latest) )?"
+    rf"(?:{_NOUN}|introduction|intro) (?:for|of|on|to|about)(?: the)? "
+    r"|how (?:to|do i|do you|can i) (?:use|install|import|set up)(?: the)? "
+    r"|getting started with(?: the)? "
+    r"|the (?:library|package) "
+    r"|(?:library|package|docs|documentation): "
+)
+# Only with a closing noun: a name may begin with such a word.
+_ADJECTIVE = re.compile(r"(?:the|official|latest)(?: official| latest)? ")
+_CLOSING = re.compile(
+    rf" (?:(?:official|latest|online) )?(?:{_NOUN}|library|package|getting started|latest version)$"
+)
+_LANGUAGE_NOUN = re.compile("^(?:library|package):? ")
+_BEFORE_LANGUAGE = re.compile(" (?:for|in|with|using|on)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One reading of a look-up: a normalised bare name and what was said about it.
+
+    `ecosystems` are those that its language words admit: None without such a word, empty when
+    nothing of ours can be meant. `glued` is the name with the version's first number attached,
+    where both were words of their own: "boto 3" may mean boto3 as well as version 3 of boto.
+    """
+
+    name: str
+    ecosystems: Ecosystems | None = None
+    version: str | None = None
+    glued: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    text: str
+    ecosystems: Ecosystems | None = None
+    version: str | None = None
+    apart: bool = False
+
+    def less(self, text: str, ecosystems: Ecosystems | None = None) -> _Reading:
+        """Return the reading of `text`, which its language word confines to `ecosystems`."""
+        admitted = both(self.ecosystems, ecosystems)
+        return replace(self, text=_unwrapped(text), ecosystems=admitted)
+
+    @property
+    def asked(self) -> Asked:
+        name = _name(self.text)
+        glued = f"{name}{major(self.version)}" if self.apart and self.version else ""
+        return Asked(name, self.ecosystems, self.version, glued)
+
+
+def spelling(name: str) -> str:
+    """Return a library's name or alias as the readings of a look-up spell it."""
+    return _name(_unwrapped(fold(" ".join(name.split()))))
+
+
+def read_name(text: str) -> Asked:
+    """Return the barest reading of a look-up's text; its name is empty if nothing is asked for."""
+    *_, last = readings(text)
+    return last
+
+
+def readings(text: str) -> Iterator[Asked]:
+    """Yield what `text` may mean, from every word of it down to the bare name."""
+    spaced = " ".join(text.split())
+    if len(spaced) > MAX_NAME_LENGTH:
+        yield Asked("")
+        return
+    reading: _Reading | None = _Reading(_unwrapped(fold(spaced)))
+    while reading is not None:
+        yield reading.asked
+        reading = next((less for step in _STEPS if (less := step(reading)) is not None), None)
+
+
+def _name(text: str) -> str:
+    return "-".join(_SEPARATORS.sub("-", word) for word in text.split())
+
+
+def _unwrapped(text: str) -> str:
+    """Strip quotes, brackets around the whole, marks at the end and a possessive."""
+    while True:
+        bare = text.strip(_QUOTES).rstrip(_END_MARKS).removesuffix("'s")
+        if bare[1:] and _BRACKETS.get(bare[0]) == bare[-1]:
+            bare = bare[1:-1]
+        if bare == text:
+            return bare
+        text = bare
+
+
+def _without_command(reading: _Reading) -> _Reading | None:
+    if match := _COMMANDS.fullmatch(reading.text):
+        groups = match.groupdict()
+        return reading.less(groups.pop("name"), frozenset(key for key in groups if groups[key]))
+    if match := _IMPORTS.fullmatch(reading.text):
+        kind = match.lastgroup or ""
+        ecosystem = _IMPORTED_FROM.get(kind)
+        return reading.less(match[kind], frozenset([ecosystem]) if ecosystem else None)
+    return None
+
+
+def _without_opening(reading: _Reading) -> _Reading | None:
+    match = _OPENING.match(reading.text)
+    if match is None and _CLOSING.search(reading.text):
+        match = _ADJECTIVE.match(reading.text)
+    return reading.less(reading.text[match.end() :]) if match else None
+
+
+def _without_closing(reading: _Reading) -> _Reading | None:
+    match = _CLOSING.search(reading.text)
+    return reading.less(reading.text[: match.start()]) if match else None
+
+
+def _without_pin(reading: _Reading) -> _Reading | None:
+    pin = pinned(reading.text)
+    if pin is None:
+        return None
+    return replace(reading.less(pin.name), version=pin.version or reading.version, apart=False)
+
+
+def _without_language_behind(reading: _Reading) -> _Reading | None:
+    head, _, last = reading.text.rpartition(" ")
+    word = _unwrapped(last)
+    if is_version(word):
+        head, _, last = head.rpartition(" ")
+        word = last if VERSIONED.fullmatch(last) else ""
+    if not head or word not in LANGUAGES:
+        return None
+    bare = _BEFORE_LANGUAGE.sub("", head)
+    # "angular js" is not Angular, and "day js" not day: there it belongs to the name.
+    return reading.less(f"{head}.js" if word == "js" and bare == head else bare, LANGUAGES[word])
+
+
+def _without_language_before(reading: _Reading) -> _Reading | None:
+    first, _, rest = reading.text.partition(" ")
+    word = _unwrapped(first)
+    if word not in LANGUAGES:
+        return None
+    number, _, behind = rest.partition(" ")
+    versioned = behind and VERSIONED.fullmatch(word) and is_version(number)
+    name = _LANGUAGE_NOUN.sub("", behind if versioned else rest, count=1)
+    if not name or is_version(name) or (name == rest and not LEADING.fullmatch(word)):
+        return None
+    return reading.less(name, LANGUAGES[word])
+
+
+def _without_version(reading: _Reading) -> _Reading | None:
+    head, _, last = reading.text.rpartition(" ")
+    word = _unwrapped(last)
+    if not head or not is_version(word):
+        return None
+    bare = re.sub(r" (?:version|ver\.?|v)$", "", head)
+    return replace(reading.less(bare), version=plain(word), apart=True)
+
+
+_STEPS: tuple[Callable[[_Reading], _Reading | None], ...] = (
+    _without_command,
+    _without_opening,
+    _without_closing,
+    _without_pin,
+    _without_language_before,
+    _without_language_behind,
+    _without_version,
+)

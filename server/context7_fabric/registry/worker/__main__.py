@@ -1,0 +1,79 @@
+"""`python -m context7_fabric.registry.worker`: answer requests from stdin until it ends, or idle.
+
+Started by `link`, never by hand. Whoever holds the other end of stdin keeps the worker alive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import select
+import sys
+import time
+from contextlib import suppress
+
+from context7_fabric.registry.worker.wire import Lines
+
+_CHUNK = 65_536
+_UPKEEP = frozenset({"upsert", "delete", "status"})
+"""Verbs that keep the index in step and do not count as use."""
+
+# One thread does the work, and the libraries neither log nor report on their own.
+_ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "LOGURU_AUTOINIT": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def main() -> int:
+    """Serve one client; return the exit code."""
+    parser = argparse.ArgumentParser(prog="context7_fabric.registry.worker")
+    parser.add_argument("--idle-seconds", type=float, default=300.0)
+    idle = parser.parse_args().idle_seconds
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
+    incoming, outgoing = _claim()
+    with suppress(BrokenPipeError):  # nobody listens any more
+        _serve(incoming, outgoing, idle)
+    return 0
+
+
+def _claim() -> tuple[int, int]:
+    """Move the wire off stdin and stdout, so that a library's print cannot break it."""
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return incoming, outgoing
+
+
+def _serve(incoming: int, outgoing: int, idle: float) -> None:
+    os.environ.update(_ENVIRONMENT)
+    from context7_fabric.registry.worker.session import Session  # noqa: PLC0415  # reads it
+
+    session, lines = Session(), Lines()
+    deadline = time.monotonic() + idle
+    with os.fdopen(outgoing, "wb") as replies:
+        while data := _read(incoming, deadline):
+            for line in lines.feed(data):
+                verb, reply = session.answer(line)
+                replies.write(reply)
+                replies.flush()
+                if session.filling or verb not in _UPKEEP:
+                    deadline = time.monotonic() + idle
+                if session.worn:
+                    return
+
+
+def _read(incoming: int, deadline: float) -> bytes:
+    """Return what has come, nothing when stdin has ended or the time is over."""
+    left = max(0.0, deadline - time.monotonic())
+    ready, _, _ = select.select([incoming], [], [], left)
+    return os.read(incoming, _CHUNK) if ready else b""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The embedding model, by fastembed: texts in, vectors of length one out.
+
+Serving never touches the network: a model that is not on the disk is not there. Only `fetch`
+downloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from fastembed import TextEmbedding
+
+Vector = npt.NDArray[np.float32]
+
+_THREADS = 1
+_BATCH = 16
+_MEGABYTES = 1000
+
+
+class ModelMissing(Exception):
+    """The model is not on the disk, or no such model is known."""
+
+
+class Embedder:
+    """One loaded model; vectors of two models go together only if these have one `identity`."""
+
+    def __init__(self, model: str, path: Path | None, folder: Path) -> None:
+        """Load `model` from `path`, or from `folder` as `fetch` left it there.
+
+        Raises:
+            ModelMissing: It is not there, or cannot be loaded.
+        """
+        try:
+            self._model = TextEmbedding(
+                model,
+                cache_dir=str(folder),
+                specific_model_path=str(path) if path else None,
+                local_files_only=True,
+                threads=_THREADS,
+            )
+            self.dimension = len(self.of_question("dimension"))
+        except Exception as error:  # whatever a broken model makes onnxruntime raise
+            raise ModelMissing(f"{model} cannot be loaded: {_line(error)}") from error
+        weights = sum(file.stat().st_size for file in path.rglob("*.onnx")) if path else 0
+        self.identity = f"{model}/{self.dimension}" + (f"/{weights}" if weights else "")
+
+    def of_texts(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the vectors of texts that are to be found."""
+        return _normalised(self._model.passage_embed(map(_clean, texts), batch_size=_BATCH))
+
+    def of_question(self, text: str) -> Vector:
+        """Return the vector of a text that finds others."""
+        return _normalised(self._model.query_embed(_clean(text)))[0]
+
+
+def expected_megabytes(model: str) -> int:
+    """Return about how much there is to download for `model`.
+
+    Raises:
+        ModelMissing: fastembed knows no such model.
+    """
+    for each in TextEmbedding.list_supported_models():
+        if each["model"].lower() == model.lower():
+            return round(each["size_in_GB"] * _MEGABYTES)
+    raise ModelMissing(f"fastembed knows no model {model}")
+
+
+def fetch(model: str, folder: Path) -> None:
+    """Download `model` into `folder`; what is there already is not downloaded again.
+
+    Raises:
+        ModelMissing: It could not be had.
+    """
+    for kind in TextEmbedding.EMBEDDINGS_REGISTRY:
+        for each in kind._list_supported_models():  # noqa: SLF001  # the constructor retries for 39 s
+            if each.model.lower() == model.lower():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                try:
+                    kind.download_model(each, str(folder), retries=1)
+                except Exception as error:  # whatever a hub's client raises
+                    raise ModelMissing(f"{model} cannot be had: {_line(error)}") from error
+                return
+    raise ModelMissing(f"fastembed knows no model {model}")
+
+
+def _clean(text: str) -> str:
+    """Return `text` as UTF-8 can say it: the tokenizer refuses lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _normalised(vectors: Iterable[npt.NDArray[np.generic]]) -> list[Vector]:
+    found = [np.asarray(vector, dtype=np.float32) for vector in vectors]
+    return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in found]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,147 @@
+"""The serving process's end of the wire: starts one worker, asks it, sees its end.
+
+Every wait is bounded, and so is what waits. An answer that does not come is None, never an error:
+who asks goes on without.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from context7_fabric.registry.worker.wire import Lines, LineTooLong, Message, decode, encode
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 32
+"""Requests under way at once; one more is not sent."""
+
+_GRACE = 0.5
+_LONGEST_LOG_LINE = 2_000
+_LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.DEBUG, "WARNING": logging.INFO}
+
+
+class Link:
+    """One running worker."""
+
+    def __init__(self, process: Process) -> None:
+        """Talk to `process` over its pipes."""
+        self._process = process
+        self._ids = count(1)
+        self._waiting: dict[int, _Reply] = {}
+        self.ended = anyio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
+    async def request(self, do: str, seconds: float, **details: Any) -> Message | None:  # noqa: ANN401  # JSON
+        """Ask for `do`; return the reply, which may be an `error`.
+
+        None when the worker ended, has too much to do, or did not reply within `seconds`.
+        """
+        if self.ended.is_set() or len(self._waiting) >= MOST_WAITING:
+            return None
+        number, reply = next(self._ids), _Reply()
+        try:
+            line = encode({"id": number, "do": do, **details})
+        except LineTooLong as error:
+            return {"error": str(error)}
+        self._waiting[number] = reply
+        try:
+            with anyio.move_on_after(seconds):
+                await self._send(line)
+                await reply.come.wait()
+        finally:
+            self._waiting.pop(number, None)
+        return reply.message
+
+    def end(self) -> None:
+        """Give up on the worker: whoever waits goes on without."""
+        self.ended.set()
+        for reply in self._waiting.values():
+            reply.come.set()
+
+    async def read(self) -> None:
+        """Take replies until the worker ends."""
+        async for line in _lines(self._process.stdout, Lines()):
+            self._take(line)
+        self.end()
+
+    async def hear(self) -> None:
+        """Pass on what the worker writes to stderr to our log."""
+        async for line in _lines(self._process.stderr, Lines(_LONGEST_LOG_LINE)):
+            text = (line or b"(a line too long to show)").decode(errors="replace").rstrip()
+            level = _LEVELS.get(text.partition(" ")[0], logging.WARNING)
+            log.log(level, "worker %d: %s", self.pid, text)
+
+    async def _send(self, line: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101  # it was opened with a pipe
+        try:
+            await self._process.stdin.send(line)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self.end()
+
+    def _take(self, line: bytes | None) -> None:
+        try:
+            message = decode(line or b"")
+        except ValueError:
+            log.warning("worker %d wrote a line that is no reply", self.pid)
+            return
+        reply = self._waiting.get(message.pop("id", None) or 0)
+        if reply is not None:
+            reply.message = message
+            reply.come.set()
+
+
+class _Reply:
+    """A reply that is waited for; it stays None when the worker ends first."""
+
+    def __init__(self) -> None:
+        self.come = anyio.Event()
+        self.message: Message | None = None
+
+
+@asynccontextmanager
+async def open_link(idle_seconds: float) -> AsyncGenerator[Link]:
+    """Start a worker for the length of the block; it ends by itself after so long without use."""
+    command = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
+    process = await anyio.open_process(
+        [*command, "--idle-seconds", str(idle_seconds)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    link = Link(process)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(link.read)
+            tasks.start_soon(link.hear)
+            yield link
+            tasks.cancel_scope.cancel()
+    finally:
+        link.end()
+        with anyio.move_on_after(_GRACE, shield=True):
+            await process.aclose()
+
+
+async def _lines(
+    stream: ByteReceiveStream | None, lines: Lines
+) -> AsyncGenerator[bytes | None]:
+    assert stream is not None  # noqa: S101  # it was opened with a pipe
+    try:
+        async for data in stream:
+            for line in lines.feed(data):
+                yield line
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return

@@ -1,0 +1,38 @@
+"""What suggestions are made with: which model, where it lies, which index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+EMBEDDED_ROWS = 20_000
+"""How many rows the embedded index holds, the most used: it looks at every one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionSettings:
+    """Everything that can be chosen about suggestions; paths are absolute.
+
+    `model_path` is a folder that holds the files of `model`; without it the model is looked for
+    in `model_folder`, where `context7-fabric model fetch` puts it. Without `qdrant_url` the index
+    is the worker's own.
+    """
+
+    model_folder: Path
+    model: str = DEFAULT_MODEL
+    model_path: Path | None = None
+    qdrant_url: str | None = None
+    qdrant_api_key: str | None = field(default=None, repr=False)
+    idle_seconds: float = 300.0
+    patience: float = 1.5
+
+    @property
+    def most_rows(self) -> int | None:
+        """How many rows the index holds; None for all."""
+        return EMBEDDED_ROWS if self.qdrant_url is None else None
+
+    def has_model(self) -> bool:
+        """Tell whether there is any model to try; looks at the disk, and only at that."""
+        folder = self.model_path or self.model_folder
+        return folder.is_dir() and any(folder.iterdir())
