@@ -40,12 +40,14 @@ def topic(text: str) -> dict[str, str]:
     return {"context7CompatibleLibraryID": FASTAPI, "topic": text}
 
 
-async def resolve(client: Client, name: str = "fastapi") -> types.CallToolResult:
-    return await client.call_tool("resolve-library-id", {"libraryName": name, "query": QUESTION})
+async def resolve(client: Client) -> types.CallToolResult:
+    return await client.call_tool("resolve-library-id", LOOK_UP)
 
 
-async def docs(client: Client, question: str = QUESTION) -> types.CallToolResult:
-    return await client.call_tool("query-docs", {"libraryId": FASTAPI, "query": question})
+async def docs(
+    client: Client, question: str = QUESTION, library_id: str = FASTAPI
+) -> types.CallToolResult:
+    return await client.call_tool("query-docs", {"libraryId": library_id, "query": question})
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -268,15 +270,15 @@ def known_only_to(api: Api, name: str) -> list[tuple[str, dict[str, Any]]]:
 async def test_redirects_are_followed_once_and_remembered(
     api: Api, home: Path, upstream: Variables, real_url: str
 ) -> None:
-    api.redirects = {"/tiangolo/fastapi": "/fast/api", "/fast/api": FASTAPI}
-    old = {"libraryId": "/tiangolo/fastapi"}
+    old = "/tiangolo/fastapi"
+    api.redirects = {old: "/fast/api", "/fast/api": FASTAPI}
     async with over_stdio([PROGRAM], product_environment(home, upstream)) as client:
-        answer = await client.call_tool("query-docs", {**old, "query": QUESTION})
+        answer = await docs(client, QUESTION, old)
         asked = [each.query["libraryId"] for each in api.requests]
-        again = await client.call_tool("query-docs", {**old, "query": QUESTION})
+        again = await docs(client, QUESTION, old)
         new = await docs(client)
-        await client.call_tool("query-docs", {**old, "query": OTHER_QUESTION})
-    assert asked == ["/tiangolo/fastapi", "/fast/api", FASTAPI]
+        await docs(client, OTHER_QUESTION, old)
+    assert asked == [old, "/fast/api", FASTAPI]
     assert [each.query["libraryId"] for each in api.requests][3:] == [FASTAPI]
     async with over_http(real_url) as real:
         direct = await docs(real)
@@ -297,9 +299,9 @@ async def test_an_upstream_that_is_killed_costs_no_call_that_could_be_answered(
             next_call = await docs(client, OTHER_QUESTION)
             real.end()
             stored = await docs(client)
-            lacking = await resolve(client, "numpy")
+            lacking = await docs(client, QUESTION, "/numpy/numpy")
             real.come_back()
-            found = await resolve(client, "numpy")
+            found = await docs(client, QUESTION, "/numpy/numpy")
     assert provenance(next_call)["outcome"] == "miss"
     assert f"### Walk through: {OTHER_QUESTION}" in texts(next_call)[0]
     assert provenance(stored)["outcome"] == "hit"

@@ -57,7 +57,7 @@ class TestDefaults:
                 docs_fresh=3 * DAY,
                 docs_stale=30 * DAY,
                 stale_on_error=365 * DAY,
-                library_ttl=30 * DAY,
+                library_ttl=None,
                 patience=4.0,
                 negative_ttl=600.0,
             ),

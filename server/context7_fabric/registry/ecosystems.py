@@ -84,6 +84,7 @@ _WRITTEN_IN = _by_word(_SUFFIXES)
 # English, names, or too short for prose; `_is_language` says when they are a language there.
 _ORDINARY = re.compile("c|cargo|crates?|dart|go|julia|node|py|r|rs|rust|swift|ts|zig")
 _BEFORE_LANGUAGE = re.compile("for|in|using|via|with")
+_BESIDE_LANGUAGE = re.compile("and|from|or|than|to")
 _BEFORE_NODE = re.compile("in|on|under|using|with")
 _BEHIND_NODE = re.compile(r"v?\d[\d.x]*\+?|and|but|or")
 _BEHIND_LANGUAGE = re.compile(
@@ -154,9 +155,9 @@ def _is_language(at: int, words: Sequence[str], bare: Sequence[str]) -> bool:
     """Tell whether the ordinary word at `at` can only be the language that it also names."""
     word, before, behind = bare[at], bare[at - 1].casefold() if at else "", _behind(at, bare)
     introduced = _BEFORE_LANGUAGE.fullmatch(before) is not None
+    ends = not behind or _ENDS_CLAUSE.search(words[at]) is not None
     match word.casefold():
         case "node":
-            ends = not behind or _ENDS_CLAUSE.search(words[at]) is not None
             closed = ends or word == "Node" or _BEHIND_NODE.fullmatch(behind) is not None
             return closed and _BEFORE_NODE.fullmatch(before) is not None
         case "c" | "r":
@@ -164,5 +165,6 @@ def _is_language(at: int, words: Sequence[str], bare: Sequence[str]) -> bool:
         case "go" if behind == "live":
             return False
         case _:
-            named = word[0].isupper() and _BEHIND_LANGUAGE.fullmatch(behind) is not None
-            return introduced or named or word == "Rust"
+            beside = ends and _BESIDE_LANGUAGE.fullmatch(before) is not None
+            named = beside or _BEHIND_LANGUAGE.fullmatch(behind) is not None
+            return introduced or (word[0].isupper() and named) or word == "Rust"

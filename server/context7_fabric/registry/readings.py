@@ -19,9 +19,9 @@ from context7_fabric.registry.versions import is_version, major, pinned, plain
 MAX_NAME_LENGTH = 214
 """Longest text that is read as a name, in characters: the longest name that npm admits."""
 
-_QUOTES = "\"'`*\u201c\u201d\u00ab\u00bb "
+_QUOTES = "\"'`\u201c\u201d\u00ab\u00bb "
 _END_MARKS = ".,;:!? "
-_BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">"}
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">", "*": "*"}
 _SEPARATORS = re.compile("[_-]+")
 
 _COMMANDS = re.compile(

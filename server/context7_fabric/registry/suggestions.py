@@ -1,31 +1,180 @@
-"""Suggestions: stand-by, until the ranking stands here."""
+"""Which libraries may be meant by a phrase that names none: ranked candidates, never a decision.
+
+Two rankings are made one: how much of the phrase's words a row shares, and how near the two are
+as the model sees them. Each sees what the other does not: a misspelt name has no meaning, and a
+paraphrase shares no word. Without the worker the words alone decide, and the result says so.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
 
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from context7_fabric.registry.lexical import Shares, WordIndex
 from context7_fabric.registry.rows import Row
+from context7_fabric.registry.worker.mirror import Mirror, Vectors
+from context7_fabric.registry.worker.settings import SuggestionSettings
+from context7_fabric.registry.worker_client import WorkerClient
+
+__all__ = ["Candidate", "Suggester", "SuggestionSettings", "Suggestions", "Vectors"]
+
+POOL = 50
+"""How many rows of each ranking are looked at."""
+
+LONGEST_PHRASE = 500
+"""Characters of a phrase that count; the model reads no more anyway."""
+
+LEAST_BY_WORDS, LEAST_BY_VECTORS = 0.09, 0.15
+"""Scores below which a row has nothing to do with the phrase: no right one had less."""
+
+_AT_ONCE = 32
+"""Rows taken in before others get their turn in the event loop: about two milliseconds' worth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row and how well it fits."""
+    """A row that may be meant; `score` is between 0 and 1."""
 
     row: Row
     score: float
 
 
+Method = Literal["vectors", "words"]
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """Candidates, best first, and how they were ranked."""
+    """Candidates, the best first, and what they were ranked by; none where nothing is alike."""
 
     candidates: tuple[Candidate, ...]
-    method: str
+    method: Method
 
 
-class NoSuggestions:
-    """Suggests nothing."""
+class Suggester:
+    """Ranks the registry's rows for phrases; nothing is read or started before the first."""
 
-    async def suggest(self, text: str, limit: int = 5) -> Suggestions:  # noqa: ARG002
-        """Return no candidates."""
-        return Suggestions((), "words")
+    def __init__(
+        self,
+        tasks: TaskGroup,
+        rows: Callable[[], Iterable[Row]],
+        vectors: Vectors,
+        settings: SuggestionSettings,
+    ) -> None:
+        """Rank what `rows` gives, with vectors stored in `vectors`; work in `tasks`."""
+        self._tasks = tasks
+        self._source = rows
+        self._settings = settings
+        self._words = WordIndex()
+        self._mirror = Mirror(self._words.get, vectors, settings.most_rows)
+        self._worker = WorkerClient(tasks, settings, self._mirror)
+        self._pending: dict[str, Row | None] = {}
+        self._begun = False
+        self._loaded = anyio.Event()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why only words decide, where that is for a reason."""
+        return self._worker.trouble
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker's process id, None while none is ready."""
+        return self._worker.pid
+
+    async def suggest(self, text: str, limit: int = 5) -> Suggestions:
+        """Return up to `limit` candidates for `text`; never waits long, never fails."""
+        text = text[:LONGEST_PHRASE].strip()
+        if not text:
+            return Suggestions((), "words")
+        self._begin()
+        with anyio.move_on_after(self._settings.patience):
+            await self._loaded.wait()
+        near = await self._worker.near(text, POOL)
+        shares = self._words.match(text)
+        if near is None:
+            ranked = [Candidate(row, share) for row, share in shares.best(limit)]
+            return _suggestions(ranked, LEAST_BY_WORDS, "words")
+        return _suggestions(self._fused(shares, dict(near))[:limit], LEAST_BY_VECTORS, "vectors")
+
+    async def learn(self, rows: Sequence[Row]) -> None:
+        """Take in rows that are new or changed; the constructor's `rows` give them as well."""
+        await self._change({row.key: row for row in rows})
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Take out the rows `keys`; the constructor's `rows` do not give them any more."""
+        await self._change(dict.fromkeys(keys))
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until the worker's index equals the rows; False if it does not within `seconds`."""
+        self._begin()
+        deadline = anyio.current_time() + seconds
+        with anyio.move_on_after(seconds):
+            await self._loaded.wait()
+        return await self._worker.settle(deadline - anyio.current_time())
+
+    def rebuild(self) -> None:
+        """Have the index rebuilt from the rows and their stored vectors; look-ups go on."""
+        self._mirror.refill()
+
+    async def aclose(self) -> None:
+        """End the worker."""
+        await self._worker.aclose()
+
+    def _fused(self, shares: Shares, near: Mapping[str, float]) -> list[Candidate]:
+        """Rank by the mean of both; a row beyond the near ones is as far as the farthest of them."""
+        found = {row.key: row for row, _ in shares.best(POOL)}
+        found |= {key: row for key in near if (row := self._words.get(key)) is not None}
+        farthest = min(near.values(), default=0.0)
+        ranked = [
+            Candidate(row, (max(near.get(key, farthest), 0.0) + shares.of(key)) / 2)
+            for key, row in found.items()
+        ]
+        return sorted(ranked, key=lambda each: (-each.score, each.row.key))
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._tasks.start_soon(self._load)
+
+    async def _load(self) -> None:
+        """Take in all rows there are; what changes meanwhile waits, and goes before."""
+        for at, row in enumerate(list(self._source())):
+            if row.key not in self._pending:
+                self._take(row.key, row)
+            if at % _AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
+        await self._take_pending()
+        self._loaded.set()
+
+    async def _change(self, rows: Mapping[str, Row | None]) -> None:
+        if self._settings.qdrant_url is not None:
+            self._begin()  # a server's index is looked at by others, so it is kept in step always
+            self._worker.wake()
+        if self._begun:
+            self._pending |= rows
+        if self._loaded.is_set():
+            await self._take_pending()
+
+    async def _take_pending(self) -> None:
+        while self._pending:
+            for key in list(islice(self._pending, _AT_ONCE)):
+                self._take(key, self._pending.pop(key))
+            await anyio.lowlevel.checkpoint()
+
+    def _take(self, key: str, row: Row | None) -> None:
+        if row is None:
+            self._words.remove(key)
+            self._mirror.remove(key)
+        else:
+            self._words.put(row)
+            self._mirror.put(row)
+
+
+def _suggestions(ranked: Iterable[Candidate], least: float, method: Method) -> Suggestions:
+    return Suggestions(tuple(each for each in ranked if each.score >= least), method)

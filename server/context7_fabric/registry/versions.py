@@ -51,7 +51,7 @@ def pinned(text: str) -> Pinned | None:
         groups = match.groupdict()
         version = plain(groups["number"]) if groups["number"] else groups.get("tag")
         return Pinned(match["name"], None if version == "latest" else version)
-    if match := _OPERATOR.search(text, 1):
+    if match := _OPERATOR.search(text):
         return _specified(text[: match.start()].rstrip(" ("), text[match.start() :].rstrip(" )"))
     if match := _EXTRAS.fullmatch(text):
         return Pinned(match["name"], None)

@@ -6,6 +6,7 @@ downloads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ Vector = npt.NDArray[np.float32]
 _THREADS = 1
 _BATCH = 16
 _MEGABYTES = 1000
+_UNNAMEABLE = re.compile(r"[^A-Za-z0-9._-]+")  # in a vector's name, which the identity becomes
 
 
 class ModelMissing(Exception):
@@ -45,7 +47,8 @@ class Embedder:
         except Exception as error:  # whatever a broken model makes onnxruntime raise
             raise ModelMissing(f"{model} cannot be loaded: {_line(error)}") from error
         weights = sum(file.stat().st_size for file in path.rglob("*.onnx")) if path else 0
-        self.identity = f"{model}/{self.dimension}" + (f"/{weights}" if weights else "")
+        parts = (model, str(self.dimension), str(weights) if weights else "")
+        self.identity = _UNNAMEABLE.sub("-", "-".join(filter(None, parts)))
 
     def of_texts(self, texts: Sequence[str]) -> list[Vector]:
         """Return the vectors of texts that are to be found."""

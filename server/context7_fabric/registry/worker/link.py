@@ -135,9 +135,7 @@ async def open_link(idle_seconds: float) -> AsyncGenerator[Link]:
             await process.aclose()
 
 
-async def _lines(
-    stream: ByteReceiveStream | None, lines: Lines
-) -> AsyncGenerator[bytes | None]:
+async def _lines(stream: ByteReceiveStream | None, lines: Lines) -> AsyncGenerator[bytes | None]:
     assert stream is not None  # noqa: S101  # it was opened with a pipe
     try:
         async for data in stream:

@@ -8,17 +8,23 @@ are stored; those that the worker had to compute are stored.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio
 
+from context7_fabric.errors import FabricError
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.worker.link import Link
 from context7_fabric.registry.worker.shortlist import Shortlist
-from context7_fabric.registry.worker.wire import row_to_wire, vector_from_wire, vector_to_wire
+from context7_fabric.registry.worker.wire import (
+    Message,
+    row_to_wire,
+    vector_from_wire,
+    vector_to_wire,
+)
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +32,18 @@ _BATCH = 64
 _BATCH_SECONDS = 60.0
 _DIGEST = 16
 _MOST_REFUSED = 3
+"""After so many rows refused one after the other it is not the rows' fault."""
 
 
 class Vectors(Protocol):
-    """Where vectors are stored, beside the rows they belong to; values mean nothing to it."""
+    """Where vectors are stored, beside the rows they belong to; what the bytes mean is ours."""
 
     async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return what is stored for rows, leaving out those for which nothing is."""
+        """Return what is stored for these rows, leaving out those for which nothing is."""
         ...
 
     async def save(self, vectors: dict[str, bytes]) -> None:
-        """Store a value for each of some rows."""
+        """Store a value for each of these rows."""
         ...
 
 
@@ -50,64 +57,152 @@ class Mirror:
     def __init__(
         self, row: Callable[[str], Row | None], vectors: Vectors, most_rows: int | None
     ) -> None:
-        """Write what `row` gives for a key, of the `most_rows` most used rows."""
+        """Write what `row` gives for a key, for the `most_rows` most used rows."""
         self._row = row
         self._vectors = vectors
         self._shortlist = Shortlist(most_rows)
         self._changed: dict[str, None] = {}
         self._more = anyio.Event()
+        self._writing = False
+        self._filled = False
         self._refused = 0
         self.complete = False
-        """Whether the index of the worker at hand has been filled."""
+        """Whether the index at hand can be asked: it has been filled once."""
 
     @property
     def settled(self) -> bool:
-        """Tell whether that index equals the rows, as far as this process knows."""
-        return self.complete and not self._changed
+        """Tell whether the index at hand equals the rows."""
+        return self._filled and not self._writing and not self._changed
 
     def put(self, row: Row) -> None:
         """Note that `row` is new or changed."""
         out = self._shortlist.offer(row.key, row.usage_count)
-        if out != row.key:
-            self._note(row.key)
-        if out is not None:
-            self._note(out)
+        for key in {row.key, out} - {None}:
+            self._note(key)
 
     def remove(self, key: str) -> None:
         """Note that the row `key` is no more."""
         if self._shortlist.drop(key):
             self._note(key)
 
-    async def keep(self, link: Link, model: str) -> None:
-        """Fill the index of the worker at `link`, then keep it in step; returns at its end.
+    def refill(self) -> None:
+        """Have the index rebuilt; it can be asked meanwhile."""
+        self._filled = False
+        self._more.set()
 
-        Raises:
-            Gone: It does not do its work.
+    async def keep(self, link: Link, model: str, told: Callable[[], None]) -> None:
+        """Fill the index of the worker at `link`, then keep it in step, until cancelled.
+
+        Calls `told` whenever it is settled. Ends the link of a worker that does not do its work.
         """
-        self.complete, self._refused = False, 0
+        self.complete = self._filled = False
+        self._refused = 0
         try:
-            await self._fill(link, model)
-            while not link.ended.is_set():
+            while True:
+                self._more = anyio.Event()
+                self._writing = True
                 await self._write_changes(link, model)
-                await self._wait(link)
-        finally:
-            self.complete = False
+                self._writing = False
+                told()
+                await self._more.wait()
+        except Gone as error:
+            log.info("the worker is given up: %s", error)
+            link.end()
+
+    def _note(self, key: str) -> None:
+        self._changed[key] = None
+        self._more.set()
+
+    async def _write_changes(self, link: Link, model: str) -> None:
+        while not self._filled:
+            await self._fill(link, model)
+        while self._changed:
+            await self._write_some(link, model)
 
     async def _fill(self, link: Link, model: str) -> None:
         """Write all rows, then have the worker remove what is not among them."""
-        there = await _ask(link, "rebuild")
+        self._filled = True  # until somebody asks for another time
+        before = await _ask(link, "rebuild")
         # An index that is not the worker's own holds rows already, and can be asked meanwhile.
-        self.complete = there["count"] > 0
+        self.complete = before["count"] > 0
         self._changed = dict.fromkeys(self._shortlist.keys())
-        await self._write_changes(link, model)
+        while self._changed:
+            await self._write_some(link, model)
         await _ask(link, "settle")
         self.complete = True
 
-    async def _write_changes(self, link: Link, model: str) -> None:
-        while self._changed:
-            keys = list(islice(self._changed, _BATCH))
-            gone = [key for key in keys if self._held(key) is None]
-            if gone:
-                await _ask(link, "delete", keys=gone)
-            await self._write(link, model, [row for key in keys if (row := self._held(key))])
-            ...
+    async def _write_some(self, link: Link, model: str) -> None:
+        keys = list(islice(self._changed, _BATCH))
+        for key in keys:
+            del self._changed[key]
+        held = {key: self._row(key) for key in keys if key in self._shortlist}
+        rows = [row for row in held.values() if row is not None]
+        gone = set(keys) - {row.key for row in rows}
+        if gone:
+            await _ask(link, "delete", keys=sorted(gone))
+        if rows:
+            await self._write(link, model, rows)
+
+    async def _write(self, link: Link, model: str, rows: Sequence[Row]) -> None:
+        """Write `rows`; those that the index refuses are found by halves, and left out."""
+        known = await self._known(model, rows)
+        reply = await link.request(
+            "upsert",
+            _BATCH_SECONDS,
+            rows=[row_to_wire(row) for row in rows],
+            vectors={key: vector_to_wire(vector) for key, vector in known.items()},
+        )
+        if reply is None:
+            raise Gone("no reply to a batch")
+        if "error" not in reply:
+            self._refused = 0
+            await self._store(model, rows, reply["vectors"])
+        elif len(rows) > 1:
+            half = len(rows) // 2
+            await self._write(link, model, rows[:half])
+            await self._write(link, model, rows[half:])
+        else:
+            self._refuse(rows[0], reply["error"])
+
+    def _refuse(self, row: Row, why: str) -> None:
+        self._refused += 1
+        if self._refused >= _MOST_REFUSED:
+            raise Gone(f"it refuses everything: {why}")
+        log.warning("the index does not take %s: %s", row.key, why)
+
+    async def _known(self, model: str, rows: Sequence[Row]) -> dict[str, bytes]:
+        """Return the stored vectors that were made of these very texts by this very model."""
+        try:
+            stored = await self._vectors.load([row.key for row in rows])
+        except FabricError as error:
+            log.warning("stored vectors cannot be read: %s", error)
+            return {}
+        return {
+            row.key: value[_DIGEST:]
+            for row in rows
+            if (value := stored.get(row.key)) and value[:_DIGEST] == _digest(model, row)
+        }
+
+    async def _store(self, model: str, rows: Sequence[Row], made: dict[str, str]) -> None:
+        values = {
+            row.key: _digest(model, row) + vector_from_wire(made[row.key])
+            for row in rows
+            if row.key in made
+        }
+        try:
+            if values:
+                await self._vectors.save(values)
+        except FabricError as error:
+            log.warning("vectors cannot be stored: %s", error)
+
+
+async def _ask(link: Link, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
+    reply = await link.request(do, _BATCH_SECONDS, **details)
+    if reply is None or "error" in reply:
+        raise Gone(f"{do}: {reply['error'] if reply else 'no reply'}")
+    return reply
+
+
+def _digest(model: str, row: Row) -> bytes:
+    text = f"{model}\0{row.text}".encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=_DIGEST).digest()
