@@ -25,7 +25,8 @@ from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.store import RowStore
-from context7_fabric.registry.suggestions import NoSuggestions
+from context7_fabric.registry.suggestions import Suggester
+from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.desk import Desk
@@ -71,11 +72,12 @@ class App:
     in_memory: bool
 
     async def aclose(self) -> None:
-        """End the upstream connection, write what is not written yet, and close the store."""
-        if isinstance(self.upstream, McpUpstream):
-            await self.upstream.aclose()
+        """Write what is not written yet, end the processes we started, and close the store."""
         await self.desk.meter.flush()
         await self.desk.registry.flush()
+        if isinstance(self.upstream, McpUpstream):
+            await self.upstream.aclose()
+        await self.desk.suggester.aclose()
         await self.fabric.aclose()
 
 
@@ -155,7 +157,10 @@ def _desk(
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
     answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
-    local = LocalKnowledge(registry, NoSuggestions())
+    vectors = FabricVectors(fabric, settings.suggestions.model)
+    suggester = Suggester(tasks, registry.rows, vectors, settings.suggestions)
+    registry.on_change = suggester.learn
+    local = LocalKnowledge(registry, suggester)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
@@ -163,7 +168,7 @@ def _desk(
     for behind in (registry.load, registry.write_behind, meter.write_behind):
         tasks.start_soon(behind)
     redacted = redact if settings.redact else str
-    return Desk(resolver, docs, tools, shelf, registry, meter, turnstile, redacted)
+    return Desk(resolver, docs, tools, shelf, registry, suggester, meter, turnstile, redacted)
 
 
 def _answering(settings: Settings) -> AnswerSettings:

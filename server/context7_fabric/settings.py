@@ -17,6 +17,7 @@ import platformdirs
 
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
 from context7_fabric.upstream.settings import (
     DEFAULT_UPSTREAM,
     CommandTarget,
@@ -85,6 +86,7 @@ class Settings:
     in_memory: bool = False
     principal: str | None = None
     seed_file: Path | None = None
+    suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     redact: bool = True
     monthly_calls: int | None = None
     log_level: str = "warning"
@@ -99,14 +101,16 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
     """
     reader = _Reader(environ)
     upstream = _upstream(reader, api_key)
+    home = (reader.path("HOME") or platformdirs.user_cache_path("context7-fabric")).absolute()
     free = FREE_CALLS if upstream.credential is None else None
     return Settings(
-        home=reader.path("HOME") or platformdirs.user_cache_path("context7-fabric"),
+        home=home,
         upstream=upstream,
         freshness=_freshness(reader),
         in_memory=reader.choice("BACKEND", ("disk", "memory"), "disk") == "memory",
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
+        suggestions=_suggestions(reader, home),
         redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
         monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
@@ -169,6 +173,17 @@ def _freshness(reader: _Reader) -> FreshnessSettings:
         library_ttl=reader.duration("LIBRARY_TTL", 0) if reader.text("LIBRARY_TTL") else None,
         patience=reader.duration("PATIENCE", default.patience),
         negative_ttl=reader.duration("NEGATIVE_TTL", default.negative_ttl),
+    )
+
+
+def _suggestions(reader: _Reader, home: Path) -> SuggestionSettings:
+    path = reader.path("MODEL_PATH")
+    return SuggestionSettings(
+        model_folder=home / "models",
+        model=reader.text("MODEL") or DEFAULT_MODEL,
+        model_path=None if path is None else path.absolute(),
+        qdrant_url=reader.text("QDRANT_URL"),
+        qdrant_api_key=reader.text("QDRANT_API_KEY"),
     )
 
 

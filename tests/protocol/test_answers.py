@@ -182,7 +182,7 @@ async def test_a_seed_answers_only_when_upstream_cannot_and_says_so(
     upstream.error = GONE
     async with connected(app) as client:
         seeded = await call(client, "resolve-library-id", libraryName="FastAPI", query="x")
-        unknown = await call(client, "resolve-library-id", libraryName="zzz-none", query="x")
+        unknown = await call(client, "resolve-library-id", libraryName="qqqqqq", query="")
     assert "- Context7-compatible library ID: /websites/fastapi_tiangolo" in texts(seeded)[0]
     assert "unverified" in texts(seeded)[1]
     assert provenance(seeded)["tier"] == "seed"

@@ -7,7 +7,7 @@ as if nothing were stored.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -132,6 +132,16 @@ class Fabric:
         """Return what is alive and readable under keys that begin with `prefix`; one round trip."""
         scope, start = Scope(scope), _address(Scope(scope), "")
         found = await self._guarded(self.backend.items(start + prefix), otherwise=[])
+        return await to_thread.run_sync(self._decoded, scope, len(start), found)
+
+    async def get_many(
+        self, keys: Sequence[str], scope: Scope | str = Scope.GLOBAL
+    ) -> list[Context]:
+        """Return what is alive and readable under `keys`; one round trip."""
+        scope, start = Scope(scope), _address(Scope(scope), "")
+        found = await self._guarded(
+            self.backend.get_many([start + key for key in keys]), otherwise=[]
+        )
         return await to_thread.run_sync(self._decoded, scope, len(start), found)
 
     async def set_many(self, values: Mapping[str, Json], scope: Scope | str = Scope.GLOBAL) -> bool:

@@ -19,9 +19,9 @@ from context7_fabric.documents.words import fold
 from context7_fabric.registry.rows import Row
 
 _WORD = re.compile(r"[^\W_]+[+#]*")
-_STOP = frozenset(
-    "a all an and any as at be but by can for from in into is it its not of on or that the this"
-    " to use using via we with you your".split()
+_STOP = re.compile(
+    "a|all|an|and|any|as|at|be|but|by|can|for|from|in|into|is|it|its|not|of|on|or|that|the|this"
+    "|to|use|using|via|we|with|you|your"
 )
 _ENDING = re.compile(
     r"(?<=[a-z]{4})(?:ization|ational|ation|ized|izes|izing|ize|ing|ers|ed|er|ion|ive|ly|al|e)$"
@@ -163,7 +163,7 @@ def _texts(row: Row) -> tuple[object, ...]:
 def _words(text: str) -> Iterator[tuple[str, str]]:
     """Give each word of `text` that says something, and the term that it is found by."""
     for found in _WORD.findall(fold(text)):
-        if found not in _STOP:
+        if not _STOP.fullmatch(found):
             word = found[:_LONGEST_WORD]
             yield word, _DOUBLED.sub(r"\1", _ENDING.sub("", singular(word), count=1))
 

@@ -6,7 +6,7 @@ Loaded behind the first requests; until then nothing is found, and callers go by
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import anyio
@@ -38,6 +38,8 @@ class Registry:
         self._by_id: dict[str, str] = {}
         self._index: NameIndex[Row] = NameIndex()
         self._unsaved: dict[str, Row] = {}
+        self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
+        """Hears of rows that are new or changed, once they are stored."""
         self.seed_ttl: float | None = None
         """How long the seed file lets a resolved seed stay fresh, in seconds, once it is read."""
         self.loaded = anyio.Event()
@@ -68,7 +70,7 @@ class Registry:
         taught = [self._taught(entry, asked, now) for entry in listed.libraries]
         for row in taught:
             self._put(row)
-        await self._store.save(taught)
+        await self._keep(taught)
 
     async def moved(self, old: str, new: str) -> None:
         """Take note that upstream redirects the id `old` to `new`."""
@@ -103,7 +105,12 @@ class Registry:
 
     async def _change(self, row: Row) -> None:
         self._put(row)
-        await self._store.save([row])
+        await self._keep([row])
+
+    async def _keep(self, rows: Sequence[Row]) -> None:
+        await self._store.save(rows)
+        if self.on_change is not None:
+            await self.on_change(rows)
 
     def _seed_rows(self) -> list[Row]:
         try:
@@ -159,8 +166,3 @@ def _naming(row: Row) -> tuple[object, ...]:
 
 def _new_row(entry: Library) -> Row:
     return Row(name=entry.id.lstrip("/"), ecosystem="", source="context7")
-
-
-def only_known(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows whose id upstream is believed to know."""
-    return [row for row in rows if row.id and not row.broken]

@@ -127,7 +127,7 @@ class Suggester:
         await self._worker.aclose()
 
     def _fused(self, shares: Shares, near: Mapping[str, float]) -> list[Candidate]:
-        """Rank by the mean of both; a row beyond the near ones is as far as the farthest of them."""
+        """Rank by the mean of both; a row that is not near is as far as the farthest that is."""
         found = {row.key: row for row, _ in shares.best(POOL)}
         found |= {key: row for key in near if (row := self._words.get(key)) is not None}
         farthest = min(near.values(), default=0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from binascii import Error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from context7_fabric.fabric.context import Json
@@ -19,10 +19,10 @@ class FabricVectors:
         self._fabric = fabric
         self._prefix = f"vector:{sha256(model.encode()).hexdigest()[:12]}:"
 
-    async def load(self) -> dict[str, bytes]:
-        """Return every stored vector."""
-        contexts = await self._fabric.scan(self._prefix)
-        vectors = {each.key.removeprefix(self._prefix): _bytes(each.value) for each in contexts}
+    async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the stored vectors of the rows `keys`, as far as there are any."""
+        found = await self._fabric.get_many([self._prefix + key for key in keys])
+        vectors = {each.key.removeprefix(self._prefix): _bytes(each.value) for each in found}
         return {key: vector for key, vector in vectors.items() if vector}
 
     async def save(self, vectors: Mapping[str, bytes]) -> None:

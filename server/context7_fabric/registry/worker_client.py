@@ -8,7 +8,6 @@ were of no use.
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -120,7 +119,7 @@ class WorkerClient:
             self.trouble = NO_MODEL
             return False
         async with open_link(self._settings.idle_seconds) as link:
-            hello = await link.request("hello", _HELLO_SECONDS, **self._hello())
+            hello = await link.request("hello", _HELLO_SECONDS, **self._settings.hello())
             if hello is None or "error" in hello:
                 self.trouble = hello["error"] if hello else "the worker does not start"
                 log.info("no worker: %s", self.trouble)
@@ -131,16 +130,6 @@ class WorkerClient:
                 await link.ended.wait()
                 keeping.cancel_scope.cancel()
         return self._mirror.complete
-
-    def _hello(self) -> dict[str, Any]:
-        settings = self._settings
-        return {
-            "model": settings.model,
-            "model_path": str(settings.model_path) if settings.model_path else None,
-            "model_folder": str(settings.model_folder),
-            "qdrant_url": settings.qdrant_url,
-            "qdrant_api_key": settings.qdrant_api_key,
-        }
 
     def _rest(self, *, useful: bool) -> None:
         """After workers that were of no use the next is started later and later."""

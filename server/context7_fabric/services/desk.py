@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
 from context7_fabric.services.meter import Meter
@@ -31,6 +32,7 @@ class Desk:
     tools: ToolBook
     shelf: AnswerShelf
     registry: Registry
+    suggester: Suggester
     meter: Meter
     turnstile: Turnstile
     redacted: Callable[[str], str] = redact

@@ -20,7 +20,7 @@ from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7, Heard
 from context7_fabric.services.enquiries import Enquiry, Fetched, Found
 from context7_fabric.services.offline import Bookcase
-from context7_fabric.services.presenting import failed, refused, served
+from context7_fabric.services.presenting import failed, refused, served, stands
 from context7_fabric.services.records import Stamp, docs_key
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
@@ -146,7 +146,7 @@ class Docs:
         self, question: Question, library: LibraryId, found: Found, caller: Caller
     ) -> Answer:
         """Answer from the library's stored snippets, else with upstream's refusal or error."""
-        if found.fetched is not None and found.fetched.definite:
+        if found.fetched is not None and stands(found.fetched):
             await self._doubt(library, found.fetched)
             return replace(refused(found.fetched, found.how), library_id=str(library))
         assembled = await self._bookcase.assemble(library, question.text, caller.principal)

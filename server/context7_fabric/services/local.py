@@ -4,31 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from context7_fabric.documents.libraries import Library, format_entry
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggestions
+from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.render import entries
 from context7_fabric.services.subjects import LookUp
 
 MOST_SUGGESTED = 5
 
 
-class Suggesting(Protocol):
-    """Ranks rows for a phrase that names no library."""
-
-    async def suggest(self, text: str, limit: int = MOST_SUGGESTED) -> Suggestions:
-        """Return the best candidates, and how they were ranked."""
-        ...
-
-
 class LocalKnowledge:
     """Answers look-ups from the registry alone."""
 
-    def __init__(self, registry: Registry, suggester: Suggesting) -> None:
+    def __init__(self, registry: Registry, suggester: Suggester) -> None:
         """Look into `registry`; what is in no row by name goes to `suggester`."""
         self._registry = registry
         self._suggester = suggester
@@ -39,7 +30,8 @@ class LocalKnowledge:
         exact = self._registry.find(look_up.name, look_up.question)
         if exact is not None and exact.row.id and not exact.row.broken:
             return _known([exact.row])
-        suggested = await self._suggester.suggest(f"{look_up.name} {look_up.question}".strip())
+        phrase = f"{look_up.name} {look_up.question}".strip()
+        suggested = await self._suggester.suggest(phrase, MOST_SUGGESTED)
         rows = [each.row for each in suggested.candidates if each.row.id and not each.row.broken]
         return _suggested(rows, suggested.method) if rows else None
 

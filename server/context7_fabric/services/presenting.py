@@ -44,6 +44,15 @@ def findings(screening: Screening) -> tuple[str, ...]:
     return (*screening.flags, *(("notice",) if screening.notices else ()))
 
 
+def stands(fetched: Fetched) -> bool:
+    """Tell whether upstream's text is its answer, as opposed to a failure that we may bridge.
+
+    What nobody can read may be a form that is newer than this program: it is passed on.
+    """
+    reason = fetched.refusal.reason if fetched.refusal else None
+    return fetched.definite or reason in (None, Reason.UNRECOGNISED)
+
+
 def refused(fetched: Fetched, how: How = How.REFUSED) -> Answer:
     """Return upstream's own refusal, word for word, heard now or remembered."""
     reason = fetched.refusal.reason if fetched.refusal else None

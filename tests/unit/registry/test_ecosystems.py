@@ -38,4 +38,4 @@ def test_a_question_names_a_language_only_where_nothing_else_can_be_meant(
 def test_a_librarys_own_name_is_no_language_in_the_question() -> None:
     assert languages_in("Node.js streams", besides="node.js") is None
     assert languages_in("python-dotenv from Python", besides="python-dotenv") is None
-    assert languages_in("Node.js streams in Python", besides="node.js") == {"pypi"}
+    assert languages_in("Node.js streams in Python", besides="node.js") == frozenset({"pypi"})

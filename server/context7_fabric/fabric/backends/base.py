@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -44,6 +44,10 @@ class Backend(Protocol):
 
     async def items(self, prefix: str) -> list[tuple[str, bytes]]:
         """Return the readable entries whose keys begin with `prefix`, in one round trip."""
+        ...
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Return the readable entries under `keys`, in one round trip."""
         ...
 
     async def put_many(self, entries: Mapping[str, bytes]) -> None:

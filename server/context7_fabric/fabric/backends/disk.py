@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -120,6 +120,10 @@ class DiskBackend:
         """Return the readable entries whose keys begin with `prefix`; one query."""
         return await self._run("items", prefix, partial(self._contents_of, prefix))
 
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Return the readable entries under `keys`; one hop to a thread."""
+        return await self._run("get", next(iter(keys), ""), partial(self._found, keys))
+
     async def put_many(self, entries: Mapping[str, bytes]) -> None:
         """Store all of `entries` in one transaction."""
         await self._run("put", next(iter(entries), ""), partial(self._put_all, entries))
@@ -134,6 +138,15 @@ class DiskBackend:
         with self._cache.transact():
             for key, value in entries.items():
                 self._cache.set(key, value)
+
+    def _found(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+        found = []
+        for key in keys:
+            with suppress(_ForeignRow):
+                value = self._cache.get(key)
+                if value is not None:
+                    found.append((key, value))
+        return found
 
     def _contents_of(self, prefix: str) -> list[tuple[str, bytes]]:
         found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from context7_fabric.errors import StoreClosed
 
@@ -63,6 +63,11 @@ class MemoryBackend:
     async def items(self, prefix: str) -> list[tuple[str, bytes]]:
         """Return the entries whose keys begin with `prefix`."""
         return [(key, self._entries[key]) for key in await self.keys(prefix)]
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Return the entries under `keys`."""
+        found = [(key, await self.get(key)) for key in keys]
+        return [(key, value) for key, value in found if value is not None]
 
     async def put_many(self, entries: Mapping[str, bytes]) -> None:
         """Store all of `entries`."""

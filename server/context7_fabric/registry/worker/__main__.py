@@ -11,7 +11,6 @@ import os
 import select
 import sys
 import time
-from contextlib import suppress
 
 from context7_fabric.registry.worker.wire import Lines
 
@@ -22,6 +21,7 @@ _UPKEEP = frozenset({"upsert", "delete", "status"})
 # One thread does the work, and the libraries neither log nor report on their own.
 _ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_XET": "1",
     "LOGURU_AUTOINIT": "0",
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -35,8 +35,13 @@ def main() -> int:
     idle = parser.parse_args().idle_seconds
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     incoming, outgoing = _claim()
-    with suppress(BrokenPipeError):  # nobody listens any more
+    try:
         _serve(incoming, outgoing, idle)
+    except BrokenPipeError:  # nobody listens any more
+        return 0
+    except Exception:
+        logging.exception("the worker fails")
+        return 1
     return 0
 
 

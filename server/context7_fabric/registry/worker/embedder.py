@@ -45,7 +45,7 @@ class Embedder:
             )
             self.dimension = len(self.of_question("dimension"))
         except Exception as error:  # whatever a broken model makes onnxruntime raise
-            raise ModelMissing(f"{model} cannot be loaded: {_line(error)}") from error
+            raise ModelMissing(_why(model, path or folder, error)) from error
         weights = sum(file.stat().st_size for file in path.rglob("*.onnx")) if path else 0
         parts = (model, str(self.dimension), str(weights) if weights else "")
         self.identity = _UNNAMEABLE.sub("-", "-".join(filter(None, parts)))
@@ -67,7 +67,7 @@ def expected_megabytes(model: str) -> int:
     """
     for each in TextEmbedding.list_supported_models():
         if each["model"].lower() == model.lower():
-            return round(each["size_in_GB"] * _MEGABYTES)
+            return round(float(each["size_in_GB"]) * _MEGABYTES)
     raise ModelMissing(f"fastembed knows no model {model}")
 
 
@@ -84,7 +84,8 @@ def fetch(model: str, folder: Path) -> None:
                 try:
                     kind.download_model(each, str(folder), retries=1)
                 except Exception as error:  # whatever a hub's client raises
-                    raise ModelMissing(f"{model} cannot be had: {_line(error)}") from error
+                    reason = "is there a network, and room on the disk?"
+                    raise ModelMissing(f"{model} cannot be downloaded: {reason}") from error
                 return
     raise ModelMissing(f"fastembed knows no model {model}")
 
@@ -99,5 +100,7 @@ def _normalised(vectors: Iterable[npt.NDArray[np.generic]]) -> list[Vector]:
     return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in found]
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+def _why(model: str, place: Path, error: Exception) -> str:
+    if not any(place.rglob("*.onnx")):
+        return f"{model} is not in {place}: `context7-fabric model fetch` downloads it"
+    return f"{model} in {place} cannot be loaded: {' '.join(str(error).split())[:300]}"

@@ -26,7 +26,13 @@ MOST_WAITING = 32
 
 _GRACE = 0.5
 _LONGEST_LOG_LINE = 2_000
-_LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.DEBUG, "WARNING": logging.INFO}
+_LEVELS = {
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARNING": logging.WARNING,
+    "ERROR": logging.ERROR,
+    "CRITICAL": logging.CRITICAL,
+}
 
 
 class Link:
@@ -78,10 +84,11 @@ class Link:
         self.end()
 
     async def hear(self) -> None:
-        """Pass on what the worker writes to stderr to our log."""
+        """Pass on what the worker writes to stderr to our log; a traceback is as its head."""
+        level = logging.WARNING
         async for line in _lines(self._process.stderr, Lines(_LONGEST_LOG_LINE)):
             text = (line or b"(a line too long to show)").decode(errors="replace").rstrip()
-            level = _LEVELS.get(text.partition(" ")[0], logging.WARNING)
+            level = _LEVELS.get(text.partition(" ")[0], level)
             log.log(level, "worker %d: %s", self.pid, text)
 
     async def _send(self, line: bytes) -> None:
@@ -93,7 +100,7 @@ class Link:
 
     def _take(self, line: bytes | None) -> None:
         try:
-            message = decode(line or b"")
+            message = decode(line)
         except ValueError:
             log.warning("worker %d wrote a line that is no reply", self.pid)
             return

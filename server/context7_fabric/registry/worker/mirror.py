@@ -77,8 +77,9 @@ class Mirror:
     def put(self, row: Row) -> None:
         """Note that `row` is new or changed."""
         out = self._shortlist.offer(row.key, row.usage_count)
-        for key in {row.key, out} - {None}:
-            self._note(key)
+        self._note(row.key)
+        if out is not None:
+            self._note(out)
 
     def remove(self, key: str) -> None:
         """Note that the row `key` is no more."""

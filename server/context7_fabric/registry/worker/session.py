@@ -17,7 +17,6 @@ from context7_fabric.registry.worker import embedder
 from context7_fabric.registry.worker.embedder import Embedder, ModelMissing, Vector
 from context7_fabric.registry.worker.index import Index, embedded_index, server_index
 from context7_fabric.registry.worker.wire import (
-    LineTooLong,
     Message,
     decode,
     encode,
@@ -68,8 +67,6 @@ class Session:
         request: Message = {}
         verb = ""
         try:
-            if line is None:
-                raise LineTooLong("the line is too long")
             request = decode(line)
             verb = str(request.get("do"))
             reply = self._verbs[verb](request)

@@ -32,6 +32,16 @@ class SuggestionSettings:
         """How many rows the index holds; None for all."""
         return EMBEDDED_ROWS if self.qdrant_url is None else None
 
+    def hello(self) -> dict[str, str | None]:
+        """Return what a worker is told first."""
+        return {
+            "model": self.model,
+            "model_path": str(self.model_path) if self.model_path else None,
+            "model_folder": str(self.model_folder),
+            "qdrant_url": self.qdrant_url,
+            "qdrant_api_key": self.qdrant_api_key,
+        }
+
     def has_model(self) -> bool:
         """Tell whether there is any model to try; looks at the disk, and only at that."""
         folder = self.model_path or self.model_folder

@@ -37,12 +37,14 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return line
 
 
-def decode(line: bytes) -> Message:
-    """Return the message that `line` holds.
+def decode(line: bytes | None) -> Message:
+    """Return the message that `line` holds; None is a line that was too long.
 
     Raises:
         ValueError: It holds none.
     """
+    if line is None:
+        raise LineTooLong(f"a line of more than {LONGEST_LINE} bytes")
     message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("the line is no JSON object")  # noqa: TRY004  # as for any bad line

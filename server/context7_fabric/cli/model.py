@@ -1,0 +1,124 @@
+"""`model fetch` and `model status`: the embedding model that ranks suggestions.
+
+The model is loaded and downloaded by a worker process, as in serving; nothing heavy is imported
+here. Only `fetch` uses the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
+from context7_fabric.cli.main import set_up_logging
+from context7_fabric.cli.output import print_json
+from context7_fabric.registry.worker.link import Link, open_link
+from context7_fabric.registry.worker.settings import SuggestionSettings
+from context7_fabric.settings import read_settings
+
+_LOAD_SECONDS = 60.0
+_FETCH_SECONDS = 3600.0
+_LOOK_SECONDS = 0.2
+
+
+def run(words: list[str]) -> int:
+    """Fetch the model or tell how it is; exit code 1 when it is not there afterwards."""
+    parser = argparse.ArgumentParser(
+        "context7-fabric model",
+        description="The embedding model that ranks suggestions.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("what", choices=("fetch", "status"))
+    parser.add_argument("--json", action="store_true", help="the state as a JSON object")
+    options = parser.parse_args(words)
+    settings = read_settings(os.environ)
+    set_up_logging(settings.log_level)
+    chosen = SuggestionSettings(settings.home / "models")
+    work = _fetch if options.what == "fetch" else _status
+    return anyio.run(work, chosen, options.json)
+
+
+async def _status(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: FBT001  # by anyio.run
+    async with open_link(_LOAD_SECONDS) as link:
+        state = await _state(link, settings)
+    return _tell(state, as_json=as_json)
+
+
+async def _fetch(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: FBT001  # by anyio.run
+    if settings.model_path is not None:
+        print(f"the model lies in {settings.model_path}: nothing is fetched", file=sys.stderr)
+        return await _status(settings, as_json)
+    async with open_link(_FETCH_SECONDS) as link:
+        state = await _state(link, settings)
+        if not state["ready"]:
+            trouble = await _download(link, settings)
+            state = {**state, "trouble": trouble} if trouble else await _state(link, settings)
+    return _tell(state, as_json=as_json)
+
+
+async def _download(link: Link, settings: SuggestionSettings) -> str | None:
+    """Fetch the model under a progress bar; return what went wrong."""
+    folder = str(settings.model_folder)
+    size = await link.request("describe", _LOAD_SECONDS, model=settings.model) or {}
+    total = size["megabytes"] * 10**6 if "megabytes" in size else None
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(settings.model, total=total)
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(_watch, settings.model_folder, progress, bar)
+            reply = await link.request(
+                "fetch", _FETCH_SECONDS, model=settings.model, model_folder=folder
+            )
+            watching.cancel_scope.cancel()
+    if reply is None:
+        return "the download ended early"
+    return str(reply["error"]) if "error" in reply else None
+
+
+async def _watch(folder: Path, progress: Progress, bar: TaskID) -> None:
+    """Move `bar` as the files in `folder` grow, until cancelled."""
+    before = await anyio.to_thread.run_sync(_size, folder)
+    while True:
+        size = await anyio.to_thread.run_sync(_size, folder)
+        progress.update(bar, completed=size - before)
+        await anyio.sleep(_LOOK_SECONDS)
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # a draft that has got its name meanwhile
+            found = path.lstat()
+            size += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return size
+
+
+async def _state(link: Link, settings: SuggestionSettings) -> dict[str, Any]:
+    """Return whether the model can be loaded, and why not."""
+    place = settings.model_path or settings.model_folder
+    reply = await link.request("hello", _LOAD_SECONDS, **replace(settings, qdrant_url=None).hello())
+    told = {"model": settings.model, "place": str(place)}
+    if reply is None or "error" in reply:
+        trouble = reply["error"] if reply else "the worker does not start"
+        return {**told, "ready": False, "dimension": None, "trouble": trouble}
+    return {**told, "ready": True, "dimension": reply["dimension"], "trouble": None}
+
+
+def _tell(state: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        print_json(state)
+    elif state["ready"]:
+        print(f"{state['model']} is there, in {state['place']} ({state['dimension']} dimensions)")
+    else:
+        print(f"context7-fabric: {state['trouble']}", file=sys.stderr)
+    return 0 if state["ready"] else 1
