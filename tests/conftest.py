@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -35,6 +36,16 @@ def _no_blocking_call_in_the_loop(request: pytest.FixtureRequest) -> Iterator[No
         return
     with blockbuster_ctx("context7_fabric"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _log_levels_as_they_were() -> Iterator[None]:
+    """Undo what a command that ran in this process set for its own log."""
+    loggers = [logging.getLogger(name) for name in ("context7_fabric", "mcp", "uvicorn")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -32,6 +32,9 @@ from support.upstreams import NEWEST, context7_command
 
 KINDS = ("command", "http")
 SOON = 0.05
+MOST_TIMES = 4
+"""With a fifth failure in a row the product would stop asking."""
+
 TIMEOUT, PATIENCE = 1.2, 0.3
 
 
@@ -67,10 +70,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--times",
         type=int,
-        choices=range(1, 11),
-        default=4,
+        choices=range(1, MOST_TIMES + 1),
+        default=MOST_TIMES,
         metavar="N",
-        help="calls a cell, 1 to 10 (default 4)",
+        help="calls a cell, 1 to 4 (default 4)",
     )
     names = [each.name for each in troubles(TIMEOUT)]
     parser.add_argument(

@@ -1,7 +1,7 @@
 """The servers of `outage.py`: started in good health, then troubled, then asked and timed.
 
-Each case has processes and a home of its own, because the product keeps away from an upstream that
-failed it: cases would tell of each other otherwise.
+The product keeps away from an upstream that failed it, so each step begins with an upstream that
+was well a moment ago: a step has processes of its own, or the trouble is put right before it.
 """
 
 import statistics
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.stock import (
     TOOLS,
@@ -63,11 +64,16 @@ class Step:
     tool: Tool
 
 
-CASES: tuple[tuple[Step, ...], ...] = (
-    tuple(Step(stored, tool) for stored in ("fresh", "stale") for tool in TOOLS),
-    *((Step(stored, tool),) for stored in ("expired", "nothing") for tool in TOOLS),
-)
-"""Steps that share a server. Fresh and stale ones may: neither waits for upstream."""
+def _steps(*states: Stored) -> tuple[Step, ...]:
+    return tuple(Step(stored, tool) for stored in states for tool in TOOLS)
+
+
+TOGETHER = (_steps("fresh", "stale", "expired"), _steps("nothing"))
+"""Steps that share a server and a home where trouble can be put right; where nothing is stored,
+nothing may be: other answers about a library would help out.
+"""
+APART = (_steps("fresh", "stale"), *((step,) for step in _steps("expired", "nothing")))
+"""The same where it cannot: only what never waits for upstream goes together."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ def measure(trouble: Trouble, plan: Plan, truths: Truths, folder: Path) -> list[
     with ExitStack() as stack:
         rigs = [
             stack.enter_context(_rig(trouble, steps, plan, truths, folder / str(number)))
-            for number, steps in enumerate(CASES)
+            for number, steps in enumerate(TOGETHER if trouble.end else APART)
         ]
         _warm(rigs)
         _run(rigs[0], plan, truths)
@@ -167,22 +173,36 @@ def _warm(rigs: Sequence[Rig]) -> None:
     for rig in rigs:
         rig.server.introduce()
     well = [rig.server for rig in rigs if rig.trouble.nameless is None]
-    for server, number in [(server, WARMING.start(server)) for server in well]:
-        told = server.reply(number)
-        assert outcome_of(told) == "miss", told
+    for server, number in [(server, WARMING[0].start(server)) for server in well]:
+        _check_well(server.reply(number))
+
+
+def _check_well(told: dict[str, Any]) -> None:
+    assert outcome_of(told) == "miss", told
 
 
 def _run(rig: Rig, plan: Plan, truths: Truths) -> None:
     rig.api.clear()
     rig.trouble.begin(rig.api, rig.upstream)
     before = rig.upstream.contacts
-    for step in rig.steps:
+    for number, step in enumerate(rig.steps):
+        if step.stored != "fresh":
+            _put_right_meanwhile(rig, number)
         rig.seen[step] = tuple(
             _ask(each, rig, truths) for each in asked(step.stored, step.tool, plan.times)
         )
         if step.stored == "fresh":
             time.sleep(QUIET_SECONDS)
             rig.contacts[step] = rig.upstream.contacts - before
+
+
+def _put_right_meanwhile(rig: Rig, number: int) -> None:
+    """Let the product see before step `number` that upstream is well: it forgets its failures."""
+    if rig.trouble.end is not None and number > 0:
+        time.sleep(rig.trouble.settle)
+        rig.trouble.end(rig.api, rig.upstream)
+        _check_well(rig.server.reply(WARMING[number].start(rig.server)))
+        rig.trouble.begin(rig.api, rig.upstream)
 
 
 def _ask(each: Asked, rig: Rig, truths: Truths) -> Seen:

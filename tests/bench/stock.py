@@ -80,7 +80,8 @@ class Asked:
         return request.query.get("libraryName") == self.subject
 
 
-WARMING = Asked("docs", "/bench/warm", "Is anybody there?")
+WARMING = [Asked("docs", "/bench/warm", f"Is anybody there, time {each}?") for each in range(8)]
+"""Questions that show that all is well."""
 
 
 def asked(stored: Stored, tool: Tool, times: int) -> list[Asked]:
@@ -94,7 +95,7 @@ def asked(stored: Stored, tool: Tool, times: int) -> list[Asked]:
 
 def everything(times: int) -> Iterator[Asked]:
     """Yield all that is asked, and what the moved library would be asked in its place."""
-    yield WARMING
+    yield from WARMING
     for stored in STATES:
         for tool in TOOLS:
             for each in asked(stored, tool, times):

@@ -22,30 +22,40 @@ Begin = Callable[[Api, Mortal], None]
 class Trouble:
     """One thing that goes wrong after a good start.
 
-    Calls that are under way when all was asked end within `settle` seconds; `waits`: callers wait
-    most of the time. `pause` is left between calls, for what one learns behind its answer and the
-    next must cope with. `nameless` is for what was wrong from the start: the host of upstream or of
-    its API has no name.
+    `end` puts it right again without a trace; None when that cannot be: the product keeps a rest,
+    or a library has moved. Calls under way when all was asked end within `settle` seconds. `waits`:
+    callers wait most of the time. `pause` is left between calls, for what one learns behind its
+    answer and the next must cope with. `nameless` is for what was wrong from the start: the host of
+    upstream or of its API has no name.
     """
 
     name: str
     begin: Begin
-    settle: float = 0.3
+    end: Begin | None = None
+    settle: float = 0.2
     waits: bool = False
     pause: float = 0.0
     nameless: Literal["upstream", "api"] | None = None
 
 
-def _failing(fault: Fault, name: str) -> Trouble:
+def _limiting(fault: Fault, name: str) -> Trouble:
     return Trouble(name, partial(_fail, fault))
 
 
+def _failing(fault: Fault, name: str) -> Trouble:
+    return Trouble(name, partial(_fail, fault), _heal)
+
+
 def _dawdling(fault: Fault, name: str, seconds: float) -> Trouble:
-    return Trouble(name, partial(_fail, fault), seconds + 0.5, waits=True)
+    return Trouble(name, partial(_fail, fault), settle=seconds + 0.5, waits=True)
 
 
 def _fail(fault: Fault, api: Api, _upstream: Mortal) -> None:
     api.fail(fault)
+
+
+def _heal(api: Api, _upstream: Mortal) -> None:
+    api.heal()
 
 
 def _missing(api: Api, _upstream: Mortal) -> None:
@@ -76,11 +86,11 @@ def _restart(_api: Api, upstream: Mortal) -> None:
 def troubles(timeout: float) -> tuple[Trouble, ...]:
     """Return all troubles; `timeout` is what the product allows an upstream call."""
     return (
-        _failing(faults.RATE_LIMITED, "429"),
-        _failing(faults.rate_limited(17), "429, Retry-After"),
-        _failing(faults.QUOTA_SPENT, "429, month used up"),
+        _limiting(faults.RATE_LIMITED, "429"),
+        _limiting(faults.rate_limited(17), "429, Retry-After"),
+        _limiting(faults.QUOTA_SPENT, "429, month used up"),
         _failing(faults.INVALID_KEY, "401"),
-        Trouble("404", _missing),
+        Trouble("404", _missing, _heal),
         _failing(faults.SERVER_ERROR, "500"),
         _failing(faults.SEARCH_FAILED, "503"),
         _failing(faults.NOT_FINALIZED, "202"),
@@ -94,6 +104,6 @@ def troubles(timeout: float) -> tuple[Trouble, ...]:
         _failing(faults.CLOSED_HALFWAY, "closed halfway"),
         Trouble("upstream: no such host", _nothing, nameless="upstream"),
         Trouble("its API: no such host", _nothing, nameless="api"),
-        Trouble("killed", _end, 1.0),
-        Trouble("killed, back at once", _restart, 1.5),
+        Trouble("killed", _end, settle=1.0),
+        Trouble("killed, back at once", _restart, settle=1.5),
     )

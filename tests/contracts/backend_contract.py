@@ -117,6 +117,14 @@ class BackendContract(ABC):
         await backend.put("past", b"value", expires_in=PAST)
         assert await backend.items("") == [("later", b"value")]
 
+    async def test_several_are_got_at_once(self, backend: Backend) -> None:
+        await backend.put("small", b"1")
+        await backend.put("large", b"x" * 2**17)
+        await backend.put("past", b"value", expires_in=PAST)
+        found = await backend.get_many(["large", "never", "small", "past"])
+        assert dict(found) == {"small": b"1", "large": b"x" * 2**17}
+        assert await backend.get_many([]) == []
+
     async def test_many_are_put_at_once(self, backend: Backend) -> None:
         await backend.put("1", b"before")
         entries = {str(number): b"%d" % number for number in range(100)}
@@ -226,6 +234,8 @@ class BackendContract(ABC):
             await backend.keys("")
         with pytest.raises(StoreClosed):
             await backend.items("")
+        with pytest.raises(StoreClosed):
+            await backend.get_many(["key"])
         with pytest.raises(StoreClosed):
             await backend.put_many({})
 

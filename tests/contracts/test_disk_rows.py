@@ -160,6 +160,7 @@ async def test_items_leave_out_what_cannot_be_read(folder: Path, backend: DiskBa
     value_file(folder).unlink()
     await backend.put("whole", b"value")
     assert await backend.items("") == [("whole", b"value")]
+    assert await backend.get_many(["key", "large", "whole"]) == [("whole", b"value")]
 
 
 async def test_what_was_corrupt_can_be_stored_again(folder: Path, backend: DiskBackend) -> None:

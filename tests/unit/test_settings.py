@@ -9,6 +9,7 @@ import platformdirs
 import pytest
 
 from context7_fabric.errors import SettingError
+from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import (
     DAY,
     FREE_CALLS,
@@ -64,6 +65,13 @@ class TestDefaults:
             in_memory=False,
             principal=None,
             seed_file=None,
+            suggestions=SuggestionSettings(
+                model_folder=platformdirs.user_cache_path("context7-fabric") / "models",
+                model="sentence-transformers/all-MiniLM-L6-v2",
+                model_path=None,
+                qdrant_url=None,
+                qdrant_api_key=None,
+            ),
             redact=True,
             monthly_calls=FREE_CALLS,
             log_level="warning",
@@ -73,6 +81,7 @@ class TestDefaults:
     @pytest.mark.parametrize("blank", ["", "  ", "\n"])
     def test_a_blank_value_counts_as_not_set(self, blank: str) -> None:
         names = "HOME UPSTREAM BACKEND PRINCIPAL SEED LOG_LEVEL HOST PATIENCE REDACT MONTHLY_CALLS"
+        names += " MODEL MODEL_PATH QDRANT_URL QDRANT_API_KEY LIBRARY_TTL"
         foreign = "CONTEXT7_API_KEY CONTEXT7_API_URL NODE_EXTRA_CA_CERTS"
         given = settings(**dict.fromkeys(f"{names} {foreign}".split(), blank))
         without = dataclasses.replace(given.upstream, child_environment={})
@@ -119,6 +128,28 @@ class TestVariables:
         assert not given.redact
         assert (given.principal, given.monthly_calls) == ("me", 50)
         assert (given.log_level, given.host) == ("debug", "::1")
+
+    def test_suggestions_have_a_model_and_an_index(self, tmp_path: Path) -> None:
+        given = settings(
+            HOME=str(tmp_path),
+            MODEL="a/model",
+            MODEL_PATH=str(tmp_path / "files"),
+            QDRANT_URL="http://me:S3CR3T@127.0.0.1:6333",
+            QDRANT_API_KEY="S3CR3T",
+        )
+        assert given.suggestions == SuggestionSettings(
+            model_folder=tmp_path / "models",
+            model="a/model",
+            model_path=tmp_path / "files",
+            qdrant_url="http://me:S3CR3T@127.0.0.1:6333",
+            qdrant_api_key="S3CR3T",
+        )
+        assert "S3CR3T" not in repr(given)
+
+    def test_a_relative_path_begins_where_the_process_is(self) -> None:
+        given = settings(HOME="fabric", MODEL_PATH="files")
+        assert given.home == Path.cwd() / "fabric"
+        assert given.suggestions.model_path == Path.cwd() / "files"
 
     def test_only_the_free_plan_has_a_known_number_of_calls(self) -> None:
         assert settings(CONTEXT7_API_KEY="mine").monthly_calls is None

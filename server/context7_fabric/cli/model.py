@@ -43,9 +43,8 @@ def run(words: list[str]) -> int:
     options = parser.parse_args(words)
     settings = read_settings(os.environ)
     set_up_logging(settings.log_level)
-    chosen = SuggestionSettings(settings.home / "models")
     work = _fetch if options.what == "fetch" else _status
-    return anyio.run(work, chosen, options.json)
+    return anyio.run(work, settings.suggestions, options.json)
 
 
 async def _status(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: FBT001  # by anyio.run

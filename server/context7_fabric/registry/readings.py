@@ -60,6 +60,7 @@ _ADJECTIVE = re.compile(r"(?:the|official|latest)(?: official| latest)? ")
 _CLOSING = re.compile(
     rf" (?:(?:official|latest|online) )?(?:{_NOUN}|library|package|getting started|latest version)$"
 )
+_VERSION_WORD = re.compile(r"(?<= )(?:version|ver\.?|v) (?=v?\d)")
 _LANGUAGE_NOUN = re.compile("^(?:library|package):? ")
 _BEFORE_LANGUAGE = re.compile(" (?:for|in|with|using|on)$")
 
@@ -115,7 +116,7 @@ def readings(text: str) -> Iterator[Asked]:
     if len(spaced) > MAX_NAME_LENGTH:
         yield Asked("")
         return
-    reading: _Reading | None = _Reading(_unwrapped(fold(spaced)))
+    reading: _Reading | None = _Reading(_unwrapped(_VERSION_WORD.sub("", fold(spaced))))
     while reading is not None:
         yield reading.asked
         reading = next((less for step in _STEPS if (less := step(reading)) is not None), None)
@@ -197,8 +198,7 @@ def _without_version(reading: _Reading) -> _Reading | None:
     word = _unwrapped(last)
     if not head or not is_version(word):
         return None
-    bare = re.sub(r" (?:version|ver\.?|v)$", "", head)
-    return replace(reading.less(bare), version=plain(word), apart=True)
+    return replace(reading.less(head), version=plain(word), apart=True)
 
 
 _STEPS: tuple[Callable[[_Reading], _Reading | None], ...] = (

@@ -6,6 +6,7 @@ cannot. The file is checked as it is read, so that a mistake is told with its li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +22,7 @@ from context7_fabric.registry.rows import Row
 ECOSYSTEMS = frozenset({"pypi", "npm", "crates", "go", "maven", "other"})
 FILE_NAME = "library-seed.yaml"
 DEFAULT_TTL_DAYS = 30.0
+_DAYS = re.compile(r"[0-9]{1,6}")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times as fast
 
 
@@ -95,7 +97,7 @@ class _Reader:
         if node is None:
             return DEFAULT_TTL_DAYS
         text = self._text(node)
-        if not text.isdigit():
+        if not _DAYS.fullmatch(text):
             raise self._wrong(node, f"`ttl_days`: {text!r} is not a number of days")
         return float(text)
 

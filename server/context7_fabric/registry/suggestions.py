@@ -110,6 +110,10 @@ class Suggester:
         """Take out the rows `keys`; the constructor's `rows` do not give them any more."""
         await self._change(dict.fromkeys(keys))
 
+    async def indexed(self) -> int | None:
+        """Return how many rows the worker's index holds, None while no worker is ready."""
+        return await self._worker.count()
+
     async def settle(self, seconds: float) -> bool:
         """Wait until the worker's index equals the rows; False if it does not within `seconds`."""
         self._begin()

@@ -73,6 +73,12 @@ class WorkerClient:
             return None
         return [(key, score) for key, score in reply["near"]]
 
+    async def count(self) -> int | None:
+        """Return how many rows the index holds, None while no worker is ready or in time."""
+        link = self._link
+        reply = await link.request("status", self._settings.patience) if link else None
+        return reply.get("count") if reply else None
+
     async def settle(self, seconds: float) -> bool:
         """Start a worker if need be, and wait until its index equals the rows.
 

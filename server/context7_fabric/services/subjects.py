@@ -1,6 +1,6 @@
 """What a look-up is about: the keys its list may lie under, and the registry's row if one is meant.
 
-A list lies under the bare name asked for and, when the registry knows which row that name means,
+A list lies under the name asked for and, when the registry knows which row that name means,
 under the row as well: so every spelling of a row finds what any spelling has fetched.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from context7_fabric.documents.keys import name_key
 from context7_fabric.models import Tier
-from context7_fabric.registry.names import Match, languages_in, read_name
+from context7_fabric.registry.names import Match, languages_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.services.records import list_key
@@ -26,7 +26,7 @@ class LookUp:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`plain` is the name as read, `match` the row it means; `keys` where its list may lie."""
+    """`plain` is the name as asked, `match` the row it means; `keys` where its list may lie."""
 
     plain: str
     match: Match[Row] | None = None
@@ -61,12 +61,13 @@ def subject_of(look_up: LookUp, registry: Registry) -> Subject:
 
     A language that only the question names sets the subject apart when it contradicts the row.
     """
-    asked = read_name(look_up.name)
-    plain = asked.name or name_key(look_up.name)
+    plain = name_key(look_up.name)
     match = registry.find(look_up.name, look_up.question)
+    hints = languages_in(look_up.question)
     contradicted = match is None and registry.find(look_up.name) is not None
-    wanted = languages_in(look_up.question) if contradicted else asked.ecosystems
-    return Subject(plain if wanted is None else f"{plain}|{'+'.join(sorted(wanted))}", match)
+    if contradicted and hints is not None:
+        plain = f"{plain}|{'+'.join(sorted(hints))}"
+    return Subject(plain, match)
 
 
 def needs_registry(look_up: LookUp) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -40,6 +40,9 @@ class Broken:
         raise self.error
 
     async def items(self, prefix: str) -> list[tuple[str, bytes]]:
+        raise self.error
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
         raise self.error
 
     async def put_many(self, entries: Mapping[str, bytes]) -> None:

@@ -159,6 +159,18 @@ async def test_a_scan_gives_what_lives_below_a_prefix(fabric: Fabric, clock: Fak
     assert [context.scope for context in await fabric.scan("", "USER")] == [Scope.USER]
 
 
+async def test_several_are_got_at_once(fabric: Fabric, clock: FakeClock) -> None:
+    await fabric.set_context("short", 1, ttl=60)
+    await fabric.set_context("long", 2)
+    await fabric.set_context("mine", 3, Scope.USER)
+    clock.now = NOON + 60
+    assert await fabric.get_many(["short", "long", "mine", "never"]) == [
+        Context("long", 2, Scope.GLOBAL, NOON)
+    ]
+    assert [context.value for context in await fabric.get_many(["mine"], "USER")] == [3]
+    assert await fabric.get_many([]) == []
+
+
 async def test_many_are_set_at_once(fabric: Fabric) -> None:
     assert await fabric.set_many({"a": 1, "b": [2]}, "USER")
     assert await fabric.get_context("b", Scope.USER) == Context("b", [2], Scope.USER, NOON)

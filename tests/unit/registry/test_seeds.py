@@ -98,6 +98,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "line", "reason"),
         [
+            ("ttl_days: ²\ncategories: {}\n", 1, "`ttl_days`: '²' is not a number of days"),
             ("ttl_days: soon\ncategories: {}\n", 1, "`ttl_days`: 'soon' is not a number of days"),
             ("version: 1\n", 1, "there are no `categories`"),
             ("- a\n- b\n", 1, "a mapping is wanted here"),

@@ -11,8 +11,11 @@ import os
 import select
 import sys
 import time
+from contextlib import closing
 
 from context7_fabric.registry.worker.wire import Lines
+
+log = logging.getLogger(__name__)
 
 _CHUNK = 65_536
 _UPKEEP = frozenset({"upsert", "delete", "status"})
@@ -40,7 +43,7 @@ def main() -> int:
     except BrokenPipeError:  # nobody listens any more
         return 0
     except Exception:
-        logging.exception("the worker fails")
+        log.exception("the worker fails")
         return 1
     return 0
 
@@ -61,7 +64,7 @@ def _serve(incoming: int, outgoing: int, idle: float) -> None:
 
     session, lines = Session(), Lines()
     deadline = time.monotonic() + idle
-    with os.fdopen(outgoing, "wb") as replies:
+    with closing(session), os.fdopen(outgoing, "wb") as replies:
         while data := _read(incoming, deadline):
             for line in lines.feed(data):
                 verb, reply = session.answer(line)

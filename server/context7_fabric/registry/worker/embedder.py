@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from fastembed import TextEmbedding
+from fastembed.common.model_description import DenseModelDescription
+from fastembed.text.text_embedding_base import TextEmbeddingBase
 
 Vector = npt.NDArray[np.float32]
 
 _THREADS = 1
 _BATCH = 16
 _MEGABYTES = 1000
+_WEIGHTS = frozenset({".onnx", ".safetensors"})
 _UNNAMEABLE = re.compile(r"[^A-Za-z0-9._-]+")  # in a vector's name, which the identity becomes
 
 
@@ -35,6 +38,8 @@ class Embedder:
         Raises:
             ModelMissing: It is not there, or cannot be loaded.
         """
+        if not (path or folder).is_dir():
+            raise ModelMissing(_missing(model, path or folder))
         try:
             self._model = TextEmbedding(
                 model,
@@ -46,7 +51,7 @@ class Embedder:
             self.dimension = len(self.of_question("dimension"))
         except Exception as error:  # whatever a broken model makes onnxruntime raise
             raise ModelMissing(_why(model, path or folder, error)) from error
-        weights = sum(file.stat().st_size for file in path.rglob("*.onnx")) if path else 0
+        weights = sum(file.stat().st_size for file in path.glob("*.*")) if path else 0
         parts = (model, str(self.dimension), str(weights) if weights else "")
         self.identity = _UNNAMEABLE.sub("-", "-".join(filter(None, parts)))
 
@@ -65,10 +70,8 @@ def expected_megabytes(model: str) -> int:
     Raises:
         ModelMissing: fastembed knows no such model.
     """
-    for each in TextEmbedding.list_supported_models():
-        if each["model"].lower() == model.lower():
-            return round(float(each["size_in_GB"]) * _MEGABYTES)
-    raise ModelMissing(f"fastembed knows no model {model}")
+    _, description = _known(model)
+    return round(description.size_in_GB * _MEGABYTES)
 
 
 def fetch(model: str, folder: Path) -> None:
@@ -77,16 +80,22 @@ def fetch(model: str, folder: Path) -> None:
     Raises:
         ModelMissing: It could not be had.
     """
+    kind, description = _known(model)
+    for place in (folder.parent, folder):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        # The constructor would try again and again for 39 seconds.
+        kind.download_model(description, str(folder), retries=1)
+    except Exception as error:  # whatever a hub's client raises
+        reason = "is there a network, and room on the disk?"
+        raise ModelMissing(f"{model} cannot be downloaded: {reason}") from error
+
+
+def _known(model: str) -> tuple[type[TextEmbeddingBase], DenseModelDescription]:
     for kind in TextEmbedding.EMBEDDINGS_REGISTRY:
-        for each in kind._list_supported_models():  # noqa: SLF001  # the constructor retries for 39 s
-            if each.model.lower() == model.lower():
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                try:
-                    kind.download_model(each, str(folder), retries=1)
-                except Exception as error:  # whatever a hub's client raises
-                    reason = "is there a network, and room on the disk?"
-                    raise ModelMissing(f"{model} cannot be downloaded: {reason}") from error
-                return
+        for description in kind._list_supported_models():  # noqa: SLF001  # only there with its kind
+            if description.model.lower() == model.lower():
+                return kind, description
     raise ModelMissing(f"fastembed knows no model {model}")
 
 
@@ -100,7 +109,11 @@ def _normalised(vectors: Iterable[npt.NDArray[np.generic]]) -> list[Vector]:
     return [vector / max(float(np.linalg.norm(vector)), 1e-12) for vector in found]
 
 
+def _missing(model: str, place: Path) -> str:
+    return f"{model} is not in {place}: `context7-fabric model fetch` downloads it"
+
+
 def _why(model: str, place: Path, error: Exception) -> str:
-    if not any(place.rglob("*.onnx")):
-        return f"{model} is not in {place}: `context7-fabric model fetch` downloads it"
+    if not any(path.suffix in _WEIGHTS for path in place.rglob("*")):
+        return _missing(model, place)
     return f"{model} in {place} cannot be loaded: {' '.join(str(error).split())[:300]}"

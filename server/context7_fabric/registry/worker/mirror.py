@@ -17,7 +17,6 @@ import anyio
 
 from context7_fabric.errors import FabricError
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.link import Link
 from context7_fabric.registry.worker.shortlist import Shortlist
 from context7_fabric.registry.worker.wire import (
     Message,
@@ -28,7 +27,7 @@ from context7_fabric.registry.worker.wire import (
 
 log = logging.getLogger(__name__)
 
-_BATCH = 64
+_BATCH = 32  # what the worker embeds in about a tenth of a second: a question waits that long
 _BATCH_SECONDS = 60.0
 _DIGEST = 16
 _MOST_REFUSED = 3
@@ -44,6 +43,18 @@ class Vectors(Protocol):
 
     async def save(self, vectors: dict[str, bytes]) -> None:
         """Store a value for each of these rows."""
+        ...
+
+
+class Asked(Protocol):
+    """A worker that can be asked, as `Link` is one."""
+
+    async def request(self, do: str, seconds: float, **details: Any) -> Message | None:  # noqa: ANN401  # JSON
+        """Return the reply to a request, which may be an `error`, or None when none came."""
+        ...
+
+    def end(self) -> None:
+        """Give up on it."""
         ...
 
 
@@ -63,6 +74,7 @@ class Mirror:
         self._shortlist = Shortlist(most_rows)
         self._changed: dict[str, None] = {}
         self._more = anyio.Event()
+        self._kept = False
         self._writing = False
         self._filled = False
         self._refused = 0
@@ -72,7 +84,7 @@ class Mirror:
     @property
     def settled(self) -> bool:
         """Tell whether the index at hand equals the rows."""
-        return self._filled and not self._writing and not self._changed
+        return self._kept and self._filled and not self._writing and not self._changed
 
     def put(self, row: Row) -> None:
         """Note that `row` is new or changed."""
@@ -91,13 +103,13 @@ class Mirror:
         self._filled = False
         self._more.set()
 
-    async def keep(self, link: Link, model: str, told: Callable[[], None]) -> None:
+    async def keep(self, link: Asked, model: str, told: Callable[[], None]) -> None:
         """Fill the index of the worker at `link`, then keep it in step, until cancelled.
 
         Calls `told` whenever it is settled. Ends the link of a worker that does not do its work.
         """
         self.complete = self._filled = False
-        self._refused = 0
+        self._kept, self._refused = True, 0
         try:
             while True:
                 self._more = anyio.Event()
@@ -109,18 +121,21 @@ class Mirror:
         except Gone as error:
             log.info("the worker is given up: %s", error)
             link.end()
+        finally:
+            self._kept = False
 
     def _note(self, key: str) -> None:
-        self._changed[key] = None
-        self._more.set()
+        if self._kept:  # the next worker is given everything anyway
+            self._changed[key] = None
+            self._more.set()
 
-    async def _write_changes(self, link: Link, model: str) -> None:
+    async def _write_changes(self, link: Asked, model: str) -> None:
         while not self._filled:
             await self._fill(link, model)
         while self._changed:
             await self._write_some(link, model)
 
-    async def _fill(self, link: Link, model: str) -> None:
+    async def _fill(self, link: Asked, model: str) -> None:
         """Write all rows, then have the worker remove what is not among them."""
         self._filled = True  # until somebody asks for another time
         before = await _ask(link, "rebuild")
@@ -132,7 +147,7 @@ class Mirror:
         await _ask(link, "settle")
         self.complete = True
 
-    async def _write_some(self, link: Link, model: str) -> None:
+    async def _write_some(self, link: Asked, model: str) -> None:
         keys = list(islice(self._changed, _BATCH))
         for key in keys:
             del self._changed[key]
@@ -144,7 +159,7 @@ class Mirror:
         if rows:
             await self._write(link, model, rows)
 
-    async def _write(self, link: Link, model: str, rows: Sequence[Row]) -> None:
+    async def _write(self, link: Asked, model: str, rows: Sequence[Row]) -> None:
         """Write `rows`; those that the index refuses are found by halves, and left out."""
         known = await self._known(model, rows)
         reply = await link.request(
@@ -197,7 +212,7 @@ class Mirror:
             log.warning("vectors cannot be stored: %s", error)
 
 
-async def _ask(link: Link, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
+async def _ask(link: Asked, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
     reply = await link.request(do, _BATCH_SECONDS, **details)
     if reply is None or "error" in reply:
         raise Gone(f"{do}: {reply['error'] if reply else 'no reply'}")

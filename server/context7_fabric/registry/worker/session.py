@@ -97,7 +97,6 @@ class Session:
     def _status(self, _request: Message) -> Message:
         model, index = self._ready()
         return {
-            "ready": True,
             "model": model.identity,
             "dimension": model.dimension,
             "count": index.count(),

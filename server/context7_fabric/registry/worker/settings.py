@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_FETCHED = ("models--*", "fast-*")  # what fastembed calls the folders of models it downloaded
+
 EMBEDDED_ROWS = 20_000
 """How many rows the embedded index holds, the most used: it looks at every one of them."""
 
@@ -22,7 +24,7 @@ class SuggestionSettings:
     model_folder: Path
     model: str = DEFAULT_MODEL
     model_path: Path | None = None
-    qdrant_url: str | None = None
+    qdrant_url: str | None = field(default=None, repr=False)  # may hold a password
     qdrant_api_key: str | None = field(default=None, repr=False)
     idle_seconds: float = 300.0
     patience: float = 1.5
@@ -44,5 +46,6 @@ class SuggestionSettings:
 
     def has_model(self) -> bool:
         """Tell whether there is any model to try; looks at the disk, and only at that."""
-        folder = self.model_path or self.model_folder
-        return folder.is_dir() and any(folder.iterdir())
+        if self.model_path is not None:
+            return self.model_path.is_dir()
+        return any(any(self.model_folder.glob(pattern)) for pattern in _FETCHED)
