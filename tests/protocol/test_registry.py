@@ -64,6 +64,12 @@ async def test_a_question_about_another_language_is_a_miss(app: App, question: s
     assert (await look_up(app, "fastapi", "routing in Python")).outcome == "hit"
 
 
+async def test_questions_in_two_languages_about_one_name_are_two_look_ups(app: App) -> None:
+    assert (await look_up(app, "redis", "connect in Python")).outcome == "miss"
+    assert (await look_up(app, "redis", "connect in JavaScript")).outcome == "miss"
+    assert (await look_up(app, "redis", "pipelines in Python")).outcome == "hit"
+
+
 async def test_a_language_word_that_disagrees_is_another_look_up(app: App) -> None:
     await look_up(app, "fastapi")
     assert (await look_up(app, "fastapi javascript")).outcome == "miss"

@@ -59,13 +59,14 @@ class Subject:
 def subject_of(look_up: LookUp, registry: Registry) -> Subject:
     """Return what `look_up` is about, as far as `registry` knows by now.
 
-    A language that only the question names sets the subject apart when it contradicts the row.
+    A language that only the question names sets the subject apart where it makes a difference: it
+    contradicts the row, or tells one of several apart.
     """
     plain = name_key(look_up.name)
     match = registry.find(look_up.name, look_up.question)
+    unguided = registry.find(look_up.name)
     hints = languages_in(look_up.question)
-    contradicted = match is None and registry.find(look_up.name) is not None
-    if contradicted and hints is not None:
+    if (match is None) != (unguided is None) and hints is not None:
         plain = f"{plain}|{'+'.join(sorted(hints))}"
     return Subject(plain, match)
 
