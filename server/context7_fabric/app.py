@@ -165,7 +165,7 @@ def _desk(
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
     docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
-    for behind in (registry.load, registry.write_behind, meter.write_behind):
+    for behind in (registry.keep_in_step, meter.write_behind):
         tasks.start_soon(behind)
     redacted = redact if settings.redact else str
     return Desk(resolver, docs, tools, shelf, registry, suggester, meter, turnstile, redacted)

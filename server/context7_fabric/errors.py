@@ -3,6 +3,7 @@
 FabricError
 ├── SettingError            a setting, flag or variable that cannot be used
 ├── SeedError               a seed file that cannot be used
+├── PortError               nowhere to listen
 ├── ArgumentError           arguments of a tool call that fail validation
 ├── StoreError              the fabric's backend failed
 │   ├── CorruptEntry        a stored entry that cannot be read
@@ -58,6 +59,18 @@ class ArgumentError(FabricError):
         super().__init__(f"Input validation error: Invalid arguments for tool {tool}: {joined}")
         self.tool = tool
         self.problems = problems
+
+
+class PortError(FabricError):
+    """No port of a range can be listened on."""
+
+    def __init__(self, host: str, first: int, last: int, reason: str) -> None:
+        """Keep where it was tried, and why the last try failed."""
+        tried = f"no port from {first} to {last} on {host} can be had"
+        super().__init__(f"{tried} ({reason}): --port names another")
+        self.host = host
+        self.first = first
+        self.last = last
 
 
 class StoreError(FabricError):

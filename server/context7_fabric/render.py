@@ -16,7 +16,7 @@ def chosen_entry(found: LibraryList, chosen: Library) -> str:
     """Return the short form of a list: the chosen entry in full, the other ids in one line."""
     others = [library.id for library in found.libraries if library.id != chosen.id]
     note = f"{found.note}\n\n" if found.note else ""
-    entry = f"{HEADER}{note}{chosen.text}"
+    entry = f"{note}{chosen.text}"
     return f"{entry}\n- Also matching: {_some(others)}" if others else entry
 
 

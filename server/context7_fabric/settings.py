@@ -201,8 +201,17 @@ def _upstream(reader: _Reader, api_key: str | None) -> UpstreamSettings:
         origin=_origin(target, api_url),
         child_environment={name: environ[name] for name in PASSED_ON if environ.get(name)},
         extra_ca_file=Path(extra_ca) if extra_ca else None,
-        timeout=reader.duration("UPSTREAM_TIMEOUT", UpstreamSettings().timeout),
+        timeout=_timeout(reader),
     )
+
+
+def _timeout(reader: _Reader) -> float:
+    seconds = reader.duration("UPSTREAM_TIMEOUT", UpstreamSettings().timeout)
+    if seconds <= 0:
+        raise _unusable(
+            "UPSTREAM_TIMEOUT", "0s", "longer than nothing; `off` as upstream asks nobody"
+        )
+    return seconds
 
 
 def _target(text: str | None, api_url: str | None) -> Target:

@@ -99,12 +99,6 @@ def test_a_folder_without_room_for_files_is_told() -> None:
         DiskBackend(Path("/proc/self/fabric"))
 
 
-def test_a_database_that_is_none_is_told(tmp_path: Path) -> None:
-    (tmp_path / "cache.db").write_bytes(b"no database" * 1000)
-    with pytest.raises(StoreUnavailable, match="store open failed: file is not a database"):
-        DiskBackend(tmp_path)
-
-
 async def test_a_database_that_breaks_later_is_told(tmp_path: Path) -> None:
     async with opened(tmp_path) as backend:
         execute(tmp_path, "DROP TABLE Cache")

@@ -60,7 +60,7 @@ async def test_a_list_is_served_as_sent_until_a_question_shows_what_was_meant(
         chosen = await call(client, "resolve-library-id", libraryName="widget", query="x")
     assert texts(again) == texts(miss) == [list_text(14)]
     lines = texts(chosen)[0].splitlines()
-    assert lines[2] == "- Title: Widget 2"
+    assert lines[0] == "- Title: Widget 2"
     others = ", ".join(f"/widgets/widget{n}" for n in (1, 3, 4, 5, 6, 7, 8, 9, 10))
     assert lines[-1] == f"- Also matching: {others} and 4 more"
     assert provenance(chosen)["tier"] == "learned"
@@ -182,7 +182,7 @@ async def test_a_seed_answers_only_when_upstream_cannot_and_says_so(
     upstream.error = GONE
     async with connected(app) as client:
         seeded = await call(client, "resolve-library-id", libraryName="FastAPI", query="x")
-        unknown = await call(client, "resolve-library-id", libraryName="qqqqqq", query="")
+        unknown = await call(client, "resolve-library-id", libraryName="zzz-none", query="x")
     assert "- Context7-compatible library ID: /websites/fastapi_tiangolo" in texts(seeded)[0]
     assert "unverified" in texts(seeded)[1]
     assert provenance(seeded)["tier"] == "seed"

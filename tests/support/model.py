@@ -168,7 +168,8 @@ def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:
         {"type": "file", "path": name, "size": len(content), "oid": tags[name]}
         for name, content in files.items()
     ]
-    about = {"sha": REVISION, "siblings": [{"rfilename": name} for name in files]}
+    siblings = [{"rfilename": name} for name in files]
+    about = {"id": "some/model", "sha": REVISION, "siblings": siblings}
 
     class Hub(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

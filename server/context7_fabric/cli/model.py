@@ -71,7 +71,9 @@ async def _download(link: Link, settings: SuggestionSettings) -> str | None:
     size = await link.request("describe", _LOAD_SECONDS, model=settings.model) or {}
     total = size["megabytes"] * 10**6 if "megabytes" in size else None
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with bars as progress:
         bar = progress.add_task(settings.model, total=total)
         async with anyio.create_task_group() as watching:
             watching.start_soon(_watch, settings.model_folder, progress, bar)

@@ -49,19 +49,21 @@ _CODES: Mapping[str, Reason] = {
     "library_not_finalized": Reason.UNFINISHED,
     "library_not_found": Reason.UNKNOWN_LIBRARY,
     "no_libraries_found": Reason.UNKNOWN_LIBRARY,
-    "no_snippets_found": Reason.UNKNOWN_LIBRARY,
+    "no_snippets_found": Reason.EMPTY,
     "search_failed": Reason.FAILED,
     "tag_not_found": Reason.UNKNOWN_VERSION,
 }
 # Looked for in this order, in lower case and with single spaces.
 _SIGNS: Mapping[Reason, tuple[str, ...]] = {
     Reason.UNKNOWN_VERSION: (r'^(?:version|tag|branch) "[^"]*" (?:was )?not found',),
-    Reason.UNKNOWN_LIBRARY: (
-        r'^library "?/\S+ not found',
-        r"^no (?:documentation )?libraries found",
+    Reason.EMPTY: (
         r"^no (?:code |info )?documentation (?:available|found)",
         r"^no (?:content|context data|results|snippets) (?:available|found)",
         r"^documentation not found or not finalized",
+    ),
+    Reason.UNKNOWN_LIBRARY: (
+        r'^library "?/\S+ not found',
+        r"^no (?:documentation )?libraries found",
         r"^the library you are trying to access does not exist",
         r"status 404\b",
     ),

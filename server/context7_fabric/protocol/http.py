@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from context7_fabric.errors import PortError
+
 DEFAULT_PORT = 3000
 PORTS_TRIED = 11
 """The port asked for and the next ten, as upstream does."""
@@ -59,14 +61,24 @@ def bound_socket(host: str, port: int) -> socket.socket:
     """Return a listening socket on `port`, or on the first free of the next ten.
 
     Raises:
-        OSError: None of them can be had.
+        PortError: None of them can be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     last = min(port + PORTS_TRIED - 1, 65535)
     for candidate in range(port, last):
         with suppress(OSError):
-            return socket.create_server((host, candidate), family=family)
-    return socket.create_server((host, last), family=family)
+            return _listening(host, candidate, family)
+    try:
+        return _listening(host, last, family)
+    except OSError as error:
+        raise PortError(host, port, last, error.strerror or str(error)) from error
+
+
+def _listening(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """Listen without Nagle's delay: asyncio leaves it on for sockets that it did not make."""
+    listening = socket.create_server((host, port), family=family)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 class HttpServer(uvicorn.Server):

@@ -109,6 +109,13 @@ class NameIndex(Generic[RowT]):
                 return _decided(asked, bare, glued, question)
         return None
 
+    def namesakes(self, text: str) -> list[RowT]:
+        """Return every row that `text` may mean, where several share the name."""
+        for asked in readings(text):
+            if bare := self._called(asked.name):
+                return list(bare)
+        return []
+
     def _called(self, spelled: str) -> Sequence[RowT]:
         rows = self._spelled.get(spelled, [])
         return rows if isinstance(rows, list) else [rows]

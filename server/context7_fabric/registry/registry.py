@@ -22,8 +22,8 @@ from context7_fabric.registry.store import RowStore
 
 log = logging.getLogger(__name__)
 
-WRITE_EVERY = 5.0
-"""Seconds between two writes of how often rows were used."""
+STEP_SECONDS = 5.0
+"""Seconds between two looks at what other processes changed, and two writes of our counts."""
 
 
 class Registry:
@@ -38,6 +38,7 @@ class Registry:
         self._by_id: dict[str, str] = {}
         self._index: NameIndex[Row] = NameIndex()
         self._unsaved: dict[str, Row] = {}
+        self._revision: str | None = None
         self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
         """Hears of rows that are new or changed, once they are stored."""
         self.seed_ttl: float | None = None
@@ -47,6 +48,7 @@ class Registry:
     async def load(self) -> None:
         """Read seeds and stored rows; a seed file that cannot be used is logged and left out."""
         seeds = await to_thread.run_sync(self._seed_rows)
+        self._revision = await self._store.revision()
         stored = await self._store.load()
         await to_thread.run_sync(self._take_in, {row.key: row for row in seeds} | stored)
         self.loaded.set()
@@ -63,6 +65,10 @@ class Registry:
     def find(self, text: str, question: str = "") -> Match[Row] | None:
         """Return the row that a name means, guarded by what the question says of the language."""
         return self._index.find(text, question)
+
+    def namesakes(self, text: str) -> list[Row]:
+        """Return every row that a name may mean, where several share it."""
+        return self._index.namesakes(text)
 
     async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
@@ -97,11 +103,17 @@ class Registry:
         unsaved, self._unsaved = self._unsaved, {}
         await self._store.save(unsaved.values())
 
-    async def write_behind(self) -> None:
-        """Write the counts now and then; runs until it is cancelled."""
+    async def keep_in_step(self) -> None:
+        """Load; then write the counts now and then, and read again what others changed.
+
+        Runs until it is cancelled.
+        """
+        await self.load()
         while True:
-            await anyio.sleep(WRITE_EVERY)
+            await anyio.sleep(STEP_SECONDS)
             await self.flush()
+            if await self._store.revision() != self._revision:
+                await self.load()
 
     async def _change(self, row: Row) -> None:
         self._put(row)
@@ -122,8 +134,11 @@ class Registry:
         return [seed.row for seed in seeds.libraries]
 
     def _take_in(self, rows: dict[str, Row]) -> None:
-        for row in rows.values():
-            self._put(row)
+        """Put `rows` in place of all there were; whoever looks meanwhile sees the old ones."""
+        fresh = {row.key: row for row in rows.values()}
+        by_id = {row.id: row.key for row in fresh.values() if row.id}
+        index = NameIndex(row for row in fresh.values() if row.ecosystem)
+        self._rows, self._by_id, self._index = fresh, by_id, index
 
     def _put(self, row: Row) -> None:
         before = self._rows.get(row.key)

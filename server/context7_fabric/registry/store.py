@@ -8,15 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 from urllib.parse import quote
+from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 
-from context7_fabric.fabric.context import Context
+from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 
 ROWS = "row:"
+_REVISION = "rows:revision"
 _ROW = TypeAdapter(Row)
 
 
@@ -42,12 +44,23 @@ class RowStore:
 
     async def save(self, rows: Iterable[Row]) -> None:
         """Store `rows`, all or none."""
-        values = {self._address(row): asdict(row) for row in rows}
+        values: dict[str, Json] = {self._address(row): asdict(row) for row in rows}
         if values:
-            await self._fabric.set_many(values)
+            await self._fabric.set_many(values | {_REVISION: uuid4().hex})
+
+    async def revision(self) -> str | None:
+        """Return what changes whenever any process changes rows."""
+        context = await self._fabric.get_context(_REVISION)
+        return context.value if context and isinstance(context.value, str) else None
 
     def _address(self, row: Row) -> str:
-        return f"{ROWS}{quote(row.key, safe='/@+.')}#{self._principal}"
+        key = quote(row.key, safe="/@+.", errors="surrogatepass")
+        return f"{ROWS}{key}#{self._principal}"
+
+
+async def tell_of_changed_rows(fabric: Fabric) -> None:
+    """Let every registry on the store read its rows again: some were removed."""
+    await fabric.set_context(_REVISION, uuid4().hex)
 
 
 def _row(context: Context) -> Row | None:

@@ -62,9 +62,9 @@ class WorkerClient:
 
         None when the worker is not ready, or not in time; where none is, one is started.
         """
-        if not self.wake() or self._link is None or not self._mirror.complete:
+        link = self._link if self.wake() else None
+        if link is None or not link.open or not self._mirror.complete:
             return None
-        link = self._link
         reply = await link.request("query", self._settings.patience, text=text, limit=limit)
         self._slow = 0 if reply else self._slow + 1
         if self._slow >= _MOST_SLOW:

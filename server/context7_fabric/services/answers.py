@@ -141,7 +141,7 @@ class Answers:
             shared = not started or fetched.shared
             return Found(How.COALESCED if shared else How.FETCHED, fetched.record, fetched)
         if held is not None and not fetched.definite:
-            return Found(How.STALE, held, note=self._old(_saying(fetched), held))
+            return Found(How.STALE, held, note=self._old(fetched.said, held))
         return Found(How.REFUSED, fetched=fetched)
 
     def _without_upstream(self, held: StoredAnswer | None, error: UpstreamError) -> Found:
@@ -203,9 +203,3 @@ class Answers:
 
 def _flight_key(enquiry: Enquiry, caller: Caller) -> str:
     return f"{enquiry.key}#{caller.principal}"
-
-
-def _saying(fetched: Fetched) -> str:
-    """Return upstream's refusal as one line."""
-    text = " ".join(fetched.text.split())
-    return f"Context7 says: {text[:200].rstrip('.')}" if text else "Context7 sent an empty answer"

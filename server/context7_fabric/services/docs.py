@@ -20,7 +20,7 @@ from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7, Heard
 from context7_fabric.services.enquiries import Enquiry, Fetched, Found
 from context7_fabric.services.offline import Bookcase
-from context7_fabric.services.presenting import failed, refused, served, stands
+from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import Stamp, docs_key
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
@@ -94,8 +94,9 @@ class Docs:
         self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
     ) -> Answer:
         key_for = partial(_key, question.text, mode, number)
+        asked = parse_id(question.library_id) or library
         enquiry = Enquiry(
-            (key_for(library),),
+            tuple(dict.fromkeys((key_for(library), key_for(asked)))),
             self._lifetime(library),
             partial(self._fetch, question, library, key_for, caller),
         )
@@ -114,7 +115,7 @@ class Docs:
         progress: Progress,
     ) -> Fetched:
         """Ask upstream, following redirects, and admit what it says."""
-        title = "" if question.text else await self._title(library, caller)
+        title = "" if question.text else self._title(library)
         request = DocsRequest(str(library), question.text, question.mode, question.page, title)
         fetched = Fetched("")
         for _hop in range(MOST_MOVES + 1):
@@ -128,9 +129,9 @@ class Docs:
             request = replace(request, library_id=moved_to)
         return replace(fetched, key=key_for(parse_id(request.library_id) or library))
 
-    async def _title(self, library: LibraryId, caller: Caller) -> str:
-        title = await self._bookcase.title(library, caller.principal)
-        return title or library.project
+    def _title(self, library: LibraryId) -> str:
+        row = self._registry.row(library.base)
+        return row.title if row is not None and row.title else library.project
 
     def _fetched(
         self, heard: Heard[tuple[Snippet, ...]], request: DocsRequest, caller: Caller
@@ -149,7 +150,9 @@ class Docs:
         if found.fetched is not None and stands(found.fetched):
             await self._doubt(library, found.fetched)
             return replace(refused(found.fetched, found.how), library_id=str(library))
-        assembled = await self._bookcase.assemble(library, question.text, caller.principal)
+        assembled = await self._bookcase.assemble(
+            library, question.text, caller.principal, silence(found)
+        )
         if assembled is not None:
             return assembled
         if found.fetched is not None:

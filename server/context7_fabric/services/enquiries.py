@@ -33,6 +33,13 @@ class Fetched:
     note: str | None = None
 
     @property
+    def said(self) -> str:
+        """Upstream's refusal in one line."""
+        text = " ".join(self.text.split())
+        said = text[:200].rstrip(".")
+        return f"Context7 says: {said}" if text else "Context7 sent an empty answer"
+
+    @property
     def definite(self) -> bool:
         """Tell whether this settles the question, as opposed to a passing failure."""
         return self.record is not None or (

@@ -24,38 +24,52 @@ class LocalKnowledge:
         self._registry = registry
         self._suggester = suggester
 
-    async def answer(self, look_up: LookUp) -> Answer | None:
-        """Return what the registry says of a name, labelled; None when it says nothing."""
+    async def answer(self, look_up: LookUp, why: str) -> Answer | None:
+        """Return what the registry says of a name, labelled with `why` upstream says nothing.
+
+        None when the registry says nothing either.
+        """
         await self._registry.loaded.wait()
         exact = self._registry.find(look_up.name, look_up.question)
-        if exact is not None and exact.row.id and not exact.row.broken:
-            return _known([exact.row])
-        phrase = f"{look_up.name} {look_up.question}".strip()
-        suggested = await self._suggester.suggest(phrase, MOST_SUGGESTED)
-        rows = [each.row for each in suggested.candidates if each.row.id and not each.row.broken]
-        return _suggested(rows, suggested.method) if rows else None
+        rows = [exact.row] if exact else self._registry.namesakes(look_up.name)
+        if rows := _usable(rows):
+            return _known(rows, why)
+        if not _is_phrase(look_up.name):
+            return None
+        suggested = await self._suggester.suggest(look_up.name, MOST_SUGGESTED)
+        rows = _usable([each.row for each in suggested.candidates])
+        return _suggested(rows, suggested.method, why) if rows else None
 
 
-def _known(rows: Sequence[Row]) -> Answer:
+def _usable(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose id upstream is believed to know."""
+    return [row for row in rows if row.id and not row.broken]
+
+
+def _is_phrase(name: str) -> bool:
+    """Tell a description from a name: whoever gives one word wants that and nothing like it."""
+    return len(name.split()) > 1
+
+
+def _known(rows: Sequence[Row], why: str) -> Answer:
     verified = all(row.last_verified for row in rows)
     source = "the registry" if verified else "the seed file and is unverified"
     return Answer(
         text=entries([library_of(row) for row in rows]),
         outcome=Outcome.OFFLINE,
-        tier=Tier.SEED if not verified else Tier.LEARNED,
-        library_id=rows[0].id,
-        note=f"Context7 gave no answer; this comes from {source}.",
+        tier=Tier.LEARNED if verified else Tier.SEED,
+        library_id=rows[0].id if len(rows) == 1 else None,
+        note=f"{why}; this comes from {source}.",
     )
 
 
-def _suggested(rows: Sequence[Row], method: str) -> Answer:
+def _suggested(rows: Sequence[Row], method: str, why: str) -> Answer:
     by = "meaning" if method == "vectors" else "the words they share"
     return Answer(
         text=entries([library_of(row) for row in rows]),
         outcome=Outcome.SUGGESTION,
         tier=Tier.LOCAL,
-        note="Context7 gave no answer; these are suggestions from the local registry, not"
-        f" verified, ranked by {by}.",
+        note=f"{why}; these are suggestions from the local registry, not verified, ranked by {by}.",
     )
 
 

@@ -32,12 +32,13 @@ class Bookcase:
         self._shelf = shelf
         self._clock = clock
 
-    async def title(self, library: LibraryId, principal: str) -> str | None:
-        """Return the title that a stored list gives the library, None when no list names it."""
-        return await self._shelf.title(library.base, principal)
+    async def assemble(
+        self, library: LibraryId, question: str, principal: str, why: str
+    ) -> Answer | None:
+        """Return an answer of stored snippets that share words with `question`, None if none do.
 
-    async def assemble(self, library: LibraryId, question: str, principal: str) -> Answer | None:
-        """Return an answer of stored snippets that share words with `question`, None if none do."""
+        It is labelled with `why` upstream says nothing.
+        """
         records = await self._records(library, principal)
         wanted = set(content_words(question))
         ranked = [snippet for snippet in _ranked(records, question) if _score(snippet, wanted)]
@@ -52,7 +53,7 @@ class Bookcase:
             library_id=str(library),
             fetched_at=oldest,
             age_seconds=age,
-            note="Context7 gave no answer; this was assembled from snippets stored for other"
+            note=f"{why}; this was assembled from snippets stored for other"
             f" questions about {library}, the oldest {format_duration(age)} ago.",
         )
 

@@ -53,6 +53,13 @@ def stands(fetched: Fetched) -> bool:
     return fetched.definite or reason in (None, Reason.UNRECOGNISED)
 
 
+def silence(found: Found) -> str:
+    """Say in one line why upstream gave no answer that could be used."""
+    if found.fetched is not None:
+        return found.fetched.said
+    return str(found.error or "Context7 gave no answer")
+
+
 def refused(fetched: Fetched, how: How = How.REFUSED) -> Answer:
     """Return upstream's own refusal, word for word, heard now or remembered."""
     reason = fetched.refusal.reason if fetched.refusal else None

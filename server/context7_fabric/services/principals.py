@@ -55,6 +55,8 @@ def _made(path: Path) -> bytes | None:
         if _is_whole(path):
             return None
         fresh.replace(path)  # it was cut short: a crash, a full disk
+    except OSError:
+        fresh.replace(path)  # a file system without links: the last of two at once wins
     finally:
         fresh.unlink(missing_ok=True)
     return secret

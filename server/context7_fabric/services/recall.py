@@ -9,7 +9,7 @@ from context7_fabric.documents.libraries import parse_list
 from context7_fabric.documents.screening import screen
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.registry.store import ROWS
+from context7_fabric.registry.store import ROWS, tell_of_changed_rows
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
 
 FETCHED = (DOCS, LISTS, QUARANTINE, ROWS, "move:", "choice:", "upstream:tools:")
@@ -44,10 +44,10 @@ class Recall:
         return await self._remove(lambda _context: True)
 
     async def _remove(self, doomed: Callable[[Context], bool]) -> int:
-        removed = 0
-        for prefix in FETCHED:
-            removed += await self._fabric.delete_matching(prefix, doomed)
-        return removed
+        counts = {prefix: await self._fabric.delete_matching(prefix, doomed) for prefix in FETCHED}
+        if counts[ROWS]:
+            await tell_of_changed_rows(self._fabric)
+        return sum(counts.values())
 
 
 def _prose(context: Context) -> str:

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.keys import question_key
-from context7_fabric.documents.libraries import parse_list
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Clock
@@ -147,16 +146,6 @@ class AnswerShelf:
         contexts = await self._fabric.query(f"{DOCS}{_globbed(_in_keys(library))}[@?]*")
         records = (record_of(context) for context in contexts)
         return [record for record in records if record and record.readable_by(principal)]
-
-    async def title(self, library: str, principal: str) -> str | None:
-        """Return the title that a stored list gives the library with id `library`."""
-        for context in await self._fabric.query(f"{LISTS}*"):
-            record = record_of(context)
-            listed = parse_list(record.text) if record and record.readable_by(principal) else None
-            for entry in listed.libraries if listed else ():
-                if entry.id == library:
-                    return entry.title
-        return None
 
     async def counts(self) -> dict[str, int]:
         """Return how many answers and lists are stored."""

@@ -22,7 +22,7 @@ from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
 from context7_fabric.services.local import LocalKnowledge
-from context7_fabric.services.presenting import failed, refused, served, stands
+from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
 from context7_fabric.services.subjects import LookUp, Subject, needs_registry, subject_of
 
@@ -160,7 +160,7 @@ class Resolver:
         """Answer without a list: a refusal that settles it, local knowledge, or the failure."""
         if found.fetched is not None and stands(found.fetched):
             return refused(found.fetched, found.how)
-        local = await self._local.answer(look_up)
+        local = await self._local.answer(look_up, silence(found))
         if local is not None:
             return local
         if found.fetched is not None:

@@ -9,9 +9,11 @@ from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 
 import httpx2
+from anyio import to_thread
 from mcp import StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -20,6 +22,10 @@ from context7_fabric.errors import SettingError, UpstreamOff
 from context7_fabric.upstream.settings import CommandTarget, UpstreamSettings, UrlTarget
 
 CONNECT_TIMEOUT = 10.0
+
+READ_MARGIN = 10.0
+"""Seconds that a call's own time-out is ahead of the connection's: the call ends, not the link."""
+
 TOO_MANY_REQUESTS = 429
 
 
@@ -80,9 +86,9 @@ async def _over_http(
     target: UrlTarget, settings: UpstreamSettings, door: Door
 ) -> AsyncGenerator[object]:
     headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
-    timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=settings.timeout)
+    timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=settings.timeout + READ_MARGIN)
     hooks = {"response": [door.watch]}
-    trust = _trust(settings)
+    trust = await to_thread.run_sync(_trust, settings.extra_ca_file)
     async with (
         httpx2.AsyncClient(
             headers=headers, timeout=timeout, verify=trust, event_hooks=hooks
@@ -92,11 +98,12 @@ async def _over_http(
         yield streams
 
 
-def _trust(settings: UpstreamSettings) -> ssl.SSLContext:
+@cache
+def _trust(extra_ca_file: Path | None) -> ssl.SSLContext:
     """Trust what the system trusts (or SSL_CERT_FILE, SSL_CERT_DIR), and NODE_EXTRA_CA_CERTS."""
     context = httpx2.create_ssl_context()
-    if settings.extra_ca_file is not None:
-        _add_authorities(context, settings.extra_ca_file)
+    if extra_ca_file is not None:
+        _add_authorities(context, extra_ca_file)
     return context
 
 

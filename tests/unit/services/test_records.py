@@ -149,15 +149,6 @@ class TestFinding:
     async def test_about_what_is_no_id_nothing_is_found(self, shelf: AnswerShelf) -> None:
         assert await shelf.about("widgets", PUBLIC) == []
 
-    async def test_a_title_comes_from_a_list_that_may_be_read(self, shelf: AnswerShelf) -> None:
-        entry = "- Title: Widgets!\n- Context7-compatible library ID: /acme/widgets"
-        text = f"Available Libraries:\n\n{entry}\n- Description: x"
-        await shelf.write("list:none", replace(answer(text="no list"), kind="list"))
-        await shelf.write("list:w", replace(answer(MINE, text), kind="list", subject="w"))
-        assert await shelf.title("/acme/widgets", MINE) == "Widgets!"
-        assert await shelf.title("/acme/widgets", THEIRS) is None
-        assert await shelf.title("/acme/gadgets", MINE) is None
-
     async def test_answers_and_lists_are_counted_apart(self, shelf: AnswerShelf) -> None:
         await shelf.write("docs:1", answer())
         await shelf.write("docs:1", answer(MINE))

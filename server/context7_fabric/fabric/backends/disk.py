@@ -7,6 +7,7 @@ row that claims anything else is a corrupt entry.
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import time
@@ -21,6 +22,8 @@ import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 SIZE_LIMIT = 512 * 2**20
 BUSY_SECONDS = 5.0
@@ -88,9 +91,7 @@ class DiskBackend:
         """
         try:
             _make_private(folder)
-            self._cache = diskcache.Cache(
-                str(folder), timeout=BUSY_SECONDS, disk=PlainDisk, size_limit=size_limit
-            )
+            self._cache = _opened(folder, size_limit)
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             raise StoreUnavailable("open", str(error)) from error
         self._open = True
@@ -180,6 +181,27 @@ class DiskBackend:
             raise StoreUnavailable(operation, "the key is not valid Unicode") from error
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             raise StoreUnavailable(operation, str(error) or type(error).__name__) from error
+
+
+def _opened(folder: Path, size_limit: int) -> diskcache.Cache:
+    """Open the cache; a database that is none any more is set aside, for whoever looks into it."""
+    open_cache = partial(
+        diskcache.Cache, str(folder), timeout=BUSY_SECONDS, disk=PlainDisk, size_limit=size_limit
+    )
+    try:
+        return open_cache()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        log.warning("the store in %s is damaged (%s): it is set aside", folder, error)
+    try:
+        return open_cache()  # another process may have been first
+    except sqlite3.DatabaseError:
+        for name in ("cache.db", "cache.db-wal", "cache.db-shm"):
+            with suppress(FileNotFoundError):
+                (folder / name).replace(folder / f"damaged-{name}")
+        _make_private(folder)
+        return open_cache()
 
 
 def _make_private(folder: Path) -> None:

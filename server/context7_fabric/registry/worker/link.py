@@ -50,12 +50,17 @@ class Link:
         """The worker's process id."""
         return self._process.pid
 
+    @property
+    def open(self) -> bool:
+        """Tell whether one more request would be sent now."""
+        return not self.ended.is_set() and len(self._waiting) < MOST_WAITING
+
     async def request(self, do: str, seconds: float, **details: Any) -> Message | None:  # noqa: ANN401  # JSON
         """Ask for `do`; return the reply, which may be an `error`.
 
         None when the worker ended, has too much to do, or did not reply within `seconds`.
         """
-        if self.ended.is_set() or len(self._waiting) >= MOST_WAITING:
+        if not self.open:
             return None
         number, reply = next(self._ids), _Reply()
         try:
