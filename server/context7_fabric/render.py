@@ -21,7 +21,8 @@ def chosen_entry(found: LibraryList, chosen: Library) -> str:
 
 
 def _some(ids: Sequence[str]) -> str:
-    shown = ", ".join(ids[:MOST_OTHERS])
+    # Without blanks, and without a heading above the entry: each id costs a token less to read.
+    shown = ",".join(ids[:MOST_OTHERS])
     more = len(ids) - MOST_OTHERS
     return f"{shown} and {more} more" if more > 0 else shown
 

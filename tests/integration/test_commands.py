@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from context7_fabric import __version__
+from context7_fabric.cli.main import main
 from support.context7_api import Api
 from support.dialogue import Dialogue, talking
 from support.faults import SERVER_ERROR
@@ -62,9 +63,12 @@ class TestResolve:
         assert first.stderr == second.stderr == ""
         assert api.calls == 2
 
-    def test_prints_one_json_object_a_line(self, api: Api, environment: dict[str, str]) -> None:
-        done = run_product("resolve", "--json", "fastapi", "zzqx", env=environment)
-        assert done.returncode == 1
+    def test_reads_names_from_its_input_and_prints_a_json_object_a_line(
+        self, api: Api, environment: dict[str, str]
+    ) -> None:
+        typed = "fastapi\n\n  zzqx \n"
+        done = run_product("resolve", "--json", "-", env=environment, typed=typed)
+        assert (done.returncode, done.stderr) == (1, "")
         known, unknown = lines_of(done.stdout)
         assert known == {
             "query": "fastapi",
@@ -75,12 +79,6 @@ class TestResolve:
         assert (unknown["query"], unknown["library_id"]) == ("zzqx", None)
         assert unknown["outcome"] == "negative"
 
-    def test_reads_names_from_its_input(self, api: Api, environment: dict[str, str]) -> None:
-        typed = "fastapi\n\n  numpy \n"
-        done = run_product("resolve", "--json", "-", env=environment, typed=typed)
-        assert done.returncode == 0
-        assert [each["library_id"] for each in lines_of(done.stdout)] == [FASTAPI, "/numpy/numpy"]
-
     def test_tells_unknown_names_on_stderr_and_goes_on(
         self, api: Api, environment: dict[str, str]
     ) -> None:
@@ -90,10 +88,6 @@ class TestResolve:
         assert done.stderr == (
             'zzqx: No libraries found for "zzqx". Try a different search term.\n'
         )
-
-    def test_wants_a_name(self, environment: dict[str, str]) -> None:
-        done = run_product("resolve", env=environment)
-        assert (done.returncode, done.stdout) == (2, "")
 
 
 class TestDocs:
@@ -116,21 +110,12 @@ class TestDocs:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith('Library "/no/such" not found.')
 
-    def test_tells_a_failure_on_stderr_and_in_json(
-        self, api: Api, environment: dict[str, str]
-    ) -> None:
+    def test_tells_a_failure_in_json(self, api: Api, environment: dict[str, str]) -> None:
         api.fail(SERVER_ERROR)
-        plain = run_product("docs", FASTAPI, QUESTION, env=environment)
-        as_json = run_product("docs", FASTAPI, QUESTION, "--json", env=environment)
-        assert (plain.returncode, plain.stdout) == (1, "")
-        assert plain.stderr == f"{SERVER_ERROR.message}\n"
-        assert as_json.returncode == 1
-        (told,) = lines_of(as_json.stdout)
+        done = run_product("docs", FASTAPI, QUESTION, "--json", env=environment)
+        assert (done.returncode, done.stderr) == (1, "")
+        (told,) = lines_of(done.stdout)
         assert (told["text"], told["outcome"]) == (SERVER_ERROR.message, "error")
-
-    def test_wants_an_id_and_a_question(self, environment: dict[str, str]) -> None:
-        done = run_product("docs", FASTAPI, env=environment)
-        assert (done.returncode, done.stdout) == (2, "")
 
 
 class TestPurge:
@@ -157,8 +142,6 @@ class TestPurge:
         assert int(removed) >= 3
         assert words == "stored entries removed\n"
         assert self.outcomes(environment) == ["error by local"] * 2 + ["hit by question"]
-        again = run_product("purge", "--library", FASTAPI, "--json", env=environment)
-        assert json.loads(again.stdout) == {"removed": 0}
 
     def test_of_a_text_takes_what_holds_it(self, environment: dict[str, str]) -> None:
         words = "WHAT IS A DEPENDENCY?"
@@ -173,13 +156,6 @@ class TestPurge:
         done = run_product("purge", "--all", "--json", env=environment)
         assert json.loads(done.stdout)["removed"] >= 5
         assert self.outcomes(environment) == ["error by local"] * 3
-        figures = json.loads(run_product("stats", "--json", env=environment).stdout)
-        assert (figures["answers"], figures["lists"]) == (0, 0)
-
-    @pytest.mark.parametrize("words", [["--library", "fastapi"], ["--all", "--matching", "x"]])
-    def test_wants_to_know_what(self, home: Path, words: list[str]) -> None:
-        done = run_product("purge", *words, env=product_environment(home, OFF))
-        assert (done.returncode, done.stdout) == (2, "")
 
 
 class TestConfig:
@@ -196,11 +172,6 @@ class TestConfig:
         for command in commands:
             with spawn(command, {**environment, "PATH": str(tmp_path)}, tmp_path) as process:
                 assert Dialogue(process).introduce()["serverInfo"]["name"] == "context7-fabric"
-
-    def test_knows_its_clients(self, home: Path) -> None:
-        done = run_product("config", "ed", env=product_environment(home))
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "vscode" in done.stderr
 
 
 class TestDoctor:
@@ -229,25 +200,47 @@ class TestDoctor:
         assert told[1] == "wrong"
         assert f"127.0.0.1:{dead.port}/mcp cannot be reached" in told[2]
 
-    def test_says_which_command_is_missing(self, home: Path) -> None:
-        environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "no-such-program x"})
+    def test_says_which_command_is_missing_and_what_is_wrong_with_the_home(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "file").touch()
+        variables = {"CONTEXT7_FABRIC_UPSTREAM": "no-such-program --flag"}
+        environment = product_environment(tmp_path / "file" / "home", variables)
         done = run_product("doctor", "--json", env=environment)
         assert done.returncode == 1
-        assert (
-            "there is no command 'no-such-program'" in json.loads(done.stdout)["upstream"]["told"]
-        )
+        checks = json.loads(done.stdout)
+        assert checks["home"]["ok"] is checks["upstream"]["ok"] is False
+        assert "there is no command 'no-such-program'" in checks["upstream"]["told"]
 
     def test_takes_off_for_a_choice(self, home: Path) -> None:
         done = run_product("doctor", "--json", env=product_environment(home, OFF))
         assert done.returncode == 0
         assert json.loads(done.stdout)["upstream"]["ok"] is None
 
-    def test_says_what_is_wrong_with_the_home(self, tmp_path: Path) -> None:
-        (tmp_path / "file").touch()
-        environment = product_environment(tmp_path / "file" / "home", OFF)
-        done = run_product("doctor", "--json", env=environment)
-        assert done.returncode == 1
-        assert json.loads(done.stdout)["home"]["ok"] is False
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["resolve"],
+        ["docs", FASTAPI],
+        ["purge"],
+        ["purge", "--library", "fastapi"],
+        ["purge", "--all", "--matching", "x"],
+        ["config", "ed"],
+        ["doctor", "--jsn"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_on_stderr(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    try:
+        code = main(words)
+    except SystemExit as ended:
+        code = int(str(ended.code))
+    told = capsys.readouterr()
+    assert (code, told.out) == (2, "")
+    assert "context7-fabric" in told.err
 
 
 def test_the_demo_shows_a_miss_a_hit_a_restart_and_an_outage_without_a_network(home: Path) -> None:

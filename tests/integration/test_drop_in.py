@@ -145,18 +145,17 @@ async def test_two_processes_on_one_home_share_what_either_fetched_and_fetch_it_
     assert api.calls == 3
 
 
-@pytest.mark.parametrize("by", ["variable", "flag"])
-async def test_a_key_reaches_the_api(api: Api, home: Path, upstream: Variables, by: str) -> None:
-    words = ["--api-key", KEY] if by == "flag" else []
-    variables = {"CONTEXT7_API_KEY": KEY if by == "variable" else "ctx7sk-beaten-by-the-flag"}
-    environment = product_environment(home, {**upstream, **variables})
-    async with over_stdio([PROGRAM, *words], environment) as client:
+async def test_a_key_on_the_command_line_reaches_the_api_before_one_in_the_environment(
+    api: Api, home: Path, upstream: Variables
+) -> None:
+    environment = product_environment(home, {**upstream, "CONTEXT7_API_KEY": "ctx7sk-beaten"})
+    async with over_stdio([PROGRAM, "--api-key", KEY], environment) as client:
         await resolve(client)
         await docs(client)
     assert [each.headers["authorization"] for each in api.requests] == [f"Bearer {KEY}"] * 2
 
 
-def test_what_a_key_fetched_is_served_to_no_other_key_and_to_nobody_without(
+def test_what_a_key_in_the_environment_fetched_is_served_to_no_other_key_and_to_nobody_without(
     api: Api, home: Path, upstream: Variables
 ) -> None:
     private = {"libraryId": "/harbour/ledger", "query": "How do I post?"}
@@ -177,7 +176,8 @@ def test_what_a_key_fetched_is_served_to_no_other_key_and_to_nobody_without(
     assert "ledger.post" in told[0][0]
     assert told[0][1] == told[0][0]
     assert told[1:] == [[FAILURES["library missing"].said("/harbour/ledger")] * 2] * 2
-    assert [each.key for each in api.requests] == [KEY, "ctx7sk-other", None]
+    headers = [each.headers.get("authorization") for each in api.requests]
+    assert headers == [f"Bearer {KEY}", "Bearer ctx7sk-other", None]
 
 
 @pytest.fixture(scope="module")

@@ -34,11 +34,6 @@ def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
         assert dialogue.process.err.text == ""
 
 
-def test_serve_is_the_same_as_nothing(home: Path) -> None:
-    with talking([PROGRAM, "serve", "--unknown"], product_environment(home, OFF)) as dialogue:
-        assert len(dialogue.ask("tools/list")["tools"]) == 3
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -124,9 +119,12 @@ def test_a_variable_that_cannot_be_used_is_named_in_one_line(
     assert done.stdout == ""
 
 
-def test_an_empty_variable_counts_as_not_set(home: Path, by_http: Variables) -> None:
+def test_an_empty_variable_counts_as_not_set_and_serve_as_no_command(
+    home: Path, by_http: Variables
+) -> None:
     empty = {"CONTEXT7_API_KEY": "", "CONTEXT7_API_URL": "", "CONTEXT7_FABRIC_BACKEND": " "}
-    with talking([PROGRAM], product_environment(home, {**by_http, **empty})) as dialogue:
+    environment = product_environment(home, {**by_http, **empty})
+    with talking([PROGRAM, "serve"], environment) as dialogue:
         assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
 
 
@@ -145,12 +143,13 @@ def assert_served_from_memory(command: list[str], environment: dict[str, str]) -
     assert environment["CONTEXT7_FABRIC_HOME"] in complaints[0]
 
 
-def test_below_a_file_no_home_can_be_and_it_serves_from_memory(
+def test_below_a_file_no_home_can_be_and_it_serves_from_memory_with_a_key_too(
     api: Api, tmp_path: Path, by_http: Variables
 ) -> None:
     (tmp_path / "file").touch()
-    environment = product_environment(tmp_path / "file" / "home", by_http)
-    assert_served_from_memory([PROGRAM], environment)
+    variables = {**by_http, "CONTEXT7_API_KEY": "ctx7sk-homeless"}
+    assert_served_from_memory([PROGRAM], product_environment(tmp_path / "file" / "home", variables))
+    assert {each.key for each in api.requests} == {"ctx7sk-homeless"}
 
 
 def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
@@ -160,14 +159,6 @@ def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
     environment = product_environment(tmp_path / "file", by_http)
     with product_at_port("http", environment) as served:
         assert served.process.err.text.count(MEMORY_ONLY) == 1
-
-
-def test_a_key_needs_no_home_either(api: Api, tmp_path: Path, by_http: Variables) -> None:
-    (tmp_path / "file").touch()
-    variables = {**by_http, "CONTEXT7_API_KEY": "ctx7sk-homeless"}
-    environment = product_environment(tmp_path / "file" / "home", variables)
-    assert_served_from_memory([PROGRAM], environment)
-    assert {each.key for each in api.requests} == {"ctx7sk-homeless"}
 
 
 def test_a_home_that_became_read_only_is_told_and_it_serves_from_memory(

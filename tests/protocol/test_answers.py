@@ -61,7 +61,7 @@ async def test_a_list_is_served_as_sent_until_a_question_shows_what_was_meant(
     assert texts(again) == texts(miss) == [list_text(14)]
     lines = texts(chosen)[0].splitlines()
     assert lines[0] == "- Title: Widget 2"
-    others = ", ".join(f"/widgets/widget{n}" for n in (1, 3, 4, 5, 6, 7, 8, 9, 10))
+    others = ",".join(f"/widgets/widget{n}" for n in (1, 3, 4, 5, 6, 7, 8, 9, 10))
     assert lines[-1] == f"- Also matching: {others} and 4 more"
     assert provenance(chosen)["tier"] == "learned"
     assert provenance(chosen)["library_id"] == "/widgets/widget2"
