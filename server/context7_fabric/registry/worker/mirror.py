@@ -27,7 +27,7 @@ from context7_fabric.registry.worker.wire import (
 
 log = logging.getLogger(__name__)
 
-_BATCH = 32  # what the worker embeds in about a tenth of a second: a question waits that long
+_BATCH = 16  # what the worker embeds in a tenth of a second or two: a question may wait for it
 _BATCH_SECONDS = 60.0
 _DIGEST = 16
 _MOST_REFUSED = 3
