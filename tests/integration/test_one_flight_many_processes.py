@@ -1,4 +1,4 @@
-"""Four processes on one home, in front of the real server: one call, whoever is killed meanwhile."""
+"""Four processes on one home, before the real server: one call, whoever is killed meanwhile."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
 from support.context7_api import Api
 from support.dialogue import Dialogue, outcome_of, talking, texts_of
 from support.processes import wait_gone

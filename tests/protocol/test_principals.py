@@ -13,7 +13,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Caller
 from context7_fabric.services.docs import Question
 from context7_fabric.services.records import AnswerShelf, StoredAnswer, docs_key
-from context7_fabric.services.resolver import LookUp
+from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 
 PRINCIPALS = st.sampled_from([PUBLIC, "key-aaaa", "key-bbbb", "name-team"])

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nlargest
+from itertools import islice
 
 from context7_fabric.documents.plurals import singular
 from context7_fabric.documents.words import fold
@@ -43,6 +44,8 @@ _SCANNED = 20_000
 _FOUND = 1_000
 """How many rows, the best so far, those commonest words are looked up for."""
 
+_NONE = array("I")
+
 
 class Shares:
     """How much of one phrase each row shares: 1 when a row is about all its words, rare or not."""
@@ -57,10 +60,11 @@ class Shares:
 
     def best(self, limit: int) -> list[tuple[Row, float]]:
         """Return the rows that share most, the best first, equals in the order of their keys."""
-        found = nlargest(limit, self._by_number.items(), key=lambda each: (each[1], -each[0]))
-        rows = ((self._index.row(number), share) for number, share in found)
+        least = min(nlargest(limit, self._by_number.values()), default=0.0)
+        found = (each for each in self._by_number.items() if each[1] >= least)
+        rows = ((self._index.row(number), share) for number, share in islice(found, _FOUND))
         ranked = [(row, share) for row, share in rows if row is not None]
-        return sorted(ranked, key=lambda each: (-each[1], each[0].key))
+        return sorted(ranked, key=lambda each: (-each[1], each[0].key))[:limit]
 
 
 class WordIndex:
@@ -126,17 +130,18 @@ class WordIndex:
         asked = [(self._rarity(term), weight, term) for term, weight in self._asked(phrase)]
         whole = sum(rarity * weight for rarity, weight, _ in asked) * _STEPS
         by_number: dict[int, float] = {}
+        finalists: list[int] | None = None
         scanned = 0
         for rarity, weight, term in sorted(asked, reverse=True):
-            postings = self._postings.get(term)
-            if postings is None:
-                continue
-            scanned += len(postings)
+            postings = self._postings.get(term, _NONE)
             worth = rarity * weight / whole
+            scanned += len(postings)
             if scanned <= _SCANNED or not by_number:
-                _add_all(by_number, postings, worth)
-            else:
-                _add_to_best(by_number, postings, worth)
+                _add_all(by_number, postings[:_SCANNED], worth)
+                continue
+            if finalists is None:
+                finalists = nlargest(_FOUND, by_number, key=by_number.__getitem__)
+            _add_to(finalists, by_number, postings, worth)
         return Shares(self, by_number)
 
     def _asked(self, phrase: str) -> Iterator[tuple[str, float]]:
@@ -207,8 +212,10 @@ def _add_all(by_number: dict[int, float], postings: array[int], worth: float) ->
         by_number[number] = get(number, 0.0) + (posting & 0xFF) * worth
 
 
-def _add_to_best(by_number: dict[int, float], postings: array[int], worth: float) -> None:
-    for number in nlargest(_FOUND, by_number, key=by_number.__getitem__):
+def _add_to(
+    numbers: Iterable[int], by_number: dict[int, float], postings: array[int], worth: float
+) -> None:
+    for number in numbers:
         at = bisect_left(postings, number << 8)
         if at < len(postings) and postings[at] >> 8 == number:
             by_number[number] += (postings[at] & 0xFF) * worth

@@ -147,7 +147,9 @@ class Docs:
         self, question: Question, library: LibraryId, found: Found, caller: Caller
     ) -> Answer:
         """Answer from the library's stored snippets, else with upstream's refusal or error."""
-        if found.fetched is not None and stands(found.fetched):
+        if found.fetched is not None and (
+            stands(found.fetched) or _past_the_last_page(question, found.fetched)
+        ):
             await self._doubt(library, found.fetched)
             return replace(refused(found.fetched, found.how), library_id=str(library))
         assembled = await self._bookcase.assemble(
@@ -184,6 +186,12 @@ class Docs:
 def _key(text: str, mode: str, page_number: int, library: LibraryId) -> str:
     words = content_words(text) or (question_of(text),)
     return docs_key(question_key(library, words=words, mode=mode, page=page_number))
+
+
+def _past_the_last_page(question: Question, fetched: Fetched) -> bool:
+    """Tell whether upstream has no such page: stored snippets would only repeat earlier ones."""
+    refusal = fetched.refusal
+    return question.page > 1 and refusal is not None and refusal.reason is Reason.EMPTY
 
 
 def _of_kind(answer: Answer, mode: Mode | None) -> Answer:

@@ -145,4 +145,4 @@ def test_very_common_words_only_order_what_rarer_words_found(
     monkeypatch.setattr(lexical, "_SCANNED", 10)
     assert found(WordIndex(rows), "rare common", 1) == ["both"]
     assert len(found(WordIndex(rows), "rare common", 99)) == 6
-    assert len(found(WordIndex(rows), "common", 99)) == 51
+    assert len(found(WordIndex(rows), "common", 99)) == 10
