@@ -159,7 +159,7 @@ async def test_items_leave_out_what_cannot_be_read(folder: Path, backend: DiskBa
     await backend.put("large", LARGE)
     value_file(folder).unlink()
     await backend.put("whole", b"value")
-    assert await backend.items("") == [("whole", b"value")]
+    assert (await backend.items("", None, 10))[0] == [("whole", b"value")]
     assert await backend.get_many(["key", "large", "whole"]) == [("whole", b"value")]
 
 

@@ -10,6 +10,8 @@ import json
 from typing import Any, TypeGuard, cast
 from zlib import crc32
 
+from pydantic_core import from_json
+
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.context import Context, Json, Scope
 
@@ -54,10 +56,18 @@ def decode(key: str, scope: Scope, data: bytes) -> Context:
     if data[:_HEAD_LENGTH] != _HEAD % crc32(data[_HEAD_LENGTH:]):
         raise CorruptEntry(key, "its checksum is wrong")
     try:
-        record: Any = json.loads(data.decode("utf-8", "surrogatepass"))
+        record = _parsed(data)
     except (ValueError, RecursionError) as error:
         raise CorruptEntry(key, "not JSON") from error
     return _context(key, scope, record)
+
+
+def _parsed(data: bytes) -> Any:  # noqa: ANN401  # any JSON
+    """Read JSON; pydantic's reader takes a third of the time, but knows no lone surrogates."""
+    try:
+        return from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return json.loads(data.decode("utf-8", "surrogatepass"))
 
 
 def _check(value: object, depth: int = 0) -> None:

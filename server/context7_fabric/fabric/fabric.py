@@ -7,7 +7,7 @@ as if nothing were stored.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -23,6 +23,9 @@ from context7_fabric.models import Clock
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+
+PAGE = 1000
+"""Entries that are read at once where many are."""
 
 
 @dataclass(slots=True)
@@ -128,11 +131,19 @@ class Fabric:
         found = await self._guarded(self.backend.keys(start + prefix), otherwise=[])
         return [address.removeprefix(start) for address in found]
 
-    async def scan(self, prefix: str, scope: Scope | str = Scope.GLOBAL) -> list[Context]:
-        """Return what is alive and readable under keys that begin with `prefix`; one round trip."""
+    async def scan(
+        self, prefix: str, scope: Scope | str = Scope.GLOBAL
+    ) -> AsyncGenerator[list[Context]]:
+        """Yield what is alive and readable under keys that begin with `prefix`, page by page."""
         scope, start = Scope(scope), _address(Scope(scope), "")
-        found = await self._guarded(self.backend.items(start + prefix), otherwise=[])
-        return await to_thread.run_sync(self._decoded, scope, len(start), found)
+        after: str | None = None
+        while True:
+            page = self.backend.items(start + prefix, after, PAGE)
+            found, further = await self._guarded(page, otherwise=([], None))
+            yield await to_thread.run_sync(self._decoded, scope, len(start), found)
+            if further is None:
+                return
+            after = further
 
     async def get_many(
         self, keys: Sequence[str], scope: Scope | str = Scope.GLOBAL

@@ -6,10 +6,12 @@ Seeds are not stored: their file is read again, and a row that was stored takes 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import fields
 from urllib.parse import quote
 from uuid import uuid4
 
+from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.fabric.context import Context, Json
@@ -32,19 +34,19 @@ class RowStore:
 
     async def load(self) -> dict[str, Row]:
         """Return all rows by their key; one's own go before the public ones."""
-        public, own = {}, {}
-        for context in await self._fabric.scan(ROWS):
-            _address, _, owner = context.key.rpartition("#")
-            row = _row(context)
-            if row is not None and owner == PUBLIC:
-                public[row.key] = row
-            elif row is not None and owner == self._principal:
-                own[row.key] = row
+        public: dict[str, Row] = {}
+        own: dict[str, Row] = {}
+        async for contexts in self._fabric.scan(ROWS):
+            for owner, row in await to_thread.run_sync(_rows, contexts):
+                if owner == PUBLIC:
+                    public[row.key] = row
+                elif owner == self._principal:
+                    own[row.key] = row
         return public | own
 
     async def save(self, rows: Iterable[Row]) -> None:
         """Store `rows`, all or none."""
-        values: dict[str, Json] = {self._address(row): asdict(row) for row in rows}
+        values: dict[str, Json] = {self._address(row): _told(row) for row in rows}
         if values:
             await self._fabric.set_many(values | {_REVISION: uuid4().hex})
 
@@ -63,8 +65,20 @@ async def tell_of_changed_rows(fabric: Fabric) -> None:
     await fabric.set_context(_REVISION, uuid4().hex)
 
 
-def _row(context: Context) -> Row | None:
-    try:
-        return _ROW.validate_python(context.value)
-    except ValidationError:
-        return None
+def _told(row: Row) -> dict[str, Json]:
+    """Return what of `row` differs from a row of which nothing is known."""
+    return {
+        each.name: value
+        for each in fields(row)
+        if (value := getattr(row, each.name)) != each.default
+    }
+
+
+def _rows(contexts: list[Context]) -> list[tuple[str, Row]]:
+    """Return the rows in `contexts` with their owners, leaving out what is none."""
+    found = []
+    for context in contexts:
+        with suppress(ValidationError):
+            row = _ROW.validate_python(context.value)
+            found.append((context.key.rpartition("#")[2], row))
+    return found

@@ -33,8 +33,8 @@ LONGEST_PHRASE = 500
 LEAST_BY_WORDS, LEAST_BY_VECTORS = 0.09, 0.15
 """Scores below which a row has nothing to do with the phrase: no right one had less."""
 
-_AT_ONCE = 32
-"""Rows taken in before others get their turn in the event loop: about two milliseconds' worth."""
+_AT_ONCE = 16
+"""Rows taken in before others get their turn in the event loop: a millisecond's worth or two."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from context7_fabric.errors import StoreError, StoreUnavailable
+from context7_fabric.fabric.backends.base import Item
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Context
+from context7_fabric.fabric.fabric import Fabric
 
 NOON = 1_700_000_000.0
 
@@ -39,7 +42,9 @@ class Broken:
     async def keys(self, prefix: str) -> list[str]:
         raise self.error
 
-    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
         raise self.error
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
@@ -57,3 +62,8 @@ class Illegible(MemoryBackend):
 
     async def get(self, key: str) -> bytes | None:
         raise StoreUnavailable("get", "busy")
+
+
+async def scanned(fabric: Fabric, prefix: str, scope: str = "GLOBAL") -> list[Context]:
+    """Return every page of a scan in one."""
+    return [context async for page in fabric.scan(prefix, scope) for context in page]

@@ -8,7 +8,7 @@ from context7_fabric.errors import StoreClosed
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from unit.fabric.fakes import NOON, FakeClock
+from unit.fabric.fakes import NOON, FakeClock, scanned
 
 
 async def test_what_is_set_is_got_with_its_time_and_metadata(fabric: Fabric) -> None:
@@ -153,10 +153,10 @@ async def test_a_scan_gives_what_lives_below_a_prefix(fabric: Fabric, clock: Fak
     await fabric.set_context("list:a", 3)
     await fabric.set_context("docs:other", 4, Scope.USER)
     clock.now = NOON + 60
-    assert await fabric.scan("docs:") == [
+    assert await scanned(fabric, "docs:") == [
         Context("docs:long", 2, Scope.GLOBAL, NOON, metadata={"by": "me"})
     ]
-    assert [context.scope for context in await fabric.scan("", "USER")] == [Scope.USER]
+    assert [context.scope for context in await scanned(fabric, "", "USER")] == [Scope.USER]
 
 
 async def test_several_are_got_at_once(fabric: Fabric, clock: FakeClock) -> None:

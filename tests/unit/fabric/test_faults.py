@@ -7,7 +7,7 @@ import pytest
 from context7_fabric.errors import CorruptEntry, StoreUnavailable
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from unit.fabric.fakes import Broken, FakeClock, Illegible
+from unit.fabric.fakes import Broken, FakeClock, Illegible, scanned
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ async def test_corrupt_bytes_are_a_miss_and_a_fault(
     await fabric.backend.put("GLOBAL/key", b"no entry")
     assert await fabric.get_context("key") is None
     assert await fabric.query("*") == []
-    assert await fabric.scan("") == []
+    assert await scanned(fabric, "") == []
     assert fabric.faults.count == 3
     assert fabric.faults.last == (
         "stored entry 'key' cannot be read: not of a format this version reads"
@@ -43,7 +43,7 @@ async def test_a_store_that_fails_is_a_miss(broken: Fabric) -> None:
     assert await broken.get_context("key") is None
     assert await broken.query("*") == []
     assert await broken.keys(Scope.GLOBAL) == []
-    assert await broken.scan("") == []
+    assert await scanned(broken, "") == []
     assert await broken.get_many(["key"]) == []
     assert broken.faults.count == 5
     assert broken.faults.last == "store any failed: disk full"

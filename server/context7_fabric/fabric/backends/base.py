@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+Item = tuple[str, bytes]
+"""A key and what is stored under it."""
+
 
 class Backend(Protocol):
     """Keeps bytes under string keys.
@@ -42,8 +45,14 @@ class Backend(Protocol):
         """Return the keys that begin with `prefix`, in no particular order."""
         ...
 
-    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
-        """Return the readable entries whose keys begin with `prefix`, in one round trip."""
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
+        """Return the next readable entries whose keys begin with `prefix`, by key.
+
+        Those behind the key `after` (None: from the start), `limit` at most, in one round trip; and
+        the key to go on behind, None when there are no more.
+        """
         ...
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:

@@ -22,6 +22,7 @@ import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
+from context7_fabric.fabric.backends.base import Item
 
 log = logging.getLogger(__name__)
 
@@ -117,11 +118,13 @@ class DiskBackend:
         """Return the keys that begin with `prefix`."""
         return await self._run("keys", prefix, partial(self._matching, prefix))
 
-    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
-        """Return the readable entries whose keys begin with `prefix`; one query."""
-        return await self._run("items", prefix, partial(self._contents_of, prefix))
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
+        """Return the next readable entries whose keys begin with `prefix`; one query."""
+        return await self._run("items", prefix, partial(self._page, prefix, after, limit))
 
-    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+    async def get_many(self, keys: Sequence[str]) -> list[Item]:
         """Return the readable entries under `keys`; one hop to a thread."""
         return await self._run("get", next(iter(keys), ""), partial(self._found, keys))
 
@@ -140,7 +143,7 @@ class DiskBackend:
             for key, value in entries.items():
                 self._cache.set(key, value)
 
-    def _found(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+    def _found(self, keys: Sequence[str]) -> list[Item]:
         found = []
         for key in keys:
             with suppress(_ForeignRow):
@@ -149,24 +152,27 @@ class DiskBackend:
                     found.append((key, value))
         return found
 
-    def _contents_of(self, prefix: str) -> list[tuple[str, bytes]]:
+    def _page(self, prefix: str, after: str | None, limit: int) -> tuple[list[Item], str | None]:
         found = []
-        for key, mode, filename, value in self._rows("key, mode, filename, value", prefix):
+        rows = self._rows("key, mode, filename, value", prefix, after, limit)
+        for key, mode, filename, value in rows:
             with suppress(_ForeignRow, FileNotFoundError):
                 found.append((key, self._cache.disk.fetch(mode, filename, value, read=False)))
-        return found
+        return found, rows[-1][0] if len(rows) == limit else None
 
     def _matching(self, prefix: str) -> list[str]:
         return [key for (key,) in self._rows("key", prefix)]
 
-    def _rows(self, columns: str, prefix: str) -> list[tuple[Any, ...]]:
+    def _rows(
+        self, columns: str, prefix: str, after: str | None = None, limit: int = -1
+    ) -> list[tuple[Any, ...]]:
         """Ask the database itself: iterating over diskcache takes one query a hundred keys."""
         beyond = prefix.encode() + b"\xff"  # texts compare as UTF-8, which has no such byte
         rows: list[tuple[Any, ...]] = self._cache._sql(  # noqa: SLF001  # its iterators cannot filter
             f"SELECT {columns} FROM Cache"  # noqa: S608  # our own two lists of columns
-            " WHERE raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
-            " AND (expire_time IS NULL OR expire_time > ?)",
-            (prefix, beyond, time.time()),
+            " WHERE raw = 1 AND key >= ? AND (? IS NULL OR key > ?) AND key < CAST(? AS TEXT)"
+            " AND (expire_time IS NULL OR expire_time > ?) ORDER BY key LIMIT ?",
+            (prefix, after, after, beyond, time.time(), limit),
         ).fetchall()
         return [row for row in rows if isinstance(row[0], str)]
 

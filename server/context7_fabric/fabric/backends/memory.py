@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from context7_fabric.errors import StoreClosed
+from context7_fabric.fabric.backends.base import Item
 
 MAX_BYTES = 256 * 2**20
 
@@ -60,9 +61,13 @@ class MemoryBackend:
             self._drop_expired(key)
         return [key for key in self._entries if key.startswith(prefix)]
 
-    async def items(self, prefix: str) -> list[tuple[str, bytes]]:
-        """Return the entries whose keys begin with `prefix`."""
-        return [(key, self._entries[key]) for key in await self.keys(prefix)]
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[Item], str | None]:
+        """Return the next entries whose keys begin with `prefix`, behind the key `after`."""
+        keys = sorted(key for key in await self.keys(prefix) if after is None or key > after)
+        page = keys[:limit]
+        return [(key, self._entries[key]) for key in page], page[-1] if keys[limit:] else None
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
         """Return the entries under `keys`."""

@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "LOGURU_AUTOINIT": "0",
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
 }
 
 
