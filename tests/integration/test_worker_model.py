@@ -1,0 +1,49 @@
+"""`model fetch` and `model status`: the network is used by the one alone, and only when asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from support.model import hub, model_command, model_path, no_hub
+
+
+def test_a_fetched_model_is_there_from_then_on_without_a_network(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    before = model_command(home, "status")
+    assert before.returncode == 1
+    assert "context7-fabric model fetch" in before.stderr
+    assert not home.exists()
+    with hub() as variables:
+        fetched = model_command(home, "fetch", **variables)
+    assert (fetched.returncode, fetched.stderr) == (0, "")
+    with no_hub() as variables:
+        state = json.loads(model_command(home, "status", "--json", **variables).stdout)
+        again = model_command(home, "fetch", **variables)
+    assert state["ready"]
+    assert state["dimension"] == 384
+    assert state["place"] == str(home / "models")
+    assert (again.returncode, again.stdout) == (0, fetched.stdout)
+
+
+def test_without_a_network_fetching_fails_in_one_line(tmp_path: Path) -> None:
+    with no_hub() as variables:
+        failed = model_command(tmp_path, "fetch", **variables)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr.count("\n") == 1
+    assert "cannot be downloaded: is there a network" in failed.stderr
+
+
+def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path) -> None:
+    own = {"CONTEXT7_FABRIC_MODEL_PATH": str(model_path())}
+    told = model_command(tmp_path, "fetch", **own)
+    assert told.returncode == 0
+    assert str(model_path()) in told.stdout
+    assert "nothing is fetched" in told.stderr
+
+
+def test_an_unknown_model_is_told(tmp_path: Path) -> None:
+    told = model_command(tmp_path, "fetch", "--json", CONTEXT7_FABRIC_MODEL="nobody/knows")
+    assert told.returncode == 1
+    assert "nobody/knows" in json.loads(told.stdout)["trouble"]
