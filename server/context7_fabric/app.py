@@ -97,7 +97,7 @@ async def open_app(
         principal = await anyio.to_thread.run_sync(_principal, settings)
         desk = _desk(settings, clock, fabric, tasks, upstream, principal)
         if isinstance(upstream, McpUpstream):
-            upstream.on_connected = desk.tools.refresh_quietly
+            upstream.on_connected = partial(_behind_a_connection, desk)
         app = App(settings, desk, fabric, upstream, principal, in_memory)
         try:
             yield app
@@ -105,6 +105,12 @@ async def open_app(
             with anyio.CancelScope(shield=True):
                 await app.aclose()
             tasks.cancel_scope.cancel()
+
+
+async def _behind_a_connection(desk: Desk) -> None:
+    """Use that there is a network now: list upstream's tools, fetch a model that is missing."""
+    await desk.tools.refresh_quietly()
+    await desk.suggester.fetch_model()
 
 
 def _open_backend(settings: Settings) -> tuple[Backend, bool]:

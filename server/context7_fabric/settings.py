@@ -110,7 +110,7 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         in_memory=reader.choice("BACKEND", ("disk", "memory"), "disk") == "memory",
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
-        suggestions=_suggestions(reader, home),
+        suggestions=_suggestions(reader, home, upstream),
         redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
         monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
@@ -176,14 +176,18 @@ def _freshness(reader: _Reader) -> FreshnessSettings:
     )
 
 
-def _suggestions(reader: _Reader, home: Path) -> SuggestionSettings:
+def _suggestions(reader: _Reader, home: Path, upstream: UpstreamSettings) -> SuggestionSettings:
     path = reader.path("MODEL_PATH")
+    model = reader.text("MODEL") or DEFAULT_MODEL
+    public = upstream.origin == DEFAULT_UPSTREAM and not isinstance(upstream.target, OffTarget)
     return SuggestionSettings(
         model_folder=home / "models",
-        model=reader.text("MODEL") or DEFAULT_MODEL,
+        model=model,
         model_path=None if path is None else path.absolute(),
         qdrant_url=reader.text("QDRANT_URL"),
         qdrant_api_key=reader.text("QDRANT_API_KEY"),
+        enabled=model != "off",
+        fetches=public and path is None and model != "off",
     )
 
 

@@ -4,8 +4,9 @@
 
 Each size runs in a process of its own. Rows are made up of the seeds' words; the model is the real
 one, in a real worker. Vectors of all but 1,000 rows are stored beforehand (made up, which costs a
-search the same), so that filling the index is measured and embedding as well. Meanwhile exact
-look-ups are due every two milliseconds; theirs is the time from when they were due.
+search the same), so that filling the index is measured and, as far as it holds those 1,000,
+embedding as well. Meanwhile exact look-ups are due every two milliseconds; theirs is the time from
+when they were due.
 
 Exit code: 0 all claims hold, 1 one does not, 2 wrong usage, 3 the model cannot be had.
 """

@@ -66,7 +66,6 @@ def test_a_worker_does_not_outlive_a_serving_process_that_is_killed() -> None:
 
 SERVING = f"""
 import sys
-from pathlib import Path
 import anyio
 from context7_fabric.registry.worker.link import open_link
 async def main():

@@ -71,6 +71,8 @@ class TestDefaults:
                 model_path=None,
                 qdrant_url=None,
                 qdrant_api_key=None,
+                enabled=True,
+                fetches=True,
             ),
             redact=True,
             monthly_calls=FREE_CALLS,

@@ -30,7 +30,7 @@ POOL = 50
 LONGEST_PHRASE = 500
 """Characters of a phrase that count; the model reads no more anyway."""
 
-LEAST_BY_WORDS, LEAST_BY_VECTORS = 0.09, 0.15
+LEAST_BY_WORDS, LEAST_BY_VECTORS = 0.05, 0.15
 """Scores below which a row has nothing to do with the phrase: no right one had less."""
 
 _AT_ONCE = 16
@@ -121,6 +121,10 @@ class Suggester:
         with anyio.move_on_after(seconds):
             await self._loaded.wait()
         return await self._worker.settle(deadline - anyio.current_time())
+
+    async def fetch_model(self) -> None:
+        """Download the model if it is missing and the settings allow it; never fails."""
+        await self._worker.fetch()
 
     def rebuild(self) -> None:
         """Have the index rebuilt from the rows and their stored vectors; look-ups go on."""

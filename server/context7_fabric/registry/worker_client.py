@@ -20,6 +20,7 @@ from context7_fabric.registry.worker.settings import SuggestionSettings
 log = logging.getLogger(__name__)
 
 _HELLO_SECONDS = 60.0
+_FETCH_SECONDS = 3600.0
 _MOST_SLOW = 3
 """After so many questions in a row without an answer in time a worker counts as hanging."""
 
@@ -78,6 +79,21 @@ class WorkerClient:
         link = self._link
         reply = await link.request("status", self._settings.patience) if link else None
         return reply.get("count") if reply else None
+
+    async def fetch(self) -> None:
+        """Download the model if it is missing and may be; takes minutes, and fails quietly."""
+        settings = self._settings
+        if not settings.fetches or await anyio.to_thread.run_sync(settings.has_model):
+            return
+        async with open_link(_FETCH_SECONDS) as link:
+            folder = str(settings.model_folder)
+            reply = await link.request(
+                "fetch", _FETCH_SECONDS, model=settings.model, model_folder=folder
+            )
+        if reply is None or "error" in reply:
+            log.info("no model: %s", reply["error"] if reply else "the download ended early")
+            return
+        self._rest_until = 0.0
 
     async def settle(self, seconds: float) -> bool:
         """Start a worker if need be, and wait until its index equals the rows.

@@ -18,7 +18,8 @@ class SuggestionSettings:
 
     `model_path` is a folder that holds the files of `model`; without it the model is looked for
     in `model_folder`, where `context7-fabric model fetch` puts it. Without `qdrant_url` the index
-    is the worker's own.
+    is the worker's own. Not `enabled`, words alone rank. With `fetches` a model that is missing is
+    downloaded behind the first connection to upstream, which shows that there is a network.
     """
 
     model_folder: Path
@@ -26,6 +27,8 @@ class SuggestionSettings:
     model_path: Path | None = None
     qdrant_url: str | None = field(default=None, repr=False)  # may hold a password
     qdrant_api_key: str | None = field(default=None, repr=False)
+    enabled: bool = True
+    fetches: bool = False
     idle_seconds: float = 300.0
     patience: float = 1.5
 
@@ -46,6 +49,8 @@ class SuggestionSettings:
 
     def has_model(self) -> bool:
         """Tell whether there is any model to try; looks at the disk, and only at that."""
+        if not self.enabled:
+            return False
         if self.model_path is not None:
             return self.model_path.is_dir()
         return any(any(self.model_folder.glob(pattern)) for pattern in _FETCHED)
