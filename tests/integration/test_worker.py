@@ -255,3 +255,16 @@ async def test_a_fetched_model_ranks(tmp_path: Path) -> None:
     async with suggesting(settings) as suggester:
         assert await suggester.settle(LONG), suggester.trouble
         assert (await suggester.suggest(MEANT)).candidates[0].row.name == "reportlab"
+
+
+async def test_a_missing_model_is_fetched_where_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SuggestionSettings(tmp_path / "models", fetches=True)
+    async with suggesting(settings) as suggester:
+        assert await method(suggester) == "words"
+        with hub() as variables:
+            monkeypatch.setenv("HF_ENDPOINT", variables["HF_ENDPOINT"])
+            await suggester.fetch_model()
+        assert await suggester.settle(LONG), suggester.trouble
+        assert await method(suggester) == "vectors"

@@ -17,8 +17,12 @@ Variables = Mapping[str, str]
 
 
 def product_environment(home: Path, variables: Variables | None = None) -> dict[str, str]:
-    """The environment of the product on a home of its own; `variables` say where upstream is."""
-    return clean_environment({"CONTEXT7_FABRIC_HOME": str(home), **(variables or {})})
+    """The environment of the product on a home of its own; `variables` say where upstream is.
+
+    No model is downloaded behind its back.
+    """
+    own = {"CONTEXT7_FABRIC_HOME": str(home), "CONTEXT7_FABRIC_MODEL": "off"}
+    return clean_environment({**own, **(variables or {})})
 
 
 def run_product(

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from context7_fabric.cli.main import set_up_logging
 from context7_fabric.demo.walk import Step, walk_live, walk_sample
+from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import Settings, read_settings
 
 
@@ -29,7 +30,12 @@ def run(words: list[str]) -> int:
     live = parser.parse_args(words).live
     set_up_logging("error")
     with tempfile.TemporaryDirectory(prefix="context7-fabric-demo-") as home:
-        settings = replace(read_settings(os.environ), home=Path(home), in_memory=False)
+        settings = replace(
+            read_settings(os.environ),
+            home=Path(home),
+            in_memory=False,
+            suggestions=SuggestionSettings(Path(home), enabled=False),
+        )
         steps = _walked(settings, live=live)
     return 1 if any(step.answer.is_error for step in steps) else 0
 

@@ -101,7 +101,8 @@ class Registry:
     async def flush(self) -> None:
         """Write the counts that are not written yet."""
         unsaved, self._unsaved = self._unsaved, {}
-        await self._store.save(unsaved.values())
+        if unsaved:
+            await self._keep(list(unsaved.values()))
 
     async def keep_in_step(self) -> None:
         """Load; then write the counts now and then, and read again what others changed.
@@ -121,7 +122,7 @@ class Registry:
 
     async def _keep(self, rows: Sequence[Row]) -> None:
         await self._store.save(rows)
-        if self.on_change is not None:
+        if self.on_change is not None and self.loaded.is_set():
             await self.on_change(rows)
 
     def _seed_rows(self) -> list[Row]:

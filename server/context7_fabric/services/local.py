@@ -14,6 +14,8 @@ from context7_fabric.render import entries
 from context7_fabric.services.subjects import LookUp
 
 MOST_SUGGESTED = 5
+CANDIDATES = 50
+"""How many are ranked: those whose id nobody knows are of no use to a caller."""
 
 
 class LocalKnowledge:
@@ -36,8 +38,8 @@ class LocalKnowledge:
             return _known(rows, why)
         if not _is_phrase(look_up.name):
             return None
-        suggested = await self._suggester.suggest(look_up.name, MOST_SUGGESTED)
-        rows = _usable([each.row for each in suggested.candidates])
+        suggested = await self._suggester.suggest(look_up.name, CANDIDATES)
+        rows = _usable([each.row for each in suggested.candidates])[:MOST_SUGGESTED]
         return _suggested(rows, suggested.method, why) if rows else None
 
 

@@ -71,6 +71,14 @@ async def test_why_there_is_no_model_is_told_and_nothing_is_waited_for(
     assert await suggester.indexed() is None
 
 
+async def test_a_model_that_was_fetched_in_part_is_no_model(
+    suggester: Suggester, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "models--some--model" / "snapshots" / "1").mkdir(parents=True)
+    assert not await suggester.settle(5)
+    assert "model fetch" in (suggester.trouble or "")
+
+
 async def test_no_more_candidates_than_asked_for_are_given(suggester: Suggester) -> None:
     assert len((await suggester.suggest("http client", 1)).candidates) == 1
     assert len((await suggester.suggest("http client", 2)).candidates) == 2

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_FETCHED = ("models--*", "fast-*")  # what fastembed calls the folders of models it downloaded
+# Where fastembed leaves the weights of a model once it has them whole.
+_FETCHED = (
+    "models--*/snapshots/*/**/*.onnx",
+    "models--*/snapshots/*/**/*.safetensors",
+    "fast-*/**/*.onnx",
+)
 
 EMBEDDED_ROWS = 20_000
 """How many rows the embedded index holds, the most used: it looks at every one of them."""
