@@ -24,7 +24,10 @@ test: $(READY) ## Run every check: lint, format, types, import contracts, tests 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest --hypothesis-profile=ci --cov --cov-report=term
+	$(BIN)/python -m pytest tests/integration -n 2 --dist loadfile \
+		--cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest --ignore=tests/integration --hypothesis-profile=ci \
+		--cov --cov-append --cov-report=term
 
 bench: $(BENCH_READY) ## Measure: every program of tests/bench prints its numbers and claims
 	@failed=; for name in $(BENCHES); do \
