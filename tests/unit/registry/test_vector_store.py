@@ -1,10 +1,9 @@
 """Vectors in the fabric: kept by model and row, and what is damaged is as good as none."""
 
-from unit.fabric.fakes import FakeClock
-
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.vector_store import FabricVectors
+from unit.fabric.fakes import FakeClock
 
 
 async def test_what_was_saved_is_loaded_by_its_rows_and_model() -> None:
