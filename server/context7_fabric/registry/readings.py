@@ -99,8 +99,14 @@ class _Reading:
         return Asked(name, self.ecosystems, self.version, glued)
 
 
+# Most names; a hundred thousand of them are spelled while a registry is loaded.
+_PLAIN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
 def spelling(name: str) -> str:
     """Return a library's name or alias as the readings of a look-up spell it."""
+    if _PLAIN.fullmatch(name):
+        return name
     return _name(_unwrapped(fold(" ".join(name.split()))))
 
 

@@ -5,8 +5,10 @@ Loaded behind the first requests; until then nothing is found, and callers go by
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
@@ -24,6 +26,18 @@ log = logging.getLogger(__name__)
 
 STEP_SECONDS = 5.0
 """Seconds between two looks at what other processes changed, and two writes of our counts."""
+
+
+@contextmanager
+def _collector_resting() -> Iterator[None]:
+    """Make many objects that stay: the garbage collector would walk them over and over."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Registry:
@@ -49,8 +63,9 @@ class Registry:
         """Read seeds and stored rows; a seed file that cannot be used is logged and left out."""
         seeds = await to_thread.run_sync(self._seed_rows)
         self._revision = await self._store.revision()
-        stored = await self._store.load()
-        await to_thread.run_sync(self._take_in, {row.key: row for row in seeds} | stored)
+        with _collector_resting():
+            stored = await self._store.load()
+            await to_thread.run_sync(self._take_in, {row.key: row for row in seeds} | stored)
         self.loaded.set()
 
     def rows(self) -> list[Row]:

@@ -167,12 +167,13 @@ class DiskBackend:
         self, columns: str, prefix: str, after: str | None = None, limit: int = -1
     ) -> list[tuple[Any, ...]]:
         """Ask the database itself: iterating over diskcache takes one query a hundred keys."""
+        start = prefix if after is None else after + "\x00"  # the first key behind `after`
         beyond = prefix.encode() + b"\xff"  # texts compare as UTF-8, which has no such byte
         rows: list[tuple[Any, ...]] = self._cache._sql(  # noqa: SLF001  # its iterators cannot filter
             f"SELECT {columns} FROM Cache"  # noqa: S608  # our own two lists of columns
-            " WHERE raw = 1 AND key >= ? AND (? IS NULL OR key > ?) AND key < CAST(? AS TEXT)"
+            " WHERE raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
             " AND (expire_time IS NULL OR expire_time > ?) ORDER BY key LIMIT ?",
-            (prefix, after, after, beyond, time.time(), limit),
+            (start, beyond, time.time(), limit),
         ).fetchall()
         return [row for row in rows if isinstance(row[0], str)]
 
