@@ -87,10 +87,15 @@ class NameIndex(Generic[RowT]):
 
     def add(self, row: RowT) -> None:
         """Index `row`, in place of an earlier one with its key."""
-        self.discard(row.key)
-        self._rows[row.key] = row
+        key = row.key
+        if key in self._rows:
+            self.discard(key)
+        self._rows[key] = row
         for spelled in _spellings(row):
-            self._keep(spelled, [*self._called(spelled), row])
+            if spelled in self._spelled:
+                self._keep(spelled, [*self._called(spelled), row])
+            else:
+                self._spelled[spelled] = row
 
     def discard(self, key: str) -> None:
         """Forget the row with this key, if there is one."""

@@ -151,8 +151,8 @@ class Registry:
 
     def _take_in(self, rows: dict[str, Row]) -> None:
         """Put `rows` in place of all there were; whoever looks meanwhile sees the old ones."""
-        fresh = {row.key: row for row in rows.values()}
-        by_id = {row.id: row.key for row in fresh.values() if row.id}
+        fresh = dict(rows)
+        by_id = {row.id: key for key, row in fresh.items() if row.id}
         index = NameIndex(row for row in fresh.values() if row.ecosystem)
         self._rows, self._by_id, self._index = fresh, by_id, index
 
