@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
 import pytest
 
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
 from context7_fabric.services.docs import Question
+from context7_fabric.services.recall import Recall
 from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
@@ -157,3 +159,27 @@ async def test_rows_learned_under_a_key_are_nobody_elses(
     async with scripted_app(upstream, clock, home) as app:
         await app.desk.registry.loaded.wait()
         assert app.desk.registry.row("/secret/project") is None
+
+
+async def test_what_one_process_learns_or_forgets_another_on_the_home_follows(
+    upstream: ScriptedUpstream,
+    clock: FakeClock,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("context7_fabric.registry.registry.STEP_SECONDS", 0.01)
+    home = tmp_path_factory.mktemp("step")
+    upstream.texts["resolve-library-id"] = LISTED.replace(FASTAPI, "/made/up")
+    async with (
+        scripted_app(upstream, clock, home) as one,
+        scripted_app(upstream, clock, home) as two,
+    ):
+        await one.desk.registry.loaded.wait()
+        await look_up(one, "made up")
+        with anyio.fail_after(10):
+            while two.desk.registry.row("/made/up") is None:
+                await anyio.lowlevel.checkpoint()
+        await Recall(one.fabric).everything()
+        with anyio.fail_after(10):
+            while two.desk.registry.row("/made/up") is not None:
+                await anyio.lowlevel.checkpoint()
