@@ -5,6 +5,10 @@ FabricError
 ├── SeedError               a seed file that cannot be used
 ├── PortError               nowhere to listen
 ├── ArgumentError           arguments of a tool call that fail validation
+├── ContextError            a context that the fabric does not take
+│   ├── KeyTooLong          its key has too many characters
+│   ├── ValueTooLarge       its value has too many bytes
+│   └── TooManyAuthored     there are too many that nothing may evict
 ├── StoreError              the fabric's backend failed
 │   ├── CorruptEntry        a stored entry that cannot be read
 │   ├── StoreClosed         used after it was closed
@@ -71,6 +75,46 @@ class PortError(FabricError):
         self.host = host
         self.first = first
         self.last = last
+
+
+class ContextError(FabricError, ValueError):
+    """The fabric does not take a context; nothing was stored."""
+
+
+class KeyTooLong(ContextError):
+    """A key has too many characters."""
+
+    def __init__(self, key: str, limit: int) -> None:
+        """Keep the key and how many characters there may be."""
+        super().__init__(f"a key has at most {limit} characters; {key[:40]!r}… has {len(key)}")
+        self.key = key
+        self.limit = limit
+
+
+class ValueTooLarge(ContextError):
+    """A value has too many bytes, as JSON with its metadata."""
+
+    def __init__(self, key: str, size: int, limit: int) -> None:
+        """Keep the entry's key, its size and how large it may be, both in bytes."""
+        super().__init__(
+            f"the value of {key!r} takes {size:,} bytes, and {limit:,} are allowed"
+            " (CONTEXT7_FABRIC_VALUE_LIMIT)"
+        )
+        self.key = key
+        self.size = size
+        self.limit = limit
+
+
+class TooManyAuthored(ContextError):
+    """The store holds as many authored entries as it may."""
+
+    def __init__(self, limit: int) -> None:
+        """Keep how many there may be."""
+        super().__init__(
+            f"the store holds {limit:,} entries that are never evicted, which is all it may:"
+            " delete some, or store with a ttl"
+        )
+        self.limit = limit
 
 
 class StoreError(FabricError):

@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("contracts.backend_contract")
+pytest.register_assert_rewrite(
+    "contracts.backend_contract", "contracts.index_contract", "contracts.order_contract"
+)

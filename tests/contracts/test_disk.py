@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.fabric.backends.disk import DiskBackend
-from contracts.backend_contract import BackendContract
-from contracts.disk_store import opened
+from contracts.backend_contract import BackendContract, Spoil
+from contracts.disk_store import execute, opened
 
 
 class TestDiskBackend(BackendContract):
@@ -17,3 +17,10 @@ class TestDiskBackend(BackendContract):
     async def backend(self, tmp_path: Path) -> AsyncIterator[DiskBackend]:
         async with opened(tmp_path) as backend:
             yield backend
+
+    @pytest.fixture
+    def spoil(self, tmp_path: Path, backend: DiskBackend) -> Spoil:
+        async def spoil(key: str) -> None:
+            execute(tmp_path, "UPDATE Cache SET mode = 4 WHERE key = ?", key)
+
+        return spoil

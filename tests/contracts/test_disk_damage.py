@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.fabric.backends.disk import DiskBackend
+from contracts.entries import got, put
 
 
 @pytest.mark.parametrize("content", [b"this is no database at all " * 200, b"\x00" * 4096])
@@ -13,8 +14,8 @@ async def test_a_damaged_database_is_set_aside_and_a_new_one_begun(
 ) -> None:
     (tmp_path / "cache.db").write_bytes(content)
     backend = DiskBackend(tmp_path)
-    await backend.put("key", b"value")
-    assert await backend.get("key") == b"value"
+    await put(backend, "key", b"value")
+    assert await got(backend, "key") == b"value"
     await backend.aclose()
     assert (tmp_path / "damaged-cache.db").read_bytes() == content
     assert (tmp_path / "cache.db").stat().st_mode & 0o777 == 0o600

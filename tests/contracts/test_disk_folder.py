@@ -13,24 +13,25 @@ import pytest
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.disk import DiskBackend
 from contracts.disk_store import LARGE, execute, opened
+from contracts.entries import got, put
 
 LONG = 3600.0
 
 
 async def test_a_reopened_folder_has_what_was_stored(tmp_path: Path) -> None:
     async with opened(tmp_path) as first:
-        await first.put("small", b"1")
-        await first.put("large", LARGE)
+        await put(first, "small", b"1")
+        await put(first, "large", LARGE)
     async with opened(tmp_path) as second:
-        assert (await second.get("small"), await second.get("large")) == (b"1", LARGE)
+        assert (await got(second, "small"), await got(second, "large")) == (b"1", LARGE)
 
 
 async def test_two_backends_on_one_folder_see_each_others_writes(tmp_path: Path) -> None:
     async with opened(tmp_path) as one, opened(tmp_path) as other:
-        await one.put("key", b"one")
-        assert await other.get("key") == b"one"
-        await other.put("key", b"two")
-        assert await one.get("key") == b"two"
+        await put(one, "key", b"one")
+        assert await got(other, "key") == b"one"
+        await put(other, "key", b"two")
+        assert await got(one, "key") == b"two"
         await one.delete("key")
         assert await other.keys("") == []
 
@@ -52,10 +53,10 @@ async def test_another_process_sees_what_was_written(tmp_path: Path) -> None:
     program = (
         "import sys, anyio; from pathlib import Path;"
         "from context7_fabric.fabric.backends.disk import DiskBackend;"
-        "print(anyio.run(DiskBackend(Path(sys.argv[1])).get, 'key'))"
+        "print(anyio.run(DiskBackend(Path(sys.argv[1])).get, 'key').value)"
     )
     async with opened(tmp_path) as backend:
-        await backend.put("key", b"value")
+        await put(backend, "key", b"value")
         command = [sys.executable, "-c", program, str(tmp_path)]
         ended = await anyio.run_process(command, stderr=subprocess.STDOUT)
     assert ended.stdout.decode().strip() == "b'value'"
@@ -64,7 +65,7 @@ async def test_another_process_sees_what_was_written(tmp_path: Path) -> None:
 async def test_nobody_else_can_read_folder_or_database(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "fabric"
     async with opened(folder) as backend:
-        await backend.put("key", b"value")
+        await put(backend, "key", b"value")
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert {_mode(path) for path in folder.glob("cache.db*")} == {0o600}
 
@@ -73,14 +74,14 @@ async def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path)
     folder = tmp_path / "fabric"
     folder.mkdir(mode=0o755)
     async with opened(folder) as backend:
-        await backend.put("large", LARGE)
+        await put(backend, "large", LARGE)
         assert _mode(folder) == 0o700
 
 
 async def test_what_was_stored_longest_ago_makes_room(tmp_path: Path) -> None:
     backend = DiskBackend(tmp_path, size_limit=30 * len(LARGE))
     for number in range(40):
-        await backend.put(f"{number:02}", LARGE)
+        await put(backend, f"{number:02}", LARGE)
     kept = sorted(await backend.keys(""))
     assert kept == [f"{number:02}" for number in range(40 - len(kept), 40)]
     assert 10 <= len(kept) <= 30

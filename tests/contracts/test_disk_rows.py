@@ -12,8 +12,10 @@ import pytest
 from diskcache.core import MODE_BINARY, MODE_NONE, MODE_PICKLE, MODE_RAW, MODE_TEXT
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.disk import DiskBackend, PlainDisk
+from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.plain_disk import PlainDisk
 from contracts.disk_store import LARGE, execute, opened, value_file
+from contracts.entries import got, held, put
 
 
 class Touching:
@@ -42,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 async def backend(folder: Path) -> AsyncIterator[DiskBackend]:
     async with opened(folder) as backend:
-        await backend.put("key", b"value")
+        await put(backend, "key", b"value")
         yield backend
 
 
@@ -58,7 +60,7 @@ async def test_a_pickle_in_a_row_is_not_unpickled(
     trap = tmp_path / "sprung"
     change(folder, mode=MODE_PICKLE, value=pickle.dumps(Touching(trap)))
     with pytest.raises(CorruptEntry, match=r"'key'.*its mode is 4"):
-        await backend.get("key")
+        await got(backend, "key")
     assert not trap.exists()
     pickle.loads(pickle.dumps(Touching(trap)))  # noqa: S301  # shows that the trap works
     assert trap.exists()
@@ -67,11 +69,11 @@ async def test_a_pickle_in_a_row_is_not_unpickled(
 async def test_a_pickle_in_a_file_is_not_unpickled(folder: Path, tmp_path: Path) -> None:
     trap = tmp_path / "sprung"
     async with opened(folder) as backend:
-        await backend.put("key", LARGE)
+        await put(backend, "key", LARGE)
         value_file(folder).write_bytes(pickle.dumps(Touching(trap)))
         change(folder, mode=MODE_PICKLE)
         with pytest.raises(CorruptEntry):
-            await backend.get("key")
+            await got(backend, "key")
     assert not trap.exists()
 
 
@@ -81,7 +83,7 @@ async def test_a_pickled_key_is_neither_unpickled_nor_listed(
     trap = tmp_path / "sprung"
     change(folder, key=pickle.dumps(Touching(trap)), raw=0)
     assert await backend.keys("") == []
-    assert await backend.get("key") is None
+    assert await got(backend, "key") is None
     assert not trap.exists()
 
 
@@ -111,7 +113,7 @@ async def test_a_row_that_holds_no_bytes_of_ours_is_corrupt(
 ) -> None:
     change(folder, **columns)
     with pytest.raises(CorruptEntry):
-        await backend.get("key")
+        await got(backend, "key")
 
 
 @pytest.mark.parametrize("name", ["../secret", "{home}/secret", "link/secret", "cache.db", "a\0b"])
@@ -123,7 +125,7 @@ async def test_a_file_that_is_no_value_is_neither_read_nor_removed(
     (folder / "link").symlink_to(tmp_path)
     change(folder, mode=MODE_BINARY, filename=name.format(home=tmp_path), value=None)
     with pytest.raises(CorruptEntry, match="its file is none of the cache's"):
-        await backend.get("key")
+        await got(backend, "key")
     assert await backend.delete("key")
     assert secret.read_bytes() == b"secret"
     assert (folder / "cache.db").exists()
@@ -131,7 +133,7 @@ async def test_a_file_that_is_no_value_is_neither_read_nor_removed(
 
 async def test_the_file_of_a_deleted_value_goes_with_it(folder: Path) -> None:
     async with opened(folder) as backend:
-        await backend.put("key", LARGE)
+        await put(backend, "key", LARGE)
         path = value_file(folder)
         await backend.delete("key")
         assert not path.exists()
@@ -139,51 +141,51 @@ async def test_the_file_of_a_deleted_value_goes_with_it(folder: Path) -> None:
 
 async def test_a_value_file_that_is_gone_is_a_miss(folder: Path) -> None:
     async with opened(folder) as backend:
-        await backend.put("key", LARGE)
+        await put(backend, "key", LARGE)
         value_file(folder).unlink()
-        assert await backend.get("key") is None
+        assert await got(backend, "key") is None
 
 
 async def test_a_value_file_that_cannot_be_read_is_corrupt(folder: Path) -> None:
     async with opened(folder) as backend:
-        await backend.put("key", LARGE)
+        await put(backend, "key", LARGE)
         path = value_file(folder)
         path.unlink()
         path.mkdir()
         with pytest.raises(CorruptEntry, match="its file cannot be read"):
-            await backend.get("key")
+            await got(backend, "key")
 
 
 async def test_items_leave_out_what_cannot_be_read(folder: Path, backend: DiskBackend) -> None:
     change(folder, mode=MODE_PICKLE)
-    await backend.put("large", LARGE)
+    await put(backend, "large", LARGE)
     value_file(folder).unlink()
-    await backend.put("whole", b"value")
-    assert (await backend.items("", None, 10))[0] == [("whole", b"value")]
-    assert await backend.get_many(["key", "large", "whole"]) == [("whole", b"value")]
+    await put(backend, "whole", b"value")
+    assert held((await backend.items("", None, 10))[0]) == {"whole": b"value"}
+    assert held(await backend.get_many(["key", "large", "whole"])) == {"whole": b"value"}
 
 
 async def test_what_was_corrupt_can_be_stored_again(folder: Path, backend: DiskBackend) -> None:
     change(folder, mode=MODE_PICKLE)
-    await backend.put("key", b"again")
-    assert await backend.get("key") == b"again"
+    await put(backend, "key", b"again")
+    assert await got(backend, "key") == b"again"
 
 
 @pytest.mark.parametrize("value", ["text", 7, None, ["list"], bytearray(b"x"), Bytes(b"x")])
 async def test_nothing_but_bytes_is_stored(backend: DiskBackend, value: object) -> None:
     with pytest.raises(TypeError, match="a value is bytes"):
-        await backend.put("key", cast("bytes", value))
-    assert await backend.get("key") == b"value"
+        await put(backend, "key", cast("bytes", value))
+    assert await got(backend, "key") == b"value"
 
 
 @pytest.mark.parametrize("key", [b"bytes", 7, None, ("tuple",)])
 async def test_nothing_but_text_is_a_key(backend: DiskBackend, key: object) -> None:
     with pytest.raises(TypeError, match="a key is text"):
-        await backend.put(cast("str", key), b"value")
+        await put(backend, cast("str", key), b"value")
 
 
 async def test_text_of_a_class_of_its_own_is_the_same_key(backend: DiskBackend) -> None:
-    assert await backend.get(Text("key")) == b"value"
+    assert await got(backend, Text("key")) == b"value"
 
 
 def test_the_serialiser_reads_only_text_keys_and_no_open_files(tmp_path: Path) -> None:

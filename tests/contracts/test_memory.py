@@ -8,6 +8,7 @@ import pytest
 
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from contracts.backend_contract import BackendContract
+from contracts.entries import put
 
 
 class TestMemoryBackend(BackendContract):
@@ -20,11 +21,11 @@ class TestMemoryBackend(BackendContract):
     async def test_what_was_written_longest_ago_makes_room(self) -> None:
         backend = MemoryBackend(max_bytes=10)
         for key in ("one", "two", "one", "three"):
-            await backend.put(key, b"1234")
+            await put(backend, key, b"1234")
         assert await backend.keys("") == ["one", "three"]
 
     async def test_what_is_too_large_for_the_bound_is_held_alone(self) -> None:
         backend = MemoryBackend(max_bytes=10)
-        await backend.put("small", b"1")
-        await backend.put("large", b"x" * 11)
+        await put(backend, "small", b"1")
+        await put(backend, "large", b"x" * 11)
         assert await backend.keys("") == ["large"]

@@ -7,6 +7,8 @@ wrong value.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from math import isfinite
 from typing import Any, TypeGuard, cast
 from zlib import crc32
 
@@ -22,6 +24,7 @@ MAX_DEPTH = 100
 _START = b'{"format":%d,' % FORMAT
 _HEAD = _START + b'"crc32":"%08x",'
 _HEAD_LENGTH = len(_HEAD % 0)
+_PLAIN = (str, bool, int, type(None))
 _FURTHEST = 1e15
 """Seconds from the epoch beyond which nothing is a time."""
 
@@ -30,23 +33,24 @@ def encode(context: Context) -> bytes:
     """Return the bytes of `context`: one JSON object, which people can read too.
 
     Raises:
-        TypeError: The value or the metadata is not JSON.
+        TypeError: The value or the metadata is not JSON; the text names the place inside.
         ValueError: It holds NaN or an infinity, or is nested more than `MAX_DEPTH` deep.
     """
+    check(context.value, "value")
+    check(context.metadata, "metadata")
     record = {
         "value": context.value,
         "metadata": context.metadata,
         "created_at": context.created_at,
         "expires_at": context.expires_at,
     }
-    _check(record)
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     body = text.encode("utf-8", "surrogatepass").removeprefix(b"{")
     return _HEAD % crc32(body) + body
 
 
-def decode(key: str, scope: Scope, data: bytes) -> Context:
-    """Return the context that `data` holds for `key`.
+def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
+    """Return the context that `data` holds for `key`, its `version`th.
 
     Raises:
         CorruptEntry: The bytes are not an entry of this format.
@@ -59,7 +63,7 @@ def decode(key: str, scope: Scope, data: bytes) -> Context:
         record = _parsed(data)
     except (ValueError, RecursionError) as error:
         raise CorruptEntry(key, "not JSON") from error
-    return _context(key, scope, record)
+    return _context(key, scope, record, version)
 
 
 def _parsed(data: bytes) -> Any:  # noqa: ANN401  # any JSON
@@ -70,19 +74,57 @@ def _parsed(data: bytes) -> Any:  # noqa: ANN401  # any JSON
         return json.loads(data.decode("utf-8", "surrogatepass"))
 
 
-def _check(value: object, depth: int = 0) -> None:
-    """Refuse what json would write and not read back: names that are no text, deep nesting."""
-    if depth > MAX_DEPTH + 1:
-        raise ValueError(f"nested more than {MAX_DEPTH} deep")
+def check(value: object, name: str) -> None:
+    """Refuse what JSON cannot say, or json would write and not read back.
+
+    The error names the place inside `name` as one would write it in Python: `value['a'][3]`.
+
+    Raises:
+        TypeError: Something that is not JSON, or a name in an object that is not text.
+        ValueError: NaN, an infinity, or deeper nesting than `MAX_DEPTH`.
+    """
+    if not _is_json(value):
+        _complain(value, name)
+
+
+def _is_json(value: object, depth: int = 0) -> bool:
+    if isinstance(value, _PLAIN):
+        return True
+    if isinstance(value, float):
+        return isfinite(value)
     if isinstance(value, dict):
-        if not all(isinstance(name, str) for name in value):
-            raise TypeError("a name in a JSON object is text")
-        value = list(value.values())
-    for item in value if isinstance(value, list | tuple) else ():
-        _check(item, depth + 1)
+        inner: Iterable[object] = value.values()
+        return depth < MAX_DEPTH and all(map(_is_text, value)) and _all_json(inner, depth)
+    return isinstance(value, list | tuple) and depth < MAX_DEPTH and _all_json(value, depth)
 
 
-def _context(key: str, scope: Scope, record: dict[str, Any]) -> Context:
+def _all_json(values: Iterable[object], depth: int) -> bool:
+    return all(_is_json(value, depth + 1) for value in values)
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str)
+
+
+def _complain(value: object, place: str, depth: int = 0) -> None:
+    """Raise what is wrong with the first part of `value` that is not JSON."""
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{place} is {value}, which JSON cannot say")
+    if depth >= MAX_DEPTH and isinstance(value, dict | list | tuple):
+        raise ValueError(f"{place[:80]}… is nested more than {MAX_DEPTH} deep")
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _complain(item, f"{place}[{number}]", depth + 1)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"{place} is not JSON: its name {name!r} is no text")
+            _complain(item, f"{place}[{name!r}]", depth + 1)
+    elif not isinstance(value, (*_PLAIN, float)):
+        raise TypeError(f"{place} is not JSON but {type(value).__name__}")
+
+
+def _context(key: str, scope: Scope, record: dict[str, Any], version: int) -> Context:
     created_at, expires_at = record.get("created_at"), record.get("expires_at")
     metadata = record.get("metadata")
     if not _is_time(created_at) or not (expires_at is None or _is_time(expires_at)):
@@ -96,6 +138,7 @@ def _context(key: str, scope: Scope, record: dict[str, Any]) -> Context:
         created_at=float(created_at),
         expires_at=None if expires_at is None else float(expires_at),
         metadata=metadata,
+        version=version,
     )
 
 

@@ -21,7 +21,10 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One stored entry; times are seconds since the epoch, `expires_at` None means never."""
+    """One stored entry; times are seconds since the epoch, `expires_at` None means never.
+
+    `version` counts what was stored under the key: the first is 1, each overwriting one more.
+    """
 
     key: str
     value: Json
@@ -29,7 +32,13 @@ class Context:
     created_at: float
     expires_at: float | None = None
     metadata: dict[str, Json] = field(default_factory=dict)
+    version: int = 1
 
     def alive(self, now: float) -> bool:
         """Tell whether the entry has not expired at `now`."""
         return self.expires_at is None or now < self.expires_at
+
+
+def address(scope: Scope, key: str) -> str:
+    """Return what a backend knows the context `key` of `scope` by."""
+    return f"{scope}/{key}"

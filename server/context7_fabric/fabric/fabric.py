@@ -1,49 +1,49 @@
 """The fabric: contexts by scope and key over a backend, with expiry by a clock that is handed in.
 
-A fault of the store is never a caller's fault: it is counted and logged here, and reading goes on
-as if nothing were stored.
+A fault of the store is never a caller's fault: it is counted and logged in one place, and reading
+goes on as if nothing were stored.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
-from anyio import to_thread
-
-from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError
-from context7_fabric.fabric.backends.base import Backend
-from context7_fabric.fabric.codec import decode, encode
-from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.errors import StoreError
+from context7_fabric.fabric.backends.base import Backend, Place, Put
+from context7_fabric.fabric.context import Context, Json, Scope, address
+from context7_fabric.fabric.drafts import VALUE_LIMIT, Drafts
+from context7_fabric.fabric.gauge import Faults, Gauge
+from context7_fabric.fabric.pipeline import Pipeline
+from context7_fabric.fabric.reading import PAGE, Reader
+from context7_fabric.fabric.search import Match, Searcher, WordSearch
 from context7_fabric.models import Clock
-
-log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-
-PAGE = 1000
-"""Entries that are read at once where many are."""
-
-
-@dataclass(slots=True)
-class Faults:
-    """How often the store failed since the start, and how it last did."""
-
-    count: int = 0
-    last: str | None = None
 
 
 class Fabric:
     """A scoped store of contexts."""
 
-    def __init__(self, backend: Backend, clock: Clock) -> None:
-        """Store in `backend`, which is closed with the fabric; `clock` gives epoch seconds."""
+    def __init__(
+        self,
+        backend: Backend,
+        clock: Clock = time.time,
+        *,
+        value_limit: int = VALUE_LIMIT,
+        searcher: Searcher | None = None,
+    ) -> None:
+        """Store in `backend`, which is closed with the fabric; `clock` gives epoch seconds.
+
+        A context takes at most `value_limit` bytes. `searcher` None ranks by words.
+        """
         self.backend = backend
         self.faults = Faults()
-        self._clock = clock
+        self._drafts = Drafts(clock, value_limit)
+        self._searcher = searcher or WordSearch()
+        self._gauge = Gauge()
+        self._reader = Reader(backend, clock, self.faults)
 
     async def __aenter__(self) -> Self:
         """Return the fabric itself."""
@@ -60,6 +60,7 @@ class Fabric:
 
     async def aclose(self) -> None:
         """Close the backend."""
+        await self._searcher.aclose()
         await self.backend.aclose()
 
     async def set_context(
@@ -69,22 +70,33 @@ class Fabric:
         scope: Scope | str = Scope.GLOBAL,
         metadata: dict[str, Json] | None = None,
         ttl: float | None = None,
+        *,
+        disposable: bool | None = None,
     ) -> bool:
         """Store `value`; with `ttl`, for that many seconds. Tell whether it was stored.
 
+        A store that is full drops `disposable` contexts, those used longest ago first. None: what
+        has a ttl or lies in EXECUTION is disposable, the rest is authored and stays.
+
         Raises:
-            TypeError: The value or the metadata is not JSON.
-            ValueError: There is no such scope.
+            TypeError: The value or the metadata is not JSON; the text names the place inside.
+            ValueError: There is no such scope, or JSON cannot say it (NaN, too deep).
+            KeyTooLong, ValueTooLarge, TooManyAuthored: Nothing was stored.
         """
-        now = self._clock()
-        until = None if ttl is None else now + ttl
-        context = Context(key, value, Scope(scope), now, until, metadata or {})
-        put = self.backend.put(_address(context.scope, key), encode(context), expires_in=ttl)
-        return await self._guarded(_told(put), otherwise=False)
+        put = self._drafts.put(key, value, scope, metadata, ttl, disposable)
+        return await self._written([put])
 
     async def get_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> Context | None:
         """Return what is stored under `key`, None when nothing alive and readable is."""
-        return await self._guarded(self._read(key, Scope(scope)), otherwise=None)
+        start = time.perf_counter()
+        context = None
+        try:
+            context = await self._reader.one(key, Scope(scope))
+        except StoreError as error:
+            self.faults.note(error)
+        self._gauge.read(found=context is not None)
+        self._gauge.took(start)
+        return context
 
     async def delete_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> bool:
         """Remove `key`; tell whether it was there.
@@ -92,7 +104,84 @@ class Fabric:
         Raises:
             StoreError: It could not be removed: whoever deletes must know.
         """
-        return await self.backend.delete(_address(Scope(scope), key))
+        with self._gauge.timed():
+            return await self.backend.delete(address(Scope(scope), key))
+
+    def pipeline(self) -> Pipeline:
+        """Return a collector of changes that are made in one round trip, all or none."""
+        return Pipeline(self._drafts, self._written)
+
+    async def query(
+        self,
+        pattern: str = "*",
+        scope: Scope | str = Scope.GLOBAL,
+        limit: int | None = None,
+        *,
+        after: Context | None = None,
+    ) -> list[Context]:
+        """Return the contexts whose keys match the glob `pattern`, newest first.
+
+        With `after`, the last of one page, the next page.
+        """
+        with self._gauge.timed():
+            return await self._reader.newest(pattern, Scope(scope), limit, after)
+
+    async def search(
+        self, query: str, scope: Scope | str = Scope.GLOBAL, limit: int = 5
+    ) -> list[Match]:
+        """Return the contexts that are most similar to `query`, the best first.
+
+        Each tells its `similarity` (0 to 1) and by what it was ranked: `ranked_by` is "vectors"
+        where the fabric has them, else "words".
+        """
+        with self._gauge.timed():
+            return await self._searcher.search(self, query, Scope(scope), limit)
+
+    async def count_contexts(self, scope: Scope | str | None = None) -> int:
+        """Return how many contexts there are, in one scope or in all."""
+        scopes = list(Scope) if scope is None else [Scope(scope)]
+        counts = [
+            await self._reader.told(self.backend.dbsize, address(each, "")) for each in scopes
+        ]
+        return sum(count or 0 for count in counts)
+
+    async def get_memory_usage(self) -> int:
+        """Return how many bytes the medium takes, 0 when it does not tell."""
+        info = await self._reader.told(self.backend.info) or {}
+        size = info.get("memory")
+        return size if isinstance(size, int) else 0
+
+    async def get_hit_rate(self) -> float:
+        """Return the share of this fabric's reads that found something, 0 to 1."""
+        return self._gauge.hit_rate
+
+    async def get_avg_latency(self) -> float:
+        """Return the mean time of this fabric's operations, in milliseconds."""
+        return self._gauge.latency
+
+    async def cleanup(
+        self, before_timestamp: str | float | datetime, scope: Scope | str | None = None
+    ) -> int:
+        """Remove the contexts stored before a time, in one scope or in all; return how many.
+
+        The time is in epoch seconds, a datetime, or a text such as 2024-01-01 or
+        2024-01-01T12:00+01:00; without a zone it is UTC.
+
+        Raises:
+            ValueError: It is no time.
+            StoreError: The store cannot be searched, or an entry not be removed.
+        """
+        until = _seconds(before_timestamp)
+        removed = 0
+        for each in list(Scope) if scope is None else [Scope(scope)]:
+            # Before every key of that very time: what was stored at `until` itself stays.
+            place: Place | None = Place(until, "")
+            while place:
+                page = await self.backend.newest(address(each, ""), place, PAGE)
+                await self.backend.write([], [old.key for old in page])
+                removed += len(page)
+                place = page[-1] if len(page) == PAGE else None
+        return removed
 
     async def delete_matching(
         self, prefix: str, doomed: Callable[[Context], bool], scope: Scope | str = Scope.GLOBAL
@@ -105,134 +194,74 @@ class Fabric:
             StoreError: The store cannot be searched, or an entry not be removed.
         """
         scope, removed = Scope(scope), 0
-        start = _address(scope, "")
-        for address in await self.backend.keys(start + prefix):
-            context = await self._read(address.removeprefix(start), scope)
+        start = address(scope, "")
+        for key in await self.backend.keys(start + prefix):
+            context = await self._reader.one(key.removeprefix(start), scope)
             if context is None or doomed(context):
-                removed += await self.backend.delete(address)
+                removed += await self.backend.delete(key)
         return removed
-
-    async def query(
-        self, pattern: str, scope: Scope | str = Scope.GLOBAL, limit: int | None = None
-    ) -> list[Context]:
-        """Return the contexts whose keys match the glob `pattern`, newest first."""
-        scope = Scope(scope)
-        keys = [
-            key for key in await self.keys(scope, _literal(pattern)) if fnmatchcase(key, pattern)
-        ]
-        found = [await self.get_context(key, scope) for key in keys]
-        alive = [context for context in found if context is not None]
-        alive.sort(key=lambda context: context.created_at, reverse=True)
-        return alive[:limit]
 
     async def keys(self, scope: Scope, prefix: str = "") -> list[str]:
         """Return the keys of `scope` that begin with `prefix`."""
-        start = _address(scope, "")
-        found = await self._guarded(self.backend.keys(start + prefix), otherwise=[])
-        return [address.removeprefix(start) for address in found]
+        return await self._reader.keys(scope, prefix)
 
-    async def scan(
-        self, prefix: str, scope: Scope | str = Scope.GLOBAL
+    def scan(
+        self, prefix: str = "", scope: Scope | str = Scope.GLOBAL
     ) -> AsyncGenerator[list[Context]]:
         """Yield what is alive and readable under keys that begin with `prefix`, page by page."""
-        scope, start = Scope(scope), _address(Scope(scope), "")
-        after: str | None = None
-        while True:
-            page = self.backend.items(start + prefix, after, PAGE)
-            found, further = await self._guarded(page, otherwise=([], None))
-            yield await to_thread.run_sync(self._decoded, scope, len(start), found)
-            if further is None:
-                return
-            after = further
+        return self._reader.scan(prefix, Scope(scope))
 
     async def get_many(
         self, keys: Sequence[str], scope: Scope | str = Scope.GLOBAL
     ) -> list[Context]:
-        """Return what is alive and readable under `keys`; one round trip."""
-        scope, start = Scope(scope), _address(Scope(scope), "")
-        found = await self._guarded(
-            self.backend.get_many([start + key for key in keys]), otherwise=[]
-        )
-        return await to_thread.run_sync(self._decoded, scope, len(start), found)
+        """Return what is alive and readable under `keys`, in their order; one round trip."""
+        return await self._reader.many(keys, Scope(scope))
 
     async def set_many(self, values: Mapping[str, Json], scope: Scope | str = Scope.GLOBAL) -> bool:
-        """Store all of `values` by key, or none; one round trip. Tell whether they were stored.
+        """Store all of `values` by key as disposable, or none. Tell whether they were stored.
 
         Raises:
-            TypeError: A value is not JSON.
+            As `set_context`.
         """
-        now, scope = self._clock(), Scope(scope)
-        encoded = {
-            _address(scope, key): encode(Context(key, value, scope, now))
-            for key, value in values.items()
-        }
-        return await self._guarded(_told(self.backend.put_many(encoded)), otherwise=False)
+        pipe = self.pipeline()
+        for key, value in values.items():
+            await pipe.set_context(key, value, scope, disposable=True)
+        return await pipe.execute()
 
     async def lease(self, name: str, seconds: float) -> bool:
         """Take the lease `name` for `seconds`; False when somebody else has it."""
         key = _lease(name)
-        return await self._guarded(self.backend.add(key, b"1", expires_in=seconds), otherwise=True)
+        return await self._reader.guarded(
+            self.backend.add(key, b"1", expires_in=seconds), otherwise=True
+        )
 
     async def renew(self, name: str, seconds: float) -> None:
         """Keep the lease `name`, which is ours, for another `seconds`."""
-        put = self.backend.put(_lease(name), b"1", expires_in=seconds)
-        await self._guarded(put, otherwise=None)
+        put = Put(_lease(name), b"1", expires_in=seconds)
+        await self._reader.guarded(self.backend.write([put]), otherwise=None)
 
     async def release(self, name: str) -> None:
         """Give the lease `name` back."""
-        await self._guarded(self.backend.delete(_lease(name)), otherwise=False)
+        await self._reader.guarded(self.backend.delete(_lease(name)), otherwise=False)
 
-    def _decoded(self, scope: Scope, start: int, found: list[tuple[str, bytes]]) -> list[Context]:
-        contexts = []
-        for address, data in found:
+    async def _written(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
+        with self._gauge.timed():
             try:
-                context = decode(address[start:], scope, data)
-            except CorruptEntry as error:
-                self._note(error)
-                continue
-            if context.alive(self._clock()):
-                contexts.append(context)
-        return contexts
-
-    async def _read(self, key: str, scope: Scope) -> Context | None:
-        """Return what is alive under `key`; a corrupt entry is counted, and as good as none."""
-        try:
-            data = await self.backend.get(_address(scope, key))
-            context = None if data is None else decode(key, scope, data)
-        except CorruptEntry as error:
-            self._note(error)
-            return None
-        return context if context and context.alive(self._clock()) else None
-
-    async def _guarded(self, work: Awaitable[_T], *, otherwise: _T) -> _T:
-        try:
-            return await work
-        except StoreError as error:
-            self._note(error)
-            return otherwise
-
-    def _note(self, error: StoreError) -> None:
-        self.faults.count += 1
-        self.faults.last = str(error)
-        # What is still under way when the store is closed comes too late, and nothing is wrong.
-        level = logging.DEBUG if isinstance(error, StoreClosed) else logging.WARNING
-        log.log(level, "%s", error)
-
-
-async def _told(work: Awaitable[None]) -> bool:
-    await work
-    return True
-
-
-def _address(scope: Scope, key: str) -> str:
-    return f"{scope}/{key}"
+                await self.backend.write(puts, deletes)
+            except StoreError as error:
+                self.faults.note(error)
+                return False
+        return True
 
 
 def _lease(name: str) -> str:
     return f"lease/{name}"
 
 
-def _literal(pattern: str) -> str:
-    """Return what every match of the glob `pattern` begins with."""
-    ends = (pattern.find(sign) for sign in "*?[")
-    return pattern[: min((end for end in ends if end >= 0), default=len(pattern))]
+def _seconds(moment: str | float | datetime) -> float:
+    """Return a point in time in seconds since the epoch."""
+    if isinstance(moment, int | float):
+        return float(moment)
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

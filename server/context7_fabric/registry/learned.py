@@ -21,7 +21,9 @@ class Learned:
     async def choose(self, name_key: str, library_id: str, principal: str) -> None:
         """Remember that `principal` means the library `library_id` (no version) by a name."""
         if await self.choice(name_key, principal) != library_id:
-            await self._fabric.set_context(_choice(name_key, principal), library_id)
+            await self._fabric.set_context(
+                _choice(name_key, principal), library_id, disposable=True
+            )
 
     async def choice(self, name_key: str, principal: str) -> str | None:
         """Return the id that `principal` means by a name, None while nobody knows."""
@@ -29,7 +31,7 @@ class Learned:
 
     async def move(self, old: str, new: str, principal: str) -> None:
         """Remember that upstream redirects the id `old` to `new`, as told to `principal`."""
-        await self._fabric.set_context(_owned(f"move:{old}", principal), new)
+        await self._fabric.set_context(_owned(f"move:{old}", principal), new, disposable=True)
 
     async def moved(self, library_id: str, principal: str) -> str:
         """Return where `library_id` leads by the moves known to `principal`, itself by none."""

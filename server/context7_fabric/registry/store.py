@@ -62,7 +62,7 @@ class RowStore:
 
 async def tell_of_changed_rows(fabric: Fabric) -> None:
     """Let every registry on the store read its rows again: some were removed."""
-    await fabric.set_context(_REVISION, uuid4().hex)
+    await fabric.set_context(_REVISION, uuid4().hex, disposable=True)
 
 
 def _told(row: Row) -> dict[str, Json]:

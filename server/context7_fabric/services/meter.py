@@ -87,7 +87,7 @@ class Meter:
         self._dirty = anyio.Event()
         key = f"{self._prefix}{self._month}:{self._writer}"
         value: Json = {"calls": self._usage.calls, "saved": self._usage.saved}
-        await self._fabric.set_context(key, value, ttl=KEEP_SECONDS)
+        await self._fabric.set_context(key, value, ttl=KEEP_SECONDS, disposable=True)
 
     def _add(self, usage: Usage) -> None:
         if self._month != self._now():

@@ -135,11 +135,12 @@ class AnswerShelf:
     async def set_aside(self, key: str, record: StoredAnswer) -> None:
         """Keep `record` where nobody is served it, for whoever looks into the matter."""
         key = QUARANTINE + _owned(key, record.principal)
-        await self._fabric.set_context(key, asdict(record), ttl=QUARANTINE_SECONDS)
+        await self._fabric.set_context(key, asdict(record), ttl=QUARANTINE_SECONDS, disposable=True)
 
     async def write(self, key: str, record: StoredAnswer) -> None:
         """Store `record` under `key` for its principal; age is judged when it is read."""
-        await self._fabric.set_context(_owned(key, record.principal), asdict(record))
+        owned = _owned(key, record.principal)
+        await self._fabric.set_context(owned, asdict(record), disposable=True)
 
     async def about(self, library: str, principal: str) -> list[StoredAnswer]:
         """Return what is stored of the library with id `library` (any version), newest first."""

@@ -67,7 +67,9 @@ class ToolBook:
         adopted = _screened(fetched.tools, known)
         if adopted != known:
             self._tools = adopted
-            await self._fabric.set_context(self._key, cast("Json", list(adopted.tools)))
+            await self._fabric.set_context(
+                self._key, cast("Json", list(adopted.tools)), disposable=True
+            )
         return adopted
 
     async def refresh_quietly(self) -> None:

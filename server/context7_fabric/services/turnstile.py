@@ -96,7 +96,7 @@ class Turnstile:
         rest = self._guard.refused(
             text, seconds or (QUOTA_SECONDS if monthly else RATE_LIMIT_SECONDS)
         )
-        await self._fabric.set_context(f"{self._key}:said", rest.why)
+        await self._fabric.set_context(f"{self._key}:said", rest.why, disposable=True)
         value: Json = {"until": rest.until, "why": rest.why}
         await self._fabric.set_context(self._key, value, ttl=rest.until - self._clock())
 

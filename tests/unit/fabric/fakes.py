@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from context7_fabric.errors import StoreError, StoreUnavailable
-from context7_fabric.fabric.backends.base import Item
+from context7_fabric.fabric.backends.base import Entry, Place, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric
@@ -27,10 +27,13 @@ class Broken:
 
     error: StoreError = StoreUnavailable("any", "disk full")
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Entry | None:
         raise self.error
 
-    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        raise self.error
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
         raise self.error
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
@@ -44,13 +47,16 @@ class Broken:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Item], str | None]:
+    ) -> tuple[list[Entry], str | None]:
         raise self.error
 
-    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         raise self.error
 
-    async def put_many(self, entries: Mapping[str, bytes]) -> None:
+    def info(self) -> dict[str, object]:
+        raise self.error
+
+    def dbsize(self, prefix: str = "") -> int:
         raise self.error
 
     async def aclose(self) -> None:
@@ -60,7 +66,7 @@ class Broken:
 class Illegible(MemoryBackend):
     """A backend that lists its entries and cannot read them."""
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Entry | None:
         raise StoreUnavailable("get", "busy")
 
 

@@ -33,6 +33,7 @@ CONTEXTS = st.builds(
     created_at=TIMES,
     expires_at=st.none() | TIMES,
     metadata=st.dictionaries(ANY_TEXT, VALUES, max_size=3),
+    version=st.integers(1),
 )
 
 
@@ -48,7 +49,8 @@ def written(body: str, *, start: str = '{"format":1,') -> bytes:
 
 @given(CONTEXTS)
 def test_what_is_encoded_is_decoded_to_the_same(context: Context) -> None:
-    assert decode(context.key, context.scope, encode(context)) == context
+    data = encode(context)
+    assert decode(context.key, context.scope, data, context.version) == context
 
 
 @given(CONTEXTS)
@@ -143,8 +145,22 @@ def test_what_is_not_json_is_refused(value: Json) -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_what_no_number_of_json_is_is_refused(number: float) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match=r"value\[0\] is -?(nan|inf), which JSON cannot say"):
         encode(Context("key", [number], Scope.GLOBAL, created_at=0.0))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": [1, {"b": object()}]}, "value['a'][1]['b'] is not JSON but object"),
+        (b"", "value is not JSON but bytes"),
+        ([{"a": {2: 3}}], "value[0]['a'] is not JSON: its name 2 is no text"),
+    ],
+)
+def test_the_place_of_what_is_not_json_is_told(value: Json, told: str) -> None:
+    with pytest.raises(TypeError) as refused:
+        encode(Context("key", value, Scope.GLOBAL, created_at=0.0))
+    assert str(refused.value) == told
 
 
 def test_nesting_has_a_bound() -> None:

@@ -8,6 +8,7 @@ from context7_fabric.errors import StoreClosed
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
+from contracts.entries import put
 from unit.fabric.fakes import NOON, FakeClock, scanned
 
 
@@ -26,7 +27,7 @@ async def test_what_is_set_is_got_with_its_time_and_metadata(fabric: Fabric) -> 
 async def test_setting_again_replaces_value_metadata_and_end(fabric: Fabric) -> None:
     await fabric.set_context("key", "one", metadata={"by": "me"}, ttl=60)
     await fabric.set_context("key", "two")
-    assert await fabric.get_context("key") == Context("key", "two", Scope.GLOBAL, NOON)
+    assert await fabric.get_context("key") == Context("key", "two", Scope.GLOBAL, NOON, version=2)
 
 
 async def test_nothing_is_got_where_nothing_was_set(fabric: Fabric) -> None:
@@ -193,7 +194,7 @@ async def test_those_that_match_are_deleted_and_counted(fabric: Fabric, clock: F
 
 
 async def test_what_nobody_can_read_is_deleted_with_those_that_match(fabric: Fabric) -> None:
-    await fabric.backend.put("GLOBAL/docs:broken", b"{")
+    await put(fabric.backend, "GLOBAL/docs:broken", b"{")
     await fabric.set_context("docs:whole", None)
     assert await fabric.delete_matching("docs:", lambda _context: False) == 1
     assert await fabric.keys(Scope.GLOBAL) == ["docs:whole"]

@@ -7,6 +7,7 @@ import pytest
 from context7_fabric.errors import CorruptEntry, StoreUnavailable
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
+from contracts.entries import put
 from unit.fabric.fakes import Broken, FakeClock, Illegible, scanned
 
 
@@ -18,7 +19,7 @@ def broken(clock: FakeClock) -> Fabric:
 async def test_corrupt_bytes_are_a_miss_and_a_fault(
     fabric: Fabric, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await fabric.backend.put("GLOBAL/key", b"no entry")
+    await put(fabric.backend, "GLOBAL/key", b"no entry")
     assert await fabric.get_context("key") is None
     assert await fabric.query("*") == []
     assert await scanned(fabric, "") == []

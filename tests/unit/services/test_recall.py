@@ -18,6 +18,7 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.registry.store import RowStore
 from context7_fabric.services.recall import Recall
 from context7_fabric.services.records import AnswerShelf, StoredAnswer, docs_key, list_key
+from contracts.entries import put
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 MINE, THEIRS = "key-mine", "key-theirs"
@@ -152,7 +153,7 @@ class TestLibrary:
         assert await recall.library(WIDGETS) == 0
 
     async def test_what_nobody_can_read_goes(self, store: Store, recall: Recall) -> None:
-        await store.fabric.backend.put("GLOBAL/docs:/acme/gadgets?how", b"broken")
+        await put(store.fabric.backend, "GLOBAL/docs:/acme/gadgets?how", b"broken")
         await store.docs("/acme/gadgets", question="why")
         assert await recall.library(WIDGETS) == 1
         assert await store.left() == {"docs:/acme/gadgets?why"}

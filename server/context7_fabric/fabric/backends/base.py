@@ -1,12 +1,43 @@
-"""The seam between the fabric and a medium: bytes under readable keys."""
+"""The seam between the fabric and a medium: bytes under readable keys, in order of time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-Item = tuple[str, bytes]
-"""A key and what is stored under it."""
+AUTHORED_LIMIT = 10_000
+"""Entries that somebody wrote by hand, which no medium ever evicts: more of them are refused."""
+
+
+class Entry(NamedTuple):
+    """What is kept under a key; `version` counts its writes, the first is 1."""
+
+    key: str
+    value: bytes
+    version: int = 1
+
+
+class Place(NamedTuple):
+    """Where an entry stands in the order of time; `at` is in seconds since the epoch."""
+
+    at: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """One entry to be stored, in place of what was there.
+
+    `at` is its time. After `expires_in` seconds the medium may drop it; None keeps it. A medium
+    that is full makes room by dropping those that are `disposable`, and never others.
+    """
+
+    key: str
+    value: bytes
+    at: float = 0.0
+    expires_in: float | None = None
+    disposable: bool = True
 
 
 class Backend(Protocol):
@@ -15,7 +46,7 @@ class Backend(Protocol):
     Every method raises `StoreClosed` after `aclose` and `StoreUnavailable` when the medium fails.
     """
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Entry | None:
         """Return what is stored under `key`, None when nothing is.
 
         Raises:
@@ -23,10 +54,15 @@ class Backend(Protocol):
         """
         ...
 
-    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
-        """Store `value` under `key`, in place of what was there.
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        """Return the readable entries under `keys`, in one round trip."""
+        ...
 
-        After `expires_in` seconds the medium may drop it; None keeps it.
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        """Store all of `puts` and remove `deletes`, or do nothing of it; one round trip.
+
+        Raises:
+            TooManyAuthored: There is no room for another entry that is not disposable.
         """
         ...
 
@@ -47,7 +83,7 @@ class Backend(Protocol):
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Item], str | None]:
+    ) -> tuple[list[Entry], str | None]:
         """Return the next readable entries whose keys begin with `prefix`, by key.
 
         Those behind the key `after` (None: from the start), `limit` at most, in one round trip; and
@@ -55,14 +91,34 @@ class Backend(Protocol):
         """
         ...
 
-    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
-        """Return the readable entries under `keys`, in one round trip."""
+    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+        """Return the next entries whose keys begin with `prefix`, the newest first.
+
+        Those behind `after` (None: from the newest), `limit` at most; entries of one time stand in
+        the reverse order of their keys.
+        """
         ...
 
-    async def put_many(self, entries: Mapping[str, bytes]) -> None:
-        """Store all of `entries`, or none of them."""
+    def info(self) -> dict[str, object]:
+        """Tell of the medium: `backend`, `memory` (bytes it takes), `memory_human` and more.
+
+        A plain call, which may block; so is `dbsize`.
+        """
+        ...
+
+    def dbsize(self, prefix: str = "") -> int:
+        """Return how many entries have keys that begin with `prefix`."""
         ...
 
     async def aclose(self) -> None:
         """Let go of the medium; a second call does nothing."""
         ...
+
+
+def human(size: float) -> str:
+    """Return a number of bytes as people say it, as Redis does: 1.50M."""
+    for unit in "BKMG":
+        if size < 1024 or unit == "G":  # noqa: PLR2004  # bytes in a K
+            break
+        size /= 1024
+    return f"{size:.0f}B" if unit == "B" else f"{size:.2f}{unit}"

@@ -3,98 +3,168 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from bisect import bisect, bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, takewhile
+from operator import methodcaller
 
-from context7_fabric.errors import StoreClosed
-from context7_fabric.fabric.backends.base import Item
+from context7_fabric.errors import StoreClosed, TooManyAuthored
+from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
 
 MAX_BYTES = 256 * 2**20
 
 
-class MemoryBackend:
-    """A dict of bytes, bounded by dropping what was written longest ago."""
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An entry, its time, and when it ends by the process's own clock."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        """Hold at most `max_bytes` of values, or a single larger one."""
-        self._entries: dict[str, bytes] = {}
-        self._until: dict[str, float] = {}
+    entry: Entry
+    at: float
+    until: float | None
+    disposable: bool
+
+
+class MemoryBackend:
+    """A dict of entries in the order of time, bounded by dropping the oldest disposable ones."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES, authored_limit: int = AUTHORED_LIMIT) -> None:
+        """Hold at most `max_bytes` of disposable values, or a single larger one."""
+        self._held: dict[str, _Held] = {}
+        self._last = Place(float("-inf"), "")
+        self._sorted = True
+        self._keys: list[str] | None = None
         self._bytes = 0
+        self._authored = 0
         self._max_bytes = max_bytes
+        self._authored_limit = authored_limit
         self._open = True
 
-    async def get(self, key: str) -> bytes | None:
-        """Return the bytes under `key`, or None."""
+    async def get(self, key: str) -> Entry | None:
+        """Return the entry under `key`, or None."""
         self._check()
-        self._drop_expired(key)
-        return self._entries.get(key)
+        held = self._alive(key)
+        return held.entry if held else None
 
-    async def put(self, key: str, value: bytes, *, expires_in: float | None = None) -> None:
-        """Store `value` under `key`, making room if need be."""
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        """Return the entries under `keys`."""
+        found = [await self.get(key) for key in keys]
+        return [entry for entry in found if entry]
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        """Store and remove; nothing else runs in between."""
         self._check()
-        self._remove(key)
-        self._entries[key] = value
-        if expires_in is not None:
-            self._until[key] = time.monotonic() + expires_in
-        self._bytes += len(value)
-        while self._bytes > self._max_bytes and len(self._entries) > 1:
-            self._remove(next(iter(self._entries)))
+        self._check_authored(puts)
+        for put in puts:
+            self._put(put)
+        for key in deletes:
+            self._remove(key)
+        self._make_room()
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` where nothing is, for `expires_in` seconds."""
         self._check()
-        self._drop_expired(key)
-        if key in self._entries:
+        if self._alive(key):
             return False
-        await self.put(key, value, expires_in=expires_in)
+        await self.write([Put(key, value, expires_in=expires_in)])
         return True
 
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         self._check()
-        self._drop_expired(key)
-        return self._remove(key)
+        return self._alive(key) is not None and self._remove(key)
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix`."""
         self._check()
-        for key in tuple(self._until):
-            self._drop_expired(key)
-        return [key for key in self._entries if key.startswith(prefix)]
+        return [key for key in tuple(self._held) if key.startswith(prefix) and self._alive(key)]
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Item], str | None]:
+    ) -> tuple[list[Entry], str | None]:
         """Return the next entries whose keys begin with `prefix`, behind the key `after`."""
-        keys = sorted(key for key in await self.keys(prefix) if after is None or key > after)
-        page = keys[:limit]
-        return [(key, self._entries[key]) for key in page], page[-1] if keys[limit:] else None
-
-    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
-        """Return the entries under `keys`."""
-        found = [(key, await self.get(key)) for key in keys]
-        return [(key, value) for key, value in found if value is not None]
-
-    async def put_many(self, entries: Mapping[str, bytes]) -> None:
-        """Store all of `entries`."""
         self._check()
-        for key, value in entries.items():
-            await self.put(key, value)
+        if self._keys is None:
+            self._keys = sorted(self._held)
+        start = bisect_left(self._keys, prefix) if after is None else bisect(self._keys, after)
+        keys = takewhile(methodcaller("startswith", prefix), islice(self._keys, start, None))
+        page = list(islice(keys, limit))
+        entries = [held.entry for key in page if (held := self._alive(key))]
+        return entries, page[-1] if len(page) == limit else None
+
+    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+        """Return the next places below `prefix`, the newest first."""
+        self._check()
+        return list(islice(self._places(prefix, after), limit))
+
+    def info(self) -> dict[str, object]:
+        """Tell of the entries held here."""
+        self._check()
+        return {"backend": "memory", "memory": self._bytes, "memory_human": human(self._bytes)}
+
+    def dbsize(self, prefix: str = "") -> int:
+        """Return how many entries have keys that begin with `prefix`."""
+        self._check()
+        return sum(key.startswith(prefix) and bool(self._alive(key)) for key in tuple(self._held))
 
     async def aclose(self) -> None:
         """Forget everything."""
         self._open = False
-        self._entries.clear()
+        self._held.clear()
+
+    def _put(self, put: Put) -> None:
+        known = self._alive(put.key)
+        if not known:
+            self._keys = None
+        self._remove(put.key)
+        until = None if put.expires_in is None else time.monotonic() + put.expires_in
+        entry = Entry(put.key, put.value, known.entry.version + 1 if known else 1)
+        self._held[put.key] = _Held(entry, put.at, until, put.disposable)
+        self._bytes += len(put.value)
+        self._authored += not put.disposable
+        place = Place(put.at, put.key)
+        self._sorted, self._last = self._sorted and place > self._last, place
+
+    def _places(self, prefix: str, after: Place | None) -> Iterator[Place]:
+        if not self._sorted:
+            ordered = sorted(self._held.items(), key=lambda item: (item[1].at, item[0]))
+            self._held, self._sorted = dict(ordered), True
+            self._last = Place(ordered[-1][1].at, ordered[-1][0]) if ordered else self._last
+        for key in reversed(tuple(self._held)):
+            place = Place(self._held[key].at, key)
+            if key.startswith(prefix) and (after is None or place < after) and self._alive(key):
+                yield place
 
     def _check(self) -> None:
         if not self._open:
             raise StoreClosed
 
-    def _drop_expired(self, key: str) -> None:
-        if time.monotonic() >= self._until.get(key, float("inf")):
+    def _check_authored(self, puts: Sequence[Put]) -> None:
+        wanted = {put.key for put in puts if not put.disposable}
+        new = sum(1 for key in wanted if not (held := self._alive(key)) or held.disposable)
+        if new and self._authored + new > self._authored_limit:
+            raise TooManyAuthored(self._authored_limit)
+
+    def _make_room(self) -> None:
+        if self._bytes <= self._max_bytes:
+            return
+        doomed = [key for key, held in self._held.items() if held.disposable]
+        for key in doomed[:-1]:
             self._remove(key)
+            if self._bytes <= self._max_bytes:
+                return
+
+    def _alive(self, key: str) -> _Held | None:
+        held = self._held.get(key)
+        if held and held.until is not None and time.monotonic() >= held.until:
+            self._remove(key)
+            return None
+        return held
 
     def _remove(self, key: str) -> bool:
-        self._until.pop(key, None)
-        value = self._entries.pop(key, None)
-        self._bytes -= len(value or b"")
-        return value is not None
+        held = self._held.pop(key, None)
+        if held is None:
+            return False
+        self._bytes -= len(held.entry.value)
+        self._authored -= not held.disposable
+        return True
