@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from context7_fabric.documents.ids import LibraryId
 from context7_fabric.documents.words import content_words, fold, question_of
 
-__all__ = ["MAX_KEY_LENGTH", "content_words", "name_key", "question_key", "question_of"]
+__all__ = ["MAX_KEY_LENGTH", "bounded", "content_words", "name_key", "question_key", "question_of"]
 
-MAX_KEY_LENGTH = 512
-"""Longest key, in characters; a longer one keeps its head and ends in a digest."""
+MAX_KEY_LENGTH = 384
+"""Longest key, in characters: what is put before and behind it has room up to the fabric's 512."""
 
 _DIGEST_LENGTH = 40
 # Never in a key otherwise: every sign with a meaning there is percent-encoded in its parts.
@@ -37,7 +37,7 @@ def question_key(library: LibraryId, *, words: Iterable[str], mode: str, page: i
     """
     asked = "+".join(_escaped(_RESERVED_IN_WORD, word) for word in words)
     shown_mode = _escaped(_RESERVED_IN_WORD, mode)
-    return _bounded(f"{_library_part(library)}?{asked}&mode={shown_mode}&page={page}")
+    return bounded(f"{_library_part(library)}?{asked}&mode={shown_mode}&page={page}")
 
 
 def _library_part(library: LibraryId) -> str:
@@ -54,7 +54,8 @@ def _percent(sign: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in sign[0].encode("utf-8", "surrogatepass"))
 
 
-def _bounded(key: str) -> str:
+def bounded(key: str) -> str:
+    """Return `key`, where it is too long its head and a digest of the whole."""
     if len(key) <= MAX_KEY_LENGTH:
         return key
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]

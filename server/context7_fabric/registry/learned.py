@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from context7_fabric.documents.keys import bounded
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC
+from context7_fabric.principals import owned
 
 MOST_MOVES = 3
 """How many redirects in a row are followed before upstream's own word is passed on."""
@@ -31,12 +32,12 @@ class Learned:
 
     async def move(self, old: str, new: str, principal: str) -> None:
         """Remember that upstream redirects the id `old` to `new`, as told to `principal`."""
-        await self._fabric.set_context(_owned(f"move:{old}", principal), new, disposable=True)
+        await self._fabric.set_context(_move(old, principal), new, disposable=True)
 
     async def moved(self, library_id: str, principal: str) -> str:
         """Return where `library_id` leads by the moves known to `principal`, itself by none."""
         for _hop in range(MOST_MOVES):
-            target = await self._text(_owned(f"move:{library_id}", principal))
+            target = await self._text(_move(library_id, principal))
             if target is None:
                 break
             library_id = target
@@ -48,8 +49,9 @@ class Learned:
 
 
 def _choice(name_key: str, principal: str) -> str:
-    return _owned(f"choice:{quote(name_key, safe='@/+.|:', errors='surrogatepass')}", principal)
+    quoted = quote(name_key, safe="@/+.|:", errors="surrogatepass")
+    return owned(bounded(f"choice:{quoted}"), principal)
 
 
-def _owned(key: str, principal: str) -> str:
-    return key if principal == PUBLIC else f"{key}#{principal}"
+def _move(library_id: str, principal: str) -> str:
+    return owned(bounded(f"move:{library_id}"), principal)

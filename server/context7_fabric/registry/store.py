@@ -14,6 +14,7 @@ from uuid import uuid4
 from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
+from context7_fabric.documents.keys import bounded
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -57,7 +58,7 @@ class RowStore:
 
     def _address(self, row: Row) -> str:
         key = quote(row.key, safe="/@+.", errors="surrogatepass")
-        return f"{ROWS}{key}#{self._principal}"
+        return f"{bounded(ROWS + key)}#{self._principal}"
 
 
 async def tell_of_changed_rows(fabric: Fabric) -> None:

@@ -13,6 +13,7 @@ from context7_fabric.models import PUBLIC
 
 SECRET_BYTES = 32
 FINGERPRINT_LENGTH = 24
+LONGEST_NAME = 60
 
 
 def principal_of(name: str | None, credential: str | None, secret: bytes) -> str:
@@ -22,11 +23,18 @@ def principal_of(name: str | None, credential: str | None, secret: bytes) -> str
     so that it tells nothing of the key and differs from store to store.
     """
     if name is not None:
-        return f"name-{quote(name, safe='', errors='surrogatepass')}"
+        return f"name-{_short(quote(name, safe='', errors='surrogatepass'))}"
     if credential is None:
         return PUBLIC
     digest = hmac.new(secret, credential.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"key-{digest.hexdigest()[:FINGERPRINT_LENGTH]}"
+
+
+def _short(name: str) -> str:
+    """Return `name`, where it is too long for a key a digest of it."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"!{hashlib.sha256(name.encode()).hexdigest()[:LONGEST_NAME]}"  # ! is never quoted
 
 
 def read_secret(home: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import asdict, dataclass
 from typing import Literal
 from urllib.parse import quote
@@ -10,10 +11,14 @@ from urllib.parse import quote
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.documents.ids import parse_id
-from context7_fabric.documents.keys import question_key
+from context7_fabric.documents.keys import bounded, question_key
+from context7_fabric.errors import ContextError
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Clock
+from context7_fabric.principals import owned
+
+log = logging.getLogger(__name__)
 
 DOCS = "docs:"
 LISTS = "list:"
@@ -103,7 +108,7 @@ _RECORD = TypeAdapter(StoredAnswer)
 
 def list_key(name_key: str) -> str:
     """Return the fabric key of the list of libraries for a normalised name."""
-    return LISTS + quote(name_key, safe="@/+.", errors="surrogatepass")
+    return bounded(LISTS + quote(name_key, safe="@/+.", errors="surrogatepass"))
 
 
 def docs_key(question_key: str) -> str:
@@ -128,19 +133,27 @@ class AnswerShelf:
 
     async def own(self, key: str, owner: str) -> StoredAnswer | None:
         """Return the answer under `key` that belongs to `owner` itself."""
-        context = await self._fabric.get_context(_owned(key, owner))
+        context = await self._fabric.get_context(owned(key, owner))
         record = None if context is None else record_of(context)
         return record if record is not None and record.principal == owner else None
 
     async def set_aside(self, key: str, record: StoredAnswer) -> None:
         """Keep `record` where nobody is served it, for whoever looks into the matter."""
-        key = QUARANTINE + _owned(key, record.principal)
-        await self._fabric.set_context(key, asdict(record), ttl=QUARANTINE_SECONDS, disposable=True)
+        await self._keep(QUARANTINE + key, record, ttl=QUARANTINE_SECONDS)
 
     async def write(self, key: str, record: StoredAnswer) -> None:
-        """Store `record` under `key` for its principal; age is judged when it is read."""
-        owned = _owned(key, record.principal)
-        await self._fabric.set_context(owned, asdict(record), disposable=True)
+        """Store `record` under `key` for its principal; age is judged when it is read.
+
+        One that is too large for the fabric is not kept: whoever asks again goes upstream again.
+        """
+        await self._keep(key, record, ttl=None)
+
+    async def _keep(self, key: str, record: StoredAnswer, ttl: float | None) -> None:
+        key = owned(key, record.principal)
+        try:
+            await self._fabric.set_context(key, asdict(record), ttl=ttl, disposable=True)
+        except ContextError as error:
+            log.warning("an answer is not kept: %s", error)
 
     async def about(self, library: str, principal: str) -> list[StoredAnswer]:
         """Return what is stored of the library with id `library` (any version), newest first."""
@@ -154,10 +167,6 @@ class AnswerShelf:
         lists = await self._fabric.keys(Scope.GLOBAL, LISTS)
         aside = await self._fabric.keys(Scope.GLOBAL, QUARANTINE)
         return {"answers": len(docs), "lists": len(lists), "quarantined": len(aside)}
-
-
-def _owned(key: str, principal: str) -> str:
-    return key if principal == PUBLIC else f"{key}#{principal}"
 
 
 def _in_keys(library: str) -> str:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, cast
 
+from context7_fabric.documents.keys import bounded
 from context7_fabric.documents.screening import screen
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.context import Json
@@ -37,7 +38,7 @@ class ToolBook:
         """Keep the list of the Context7 called `origin` in `fabric`."""
         self._fabric = fabric
         self._upstream = upstream
-        self._key = f"upstream:tools:{origin}"
+        self._key = bounded(f"upstream:tools:{origin}")
         self._tools: ToolList | None = None
 
     async def stored(self) -> ToolList | None:
