@@ -31,5 +31,10 @@ def execute(folder: Path, statement: str, *values: object) -> list[tuple[object,
 
 def value_file(folder: Path) -> Path:
     """The one file that holds a large value."""
-    (path,) = folder.rglob("*.val")
+    (path,) = value_files(folder)
     return path
+
+
+def value_files(folder: Path) -> list[Path]:
+    """The files that hold large values."""
+    return list(folder.rglob("*.val"))

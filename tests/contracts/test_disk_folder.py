@@ -78,16 +78,6 @@ async def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path)
         assert _mode(folder) == 0o700
 
 
-async def test_what_was_stored_longest_ago_makes_room(tmp_path: Path) -> None:
-    backend = DiskBackend(tmp_path, size_limit=30 * len(LARGE))
-    for number in range(40):
-        await put(backend, f"{number:02}", LARGE)
-    kept = sorted(await backend.keys(""))
-    assert kept == [f"{number:02}" for number in range(40 - len(kept), 40)]
-    assert 10 <= len(kept) <= 30
-    await backend.aclose()
-
-
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()

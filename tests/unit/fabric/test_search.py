@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.words import WordMatch
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
-PROMPTS = {
+PROMPTS: dict[str, Json] = {
     "prompt:1": "You are a helpful assistant focused on Python",
     "prompt:2": "You are a helpful assistant for cooks",
     "prompt:3": {"role": "translator", "languages": ["French", "Danish"]},

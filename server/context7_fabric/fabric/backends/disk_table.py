@@ -8,6 +8,7 @@ when it was last used, give or take `TOUCH_SECONDS`.
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -140,15 +141,14 @@ class Table:
         made: list[str | None] = []
         try:
             with self._cache.transact():
-                replaced = [self._put(put, made) for put in puts]
-                for key in deletes:
-                    self._cache.delete(key)
+                gone = [self._put(put, made) for put in puts]
+                gone += [self._removed(key) for key in deletes]
                 if any(not put.disposable for put in puts):
                     self._check_authored()
         except BaseException:
             self._remove_files(made)
             raise
-        self._remove_files(replaced)
+        self._remove_files(gone)
         self._make_room()
 
     def keys(self, prefix: str) -> list[str]:
@@ -220,6 +220,12 @@ class Table:
         self._sql(_UPSERT, key, put.at, until, now, tag, size, mode, filename, value, now)
         return known[0][0] if known else None
 
+    def _removed(self, key: str) -> str | None:
+        """Remove one row; return its file, which goes when the transaction is through."""
+        known = self._sql("SELECT filename FROM Cache WHERE key = ? AND raw = 1", key)
+        self._sql("DELETE FROM Cache WHERE key = ? AND raw = 1", key)
+        return known[0][0] if known else None
+
     def _check_authored(self) -> None:
         ((count,),) = self._sql("SELECT count(*) FROM Cache WHERE tag > 0")
         if count > self._authored_limit:
@@ -227,17 +233,27 @@ class Table:
 
     def _make_room(self) -> None:
         """Drop what has ended, and while there is too much what was used longest ago."""
-        self._evict("expire_time IS NOT NULL AND expire_time <= ?", "expire_time", time.time())
-        if self.volume() > self._size_limit:
-            self._evict(_DISPOSABLE, "access_time")
+        ended = "expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time"
+        self._evict(ended, time.time(), room=sys.maxsize)
+        excess = self.volume() - self._size_limit
+        if excess > 0:
+            self._evict(f"{_DISPOSABLE} ORDER BY access_time", room=excess)
 
-    def _evict(self, which: str, order: str, *values: object) -> None:
-        chosen = f"FROM Cache WHERE {which} ORDER BY {order} LIMIT {EVICTED_AT_ONCE}"
+    def _evict(self, which: str, *values: object, room: int) -> None:
+        """Remove the first rows of `which`, until about `room` bytes are free."""
         with self._cache.transact():
-            rows = self._sql(f"SELECT rowid, filename {chosen}", *values)
-            for rowid, _ in rows:
+            chosen = []
+            for rowid, filename, size in self._sql(
+                "SELECT rowid, filename, size + coalesce(length(value), 0)"
+                f" FROM Cache WHERE {which} LIMIT {EVICTED_AT_ONCE}",
+                *values,
+            ):
+                if room > 0:
+                    room -= size
+                    chosen.append((rowid, filename))
+            for rowid, _ in chosen:
                 self._sql("DELETE FROM Cache WHERE rowid = ?", rowid)
-        self._remove_files(filename for _, filename in rows)
+        self._remove_files(filename for _, filename in chosen)
 
     def _remove_files(self, names: Iterable[str | None]) -> None:
         for name in names:

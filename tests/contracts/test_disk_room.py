@@ -1,0 +1,130 @@
+"""The backend on disk keeps to its bound: what was used longest ago goes, authored entries stay."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.errors import TooManyAuthored
+from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backends.disk import DiskBackend
+from contracts.disk_store import LARGE, execute, value_file, value_files
+from contracts.entries import put
+
+ROOM = 30
+"""How many large values have room."""
+
+
+@pytest.fixture
+async def backend(tmp_path: Path) -> AsyncIterator[DiskBackend]:
+    backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE), authored_limit=3)
+    yield backend
+    await backend.aclose()
+
+
+def used_long_ago(folder: Path, *keys: str) -> None:
+    """Set the times of last use, two hours back, in the order of the keys."""
+    for number, key in enumerate(keys):
+        execute(
+            folder,
+            "UPDATE Cache SET access_time = access_time - 7200 + ? WHERE key = ?",
+            number,
+            key,
+        )
+
+
+async def test_what_was_used_longest_ago_makes_room(tmp_path: Path, backend: DiskBackend) -> None:
+    old = [f"old/{number:02}" for number in range(20)]
+    await backend.write([Put(key, LARGE) for key in old])
+    used_long_ago(tmp_path, *old)
+    assert await backend.get("old/00")
+    assert await backend.get_many(["old/01"])
+    for number in range(20):
+        await put(backend, f"new/{number:02}", LARGE)
+    kept = sorted(await backend.keys("old/"))
+    assert kept == ["old/00", "old/01", *old[len(old) - len(kept) + 2 :]]
+    assert 5 <= len(kept) <= 10
+    assert len(await backend.keys("new/")) == 20
+
+
+async def test_reading_a_small_entry_counts_as_use(tmp_path: Path, backend: DiskBackend) -> None:
+    await backend.write([Put("a", b""), Put("b", b"")])
+    used_long_ago(tmp_path, "a", "b")
+    await backend.get("a")
+    await backend.get("a")
+    rows = execute(tmp_path, "SELECT key FROM Cache ORDER BY access_time")
+    assert rows == [("b",), ("a",)]
+
+
+async def test_the_folder_stays_within_its_bound(backend: DiskBackend) -> None:
+    for number in range(3 * ROOM):
+        await put(backend, f"{number:02}", LARGE)
+        size = backend.info()["memory"]
+        assert isinstance(size, int)
+        assert size <= (ROOM + 1) * len(LARGE)
+    assert len(await backend.keys("")) >= ROOM - 2
+
+
+async def test_what_has_ended_goes_first(tmp_path: Path, backend: DiskBackend) -> None:
+    await put(backend, "ended", LARGE, expires_in=60)
+    path = value_file(tmp_path)
+    execute(tmp_path, "UPDATE Cache SET expire_time = 1.0")
+    await put(backend, "other", b"")
+    assert not path.exists()
+    assert execute(tmp_path, "SELECT count(*) FROM Cache") == [(1,)]
+
+
+async def test_authored_entries_outlive_any_number_of_others(
+    tmp_path: Path, backend: DiskBackend
+) -> None:
+    await backend.write([Put("prompt", b"authored", disposable=False)])
+    used_long_ago(tmp_path, "prompt")
+    for number in range(3 * ROOM):
+        await put(backend, f"{number:02}", LARGE)
+    assert await backend.get("prompt") == Entry("prompt", b"authored")
+
+
+async def test_too_many_authored_entries_are_refused_and_nothing_of_the_write_is_kept(
+    tmp_path: Path, backend: DiskBackend
+) -> None:
+    await backend.write([Put(key, LARGE, disposable=False) for key in ("a", "b", "c")])
+    new = [Put(key, LARGE, disposable=False) for key in ("c", "d", "e")]
+    with pytest.raises(TooManyAuthored, match="holds 3 entries"):
+        await backend.write(new, ["a"])
+    assert len(value_files(tmp_path)) == 3
+    assert await backend.get_many(["a", "b", "c"]) == [Entry(key, LARGE) for key in ("a", "b", "c")]
+    await backend.write([Put("a", b"2", disposable=False)])
+    await backend.write([Put("d", b"", disposable=False)], ["b"])
+    assert sorted(await backend.keys("")) == ["a", "c", "d"]
+
+
+async def test_the_cap_counts_what_every_process_wrote(
+    tmp_path: Path, backend: DiskBackend
+) -> None:
+    other = DiskBackend(tmp_path, authored_limit=3)
+    await other.write([Put(key, b"", disposable=False) for key in ("a", "b", "c")])
+    await other.aclose()
+    with pytest.raises(TooManyAuthored):
+        await backend.write([Put("d", b"", disposable=False)])
+
+
+async def test_an_entry_of_an_earlier_release_is_disposable_and_at_version_one(
+    tmp_path: Path, backend: DiskBackend
+) -> None:
+    await backend.write([Put("key", b"old", disposable=False)])
+    execute(tmp_path, "UPDATE Cache SET tag = NULL")
+    assert await backend.get("key") == Entry("key", b"old", version=1)
+    await put(backend, "key", b"new")
+    assert await backend.get("key") == Entry("key", b"new", version=2)
+
+
+async def test_an_entry_is_read_while_another_process_writes(
+    tmp_path: Path, backend: DiskBackend
+) -> None:
+    await put(backend, "key", b"value")
+    other = DiskBackend(tmp_path)
+    with other._table._cache.transact():
+        assert await backend.get("key") == Entry("key", b"value")
+    await other.aclose()
