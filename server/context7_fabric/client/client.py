@@ -1,0 +1,155 @@
+"""Look-ups of library ids for Python programs: memory, then the registry, then a resolver."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from context7_fabric.client.environment import read_client_settings
+from context7_fabric.client.local import LocalRegistry
+from context7_fabric.client.names import NameCache
+from context7_fabric.client.source import Found, Source
+from context7_fabric.client.tally import Tally
+from context7_fabric.documents.ids import parse_id
+from context7_fabric.documents.keys import name_key
+from context7_fabric.models import Clock
+from context7_fabric.registry.registry import STEP_SECONDS
+
+log = logging.getLogger(__name__)
+
+Asker: TypeAlias = Callable[[str], Awaitable[str | None] | str | None]
+"""A function that is given a text and returns one, or None; it may be async."""
+
+
+class Context7CacheClient:
+    """Finds library ids, cache first.
+
+    One client may be shared by any number of callers, and used in one `asyncio.run` after another.
+    It opens what it needs at the first look-up, and closes it in `aclose` or at the end of
+    `async with`; a look-up after that opens it again.
+    """
+
+    def __init__(
+        self,
+        rag_url: str | None = None,
+        fallback_resolver: Asker | None = None,
+        *,
+        clock: Clock = time.time,
+    ) -> None:
+        """Use the registry and the settings of this machine's server.
+
+        `fallback_resolver` is asked for names that are not known; `clock` gives epoch seconds.
+
+        Raises:
+            SettingError: A variable of the environment cannot be used, or a service is named, by
+                `rag_url` or by RAG_SERVICE_URL.
+        """
+        settings = read_client_settings(os.environ, rag_url)
+        self.fallback_resolver = fallback_resolver
+        self._clock = clock
+        self._ttl = settings.ttl
+        self._source: Source = LocalRegistry(settings.server, clock)
+        self._names = NameCache()
+        self._tally = Tally()
+        self._uses: Counter[str] = Counter()
+        self._write_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Write the counts that are not written yet, and close the store."""
+        await self._write_uses()
+        await self._source.aclose()
+
+    async def get_library_id(
+        self,
+        library_name: str,
+        use_fallback: bool = True,  # noqa: FBT001, FBT002  # callers know it by position
+        *,
+        fallback_resolver: Asker | None = None,
+    ) -> str | None:
+        """Return the id of the library that `library_name` means, None when nobody knows.
+
+        A name means a library exactly or not at all. With `use_fallback`, an unknown name is
+        given to `fallback_resolver`, which goes before the client's own; its answer is remembered
+        for this client, for others and for the server. What is not the form of an id is no answer.
+
+        Raises:
+            Whatever the resolver raises. A store that cannot be read is a miss.
+        """
+        key = name_key(library_name)
+        found = self._names.get(key, self._clock())
+        if found is not None:
+            return await self._hit(library_name, found, write=False)
+        found = await self._source.find(library_name)
+        if found is not None and self._keep(key, found):
+            return await self._hit(library_name, found, write=True)
+        self._tally.miss()
+        log.debug("miss: %s", library_name)
+        resolver = fallback_resolver or self.fallback_resolver
+        return await self._resolved(library_name, resolver) if use_fallback and resolver else None
+
+    def get_stats(self) -> dict[str, int | float]:
+        """Return the counts since the client was made.
+
+        `cache_hits`, `cache_misses`, `hit_rate_percent` (0 to 100), `local_cache_size` (names in
+        memory) and `estimated_tokens_saved`: by how much the lists that look-ups would have
+        brought are larger than the ids, measured on the lists in the store; 0 without any.
+        """
+        return self._tally.told(len(self._names))
+
+    def clear_local_cache(self) -> None:
+        """Forget the names in memory; what is in the store stays."""
+        self._names.clear()
+        log.debug("the local cache is cleared")
+
+    def _keep(self, key: str, found: Found) -> bool:
+        """Keep `found` in memory; tell whether it is young enough to be used."""
+        now, verified = self._clock(), found.library.verified_at
+        until = (now if verified is None else verified) + self._ttl
+        if now > until:
+            return False
+        self._names.put(key, found, until)
+        return True
+
+    async def _hit(self, name: str, found: Found, *, write: bool) -> str:
+        library_id = found.library.library_id
+        log.debug("hit: %s is %s", name, library_id)
+        self._tally.hit(found)
+        self._uses[library_id] += 1
+        if write or time.monotonic() >= self._write_at:
+            await self._write_uses()
+        return library_id
+
+    async def _write_uses(self) -> None:
+        uses, self._uses = self._uses, Counter()
+        self._write_at = time.monotonic() + STEP_SECONDS
+        if uses:
+            await self._source.used(uses)
+
+    async def _resolved(self, name: str, resolver: Asker) -> str | None:
+        answer = resolver(name)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        library_id = parse_id(answer) if isinstance(answer, str) else None
+        if library_id is None:
+            return None
+        self._keep(name_key(name), await self._source.learn(name, library_id))
+        return str(library_id)

@@ -1,0 +1,60 @@
+"""What programs do with clients: resolvers of their own, and one client after another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from context7_fabric.app import App
+from context7_fabric.client import Context7CacheClient
+from support.scripted import FakeClock, ScriptedUpstream, scripted_app
+
+LANGGRAPH = "/langchain-ai/langgraph"
+PYDANTIC = "/pydantic/pydantic"
+REDIS = "/redis/redis-py"
+WIDGET = "/widgets/widget1"
+DAY = 86400.0
+
+
+class Asked:
+    """A resolver that answers with `answer` and remembers what it was asked."""
+
+    def __init__(self, answer: str | None = WIDGET) -> None:
+        self.answer = answer
+        self.names: list[str] = []
+
+    def __call__(self, name: str) -> str | None:
+        self.names.append(name)
+        return self.answer
+
+    async def later(self, name: str) -> str | None:
+        await anyio.lowlevel.checkpoint()
+        return self(name)
+
+
+@asynccontextmanager
+async def server(home: Path, clock: FakeClock) -> AsyncGenerator[App]:
+    """Open the server's app on `home`, its registry loaded."""
+    async with scripted_app(ScriptedUpstream(), clock, home, MODEL="off") as app:
+        await app.desk.registry.loaded.wait()
+        yield app
+
+
+def is_untouched(home: Path) -> bool:
+    """Tell whether nobody has made the folder."""
+    return not home.exists()
+
+
+async def learned(clock: FakeClock, name: str, answer: str | None = WIDGET) -> str | None:
+    """Let a client of its own learn `name` from a resolver, and return what it gives."""
+    async with Context7CacheClient(None, Asked(answer), clock=clock) as cache:
+        return await cache.get_library_id(name)
+
+
+async def known(clock: FakeClock, name: str) -> str | None:
+    """Return what a new client knows of `name` by itself."""
+    async with Context7CacheClient(clock=clock) as cache:
+        return await cache.get_library_id(name)
