@@ -187,7 +187,9 @@ class TestDoctor:
         assert checks["upstream"]["ok"] is True
         assert "query-docs" in checks["upstream"]["told"]
         assert checks["store"]["ok"] is True
-        assert checks["store"]["told"].startswith("3 answers, ")
+        assert checks["store"]["told"].startswith("3 answers, 2 look-ups; disk, ")
+        assert checks["contexts"]["told"].startswith("GLOBAL ")
+        assert checks["faults"]["ok"] is True
 
     def test_says_what_is_wrong_with_upstream_down(self, home: Path) -> None:
         with knocks() as dead:
@@ -223,6 +225,12 @@ class TestDoctor:
     [
         ["resolve"],
         ["docs", FASTAPI],
+        ["context"],
+        ["context", "fly"],
+        ["context", "get"],
+        ["context", "set", "key"],
+        ["context", "delete"],
+        ["context", "list", "--scope", "room"],
         ["purge"],
         ["purge", "--library", "fastapi"],
         ["purge", "--all", "--matching", "x"],

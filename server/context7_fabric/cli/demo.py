@@ -15,6 +15,7 @@ from rich.table import Table
 
 from context7_fabric.cli.main import set_up_logging
 from context7_fabric.demo.walk import Step, walk_live, walk_sample
+from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import Settings, read_settings
 
@@ -33,7 +34,7 @@ def run(words: list[str]) -> int:
         settings = replace(
             read_settings(os.environ),
             home=Path(home),
-            in_memory=False,
+            store=StoreSettings(),
             suggestions=SuggestionSettings(Path(home), enabled=False),
         )
         steps = _walked(settings, live=live)

@@ -1,18 +1,31 @@
-"""`doctor`: check the home, upstream and the store, and say what is wrong."""
+"""`doctor`: check the home, upstream and the store, and say what is wrong and what to do."""
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import dataclass
+from uuid import uuid4
 
-from rich.console import Console
+from anyio import to_thread
 from rich.table import Table
+from rich.text import Text
 
 from context7_fabric import __version__
 from context7_fabric.app import App
-from context7_fabric.cli.output import print_json, with_app
-from context7_fabric.errors import UpstreamError, UpstreamOff
+from context7_fabric.cli.output import (
+    asks_for_json,
+    harmless,
+    plain_console,
+    print_json,
+    with_app,
+)
+from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
+from context7_fabric.fabric.context import Scope
+from context7_fabric.fabric.fabric import Fabric
+
+_PROBE_SECONDS = 60.0
+_DISK_ADVICE = "free room on the disk, or move the store's folder away: it is made anew"
+_SERVER_ADVICE = "see that the server of CONTEXT7_FABRIC_BACKEND runs and takes writes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +39,13 @@ class Check:
 
 def run(words: list[str]) -> int:
     """Print the checks; exit code 1 when one fails."""
-    parser = argparse.ArgumentParser(
-        "context7-fabric doctor",
-        description="Check home, upstream and store.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="the checks as a JSON object")
-    options = parser.parse_args(words)
+    as_json = asks_for_json("doctor", "Check home, upstream and store.", words)
 
     async def work(app: App) -> int:
-        checks = [_version(), _home(app), await _upstream(app), await _stored(app)]
-        _show(checks, as_json=options.json)
+        checks = [_version(), _home(app), await _upstream(app)]
+        # The faults come last, so that they hold what the checks before them met.
+        checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
+        _show(checks, as_json=as_json)
         return 1 if any(check.ok is False for check in checks) else 0
 
     return with_app(work)
@@ -47,7 +56,7 @@ def _version() -> Check:
 
 
 def _home(app: App) -> Check:
-    if app.settings.in_memory:
+    if app.settings.store.backend == "memory":
         return Check("home", None, "in memory (CONTEXT7_FABRIC_BACKEND=memory): nothing is kept")
     if app.in_memory:
         told = f"{app.settings.home} cannot be used; set CONTEXT7_FABRIC_HOME to a folder of yours"
@@ -70,21 +79,58 @@ async def _upstream(app: App) -> Check:
     return Check("upstream", ok=True, told=f"{label} ({key}) answers in {took:.0f} ms: {names}")
 
 
-async def _stored(app: App) -> Check:
+async def _store(app: App) -> Check:
     counts = await app.desk.shelf.counts()
-    told = f"{counts['answers']} answers, {counts['lists']} look-ups"
-    faults = app.fabric.faults
-    if faults.count:
-        return Check("store", ok=False, told=f"{told}; {faults.count} faults, last: {faults.last}")
+    told = f"{counts['answers']} answers, {counts['lists']} look-ups; {await _medium(app.fabric)}"
+    trouble = await _trouble(app.fabric)
+    if trouble is not None:
+        advice = _DISK_ADVICE if app.settings.store.backend == "disk" else _SERVER_ADVICE
+        return Check("store", ok=False, told=f"{trouble}: {advice} ({told})")
     return Check("store", ok=True, told=told)
+
+
+async def _medium(fabric: Fabric) -> str:
+    """Return what the store lies on, how large it is, and where."""
+    try:
+        info = await to_thread.run_sync(fabric.backend.info)
+    except StoreError as error:
+        return str(error)
+    place = f" in {info['folder']}" if "folder" in info else ""
+    return f"{info['backend']}, {info['memory_human']}{place}"
+
+
+async def _trouble(fabric: Fabric) -> str | None:
+    """Write, read and delete a small context of our own; return what went wrong."""
+    key, value = f"doctor:{uuid4().hex}", "a probe"
+    try:
+        if not await fabric.set_context(key, value, ttl=_PROBE_SECONDS):
+            return fabric.faults.last
+        context = await fabric.get_context(key)
+        deleted = await fabric.delete_context(key)
+    except StoreError as error:
+        return str(error)
+    kept = context is not None and context.value == value and deleted
+    return None if kept else "what was written is not there any more"
+
+
+async def _contexts(fabric: Fabric) -> Check:
+    counts = [f"{scope} {await fabric.count_contexts(scope)}" for scope in Scope]
+    return Check("contexts", None, ", ".join(counts))
+
+
+def _faults(fabric: Fabric) -> Check:
+    faults = fabric.faults
+    if not faults.count:
+        return Check("faults", ok=True, told="none met")
+    return Check("faults", ok=False, told=f"{faults.count} met just now, the last: {faults.last}")
 
 
 def _show(checks: list[Check], *, as_json: bool) -> None:
     if as_json:
         print_json({check.name: {"ok": check.ok, "told": check.told} for check in checks})
         return
+    marks = {True: Text("ok", "green"), False: Text("wrong", "red"), None: Text()}
     table = Table(box=None, show_header=False)
     for check in checks:
-        mark = {True: "[green]ok[/]", False: "[red]wrong[/]", None: ""}[check.ok]
-        table.add_row(check.name, mark, check.told)
-    Console(highlight=False).print(table)
+        table.add_row(check.name, marks[check.ok], harmless(check.told))
+    plain_console().print(table)

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "docs": "ask a library's documentation",
     "index": "resolve the seeds through Context7 ahead of time",
     "model": "fetch or check the embedding model for suggestions",
+    "context": "read and write what is stored",
     "purge": "forget what is stored",
     "config": "print the configuration snippet for a client",
     "stats": "calls made and saved this month, and the quota",

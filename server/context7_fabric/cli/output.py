@@ -1,23 +1,35 @@
-"""What the commands share: an open app for the length of one command, and JSON lines."""
+"""What the commands share: an open app or store for their length, and output that is harmless."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-from collections.abc import Awaitable, Callable
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
+from rich.console import Console
 
-from context7_fabric.app import App, open_app
 from context7_fabric.cli.main import set_up_logging
-from context7_fabric.settings import read_settings
+from context7_fabric.errors import SettingError
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.home import open_backend
+from context7_fabric.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from context7_fabric.app import App
+
+_BEYOND_ASCII = re.compile(r"[^ -~]")
 
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     """Run `work` with the app that the environment asks for; return its exit code."""
-    settings = read_settings(os.environ)
-    set_up_logging(settings.log_level)
+    from context7_fabric.app import open_app
+
+    settings = _settings()
 
     async def session() -> int:
         async with open_app(settings) as app:
@@ -26,6 +38,61 @@ def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     return anyio.run(session)
 
 
+def with_fabric(work: Callable[[Fabric], Awaitable[int]]) -> int:
+    """Run `work` with the store alone, and return its exit code: nothing else is started.
+
+    Raises:
+        SettingError: The store is to be in memory, where this command would be alone with it.
+        StoreUnavailable: The store cannot be opened.
+    """
+    settings = _settings()
+    if settings.store.backend == "memory":
+        raise SettingError("CONTEXT7_FABRIC_BACKEND", "memory", "a store that outlasts a command")
+
+    async def session() -> int:
+        backend = await anyio.to_thread.run_sync(open_backend, settings)
+        async with Fabric(backend, value_limit=settings.store.value_limit) as fabric:
+            return await work(fabric)
+
+    return anyio.run(session)
+
+
+def _settings() -> Settings:
+    settings = read_settings(os.environ)
+    set_up_logging(settings.log_level)
+    return settings
+
+
+def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
+    """Read the `words` behind a command whose only option is `--json`; tell whether it is there."""
+    parser = argparse.ArgumentParser(
+        f"context7-fabric {command}", description=description, allow_abbrev=False
+    )
+    parser.add_argument("--json", action="store_true", help="the same as a JSON object")
+    return bool(parser.parse_args(words).json)
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """Return a console that reads no mark-up in what it prints."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def harmless(text: str) -> str:
+    """Return `text` without what would steer a terminal: each such sign becomes U+FFFD.
+
+    Line feeds and tabs stay.
+    """
+    return _BEYOND_ASCII.sub(_shown, text)
+
+
 def print_json(value: Any) -> None:  # noqa: ANN401  # whatever JSON can say
-    """Print `value` as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """Print `value` as one line of JSON, in which what cannot be printed is escaped."""
+    print(_BEYOND_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False)), flush=True)
+
+
+def _shown(sign: re.Match[str]) -> str:
+    return sign[0] if sign[0].isprintable() or sign[0] in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return sign[0] if sign[0].isprintable() else json.dumps(sign[0])[1:-1]

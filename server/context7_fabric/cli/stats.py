@@ -1,29 +1,30 @@
-"""`stats`: calls this month, calls saved, and what upstream last said of the quota."""
+"""`stats`: calls this month, calls saved, what upstream last said of the quota, store faults."""
 
 from __future__ import annotations
 
-import argparse
+from datetime import datetime
 
-from rich.console import Console
 from rich.table import Table
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.output import (
+    asks_for_json,
+    harmless,
+    plain_console,
+    print_json,
+    with_app,
+)
+
+_TIMES = ("quota_said_at", "resting_until", "last_store_fault_at")
 
 
 def run(words: list[str]) -> int:
     """Print the counts of every process on this home."""
-    parser = argparse.ArgumentParser(
-        "context7-fabric stats",
-        description="Calls made and saved this month, and the quota.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="the figures as a JSON object")
-    options = parser.parse_args(words)
+    as_json = asks_for_json("stats", "Calls made and saved this month, and the quota.", words)
 
     async def work(app: App) -> int:
         figures = await _figures(app)
-        if options.json:
+        if as_json:
             print_json(figures)
         else:
             _show(figures)
@@ -33,9 +34,12 @@ def run(words: list[str]) -> int:
 
 
 async def _figures(app: App) -> dict[str, object]:
-    usage = await app.desk.meter.month()
+    counts = await app.desk.shelf.counts()
     rest = await app.desk.turnstile.rest()
     said = await app.desk.turnstile.last_said()
+    # Last, so that it counts what the store failed to tell just now.
+    usage, everybody = await app.desk.meter.month(), await app.desk.meter.everybody()
+    fault = everybody.last_fault
     return {
         "calls_this_month": usage.calls,
         "calls_saved": usage.saved,
@@ -43,12 +47,23 @@ async def _figures(app: App) -> dict[str, object]:
         "quota_said": said.why if said else None,
         "quota_said_at": said.at if said else None,
         "resting_until": rest.until if rest else None,
-        **await app.desk.shelf.counts(),
+        **counts,
+        "store_faults": everybody.faults,
+        "last_store_fault": fault.text if fault else None,
+        "last_store_fault_at": fault.at if fault else None,
     }
 
 
 def _show(figures: dict[str, object]) -> None:
     table = Table(box=None, show_header=False)
     for name, value in figures.items():
-        table.add_row(name.replace("_", " "), "-" if value is None else str(value))
-    Console(highlight=False).print(table)
+        table.add_row(name.replace("_", " "), _worded(name, value))
+    plain_console().print(table)
+
+
+def _worded(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    if name in _TIMES and isinstance(value, float):
+        return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds")
+    return harmless(str(value))

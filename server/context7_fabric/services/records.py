@@ -8,15 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.keys import bounded, question_key
-from context7_fabric.errors import ContextError
-from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.errors import ContextError, StoreError
+from context7_fabric.fabric.context import Context, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Clock
 from context7_fabric.principals import owned
+from context7_fabric.registry.seeds import ECOSYSTEMS
 
 log = logging.getLogger(__name__)
 
@@ -162,11 +164,27 @@ class AnswerShelf:
         return [record for record in records if record and record.readable_by(principal)]
 
     async def counts(self) -> dict[str, int]:
-        """Return how many answers and lists are stored."""
-        docs = await self._fabric.keys(Scope.GLOBAL, DOCS)
-        lists = await self._fabric.keys(Scope.GLOBAL, LISTS)
-        aside = await self._fabric.keys(Scope.GLOBAL, QUARANTINE)
-        return {"answers": len(docs), "lists": len(lists), "quarantined": len(aside)}
+        """Return how many answers and lists are stored; one for several principals is several.
+
+        A list that lies under its row lies under the plain name that was asked for as well, until
+        the store evicts one of the two.
+        """
+        lists = await self._count(LISTS)
+        below_rows = [await self._count(list_key(f"{each}:")) for each in (*ECOSYSTEMS, "")]
+        return {
+            "answers": await self._count(DOCS),
+            "lists": max(lists - sum(below_rows), sum(below_rows)),
+            "quarantined": await self._count(QUARANTINE),
+        }
+
+    async def _count(self, prefix: str) -> int:
+        """Return how many entries lie below `prefix`, none where the store does not tell."""
+        start = address(Scope.GLOBAL, prefix)
+        try:
+            return await to_thread.run_sync(self._fabric.backend.dbsize, start)
+        except StoreError as error:
+            self._fabric.faults.note(error)
+            return 0
 
 
 def _in_keys(library: str) -> str:

@@ -154,7 +154,8 @@ class TestEnding:
         monkeypatch.setenv("CONTEXT7_FABRIC_BACKEND", "paper")
         assert main(["resolve", "react"]) == 2
         assert capsys.readouterr().err == (
-            "context7-fabric: CONTEXT7_FABRIC_BACKEND: 'paper' is not one of disk, memory\n"
+            "context7-fabric: CONTEXT7_FABRIC_BACKEND: 'paper' is not one of disk, memory,"
+            " a redis:// URL\n"
         )
 
     def test_an_error_out_of_an_open_app_is_one_line_too(

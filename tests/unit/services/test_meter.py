@@ -1,0 +1,254 @@
+"""The meter: calls and faults of a month, by process, kept until the store takes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+import pytest
+
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
+from context7_fabric.services import meter as module
+from context7_fabric.services.meter import FAULT_LENGTH, Meter, StoreFault, Usage
+from context7_fabric.services.records import AnswerShelf
+from unit.fabric.fakes import NOON, Broken, FakeClock
+
+MONTH = 32 * 86400.0
+ONE_LINE = "store get failed: no such table"
+
+
+class Faltering(MemoryBackend):
+    """A backend that fails as long as it is told to."""
+
+    failing = False
+    reason = "no\nsuch table"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused, self.written = anyio.Event(), anyio.Event()
+
+    async def get(self, key: str) -> Entry | None:
+        self.check("get")
+        return await super().get(key)
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        self.check("put")
+        await super().write(puts, deletes)
+        self.written.set()
+
+    def check(self, operation: str) -> None:
+        if self.failing:
+            self.refused.set()
+            raise StoreUnavailable(operation, self.reason)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def backend() -> Faltering:
+    return Faltering()
+
+
+@pytest.fixture
+async def fabric(backend: Faltering, clock: FakeClock) -> AsyncIterator[Fabric]:
+    """The store of one process."""
+    async with Fabric(backend, clock) as fabric:
+        yield fabric
+
+
+@pytest.fixture
+def meter(fabric: Fabric, clock: FakeClock) -> Meter:
+    return Meter(fabric, clock, PUBLIC, None)
+
+
+@pytest.fixture
+def elsewhere(backend: Faltering, clock: FakeClock) -> Meter:
+    """A meter of another process on the same store."""
+    return Meter(Fabric(backend, clock), clock, PUBLIC, None)
+
+
+async def fail_once(fabric: Fabric, backend: Faltering) -> None:
+    """Let one read fail."""
+    backend.failing = True
+    assert await fabric.get_context("key") is None
+    backend.failing = False
+
+
+class TestCalls:
+    async def test_other_processes_see_them_once_they_are_written(
+        self, meter: Meter, elsewhere: Meter
+    ) -> None:
+        meter.called()
+        meter.saved()
+        elsewhere.saved()
+        assert await elsewhere.month() == Usage(saved=1)
+        await meter.flush()
+        await meter.flush()
+        assert await elsewhere.month() == await elsewhere.everybody() == Usage(calls=1, saved=2)
+        assert await meter.month() == Usage(calls=1, saved=1)
+
+    async def test_they_are_counted_by_principal_and_for_everybody(
+        self, fabric: Fabric, clock: FakeClock, meter: Meter
+    ) -> None:
+        names = ("mine", "mine:2", "theirs")
+        meters = [Meter(fabric, clock, name, None) for name in names]
+        for each in (meter, *meters):
+            each.called()
+            await each.flush()
+        for each in (meter, *meters):
+            assert await each.month() == Usage(calls=1)
+            assert await each.everybody() == Usage(calls=4)
+
+    async def test_another_month_begins_at_nothing(
+        self, meter: Meter, elsewhere: Meter, clock: FakeClock
+    ) -> None:
+        meter.called()
+        await meter.flush()
+        clock.now += MONTH
+        assert await meter.month() == await elsewhere.month() == Usage()
+        meter.called()
+        await meter.flush()
+        assert await elsewhere.month() == Usage(calls=1)
+
+    async def test_those_that_the_store_refused_are_written_when_it_works_again(
+        self, meter: Meter, elsewhere: Meter, backend: Faltering
+    ) -> None:
+        meter.called()
+        backend.failing = True
+        await meter.flush()
+        backend.failing = False
+        assert (await elsewhere.month()).calls == 0
+        await meter.flush()
+        assert (await elsewhere.month()).calls == 1
+
+    async def test_nothing_new_is_not_written(self, meter: Meter, fabric: Fabric) -> None:
+        await meter.flush()
+        assert await fabric.keys(Scope.GLOBAL) == []
+        meter.called()
+        for _time in range(2):
+            await meter.flush()
+        (key,) = await fabric.keys(Scope.GLOBAL)
+        context = await fabric.get_context(key)
+        assert context is not None
+        assert context.version == 1
+
+    @pytest.mark.parametrize("value", [None, "text", {"calls": []}, {"last_fault": 1}])
+    async def test_something_else_under_its_keys_counts_nothing(
+        self, meter: Meter, fabric: Fabric, value: Json
+    ) -> None:
+        await fabric.set_context("meter::2023-11:somebody", value)
+        await fabric.set_context("meter:", value)
+        assert await meter.everybody() == Usage()
+
+    async def test_what_an_earlier_release_wrote_counts(self, meter: Meter, fabric: Fabric) -> None:
+        await fabric.set_context("meter::2023-11:somebody", {"calls": 2, "saved": 3})
+        assert await meter.month() == Usage(calls=2, saved=3)
+
+
+class TestFaults:
+    async def test_other_processes_see_them_and_the_last_ones_text_and_time(
+        self, meter: Meter, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+    ) -> None:
+        await fail_once(fabric, backend)
+        await fail_once(fabric, backend)
+        await meter.flush()
+        fault = StoreFault(NOON, ONE_LINE)
+        assert await elsewhere.everybody() == Usage(faults=2, last_fault=fault)
+        clock.now += 60
+        await fail_once(fabric, backend)
+        await meter.flush()
+        later = StoreFault(NOON + 60, ONE_LINE)
+        assert await elsewhere.everybody() == Usage(faults=3, last_fault=later)
+
+    async def test_of_several_processes_the_latest_is_the_last(
+        self, meter: Meter, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+    ) -> None:
+        await fail_once(fabric, backend)
+        await meter.flush()
+        clock.now += 60
+        backend.reason = "disk full"
+        backend.failing = True
+        elsewhere.called()
+        await elsewhere.flush()
+        backend.failing = False
+        usage = await elsewhere.everybody()
+        assert (usage.calls, usage.faults) == (1, 2)
+        assert usage.last_fault == StoreFault(NOON + 60, "store put failed: disk full")
+
+    async def test_what_another_principal_met_is_told_to_everybody(
+        self, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+    ) -> None:
+        with_key = Meter(fabric, clock, "key-1", None)
+        await fail_once(fabric, backend)
+        await with_key.flush()
+        assert (await elsewhere.month()).faults == 0
+        assert (await elsewhere.everybody()).faults == 1
+
+    async def test_a_long_text_is_cut(
+        self, meter: Meter, fabric: Fabric, backend: Faltering
+    ) -> None:
+        backend.reason = "x" * 1000
+        await fail_once(fabric, backend)
+        fault = (await meter.everybody()).last_fault
+        assert fault is not None
+        assert len(fault.text) == FAULT_LENGTH
+
+    async def test_they_are_of_their_month(
+        self, meter: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+    ) -> None:
+        await fail_once(fabric, backend)
+        assert (await meter.everybody()).faults == 1
+        clock.now += MONTH
+        assert await meter.everybody() == Usage()
+        await fail_once(fabric, backend)
+        assert (await meter.everybody()).faults == 1
+
+    async def test_a_fault_alone_is_written_behind_once_the_store_works(
+        self,
+        meter: Meter,
+        elsewhere: Meter,
+        fabric: Fabric,
+        backend: Faltering,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
+        monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(meter.write_behind)
+            await fail_once(fabric, backend)
+            backend.failing, backend.refused = True, anyio.Event()
+            await backend.refused.wait()
+            backend.failing = False
+            await backend.written.wait()
+            tasks.cancel_scope.cancel()
+        assert (await elsewhere.everybody()).faults >= 2
+
+    async def test_a_store_that_never_works_is_counted_in_the_process_itself(
+        self, clock: FakeClock
+    ) -> None:
+        fabric = Fabric(Broken(), clock)
+        meter = Meter(fabric, clock, PUBLIC, None)
+        assert await AnswerShelf(fabric).counts() == {"answers": 0, "lists": 0, "quarantined": 0}
+        usage = await meter.everybody()
+        assert usage.faults == fabric.faults.count > 0
+        assert usage.last_fault == StoreFault(NOON, "store any failed: disk full")
+
+
+async def test_each_list_counts_once_though_it_lies_under_its_row_and_a_plain_name(
+    fabric: Fabric,
+) -> None:
+    names = ("fastapi", "pypi%3Afastapi", "Fastapi", "%3Awidgets", "widgets", "unknown")
+    await fabric.set_many({f"list:{name}": "a list" for name in names})
+    # An earlier reply is still there for `Fastapi`: fastapi, Fastapi, widgets, unknown.
+    assert (await AnswerShelf(fabric).counts())["lists"] == 4
+    for name in ("fastapi", "Fastapi", "widgets", "unknown"):
+        await fabric.delete_context(f"list:{name}")
+    assert (await AnswerShelf(fabric).counts())["lists"] == 2
