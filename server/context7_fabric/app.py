@@ -14,12 +14,10 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend
-from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.policy import Lifetime
+from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import Clock
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import Registry
@@ -37,7 +35,6 @@ from context7_fabric.services.leases import Leases
 from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.offline import Bookcase
-from context7_fabric.services.principals import principal_of, read_secret
 from context7_fabric.services.records import AnswerShelf, Stamp
 from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.subjects import Subject
@@ -69,7 +66,11 @@ class App:
     fabric: Fabric
     upstream: Upstream
     principal: str
-    in_memory: bool
+
+    @property
+    def in_memory(self) -> bool:
+        """Tell whether nothing outlasts this process."""
+        return isinstance(self.fabric.backend, MemoryBackend)
 
     async def aclose(self) -> None:
         """Write what is not written yet, end the processes we started, and close the store."""
@@ -90,15 +91,15 @@ async def open_app(
 ) -> AsyncGenerator[App]:
     """Open everything that `settings` ask for; `connect` puts another upstream in place."""
     async with AsyncExitStack() as stack:
-        backend, in_memory = await anyio.to_thread.run_sync(_open_backend, settings)
-        fabric = await stack.enter_async_context(Fabric(backend, clock))
+        store = await anyio.to_thread.run_sync(open_store, settings, clock)
+        fabric = await stack.enter_async_context(store)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         upstream = connect(tasks) if connect else _connect(settings, tasks)
-        principal = await anyio.to_thread.run_sync(_principal, settings)
+        principal = await anyio.to_thread.run_sync(read_principal, settings)
         desk = _desk(settings, clock, fabric, tasks, upstream, principal)
         if isinstance(upstream, McpUpstream):
             upstream.on_connected = partial(_behind_a_connection, desk)
-        app = App(settings, desk, fabric, upstream, principal, in_memory)
+        app = App(settings, desk, fabric, upstream, principal)
         try:
             yield app
         finally:
@@ -113,36 +114,12 @@ async def _behind_a_connection(desk: Desk) -> None:
     await desk.suggester.fetch_model()
 
 
-def _open_backend(settings: Settings) -> tuple[Backend, bool]:
-    """Open the store; in memory when the home cannot be used, saying so once."""
-    if settings.in_memory:
-        return MemoryBackend(), True
-    try:
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return DiskBackend(settings.home / "fabric"), False
-    except (OSError, StoreUnavailable) as error:
-        log.error(  # noqa: TRY400  # one line is wanted, no traceback
-            "nothing will be remembered past this process: the home %s cannot be used (%s);"
-            " CONTEXT7_FABRIC_HOME names another",
-            settings.home,
-            error,
-        )
-        return MemoryBackend(), True
-
-
 def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
     if isinstance(settings.upstream.target, OffTarget):
         return NoUpstream()
     dialler = Dialler(settings.upstream)
     timeout = settings.upstream.timeout
     return McpUpstream(dialler.open, tasks, label=dialler.label, timeout=timeout, door=dialler.door)
-
-
-def _principal(settings: Settings) -> str:
-    credential = settings.upstream.credential
-    needed = settings.principal is None and credential is not None
-    secret = read_secret(settings.home) if needed else b""
-    return principal_of(settings.principal, credential, secret)
 
 
 def _desk(

@@ -17,6 +17,9 @@ import platformdirs
 
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+from context7_fabric.fabric.backends.redis_address import parse as parse_redis
+from context7_fabric.fabric.context import VALUE_LIMIT
+from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
 from context7_fabric.upstream.settings import (
     DEFAULT_UPSTREAM,
@@ -56,6 +59,7 @@ PASSED_ON = (
 )
 """What an upstream command needs of our environment beyond the SDK's short default list."""
 
+_REDIS = re.compile(r"(rediss?|unix)://", re.IGNORECASE)
 _WHOLE = re.compile(r"[0-9]{1,15}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
@@ -83,7 +87,7 @@ class Settings:
     home: Path
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
     freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
-    in_memory: bool = False
+    store: StoreSettings = field(default_factory=StoreSettings)
     principal: str | None = None
     seed_file: Path | None = None
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
@@ -107,7 +111,7 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         home=home,
         upstream=upstream,
         freshness=_freshness(reader),
-        in_memory=reader.choice("BACKEND", ("disk", "memory"), "disk") == "memory",
+        store=_store(reader),
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
         suggestions=_suggestions(reader, home, upstream),
@@ -162,6 +166,18 @@ def _parsed(name: str, text: str, parse: Callable[[str], float | None], expected
 
 def _unusable(name: str, value: str, expected: str) -> SettingError:
     return SettingError(f"CONTEXT7_FABRIC_{name}", value, expected)
+
+
+def _store(reader: _Reader) -> StoreSettings:
+    text = reader.text("BACKEND") or "disk"
+    if not _REDIS.match(text):
+        text = reader.choice("BACKEND", ("disk", "memory", "a redis:// URL"), "disk")
+    else:
+        try:
+            parse_redis(text, None, None, ssl=False)
+        except ValueError as error:
+            raise _unusable("BACKEND", "…", f"usable: {error}") from error
+    return StoreSettings(text, reader.whole("VALUE_LIMIT") or VALUE_LIMIT)
 
 
 def _freshness(reader: _Reader) -> FreshnessSettings:

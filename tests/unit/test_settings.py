@@ -9,6 +9,7 @@ import platformdirs
 import pytest
 
 from context7_fabric.errors import SettingError
+from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import (
     DAY,
@@ -62,7 +63,7 @@ class TestDefaults:
                 patience=4.0,
                 negative_ttl=600.0,
             ),
-            in_memory=False,
+            store=StoreSettings(backend="disk", value_limit=4 * 2**20),
             principal=None,
             seed_file=None,
             suggestions=SuggestionSettings(
@@ -82,8 +83,8 @@ class TestDefaults:
 
     @pytest.mark.parametrize("blank", ["", "  ", "\n"])
     def test_a_blank_value_counts_as_not_set(self, blank: str) -> None:
-        names = "HOME UPSTREAM BACKEND PRINCIPAL SEED LOG_LEVEL HOST PATIENCE REDACT MONTHLY_CALLS"
-        names += " MODEL MODEL_PATH QDRANT_URL QDRANT_API_KEY LIBRARY_TTL"
+        names = "HOME UPSTREAM BACKEND VALUE_LIMIT PRINCIPAL SEED LOG_LEVEL HOST PATIENCE REDACT"
+        names += " MONTHLY_CALLS MODEL MODEL_PATH QDRANT_URL QDRANT_API_KEY LIBRARY_TTL"
         foreign = "CONTEXT7_API_KEY CONTEXT7_API_URL NODE_EXTRA_CA_CERTS"
         given = settings(**dict.fromkeys(f"{names} {foreign}".split(), blank))
         without = dataclasses.replace(given.upstream, child_environment={})
@@ -126,7 +127,7 @@ class TestVariables:
             LOG_LEVEL="DEBUG",
             HOST="::1",
         )
-        assert given.in_memory
+        assert given.store.backend == "memory"
         assert not given.redact
         assert (given.principal, given.monthly_calls) == ("me", 50)
         assert (given.log_level, given.host) == ("debug", "::1")
@@ -178,7 +179,8 @@ class TestVariables:
             ("PATIENCE", "4", "a duration such as 90s, 10m, 6h or 1d"),
             ("NEGATIVE_TTL", "x", "a duration such as 90s, 10m, 6h or 1d"),
             ("UPSTREAM_TIMEOUT", "55", "a duration such as 90s, 10m, 6h or 1d"),
-            ("BACKEND", "redis", "one of disk, memory"),
+            ("BACKEND", "redis", "one of disk, memory, a redis:// URL"),
+            ("VALUE_LIMIT", "4M", "a whole number"),
             ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
             ("REDACT", "maybe", "one of on, off"),
             ("MONTHLY_CALLS", "-1", "a whole number"),
@@ -197,3 +199,20 @@ class TestVariables:
 
     def test_a_home_of_nobody_is_told_with_its_variable(self) -> None:
         assert str(refused(HOME="~nobody-of-that-name/x")).startswith(f"{PREFIX}HOME: ")
+
+
+class TestRedisAsBackend:
+    @pytest.mark.parametrize(
+        "url",
+        ["redis://localhost", "rediss://:secret@cache.example:6380/1", "unix:///run/redis.sock"],
+    )
+    def test_a_url_of_redis_is_taken_and_shown_without_its_password(self, url: str) -> None:
+        store = settings(BACKEND=url).store
+        assert store.backend == url
+        assert "secret" not in store.label
+
+    @pytest.mark.parametrize("url", ["redis://:secret@host:port", "redis://host/one", "unix://"])
+    def test_a_url_that_cannot_be_used_is_told_without_showing_it(self, url: str) -> None:
+        told = str(refused(BACKEND=url))
+        assert told.startswith("CONTEXT7_FABRIC_BACKEND: '…' is not usable: ")
+        assert "secret" not in told

@@ -10,6 +10,13 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 """Any value that JSON can say."""
 
 
+KEY_LIMIT = 512
+"""Characters that a key may have."""
+
+VALUE_LIMIT = 4 * 2**20
+"""Bytes that a context takes at most, as JSON with its metadata, unless a fabric says otherwise."""
+
+
 class Scope(StrEnum):
     """Whom an entry is for."""
 

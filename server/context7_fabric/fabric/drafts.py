@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from context7_fabric.errors import KeyTooLong, ValueTooLarge
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.codec import encode
-from context7_fabric.fabric.context import Context, Json, Scope, address
+from context7_fabric.fabric.context import KEY_LIMIT, VALUE_LIMIT, Context, Json, Scope, address
 from context7_fabric.models import Clock
-
-KEY_LIMIT = 512
-VALUE_LIMIT = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Self
 
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.base import Backend, Place, Put
-from context7_fabric.fabric.context import Context, Json, Scope, address
-from context7_fabric.fabric.drafts import VALUE_LIMIT, Drafts
+from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
+from context7_fabric.fabric.drafts import Drafts
 from context7_fabric.fabric.gauge import Faults, Gauge
 from context7_fabric.fabric.pipeline import Pipeline
 from context7_fabric.fabric.reading import PAGE, Reader

@@ -17,7 +17,8 @@ class Row:
 
     `ecosystem` is where it is published (pypi, npm, crates, go, maven, other) or "" where nobody
     knows. `id` is empty where nobody knows it; `last_verified` (epoch seconds) is None until
-    upstream listed the id. `source` is `seed` or `context7`.
+    upstream listed the id. `source` is `seed`, `context7` or
+    `context7-live-resolve` (somebody's own resolver).
     """
 
     name: str
