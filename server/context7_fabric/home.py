@@ -10,6 +10,7 @@ from context7_fabric.fabric.backends.base import Backend
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.spared import Spared
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 from context7_fabric.services.principals import principal_of, read_secret
@@ -27,7 +28,7 @@ def open_backend(settings: Settings) -> Backend:
     if settings.store.backend == "memory":
         return MemoryBackend()
     if settings.store.backend != "disk":
-        return RedisBackend(settings.store.backend)
+        return Spared(RedisBackend(settings.store.backend))
     try:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

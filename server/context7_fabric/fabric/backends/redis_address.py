@@ -1,0 +1,94 @@
+"""Where a Redis server is and how to get in, out of its URL. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+FORMS = "redis://[user:password@]host[:port][/db], rediss://… or unix:///path[?db=…]"
+FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
+"""What a URL may say of TLS behind its question mark; each names a file."""
+
+_PORT = 6379
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server, or one node of a cluster; with a `path` it is a socket on this machine."""
+
+    host: str
+    port: int
+    path: str
+    db: int
+    username: str | None
+    password: str | None = field(repr=False)
+    ssl: bool
+    files: Mapping[str, str]
+
+    def arguments(self, *, cluster: bool) -> dict[str, Any]:
+        """Return what redis-py's clients take as keyword arguments to get there."""
+        place: dict[str, Any] = {"host": self.host, "port": self.port}
+        if self.path:
+            place = {"path" if cluster else "unix_socket_path": self.path}
+        login = {"username": self.username, "password": self.password}
+        chosen = {"db": self.db} if self.db else {}  # a client of a cluster takes not even 0
+        return place | login | chosen | ({"ssl": True, **self.files} if self.ssl else {})
+
+
+def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Address:
+    """Return the address that `url` names; `db` and `password`, where given, override it.
+
+    Raises:
+        ValueError: It names none. The text is one line, and shows nothing that may be secret.
+    """
+    parts, port = _split(url)
+    local = parts.scheme == "unix"
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    named = options.pop("db", "" if local else parts.path.strip("/"))
+    if unknown := options.keys() - FILES:
+        raise ValueError(
+            f"a Redis URL takes db and {', '.join(sorted(FILES))} behind its ?"
+            f", not {', '.join(sorted(unknown))}"
+        )
+    tls = ssl or parts.scheme == "rediss"
+    if (local and tls) or (options and not tls):
+        raise ValueError("TLS needs a Redis URL that begins with rediss://")
+    return Address(
+        host=parts.hostname or "localhost",
+        port=port or _PORT,
+        path=unquote(parts.path) if local else "",
+        db=_number(named) if db is None else db,
+        username=_unquoted(parts.username),
+        password=password or _unquoted(parts.password),
+        ssl=tls,
+        files=options,
+    )
+
+
+def _split(url: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _no_address() from None  # urllib's text shows what it could not read
+    if parts.scheme not in {"redis", "rediss", "unix"} or (
+        parts.scheme == "unix" and not parts.path
+    ):
+        raise _no_address()
+    return parts, port
+
+
+def _no_address() -> ValueError:
+    return ValueError(f"a Redis URL looks like {FORMS}")
+
+
+def _number(db: str) -> int:
+    if db and not (db.isascii() and db.isdigit()):
+        raise ValueError("the database of a Redis URL is a number, such as redis://localhost/1")
+    return int(db or 0)
+
+
+def _unquoted(text: str | None) -> str | None:
+    return unquote(text) if text else None

@@ -1,0 +1,19 @@
+"""A backend that is spared keeps the contract of the one behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.backends.spared import Spared
+from contracts.backend_contract import BackendContract
+
+
+class TestSparedBackend(BackendContract):
+    @pytest.fixture
+    async def backend(self) -> AsyncIterator[Spared]:
+        backend = Spared(MemoryBackend())
+        yield backend
+        await backend.aclose()

@@ -1,0 +1,59 @@
+"""Who gets into Redis, by password and by certificate, and what those are told who do not."""
+
+from __future__ import annotations
+
+import pytest
+
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends.redis import RedisBackend
+from contracts.entries import got, put
+from support.redis_calls import CALLS
+from support.redis_servers import redis_server
+
+SECRET = "s3cr3t %/@: word"
+
+
+async def test_with_the_password_one_gets_in() -> None:
+    with redis_server(password=SECRET) as server:
+        for backend in (
+            RedisBackend(server.url),
+            RedisBackend(f"redis://127.0.0.1:{server.port}", password=SECRET),
+        ):
+            await put(backend, "key", b"value")
+            assert await got(backend, "key") == b"value"
+            assert backend.dbsize() == 1
+            await backend.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("password", [None, "wr0ng"])
+async def test_without_the_password_one_is_told_why_and_nothing_is_given_away(
+    caplog: pytest.LogCaptureFixture, password: str | None, call: str
+) -> None:
+    caplog.set_level("DEBUG")
+    with redis_server(password=SECRET) as server:
+        backend = RedisBackend(f"redis://127.0.0.1:{server.port}", password=password)
+        with pytest.raises(StoreUnavailable, match=r"(?i)auth|password") as caught:
+            await CALLS[call](backend)
+        await backend.aclose()
+    told = f"{caught.value} {caught.value!r} {backend!r} {caplog.text}"
+    assert "wr0ng" not in told
+    assert "\n" not in str(caught.value)
+
+
+async def test_tls_goes_to_who_has_a_trusted_certificate() -> None:
+    with redis_server(password=SECRET, tls=True) as server:
+        backend = RedisBackend(server.url, timeout=5)
+        await put(backend, "key", b"value")
+        assert await got(backend, "key") == b"value"
+        assert backend.dbsize() == 1
+        await backend.aclose()
+
+
+async def test_tls_does_not_go_to_who_has_a_strange_certificate() -> None:
+    with redis_server(tls=True) as server:
+        backend = RedisBackend(f"redis://127.0.0.1:{server.port}", ssl=True, timeout=5)
+        for call in CALLS.values():
+            with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+                await call(backend)
+        await backend.aclose()

@@ -1,0 +1,120 @@
+"""The product with Redis as its store: homes share what they know, and do without if need be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client
+
+from support.clients import over_stdio, text_of
+from support.context7_api import Api
+from support.product import PROGRAM, Variables, product_environment, run_product
+from support.redis_servers import RedisServer, redis_server
+from support.wire import provenance
+
+LOOK_UP = {"libraryName": "fastapi", "query": "How do I test a WebSocket?"}
+ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
+PASSWORD = "open-sesame"
+PATIENCE_SECONDS = 10.0
+"""What a call may take at most while Redis is held: its time-outs of a second, several times."""
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A server that asks for a password."""
+    with redis_server(password=PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture
+def on_redis(by_http: Variables, redis: RedisServer) -> Variables:
+    """What makes the product keep everything in Redis."""
+    return {**by_http, "CONTEXT7_FABRIC_BACKEND": redis.url}
+
+
+async def both(client: Client) -> list[types.CallToolResult]:
+    """A look-up and a question."""
+    found = await client.call_tool("resolve-library-id", LOOK_UP)
+    return [found, await client.call_tool("query-docs", ASKED)]
+
+
+async def test_two_homes_on_one_redis_share_what_either_fetched(
+    api: Api, tmp_path: Path, on_redis: Variables
+) -> None:
+    async with over_stdio([PROGRAM], product_environment(tmp_path / "one", on_redis)) as client:
+        first = await both(client)
+    async with over_stdio([PROGRAM], product_environment(tmp_path / "two", on_redis)) as client:
+        second = await both(client)
+    assert api.calls == 2
+    assert [provenance(each)["outcome"] for each in second] == ["hit", "hit"]
+    assert second[1].content == first[1].content
+    assert not (tmp_path / "one" / "fabric").exists()
+
+
+async def test_without_redis_every_call_is_answered_by_upstream(
+    api: Api, home: Path, redis: RedisServer, on_redis: Variables
+) -> None:
+    redis.kill()
+    async with over_stdio([PROGRAM], product_environment(home, on_redis)) as client:
+        results = await both(client)
+    assert not any(each.is_error for each in results)
+    assert [provenance(each)["outcome"] for each in results] == ["miss", "miss"]
+    assert "WebSocket" in text_of(results[1])
+
+
+async def test_a_redis_that_hangs_delays_an_answer_and_prevents_none(
+    api: Api, home: Path, redis: RedisServer, on_redis: Variables
+) -> None:
+    async with over_stdio([PROGRAM], product_environment(home, on_redis)) as client:
+        await both(client)
+        with redis.held():
+            begun = monotonic()
+            result = await client.call_tool("query-docs", ASKED)
+            assert monotonic() - begun < PATIENCE_SECONDS
+        assert not result.is_error
+        with anyio.fail_after(PATIENCE_SECONDS):
+            while provenance(await client.call_tool("query-docs", ASKED))["outcome"] != "hit":  # noqa: ASYNC110  # a server comes back
+                await anyio.sleep(0.1)
+
+
+async def test_after_a_restart_of_redis_it_is_used_again(
+    api: Api, home: Path, redis: RedisServer, on_redis: Variables
+) -> None:
+    async with over_stdio([PROGRAM], product_environment(home, on_redis)) as client:
+        await both(client)
+        redis.kill()
+        redis.start()
+        outcomes = [provenance((await both(client))[1])["outcome"] for _ in range(2)]
+    assert outcomes == ["miss", "hit"]
+
+
+def test_doctor_and_stats_tell_of_redis_and_of_no_password(
+    home: Path, redis: RedisServer, on_redis: Variables
+) -> None:
+    environment = product_environment(home, on_redis)
+    told = run_product("doctor", "--json", env=environment)
+    assert json.loads(told.stdout)["store"]["ok"]
+    assert "redis" in told.stdout
+    redis.kill()
+    gone = run_product("doctor", env=environment)
+    assert gone.returncode == 1
+    assert "store" in gone.stdout
+    stats = run_product("stats", "--json", env=environment)
+    assert stats.returncode == 0
+    for ended in (told, gone, stats):
+        assert PASSWORD not in ended.stdout + ended.stderr
+
+
+def test_a_url_of_redis_that_cannot_be_used_is_told_in_one_line(home: Path) -> None:
+    variables = {"CONTEXT7_FABRIC_BACKEND": f"redis://:{PASSWORD}@host:port"}
+    ended = run_product("stats", env=product_environment(home, variables))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("context7-fabric: CONTEXT7_FABRIC_BACKEND: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert PASSWORD not in ended.stderr
