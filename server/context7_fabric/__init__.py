@@ -1,3 +1,69 @@
-"""Context7 answers from a local cache, with upstream behind it."""
+"""Context7 answers from a local cache, with upstream behind it.
+
+The names below are imported when they are first used, so that the command starts quickly.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from context7_fabric.client import (
+        CachedLibrary,
+        Context7CacheClient,
+        get_context7_cache,
+        get_library_docs_cached,
+    )
+    from context7_fabric.fabric.context import Context, Scope
+    from context7_fabric.fabric.fabric import Fabric
+    from context7_fabric.fabric.kinds import (
+        DiskFabric,
+        InMemoryFabric,
+        RedisFabric,
+        VectorFabric,
+        open_fabric,
+    )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "CachedLibrary",
+    "Context",
+    "Context7CacheClient",
+    "DiskFabric",
+    "Fabric",
+    "InMemoryFabric",
+    "RedisFabric",
+    "Scope",
+    "VectorFabric",
+    "get_context7_cache",
+    "get_library_docs_cached",
+    "open_fabric",
+]
+
+_PLACES: Final = {
+    "CachedLibrary": "client",
+    "Context": "fabric.context",
+    "Context7CacheClient": "client",
+    "DiskFabric": "fabric.kinds",
+    "Fabric": "fabric.fabric",
+    "InMemoryFabric": "fabric.kinds",
+    "RedisFabric": "fabric.kinds",
+    "Scope": "fabric.context",
+    "VectorFabric": "fabric.kinds",
+    "get_context7_cache": "client",
+    "get_library_docs_cached": "client",
+    "open_fabric": "fabric.kinds",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the name stands for
+    """Import what is asked for by name."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

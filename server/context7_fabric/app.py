@@ -31,6 +31,7 @@ from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Docs
 from context7_fabric.services.egress import redact
 from context7_fabric.services.enquiries import AnswerSettings
+from context7_fabric.services.executions import Executions
 from context7_fabric.services.leases import Leases
 from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.meter import Meter
@@ -74,6 +75,7 @@ class App:
 
     async def aclose(self) -> None:
         """Write what is not written yet, end the processes we started, and close the store."""
+        await self.desk.executions.flush()
         await self.desk.meter.flush()
         await self.desk.registry.flush()
         if isinstance(self.upstream, McpUpstream):
@@ -148,10 +150,13 @@ def _desk(
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
     docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
-    for behind in (registry.keep_in_step, meter.write_behind):
-        tasks.start_soon(behind)
     redacted = redact if settings.redact else str
-    return Desk(resolver, docs, tools, shelf, registry, suggester, meter, turnstile, redacted)
+    executions = Executions(fabric, clock, redacted, settings.executions)
+    for behind in (registry.keep_in_step, meter.write_behind, executions.write_behind):
+        tasks.start_soon(behind)
+    return Desk(
+        resolver, docs, tools, shelf, registry, suggester, meter, turnstile, executions, redacted
+    )
 
 
 def _answering(settings: Settings) -> AnswerSettings:

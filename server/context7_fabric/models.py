@@ -5,6 +5,7 @@ Plain values only; how they look on the wire is `protocol`'s and `render`'s busi
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -89,13 +90,38 @@ async def no_progress(
     """Report progress to nobody."""
 
 
+class Trace:
+    """How one answer comes about, noted on the way for the record of the call."""
+
+    def __init__(self) -> None:
+        """Begin the clock."""
+        self._began = time.perf_counter()
+        self.steps: list[tuple[str, float]] = []
+        self.stored_at: tuple[str, ...] = ()
+        self.went_upstream = False
+
+    def step(self, what: str) -> None:
+        """Note that `what` is done."""
+        self.steps.append((what, self.milliseconds))
+
+    @property
+    def milliseconds(self) -> float:
+        """How long it has taken so far."""
+        return (time.perf_counter() - self._began) * 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `principal` decides what may be read, `connection` ties calls of one client."""
+    """Who asks: `principal` decides what may be read, `connection` ties calls of one client.
+
+    `client` is what the client's program calls itself.
+    """
 
     principal: str = PUBLIC
     connection: str = "local"
     progress: Progress = no_progress
+    client: str = ""
+    trace: Trace = field(default_factory=Trace, compare=False)
 
 
 def tokens(text: str) -> int:

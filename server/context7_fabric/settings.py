@@ -21,6 +21,7 @@ from context7_fabric.fabric.backends.redis_address import parse as parse_redis
 from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
+from context7_fabric.services.settings import ExecutionSettings, FreshnessSettings
 from context7_fabric.upstream.settings import (
     DEFAULT_UPSTREAM,
     CommandTarget,
@@ -30,7 +31,6 @@ from context7_fabric.upstream.settings import (
     UrlTarget,
 )
 
-DAY = 86400.0
 DEFAULT_COMMAND = ("npx", "-y", "@upstash/context7-mcp")
 FREE_CALLS = 1000
 """Calls a month of the free plan, which counts for callers without a key."""
@@ -66,27 +66,13 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 @dataclass(frozen=True, slots=True)
-class FreshnessSettings:
-    """How long what was stored may be served, in seconds.
-
-    `library_ttl` None leaves it to the seed file for its libraries, and is 30 days for others.
-    """
-
-    docs_fresh: float = 3 * DAY
-    docs_stale: float = 30 * DAY
-    stale_on_error: float = 365 * DAY
-    library_ttl: float | None = None
-    patience: float = 4.0
-    negative_ttl: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree."""
 
     home: Path
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
     freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
+    executions: ExecutionSettings = field(default_factory=ExecutionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     principal: str | None = None
     seed_file: Path | None = None
@@ -111,6 +97,7 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         home=home,
         upstream=upstream,
         freshness=_freshness(reader),
+        executions=_executions(reader),
         store=_store(reader),
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
@@ -166,6 +153,14 @@ def _parsed(name: str, text: str, parse: Callable[[str], float | None], expected
 
 def _unusable(name: str, value: str, expected: str) -> SettingError:
     return SettingError(f"CONTEXT7_FABRIC_{name}", value, expected)
+
+
+def _executions(reader: _Reader) -> ExecutionSettings:
+    default = ExecutionSettings()
+    return ExecutionSettings(
+        keep=reader.duration("EXECUTIONS_KEEP", default.keep),
+        most=reader.whole("EXECUTIONS_MOST") or default.most,
+    )
 
 
 def _store(reader: _Reader) -> StoreSettings:

@@ -3,5 +3,8 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    "contracts.backend_contract", "contracts.index_contract", "contracts.order_contract"
+    "contracts.backend_contract",
+    "contracts.index_contract",
+    "contracts.order_contract",
+    "contracts.vector_contract",
 )

@@ -40,13 +40,18 @@ class Tls:
 
 
 class RedisServer:
-    """One server, which a test may kill, start again on its port, hold and let go on."""
+    """One server, which a test may stop or kill, start again on its port, hold and let go on."""
 
     def __init__(
-        self, folder: Path, options: Sequence[str] = (), password: str = "", tls: Tls | None = None
+        self,
+        folder: Path,
+        options: Sequence[str] = (),
+        password: str = "",
+        tls: Tls | None = None,
+        port: int = 0,
     ) -> None:
-        """Start a server that keeps nothing, in `folder`."""
-        self.port = free_port()
+        """Start a server in `folder`, which keeps nothing unless `options` make it."""
+        self.port = port or free_port()
         self.password = password
         self._folder = folder
         self._tls = tls
@@ -68,12 +73,19 @@ class RedisServer:
         return f"unix://{self._socket}"
 
     def start(self) -> None:
-        """Start it, or start it again; it is empty then."""
+        """Start it, or start it again, with what it kept."""
         process = self._now.enter_context(spawn(["redis-server", *self._arguments()]))
         self._now.callback(_kill, process.pid)
         line = process.out.wait_for(READY, SECONDS_TO_START)[0]
         assert not line.startswith("Failed"), "another process took the port"
         self._process = process
+
+    def stop(self) -> None:
+        """Let it end by itself; it keeps what it is to keep."""
+        assert self._process is not None
+        os.kill(self._pid, signal.SIGTERM)
+        self._process.wait()
+        self._now.close()
 
     def kill(self) -> None:
         """End it without a chance to say so."""
@@ -126,11 +138,13 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(*options: str, password: str = "", tls: bool = False) -> Iterator[RedisServer]:
-    """A server, with options of redis-server's command line."""
+def redis_server(
+    *options: str, password: str = "", tls: bool = False, port: int = 0
+) -> Iterator[RedisServer]:
+    """A server, with options of redis-server's command line; port 0 is any free one."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        server = RedisServer(folder, options, password, Tls.made_in(folder) if tls else None)
+        server = RedisServer(folder, options, password, Tls.made_in(folder) if tls else None, port)
         try:
             yield server
         finally:

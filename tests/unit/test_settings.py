@@ -11,11 +11,10 @@ import pytest
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import SuggestionSettings
+from context7_fabric.services.settings import DAY, ExecutionSettings, FreshnessSettings
 from context7_fabric.settings import (
-    DAY,
     FREE_CALLS,
     PASSED_ON,
-    FreshnessSettings,
     Settings,
     read_settings,
 )
@@ -63,6 +62,7 @@ class TestDefaults:
                 patience=4.0,
                 negative_ttl=600.0,
             ),
+            executions=ExecutionSettings(keep=7 * DAY, most=10_000),
             store=StoreSettings(backend="disk", value_limit=4 * 2**20),
             principal=None,
             seed_file=None,
@@ -181,6 +181,8 @@ class TestVariables:
             ("UPSTREAM_TIMEOUT", "55", "a duration such as 90s, 10m, 6h or 1d"),
             ("BACKEND", "redis", "one of disk, memory, a redis:// URL"),
             ("VALUE_LIMIT", "4M", "a whole number"),
+            ("EXECUTIONS_KEEP", "7", "a duration such as 90s, 10m, 6h or 1d"),
+            ("EXECUTIONS_MOST", "many", "a whole number"),
             ("LOG_LEVEL", "loud", "one of debug, info, warning, error"),
             ("REDACT", "maybe", "one of on, off"),
             ("MONTHLY_CALLS", "-1", "a whole number"),

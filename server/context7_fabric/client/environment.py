@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from context7_fabric.errors import SettingError
-from context7_fabric.settings import DAY, Settings, read_settings
+from context7_fabric.services.settings import DAY
+from context7_fabric.settings import Settings, read_settings
 
 TTL_DAYS = "LIBRARY_CACHE_TTL_DAYS"
 SERVICE_URL = "RAG_SERVICE_URL"

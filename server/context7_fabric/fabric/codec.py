@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any, TypeGuard, cast
 from zlib import crc32
 
-from pydantic_core import from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.context import Context, Json, Scope
@@ -44,8 +44,7 @@ def encode(context: Context) -> bytes:
         "created_at": context.created_at,
         "expires_at": context.expires_at,
     }
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    body = text.encode("utf-8", "surrogatepass").removeprefix(b"{")
+    body = _written(record).removeprefix(b"{")
     return _HEAD % crc32(body) + body
 
 
@@ -64,6 +63,15 @@ def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
     except (ValueError, RecursionError) as error:
         raise CorruptEntry(key, "not JSON") from error
     return _context(key, scope, record, version)
+
+
+def _written(record: dict[str, Any]) -> bytes:
+    """Write JSON; pydantic's writer takes a third of the time, but knows no lone surrogates."""
+    try:
+        return to_json(record)
+    except PydanticSerializationError:
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _parsed(data: bytes) -> Any:  # noqa: ANN401  # any JSON

@@ -171,17 +171,24 @@ class Fabric:
             ValueError: It is no time.
             StoreError: The store cannot be searched, or an entry not be removed.
         """
-        until = _seconds(before_timestamp)
-        removed = 0
-        for each in list(Scope) if scope is None else [Scope(scope)]:
-            # Before every key of that very time: what was stored at `until` itself stays.
-            place: Place | None = Place(until, "")
-            while place:
-                page = await self.backend.newest(address(each, ""), place, PAGE)
-                await self.backend.write([], [old.key for old in page])
-                removed += len(page)
-                place = page[-1] if len(page) == PAGE else None
-        return removed
+        # Before every key of that very time: what was stored then stays.
+        start = Place(_seconds(before_timestamp), "")
+        scopes = list(Scope) if scope is None else [Scope(scope)]
+        return sum([await self._remove_behind(start, address(each, "")) for each in scopes])
+
+    async def trim(self, prefix: str, most: int, scope: Scope | str = Scope.GLOBAL) -> int:
+        """Remove all below `prefix` but the newest `most`; return how many went.
+
+        Raises:
+            StoreError: As `cleanup`.
+        """
+        prefix, place = address(Scope(scope), prefix), None
+        while most > 0:
+            page = await self.backend.newest(prefix, place, min(most, PAGE))
+            if not page:
+                return 0
+            place, most = page[-1], most - len(page)
+        return await self._remove_behind(place, prefix)
 
     async def delete_matching(
         self, prefix: str, doomed: Callable[[Context], bool], scope: Scope | str = Scope.GLOBAL
@@ -243,6 +250,14 @@ class Fabric:
     async def release(self, name: str) -> None:
         """Give the lease `name` back."""
         await self._reader.guarded(self.backend.delete(_lease(name)), otherwise=False)
+
+    async def _remove_behind(self, place: Place | None, prefix: str) -> int:
+        removed = 0
+        while page := await self.backend.newest(prefix, place, PAGE):
+            await self.backend.write([], [old.key for old in page])
+            removed += len(page)
+            place = page[-1]
+        return removed
 
     async def _written(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
         with self._gauge.timed():

@@ -87,13 +87,18 @@ class _Handlers:
     ) -> types.CallToolResult:
         if params.name not in OWN:
             raise MCPError(types.INVALID_PARAMS, f"Tool {params.name} not found")
-        answer = await self._answer(params.name, params.arguments or {}, self._caller(ctx))
+        given, caller = params.arguments or {}, self._caller(ctx)
+        answer = await self._answer(params.name, given, caller)
+        self._desk.executions.record(params.name, given, caller, answer)
         log.debug("%s %s by %s %s", params.name, answer.outcome, answer.tier, answer.execution_id)
         return as_result(answer)
 
     def _caller(self, ctx: _Context) -> Caller:
         return Caller(
-            self._principal, connection=_connection(ctx), progress=ctx.session.report_progress
+            self._principal,
+            connection=_connection(ctx),
+            progress=ctx.session.report_progress,
+            client=_client(ctx),
         )
 
     async def _answer(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer:
@@ -120,6 +125,12 @@ def _connection(ctx: _Context) -> str:
     session = ctx.request.headers.get("mcp-session-id")
     peer = ctx.request.client.host if ctx.request.client else ""
     return session or f"{ctx.lifespan_context} {peer}"
+
+
+def _client(ctx: _Context) -> str:
+    """Return what the client's program calls itself, as far as it does."""
+    params = ctx.session.client_params
+    return f"{params.client_info.name} {params.client_info.version}" if params else ""
 
 
 def as_result(answer: Answer) -> types.CallToolResult:

@@ -67,9 +67,12 @@ class Answers:
 
     async def _found(self, enquiry: Enquiry, caller: Caller) -> Found:
         held = await self._held(enquiry, caller.principal)
+        caller.trace.stored_at += enquiry.keys
         if held is None:
+            caller.trace.step("nothing stored")
             return await self._without_copy(enquiry, caller)
         freshness = self._judge(held, enquiry)
+        caller.trace.step(f"stored copy, {self._age(held)} old: {freshness.value}")
         if freshness is Freshness.FRESH:
             return Found(How.HIT, held)
         if self._settings.offline:
@@ -83,6 +86,7 @@ class Answers:
     async def _without_copy(self, enquiry: Enquiry, caller: Caller) -> Found:
         refusal = self._refusals.get(_flight_key(enquiry, caller))
         if refusal is not None:
+            caller.trace.step("Context7 said lately that it does not know this")
             return Found(How.REMEMBERED, fetched=refusal)
         return await self._from_upstream(enquiry, caller, None, usable=None)
 
@@ -122,17 +126,23 @@ class Answers:
     ) -> Found:
         """Fetch what is newer than `held`; when that fails or dawdles, `usable` is at hand."""
         flight, started = self._board(enquiry, caller, held)
+        caller.trace.went_upstream |= started
+        caller.trace.step("asked Context7" if started else "joined a call that is under way")
         limit = None if usable is None else self._settings.patience
         fetched: Fetched | None = None
         try:
             with anyio.move_on_after(limit):
                 fetched = await flight.land(caller.progress)
         except UpstreamError as error:
+            caller.trace.step(str(error))
             return self._without_upstream(usable, error)
         if fetched is None and usable is not None:
             dawdles = f"Context7 has not answered within {self._settings.patience:g} s"
+            caller.trace.step(dawdles)
             return Found(How.STALE, usable, note=self._old(dawdles, usable))
-        return self._landed(fetched or Fetched(""), usable, started=started)
+        fetched = fetched or Fetched("")
+        caller.trace.step(_heard(fetched))
+        return self._landed(fetched, usable, started=started)
 
     def _landed(self, fetched: Fetched, held: StoredAnswer | None, *, started: bool) -> Found:
         if fetched.record is not None and fetched.note is not None:
@@ -150,9 +160,11 @@ class Answers:
         return Found(How.STALE, held, note=self._old(str(error), held))
 
     def _old(self, why: str, held: StoredAnswer) -> str:
-        age = format_duration(max(0.0, self._clock() - held.fetched_at))
         source = "" if held.origin == self._settings.origin else f" of {held.origin}"
-        return f"{why}; this is the copy{source} stored {age} ago."
+        return f"{why}; this is the copy{source} stored {self._age(held)} ago."
+
+    def _age(self, held: StoredAnswer) -> str:
+        return format_duration(max(0.0, self._clock() - held.fetched_at))
 
     def _board(
         self, enquiry: Enquiry, caller: Caller, held: StoredAnswer | None
@@ -199,6 +211,14 @@ class Answers:
             return Fetched(record.text, kept[0], key=fetched.key)
         why = "Context7's new text gives the model orders and was set aside"
         return Fetched(fetched.text, kept[0], key=fetched.key, note=why)
+
+
+def _heard(fetched: Fetched) -> str:
+    """Say in one line how a flight ended."""
+    if fetched.record is None:
+        return f"not admitted: {fetched.said}"
+    where = "another process stored it" if fetched.shared else "admitted and stored"
+    return fetched.note or where
 
 
 def _flight_key(enquiry: Enquiry, caller: Caller) -> str:

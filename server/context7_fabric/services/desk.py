@@ -10,6 +10,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
+from context7_fabric.services.executions import Executions
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.records import AnswerShelf
 from context7_fabric.services.resolver import Resolver
@@ -35,6 +36,7 @@ class Desk:
     suggester: Suggester
     meter: Meter
     turnstile: Turnstile
+    executions: Executions
     redacted: Callable[[str], str] = redact
 
     async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:

@@ -1,0 +1,162 @@
+"""A fabric on each medium, ready to use, and one by the name or the URL of its medium."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from context7_fabric.fabric.backends.disk import SIZE_LIMIT, DiskBackend
+from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
+from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.redis import NAMESPACE, RedisBackend
+from context7_fabric.fabric.backends.spared import Spared
+from context7_fabric.fabric.context import VALUE_LIMIT
+from context7_fabric.fabric.derived_vectors import DerivedVectors
+from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, Embedder
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.server_vectors import ServerVectors
+from context7_fabric.fabric.vectors import VectorSearch
+from context7_fabric.models import Clock
+
+REDIS_URL = "redis://localhost:6379"
+QDRANT_URL = "http://localhost:6333"
+
+
+class InMemoryFabric(Fabric):
+    """Contexts in this process's memory, gone with it."""
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int = MAX_BYTES,
+        value_limit: int = VALUE_LIMIT,
+        clock: Clock = time.time,
+    ) -> None:
+        """Hold at most `max_bytes` of disposable contexts, each of `value_limit` bytes at most."""
+        super().__init__(MemoryBackend(max_bytes), clock, value_limit=value_limit)
+
+
+class DiskFabric(Fabric):
+    """Contexts in a folder, which several processes may share."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        size_limit: int = SIZE_LIMIT,
+        value_limit: int = VALUE_LIMIT,
+        clock: Clock = time.time,
+    ) -> None:
+        """Open or make the folder `path`, which takes about `size_limit` bytes at most.
+
+        Raises:
+            StoreUnavailable: The folder cannot be used.
+        """
+        super().__init__(DiskBackend(Path(path), size_limit), clock, value_limit=value_limit)
+
+
+class RedisFabric(Fabric):
+    """Contexts on a Redis server or cluster, which several machines may share."""
+
+    def __init__(  # noqa: PLR0913  # the parameters that users of redis-py know
+        self,
+        redis_url: str = REDIS_URL,
+        *,
+        db: int | None = None,
+        password: str | None = None,
+        ssl: bool = False,
+        decode_responses: bool = True,  # noqa: ARG002  # contexts are decoded in any case
+        namespace: str = NAMESPACE,
+        value_limit: int = VALUE_LIMIT,
+        clock: Clock = time.time,
+    ) -> None:
+        """Use the server at `redis_url`; it is connected to at the first call.
+
+        `db`, `password` and `ssl` go before what the URL says. Fabrics of different `namespace`
+        on one server do not see each other. `decode_responses` is taken for the sake of those who
+        know redis-py, and changes nothing: values come back as they were stored.
+
+        Raises:
+            ValueError: The URL is none of a Redis server.
+        """
+        redis = RedisBackend(redis_url, db=db, password=password, ssl=ssl, namespace=namespace)
+        super().__init__(Spared(redis), clock, value_limit=value_limit)
+
+
+class VectorFabric(Fabric):
+    """Contexts that are found by what they mean: on a Qdrant server, or in a folder."""
+
+    def __init__(  # noqa: PLR0913  # the parameters that users of Qdrant know
+        self,
+        qdrant_url: str | None = None,
+        *,
+        path: str | Path | None = None,
+        collection_name: str = "contexts",
+        embedding_model: str | Path = MODEL,
+        vector_size: int = VECTOR_SIZE,
+        api_key: str | None = None,
+        value_limit: int = VALUE_LIMIT,
+        clock: Clock = time.time,
+    ) -> None:
+        """Use the server at `qdrant_url` with its `collection_name`, or the folder `path`.
+
+        In a folder the contexts lie as `DiskFabric` keeps them, and the index is in memory. With
+        neither, the server is looked for at its usual place on this machine. `embedding_model` is
+        a name that fastembed knows, or a folder with a model's files; `vector_size` its dimension.
+
+        Raises:
+            ValueError: Both a server and a folder are given.
+            StoreUnavailable: The folder cannot be used.
+        """
+        if path is not None and qdrant_url is not None:
+            raise ValueError("a VectorFabric takes a qdrant_url or a path, not both")
+        embedder = Embedder(embedding_model, vector_size)
+        if path is not None:
+            disk = DiskBackend(Path(path))
+            search = VectorSearch(DerivedVectors(disk, vector_size), embedder)
+            super().__init__(disk, clock, value_limit=value_limit, searcher=search)
+            return
+        server = QdrantBackend(qdrant_url or QDRANT_URL, collection_name, vector_size, api_key)
+        search = VectorSearch(ServerVectors(server), embedder)
+        super().__init__(server, clock, value_limit=value_limit, searcher=search)
+
+
+KINDS: Final[dict[str, Callable[..., Fabric]]] = {
+    "memory": InMemoryFabric,
+    "disk": DiskFabric,
+    "redis": RedisFabric,
+    "vector": VectorFabric,
+}
+"""The kinds of fabric by the names of their media."""
+
+_SCHEMES: Final[dict[str, Callable[..., Fabric]]] = {
+    "redis": RedisFabric,
+    "rediss": RedisFabric,
+    "unix": RedisFabric,
+    "http": VectorFabric,
+    "https": VectorFabric,
+}
+
+
+def open_fabric(cache_backend: str = "memory", **options: Any) -> Fabric:  # noqa: ANN401  # each kind's own
+    """Return a fabric by name (`memory`, `disk`, `redis`, `vector`) or URL, with its `options`.
+
+    `redis://…`, `rediss://…` and `unix://…` are Redis, `http://…` and `https://…` a Qdrant
+    server, `disk:FOLDER` is a folder.
+
+    Raises:
+        ValueError: No fabric is called so.
+        TypeError: The fabric has no such option, or lacks one (`disk` its `path`).
+    """
+    if cache_backend in KINDS:
+        return KINDS[cache_backend](**options)
+    scheme, found, rest = cache_backend.partition(":")
+    if scheme == "disk" and rest:
+        return DiskFabric(rest.removeprefix("//"), **options)
+    if found and scheme.lower() in _SCHEMES:
+        return _SCHEMES[scheme.lower()](cache_backend, **options)
+    raise ValueError(
+        f"a fabric is one of {', '.join(KINDS)}, disk:FOLDER, or a URL of a Redis or Qdrant server"
+    )

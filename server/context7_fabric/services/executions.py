@@ -1,0 +1,214 @@
+"""Records of calls: what was asked, how the answer came about, how long it took.
+
+They are written behind the answers, in batches, as contexts of the EXECUTION scope.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import anyio
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from context7_fabric.errors import StoreError
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Answer, Caller, Clock, Outcome, tokens
+from context7_fabric.services.settings import ExecutionSettings
+
+log = logging.getLogger(__name__)
+
+PREFIX = "execution:"
+WRITE_EVERY = 0.5
+"""Seconds that a record waits for others: this much is lost when the process is killed."""
+
+MOST_WAITING = 1_000
+"""Records that wait for a store that does not work; beyond them the oldest are dropped."""
+
+TRIM_EVERY = 200
+"""Records after which the oldest are looked for that are too many."""
+
+LONGEST_TEXT = 2_000
+"""Characters of one argument that are kept."""
+
+QUICK_MS = 500.0
+"""An answer within this time scores in the automated feedback, as the guide has it."""
+
+_SERVED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.OFFLINE, Outcome.COALESCED})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happened, in milliseconds since the call began."""
+
+    what: str
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Automated:
+    """What the metrics say of an answer: a point each for a hit, quickness and a usable text."""
+
+    hit: bool
+    quick: bool
+    parsed: bool
+
+    @property
+    def score(self) -> int:
+        """The points, 0 to 3."""
+        return self.hit + self.quick + self.parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The record of one call; `at` is in seconds since the epoch, `size` in characters.
+
+    `stored_at` are the store's keys that the answer was looked for under, `upstream` says whether
+    this call caused one to Context7.
+    """
+
+    id: str
+    at: float
+    tool: str
+    arguments: dict[str, JsonValue]
+    outcome: str
+    tier: str
+    library_id: str | None
+    latency_ms: float
+    steps: tuple[Step, ...]
+    size: int
+    tokens: int
+    tokens_saved: int
+    upstream: bool
+    client: str
+    principal: str
+    stored_at: tuple[str, ...]
+    automated: Automated
+    error: str | None = None
+
+
+_EXECUTION = TypeAdapter(Execution)
+
+
+class Executions:
+    """Takes records and writes them behind the calls."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        clock: Clock,
+        redacted: Callable[[str], str],
+        settings: ExecutionSettings,
+    ) -> None:
+        """Write to `fabric`; what was asked goes through `redacted` first."""
+        self._fabric = fabric
+        self._clock = clock
+        self._redacted = redacted
+        self._settings = settings
+        self._waiting: list[Execution] = []
+        self._some = anyio.Event()
+        self._since_trim = TRIM_EVERY
+
+    def record(
+        self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
+    ) -> None:
+        """Note a call that was answered; nothing is written yet."""
+        if not self._settings.keep:
+            return
+        caller.trace.step("answered")
+        self._waiting.append(self._execution(tool, arguments, caller, answer))
+        del self._waiting[:-MOST_WAITING]
+        self._some.set()
+
+    async def write_behind(self) -> None:
+        """Write records soon after they come; runs until it is cancelled."""
+        while True:
+            await self._some.wait()
+            await anyio.sleep(WRITE_EVERY)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits; where the store does not work it goes on waiting."""
+        self._some = anyio.Event()
+        batch = tuple(self._waiting)
+        if batch and await self._written(batch):
+            done = {each.id for each in batch}
+            self._waiting = [each for each in self._waiting if each.id not in done]
+            await self._trim(len(batch))
+
+    async def find(self, execution_id: str = "") -> Execution | None:
+        """Return the record of a call by its id or the beginning of it; "" is the newest's."""
+        pattern = f"{PREFIX}{_globbed(execution_id)}*"
+        found = await self._fabric.query(pattern, Scope.EXECUTION, 1)
+        return execution_of(found[0]) if found else None
+
+    async def _written(self, batch: tuple[Execution, ...]) -> bool:
+        pipe, keep = self._fabric.pipeline(), self._settings.keep
+        for each in batch:
+            key, value = PREFIX + each.id, cast("Json", asdict(each))
+            metadata: dict[str, Json] = {"execution_id": each.id, "principal": each.principal}
+            try:
+                await pipe.set_context(key, value, Scope.EXECUTION, metadata, keep)
+            except (TypeError, ValueError) as error:
+                log.warning("a record is not kept: %s", error)
+        return await pipe.execute()
+
+    async def _trim(self, written: int) -> None:
+        self._since_trim += written
+        if self._since_trim < TRIM_EVERY:
+            return
+        self._since_trim = 0
+        try:
+            await self._fabric.trim(PREFIX, self._settings.most, Scope.EXECUTION)
+        except StoreError as error:
+            self._fabric.faults.note(error)
+
+    def _execution(
+        self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
+    ) -> Execution:
+        took = caller.trace.milliseconds
+        return Execution(
+            id=answer.execution_id,
+            at=self._clock(),
+            tool=tool,
+            arguments={name: self._shown(value) for name, value in arguments.items()},
+            outcome=answer.outcome.value,
+            tier=answer.tier.value,
+            library_id=answer.library_id,
+            latency_ms=round(took, 3),
+            steps=tuple(Step(what, round(at, 3)) for what, at in caller.trace.steps),
+            size=len(answer.text),
+            tokens=tokens(answer.text),
+            tokens_saved=answer.tokens_saved,
+            upstream=caller.trace.went_upstream,
+            client=caller.client[:LONGEST_TEXT],
+            principal=caller.principal,
+            stored_at=caller.trace.stored_at,
+            automated=Automated(
+                hit=answer.outcome in _SERVED,
+                quick=took < QUICK_MS,
+                parsed=not answer.is_error and answer.outcome is not Outcome.NEGATIVE,
+            ),
+            error=self._redacted(answer.text)[:LONGEST_TEXT] if answer.is_error else None,
+        )
+
+    def _shown(self, value: object) -> JsonValue:
+        """Return an argument as it is recorded: redacted, and not longer than it is of use."""
+        if isinstance(value, bool | int | float | None):
+            return value
+        return self._redacted(str(value))[:LONGEST_TEXT]
+
+
+def execution_of(context: Context) -> Execution | None:
+    """Return the record that `context` holds, None when it is something else."""
+    try:
+        return _EXECUTION.validate_python(context.value)
+    except ValidationError:
+        return None
+
+
+def _globbed(text: str) -> str:
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)

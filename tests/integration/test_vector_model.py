@@ -1,0 +1,107 @@
+"""Search by meaning without the model, with a wrong one, and while it is on its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.fabric.embedding import Embedder
+from support.model import hub, model_path, no_hub
+from support.vector_fabrics import QUESTION, TEXTS, on_folder
+
+
+async def test_a_model_of_another_size_is_an_error_that_names_both(
+    tmp_path: Path,
+) -> None:
+    for embedder in (Embedder(model_path(), vector_size=5), Embedder(vector_size=5)):
+        async with on_folder(tmp_path, embedder) as fabric:
+            with pytest.raises(ValueError, match=r"have 384 numbers, and vector_size is 5"):
+                await fabric.search(QUESTION)
+
+
+async def test_a_model_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    async with on_folder(tmp_path, Embedder("nobody/knows")) as fabric:
+        with pytest.raises(ValueError, match="nobody/knows"):
+            await fabric.search(QUESTION)
+
+
+async def test_a_folder_without_a_model_leaves_the_ranking_to_words(tmp_path: Path) -> None:
+    async with on_folder(tmp_path / "store", Embedder(tmp_path)) as fabric:
+        await fabric.set_many(TEXTS)
+        (match,) = await fabric.search(QUESTION)
+    assert (match.key, match.ranked_by) == ("prompt:python", "words")
+
+
+PROGRAM = """
+import asyncio, json, logging, sys, threading, time
+from pathlib import Path
+from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.derived_vectors import DerivedVectors
+from context7_fabric.fabric.embedding import Embedder
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.server_vectors import ServerVectors
+from context7_fabric.fabric.vectors import VectorSearch
+
+HEAVY = {"qdrant_client", "fastembed", "numpy", "onnxruntime", "huggingface_hub"}
+
+async def main(folder, cache):
+    ServerVectors(QdrantBackend("http://localhost:1"))
+    backend = DiskBackend(folder)
+    search = VectorSearch(DerivedVectors(backend), Embedder(cache_dir=cache))
+    fabric = Fabric(backend, searcher=search)
+    await fabric.set_context("key", "You are a helpful assistant focused on Python")
+    await fabric.get_context("key")
+    print(json.dumps(sorted(HEAVY & set(sys.modules))))
+    for _ in range(3):
+        (match,) = await fabric.search("Python programming help")
+        downloads = [each for each in threading.enumerate() if each.name == "model-download"]
+        print(json.dumps([match.ranked_by, len(downloads)]))
+        for download in downloads:
+            download.join()
+
+logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
+time.sleep = lambda seconds: None  # fastembed's, between its tries
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+"""
+
+
+def told(folder: Path, **variables: str) -> tuple[list[object], str]:
+    """What a process without a model prints: what it loaded early, then each search; its log."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder / "store"), str(folder / "cache")],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=28,
+        check=True,
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_words_rank_until_the_model_has_come_and_nothing_is_loaded_before_it_is_used(
+    tmp_path: Path,
+) -> None:
+    with hub() as variables:
+        said, _ = told(tmp_path, **variables)
+    assert said == [[], ["words", 1], ["vectors", 0], ["vectors", 0]]
+
+
+def test_without_a_network_words_rank_and_one_line_says_what_to_do(tmp_path: Path) -> None:
+    with no_hub() as variables:
+        said, log = told(tmp_path, **variables)
+    assert said == [[], ["words", 1], ["words", 0], ["words", 0]]
+    (line,) = [line for line in log.splitlines() if line.startswith("context7_fabric")]
+    assert "cannot be downloaded" in line
+    assert "embedding_model" in line
+
+
+def test_where_the_hub_is_switched_off_nothing_is_downloaded(tmp_path: Path) -> None:
+    with hub() as variables:
+        said, _ = told(tmp_path, HF_HUB_OFFLINE="1", **variables)
+    assert said == [[], ["words", 0], ["words", 0], ["words", 0]]

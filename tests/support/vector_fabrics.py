@@ -1,0 +1,56 @@
+"""Fabrics that search by meaning, texts to find, and an embedder that counts what it embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.derived_vectors import DerivedVectors
+from context7_fabric.fabric.embedding import Embedder, Vector
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.server_vectors import ServerVectors
+from context7_fabric.fabric.vectors import VectorSearch
+
+TEXTS = {
+    "prompt:python": "You are a helpful assistant focused on Python",
+    "prompt:cooking": "Season the soup with salt and let it simmer",
+    "prompt:garden": "Roses want sun, water and a cut in spring",
+    "prompt:tax": "The declaration is due at the end of July",
+}
+QUESTION = "Python programming help"
+
+
+class Counting(Embedder):
+    """The real embedder, which counts the texts that it embeds."""
+
+    embedded = 0
+
+    async def of_texts(self, texts: Sequence[str]) -> list[Vector]:
+        self.embedded += len(texts)
+        return await super().of_texts(texts)
+
+
+def on_folder(path: Path, embedder: Embedder, at_most: int = 2000) -> Fabric:
+    """A fabric on a folder that searches by vectors."""
+    backend = DiskBackend(path)
+    return Fabric(backend, searcher=VectorSearch(DerivedVectors(backend), embedder, at_most))
+
+
+def on_server(url: str, embedder: Embedder) -> Fabric:
+    """A fabric on a Qdrant that searches by vectors."""
+    backend = QdrantBackend(url)
+    return Fabric(backend, searcher=VectorSearch(ServerVectors(backend), embedder))
+
+
+async def keys(fabric: Fabric, question: str = QUESTION, limit: int = 5) -> list[str]:
+    """What a search finds, by vectors."""
+    found = await fabric.search(question, limit=limit)
+    assert {match.ranked_by for match in found} <= {"vectors"}
+    return [match.key for match in found]
+
+
+def embedded_by(embedder: Counting) -> int:
+    """How many texts were embedded; a look that the type checker does not remember."""
+    return embedder.embedded
