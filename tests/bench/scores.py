@@ -105,8 +105,8 @@ def _get_claim(where: str, ours: Times, raw: Times) -> Claim:
 def _pipeline_claim(where: str, pipeline: Times, sets: Times) -> Claim:
     found = ratio(sets, pipeline)
     return Claim(
-        f"{where}: a pipeline of {MANY:,} new contexts is at least {LEAST_TIMES_FASTER:g} times faster than"
-        f" {MANY:,} sets",
+        f"{where}: a pipeline of {MANY:,} new contexts is at least {LEAST_TIMES_FASTER:g} times"
+        f" faster than {MANY:,} sets",
         _told(found),
         found.median >= LEAST_TIMES_FASTER,
     )

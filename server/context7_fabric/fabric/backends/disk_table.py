@@ -20,6 +20,15 @@ from diskcache.core import MODE_RAW
 
 from context7_fabric.errors import TooManyAuthored
 from context7_fabric.fabric.backends.base import Entry, Place, Put
+from context7_fabric.fabric.backends.disk_sql import (
+    ALIVE,
+    BELOW,
+    DISPOSABLE,
+    FILENAME,
+    FOUND,
+    INDEXES,
+    UPSERT,
+)
 from context7_fabric.fabric.backends.plain_disk import ForeignRow, PlainDisk
 
 BUSY_SECONDS = 5.0
@@ -27,31 +36,11 @@ TOUCH_SECONDS = 3600.0
 """How old the time of last use may grow before a read writes it anew."""
 
 EVICTED_AT_ONCE = 64
+KEYS_AT_ONCE = 500
+"""Keys that one statement names; SQLite allows 999 and more."""
+
 FEW = 2000
 """Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
-
-_ALIVE = "(expire_time IS NULL OR expire_time > ?)"
-_DISPOSABLE = "(tag IS NULL OR tag < 0)"
-_BELOW = "raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
-_INDEXES = (
-    "CREATE INDEX IF NOT EXISTS Fabric_newest ON Cache (store_time, key)",
-    f"CREATE INDEX IF NOT EXISTS Fabric_last_use ON Cache (access_time) WHERE {_DISPOSABLE}",
-    "CREATE INDEX IF NOT EXISTS Fabric_authored ON Cache (tag) WHERE tag > 0",
-)
-_FOUND = (
-    "SELECT mode, filename, value, tag, access_time FROM Cache"
-    f" WHERE key = ? AND raw = 1 AND {_ALIVE}"
-)
-_UPSERT = f"""
-INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode,
-                   filename, value)
-VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?, ?)
-ON CONFLICT (key, raw) DO UPDATE SET
-  tag = excluded.tag * CASE WHEN {_ALIVE} THEN abs(coalesce(tag, -1)) + 1 ELSE 1 END,
-  store_time = excluded.store_time, expire_time = excluded.expire_time,
-  access_time = excluded.access_time, size = excluded.size, mode = excluded.mode,
-  filename = excluded.filename, value = excluded.value
-"""
 
 
 class Table:
@@ -72,7 +61,7 @@ class Table:
         )
         self._size_limit = size_limit
         self._authored_limit = authored_limit
-        for statement in _INDEXES:
+        for statement in INDEXES:
             self._sql(statement)
         self._reader = sqlite3.connect(
             folder / "cache.db", timeout=0, isolation_level=None, check_same_thread=False
@@ -91,7 +80,7 @@ class Table:
         hop to a worker thread (tests/bench/fabric.py), so the event loop is held for less.
         """
         try:
-            rows = self._reader.execute(_FOUND, (key, time.time())).fetchall()
+            rows = self._reader.execute(FOUND, (key, time.time())).fetchall()
         except (sqlite3.Error, UnicodeError):
             return False, None
         if not rows:
@@ -107,7 +96,7 @@ class Table:
         Raises:
             ForeignRow: The row is none that we wrote.
         """
-        for mode, filename, value, tag, used in self._sql(_FOUND, key, time.time()):
+        for mode, filename, value, tag, used in self._sql(FOUND, key, time.time()):
             if _to_be_touched(tag, used):
                 self._touch(key)
             with suppress(FileNotFoundError):  # overwritten or deleted meanwhile
@@ -138,15 +127,18 @@ class Table:
         Raises:
             TooManyAuthored: As the seam says.
         """
-        made: list[str | None] = []
+        rows = [self._row(put) for put in {put.key: put for put in puts}.values()]
         try:
             with self._cache.transact():
-                gone = [self._put(put, made) for put in puts]
-                gone += [self._removed(key) for key in deletes]
+                gone = self._files([*(put.key for put in puts), *deletes])
+                self._many(UPSERT, rows)
+                self._many(
+                    "DELETE FROM Cache WHERE key = ? AND raw = 1", [(key,) for key in deletes]
+                )
                 if any(not put.disposable for put in puts):
                     self._check_authored()
         except BaseException:
-            self._remove_files(made)
+            self._remove_files(row[FILENAME] for row in rows)
             raise
         self._remove_files(gone)
         self._make_room()
@@ -154,7 +146,7 @@ class Table:
     def keys(self, prefix: str) -> list[str]:
         """Return the keys below `prefix`."""
         rows = self._sql(
-            f"SELECT key FROM Cache WHERE {_BELOW} AND {_ALIVE}", *_range(prefix), time.time()
+            f"SELECT key FROM Cache WHERE {BELOW} AND {ALIVE}", *_range(prefix), time.time()
         )
         return [key for (key,) in rows if isinstance(key, str)]
 
@@ -162,7 +154,7 @@ class Table:
         """Return a page of the readable entries below `prefix`, by key."""
         start, beyond = _range(prefix)
         rows = self._sql(
-            f"SELECT key, mode, filename, value, tag FROM Cache WHERE {_BELOW} AND {_ALIVE}"
+            f"SELECT key, mode, filename, value, tag FROM Cache WHERE {BELOW} AND {ALIVE}"
             " ORDER BY key LIMIT ?",
             start if after is None else after + "\x00",  # the first key behind `after`
             beyond,
@@ -179,10 +171,10 @@ class Table:
         """Return a page of the places below `prefix`, the newest first."""
         few = self._count(prefix, FEW) < FEW
         order = "+store_time" if few else "store_time"  # the sign keeps SQLite from that index
-        below = _BELOW if few else _BELOW.replace("key", "+key")
+        below = BELOW if few else BELOW.replace("key", "+key")
         behind = "" if after is None else f"AND ({order}, key) < (?, ?)"
         rows = self._sql(
-            f"SELECT store_time, key FROM Cache WHERE {below} AND {_ALIVE} {behind}"
+            f"SELECT store_time, key FROM Cache WHERE {below} AND {ALIVE} {behind}"
             f" ORDER BY {order} DESC, key DESC LIMIT ?",
             *_range(prefix),
             time.time(),
@@ -201,30 +193,33 @@ class Table:
 
     def _count(self, prefix: str, limit: int) -> int:
         rows = self._sql(
-            f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {_BELOW} AND {_ALIVE} LIMIT ?)",
+            f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {BELOW} AND {ALIVE} LIMIT ?)",
             *_range(prefix),
             time.time(),
             limit,
         )
         return int(rows[0][0])
 
-    def _put(self, put: Put, made: list[str | None]) -> str | None:
-        """Store one entry, noting the file that it `made`; return the file that it replaces."""
+    def _row(self, put: Put) -> tuple[Any, ...]:
+        """Return what `UPSERT` takes for one entry; a large value lies in its file from now on."""
         now = time.time()
         key, _raw = self._cache.disk.put(put.key)
         size, mode, filename, value = self._cache.disk.store(put.value, read=False)
-        made.append(filename)
-        known = self._sql("SELECT filename FROM Cache WHERE key = ? AND raw = 1", key)
         until = None if put.expires_in is None else now + put.expires_in
         tag = -1 if put.disposable else 1
-        self._sql(_UPSERT, key, put.at, until, now, tag, size, mode, filename, value, now)
-        return known[0][0] if known else None
+        return key, put.at, until, now, tag, size, mode, filename, value, now
 
-    def _removed(self, key: str) -> str | None:
-        """Remove one row; return its file, which goes when the transaction is through."""
-        known = self._sql("SELECT filename FROM Cache WHERE key = ? AND raw = 1", key)
-        self._sql("DELETE FROM Cache WHERE key = ? AND raw = 1", key)
-        return known[0][0] if known else None
+    def _files(self, keys: Sequence[str]) -> list[str]:
+        """Return the files of the values under `keys`."""
+        found = []
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            part = keys[first : first + KEYS_AT_ONCE]
+            found += self._sql(
+                "SELECT filename FROM Cache WHERE raw = 1 AND filename IS NOT NULL"
+                f" AND key IN ({', '.join('?' * len(part))})",
+                *part,
+            )
+        return [name for (name,) in found]
 
     def _check_authored(self) -> None:
         ((count,),) = self._sql("SELECT count(*) FROM Cache WHERE tag > 0")
@@ -237,7 +232,7 @@ class Table:
         self._evict(ended, time.time(), room=sys.maxsize)
         excess = self.volume() - self._size_limit
         if excess > 0:
-            self._evict(f"{_DISPOSABLE} ORDER BY access_time", room=excess)
+            self._evict(f"{DISPOSABLE} ORDER BY access_time", room=excess)
 
     def _evict(self, which: str, *values: object, room: int) -> None:
         """Remove the first rows of `which`, until about `room` bytes are free."""
@@ -269,6 +264,9 @@ class Table:
     def _fetch(self, mode: object, filename: object, value: object) -> bytes:
         data: bytes = self._cache.disk.fetch(mode, filename, value, read=False)
         return data
+
+    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._cache._con.executemany(statement, rows)  # noqa: SLF001  # the thread's connection
 
     def _sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         execute: Callable[..., Any] = self._cache._sql  # noqa: SLF001  # the thread's connection

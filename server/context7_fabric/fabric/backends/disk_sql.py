@@ -1,0 +1,28 @@
+"""What the table of the backend on disk is asked, in SQLite's words."""
+
+from __future__ import annotations
+
+ALIVE = "(expire_time IS NULL OR expire_time > ?)"
+DISPOSABLE = "(tag IS NULL OR tag < 0)"
+BELOW = "raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS Fabric_newest ON Cache (store_time, key)",
+    f"CREATE INDEX IF NOT EXISTS Fabric_last_use ON Cache (access_time) WHERE {DISPOSABLE}",
+    "CREATE INDEX IF NOT EXISTS Fabric_authored ON Cache (tag) WHERE tag > 0",
+)
+FOUND = (
+    "SELECT mode, filename, value, tag, access_time FROM Cache"
+    f" WHERE key = ? AND raw = 1 AND {ALIVE}"
+)
+UPSERT = f"""
+INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode,
+                   filename, value)
+VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?, ?)
+ON CONFLICT (key, raw) DO UPDATE SET
+  tag = excluded.tag * CASE WHEN {ALIVE} THEN abs(coalesce(tag, -1)) + 1 ELSE 1 END,
+  store_time = excluded.store_time, expire_time = excluded.expire_time,
+  access_time = excluded.access_time, size = excluded.size, mode = excluded.mode,
+  filename = excluded.filename, value = excluded.value
+"""
+FILENAME = 7
+"""Where in the values of `UPSERT` the file's name stands."""
