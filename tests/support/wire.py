@@ -8,7 +8,8 @@ import mcp_types as types
 from mcp import Client
 
 from context7_fabric.app import App
-from context7_fabric.protocol.server import META_KEY, build_server
+from context7_fabric.protocol.server import build_server
+from context7_fabric.protocol.tools import META_KEY
 
 MODES = ("auto", "legacy", "2026-07-28")
 """Every way the SDK's client can negotiate the protocol era."""

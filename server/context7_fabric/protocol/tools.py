@@ -1,0 +1,109 @@
+"""Tools on the wire: a call is taken apart, a service asked, its answer put in form, and recorded."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+
+from context7_fabric.errors import ArgumentError
+from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.protocol import arguments
+from context7_fabric.protocol.tool_list import OWN, listed_tools
+from context7_fabric.services.desk import Desk
+from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
+
+log = logging.getLogger(__name__)
+
+META_KEY = "context7-fabric/answer"
+
+Context = ServerRequestContext[str, Any]
+
+
+class Tools:
+    """Lists and calls tools."""
+
+    def __init__(self, desk: Desk, principal: str) -> None:
+        """Answer from `desk`, what `principal` may read."""
+        self._desk = desk
+        self._principal = principal
+
+    async def list(
+        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
+        """Return upstream's tools and ours."""
+        return types.ListToolsResult(tools=listed_tools(await self._desk.tools.stored()))
+
+    async def call(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        """Answer a call.
+
+        Raises:
+            MCPError: There is no such tool.
+        """
+        if params.name not in OWN:
+            raise MCPError(types.INVALID_PARAMS, f"Tool {params.name} not found")
+        given, caller = params.arguments or {}, self._caller(ctx)
+        answer = await self._answer(params.name, given, caller)
+        self._desk.executions.record(params.name, given, caller, answer)
+        log.debug("%s %s by %s %s", params.name, answer.outcome, answer.tier, answer.execution_id)
+        return as_result(answer)
+
+    def _caller(self, ctx: Context) -> Caller:
+        return Caller(
+            self._principal,
+            connection=_connection(ctx),
+            progress=ctx.session.report_progress,
+            client=_client(ctx),
+        )
+
+    async def _answer(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer:
+        try:
+            arguments.check_size(tool, given)
+            if tool == RESOLVE:
+                return await self._desk.resolve(arguments.look_up(given), caller)
+            read = {QUERY_DOCS: arguments.question, GET_DOCS: arguments.topic_question}[tool]
+            return await self._desk.query(read(given), caller)
+        except ArgumentError as error:
+            return Answer(str(error), Outcome.ERROR, Tier.LOCAL, is_error=True)
+
+
+def _connection(ctx: Context) -> str:
+    """Name the client's connection, as far as the transport tells one from another."""
+    if ctx.request is None:
+        return ctx.lifespan_context
+    session = ctx.request.headers.get("mcp-session-id")
+    peer = ctx.request.client.host if ctx.request.client else ""
+    return session or f"{ctx.lifespan_context} {peer}"
+
+
+def _client(ctx: Context) -> str:
+    """Return what the client's program calls itself, as far as it does."""
+    params = ctx.session.client_params
+    return f"{params.client_info.name} {params.client_info.version}" if params else ""
+
+
+def as_result(answer: Answer) -> types.CallToolResult:
+    """Return `answer` on the wire: text first, a note about it second, provenance in `_meta`."""
+    texts = [answer.text] if answer.note is None else [answer.text, answer.note]
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=text) for text in texts],
+        is_error=answer.is_error,
+        _meta={META_KEY: provenance(answer)},
+    )
+
+
+def provenance(answer: Answer) -> dict[str, Any]:
+    """Return what is told about an answer beside its text."""
+    told: dict[str, Any] = {
+        "outcome": answer.outcome.value,
+        "tier": answer.tier.value,
+        "fetched_at": answer.fetched_at,
+        "age_seconds": None if answer.age_seconds is None else round(answer.age_seconds, 3),
+        "library_id": answer.library_id,
+        "execution_id": answer.execution_id,
+        "tokens_saved": answer.tokens_saved,
+    }
+    return told | ({"screening": list(answer.screening)} if answer.screening else {})
