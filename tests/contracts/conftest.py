@@ -4,6 +4,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     "contracts.backend_contract",
+    "contracts.fabric_contract",
     "contracts.index_contract",
     "contracts.order_contract",
     "contracts.vector_contract",

@@ -123,3 +123,20 @@ def test_a_url_of_redis_that_cannot_be_used_is_told_in_one_line(home: Path) -> N
     assert ended.stderr.startswith("context7-fabric: CONTEXT7_FABRIC_BACKEND: ")
     assert len(ended.stderr.splitlines()) == 1
     assert PASSWORD not in ended.stderr
+
+
+async def test_two_processes_on_one_redis_fetch_the_same_thing_once(
+    api: Api, tmp_path: Path, on_redis: Variables
+) -> None:
+    one, two = (product_environment(tmp_path / name, on_redis) for name in ("one", "two"))
+    outcomes: list[object] = []
+
+    async def ask(client: Client) -> None:
+        outcomes.append(await outcome(client))
+
+    async with over_stdio([PROGRAM], one) as first, over_stdio([PROGRAM], two) as second:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, first)
+            tasks.start_soon(ask, second)
+    assert api.calls == 1
+    assert sorted(map(str, outcomes)) in (["coalesced", "miss"], ["hit", "miss"])
