@@ -18,7 +18,7 @@ MEBIBYTE = 2**20
 
 
 class FabricContract(ABC):
-    """Inherit as `TestXFabric` and override `backend`; `spoil` too, where a medium can be spoilt."""
+    """Inherit as `TestXFabric` and override `backend`, and `spoil` where that can be done."""
 
     @pytest.fixture
     @abstractmethod

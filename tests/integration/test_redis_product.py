@@ -134,9 +134,12 @@ async def test_two_processes_on_one_redis_fetch_the_same_thing_once(
     async def ask(client: Client) -> None:
         outcomes.append(await outcome(client))
 
-    async with over_stdio([PROGRAM], one) as first, over_stdio([PROGRAM], two) as second:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ask, first)
-            tasks.start_soon(ask, second)
+    async with (
+        over_stdio([PROGRAM], one) as first,
+        over_stdio([PROGRAM], two) as second,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(ask, first)
+        tasks.start_soon(ask, second)
     assert api.calls == 1
     assert sorted(map(str, outcomes)) in (["coalesced", "miss"], ["hit", "miss"])

@@ -6,34 +6,53 @@ import ast
 import asyncio
 import inspect
 import re
+import shlex
 from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any, cast
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#{2,4} (.+)$", re.MULTILINE)
+_SAID = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
+_PROMPT = "$ "
+
+
+def examples(document: str, language: str = "python") -> dict[str, str]:
+    """Return the blocks of `document` in a language by the heading above each.
+
+    Further blocks under one heading are numbered: `Persistence`, `Persistence #2`.
+    """
+    found: dict[str, str] = {}
+    for title, block_language, code in _blocks(document):
+        if block_language == language:
+            number = 1 + sum(each.partition(" #")[0] == title for each in found)
+            found[title if number == 1 else f"{title} #{number}"] = code
+    return found
+
+
+def said(code: str) -> list[str]:
+    """Return the lines that `code` prints by the comments behind its `print` calls."""
+    return _SAID.findall(code)
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One fenced block: the headings it stands below, its language and its text."""
+class Command:
+    """A command of a console block, and the lines that stand below it."""
 
-    title: str
-    language: str
-    code: str
+    words: list[str]
+    printed: list[str]
 
 
-def examples(document: str, language: str = "python") -> list[Example]:
-    """Return the blocks of `document` in a language, each named for the heading above it.
-
-    Further blocks under one heading are numbered: `Persistence`, `Persistence 2`.
-    """
-    found: list[Example] = []
-    for title, block_language, code in _blocks(document):
-        if block_language == language:
-            number = 1 + sum(each.title.partition(" #")[0] == title for each in found)
-            name = title if number == 1 else f"{title} #{number}"
-            found.append(Example(name, language, code))
+def commands(block: str) -> list[Command]:
+    """Return the commands of a console block, each begun by a `$`."""
+    found: list[Command] = []
+    for line in block.splitlines():
+        if line.startswith(_PROMPT):
+            found.append(Command(shlex.split(line.removeprefix(_PROMPT)), []))
+        else:
+            found[-1].printed.append(line)
     return found
 
 
@@ -58,3 +77,11 @@ def run(code: str, names: dict[str, Any], replaced: Iterable[tuple[str, str]] = 
         asyncio.run(cast("Coroutine[Any, Any, None]", eval(compiled, names)))  # noqa: S307  # ours
     else:
         exec(compiled, names)  # noqa: S102  # the documents are the project's own
+
+
+def printed(code: str, names: dict[str, Any], *replaced: tuple[str, str]) -> list[str]:
+    """Run `code` as `run` does, and return the lines that it prints."""
+    out = StringIO()
+    with redirect_stdout(out):
+        run(code, names, replaced)
+    return out.getvalue().splitlines()

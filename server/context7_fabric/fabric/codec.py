@@ -7,7 +7,6 @@ wrong value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from math import isfinite
 from typing import Any, TypeGuard, cast
 from zlib import crc32
@@ -100,18 +99,17 @@ def _is_json(value: object, depth: int = 0) -> bool:
         return True
     if isinstance(value, float):
         return isfinite(value)
+    if depth >= MAX_DEPTH or not isinstance(value, dict | list | tuple):
+        return False
     if isinstance(value, dict):
-        inner: Iterable[object] = value.values()
-        return depth < MAX_DEPTH and all(map(_is_text, value)) and _all_json(inner, depth)
-    return isinstance(value, list | tuple) and depth < MAX_DEPTH and _all_json(value, depth)
-
-
-def _all_json(values: Iterable[object], depth: int) -> bool:
-    return all(_is_json(value, depth + 1) for value in values)
-
-
-def _is_text(name: object) -> bool:
-    return isinstance(name, str)
+        for name in value:
+            if not isinstance(name, str):
+                return False
+        value = list(value.values())
+    for item in value:
+        if not isinstance(item, _PLAIN) and not _is_json(item, depth + 1):
+            return False
+    return True
 
 
 def _complain(value: object, place: str, depth: int = 0) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 JITTER = 0.1
@@ -29,6 +29,10 @@ class Lifetime:
     fresh: float
     stale: float
     on_error: float | None
+
+    def stretched(self, factor: float) -> Lifetime:
+        """Return this lifetime with the fresh and the stale length times `factor`."""
+        return replace(self, fresh=self.fresh * factor, stale=self.stale * factor)
 
 
 def judge(now: float, stored_at: float, lifetime: Lifetime, seed: str) -> Freshness:

@@ -1,4 +1,4 @@
-"""Tools on the wire: a call is taken apart, a service asked, its answer put in form, and recorded."""
+"""Tools on the wire: a call is taken apart, a service asked, its answer put in form and recorded."""
 
 from __future__ import annotations
 

@@ -35,6 +35,9 @@ BUSY_SECONDS = 5.0
 TOUCH_SECONDS = 3600.0
 """How old the time of last use may grow before a read writes it anew."""
 
+CHECKPOINT_PAGES = 4000
+"""Pages (16 MB) after which the log is copied into the database: four times SQLite's own choice."""
+
 EVICTED_AT_ONCE = 64
 KEYS_AT_ONCE = 500
 """Keys that one statement names; SQLite allows 999 and more."""
@@ -58,6 +61,7 @@ class Table:
             disk=PlainDisk,
             size_limit=size_limit,
             eviction_policy="none",  # ours knows what is disposable
+            sqlite_wal_autocheckpoint=CHECKPOINT_PAGES,
         )
         self._size_limit = size_limit
         self._authored_limit = authored_limit

@@ -1,0 +1,151 @@
+"""What docs/fabric.md says of Redis, of vectors and of the shell, on the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from context7_fabric import DiskFabric, Fabric, RedisFabric
+from support.examples import commands, examples, printed, run, said
+from support.model import hub
+from support.product import product_environment, run_product
+from support.qdrant_rest import qdrant_rest
+from support.redis_servers import redis_server
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "fabric.md").read_text("utf-8")
+CODE = examples(DOCUMENT)
+SHELL = examples(DOCUMENT, "console")
+CONFIGURED = [line.split() for line in examples(DOCUMENT, "conf")["Persistence"].splitlines()]
+OPTIONS = [word for name, value in CONFIGURED for word in (f"--{name}", value)]
+
+REDIS = "localhost:6379"
+QDRANT = "http://localhost:6333"
+FETCH = """\
+import sys
+from fastembed import TextEmbedding
+TextEmbedding("sentence-transformers/all-MiniLM-L6-v2", cache_dir=sys.argv[1], lazy_load=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the model as fastembed downloads it."""
+    folder = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "-c", FETCH, str(folder)]
+    with hub() as variables:
+        subprocess.run(command, env={**os.environ, **variables}, check=True, timeout=25)
+    return folder
+
+
+@pytest.fixture(params=["Set-up", "Set-up #2"])
+def by_meaning(
+    request: pytest.FixtureRequest, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Fabric]:
+    """The fabric that an example makes: in a folder, and on what answers as a Qdrant server."""
+    monkeypatch.setenv("FASTEMBED_CACHE_PATH", str(models))
+    names: dict[str, Any] = {}
+    with qdrant_rest() as qdrant:
+        moved = ('"prompts"', repr(str(tmp_path)))
+        run(CODE[request.param], names, [(QDRANT, qdrant.url) if "#2" in request.param else moved])
+        yield names["fabric"]
+        asyncio.run(names["fabric"].aclose())
+
+
+def value_of(fabric: Fabric, key: str) -> object:
+    """What is stored there."""
+    context = asyncio.run(fabric.get_context(key))
+    return context and context.value
+
+
+def test_what_is_meant_is_found(by_meaning: Fabric) -> None:
+    code = CODE["Semantic search"]
+    assert printed(code, {"fabric": by_meaning}) == said(code)
+
+
+def test_a_connection_takes_database_password_and_namespace() -> None:
+    with redis_server(password="open-sesame") as server:
+        names: dict[str, Any] = {}
+        code = CODE["Connection"]
+        assert printed(code, names, (REDIS, f"localhost:{server.port}")) == said(code)
+        assert server.cli("-n", "1", "EXISTS", "{agents}:entry:GLOBAL/prompts:support") == "1"
+        asyncio.run(names["fabric"].aclose())
+
+
+def test_a_connection_is_checked() -> None:
+    with redis_server() as server:
+        code = CODE["Redis connection"]
+        assert printed(code, {}, (REDIS, f"localhost:{server.port}")) == said(code)
+
+
+@pytest.mark.parametrize(
+    ("options", "stopped", "killed"),
+    [
+        (OPTIONS, "first", "second"),
+        (["--save", "900 1", "--save", "300 10"], "first", "first"),
+        ([], None, None),
+    ],
+    ids=["appendonly", "save", "neither"],
+)
+def test_a_restart_leaves_what_redis_was_configured_to_keep(
+    options: list[str], stopped: str | None, killed: str | None
+) -> None:
+    with redis_server(*options) as server:
+        fabric = RedisFabric(server.url)
+        assert asyncio.run(fabric.set_context("key", "first"))
+        server.stop()
+        server.start()
+        assert value_of(fabric, "key") == stopped
+        assert asyncio.run(fabric.set_context("key", "second"))
+        server.kill()
+        server.start()
+        assert value_of(fabric, "key") == killed
+        asyncio.run(fabric.aclose())
+
+
+def test_redis_takes_the_configuration_as_it_stands() -> None:
+    with redis_server(*OPTIONS) as server:
+        assert server.cli("CONFIG", "GET", "maxmemory-policy").split()[-1] == "volatile-lru"
+        assert server.cli("CONFIG", "GET", "maxmemory").split()[-1] == str(2**30)
+
+
+def test_other_policies_drop_authored_contexts_too() -> None:
+    with redis_server("--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random") as server:
+        fabric = RedisFabric(server.url)
+        asyncio.run(_fill(fabric))
+        assert len(asyncio.run(fabric.get_many([f"authored:{n}" for n in range(200)]))) < 200
+        asyncio.run(fabric.aclose())
+
+
+async def _fill(fabric: Fabric) -> None:
+    for number in range(200):
+        await fabric.set_context(f"authored:{number}", "x" * 1000)
+    for number in range(3000):
+        await fabric.set_context(f"other:{number}", "x" * 1000, disposable=True)
+
+
+def test_the_shell_prints_what_stands_below_its_commands(tmp_path: Path) -> None:
+    environment = product_environment(tmp_path, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
+    for block in SHELL.values():
+        for command in commands(block):
+            program, *words = command.words
+            done = run_product(*words, env=environment)
+            assert (program, done.returncode) == ("context7-fabric", 0)
+            assert done.stdout.splitlines() == command.printed or not command.printed
+
+
+def test_a_program_and_the_shell_share_a_store(tmp_path: Path) -> None:
+    with redis_server() as server:
+        redis = {"CONTEXT7_FABRIC_BACKEND": server.url}
+        run_product("context", "set", "a", "in redis", env=product_environment(tmp_path, redis))
+        run_product("context", "set", "a", "on disk", env=product_environment(tmp_path))
+        fabrics = (RedisFabric(server.url), DiskFabric(tmp_path / "fabric"))
+        assert [value_of(fabric, "a") for fabric in fabrics] == ["in redis", "on disk"]
+        for fabric in fabrics:
+            asyncio.run(fabric.aclose())
