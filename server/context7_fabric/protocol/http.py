@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from context7_fabric.errors import PortError
+from context7_fabric.protocol.notices import PUSHED
 
 DEFAULT_PORT = 3000
 PORTS_TRIED = 11
@@ -34,7 +35,7 @@ _LOOPBACK = TransportSecuritySettings(
 def http_app(server: Server[Any]) -> Starlette:
     """Return the ASGI application that serves `server` to clients on this machine."""
     events = SseServerTransport("/messages/", _LOOPBACK, MAX_BODY)
-    options = server.create_initialization_options()
+    options = server.create_initialization_options(PUSHED)
 
     async def serve_events(request: Request) -> Response:
         async with events.connect_sse(request.scope, request.receive, request._send) as streams:  # noqa: SLF001  # the SDK's documented way

@@ -30,6 +30,14 @@ class Learned:
         """Return the id that `principal` means by a name, None while nobody knows."""
         return await self._text(_choice(name_key, principal))
 
+    async def forget(self, name_key: str, principal: str) -> bool:
+        """Forget what `principal` means by a name; tell whether it was known.
+
+        Raises:
+            StoreError: It could not be removed.
+        """
+        return await self._fabric.delete_context(_choice(name_key, principal))
+
     async def move(self, old: str, new: str, principal: str) -> None:
         """Remember that upstream redirects the id `old` to `new`, as told to `principal`."""
         await self._fabric.set_context(_move(old, principal), new, disposable=True)

@@ -8,12 +8,12 @@ import pytest
 
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.errors import SeedError
+from context7_fabric.registry.seed_file import seed_folder
 from context7_fabric.registry.seeds import (
     ECOSYSTEMS,
     FILE_NAME,
     Seed,
     load_seeds,
-    seed_folder,
 )
 
 SMALL = """\

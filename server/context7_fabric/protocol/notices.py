@@ -1,0 +1,178 @@
+"""Notices of changes: to clients of the legacy era as they subscribed, to others by a stream.
+
+A legacy client is told on the channel of its connection, where it has one: over stdio and `/sse`.
+Over `/mcp` each of its requests is a connection of its own, and nothing is promised there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+import mcp_types as types
+from anyio.abc import TaskGroup
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.lowlevel import NotificationOptions
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
+from mcp.shared.exceptions import MCPError
+
+from context7_fabric.protocol.subscriber import (
+    MOST,
+    Mailbox,
+    Notice,
+    Subscriber,
+    TooManySubscriptions,
+    topic_of,
+)
+from context7_fabric.protocol.tools import Context
+from context7_fabric.services.changes import Changes
+
+PUSHED = NotificationOptions(prompts_changed=True, tools_changed=True)
+"""What a transport promises legacy clients when it can reach them at any time."""
+
+MOST_STREAMS = 256
+"""Streams of notices that may be open at once."""
+
+PATIENCE = 0.5
+"""Seconds that `initialize` waits for a store which does not say how things stand."""
+
+_GREETINGS = ("initialize", "notifications/initialized")
+
+_SHOWN = 500
+"""Characters of a URI that an error repeats."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """The way to one connection's client; its mailbox is emptied once the client is ready."""
+
+    subscriber: Subscriber
+    mailbox: Mailbox
+    tasks: TaskGroup
+    is_open: bool = False
+
+    def open(self, session: ServerSession) -> None:
+        """Send what is in the mailbox, and what comes."""
+        if not self.is_open:
+            self.is_open = True
+            self.tasks.start_soon(self.mailbox.deliver, session)
+
+
+class Notices:
+    """Takes subscriptions of both eras, and forgets them with the connection."""
+
+    def __init__(self, changes: Changes) -> None:
+        """Tell of `changes`."""
+        self._changes = changes
+        self._lines: dict[str, _Line] = {}
+        self._streams = 0
+
+    @asynccontextmanager
+    async def connection(self, name: str) -> AsyncGenerator[None]:
+        """Keep what is needed for the connection `name` as long as it lasts."""
+        mailbox = Mailbox()
+        subscriber = Subscriber(self._changes, mailbox.put)
+        async with anyio.create_task_group() as tasks:
+            self._lines[name] = _Line(subscriber, mailbox, tasks)
+            try:
+                yield
+            finally:
+                del self._lines[name]
+                subscriber.close()
+                tasks.cancel_scope.cancel()
+
+    async def greet(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Tell a legacy client, which does not ask for that, of lists that change from now on.
+
+        The server's middleware: what changes once `initialize` is answered is told, after the
+        client has said that it is ready.
+        """
+        line = self._line(ctx) if ctx.method in _GREETINGS else None
+        if line is not None and ctx.method == "initialize":
+            with anyio.move_on_after(PATIENCE):
+                await line.subscriber.add([ToolsListChanged(), PromptsListChanged()])
+        elif line is not None:
+            line.open(ctx.session)
+        return await call_next(ctx)
+
+    async def subscribe(
+        self, ctx: Context, params: types.SubscribeRequestParams
+    ) -> types.EmptyResult:
+        """Tell a legacy client of changes to a resource.
+
+        Raises:
+            MCPError: This cannot be done here, not for this resource, or not for one more.
+        """
+        line = self._line(ctx)
+        if line is None:
+            raise MCPError(types.METHOD_NOT_FOUND, "Clients are told of changes over stdio or /sse")
+        notice = ResourceUpdated(params.uri)
+        if topic_of(notice) is None:
+            shown = params.uri[:_SHOWN]
+            raise MCPError(types.INVALID_PARAMS, f"No resource at {shown} is told of changing")
+        await _added(line.subscriber, [notice])
+        return types.EmptyResult()
+
+    async def unsubscribe(
+        self, ctx: Context, params: types.UnsubscribeRequestParams
+    ) -> types.EmptyResult:
+        """Tell a legacy client no more of a resource."""
+        line = self._line(ctx)
+        if line is not None:
+            line.subscriber.remove(ResourceUpdated(params.uri))
+        return types.EmptyResult()
+
+    async def listen(
+        self, ctx: Context, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        """Serve a stream of what the client wants to be told of, until it is ended.
+
+        Raises:
+            MCPError: It wants too much, or too many streams are open.
+        """
+        if self._streams >= MOST_STREAMS:
+            raise MCPError(types.INTERNAL_ERROR, f"{MOST_STREAMS} streams of notices are open")
+        bus = InMemorySubscriptionBus()
+        subscriber = Subscriber(self._changes, bus.publish)
+        self._streams += 1
+        try:
+            await _added(subscriber, _wanted(params.notifications))
+            return await ListenHandler(bus)(ctx, params)
+        finally:
+            self._streams -= 1
+            subscriber.close()
+
+    def _line(self, ctx: Context) -> _Line | None:
+        """Return the way to the client that asks, None where there is none."""
+        if not ctx.session._connection.has_standalone_channel:  # noqa: SLF001  # nothing else tells
+            return None
+        return self._lines[ctx.lifespan_context]
+
+
+async def _added(subscriber: Subscriber, notices: list[Notice]) -> None:
+    try:
+        await subscriber.add(notices)
+    except TooManySubscriptions as error:
+        raise MCPError(
+            types.INVALID_PARAMS, f"There may be {MOST:,} subscriptions, and no more"
+        ) from error
+
+
+def _wanted(asked: types.SubscriptionFilter) -> list[Notice]:
+    notices: list[Notice] = [
+        ResourceUpdated(uri) for uri in dict.fromkeys(asked.resource_subscriptions or ())
+    ]
+    if asked.prompts_list_changed:
+        notices.append(PromptsListChanged())
+    if asked.tools_list_changed:
+        notices.append(ToolsListChanged())
+    return notices

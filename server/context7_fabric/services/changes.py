@@ -1,0 +1,104 @@
+"""Who wants to be told of what, and looking for it again and again while anybody does.
+
+A change by this process and one by another on the same store are seen in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import anyio
+
+from context7_fabric.services.states import State
+from context7_fabric.services.topics import Topic
+
+LOOK_EVERY = 0.4
+"""Seconds between two looks."""
+
+Hear: TypeAlias = Callable[[Topic], Awaitable[None]]
+"""Is told of a topic that changed. It must neither raise nor wait for anybody."""
+
+Look: TypeAlias = Callable[[Collection[Topic]], Awaitable[Mapping[Topic, State]]]
+"""Returns the states of topics, as far as they can be had."""
+
+_UNKNOWN: Final = object()
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One topic: how it was last seen, and who hears of it."""
+
+    state: State = _UNKNOWN
+    hearers: list[Hear] = field(default_factory=list)
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether it was never seen."""
+        return self.state is _UNKNOWN
+
+
+class Changes:
+    """Tells of each change once; two at one look are one."""
+
+    def __init__(self, look: Look) -> None:
+        """Look by `look`; nothing happens before `run`."""
+        self._look = look
+        self._watched: dict[Topic, _Watched] = {}
+        self._some = anyio.Event()
+
+    @property
+    def watched(self) -> Collection[Topic]:
+        """What somebody is told of now."""
+        return self._watched.keys()
+
+    async def watch(self, topics: Collection[Topic], hear: Hear) -> None:
+        """Tell `hear` of every change to `topics` that comes after this call.
+
+        Who is cancelled in it has to `unwatch` all the same.
+        """
+        for topic in topics:
+            self._watched.setdefault(topic, _Watched()).hearers.append(hear)
+        if topics:
+            self._some.set()
+        states = await self._look([each for each in topics if self._watched[each].is_new])
+        for topic, state in states.items():
+            watched = self._watched.get(topic)
+            if watched is not None and watched.is_new:
+                watched.state = state
+
+    def unwatch(self, topics: Collection[Topic], hear: Hear) -> None:
+        """Take back one `watch` of the same."""
+        for topic in topics:
+            watched = self._watched[topic]
+            watched.hearers.remove(hear)
+            if not watched.hearers:
+                del self._watched[topic]
+        if not self._watched:
+            self._some = anyio.Event()
+
+    async def run(self) -> None:
+        """Look again and again while anything is watched; runs until it is cancelled."""
+        while True:
+            await self._some.wait()
+            await anyio.sleep(LOOK_EVERY)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once, and tell of what changed since the last look."""
+        states = await self._look(tuple(self._watched))
+        for topic, hearers in self._changed(states).items():
+            for hear in dict.fromkeys(hearers):
+                await hear(topic)
+
+    def _changed(self, states: Mapping[Topic, State]) -> dict[Topic, tuple[Hear, ...]]:
+        changed = {}
+        for topic, state in states.items():
+            watched = self._watched.get(topic)
+            if watched is None:
+                continue
+            if not watched.is_new and watched.state != state:
+                changed[topic] = tuple(watched.hearers)
+            watched.state = state
+        return changed

@@ -1,0 +1,159 @@
+"""The book of prompts: those stored in the fabric, and those that ship with the package.
+
+Stored ones lie in GLOBAL under `prompt:NAME`, a router's under `router:NAME:system_message`. They
+are read anew each time, so a changed one counts from the next reading on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from anyio import to_thread
+
+from context7_fabric.errors import SeedError
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import LOCAL_OWNER
+from context7_fabric.registry.prompt_seeds import PromptSeed
+from context7_fabric.services.templates import placeholders
+from context7_fabric.services.views import visible
+
+log = logging.getLogger(__name__)
+
+PROMPTS = "prompt:"
+ROUTERS = "router:"
+PAGE = 100
+"""Prompts on one page of the list."""
+
+LONGEST = 100_000
+"""Bytes that a prompt's text may take, to be given out."""
+
+_ROUTER = re.compile(r"router:.+:system_message", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a prompt wants to be told; its description may be empty."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A text with placeholders, one for each of `arguments`."""
+
+    name: str
+    text: str
+    description: str
+    arguments: tuple[Argument, ...]
+    title: str | None = None
+    version: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes the text takes."""
+        return len(self.text.encode())
+
+
+class PromptBook:
+    """The prompts that one principal may see."""
+
+    def __init__(
+        self, fabric: Fabric, principal: str, shipped: Callable[[], Sequence[PromptSeed]]
+    ) -> None:
+        """Read stored prompts from `fabric`; `shipped` may block, and is asked once, when needed.
+
+        A file of shipped prompts that cannot be used is logged and left out.
+        """
+        self._fabric = fabric
+        self._principal = principal
+        self._load = shipped
+        self._shipped: dict[str, Prompt] | None = None
+
+    async def page(self, after: str | None = None) -> tuple[list[Prompt], str | None]:
+        """Return the next prompts by name, those behind `after`; and the name to go on behind."""
+        names = [name for name in await self._names() if after is None or name > after]
+        page = names[:PAGE]
+        found = await self._found(page)
+        listed = [found[name] for name in page if name in found]
+        return listed, page[-1] if len(names) > PAGE else None
+
+    async def find(self, name: str) -> Prompt | None:
+        """Return the prompt called `name`, a stored one before one that ships."""
+        return (await self._found([name])).get(name)
+
+    async def _names(self) -> list[str]:
+        prompts = await self._fabric.keys(Scope.GLOBAL, PROMPTS)
+        routers = filter(_ROUTER.fullmatch, await self._fabric.keys(Scope.GLOBAL, ROUTERS))
+        stored = {key.removeprefix(PROMPTS) for key in prompts} - {""}
+        return sorted(stored.union(routers, await self._by_name()))
+
+    async def _found(self, names: Iterable[str]) -> dict[str, Prompt]:
+        names = [name for name in names if name]
+        keys = [PROMPTS + name for name in names]
+        keys += filter(_ROUTER.fullmatch, names)
+        stored: dict[str, Prompt] = {}
+        for context in await self._fabric.get_many(keys):
+            if visible(context, self._principal, LOCAL_OWNER):
+                prompt = _stored(context)
+                stored.setdefault(prompt.name, prompt)
+        shipped = await self._by_name()
+        return {name: shipped[name] for name in names if name in shipped} | stored
+
+    async def _by_name(self) -> dict[str, Prompt]:
+        """Return the prompts that ship."""
+        if self._shipped is None:
+            self._shipped = await to_thread.run_sync(self._loaded)
+        return self._shipped
+
+    def _loaded(self) -> dict[str, Prompt]:
+        try:
+            return {seed.name: _shipped(seed) for seed in self._load()}
+        except SeedError as error:
+            log.warning("the shipped prompts are left out: %s", error)
+            return {}
+
+
+def _shipped(seed: PromptSeed) -> Prompt:
+    arguments = _arguments(seed.text, dict(seed.arguments))
+    return Prompt(seed.name, seed.text, seed.description, arguments, seed.title)
+
+
+def _stored(context: Context) -> Prompt:
+    name, told = context.key.removeprefix(PROMPTS), context.metadata
+    text = _sendable(_text(context.value))
+    return Prompt(
+        name=name,
+        text=text,
+        description=_word(told.get("description")) or f"The stored prompt {name}.",
+        arguments=_arguments(text, told.get("arguments")),
+        title=_word(told.get("title")),
+        version=_word(told.get("version")) or str(context.version),
+    )
+
+
+def _arguments(text: str, described: Json) -> tuple[Argument, ...]:
+    """Return an argument for each placeholder, with what `described` says of it by its name."""
+    said = described if isinstance(described, dict) else {}
+    return tuple(Argument(name, _word(said.get(name)) or "") for name in placeholders(text))
+
+
+def _word(value: Json) -> str | None:
+    """Return what the metadata say if that is a text or a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return _sendable(str(value)).strip() or None
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _sendable(text: str) -> str:
+    """Return `text` with a question mark for each lone surrogate, which no message can carry."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,71 @@
+"""Notices of changes as a client of either era gets them, and waiting for them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import mcp_types as types
+from mcp import Client
+
+PROMPTS = "notifications/prompts/list_changed"
+TOOLS = "notifications/tools/list_changed"
+UPDATED = "notifications/resources/updated"
+
+
+class Inbox:
+    """Every notice of a change that came to a client: its method, and the URI or nothing."""
+
+    def __init__(self, seconds: float = 2) -> None:
+        self._seconds = seconds
+        self.notices: list[tuple[str, str]] = []
+        self._came = anyio.Event()
+
+    async def take(self, message: object) -> None:
+        """Hear a message, as the SDK's client hands it to its `message_handler`."""
+        if isinstance(message, types.ResourceUpdatedNotification):
+            self._add(UPDATED, message.params.uri)
+        elif isinstance(
+            message, types.PromptListChangedNotification | types.ToolListChangedNotification
+        ):
+            self._add(message.method)
+
+    async def wait_for(self, method: str, uri: str = "", times: int = 1) -> None:
+        """Wait until this notice has come so often.
+
+        Raises:
+            TimeoutError: It has not within the seconds that one waits.
+        """
+        with anyio.fail_after(self._seconds):
+            while self.notices.count((method, uri)) < times:
+                await self._came.wait()
+
+    def _add(self, method: str, uri: str = "") -> None:
+        self.notices.append((method, uri))
+        self._came.set()
+        self._came = anyio.Event()
+
+
+@asynccontextmanager
+async def subscribed(client: Client, *uris: str) -> AsyncIterator[None]:
+    """Have `client` told of changed lists and of `uris`, in the way of its era."""
+    if client.protocol_version < "2026":
+        for uri in uris:
+            await subscribe(client, uri)
+        yield
+        return
+    async with client.listen(
+        prompts_list_changed=True, tools_list_changed=True, resource_subscriptions=uris
+    ):
+        yield
+
+
+async def subscribe(client: Client, uri: str) -> None:
+    """Subscribe to a resource, as clients of the legacy era do."""
+    request = types.SubscribeRequest(params=types.SubscribeRequestParams(uri=uri))
+    await client.session.send_request(request, types.EmptyResult)
+
+
+async def unsubscribe(client: Client, uri: str) -> None:
+    """Take that back."""
+    request = types.UnsubscribeRequest(params=types.UnsubscribeRequestParams(uri=uri))
+    await client.session.send_request(request, types.EmptyResult)

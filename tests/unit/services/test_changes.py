@@ -1,0 +1,275 @@
+"""Changes are seen by looking, told once to whoever wants them, and looked for only then."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.seeds import Seeds
+from context7_fabric.registry.store import RowStore
+from context7_fabric.services.changes import LOOK_EVERY, Changes
+from context7_fabric.services.states import State, States
+from context7_fabric.services.tool_book import ToolBook
+from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
+from context7_fabric.upstream.base import ToolList
+from support.scripted import FakeClock, ScriptedUpstream
+
+ONE, OTHER = OneContext(Scope.GLOBAL, "one"), OneContext(Scope.USER, "other")
+LIBRARY = OneLibrary("/a/b")
+ROW = Row("b", "pypi", id="/a/b")
+EVERYTHING: tuple[Topic, ...] = (ONE, OTHER, LIBRARY, *Scope, *Listing)
+
+
+@dataclass
+class World:
+    """States that a test sets, and how often they were looked at."""
+
+    states: dict[Topic, State] = field(default_factory=dict)
+    looks: list[tuple[Topic, ...]] = field(default_factory=list)
+
+    async def look(self, topics: Collection[Topic]) -> Mapping[Topic, State]:
+        self.looks.append(tuple(topics))
+        return {topic: self.states[topic] for topic in topics if topic in self.states}
+
+
+@dataclass(eq=False)
+class Heard:
+    """What one hearer was told."""
+
+    topics: list[Topic] = field(default_factory=list)
+    some: anyio.Event = field(default_factory=anyio.Event)
+
+    async def hear(self, topic: Topic) -> None:
+        self.topics.append(topic)
+        self.some.set()
+
+
+class TestTelling:
+    async def test_a_change_is_told_once_to_each_who_watches(self) -> None:
+        world, first, second = World({ONE: 1, OTHER: 1}), Heard(), Heard()
+        changes = Changes(world.look)
+        await changes.watch([ONE, OTHER], first.hear)
+        await changes.watch([OTHER], second.hear)
+        await changes.look()
+        assert first.topics == second.topics == []
+        world.states[OTHER] = 2
+        await changes.look()
+        await changes.look()
+        assert first.topics == second.topics == [OTHER]
+
+    async def test_one_who_watches_twice_is_told_once_and_until_both_are_taken_back(self) -> None:
+        world, heard = World({ONE: 1}), Heard()
+        changes = Changes(world.look)
+        await changes.watch([ONE, ONE], heard.hear)
+        world.states[ONE] = 2
+        await changes.look()
+        changes.unwatch([ONE], heard.hear)
+        world.states[ONE] = 3
+        await changes.look()
+        changes.unwatch([ONE], heard.hear)
+        world.states[ONE] = 4
+        await changes.look()
+        assert heard.topics == [ONE, ONE]
+        assert set(changes.watched) == set()
+
+    async def test_a_newcomer_does_not_keep_others_from_a_change(self) -> None:
+        world, first, second = World({ONE: 1}), Heard(), Heard()
+        changes = Changes(world.look)
+        await changes.watch([ONE], first.hear)
+        world.states[ONE] = 2
+        await changes.watch([ONE], second.hear)
+        await changes.look()
+        assert first.topics == [ONE]
+
+    async def test_what_could_not_be_seen_at_first_is_told_of_from_then_on(self) -> None:
+        world, heard = World(), Heard()
+        changes = Changes(world.look)
+        await changes.watch([ONE], heard.hear)
+        world.states[ONE] = 1
+        await changes.look()
+        assert heard.topics == []
+        del world.states[ONE]
+        await changes.look()
+        world.states[ONE] = 2
+        await changes.look()
+        assert heard.topics == [ONE]
+
+    async def test_one_who_leaves_while_a_look_is_under_way_is_told_nothing_more(self) -> None:
+        heard, leaving = Heard(), False
+
+        async def look(topics: Collection[Topic]) -> Mapping[Topic, State]:
+            if leaving:
+                changes.unwatch([ONE], heard.hear)
+            return {ONE: leaving}
+
+        changes = Changes(look)
+        await changes.watch([ONE], heard.hear)
+        leaving = True
+        await changes.look()
+        assert heard.topics == []
+
+    async def test_it_looks_while_somebody_watches_and_not_otherwise(self) -> None:
+        world, heard = World({ONE: 1}), Heard()
+        changes = Changes(world.look)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(changes.run)
+            await changes.watch([ONE], heard.hear)
+            world.states[ONE] = 2
+            with anyio.fail_after(10 * LOOK_EVERY):
+                await heard.some.wait()
+            changes.unwatch([ONE], heard.hear)
+            assert not changes._some.is_set()
+            tasks.cancel_scope.cancel()
+        assert heard.topics == [ONE]
+
+
+class Fragile(MemoryBackend):
+    """A store that fails when it is told to."""
+
+    fails = False
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        if self.fails:
+            raise StoreUnavailable("get", "no")
+        return await super().get_many(keys)
+
+
+@dataclass
+class Scene:
+    """All that is looked at, on a store that may fail."""
+
+    backend: Fragile
+    clock: FakeClock
+    fabric: Fabric
+    registry: Registry
+    tools: ToolBook
+    upstream: ScriptedUpstream
+    states: States
+
+    async def changed(self, before: Mapping[Topic, State]) -> set[Topic]:
+        """Return what looks different now."""
+        after = await self.states.look(tuple(before))
+        return {topic for topic in before if after[topic] != before[topic]}
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    backend, clock, upstream = Fragile(), FakeClock(), ScriptedUpstream()
+    async with Fabric(backend, clock) as fabric:
+        rows = RowStore(fabric, "alice")
+        registry = Registry(rows, lambda: Seeds(()), clock)
+        tools = ToolBook(fabric, upstream, "origin")
+        await registry.load()
+        states = States(fabric, registry, rows.revision, tools, "alice")
+        yield Scene(backend, clock, fabric, registry, tools, upstream, states)
+
+
+class TestSeeing:
+    async def test_nothing_changes_by_itself(self, scene: Scene) -> None:
+        await scene.fabric.set_context("one", 1)
+        before = await scene.states.look(EVERYTHING)
+        assert set(before) == set(EVERYTHING)
+        assert await scene.changed(before) == set()
+
+    async def test_a_context_changes_when_it_is_stored_overwritten_and_deleted(
+        self, scene: Scene
+    ) -> None:
+        for _ in range(2):
+            before = await scene.states.look(EVERYTHING)
+            scene.clock.forward(1)
+            await scene.fabric.set_context("one", 1)
+            assert await scene.changed(before) == {ONE, Scope.GLOBAL}
+        before = await scene.states.look(EVERYTHING)
+        await scene.fabric.delete_context("one")
+        assert await scene.changed(before) == {ONE, Scope.GLOBAL}
+
+    async def test_a_context_that_may_not_be_seen_never_changes(self, scene: Scene) -> None:
+        hidden = [
+            OneContext(Scope.GLOBAL, "docs:/a/b#bob"),
+            OneContext(Scope.EXECUTION, "execution:1"),
+            OneContext(Scope.USER, "note"),
+        ]
+        before = await scene.states.look(hidden)
+        for topic in hidden:
+            metadata: dict[str, Json] = {"principal": "bob", "owner": "bob"}
+            await scene.fabric.set_context(topic.key, "text", topic.scope, metadata)
+        assert await scene.changed(before) == set()
+
+    @pytest.mark.parametrize("key", ["prompt:x", "router:main:system_message"])
+    async def test_prompts_change_by_one_stored_rewritten_or_removed(
+        self, scene: Scene, key: str
+    ) -> None:
+        await scene.fabric.set_context("prompt:newest", "text")
+        for _ in range(2):
+            before = await scene.states.look([Listing.PROMPTS])
+            scene.clock.forward(-1)
+            await scene.fabric.set_context(key, "text")
+            assert await scene.changed(before) == {Listing.PROMPTS}
+        before = await scene.states.look([Listing.PROMPTS])
+        await scene.fabric.delete_context(key)
+        assert await scene.changed(before) == {Listing.PROMPTS}
+
+    async def test_tools_change_when_upstream_is_first_seen_and_when_it_says_otherwise(
+        self, scene: Scene
+    ) -> None:
+        before = await scene.states.look(EVERYTHING)
+        await scene.tools.refresh()
+        assert Listing.TOOLS in await scene.changed(before)
+        before = await scene.states.look([Listing.TOOLS])
+        await scene.tools.refresh()
+        assert await scene.changed(before) == set()
+        scene.upstream.tools = ToolList(({"name": "query-docs", "description": "New."},))
+        await scene.tools.refresh()
+        assert await scene.changed(before) == {Listing.TOOLS}
+
+    async def test_a_library_changes_when_this_process_or_another_stores_its_row(
+        self, scene: Scene
+    ) -> None:
+        before = await scene.states.look([LIBRARY, Listing.LIBRARIES, OneLibrary("/c/d")])
+        elsewhere = RowStore(scene.fabric, "alice")
+        await elsewhere.save([ROW])
+        assert await scene.changed(before) == {LIBRARY, Listing.LIBRARIES}
+        assert scene.registry.row("/a/b") == ROW
+        before = await scene.states.look([LIBRARY])
+        await scene.registry.broken("/a/b")
+        assert await scene.changed(before) == {LIBRARY}
+
+    async def test_uses_that_are_not_written_yet_survive_the_rows_of_others(
+        self, scene: Scene
+    ) -> None:
+        await scene.registry._keep([ROW])
+        await scene.states.look([LIBRARY])
+        scene.registry.used("/a/b")
+        await RowStore(scene.fabric, "alice").save([Row("c", "npm", id="/c/c")])
+        await scene.states.look([LIBRARY])
+        row = scene.registry.row("/a/b")
+        assert row is not None
+        assert row.usage_count == 1
+
+    async def test_a_store_that_fails_tells_of_no_change(self, scene: Scene) -> None:
+        await scene.fabric.set_context("one", 1)
+        changes, heard = Changes(scene.states.look), Heard()
+        await changes.watch([ONE], heard.hear)
+        scene.backend.fails = True
+        await changes.look()
+        scene.backend.fails = False
+        await changes.look()
+        assert heard.topics == []
+        await scene.fabric.set_context("one", 2)
+        await changes.look()
+        assert heard.topics == [ONE]
+
+    async def test_an_entry_that_cannot_be_read_is_none(self, scene: Scene) -> None:
+        before = await scene.states.look([ONE])
+        await scene.backend.write([Put("GLOBAL/one", b"no entry")])
+        assert await scene.changed(before) == set()
