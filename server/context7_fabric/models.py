@@ -28,6 +28,9 @@ Clock = Callable[[], float]
 PUBLIC = ""
 """The principal of what was fetched without a credential: everybody may read it."""
 
+LOCAL_OWNER = "local"
+"""The owner of what the operating-system user stores in the USER scope."""
+
 
 class Outcome(StrEnum):
     """How a call ended, as told in its `_meta`."""

@@ -1,4 +1,4 @@
-"""What the server says of itself: tools as upstream has them, empty lists, instructions."""
+"""What the server says of itself: tools as upstream has them, what else it lists, instructions."""
 
 import pytest
 
@@ -9,6 +9,7 @@ from context7_fabric.upstream.base import ToolList
 from support.scripted import ScriptedUpstream
 from support.wire import MODES, call, connected
 
+PROMPTS = ["compare-libraries", "upgrade-dependency", "use-library"]
 TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]
 
 
@@ -20,9 +21,9 @@ async def test_every_list_is_answered_before_upstream_was_ever_reached(
         tools = await client.list_tools()
         assert [tool.name for tool in tools.tools] == TOOLS
         assert all(tool.description for tool in tools.tools)
-        assert (await client.list_prompts()).prompts == []
-        assert (await client.list_resources()).resources == []
-        assert (await client.list_resource_templates()).resource_templates == []
+        assert [prompt.name for prompt in (await client.list_prompts()).prompts] == PROMPTS
+        assert len((await client.list_resources()).resources) == 6
+        assert len((await client.list_resource_templates()).resource_templates) == 4
     assert upstream.lists == 0
 
 

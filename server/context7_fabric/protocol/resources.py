@@ -1,29 +1,139 @@
-"""Resources on the wire."""
+"""Resources on the wire: what is stored, what is known of libraries, and the figures, as JSON."""
 
 from __future__ import annotations
 
-import mcp_types as types
+import json
+from dataclasses import dataclass
 
+import mcp_types as types
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from context7_fabric.fabric.context import Json
+from context7_fabric.protocol.resource_list import MIME_TYPE, RESOURCES, TEMPLATES
+from context7_fabric.protocol.resource_uris import (
+    EntryUri,
+    IndexUri,
+    LibraryUri,
+    RegistryUri,
+    StatsUri,
+    entry_uri,
+    index_uri,
+    read_uri,
+)
 from context7_fabric.protocol.tools import Context
 from context7_fabric.services.desk import Desk
+from context7_fabric.services.library_views import LibraryViews
+from context7_fabric.services.showing import shown_entry, shown_page
+from context7_fabric.services.stats_view import StatsView
+from context7_fabric.services.views import Page, Viewer, is_public
+
+RESOURCE_NOT_FOUND = -32002
+"""The code of the protocol's legacy era; the modern one takes a missing resource for bad params."""
+
+PUBLIC_TTL_MS = 5_000
+"""How long a client may show a public entry without asking again."""
+
+_SHOWN = 500
+"""Characters of an unknown URI that the error repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a resource says; `is_public` tells whether that is the same for everybody."""
+
+    told: dict[str, Json]
+    is_public: bool = False
 
 
 class Resources:
-    """Lists resources and their templates."""
+    """Lists and reads resources."""
 
     def __init__(self, desk: Desk, principal: str) -> None:
         """Show what `desk` knows and `principal` may read."""
-        self._desk = desk
-        self._principal = principal
+        self._viewer = Viewer(principal)
+        self._views = desk.views
+        self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester)
+        self._stats = StatsView(desk.views, desk.meter)
 
     async def list(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         """Return the resources that have one address."""
-        return types.ListResourcesResult(resources=[])
+        return types.ListResourcesResult(resources=list(RESOURCES))
 
     async def templates(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         """Return the resources that have an address by parameters."""
-        return types.ListResourceTemplatesResult(resource_templates=[])
+        return types.ListResourceTemplatesResult(resource_templates=list(TEMPLATES))
+
+    async def read(
+        self, ctx: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        """Return what a resource says.
+
+        Raises:
+            MCPError: There is none at this address, or none that the caller may see.
+        """
+        shown = await self.shown(params.uri)
+        if shown is None:
+            raise _missing(params.uri, ctx.protocol_version)
+        content = types.TextResourceContents(
+            uri=params.uri, mime_type=MIME_TYPE, text=_json(shown.told)
+        )
+        return types.ReadResourceResult(
+            contents=[content],
+            ttl_ms=PUBLIC_TTL_MS if shown.is_public else 0,
+            cache_scope="public" if shown.is_public else "private",
+        )
+
+    async def shown(self, uri: str) -> Shown | None:
+        """Return what is to be seen at `uri`, None when there is nothing."""
+        asked = read_uri(uri)
+        if isinstance(asked, EntryUri):
+            return await self._entry(asked)
+        told = await self._told(asked) if asked else None
+        return None if told is None else Shown(told)
+
+    async def _told(
+        self, asked: IndexUri | RegistryUri | LibraryUri | StatsUri
+    ) -> dict[str, Json] | None:
+        match asked:
+            case IndexUri(scope, after):
+                page = await self._views.page(scope, after, self._viewer)
+                return _index(page) if page else None
+            case RegistryUri(phrase):
+                return await self._libraries.registry(phrase)
+            case LibraryUri(library):
+                return await self._libraries.library(library, self._viewer)
+            case StatsUri():
+                return await self._stats.shown(self._viewer)
+
+    async def _entry(self, asked: EntryUri) -> Shown | None:
+        context = await self._views.entry(asked.scope, asked.key, self._viewer)
+        return Shown(shown_entry(context), is_public(context)) if context else None
+
+
+def _index(page: Page) -> dict[str, Json]:
+    """Return a page with the address of each entry, and that of the next page."""
+    further = index_uri(page.scope, page.entries[-1].key) if page.more else None
+    return shown_page(page, entry_uri) | {"next": further}
+
+
+def _json(told: dict[str, Json]) -> str:
+    """Return `told` as JSON; what UTF-8 cannot say (lone surrogates) is escaped."""
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(told, separators=(",", ":"))
+    return text
+
+
+def _missing(uri: str, version: str) -> MCPError:
+    """Return the error of the caller's era for an address where there is nothing to be seen."""
+    modern = version in MODERN_PROTOCOL_VERSIONS
+    code = types.INVALID_PARAMS if modern else RESOURCE_NOT_FOUND
+    told = uri if len(uri) <= _SHOWN else f"{uri[:_SHOWN]}…"
+    return MCPError(code, f"Resource not found: {told}", {"uri": told})

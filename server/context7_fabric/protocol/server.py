@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from mcp.server.lowlevel import Server
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 
 from context7_fabric import __version__
+from context7_fabric.protocol.completions import Completions
+from context7_fabric.protocol.notices import Notices
 from context7_fabric.protocol.prompts import Prompts
 from context7_fabric.protocol.resources import Resources
 from context7_fabric.protocol.tools import Tools
@@ -25,26 +30,63 @@ INSTRUCTIONS = (
     " debugging a project's own code."
 )
 
+SAME_FOR_ALL = CacheHint(ttl_ms=3_600_000, scope="public")
+"""How long a client may keep what changes with the program alone: an hour."""
+
+CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
+    "resources/list": SAME_FOR_ALL,
+    "resources/templates/list": SAME_FOR_ALL,
+}
+
 
 def build_server(desk: Desk, principal: str) -> Server[str]:
     """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read."""
     tools, resources, prompts = Tools(desk, principal), Resources(desk, principal), Prompts(desk)
-    return Server(
+    completions, notices = Completions(desk, principal), Notices(desk.changes)
+    server = _Server(
         NAME,
         version=__version__,
         title="Context7 Fabric",
         description="Context7's documentation, answered from what is already known.",
         instructions=INSTRUCTIONS,
-        lifespan=_connected,
+        lifespan=partial(_connected, notices),
         on_list_tools=tools.list,
         on_call_tool=tools.call,
         on_list_prompts=prompts.list,
+        on_get_prompt=prompts.get,
         on_list_resources=resources.list,
         on_list_resource_templates=resources.templates,
+        on_read_resource=resources.read,
+        on_subscribe_resource=notices.subscribe,
+        on_unsubscribe_resource=notices.unsubscribe,
+        on_subscriptions_listen=notices.listen,
+        on_completion=completions.complete,
+        cache_hints=CACHE_HINTS,
     )
+    server.middleware.append(notices.greet)
+    return server
+
+
+class _Server(Server[str]):
+    """Promises legacy clients notices only where the transport says that it can bring them."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        options = super().create_initialization_options(
+            notification_options, experimental_capabilities, extensions
+        )
+        if notification_options is None and options.capabilities.resources:
+            options.capabilities.resources.subscribe = False
+        return options
 
 
 @asynccontextmanager
-async def _connected(_server: Server[Any]) -> AsyncGenerator[str]:
+async def _connected(notices: Notices, _server: Server[Any]) -> AsyncGenerator[str]:
     """Name each connection; over HTTP all share one life, and one name."""
-    yield uuid4().hex
+    name = uuid4().hex
+    async with notices.connection(name):
+        yield name

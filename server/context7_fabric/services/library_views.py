@@ -1,0 +1,169 @@
+"""What is shown of libraries: the registry's rows, ranked, and what is stored of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from heapq import nsmallest
+from typing import Literal, cast
+
+from anyio import to_thread
+
+from context7_fabric.documents.ids import LibraryId, parse_id
+from context7_fabric.documents.keys import question_key
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.suggestions import Suggester
+from context7_fabric.services.records import docs_key, record_of
+from context7_fabric.services.showing import as_data
+from context7_fabric.services.views import PAGE, Viewer, Views
+
+RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """A row, what it was ranked by, and how well it fits a phrase (0 to 1), if there is one."""
+
+    row: Row
+    by: RankedBy
+    score: float | None = None
+
+
+class LibraryViews:
+    """The registry as one principal sees it: it holds no rows of others."""
+
+    def __init__(self, views: Views, registry: Registry, suggester: Suggester) -> None:
+        """Show the rows of `registry`, ranked by `suggester`, and stored answers by `views`."""
+        self._views = views
+        self._registry = registry
+        self._suggester = suggester
+
+    async def registry(self, phrase: str) -> dict[str, Json]:
+        """Return the rows that `phrase` may mean, the best first; without one, the most used.
+
+        `ranked_by` tells for each why it stands there: `exact` is what the phrase means for
+        certain, `namesake` one of several of that name, `words` and `vectors` are only alike.
+        """
+        await self._registry.loaded.wait()
+        ranked = await (self._alike(phrase) if phrase.strip() else self._most_used())
+        rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked[:PAGE], start=1)]
+        return as_data({"q": phrase, "count": len(rows), "rows": rows}, "rows")
+
+    async def library(self, library: LibraryId, viewer: Viewer) -> dict[str, Json] | None:
+        """Return a library's row, its versions, and the newest stored questions about it.
+
+        None when nothing is known of it.
+        """
+        await self._registry.loaded.wait()
+        row = self._registry.row(library.base)
+        questions = await self._questions(library, viewer)
+        if row is None and not questions:
+            return None
+        versions: list[Json] = list(row.versions) if row else []
+        told: dict[str, Json] = {
+            "library_id": library.base,
+            "row": _in_full(row) if row else None,
+            "versions": versions,
+            "questions": questions,
+        }
+        return as_data(told, "row", "versions", "questions")
+
+    async def orgs(self, beginning: str) -> list[str]:
+        """Return the organisations of known libraries whose names begin so, in any case."""
+        return await self._beginning(beginning, lambda row: (each.org for each in _ids(row)))
+
+    async def projects(self, org: str, beginning: str) -> list[str]:
+        """Return the projects of the organisation `org` whose names begin so, in any case."""
+        return await self._beginning(
+            beginning, lambda row: (each.project for each in _ids(row) if each.org == org)
+        )
+
+    async def names(self, beginning: str) -> list[str]:
+        """Return the names of known libraries that begin so, in any case."""
+        return await self._beginning(beginning, lambda row: iter((row.name,)))
+
+    async def _alike(self, phrase: str) -> list[_Ranked]:
+        match = self._registry.find(phrase)
+        named = [_Ranked(match.row, "exact", 1.0)] if match else self._namesakes(phrase)
+        known = {each.row.key for each in named}
+        suggested = await self._suggester.suggest(phrase, PAGE)
+        return named + [
+            _Ranked(each.row, suggested.method, round(each.score, 4))
+            for each in suggested.candidates
+            if each.row.key not in known
+        ]
+
+    def _namesakes(self, phrase: str) -> list[_Ranked]:
+        return [_Ranked(row, "namesake", 1.0) for row in self._registry.namesakes(phrase)]
+
+    async def _most_used(self) -> list[_Ranked]:
+        rows = await to_thread.run_sync(_most_used, self._registry.rows())
+        return [_Ranked(row, "usage") for row in rows]
+
+    async def _questions(self, library: LibraryId, viewer: Viewer) -> list[Json]:
+        stem = docs_key(question_key(library, words=(), mode="", page=1)).partition("?")[0]
+        found = [
+            context
+            for sign in "?@"  # what follows in the keys of all versions together, and of one
+            for context in await self._views.newest(Scope.GLOBAL, stem + sign, PAGE, viewer)
+        ]
+        found.sort(key=lambda context: context.created_at, reverse=True)
+        return list(_asked(found[:PAGE]))
+
+    async def _beginning(self, beginning: str, names: Callable[[Row], Iterator[str]]) -> list[str]:
+        await self._registry.loaded.wait()
+        return await to_thread.run_sync(_matching, self._registry.rows(), beginning, names)
+
+
+def _most_used(rows: Iterable[Row]) -> list[Row]:
+    return nsmallest(PAGE, rows, key=lambda row: (-row.usage_count, row.name, row.ecosystem))
+
+
+def _matching(
+    rows: Iterable[Row], beginning: str, names: Callable[[Row], Iterator[str]]
+) -> list[str]:
+    start = beginning.casefold()
+    found = {name for row in rows for name in names(row) if name.casefold().startswith(start)}
+    return sorted(found, key=lambda name: (name.casefold(), name))
+
+
+def _ids(row: Row) -> Iterator[LibraryId]:
+    library = parse_id(row.id)
+    if library is not None:
+        yield library
+
+
+def _line(rank: int, ranked: _Ranked) -> dict[str, Json]:
+    row = ranked.row
+    return {
+        "rank": rank,
+        "ranked_by": ranked.by,
+        "score": ranked.score,
+        "name": row.name,
+        "id": row.id,
+        "title": row.title,
+        "ecosystem": row.ecosystem,
+        "usage": row.usage_count,
+    }
+
+
+def _in_full(row: Row) -> dict[str, Json]:
+    told = asdict(row)
+    del told["versions"]
+    return cast("dict[str, Json]", told | {"aliases": list(row.aliases)})
+
+
+def _asked(contexts: Iterable[Context]) -> Iterator[Json]:
+    """Give what was asked, and when; `size` is that of the answer's text, in bytes."""
+    for context in contexts:
+        record = record_of(context)
+        if record is not None:
+            yield {
+                "question": record.question,
+                "library_id": record.subject,
+                "fetched_at": record.fetched_at,
+                "size": len(record.text.encode("utf-8", "surrogatepass")),
+                "key": context.key,
+            }

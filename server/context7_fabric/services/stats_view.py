@@ -1,0 +1,54 @@
+"""What is shown of the figures: the month's calls, the share of hits, how much is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.services.executions import execution_of
+from context7_fabric.services.meter import Meter
+from context7_fabric.services.settings import DAY
+from context7_fabric.services.views import Viewer, Views
+
+LOOKED_AT = 500
+"""The newest entries of each scope that are counted, whosever they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatsView:
+    """Figures of one principal: `meter` counts for it alone."""
+
+    views: Views
+    meter: Meter
+
+    async def shown(self, viewer: Viewer) -> dict[str, Json]:
+        """Return the figures. Of each scope only the newest entries are counted, see `LOOKED_AT`.
+
+        Each `count` is of what `viewer` sees among them, and `more` says that there are older
+        ones. The text of a fault is left out: it may name an entry of somebody else's.
+        """
+        pages = [await self.views.among_newest(scope, LOOKED_AT, viewer) for scope in Scope]
+        records = next(page.entries for page in pages if page.scope is Scope.EXECUTION)
+        counts: dict[str, Json] = {
+            page.scope.value: {"count": len(page.entries), "more": page.more} for page in pages
+        }
+        usage = await self.meter.month()
+        fault = usage.last_fault
+        return {
+            "calls_this_month": usage.calls,
+            "calls_saved": usage.saved,
+            "monthly_calls": self.meter.monthly_calls,
+            "store_faults": usage.faults,
+            "last_store_fault_at": fault.at if fault else None,
+            "last_day": _last_day(records, self.views.clock()),
+            "stored": counts,
+        }
+
+
+def _last_day(contexts: Iterable[Context], now: float) -> dict[str, Json]:
+    """Return the share of hits among the records of the last day; None where there are none."""
+    records = (execution_of(context) for context in contexts)
+    hits = [each.automated.hit for each in records if each and now - DAY < each.at <= now]
+    rate = round(sum(hits) / len(hits), 4) if hits else None
+    return {"records": len(hits), "hits": sum(hits), "hit_rate": rate}

@@ -1,0 +1,167 @@
+"""What a caller sees of the fabric: whose an entry is, and the newest of those it may see.
+
+How they look is `showing`'s business; libraries and figures have views of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from context7_fabric.errors import StoreError
+from context7_fabric.fabric.backends.base import Place
+from context7_fabric.fabric.context import Context, Json, Scope, address
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock
+from context7_fabric.services.executions import Executions
+from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, owners
+
+PAGE = 50
+"""Entries on one page."""
+
+_LOOK, _LONGEST_LOOK = 64, 1000
+"""Keys that are looked at first for a page, and at most at once; each look takes twice as many."""
+
+_ANSWERS = (DOCS, LISTS, QUARANTINE)
+_PRINCIPAL_FIRST = ("meter:", "upstream:rest:")
+"""Keys that go on with the principal, and a colon if with anything else."""
+
+_NOBODYS = "vector:"
+"""Vectors carry the names of libraries, and do not tell whose rows these are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: the principal whose answers it may read, the owner whose contexts are its own."""
+
+    principal: str = PUBLIC
+    owner: str = LOCAL_OWNER
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries of a scope, newest first; `more` says that others follow."""
+
+    scope: Scope
+    entries: tuple[Context, ...]
+    more: bool
+
+
+def visible(context: Context, principal: str, owner: str) -> bool:
+    """Tell whether a caller may see `context`. Pure.
+
+    In USER it must be `owner`'s by its metadata's `owner`; without one it is the local user's.
+    Elsewhere, whatever it says of whose it is must be `principal` or the public: in GLOBAL what
+    stands in its key behind the last `#`, in answers their `principal`, in every scope its
+    metadata's `principal`. What says nothing is public.
+    """
+    if context.scope is Scope.USER:
+        return context.metadata.get("owner", LOCAL_OWNER) == owner
+    readable = owners(principal)
+    return all(each in readable for each in _principals(context))
+
+
+def is_public(context: Context) -> bool:
+    """Tell whether everybody may see `context`, so that others may keep a copy for everybody."""
+    named = _principals(context)
+    return context.scope is Scope.GLOBAL and all(each == PUBLIC for each in named)
+
+
+def _principals(context: Context) -> list[Json]:
+    """Return every principal that an entry says it belongs to."""
+    named: list[Json] = [context.metadata.get("principal", PUBLIC)]
+    if context.scope is Scope.GLOBAL:
+        named.append(_principal_in(context.key))
+        if context.key.startswith(_ANSWERS) and isinstance(context.value, dict):
+            named.append(context.value.get("principal", PUBLIC))
+    return named
+
+
+def _principal_in(key: str) -> str | None:
+    """Return whose a key of GLOBAL is, None where it belongs to nobody who could be told."""
+    if key.startswith(_NOBODYS):
+        return None
+    for start in _PRINCIPAL_FIRST:
+        if key.startswith(start):
+            return key.removeprefix(start).partition(":")[0]
+    return key.rpartition("#")[2] if "#" in key else PUBLIC
+
+
+class Views:
+    """The fabric's entries, each shown to those who may see it.
+
+    Keys come before values: what is hidden by its key is not read. Where a page lies behind many
+    entries of others, all of these are walked over, for a place among them would tell of them.
+    """
+
+    def __init__(self, fabric: Fabric, executions: Executions, clock: Clock) -> None:
+        """Read `fabric`; records of `executions` that wait to be written are written first.
+
+        `clock` tells the time that is now to whoever shows how old something is.
+        """
+        self.clock = clock
+        self._fabric = fabric
+        self._executions = executions
+
+    async def entry(self, scope: Scope, key: str, viewer: Viewer) -> Context | None:
+        """Return the entry under `key`, None where `viewer` sees none."""
+        await self._up_to_date(scope)
+        context = await self._fabric.get_context(key, scope)
+        return context if context and visible(context, viewer.principal, viewer.owner) else None
+
+    async def page(self, scope: Scope, after: str | None, viewer: Viewer) -> Page | None:
+        """Return the newest entries that `viewer` sees, or those behind the key `after`.
+
+        None when `viewer` sees no entry under `after`. How many there are in all is not told: to
+        count what one viewer sees, every entry of the scope would have to be read.
+        """
+        start = None
+        if after is not None:
+            start = await self.entry(scope, after, viewer)
+            if start is None:
+                return None
+        found = await self.newest(scope, "", PAGE + 1, viewer, start)
+        return Page(scope, tuple(found[:PAGE]), more=len(found) > PAGE)
+
+    async def newest(
+        self, scope: Scope, prefix: str, most: int, viewer: Viewer, after: Context | None = None
+    ) -> list[Context]:
+        """Return up to `most` entries below `prefix` that `viewer` sees, newest first."""
+        await self._up_to_date(scope)
+        place = Place(after.created_at, address(scope, after.key)) if after else None
+        found: list[Context] = []
+        size = _LOOK
+        while len(found) < most:
+            places = await self._places(address(scope, prefix), place, size)
+            found += await self._seen(scope, places, viewer)
+            if len(places) < size:
+                break
+            place, size = places[-1], min(_LONGEST_LOOK, 2 * size)
+        return found[:most]
+
+    async def among_newest(self, scope: Scope, most: int, viewer: Viewer) -> Page:
+        """Return what `viewer` sees among the newest `most` entries, whosever they are."""
+        await self._up_to_date(scope)
+        places = await self._places(address(scope, ""), None, most)
+        found = await self._seen(scope, places, viewer)
+        return Page(scope, tuple(found), more=len(places) == most)
+
+    async def _seen(self, scope: Scope, places: Sequence[Place], viewer: Viewer) -> list[Context]:
+        start, readable = address(scope, ""), owners(viewer.principal)
+        keys = [place.key.removeprefix(start) for place in places]
+        if scope is Scope.GLOBAL:
+            keys = [key for key in keys if _principal_in(key) in readable]
+        contexts = await self._fabric.get_many(keys, scope)
+        return [each for each in contexts if visible(each, viewer.principal, viewer.owner)]
+
+    async def _places(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+        try:
+            return await self._fabric.backend.newest(prefix, after, limit)
+        except StoreError as error:
+            self._fabric.faults.note(error)
+            return []
+
+    async def _up_to_date(self, scope: Scope) -> None:
+        """Let a caller see the record of the call that it made just now."""
+        if scope is Scope.EXECUTION:
+            await self._executions.flush()

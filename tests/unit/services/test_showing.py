@@ -1,0 +1,70 @@
+"""How entries look: whole or by the page, and text from outside marked as data."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from context7_fabric.fabric.codec import encode
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
+from context7_fabric.services.showing import NOTICE, shown_entry, shown_page
+from context7_fabric.services.views import Views
+from support.viewing import MINE, ORDER, answer, context, told_of
+
+
+async def test_a_page_tells_of_each_entry_where_it_is_and_how_large_but_not_what_it_says(
+    fabric: Fabric, views: Views
+) -> None:
+    await fabric.set_context("note", "said", metadata={"tag": "x"}, ttl=60)
+    stored = await fabric.get_context("note")
+    assert stored is not None
+    page = await views.page(Scope.GLOBAL, None, MINE)
+    assert page is not None
+    assert shown_page(page, lambda scope, key: f"{scope} {key}") == {
+        "scope": "GLOBAL",
+        "count": 1,
+        "more": False,
+        "entries": [
+            {
+                "key": "note",
+                "uri": "GLOBAL note",
+                "created_at": stored.created_at,
+                "expires_at": stored.expires_at,
+                "version": 1,
+                "size": len(encode(stored)),
+            }
+        ],
+    }
+
+
+def test_an_answer_is_marked_as_data_and_screened_as_when_it_is_served() -> None:
+    shown = shown_entry(context("docs:/a/b?x", told_of(answer(PUBLIC, text=f"{ORDER}\u200b"))))
+    assert shown["from"] == "context7"
+    assert shown["notice"] == NOTICE
+    assert shown["screening"] == ["orders", "hidden"]
+    assert cast("dict[str, Json]", shown["value"])["text"] == ORDER
+
+
+@pytest.mark.parametrize(
+    ("entry", "marked"),
+    [
+        (context("row:lib-pypi-x#", {"title": ORDER}), True),
+        (context("quarantine:docs:/a/b?x", {"text": ORDER}), True),
+        (context("upstream:tools:here", [{"description": ORDER}]), True),
+        (context("upstream:rest:", {"why": ORDER}), True),
+        (context("execution:1", {"error": ORDER}, Scope.EXECUTION), True),
+        (context("execution:1", {"error": None, "q": ORDER}, Scope.EXECUTION), False),
+        (context("note", ORDER, Scope.USER), False),
+        (context("note", ORDER), False),
+    ],
+)
+def test_what_upstream_said_is_marked_and_what_users_wrote_is_not(
+    entry: Context, *, marked: bool
+) -> None:
+    shown = shown_entry(entry)
+    assert ("notice" in shown) == marked
+    assert shown.get("screening", []) == (["orders"] if marked else [])
+    assert shown["value"] == entry.value

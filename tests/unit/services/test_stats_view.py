@@ -1,0 +1,46 @@
+"""What is shown of the figures: counts of what is seen, and the share of hits."""
+
+from __future__ import annotations
+
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.principals import owned
+from context7_fabric.services.executions import Executions
+from context7_fabric.services.meter import Meter
+from context7_fabric.services.settings import DAY
+from context7_fabric.services.stats_view import LOOKED_AT, StatsView
+from context7_fabric.services.views import Views
+from support.scripted import FakeClock
+from support.viewing import ME, MINE, OTHER
+
+
+async def test_figures_count_what_is_seen_and_the_last_days_hits(
+    views: Views, fabric: Fabric, executions: Executions, clock: FakeClock
+) -> None:
+    meter = Meter(fabric, clock, ME, 1000)
+    executions.record("t", {}, Caller(ME), Answer("", Outcome.HIT, Tier.NAME))
+    clock.forward(DAY)
+    for outcome in (Outcome.HIT, Outcome.HIT, Outcome.MISS):
+        executions.record("t", {}, Caller(ME), Answer("", outcome, Tier.NAME))
+    executions.record("t", {}, Caller(OTHER), Answer("", Outcome.MISS, Tier.NAME))
+    for n in range(LOOKED_AT):
+        await fabric.set_context(owned(f"k{n}", OTHER if n == 3 else ME), n)
+    meter.called()
+    meter.saved()
+    shown = await StatsView(views, meter).shown(MINE)
+    assert shown["last_day"] == {"records": 3, "hits": 2, "hit_rate": 0.6667}
+    assert (shown["calls_this_month"], shown["calls_saved"], shown["monthly_calls"]) == (1, 1, 1000)
+    assert shown["stored"] == {
+        "GLOBAL": {"count": LOOKED_AT - 1, "more": True},
+        "EXECUTION": {"count": 4, "more": False},
+        "FEEDBACK": {"count": 0, "more": False},
+        "USER": {"count": 0, "more": False},
+    }
+
+
+async def test_without_records_there_is_no_share_of_hits(
+    views: Views, fabric: Fabric, clock: FakeClock
+) -> None:
+    shown = await StatsView(views, Meter(fabric, clock, ME, None)).shown(MINE)
+    assert shown["last_day"] == {"records": 0, "hits": 0, "hit_rate": None}
+    assert (shown["store_faults"], shown["last_store_fault_at"]) == (0, None)
