@@ -18,29 +18,36 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.home import open_store, read_principal
-from context7_fabric.models import Clock
+from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.prompt_seeds import load_prompts
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.store import RowStore
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.services.answers import Answers
+from context7_fabric.services.changes import Changes
 from context7_fabric.services.context7 import Context7
+from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Docs
 from context7_fabric.services.egress import redact
 from context7_fabric.services.enquiries import AnswerSettings
 from context7_fabric.services.executions import Executions
+from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.leases import Leases
 from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.offline import Bookcase
+from context7_fabric.services.prompts import PromptBook
 from context7_fabric.services.records import AnswerShelf, Stamp
 from context7_fabric.services.resolver import Resolver
+from context7_fabric.services.states import States
 from context7_fabric.services.subjects import Subject
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
+from context7_fabric.services.views import Views
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
@@ -138,7 +145,8 @@ def _desk(
     tools = ToolBook(fabric, upstream, settings.upstream.origin)
     context7 = Context7(upstream, tools, turnstile)
     seeds = partial(load_seeds, settings.seed_file)
-    registry = Registry(RowStore(fabric, principal), seeds, clock)
+    rows = RowStore(fabric, principal)
+    registry = Registry(rows, seeds, clock)
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
     answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
@@ -152,10 +160,28 @@ def _desk(
     docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
     redacted = redact if settings.redact else str
     executions = Executions(fabric, clock, redacted, settings.executions)
-    for behind in (registry.keep_in_step, meter.write_behind, executions.write_behind):
-        tasks.start_soon(behind)
+    feedback = Feedback(fabric, executions, clock, redacted, principal)
+    changes = Changes(States(fabric, registry, rows.revision, tools, principal).look)
+    behind = (registry.keep_in_step, meter.write_behind, executions.write_behind, changes.run)
+    for each in behind:
+        tasks.start_soon(each)
     return Desk(
-        resolver, docs, tools, shelf, registry, suggester, meter, turnstile, executions, redacted
+        resolver=resolver,
+        docs=docs,
+        tools=tools,
+        shelf=shelf,
+        registry=registry,
+        suggester=suggester,
+        meter=meter,
+        turnstile=turnstile,
+        executions=executions,
+        views=Views(fabric, executions, clock),
+        feedback=feedback,
+        contexts=Contexts(fabric, clock, principal, LOCAL_OWNER),
+        tool_names=settings.tools,
+        prompts=PromptBook(fabric, principal, load_prompts),
+        changes=changes,
+        redacted=redacted,
     )
 
 

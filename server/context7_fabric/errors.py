@@ -5,6 +5,9 @@ FabricError
 ├── SeedError               a seed file that cannot be used
 ├── PortError               nowhere to listen
 ├── ArgumentError           arguments of a tool call that fail validation
+├── UnknownExecution        no record of a call, or several, by an id
+├── UnusableFeedback        a rating off the scale, or a text too long
+├── NotYours                a key that is not the caller's to write
 ├── ContextError            a context that the fabric does not take
 │   ├── KeyTooLong          its key has too many characters
 │   ├── ValueTooLarge       its value has too many bytes
@@ -75,6 +78,37 @@ class PortError(FabricError):
         self.host = host
         self.first = first
         self.last = last
+
+
+class UnknownExecution(FabricError):
+    """No record of a call can be told by the beginning of an id: none begins so, or several."""
+
+    def __init__(self, beginning: str, candidates: tuple[str, ...] = ()) -> None:
+        """Keep what was looked for, and the ids of some that begin so."""
+        told = "there is no record of a call"
+        if beginning:
+            told = f"no record of a call has an id that begins with {beginning[:64]!r}"
+        if candidates:
+            told = (
+                f"several calls have an id that begins with {beginning!r}: {', '.join(candidates)}"
+            )
+        super().__init__(told)
+        self.beginning = beginning
+        self.candidates = candidates
+
+
+class UnusableFeedback(FabricError, ValueError):
+    """A rating is not on the scale, or a text is too long; nothing was stored."""
+
+
+class NotYours(FabricError):
+    """A key that only this program writes, or somebody else."""
+
+    def __init__(self, key: str, reason: str) -> None:
+        """Keep the key and why it cannot be written."""
+        super().__init__(f"{key[:100]!r} cannot be written: {reason}")
+        self.key = key
+        self.reason = reason
 
 
 class ContextError(FabricError, ValueError):

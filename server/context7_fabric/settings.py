@@ -21,7 +21,12 @@ from context7_fabric.fabric.backends.redis_address import parse as parse_redis
 from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
-from context7_fabric.services.settings import ExecutionSettings, FreshnessSettings
+from context7_fabric.services.settings import (
+    DEFAULT_TOOLS,
+    ExecutionSettings,
+    FreshnessSettings,
+    chosen_tools,
+)
 from context7_fabric.upstream.settings import (
     DEFAULT_UPSTREAM,
     CommandTarget,
@@ -77,6 +82,7 @@ class Settings:
     principal: str | None = None
     seed_file: Path | None = None
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
+    tools: frozenset[str] = DEFAULT_TOOLS
     redact: bool = True
     monthly_calls: int | None = None
     log_level: str = "warning"
@@ -102,6 +108,7 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
         suggestions=_suggestions(reader, home, upstream),
+        tools=chosen_tools(reader.text("TOOLS") or ""),
         redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
         monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),

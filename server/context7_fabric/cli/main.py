@@ -6,6 +6,7 @@ Nothing heavy is imported before it is known what is wanted.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -23,7 +24,9 @@ COMMANDS: Final = {
     "context": "read and write what is stored",
     "purge": "forget what is stored",
     "config": "print the configuration snippet for a client",
-    "stats": "calls made and saved this month, and the quota",
+    "why": "tell how an answer came about",
+    "feedback": "rate an answer",
+    "stats": "calls made and saved, the quota, and what the records tell",
     "doctor": "check home, upstream and store",
     "demo": "see what it does, without a network",
 }
@@ -54,6 +57,9 @@ def _run(name: str, words: list[str]) -> int:
         return run(words)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever reads has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         cause = _cause(error)
         if not isinstance(cause, FabricError):

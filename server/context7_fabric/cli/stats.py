@@ -1,43 +1,82 @@
-"""`stats`: calls this month, calls saved, what upstream last said of the quota, store faults."""
+"""`stats`: calls made and saved this month, the quota, store faults, and what the records tell."""
 
 from __future__ import annotations
 
+import argparse
+import time
+from collections.abc import Callable
 from datetime import datetime
-
-from rich.table import Table
+from functools import partial
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import (
-    asks_for_json,
-    harmless,
-    plain_console,
-    print_json,
-    with_app,
-)
+from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.stats_tables import show_figures, show_statistics
+from context7_fabric.durations import parse_duration
+from context7_fabric.errors import SettingError
+from context7_fabric.services.statistics import as_object, read_statistics
 
-_TIMES = ("quota_said_at", "resting_until", "last_store_fault_at")
+_SHOWN = 40
+_SINCE = "a time that is past, such as 24h, 7d or 2026-11-01"
 
 
 def run(words: list[str]) -> int:
-    """Print the counts of every process on this home."""
-    as_json = asks_for_json("stats", "Calls made and saved this month, and the quota.", words)
+    """Print the counts of every process on this home, and what its records add up to."""
+    now = time.time()
+    options = _parser(now).parse_args(words)
 
     async def work(app: App) -> int:
+        statistics = await read_statistics(app.fabric, options.since, now)
+        # Last, so that it counts what the store failed to tell just now.
         figures = await _figures(app)
-        if as_json:
-            print_json(figures)
+        if options.json:
+            print_json({**figures, "records": as_object(statistics)})
         else:
-            _show(figures)
+            show_figures(figures)
+            show_statistics(statistics)
         return 0
 
     return with_app(work)
+
+
+def _parser(now: float) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric stats",
+        description="Calls made and saved this month, the quota, and what the records tell.",
+        allow_abbrev=False,
+    )
+    since: Callable[[str], float] = partial(_since, now)
+    parser.add_argument(
+        "--since",
+        metavar="TIME",
+        type=since,
+        default=0.0,
+        help="records of the last 24h or 7d, or since 2026-11-01 (default: all that are kept)",
+    )
+    parser.add_argument("--json", action="store_true", help="the same as a JSON object")
+    return parser
+
+
+def _since(now: float, text: str) -> float:
+    """Return the time that `text` names in epoch seconds; a date is one of this machine's zone."""
+    seconds = parse_duration(text)
+    moment = _moment(text) if seconds is None else now - seconds
+    if moment is None or not 0 <= moment < now:
+        raise SettingError("--since", text[:_SHOWN], _SINCE)
+    return moment
+
+
+def _moment(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 async def _figures(app: App) -> dict[str, object]:
     counts = await app.desk.shelf.counts()
     rest = await app.desk.turnstile.rest()
     said = await app.desk.turnstile.last_said()
-    # Last, so that it counts what the store failed to tell just now.
+    # Last, as above.
     usage, everybody = await app.desk.meter.month(), await app.desk.meter.everybody()
     fault = everybody.last_fault
     return {
@@ -52,18 +91,3 @@ async def _figures(app: App) -> dict[str, object]:
         "last_store_fault": fault.text if fault else None,
         "last_store_fault_at": fault.at if fault else None,
     }
-
-
-def _show(figures: dict[str, object]) -> None:
-    table = Table(box=None, show_header=False)
-    for name, value in figures.items():
-        table.add_row(name.replace("_", " "), _worded(name, value))
-    plain_console().print(table)
-
-
-def _worded(name: str, value: object) -> str:
-    if value is None:
-        return "-"
-    if name in _TIMES and isinstance(value, float):
-        return datetime.fromtimestamp(value).astimezone().isoformat(" ", "seconds")
-    return harmless(str(value))

@@ -1,6 +1,7 @@
 """What `tools/list` says: upstream's own tools, the one that its other generation lacks restored.
 
-Until upstream was ever reached, its tools are described in our own words.
+Until upstream was ever reached, its tools are described in our own words. `optional_list` has tools
+that upstream does not have.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 import mcp_types as types
 from pydantic import ValidationError
 
+from context7_fabric.protocol.optional_list import OPTIONAL
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
@@ -96,8 +98,14 @@ OWN = {
 """Our own words for each tool that this server answers."""
 
 
+def served_tools(upstream: ToolList | None, names: frozenset[str]) -> list[types.Tool]:
+    """Return the tools to list that are among `names`, those of our own last."""
+    own = map(types.Tool.model_validate, OPTIONAL.values())
+    return [tool for tool in (*listed_tools(upstream), *own) if tool.name in names]
+
+
 def listed_tools(upstream: ToolList | None) -> list[types.Tool]:
-    """Return the tools to list: upstream's as it describes them, then those it lacks.
+    """Return upstream's tools as it describes them, then those it lacks.
 
     One that upstream describes wrongly, or without a word, is described in ours.
     """

@@ -1,4 +1,4 @@
-"""Tools on the wire: a call is taken apart, a service asked, its answer put in form and recorded."""
+"""Tools on the wire: a call is taken apart, a service asked, its answer put in form, recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from mcp.shared.exceptions import MCPError
 from context7_fabric.errors import ArgumentError
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.protocol import arguments
-from context7_fabric.protocol.tool_list import OWN, listed_tools
+from context7_fabric.protocol.optional_list import OPTIONAL
+from context7_fabric.protocol.optional_tools import OptionalTools
+from context7_fabric.protocol.tool_list import served_tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
@@ -30,22 +32,27 @@ class Tools:
         """Answer from `desk`, what `principal` may read."""
         self._desk = desk
         self._principal = principal
+        self._optional = OptionalTools(desk.feedback, desk.contexts)
 
     async def list(
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        """Return upstream's tools and ours."""
-        return types.ListToolsResult(tools=listed_tools(await self._desk.tools.stored()))
+        """Return upstream's tools and ours, as far as they are served."""
+        tools = served_tools(await self._desk.tools.stored(), self._desk.tool_names)
+        return types.ListToolsResult(tools=tools)
 
     async def call(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
-        """Answer a call.
+        """Answer a call, and record it unless it is one of our own tools.
 
         Raises:
-            MCPError: There is no such tool.
+            MCPError: No such tool is served.
         """
-        if params.name not in OWN:
+        if params.name not in self._desk.tool_names:
             raise MCPError(types.INVALID_PARAMS, f"Tool {params.name} not found")
-        given, caller = params.arguments or {}, self._caller(ctx)
+        given = params.arguments or {}
+        if params.name in OPTIONAL:
+            return await self._optional.call(params.name, given)
+        caller = self._caller(ctx)
         answer = await self._answer(params.name, given, caller)
         self._desk.executions.record(params.name, given, caller, answer)
         log.debug("%s %s by %s %s", params.name, answer.outcome, answer.tier, answer.execution_id)

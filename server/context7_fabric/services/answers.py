@@ -34,6 +34,9 @@ from context7_fabric.services.records import AnswerShelf, StoredAnswer
 REFRESH_EVERY = 60.0
 """Seconds between two refreshes of one answer, should the first have brought nothing."""
 
+PRAISED = 2.0
+"""How many times as long a text that was rated well stays fresh, and then stale."""
+
 
 class Answers:
     """The flow over one shelf and one upstream."""
@@ -103,7 +106,8 @@ class Answers:
         return None
 
     def _judge(self, held: StoredAnswer, enquiry: Enquiry) -> Freshness:
-        freshness = judge(self._clock(), held.fetched_at, enquiry.lifetime, enquiry.key)
+        lifetime = enquiry.lifetime.stretched(PRAISED) if held.praised else enquiry.lifetime
+        freshness = judge(self._clock(), held.fetched_at, lifetime, enquiry.key)
         if self._settings.offline or freshness is Freshness.GONE:
             return freshness
         foreign = held.origin != self._settings.origin
@@ -141,6 +145,8 @@ class Answers:
             caller.trace.step(dawdles)
             return Found(How.STALE, usable, note=self._old(dawdles, usable))
         fetched = fetched or Fetched("")
+        if fetched.key is not None and fetched.key not in caller.trace.stored_at:
+            caller.trace.stored_at += (fetched.key,)
         caller.trace.step(_heard(fetched))
         return self._landed(fetched, usable, started=started)
 

@@ -8,15 +8,20 @@ from dataclasses import dataclass, replace
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.suggestions import Suggester
+from context7_fabric.services.changes import Changes
+from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
 from context7_fabric.services.executions import Executions
+from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.meter import Meter
+from context7_fabric.services.prompts import PromptBook
 from context7_fabric.services.records import AnswerShelf
 from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
+from context7_fabric.services.views import Views
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
@@ -26,6 +31,7 @@ class Desk:
     """The services that one upstream and one fabric stand behind.
 
     What is asked goes through `redacted` first: neither upstream nor the store sees the original.
+    `tool_names` are the tools that are served.
     """
 
     resolver: Resolver
@@ -37,6 +43,12 @@ class Desk:
     meter: Meter
     turnstile: Turnstile
     executions: Executions
+    views: Views
+    feedback: Feedback
+    contexts: Contexts
+    tool_names: frozenset[str]
+    prompts: PromptBook
+    changes: Changes
     redacted: Callable[[str], str] = redact
 
     async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:

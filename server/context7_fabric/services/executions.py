@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from itertools import islice
+from math import isfinite
 from typing import cast
 
 import anyio
+from anyio.lowlevel import checkpoint
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from context7_fabric.errors import StoreError
+from context7_fabric.errors import StoreError, UnknownExecution
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Clock, Outcome, tokens
@@ -25,6 +28,9 @@ PREFIX = "execution:"
 WRITE_EVERY = 0.5
 """Seconds that a record waits for others: this much is lost when the process is killed."""
 
+AT_ONCE = 10
+"""Records that are prepared before others have their turn: 0.2 ms."""
+
 MOST_WAITING = 1_000
 """Records that wait for a store that does not work; beyond them the oldest are dropped."""
 
@@ -33,6 +39,15 @@ TRIM_EVERY = 200
 
 LONGEST_TEXT = 2_000
 """Characters of one argument that are kept."""
+
+MOST_ARGUMENTS = 20
+"""Arguments of one call that are kept: more than any tool takes."""
+
+LONGEST_NAME = 100
+"""Characters of an argument's name that are kept."""
+
+LOOKED_AT = 50
+"""Records that are read at once in search of one."""
 
 QUICK_MS = 500.0
 """An answer within this time scores in the automated feedback, as the guide has it."""
@@ -110,6 +125,7 @@ class Executions:
         self._settings = settings
         self._waiting: list[Execution] = []
         self._some = anyio.Event()
+        self._writing = anyio.Lock()
         self._since_trim = TRIM_EVERY
 
     def record(
@@ -132,23 +148,54 @@ class Executions:
 
     async def flush(self) -> None:
         """Write what waits; where the store does not work it goes on waiting."""
-        self._some = anyio.Event()
-        batch = tuple(self._waiting)
-        if batch and await self._written(batch):
-            done = {each.id for each in batch}
-            self._waiting = [each for each in self._waiting if each.id not in done]
-            await self._trim(len(batch))
+        async with self._writing:
+            self._some = anyio.Event()
+            batch = tuple(self._waiting)
+            if batch and await self._written(batch):
+                done = {each.id for each in batch}
+                self._waiting = [each for each in self._waiting if each.id not in done]
+                await self._trim(len(batch))
 
-    async def find(self, execution_id: str = "") -> Execution | None:
-        """Return the record of a call by its id or the beginning of it; "" is the newest's."""
-        pattern = f"{PREFIX}{_globbed(execution_id)}*"
-        found = await self._fabric.query(pattern, Scope.EXECUTION, 1)
-        return execution_of(found[0]) if found else None
+    async def find(self, beginning: str, shown: Callable[[Context], bool]) -> Execution:
+        """Return the record of the call whose id begins with `beginning`; "" is the newest's.
+
+        Only records that are `shown` are looked at, and those not written yet are written first.
+
+        Raises:
+            UnknownExecution: None is it, or several may be.
+            StoreError: The store cannot be searched.
+        """
+        await self.flush()
+        found = await self._beginning(beginning, shown, 2 if beginning else 1)
+        if len(found) != 1:
+            raise UnknownExecution(beginning, tuple(each.id for each in found))
+        return found[0]
+
+    async def _beginning(
+        self, beginning: str, shown: Callable[[Context], bool], most: int
+    ) -> list[Execution]:
+        """Return the newest records whose ids begin with `beginning`, `most` of them."""
+        found, last = list[Execution](), None
+        faults = self._fabric.faults.count
+        pattern = f"{PREFIX}{_globbed(beginning)}*"
+        while len(found) < most:
+            page = await self._fabric.query(pattern, Scope.EXECUTION, LOOKED_AT, after=last)
+            records = (execution_of(context) for context in page if shown(context))
+            found += [record for record in records if record is not None]
+            if len(page) < LOOKED_AT:
+                break
+            last = page[-1]
+        if not found and self._fabric.faults.count > faults:
+            raise StoreError("the store failed: `context7-fabric doctor` tells what to do")
+        return found[:most]
 
     async def _written(self, batch: tuple[Execution, ...]) -> bool:
         pipe, keep = self._fabric.pipeline(), self._settings.keep
-        for each in batch:
-            key, value = PREFIX + each.id, cast("Json", asdict(each))
+        for number, each in enumerate(batch, 1):
+            if number % AT_ONCE == 0:
+                await checkpoint()
+            value = cast("Json", _EXECUTION.dump_python(each, mode="json"))
+            key = PREFIX + each.id
             metadata: dict[str, Json] = {"execution_id": each.id, "principal": each.principal}
             try:
                 await pipe.set_context(key, value, Scope.EXECUTION, metadata, keep)
@@ -174,7 +221,10 @@ class Executions:
             id=answer.execution_id,
             at=self._clock(),
             tool=tool,
-            arguments={name: self._shown(value) for name, value in arguments.items()},
+            arguments={
+                self._redacted(name)[:LONGEST_NAME]: self._shown(value)
+                for name, value in islice(arguments.items(), MOST_ARGUMENTS)
+            },
             outcome=answer.outcome.value,
             tier=answer.tier.value,
             library_id=answer.library_id,
@@ -197,7 +247,7 @@ class Executions:
 
     def _shown(self, value: object) -> JsonValue:
         """Return an argument as it is recorded: redacted, and not longer than it is of use."""
-        if isinstance(value, bool | int | float | None):
+        if isinstance(value, bool | int | None) or (isinstance(value, float) and isfinite(value)):
             return value
         return self._redacted(str(value))[:LONGEST_TEXT]
 

@@ -44,6 +44,6 @@ def _turned_bad(before: str, now: str) -> bool:
 
 def _noted(record: StoredAnswer, before: StoredAnswer, now: float) -> StoredAnswer:
     if record.text == before.text:
-        return replace(record, changes=before.changes)
+        return replace(record, changes=before.changes, praised=before.praised)
     change = Change(at=now, old=before.digest, new=record.digest)
     return replace(record, changes=(*before.changes, change)[-MOST_CHANGES:])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
@@ -49,7 +50,8 @@ class StoredAnswer:
 
     `principal` is whose credential fetched it (`PUBLIC`: nobody's), `origin` which Context7 said
     it, `subject` the library id (docs) or the name (list) asked for, `question` what was asked.
-    `fetched_at` is in seconds since the epoch.
+    `fetched_at` is in seconds since the epoch. `praised` says that somebody rated this very text
+    well.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class StoredAnswer:
     origin: str
     fetched_at: float
     changes: tuple[Change, ...] = ()
+    praised: bool = False
 
     @property
     def digest(self) -> str:
@@ -69,6 +72,10 @@ class StoredAnswer:
     def readable_by(self, principal: str) -> bool:
         """Tell whether `principal` may see the text: its own, or a public one."""
         return self.principal in owners(principal)
+
+    def same_since(self, moment: float) -> bool:
+        """Tell whether no refresh brought another text after `moment` (epoch seconds)."""
+        return all(change.at <= moment for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,15 @@ def list_key(name_key: str) -> str:
     return bounded(LISTS + quote(name_key, safe="@/+.", errors="surrogatepass"))
 
 
+def name_in(key: str) -> str | None:
+    """Return the normalised name whose list lies under the fabric key `key`.
+
+    None for the key of something else, and for a name that is too long to stand in its key.
+    """
+    name = unquote(key.removeprefix(LISTS), errors="surrogatepass")
+    return name if list_key(name) == key else None
+
+
 def docs_key(question_key: str) -> str:
     """Return the fabric key of an answer to a documentation question."""
     return DOCS + question_key
@@ -139,6 +155,35 @@ class AnswerShelf:
         record = None if context is None else record_of(context)
         return record if record is not None and record.principal == owner else None
 
+    async def drop(self, keys: Iterable[str], principal: str) -> int:
+        """Remove what `principal` may read under `keys`; return how many entries went.
+
+        Raises:
+            StoreError: An entry could not be removed.
+        """
+        found = await self._readable(keys, principal)
+        went = [
+            await self._fabric.delete_context(owned(key, each.principal)) for key, each in found
+        ]
+        return sum(went)
+
+    async def praise(self, keys: Iterable[str], principal: str, heard_at: float) -> int:
+        """Mark what `principal` may read under `keys` as rated well; return how many entries are.
+
+        A text that came after `heard_at` (epoch seconds) is another than the one that was rated.
+        """
+        found = await self._readable(keys, principal)
+        rated = [(key, each) for key, each in found if each.same_since(heard_at)]
+        marked = [await self._keep(key, replace(each, praised=True), None) for key, each in rated]
+        return sum(marked)
+
+    async def _readable(
+        self, keys: Iterable[str], principal: str
+    ) -> list[tuple[str, StoredAnswer]]:
+        """Return each answer under `keys` that `principal` may read, with its key."""
+        found = [(key, await self.own(key, owner)) for key in keys for owner in owners(principal)]
+        return [(key, record) for key, record in found if record is not None]
+
     async def set_aside(self, key: str, record: StoredAnswer) -> None:
         """Keep `record` where nobody is served it, for whoever looks into the matter."""
         await self._keep(QUARANTINE + key, record, ttl=QUARANTINE_SECONDS)
@@ -150,12 +195,13 @@ class AnswerShelf:
         """
         await self._keep(key, record, ttl=None)
 
-    async def _keep(self, key: str, record: StoredAnswer, ttl: float | None) -> None:
+    async def _keep(self, key: str, record: StoredAnswer, ttl: float | None) -> bool:
         key = owned(key, record.principal)
         try:
-            await self._fabric.set_context(key, asdict(record), ttl=ttl, disposable=True)
+            return await self._fabric.set_context(key, asdict(record), ttl=ttl, disposable=True)
         except ContextError as error:
             log.warning("an answer is not kept: %s", error)
+            return False
 
     async def about(self, library: str, principal: str) -> list[StoredAnswer]:
         """Return what is stored of the library with id `library` (any version), newest first."""

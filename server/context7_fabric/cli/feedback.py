@@ -1,0 +1,54 @@
+"""`feedback EXECUTION --rating N`: say what an answer was worth, which acts on what is stored."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+from context7_fabric.cli.output import with_fabric
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.home import read_principal
+from context7_fabric.services.egress import redact
+from context7_fabric.services.executions import Executions
+from context7_fabric.services.feedback import Feedback
+from context7_fabric.settings import Settings, read_settings
+
+
+def run(words: list[str]) -> int:
+    """Record the feedback and tell in one line what it did; only the store is opened."""
+    options = _parser().parse_args(words)
+    settings = read_settings(os.environ)
+    principal = read_principal(settings)
+
+    async def work(fabric: Fabric) -> int:
+        feedback = feedback_on(fabric, settings, principal)
+        effect = await feedback.give(
+            options.execution, options.rating, options.comment, options.correction
+        )
+        print(effect.told)
+        return 0
+
+    return with_fabric(work)
+
+
+def feedback_on(fabric: Fabric, settings: Settings, principal: str) -> Feedback:
+    """Return what takes `principal`'s feedback, over the store alone."""
+    redacted = redact if settings.redact else str
+    executions = Executions(fabric, time.time, redacted, settings.executions)
+    return Feedback(fabric, executions, time.time, redacted, principal)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric feedback",
+        description="Rate an answer: 1 or 2 drops the stored copy, 4 or 5 keeps it fresh longer.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "execution", metavar="EXECUTION", help="the answer's execution_id, or how it begins"
+    )
+    parser.add_argument("--rating", metavar="N", type=int, required=True, help="from 1 to 5")
+    parser.add_argument("--comment", metavar="TEXT", help="why")
+    parser.add_argument("--correction", metavar="TEXT", help="what would have been right")
+    return parser

@@ -1,0 +1,196 @@
+"""Tools of our own, served where a setting asks for them: what they take, and what is said of them.
+
+Arguments are held against their schemas in the words in which upstream complains of its own tools'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from context7_fabric.errors import ArgumentError
+from context7_fabric.fabric.context import KEY_LIMIT, Scope
+from context7_fabric.services.feedback import BEST, LONGEST_TEXT, WORST
+from context7_fabric.services.settings import (
+    FABRIC_GET,
+    FABRIC_QUERY,
+    FABRIC_SEARCH,
+    FABRIC_SET,
+    RECORD_FEEDBACK,
+)
+
+MOST_FOUND = 50
+"""Contexts that one call lists at most."""
+
+LONGEST_QUERY = 2_000
+_Schema = Mapping[str, Any]
+
+_SCOPE = {"type": "string", "enum": list(Scope), "default": Scope.GLOBAL.value}
+_KEY = {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT}
+_QUERY = {"type": "string", "maxLength": LONGEST_QUERY}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": MOST_FOUND, "default": 10}
+
+
+def _tool(
+    name: str,
+    title: str,
+    description: str,
+    properties: dict[str, _Schema],
+    required: list[str],
+    *,
+    writes: bool = False,
+) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": required}
+    hints = {
+        "readOnlyHint": not writes,
+        "destructiveHint": writes,
+        "idempotentHint": True,
+        "openWorldHint": False,
+    }
+    told = {"name": name, "title": title, "description": description}
+    return {**told, "inputSchema": schema, "annotations": hints}
+
+
+def _said(description: str, schema: _Schema | None = None) -> dict[str, Any]:
+    return {**(schema or {}), "description": description}
+
+
+_TEXT = {"type": "string", "maxLength": LONGEST_TEXT}
+_EXECUTION = _said("execution_id of the answer, or how it begins.", {"type": "string"})
+
+OPTIONAL = {
+    tool["name"]: tool
+    for tool in (
+        _tool(
+            RECORD_FEEDBACK,
+            "Rate an answer",
+            "Rates a documentation answer or look-up. 1 or 2 drops the stored copy, 4 or 5 keeps"
+            " it fresh longer.",
+            {
+                "executionId": {**_EXECUTION, "minLength": 1, "maxLength": 100},
+                "rating": _said(
+                    "1 (useless) to 5 (just right).",
+                    {"type": "integer", "minimum": WORST, "maximum": BEST},
+                ),
+                "comment": _said("Why.", _TEXT),
+                "corrections": _said("What would have been right.", _TEXT),
+            },
+            ["executionId", "rating"],
+            writes=True,
+        ),
+        _tool(
+            FABRIC_GET,
+            "Read a stored context",
+            "Returns what is stored under a key, as JSON.",
+            {"key": _said("The whole key.", _KEY), "scope": _said("Where it lies.", _SCOPE)},
+            ["key"],
+        ),
+        _tool(
+            FABRIC_SET,
+            "Store a context",
+            "Stores a value under a key for later sessions, in place of what was there.",
+            {
+                "key": _said("Such as 'note:auth'.", _KEY),
+                "value": _said("Text, or any JSON value."),
+                "scope": _said("USER is private, GLOBAL shared.", _SCOPE),
+            },
+            ["key", "value"],
+            writes=True,
+        ),
+        _tool(
+            FABRIC_QUERY,
+            "List stored contexts",
+            "Lists the newest contexts whose keys match a glob, each with the beginning of its"
+            " value.",
+            {
+                "pattern": _said("Such as 'note:*'.", _KEY | {"default": "*"}),
+                "scope": _said("Where to look.", _SCOPE),
+                "limit": _said("How many.", _LIMIT),
+            },
+            [],
+        ),
+        _tool(
+            FABRIC_SEARCH,
+            "Search stored contexts",
+            "Finds the contexts most similar to a text, each with the beginning of its value.",
+            {
+                "query": _said("What to look for.", _QUERY),
+                "scope": _said("Where to look.", _SCOPE),
+                "limit": _said("How many.", _LIMIT),
+            },
+            ["query"],
+        ),
+    )
+}
+"""Each tool by its name, as `tools/list` tells it."""
+
+_KINDS = {
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+_EXPECTED = {"string": "string", "integer": "number"}
+
+
+def checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of an optional tool, with defaults in place of those not given.
+
+    Raises:
+        ArgumentError: One is missing, or is not what the tool's schema says.
+    """
+    schema = OPTIONAL[tool]["inputSchema"]
+    problems: list[str] = []
+    taken: dict[str, Any] = {}
+    for name, told in schema["properties"].items():
+        given = name in arguments and (arguments[name] is not None or "type" not in told)
+        if given:
+            taken[name] = arguments[name]
+            problems += [f"{name}: {problem}" for problem in _problems(arguments[name], told)]
+        elif name in schema["required"]:
+            kind = _KINDS[type(arguments[name])] if name in arguments else "undefined"
+            problems.append(f"{name}: {_unexpected(told, kind)}")
+        elif "default" in told:
+            taken[name] = told["default"]
+    if problems:
+        raise ArgumentError(tool, tuple(problems))
+    return taken
+
+
+def _problems(value: object, told: _Schema) -> Iterator[str]:
+    """Yield what is wrong with one argument, at most one thing."""
+    kind, expected = _KINDS[type(value)], told.get("type")
+    if expected is not None and kind != _EXPECTED[expected]:
+        yield _unexpected(told, kind)
+    elif isinstance(value, str) and expected is not None:
+        yield from _text_problems(value, told)
+    elif isinstance(value, int | float):
+        yield from _number_problems(value, told)
+
+
+def _unexpected(told: _Schema, kind: str) -> str:
+    expected = _EXPECTED.get(told.get("type", ""), "a value")
+    return f"Invalid input: expected {expected}, received {kind}"
+
+
+def _text_problems(value: str, told: _Schema) -> Iterator[str]:
+    if "enum" in told and value not in told["enum"]:
+        options = "|".join(f'"{option}"' for option in told["enum"])
+        yield f"Invalid option: expected one of {options}"
+    elif len(value) < told.get("minLength", 0):
+        yield f"Too small: expected string to have >={told['minLength']} characters"
+    elif len(value) > told.get("maxLength", len(value)):
+        yield f"Too big: expected string to have <={told['maxLength']} characters"
+
+
+def _number_problems(value: float, told: _Schema) -> Iterator[str]:
+    least, most = told.get("minimum", value), told.get("maximum", value)
+    if told.get("type") == "integer" and value % 1:
+        yield "Invalid input: expected int, received number"
+    elif value < least:
+        yield f"Too small: expected number to be >={least}"
+    elif value > most:
+        yield f"Too big: expected number to be <={most}"

@@ -1,0 +1,81 @@
+"""The fabric's contexts as one principal and one owner may see and write them."""
+
+from __future__ import annotations
+
+from context7_fabric.errors import NotYours, StoreError
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.search import Match
+from context7_fabric.models import Clock
+from context7_fabric.services.recall import FETCHED
+from context7_fabric.services.views import visible
+
+BOOKKEEPING = (*FETCHED, "rows:", "upstream:", "vector:", "meter:", "execution:", "feedback:")
+"""What the keys begin with of everything that this program itself keeps."""
+
+_LOOKED_AT = 50
+
+
+class Contexts:
+    """Reads and writes contexts; what others own is as good as not there."""
+
+    def __init__(self, fabric: Fabric, clock: Clock, principal: str, owner: str) -> None:
+        """Use `fabric` for `principal`; what is in USER belongs to `owner`."""
+        self._fabric = fabric
+        self._clock = clock
+        self._principal = principal
+        self._owner = owner
+
+    async def get(self, key: str, scope: Scope) -> Context | None:
+        """Return the context under `key`, None when there is none to be seen."""
+        context = await self._fabric.get_context(key, scope)
+        return context if context is not None and self._shown(context) else None
+
+    async def set(self, key: str, value: Json, scope: Scope) -> None:
+        """Store `value` under `key`, never to be evicted.
+
+        Raises:
+            NotYours: The key is one that only this program writes, or somebody else has it.
+            TypeError, ValueError: The value is nothing that JSON can say, or too deep.
+            ContextError: It is too large, its key too long, or there are too many.
+            StoreError: It could not be stored.
+        """
+        if key.startswith(BOOKKEEPING):
+            raise NotYours(key, "such keys are the program's own bookkeeping")
+        metadata = self._belonging(scope)
+        draft = Context(key, value, scope, self._clock(), metadata=metadata)
+        present = await self._fabric.get_context(key, scope)
+        if not self._shown(draft) or (present is not None and not self._shown(present)):
+            raise NotYours(key, "it belongs to somebody else")
+        if not await self._fabric.set_context(key, value, scope, metadata, disposable=False):
+            raise StoreError(f"the value could not be stored: {self._fabric.faults.last}")
+
+    async def query(self, pattern: str, scope: Scope, limit: int) -> list[Context]:
+        """Return the newest contexts whose keys match the glob `pattern`, `limit` at most."""
+        found, last = list[Context](), None
+        while len(found) < limit:
+            page = await self._fabric.query(pattern, scope, _LOOKED_AT, after=last)
+            found += filter(self._shown, page)
+            if len(page) < _LOOKED_AT:
+                break
+            last = page[-1]
+        return found[:limit]
+
+    async def search(self, query: str, scope: Scope, limit: int) -> list[Match]:
+        """Return the contexts most similar to `query`, the best first, `limit` at most."""
+        most = limit
+        while True:
+            matches = await self._fabric.search(query, scope, most)
+            found = [match for match in matches if self._shown(match)]
+            if len(found) >= limit or len(matches) < most:
+                return found[:limit]
+            most *= 10  # what others own was among them: look further down
+
+    def _belonging(self, scope: Scope) -> dict[str, Json]:
+        """Return the metadata that says whose an entry of `scope` is."""
+        if scope is Scope.USER:
+            return {"owner": self._owner}
+        return {} if scope is Scope.GLOBAL else {"principal": self._principal}
+
+    def _shown(self, context: Context) -> bool:
+        return visible(context, self._principal, self._owner)

@@ -1,0 +1,35 @@
+"""The MCP Inspector's command line, run as people run it."""
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from support.npm import npm_package
+from support.upstreams import clean_environment
+
+INSPECTOR = ("@modelcontextprotocol/inspector", "2.12.0")
+SECONDS = 25
+
+
+def inspector_program() -> str:
+    """The Inspector's program; skips the test at hand where it cannot be had."""
+    return str(npm_package(*INSPECTOR) / ".bin" / "mcp-inspector")
+
+
+def inspect(
+    inspector: str, home: Path, target: Sequence[str], method: str, *words: str
+) -> dict[str, Any]:
+    """What a server at `target` (options, a command or a URL) answers to a method."""
+    done = subprocess.run(
+        [inspector, "--cli", *target, "--method", method, *words],
+        env=clean_environment({"HOME": str(home)}),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
