@@ -44,3 +44,10 @@ class TestClusterFabric(FabricContract):
         for master in cluster:
             master.cli("FLUSHALL")
         return RedisBackend(cluster[0].url)
+
+    @pytest.fixture
+    def spoil(self, cluster: list[RedisServer]) -> Spoil:
+        async def spoil(key: str) -> None:
+            cluster[0].cli("-c", "SET", f"{{context7-fabric}}:entry:{key}", "no hash")
+
+        return spoil
