@@ -227,6 +227,8 @@ def test_stdout_carries_the_protocol_and_nothing_else(
         process.close_stdin()
         assert process.wait() == 0
         process.out.close()
-        lines = process.out.text.splitlines()
-    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
-    assert len(lines) == 4
+        told = [json.loads(line) for line in process.out.text.splitlines()]
+    assert all(each["jsonrpc"] == "2.0" for each in told)
+    assert [each["id"] for each in told if "id" in each] == [1, 2, 3, 4]
+    notices = {each["method"] for each in told if "id" not in each}
+    assert notices <= {"notifications/tools/list_changed"}
