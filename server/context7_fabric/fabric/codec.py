@@ -21,7 +21,9 @@ MAX_DEPTH = 100
 """How many lists and objects may stand inside of one another."""
 
 _START = b'{"format":%d,' % FORMAT
-_HEAD = _START + b'"crc32":"%08x",'
+_CRC = b'"crc32":"%08x",'
+_CRC_AT = len(_START)
+_HEAD = _START + _CRC
 _HEAD_LENGTH = len(_HEAD % 0)
 _PLAIN = (str, bool, int, type(None))
 _FURTHEST = 1e15
@@ -55,7 +57,7 @@ def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
     """
     if not data.startswith(_START):
         raise CorruptEntry(key, "not of a format this version reads")
-    if data[:_HEAD_LENGTH] != _HEAD % crc32(data[_HEAD_LENGTH:]):
+    if data[_CRC_AT:_HEAD_LENGTH] != _CRC % crc32(data[_HEAD_LENGTH:]):
         raise CorruptEntry(key, "its checksum is wrong")
     try:
         record = _parsed(data)
@@ -149,6 +151,6 @@ def _context(key: str, scope: Scope, record: dict[str, Any], version: int) -> Co
 
 
 def _is_time(value: object) -> TypeGuard[float]:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, int)):
         return False
     return -_FURTHEST < value < _FURTHEST

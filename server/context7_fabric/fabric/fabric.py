@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from anyio import to_thread
+
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.base import Backend, Place, Put
 from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
@@ -183,6 +185,8 @@ class Fabric:
             StoreError: As `cleanup`.
         """
         prefix, place = address(Scope(scope), prefix), None
+        if await to_thread.run_sync(self.backend.dbsize, prefix) <= most:
+            return 0
         while most > 0:
             page = await self.backend.newest(prefix, place, min(most, PAGE))
             if not page:

@@ -167,6 +167,9 @@ class Table:
         )
         found = []
         for key, mode, filename, value, tag in rows:
+            if mode == MODE_RAW and type(value) is bytes:  # nearly all are
+                found.append(Entry(key, value, _version(tag)))
+                continue
             with suppress(ForeignRow, FileNotFoundError):
                 found.append(Entry(key, self._fetch(mode, filename, value), _version(tag)))
         return found, rows[-1][0] if len(rows) == limit else None
