@@ -32,7 +32,7 @@ from bench.scores import as_json, claims, table
 SIZES = (1_000, 100_000)
 MOST_FILL_SECONDS = 120.0
 NOTES = (
-    "Of fewer than 100 calls, p99 is the longest. Sets and pipelines overwrite.",
+    "Of fewer than 100 calls, p99 is the longest. Sets overwrite at random keys.",
     "diskcache and redis-py return bytes; a fabric checks and reads them, and returns a context.",
     "Nothing is claimed of pipelines in memory and of vectors: no round trips are saved there.",
 )
