@@ -191,16 +191,17 @@ def test_every_user_has_a_context_of_their_own(fabric: Fabric) -> None:
     assert asyncio.run(names["get_user_context"](fabric, "two")) == {}
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server")
-def test_a_connection_to_redis_takes_database_and_password() -> None:
-    with redis_server(password="optional_password") as server:
-        names: dict[str, Any] = {}
-        moved = (f"localhost:{PORT}", f"localhost:{server.port}")  # the others have no password
-        run(CODE["Connection Setup"], names, [IMPORT, moved])
-        fabric = names["fabric"]
+def test_a_connection_to_redis_takes_database_and_password(redis: RedisServer) -> None:
+    names: dict[str, Any] = {}
+    run(CODE["Connection Setup"], names, [IMPORT])
+    fabric = names["fabric"]
+    redis.cli("CONFIG", "SET", "requirepass", "optional_password")
+    try:
         assert asyncio.run(fabric.set_context("key", "value"))
         assert got(fabric, "key").value == "value"
-        asyncio.run(fabric.aclose())
+    finally:
+        redis.cli("-a", "optional_password", "CONFIG", "SET", "requirepass", "")
+    asyncio.run(fabric.aclose())
 
 
 def test_a_context_expires_by_itself(fabric: Fabric) -> None:
