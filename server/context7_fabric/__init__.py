@@ -3,12 +3,10 @@
 The names below are imported when they are first used, so that the command starts quickly.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
-
+TYPE_CHECKING = False  # `typing` itself takes as long to import as all else that starting needs
 if TYPE_CHECKING:
+    from typing import Any
+
     from context7_fabric.client import (
         CachedLibrary,
         Context7CacheClient,
@@ -42,7 +40,7 @@ __all__ = [
     "open_fabric",
 ]
 
-_PLACES: Final = {
+_PLACES = {
     "CachedLibrary": "client",
     "Context": "fabric.context",
     "Context7CacheClient": "client",
@@ -58,8 +56,10 @@ _PLACES: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401  # whatever the name stands for
+def __getattr__(name: str) -> "Any":  # noqa: ANN401  # whatever the name stands for
     """Import what is asked for by name."""
+    from importlib import import_module  # noqa: PLC0415  # not before it is needed
+
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,23 +1,20 @@
-"""The composition root: settings in, open services out, everything closed by one exit stack."""
+"""The composition root: what stands behind one upstream and one credential, put together."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import anyio
-import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.policy import Lifetime
-from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.prompt_seeds import load_prompts
@@ -56,7 +53,8 @@ from context7_fabric.upstream.off import NoUpstream
 from context7_fabric.upstream.settings import OffTarget
 from context7_fabric.upstream.target import Dialler
 
-log = logging.getLogger(__name__)
+Connect: TypeAlias = Callable[[TaskGroup], Upstream]
+"""Makes an upstream whose connections live in the task group."""
 
 LIST_FRESH = 30 * 86400.0
 """Seconds that a look-up stays fresh where no setting says otherwise."""
@@ -66,8 +64,17 @@ VERSION_FRESH = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What one principal knows of libraries: the registry, its rows, and what is near a name."""
+
+    rows: RowStore
+    registry: Registry
+    suggester: Suggester
+
+
+@dataclass(frozen=True, slots=True)
 class App:
-    """What the faces work with. `aclose` may be called early, from any task, and again."""
+    """What the faces work with, for one upstream and one credential; the fabric is shared."""
 
     settings: Settings
     desk: Desk
@@ -81,31 +88,47 @@ class App:
         return isinstance(self.fabric.backend, MemoryBackend)
 
     async def aclose(self) -> None:
-        """Write what is not written yet, end the processes we started, and close the store."""
+        """Write what is not written yet, and end the connection upstream."""
         await self.desk.executions.flush()
         await self.desk.meter.flush()
-        await self.desk.registry.flush()
         if isinstance(self.upstream, McpUpstream):
             await self.upstream.aclose()
-        await self.desk.suggester.aclose()
-        await self.fabric.aclose()
 
 
 @asynccontextmanager
-async def open_app(
+async def open_knowledge(
+    settings: Settings, fabric: Fabric, clock: Clock, principal: str
+) -> AsyncGenerator[Knowledge]:
+    """Open what `principal` knows of libraries."""
+    async with anyio.create_task_group() as tasks:
+        rows = RowStore(fabric, principal)
+        registry = Registry(rows, partial(load_seeds, settings.seed_file), clock)
+        vectors = FabricVectors(fabric, settings.suggestions.model)
+        suggester = Suggester(tasks, registry.rows, vectors, settings.suggestions)
+        registry.on_change = suggester.learn
+        tasks.start_soon(registry.keep_in_step)
+        try:
+            yield Knowledge(rows, registry, suggester)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await registry.flush()
+                await suggester.aclose()
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_app_on(
+    fabric: Fabric,
+    knowledge: Knowledge,
     settings: Settings,
-    *,
-    clock: Clock = time.time,
-    connect: Callable[[TaskGroup], Upstream] | None = None,
+    principal: str,
+    clock: Clock,
+    connect: Connect | None,
 ) -> AsyncGenerator[App]:
-    """Open everything that `settings` ask for; `connect` puts another upstream in place."""
-    async with AsyncExitStack() as stack:
-        store = await anyio.to_thread.run_sync(open_store, settings, clock)
-        fabric = await stack.enter_async_context(store)
-        tasks = await stack.enter_async_context(anyio.create_task_group())
+    """Open what one upstream and credential need; `connect` puts another upstream in place."""
+    async with anyio.create_task_group() as tasks:
         upstream = connect(tasks) if connect else _connect(settings, tasks)
-        principal = await anyio.to_thread.run_sync(read_principal, settings)
-        desk = _desk(settings, clock, fabric, tasks, upstream, principal)
+        desk = _desk(settings, clock, fabric, knowledge, tasks, upstream, principal)
         if isinstance(upstream, McpUpstream):
             upstream.on_connected = partial(_behind_a_connection, desk)
         app = App(settings, desk, fabric, upstream, principal)
@@ -135,6 +158,7 @@ def _desk(
     settings: Settings,
     clock: Clock,
     fabric: Fabric,
+    knowledge: Knowledge,
     tasks: TaskGroup,
     upstream: Upstream,
     principal: str,
@@ -144,15 +168,10 @@ def _desk(
     turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
     tools = ToolBook(fabric, upstream, settings.upstream.origin)
     context7 = Context7(upstream, tools, turnstile)
-    seeds = partial(load_seeds, settings.seed_file)
-    rows = RowStore(fabric, principal)
-    registry = Registry(rows, seeds, clock)
+    registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
     answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
-    vectors = FabricVectors(fabric, settings.suggestions.model)
-    suggester = Suggester(tasks, registry.rows, vectors, settings.suggestions)
-    registry.on_change = suggester.learn
     local = LocalKnowledge(registry, suggester)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
@@ -161,9 +180,8 @@ def _desk(
     redacted = redact if settings.redact else str
     executions = Executions(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal)
-    changes = Changes(States(fabric, registry, rows.revision, tools, principal).look)
-    behind = (registry.keep_in_step, meter.write_behind, executions.write_behind, changes.run)
-    for each in behind:
+    changes = Changes(States(fabric, registry, knowledge.rows.revision, tools, principal).look)
+    for each in (meter.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
     return Desk(
         resolver=resolver,

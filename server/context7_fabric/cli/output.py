@@ -27,7 +27,7 @@ _BEYOND_ASCII = re.compile(r"[^ -~]")
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     """Run `work` with the app that the environment asks for; return its exit code."""
-    from context7_fabric.app import open_app
+    from context7_fabric.household import open_app
 
     settings = _settings()
 

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 import anyio
 
-from context7_fabric.app import App, open_app
 from context7_fabric.cli.main import set_up_logging
+from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings, read_settings
 
@@ -84,9 +84,13 @@ def _port(text: str | None) -> int | None:
 async def _stdio(settings: Settings) -> None:
     from context7_fabric.protocol.stdio import serve_stdio
 
-    async with open_app(settings) as app, _ended_by_signal(app):
+    async with (
+        open_household(settings) as household,
+        _ended_by_signal(household),
+        household.app(settings) as app,
+    ):
         await serve_stdio(build_server(app.desk, app.principal))
-        await _close(app)
+        await _close(household)
         _leave()
 
 
@@ -97,7 +101,11 @@ async def _http(settings: Settings, host: str, port: int) -> None:
         http_app,
     )
 
-    async with open_app(settings) as app, _ended_by_signal(app):
+    async with (
+        open_household(settings) as household,
+        _ended_by_signal(household),
+        household.app(settings) as app,
+    ):
         server = HttpServer(http_app(build_server(app.desk, app.principal)))
         listening = bound_socket(host, port)
         address = listening.getsockname()[1]
@@ -111,24 +119,24 @@ async def _http(settings: Settings, host: str, port: int) -> None:
 
 
 @asynccontextmanager
-async def _ended_by_signal(app: App) -> AsyncGenerator[None]:
+async def _ended_by_signal(household: Household) -> AsyncGenerator[None]:
     """Close and leave when SIGTERM or SIGINT comes."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_wait_for_signal, app)
+        tasks.start_soon(_wait_for_signal, household)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _wait_for_signal(app: App) -> None:
+async def _wait_for_signal(household: Household) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _signal in signals:
-            await _close(app)
+            await _close(household)
             _leave()
 
 
-async def _close(app: App) -> None:
+async def _close(household: Household) -> None:
     with anyio.move_on_after(LAST_WORDS, shield=True):
-        await app.aclose()
+        await household.aclose()
 
 
 def _leave() -> NoReturn:

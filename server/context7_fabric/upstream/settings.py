@@ -59,12 +59,16 @@ Target = UrlTarget | CommandTarget | OffTarget
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """Where questions go, with whose key, and how long they may take (seconds)."""
+    """Where questions go, with whose key, and how long they may take (seconds).
+
+    A command runs in `directory`, None for the one of this process.
+    """
 
     target: Target = UrlTarget(DEFAULT_UPSTREAM)
     api_key: str | None = field(default=None, repr=False)
     origin: str = DEFAULT_UPSTREAM
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    directory: Path | None = None
     extra_ca_file: Path | None = None
     timeout: float = 55.0
 

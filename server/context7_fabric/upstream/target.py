@@ -122,5 +122,7 @@ def _as_child(
     if settings.api_key:
         environment["CONTEXT7_API_KEY"] = settings.api_key
     command, *arguments = target.command
-    parameters = StdioServerParameters(command=command, args=arguments, env=environment)
+    parameters = StdioServerParameters(
+        command=command, args=arguments, env=environment, cwd=settings.directory
+    )
     return stdio_client(parameters, errlog=sys.stderr)

@@ -1,0 +1,112 @@
+"""One store, and what everybody who comes needs of it: one app for each upstream and credential.
+
+A process that serves one client has one app in it; the daemon has as many as its windows differ.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from context7_fabric.app import App, Connect, Knowledge, open_app_on, open_knowledge
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.home import open_store, read_principal
+from context7_fabric.models import Clock
+from context7_fabric.pool import Pool
+from context7_fabric.settings import Settings
+from context7_fabric.upstream.settings import CommandTarget
+
+
+class Household:
+    """The fabric, and the apps and the knowledge of libraries that are open on it."""
+
+    def __init__(self, fabric: Fabric, clock: Clock, tasks: TaskGroup, linger: float) -> None:
+        """Open apps on `fabric`; one that nobody uses any more is kept for `linger` seconds."""
+        self.fabric = fabric
+        self._clock = clock
+        self._apps = Pool[Hashable, App](tasks, linger)
+        self._knowledge = Pool[Hashable, Knowledge](tasks, 0)
+
+    def app(
+        self, settings: Settings, connect: Connect | None = None
+    ) -> AbstractAsyncContextManager[App]:
+        """Lend the app for `settings`, of which only what differs between windows is looked at.
+
+        `connect` puts another upstream in the place of the settings'.
+        """
+        return self._apps.use(_distinct(settings), partial(self._opened, settings, connect))
+
+    @property
+    def apps(self) -> int:
+        """How many apps are open."""
+        return len(self._apps)
+
+    async def aclose(self) -> None:
+        """Write what is not written yet, end what we started, and close the store."""
+        await self._apps.aclose()
+        await self._knowledge.aclose()
+        await self.fabric.aclose()
+
+    @asynccontextmanager
+    async def _opened(self, settings: Settings, connect: Connect | None) -> AsyncGenerator[App]:
+        fabric, clock = self.fabric, self._clock
+        principal = await anyio.to_thread.run_sync(read_principal, settings)
+        opening = partial(open_knowledge, settings, fabric, clock, principal)
+        key = (principal, settings.suggestions)
+        async with (
+            self._knowledge.use(key, opening) as knowledge,
+            open_app_on(fabric, knowledge, settings, principal, clock, connect) as app,
+        ):
+            yield app
+
+
+@asynccontextmanager
+async def open_household(
+    settings: Settings, *, clock: Clock = time.time, linger: float = 0
+) -> AsyncGenerator[Household]:
+    """Open the store that `settings` name, and close it with everything on it."""
+    store = await anyio.to_thread.run_sync(open_store, settings, clock)
+    async with store as fabric, anyio.create_task_group() as tasks:
+        household = Household(fabric, clock, tasks, linger)
+        try:
+            yield household
+        finally:
+            with anyio.CancelScope(shield=True):
+                await household.aclose()
+            tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def open_app(
+    settings: Settings, *, clock: Clock = time.time, connect: Connect | None = None
+) -> AsyncGenerator[App]:
+    """Open everything that `settings` ask for; `connect` puts another upstream in place."""
+    async with (
+        open_household(settings, clock=clock) as household,
+        household.app(settings, connect) as app,
+    ):
+        yield app
+
+
+def _distinct(settings: Settings) -> Hashable:
+    """Return what two windows must have in common to share an app."""
+    upstream = settings.upstream
+    child = (
+        (upstream.directory, tuple(sorted(upstream.child_environment.items())))
+        if isinstance(upstream.target, CommandTarget)
+        else None
+    )
+    return (
+        upstream.target,
+        upstream.api_key,
+        upstream.origin,
+        child,
+        settings.principal,
+        settings.tools,
+    )

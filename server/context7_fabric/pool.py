@@ -1,0 +1,105 @@
+"""Things that several users share: opened for the first, closed a while after the last has left."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class _Slot(Generic[T]):
+    """One thing, from the wish for it to its end."""
+
+    things: list[T] = field(default_factory=list)
+    error: Exception | None = None
+    users: int = 0
+    ready: anyio.Event = field(default_factory=anyio.Event)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    def count(self, change: int) -> None:
+        self.users += change
+        self.tell()
+
+    def tell(self) -> None:
+        self.changed.set()
+        self.changed = anyio.Event()
+
+
+class Pool(Generic[K, T]):
+    """Each thing is held by a task of its own, for it must be opened and closed by the same."""
+
+    def __init__(self, tasks: TaskGroup, linger: float) -> None:
+        """Hold things in `tasks`; one that nobody uses stays open for `linger` seconds."""
+        self._tasks = tasks
+        self._linger = linger
+        self._slots: dict[K, _Slot[T]] = {}
+        self._closing = False
+
+    @asynccontextmanager
+    async def use(
+        self, key: K, open_thing: Callable[[], AbstractAsyncContextManager[T]]
+    ) -> AsyncGenerator[T]:
+        """Yield the thing called `key`, by `open_thing` if there is none; raises what that does."""
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = _Slot()
+            self._tasks.start_soon(self._hold, key, slot, open_thing)
+        slot.count(+1)
+        try:
+            await slot.ready.wait()
+            if slot.error is not None:
+                raise slot.error
+            yield slot.things[0]
+        finally:
+            slot.count(-1)
+
+    async def aclose(self) -> None:
+        """Close everything, used or not."""
+        self._closing = True
+        for slot in tuple(self._slots.values()):
+            slot.tell()
+            await slot.ended.wait()
+
+    def __len__(self) -> int:
+        """Tell how many things are open."""
+        return len(self._slots)
+
+    async def _hold(
+        self, key: K, slot: _Slot[T], open_thing: Callable[[], AbstractAsyncContextManager[T]]
+    ) -> None:
+        try:
+            async with open_thing() as thing:
+                slot.things.append(thing)
+                slot.ready.set()
+                await self._unused(slot)
+                self._forget(key, slot)
+        except Exception as error:
+            if slot.ready.is_set():
+                raise
+            slot.error = error
+        finally:
+            self._forget(key, slot)
+            slot.ready.set()
+            slot.ended.set()
+
+    async def _unused(self, slot: _Slot[T]) -> None:
+        """Wait until nobody has used it for a while, or everything is closed."""
+        while not self._closing:
+            changed = slot.changed
+            with anyio.move_on_after(self._linger if slot.users == 0 else None) as rest:
+                await changed.wait()
+            if rest.cancelled_caught and slot.users == 0:
+                return
+
+    def _forget(self, key: K, slot: _Slot[T]) -> None:
+        if self._slots.get(key) is slot:
+            del self._slots[key]
