@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
+from context7_fabric.daemon.settings import MODES, DaemonSettings
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.backends.redis_address import parse as parse_redis
 from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
+from context7_fabric.relay.hello import UPSTREAM_ENVIRONMENT
 from context7_fabric.services.settings import (
     DEFAULT_TOOLS,
     ExecutionSettings,
@@ -42,26 +44,7 @@ FREE_CALLS = 1000
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-PASSED_ON = (
-    "CONTEXT7_API_URL",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "HTTP_PROXY",
-    "http_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "NODE_EXTRA_CA_CERTS",
-    "NODE_OPTIONS",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "npm_config_registry",
-    "NPM_CONFIG_REGISTRY",
-    "npm_config_cache",
-    "NPM_CONFIG_CACHE",
-    "XDG_CACHE_HOME",
-)
+PASSED_ON = (*UPSTREAM_ENVIRONMENT, "PATH")
 """What an upstream command needs of our environment beyond the SDK's short default list."""
 
 _REDIS = re.compile(r"(rediss?|unix)://", re.IGNORECASE)
@@ -79,6 +62,7 @@ class Settings:
     freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
     executions: ExecutionSettings = field(default_factory=ExecutionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
     principal: str | None = None
     seed_file: Path | None = None
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
@@ -89,14 +73,18 @@ class Settings:
     host: str = "127.0.0.1"
 
 
-def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> Settings:
+def read_settings(
+    environ: Mapping[str, str], *, api_key: str | None = None, directory: Path | None = None
+) -> Settings:
     """Build the settings from `environ`; `api_key` is the command line's and goes first.
+
+    An upstream command of the user's runs in `directory`, by default in that of this process.
 
     Raises:
         SettingError: A variable holds something that cannot be used.
     """
     reader = _Reader(environ)
-    upstream = _upstream(reader, api_key)
+    upstream = _upstream(reader, api_key, directory)
     home = (reader.path("HOME") or platformdirs.user_cache_path("context7-fabric")).absolute()
     free = FREE_CALLS if upstream.credential is None else None
     return Settings(
@@ -105,6 +93,7 @@ def read_settings(environ: Mapping[str, str], *, api_key: str | None = None) -> 
         freshness=_freshness(reader),
         executions=_executions(reader),
         store=_store(reader),
+        daemon=_daemon(reader),
         principal=reader.text("PRINCIPAL"),
         seed_file=reader.path("SEED"),
         suggestions=_suggestions(reader, home, upstream),
@@ -170,6 +159,14 @@ def _executions(reader: _Reader) -> ExecutionSettings:
     )
 
 
+def _daemon(reader: _Reader) -> DaemonSettings:
+    default = DaemonSettings()
+    return DaemonSettings(
+        mode=reader.choice("DAEMON", MODES, default.mode),
+        idle=reader.duration("DAEMON_IDLE", default.idle),
+    )
+
+
 def _store(reader: _Reader) -> StoreSettings:
     text = reader.text("BACKEND") or "disk"
     if not _REDIS.match(text):
@@ -209,7 +206,7 @@ def _suggestions(reader: _Reader, home: Path, upstream: UpstreamSettings) -> Sug
     )
 
 
-def _upstream(reader: _Reader, api_key: str | None) -> UpstreamSettings:
+def _upstream(reader: _Reader, api_key: str | None, directory: Path | None) -> UpstreamSettings:
     environ = reader.environ
     api_url = environ.get("CONTEXT7_API_URL", "").strip() or None
     target = _target(reader.text("UPSTREAM"), api_url)
@@ -222,6 +219,7 @@ def _upstream(reader: _Reader, api_key: str | None) -> UpstreamSettings:
         api_key=key,
         origin=_origin(target, api_url),
         child_environment={name: environ[name] for name in PASSED_ON if environ.get(name)},
+        directory=None if target == CommandTarget(DEFAULT_COMMAND) else directory,
         extra_ca_file=Path(extra_ca) if extra_ca else None,
         timeout=_timeout(reader),
     )

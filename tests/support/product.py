@@ -1,5 +1,6 @@
 """The product as a user starts it: the command beside this Python, and a clean environment."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,9 @@ from support.upstreams import clean_environment
 PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
 READY = r"^context7-fabric serves MCP at http://127\.0\.0\.1:(\d+)/mcp and /sse$"
 SECONDS = 20
+DAEMON = os.environ.get("TEST_DAEMON", "off")
+"""Whether windows on stdio are served by a daemon ("auto") or serve themselves: tests run in both."""
+
 Variables = Mapping[str, str]
 
 
@@ -21,7 +25,12 @@ def product_environment(home: Path, variables: Variables | None = None) -> dict[
 
     No model is downloaded behind its back.
     """
-    own = {"CONTEXT7_FABRIC_HOME": str(home), "CONTEXT7_FABRIC_MODEL": "off"}
+    own = {
+        "CONTEXT7_FABRIC_HOME": str(home),
+        "CONTEXT7_FABRIC_MODEL": "off",
+        "CONTEXT7_FABRIC_DAEMON": DAEMON,
+        "CONTEXT7_FABRIC_DAEMON_IDLE": "1s",
+    }
     return clean_environment({**own, **(variables or {})})
 
 

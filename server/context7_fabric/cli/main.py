@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Final
+from typing import Final, NoReturn
 
 from context7_fabric import __version__
 from context7_fabric.errors import FabricError, SettingError
@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "config": "print the configuration snippet for a client",
     "why": "tell how an answer came about",
     "feedback": "rate an answer",
+    "daemon": "tell how the shared daemons are, or end them",
     "stats": "calls made and saved, the quota, and what the records tell",
     "doctor": "check home, upstream and store",
     "demo": "see what it does, without a network",
@@ -75,14 +76,25 @@ def _cause(error: Exception) -> Exception:
     return error
 
 
-def set_up_logging(level: str) -> None:
-    """Send log lines of `level` and above to stderr, ours and only the warnings of others."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("context7-fabric: %(levelname)s: %(message)s"))
+def set_up_logging(level: str, handler: logging.Handler | None = None) -> None:
+    """Send log lines of `level` and above to `handler`, ours and only the warnings of others.
+
+    Without one they go to stderr.
+    """
+    if handler is None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("context7-fabric: %(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("context7_fabric").setLevel(level.upper())
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+
+
+def leave() -> NoReturn:
+    """End now: what needed closing is closed, and a thread may still sit in a read of stdin."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _complain(text: str) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import NoReturn
+from threading import Thread
 
 import anyio
 
-from context7_fabric.cli.main import set_up_logging
+from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings, read_settings
@@ -37,7 +38,7 @@ def run(words: list[str]) -> int:
     else:
         port = _port(options.port) or 0
         anyio.run(partial(_http, settings, str(options.host or settings.host), port))
-    return _leave()
+    return leave()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,6 +82,20 @@ def _port(text: str | None) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and int(text) < 2**16 else None
 
 
+def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: str | None) -> None:
+    """Serve one window over `connection` by a thread of this process, by its settings."""
+    settings = read_settings(environ, api_key=api_key)
+    set_up_logging(settings.log_level)
+    Thread(target=anyio.run, args=(_connection, settings, connection), daemon=True).start()
+
+
+async def _connection(settings: Settings, connection: socket.socket) -> None:
+    from context7_fabric.protocol.stdio import serve_socket
+
+    async with open_household(settings) as household, household.app(settings) as app:
+        await serve_socket(build_server(app.desk, app.principal), connection)
+
+
 async def _stdio(settings: Settings) -> None:
     from context7_fabric.protocol.stdio import serve_stdio
 
@@ -91,7 +106,7 @@ async def _stdio(settings: Settings) -> None:
     ):
         await serve_stdio(build_server(app.desk, app.principal))
         await _close(household)
-        _leave()
+        leave()
 
 
 async def _http(settings: Settings, host: str, port: int) -> None:
@@ -131,16 +146,9 @@ async def _wait_for_signal(household: Household) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _signal in signals:
             await _close(household)
-            _leave()
+            leave()
 
 
 async def _close(household: Household) -> None:
     with anyio.move_on_after(LAST_WORDS, shield=True):
         await household.aclose()
-
-
-def _leave() -> NoReturn:
-    """End now: what needed closing is closed, and a thread may still sit in a read of stdin."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)

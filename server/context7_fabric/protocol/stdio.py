@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 import sys
 from collections.abc import AsyncGenerator
@@ -13,7 +14,7 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from context7_fabric.protocol.lines import Lines, MessageReader, MessageWriter, Outlet
+from context7_fabric.protocol.lines import Duplex, Lines, MessageReader, MessageWriter, Outlet
 from context7_fabric.protocol.notices import PUSHED
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -32,6 +33,15 @@ async def serve_stdio(server: Server[Any]) -> None:
     else:
         async with stdio_server() as (incoming, outgoing):
             await server.run(incoming, outgoing, options)
+
+
+async def serve_socket(server: Server[Any], connection: socket.socket) -> None:
+    """Serve over `connection` until its other end is closed."""
+    loop = asyncio.get_running_loop()
+    transport, lines = await loop.connect_accepted_socket(Duplex, connection)
+    writer = MessageWriter(transport, lines)
+    options = server.create_initialization_options(PUSHED)
+    await server.run(MessageReader(lines, writer), writer, options)
 
 
 def _is_pipe(fd: int) -> bool:

@@ -1,0 +1,107 @@
+"""Being the daemon: the household, its host, and the end of both."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+from mcp.server.lowlevel import Server
+
+from context7_fabric.cli.main import leave, set_up_logging
+from context7_fabric.daemon.greeting import Greeting
+from context7_fabric.daemon.host import Host, Terms
+from context7_fabric.daemon.log import DaemonLog
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.household import Household, open_household
+from context7_fabric.protocol.server import build_server
+from context7_fabric.relay.door import Door
+from context7_fabric.relay.hello import identity
+from context7_fabric.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
+
+LAST_WORDS = 2.0
+"""Seconds that closing may take at the end; after that the process goes all the same."""
+
+
+def run_daemon(door: Door, environ: Mapping[str, str], inherited: int | None) -> NoReturn:
+    """Serve windows until there is no more need.
+
+    The listening socket is the descriptor `inherited` of whoever started us, who reads no log on
+    stderr, or one of our own.
+
+    Raises:
+        SettingError: A variable of `environ` holds something that cannot be used.
+        StoreUnavailable: The home cannot be used, or has a daemon already.
+    """
+    gc.disable()
+    settings = read_settings(environ)
+    level = "info" if settings.log_level == "warning" else settings.log_level  # nobody is disturbed
+    set_up_logging(level, None if inherited is None else DaemonLog(Path(door.log)))
+    listener = socket.socket(fileno=inherited) if inherited is not None else _own_listener(door)
+    terms = Terms(identity(environ), settings.daemon.idle)
+    anyio.run(_serve, door, terms, settings, listener)
+    leave()
+
+
+def _own_listener(door: Door) -> socket.socket:
+    try:
+        return door.claim()
+    except OSError as error:
+        raise StoreUnavailable("open", error.strerror or str(error)) from error
+
+
+async def _serve(door: Door, terms: Terms, settings: Settings, listener: socket.socket) -> None:
+    async with open_household(settings, linger=terms.idle) as household:
+        host = Host(door, terms, partial(_server_for, household), partial(_figures, household))
+        log.info("the daemon %d serves %s", os.getpid(), settings.home)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_wait_for_signal, host)
+            gc.collect()
+            gc.freeze()
+            gc.enable()
+            await host.serve(listener)
+            log.info("the daemon %d ends", os.getpid())
+            with anyio.move_on_after(LAST_WORDS, shield=True):
+                await household.aclose()
+            # Its windows find their calls unanswered, and ask the next daemon.
+            leave()
+
+
+async def _wait_for_signal(host: Host) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _signal in signals:
+            host.stop()
+
+
+@asynccontextmanager
+async def _server_for(household: Household, greeting: Greeting) -> AsyncGenerator[Server[Any]]:
+    """Open what a window talks to, by the settings of its own environment."""
+    settings = read_settings(
+        greeting.environ, api_key=greeting.api_key, directory=Path(greeting.directory)
+    )
+    async with household.app(settings) as app:
+        yield build_server(app.desk, app.principal)
+
+
+def _figures(household: Household) -> dict[str, Any]:
+    """Return how many upstreams are served, and the resident memory in bytes, 0 if not told."""
+    return {"apps": household.apps, "memory": _resident()}
+
+
+def _resident() -> int:
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * resource.getpagesize()

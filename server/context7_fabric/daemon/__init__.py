@@ -1,0 +1,1 @@
+"""The process behind the windows: who may come in, what it does for them, and when it ends."""

@@ -1,0 +1,181 @@
+"""The daemon at its door: it takes its user's windows in, tells how it is, and ends when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from mcp.server.lowlevel import Server
+
+from context7_fabric import __version__
+from context7_fabric.daemon.greeting import Greeting, read_greeting
+from context7_fabric.errors import FabricError
+from context7_fabric.protocol.lines import Duplex, MessageReader, MessageWriter
+from context7_fabric.protocol.notices import PUSHED
+from context7_fabric.relay.door import Door, peer
+from context7_fabric.relay.hello import SERVE, STATUS, STOP, WELCOME
+
+log = logging.getLogger(__name__)
+
+HELLO_SECONDS = 2.0
+"""How long a visitor may take to say what it wants."""
+
+_NOT_HERE = b"not here\n"
+
+OpenServer = Callable[[Greeting], AbstractAsyncContextManager[Server[Any]]]
+"""Opens what a window is to talk to; raises a `FabricError` when its settings are of no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whom a daemon serves, and how long (seconds) it waits for another window."""
+
+    identity: dict[str, object]
+    idle: float
+
+
+class Host:
+    """Serves at one listening socket."""
+
+    def __init__(
+        self, door: Door, terms: Terms, open_server: OpenServer, told: Callable[[], dict[str, Any]]
+    ) -> None:
+        """Serve windows that mean `terms`; `told` adds to what the status tells."""
+        self._door = door
+        self._terms = terms
+        self._open_server = open_server
+        self._told = told
+        self._since = time.time()
+        self._windows = 0
+        self._changed = anyio.Event()
+        self._stopping = False
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Take visitors in at `listener` until it is idle, or asked to stop."""
+        mark = self._door.mark()
+        async with anyio.create_task_group() as tasks:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_unix_server(lambda: _Visitor(self, tasks), sock=listener)
+            await self._until_idle()
+            with suppress(OSError):
+                await anyio.to_thread.run_sync(self._door.leave, mark)
+            server.close()
+            tasks.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Let `serve` end."""
+        self._stopping = True
+        self._tell()
+
+    async def receive(self, visitor: Duplex, transport: asyncio.Transport) -> None:
+        """Do what a visitor wishes, if it is this user's process."""
+        writer = MessageWriter(transport, visitor)
+        try:
+            greeting = await self._greeted(visitor, transport)
+            if greeting is not None:
+                await self._grant(greeting, MessageReader(visitor, writer), writer, transport)
+        except (OSError, anyio.BrokenResourceError) as error:
+            log.info("a visitor is gone: %s", error)
+        except Exception:
+            log.exception("a visitor could not be served")
+        finally:
+            transport.close()
+
+    async def _greeted(self, visitor: Duplex, transport: asyncio.Transport) -> Greeting | None:
+        if peer(transport.get_extra_info("socket")) != os.getuid():
+            log.warning("another user's process was turned away")
+            return None
+        with anyio.move_on_after(HELLO_SECONDS):
+            line = await visitor.take()
+            with suppress(ValueError):
+                return read_greeting(line or b"")
+        log.info("somebody came and did not say what for")
+        return None
+
+    async def _grant(
+        self,
+        greeting: Greeting,
+        reader: MessageReader,
+        writer: MessageWriter,
+        transport: asyncio.Transport,
+    ) -> None:
+        if greeting.wish == STATUS:
+            transport.write(json.dumps(self._status()).encode() + b"\n")
+        elif greeting.wish == STOP:
+            transport.write(json.dumps(self._status()).encode() + b"\n")
+            self.stop()
+        elif greeting.wish == SERVE and greeting.identity == self._terms.identity:
+            await self._accompany(greeting, reader, writer, transport)
+        else:
+            transport.write(_NOT_HERE)
+
+    async def _accompany(
+        self,
+        greeting: Greeting,
+        reader: MessageReader,
+        writer: MessageWriter,
+        transport: asyncio.Transport,
+    ) -> None:
+        """Serve a window from its first request to its end."""
+        self._count(+1)
+        try:
+            async with self._open_server(greeting) as server:
+                transport.write(WELCOME + b"\n")
+                await server.run(reader, writer, server.create_initialization_options(PUSHED))
+        except FabricError:
+            transport.write(_NOT_HERE)  # it serves itself, and tells its user why it cannot
+        finally:
+            self._count(-1)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "since": self._since,
+            "windows": self._windows,
+            "idle_seconds": self._terms.idle,
+            "log": self._door.log,
+            **self._told(),
+        }
+
+    async def _until_idle(self) -> None:
+        while not self._stopping:
+            changed = self._changed
+            with anyio.move_on_after(self._terms.idle if self._windows == 0 else None) as rest:
+                await changed.wait()
+            if rest.cancelled_caught and self._windows == 0:
+                log.info("nobody has come for %g s", self._terms.idle)
+                return
+
+    def _count(self, change: int) -> None:
+        self._windows += change
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+class _Visitor(Duplex):
+    """Somebody at the door."""
+
+    def __init__(self, host: Host, tasks: TaskGroup) -> None:
+        super().__init__()
+        self._host = host
+        self._tasks = tasks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if isinstance(transport, asyncio.Transport):
+            self._tasks.start_soon(self._host.receive, self, transport)

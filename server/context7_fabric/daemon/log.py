@@ -1,0 +1,33 @@
+"""The daemon's log: a file that never grows beyond a bound, with all that is printed in it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+LARGEST = 2**20
+"""Bytes of a log; of the one before it, as much is kept."""
+
+_STDOUT, _STDERR = 1, 2
+
+
+class DaemonLog(RotatingFileHandler):
+    """Takes stdout and stderr of the process along when it begins a new file."""
+
+    def __init__(self, path: Path) -> None:
+        """Append to `path`, which only this user may read."""
+        super().__init__(path, maxBytes=LARGEST, backupCount=1, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
+        self._divert()
+
+    def doRollover(self) -> None:  # noqa: N802  # logging's name
+        """Begin a new file."""
+        super().doRollover()
+        self._divert()
+
+    def _divert(self) -> None:
+        if self.stream is not None:
+            for fd in (_STDOUT, _STDERR):
+                os.dup2(self.stream.fileno(), fd)

@@ -1,0 +1,240 @@
+"""The way to the daemon: a socket in the home, behind which one is started when there is none."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import zlib
+
+from context7_fabric.relay.hello import WELCOME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ENDING = ".sock"
+FOLDER = "daemon"
+"""The folder of the home that sockets and logs of daemons are in."""
+
+PATIENCE = 20.0
+"""Seconds that a daemon may take for its first word: it may have to start first."""
+
+_ATTEMPTS = 3
+_BACKLOG = 128
+_LONGEST_PATH = 100
+"""Bytes of a path that a socket's address takes on every platform; Linux has room for 107."""
+
+_LONGEST_WORD = 4096
+_PEER_OPTION = (0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, the size of a struct xucred
+
+
+class NoDaemon(Exception):
+    """No daemon can be had; the one argument says why, and is empty where that is no news."""
+
+
+class Door:
+    """Where the daemons of one identity listen."""
+
+    def __init__(self, home: str, name: str) -> None:
+        """Look for `name` in the folder of `home`."""
+        self.home = home
+        self.folder = os.path.join(home, FOLDER)
+        self.name = name
+        self._socket = f"{name}{_ENDING}"
+
+    @classmethod
+    def of(cls, home: str, identity: dict[str, object]) -> Door:
+        """Return the door of the daemons with `identity`, which they compare for themselves."""
+        return cls(home, f"{zlib.crc32(ascii(identity).encode()):08x}")
+
+    @property
+    def log(self) -> str:
+        """The path of the daemon's log."""
+        return os.path.join(self.folder, f"{self.name}.log")
+
+    def enter(self, hello: bytes, start: Callable[[socket.socket], None]) -> socket.socket:
+        """Return a connection to a daemon that takes us in; `start` lets one listen.
+
+        Raises:
+            NoDaemon: There is none, and none can be started.
+        """
+        try:
+            for _attempt in range(_ATTEMPTS):
+                connection = self._reached(start)
+                word = _answered(connection, hello)
+                if word == WELCOME:
+                    return connection
+                connection.close()
+                if word:
+                    raise NoDaemon
+        except OSError as error:
+            raise NoDaemon(error.strerror or str(error)) from error
+        raise NoDaemon(f"it ends before it answers, {self.log} may tell why")
+
+    def connect(self) -> socket.socket:
+        """Return a connection to whoever listens, which is this user's process.
+
+        Raises:
+            OSError: Nobody listens, or it is somebody else.
+        """
+        return _at(self.folder, self._socket, _connected)
+
+    def _reached(self, start: Callable[[socket.socket], None]) -> socket.socket:
+        try:
+            return self.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            pass
+        _make_private(self.home, self.folder)
+        lock = self._locked()
+        try:
+            return self._started(start)
+        finally:
+            os.close(lock)
+
+    def _locked(self) -> int:
+        """Return a descriptor of the folder, on which only one process at a time has the lock."""
+        lock = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return lock
+
+    def _started(self, start: Callable[[socket.socket], None]) -> socket.socket:
+        """Connect, now that nobody else starts one; nobody listens at a socket that refuses."""
+        try:
+            return self.connect()
+        except (FileNotFoundError, ConnectionRefusedError):
+            listener = _at(self.folder, self._socket, _listening)
+        try:
+            start(listener)
+            return self.connect()
+        finally:
+            listener.close()
+
+    def claim(self) -> socket.socket:
+        """Return a socket to listen at, for a daemon that nobody started.
+
+        Raises:
+            OSError: There is a daemon already, or the home cannot be used.
+        """
+        _make_private(self.home, self.folder)
+        lock = self._locked()
+        try:
+            self.connect().close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            return _at(self.folder, self._socket, _listening)
+        finally:
+            os.close(lock)
+        raise FileExistsError("a daemon listens there already")
+
+    def mark(self) -> tuple[int, int]:
+        """Return what tells this socket from one that another daemon puts in its place."""
+        status = os.stat(os.path.join(self.folder, self._socket))
+        return status.st_dev, status.st_ino
+
+    def leave(self, mark: tuple[int, int]) -> None:
+        """Take the socket away, if it is still the one with `mark`."""
+        lock = self._locked()
+        try:
+            if self.mark() == mark:
+                os.unlink(os.path.join(self.folder, self._socket))
+        finally:
+            os.close(lock)
+
+
+def doors(home: str) -> list[Door]:
+    """Return a door for each socket in `home`."""
+    try:
+        names = os.listdir(os.path.join(home, FOLDER))
+    except OSError:
+        return []
+    return [Door(home, name[: -len(_ENDING)]) for name in sorted(names) if name.endswith(_ENDING)]
+
+
+def peer(connection: socket.socket) -> int:
+    """Return the user id of who is at the other end."""
+    level, option, size = _PEER_OPTION
+    if sys.platform == "linux":
+        level, option, size = socket.SOL_SOCKET, socket.SO_PEERCRED, 12
+    told = connection.getsockopt(level, option, size)
+    return int.from_bytes(told[4:8], sys.byteorder)  # behind a pid there, a version here
+
+
+def _at(folder: str, name: str, do: Callable[[str], socket.socket]) -> socket.socket:
+    """Return what `do` makes of the path, from within the folder where the whole is too long."""
+    path = os.path.join(folder, name)
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        return do(path)
+    here = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.chdir(folder)
+        return do(name)
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _connected(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(PATIENCE)
+        connection.connect(path)
+        if peer(connection) != os.getuid():
+            raise PermissionError("the daemon is another user's")
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def _listening(path: str) -> socket.socket:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    listener = socket.socket(socket.AF_UNIX)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(path)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(mask)
+    return listener
+
+
+def _make_private(home: str, folder: str) -> None:
+    """Make the folders that are not there, for this user alone.
+
+    Raises:
+        OSError: That cannot be, or the folder is somebody else's.
+    """
+    os.makedirs(os.path.dirname(home), exist_ok=True)
+    for path in (home, folder):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+    status = os.stat(folder)
+    if status.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is another user's")
+    if status.st_mode & 0o077:
+        os.chmod(folder, 0o700)
+
+
+def _answered(connection: socket.socket, hello: bytes) -> bytes:
+    """Say `hello`, and return the answer's line, empty if the other end is closed instead."""
+    word = b""
+    try:
+        connection.sendall(hello)
+        while not word.endswith(b"\n"):
+            part = connection.recv(1)
+            if not part or len(word) > _LONGEST_WORD:
+                return b""
+            word += part
+    except (BrokenPipeError, ConnectionResetError):
+        return b""
+    connection.settimeout(None)
+    return word[:-1]

@@ -1,0 +1,122 @@
+"""What a relay says first, in one line: which daemon it means, and whose window it is.
+
+`json`, `dataclasses` and `typing` take longer to import than everything else a relay does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from context7_fabric import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UPSTREAM_ENVIRONMENT = (
+    "CONTEXT7_API_URL",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_OPTIONS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "npm_config_registry",
+    "NPM_CONFIG_REGISTRY",
+    "npm_config_cache",
+    "NPM_CONFIG_CACHE",
+    "XDG_CACHE_HOME",
+)
+"""What the way to upstream depends on, besides the settings."""
+
+WINDOW_ENVIRONMENT = (
+    "CONTEXT7_API_KEY",
+    "CONTEXT7_API_URL",
+    "CONTEXT7_FABRIC_UPSTREAM",
+    "CONTEXT7_FABRIC_PRINCIPAL",
+    "CONTEXT7_FABRIC_TOOLS",
+    "PATH",
+)
+"""What windows of one daemon may differ in, credentials among it."""
+
+_PATHS = (
+    "CONTEXT7_FABRIC_HOME",
+    "CONTEXT7_FABRIC_SEED",
+    "CONTEXT7_FABRIC_MODEL_PATH",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+_PREFIX = "CONTEXT7_FABRIC_"
+_OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
+
+SERVE, STATUS, STOP = "serve", "status", "stop"
+WELCOME = b"welcome"
+
+
+def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
+    """Return `environ` with its paths as meant in `directory`, and the home in full."""
+    clear = dict(environ)
+    for name in _PATHS:
+        if clear.get(name, "").strip():
+            path = os.path.expanduser(clear[name].strip())
+            clear[name] = os.path.normpath(os.path.join(directory, path))
+    clear.setdefault("CONTEXT7_FABRIC_HOME", "")
+    clear["CONTEXT7_FABRIC_HOME"] = clear["CONTEXT7_FABRIC_HOME"] or _default_home(environ)
+    return clear
+
+
+def _default_home(environ: Mapping[str, str]) -> str:
+    """Return the user's cache folder of this platform, as the package platformdirs names it."""
+    if sys.platform == "darwin":
+        return os.path.expanduser("~/Library/Caches/context7-fabric")
+    cache = environ.get("XDG_CACHE_HOME", "").strip() or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "context7-fabric")
+
+
+def identity(environ: Mapping[str, str]) -> dict[str, object]:
+    """Return what a daemon and its windows have in common; `environ` is a resolved one.
+
+    Program, network and the environment that matters: with another of these another daemon serves.
+    """
+    names = sorted(
+        name
+        for name in environ
+        if (name.startswith(_PREFIX) or name in UPSTREAM_ENVIRONMENT or name == "HOME")
+        and name not in WINDOW_ENVIRONMENT
+        and name not in _OURS_ALONE
+    )
+    return {
+        "version": __version__,
+        "program": [sys.executable, os.path.dirname(__file__)],
+        "network": _network(),
+        "environment": {name: environ[name] for name in names if environ[name]},
+    }
+
+
+def _network() -> str:
+    """Name the network that this process lives in: a sandbox may have one of its own, or none."""
+    try:
+        return os.readlink("/proc/self/ns/net")
+    except OSError:
+        return ""
+
+
+def hello(wish: str, environ: dict[str, str], directory: str, api_key: str | None) -> bytes:
+    """Return the line; `environ` is a resolved one, `api_key` the command line's."""
+    window = {name: environ[name] for name in WINDOW_ENVIRONMENT if environ.get(name)}
+    said = {
+        "wish": wish,
+        "identity": identity(environ),
+        "window": window,
+        "directory": directory,
+        "api_key": api_key,
+    }
+    return ascii(said).encode() + b"\n"

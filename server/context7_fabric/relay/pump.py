@@ -1,0 +1,131 @@
+"""The pump between a client's pipes and the daemon; it outlives a daemon that dies."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import select
+import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 65536
+_STDIN, _STDOUT = 0, 1
+LAST_WORDS = 1.0
+"""Seconds that the daemon has for what it still says when the client is gone."""
+
+
+class Pump:
+    """One client, and whichever daemon it has at the moment."""
+
+    def __init__(self, connection: socket.socket, connect: Callable[[], socket.socket]) -> None:
+        """Begin with `connection`; `connect` gives another when that breaks."""
+        from context7_fabric.relay.calls import Calls  # behind the hand-shake, not before it
+
+        self._calls = Calls()
+        self._first = connection
+        self._connection: socket.socket | None = connection
+        self._connect = connect
+        self._lock = _thread.allocate_lock()
+        self._ended = _thread.allocate_lock()
+        self._leaving = False
+
+    def run(self) -> None:
+        """Pump until the client closes its end, or is gone."""
+        self._ended.acquire()
+        _thread.start_new_thread(self._bring, (self._first,))
+        rest = b""
+        while data := _read(_STDIN):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._pass_on(line + b"\n")
+        self._take_leave()
+
+    def _pass_on(self, line: bytes) -> None:
+        with self._lock:
+            self._calls.said(line)
+            if self._connection is None:
+                _thread.start_new_thread(self._bring, (self._renew(),))
+            else:
+                _send(self._connection, line)
+
+    def _take_leave(self) -> None:
+        """Let the daemon see the end, and hear it out."""
+        with self._lock:
+            self._leaving = True
+            if self._connection is None:
+                return
+            try:
+                self._connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                return
+        self._ended.acquire(timeout=LAST_WORDS)
+
+    def _bring(self, connection: socket.socket) -> None:
+        """Bring the client what the daemon says, also the next daemon's if there has to be one."""
+        while True:
+            self._bring_from(connection)
+            with self._lock:
+                if self._leaving:
+                    self._ended.release()
+                    return
+                if not self._calls.wanted:
+                    self._connection = None
+                    return
+                connection = self._renew()
+
+    def _bring_from(self, connection: socket.socket) -> None:
+        """Write whole lines to stdout until the connection breaks."""
+        rest = b""
+        while data := _receive(connection):
+            *lines, rest = (rest + data).split(b"\n")
+            _write(b"".join(line + b"\n" for line in lines if self._calls.heard(line)))
+        connection.close()
+
+    def _renew(self) -> socket.socket:
+        """Get another connection, and say there what was not answered yet."""
+        again, failed = self._calls.again()
+        connection = self._connection = self._connect()
+        for line in again:
+            _send(connection, line)
+        _write(b"".join(failed))
+        return connection
+
+
+def _send(connection: socket.socket, line: bytes) -> None:
+    """Send `line`; if the other end is gone, whoever reads from it will notice."""
+    try:
+        connection.sendall(line)
+    except OSError:
+        pass
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(_CHUNK)
+    except OSError:
+        return b""
+
+
+def _read(fd: int) -> bytes:
+    """Read what there is, also from a pipe that its maker does not want to be waited for."""
+    while True:
+        try:
+            return os.read(fd, _CHUNK)
+        except BlockingIOError:
+            select.select([fd], [], [])
+        except OSError:
+            return b""
+
+
+def _write(data: bytes) -> None:
+    """Write all of `data` to the client; without one there is nothing left to do."""
+    while data:
+        try:
+            data = data[os.write(_STDOUT, data) :]
+        except BlockingIOError:
+            select.select([], [_STDOUT], [])
+        except OSError:
+            os._exit(0)

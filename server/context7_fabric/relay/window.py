@@ -1,0 +1,102 @@
+"""One window: what its command line asks for, and the way from there to a daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+
+from context7_fabric.relay.door import Door, NoDaemon
+from context7_fabric.relay.hello import SERVE, hello, identity, resolved
+from context7_fabric.relay.pump import Pump
+from context7_fabric.relay.start import start
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_NOT_OURS = ("--help", "-h", "--port", "--host", "--")
+_TRANSPORT, _KEY = "--transport", "--api-key"
+
+
+def asks_for_stdio(words: list[str]) -> bool:
+    """Tell whether a command line plainly means to serve on stdio; what is doubtful does not."""
+    if words and not words[0].startswith("-") and words[0] != "serve":
+        return False
+    if words[:1] in (["--version"], ["-v"]) or words[-1:] in ([_KEY], [_TRANSPORT]):
+        return False
+    if any(word.partition("=")[0] in _NOT_OURS for word in words):
+        return False
+    return _value(words, _TRANSPORT) in (None, "stdio")
+
+
+def _value(words: list[str], option: str) -> str | None:
+    """Return what follows `option`, as the last of its kind says."""
+    value = None
+    for number, word in enumerate(words):
+        if word == option:
+            value = words[number + 1]
+        elif word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+    return value
+
+
+def serve(
+    words: list[str],
+    environ: Mapping[str, str],
+    here: Callable[[socket.socket, dict[str, str], str | None], None],
+) -> bool:
+    """Serve the client of this process through a daemon until it is gone; False if none is to be.
+
+    `here` serves a connection in this process: a daemon that dies may have no successor.
+    """
+    wanted = environ.get("CONTEXT7_FABRIC_DAEMON", "").strip().lower() or "auto"
+    if wanted != "auto" or not asks_for_stdio(words):
+        return False
+    api_key = _value(words, _KEY)
+    try:
+        directory = os.getcwd()
+        clear = resolved(environ, directory)
+        window = _Window(clear, hello(SERVE, clear, directory, api_key))
+        connection = window.connect()
+    except (NoDaemon, OSError) as trouble:
+        _tell(trouble)
+        return False
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: os._exit(0))
+    Pump(connection, lambda: window.reconnect(lambda other: here(other, clear, api_key))).run()
+    sys.stdout.flush()
+    os._exit(0)
+
+
+class _Window:
+    """What one window says to each daemon that it meets."""
+
+    def __init__(self, environ: dict[str, str], said: bytes) -> None:
+        self._environ = environ
+        self._said = said
+        self._door = Door.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
+
+    def connect(self) -> socket.socket:
+        return self._door.enter(self._said, self._start)
+
+    def reconnect(self, here: Callable[[socket.socket], None]) -> socket.socket:
+        """Return a connection to another daemon, or to a server in this process."""
+        try:
+            return self.connect()
+        except NoDaemon as trouble:
+            _tell(trouble)
+            ours, theirs = socket.socketpair()
+            here(theirs)
+            return ours
+
+    def _start(self, listener: socket.socket) -> None:
+        start(listener, self._environ, self._door.log)
+
+
+def _tell(trouble: Exception) -> None:
+    if str(trouble):
+        told = f"context7-fabric: there is no daemon ({trouble}); this window serves itself\n"
+        sys.stderr.write(told)
+        sys.stderr.flush()
