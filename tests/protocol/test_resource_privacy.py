@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -19,7 +20,7 @@ from mcp.shared.exceptions import MCPError
 from context7_fabric.app import App
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC
+from context7_fabric.models import LOCAL_OWNER, PUBLIC
 from context7_fabric.principals import owned
 from context7_fabric.protocol.resource_uris import entry_uri, index_uri
 from context7_fabric.registry.rows import Row
@@ -124,3 +125,36 @@ def test_nobody_is_shown_anything_of_others_at_any_address(entries: list[Stored]
 
     with tempfile.TemporaryDirectory() as home:
         anyio.run(walk, Path(home))
+
+
+async def indexes_shown(home: Path, name: str, entries: list[Stored]) -> dict[str, Json]:
+    """Store `entries` and return what the principal `name` reads at the index of each scope."""
+    async with app_of("", home) as app:
+        for entry in entries:
+            await store(app.fabric, *entry)
+    uris = [index_uri(scope) for scope in Scope]
+    async with app_of(name, home) as app, connected(app) as client:
+        texts = [text async for text in texts_at(client, uris)]
+    return dict(zip(uris, map(json.loads, texts), strict=True))
+
+
+def seen_by(name: str, entry: Stored) -> bool:
+    """Tell whether an entry is the principal's own or everybody's."""
+    kind, principal, owner = entry
+    if kind in NAMELESS:
+        return kind == Scope.USER and owner == LOCAL_OWNER
+    return principal in (PUBLIC, f"name-{name}")
+
+
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(st.lists(st.tuples(KINDS, PRINCIPALS, OWNERS), max_size=12), st.sampled_from(["", *NAMES]))
+def test_what_others_own_changes_nothing_in_ones_own_index(
+    entries: list[Stored], name: str
+) -> None:
+    async def compare(all_home: Path, own_home: Path) -> None:
+        own = [entry for entry in entries if seen_by(name, entry)]
+        shown = await indexes_shown(all_home, name, entries)
+        assert shown == await indexes_shown(own_home, name, own)
+
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        anyio.run(compare, Path(one), Path(two))

@@ -16,6 +16,7 @@ from context7_fabric.app import App
 from context7_fabric.fabric.context import KEY_LIMIT, Scope
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.principals import owned
+from context7_fabric.services.views import MOST_COUNTED
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import MODES, call, connected, provenance
 
@@ -100,15 +101,24 @@ async def test_an_index_names_its_next_page_until_there_is_none(app: App, clock:
     for key in keys:
         clock.forward(1)
         await app.fabric.set_context(key, key, Scope.USER)
-    seen, counts, uri = list[str](), list[int](), "fabric://USER"
+    seen, sizes, counts, uri = list[str](), list[int](), set[tuple[int, str]](), "fabric://USER"
     async with connected(app) as client:
         while uri:
             page = await told(client, uri)
             seen += [line["key"] for line in page["entries"]]
-            counts.append(page["count"])
+            sizes.append(len(page["entries"]))
+            counts.add((page["count"], page["count_is"]))
             uri = page["next"]
     assert seen == keys[::-1]
-    assert counts == [50, 50, 20]
+    assert sizes == [50, 50, 20]
+    assert counts == {(120, "exactly")}
+
+
+async def test_an_index_says_when_there_are_more_than_it_counts(app: App) -> None:
+    await app.fabric.set_many(dict.fromkeys(map(str, range(MOST_COUNTED + 1))), Scope.USER)
+    async with connected(app) as client:
+        page = await told(client, "fabric://USER")
+    assert (page["count"], page["count_is"]) == (MOST_COUNTED, "at least")
 
 
 @pytest.mark.parametrize(

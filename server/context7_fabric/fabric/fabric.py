@@ -94,6 +94,7 @@ class Fabric:
         context = None
         try:
             context = await self._reader.one(key, Scope(scope))
+            self.faults.worked()
         except StoreError as error:
             self.faults.note(error)
         self._gauge.read(found=context is not None)
@@ -270,6 +271,7 @@ class Fabric:
             except StoreError as error:
                 self.faults.note(error)
                 return False
+        self.faults.worked()
         return True
 
 

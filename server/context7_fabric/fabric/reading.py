@@ -101,10 +101,12 @@ class Reader:
     async def guarded(self, work: Awaitable[_T], *, otherwise: _T) -> _T:
         """Return what `work` gives, `otherwise` when the medium says no."""
         try:
-            return await work
+            done = await work
         except StoreError as error:
             self._faults.note(error)
             return otherwise
+        self._faults.worked()
+        return done
 
     async def _contexts(self, entries: Sequence[Entry], scope: Scope) -> list[Context]:
         if len(entries) <= _FEW:

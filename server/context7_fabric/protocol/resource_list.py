@@ -54,7 +54,7 @@ RESOURCES = (
             index_uri(scope),
             f"fabric-{scope.lower()}",
             f"Stored contexts: {scope}",
-            f"{about} The newest keys, fifty a page.",
+            f"{about} The newest keys, fifty a page, and how many you may see.",
         )
         for scope, about in _SCOPES.items()
     ),

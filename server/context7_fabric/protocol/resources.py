@@ -26,7 +26,7 @@ from context7_fabric.services.desk import Desk
 from context7_fabric.services.library_views import LibraryViews
 from context7_fabric.services.showing import shown_entry, shown_page
 from context7_fabric.services.stats_view import StatsView
-from context7_fabric.services.views import Page, Viewer, is_public
+from context7_fabric.services.views import Index, Viewer, is_public
 
 RESOURCE_NOT_FOUND = -32002
 """The code of the protocol's legacy era; the modern one takes a missing resource for bad params."""
@@ -115,7 +115,7 @@ class Resources:
         return Shown(shown_entry(context), is_public(context)) if context else None
 
 
-def _index(page: Page) -> dict[str, Json]:
+def _index(page: Index) -> dict[str, Json]:
     """Return a page with the address of each entry, and that of the next page."""
     further = index_uri(page.scope, page.entries[-1].key) if page.more else None
     return shown_page(page, entry_uri) | {"next": further}

@@ -1,4 +1,4 @@
-"""What a caller sees of the fabric: whose an entry is, and the newest of those it may see.
+"""What a caller sees of the fabric: whose an entry is, the newest of those it may see, how many.
 
 How they look is `showing`'s business; libraries and figures have views of their own.
 """
@@ -19,15 +19,20 @@ from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, owners
 PAGE = 50
 """Entries on one page."""
 
+MOST_COUNTED = 300
+"""Entries up to which it is counted how many a viewer sees: each of them has to be read."""
+
 _LOOK, _LONGEST_LOOK = 64, 1000
-"""Keys that are looked at first for a page, and at most at once; each look takes twice as many."""
+"""Keys that are looked at first, if no more are wanted, and at most at once; each look takes twice
+as many as the one before."""
 
 _ANSWERS = (DOCS, LISTS, QUARANTINE)
 _PRINCIPAL_FIRST = ("meter:", "upstream:rest:")
 """Keys that go on with the principal, and a colon if with anything else."""
 
-_NOBODYS = "vector:"
-"""Vectors carry the names of libraries, and do not tell whose rows these are."""
+_NOBODYS = ("vector:", "rows:revision")
+"""Vectors carry the names of libraries, and do not tell whose rows these are; the revision changes
+with everybody's rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,17 @@ class Page:
     scope: Scope
     entries: tuple[Context, ...]
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Page):
+    """A page, and how many entries of the scope its viewer sees: `count`, or more if not `exact`.
+
+    That is the same on every page, and what others own is no part of it.
+    """
+
+    count: int
+    exact: bool
 
 
 def visible(context: Context, principal: str, owner: str) -> bool:
@@ -109,19 +125,26 @@ class Views:
         context = await self._fabric.get_context(key, scope)
         return context if context and visible(context, viewer.principal, viewer.owner) else None
 
-    async def page(self, scope: Scope, after: str | None, viewer: Viewer) -> Page | None:
+    async def page(self, scope: Scope, after: str | None, viewer: Viewer) -> Index | None:
         """Return the newest entries that `viewer` sees, or those behind the key `after`.
 
-        None when `viewer` sees no entry under `after`. How many there are in all is not told: to
-        count what one viewer sees, every entry of the scope would have to be read.
+        None when `viewer` sees no entry under `after`.
         """
         start = None
         if after is not None:
             start = await self.entry(scope, after, viewer)
             if start is None:
                 return None
-        found = await self.newest(scope, "", PAGE + 1, viewer, start)
-        return Page(scope, tuple(found[:PAGE]), more=len(found) > PAGE)
+        seen = found = await self.newest(scope, "", MOST_COUNTED + 1, viewer)
+        if start is not None:
+            found = await self.newest(scope, "", PAGE + 1, viewer, start)
+        return Index(
+            scope,
+            tuple(found[:PAGE]),
+            more=len(found) > PAGE,
+            count=min(len(seen), MOST_COUNTED),
+            exact=len(seen) <= MOST_COUNTED,
+        )
 
     async def newest(
         self, scope: Scope, prefix: str, most: int, viewer: Viewer, after: Context | None = None
@@ -130,7 +153,7 @@ class Views:
         await self._up_to_date(scope)
         place = Place(after.created_at, address(scope, after.key)) if after else None
         found: list[Context] = []
-        size = _LOOK
+        size = min(_LONGEST_LOOK, max(_LOOK, most))
         while len(found) < most:
             places = await self._places(address(scope, prefix), place, size)
             found += await self._seen(scope, places, viewer)

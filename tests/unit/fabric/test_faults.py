@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
 import pytest
 
-from context7_fabric.errors import CorruptEntry, StoreUnavailable
+from context7_fabric.errors import CorruptEntry, StoreError, StoreUnavailable
+from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.gauge import MOST_CAUSES, WARN_EVERY, Faults
 from contracts.entries import put
 from unit.fabric.fakes import Broken, FakeClock, Illegible, scanned
 
@@ -86,3 +92,118 @@ async def test_a_closed_fabric_has_nothing_and_warns_nobody(
     assert await fabric.get_context("key") is None
     assert fabric.faults.last == "the store is closed"
     assert caplog.text == ""
+
+
+REFUSED, FULL = StoreUnavailable("get", "refused"), StoreUnavailable("put", "disk full")
+
+
+class Moody(MemoryBackend):
+    """A medium that refuses everything while it is told to."""
+
+    refuses = False
+
+    async def get(self, key: str) -> Entry | None:
+        self._look()
+        return await super().get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        self._look()
+        return await super().get_many(keys)
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        self._look()
+        await super().write(puts, deletes)
+
+    def _look(self) -> None:
+        if self.refuses:
+            raise REFUSED
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was warned of."""
+    return [each.message for each in caplog.records if each.levelno == logging.WARNING]
+
+
+async def test_a_cause_is_one_warning_and_what_repeats_it_is_for_those_who_look_closely(
+    broken: Fabric, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "context7_fabric")
+    for _ in range(3):
+        assert await broken.get_context("key") is None
+    assert not await broken.set_context("key", "value")
+    assert [each.levelname for each in caplog.records] == ["WARNING", *["DEBUG"] * 3]
+    assert broken.faults.count == 4
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warned"),
+    [
+        (REFUSED, REFUSED, 1),
+        (REFUSED, StoreUnavailable("add", "refused"), 1),
+        (REFUSED, FULL, 2),
+        (CorruptEntry("k", "not JSON"), CorruptEntry("k", "not JSON"), 1),
+        (CorruptEntry("k", "not JSON"), CorruptEntry("other", "not JSON"), 2),
+    ],
+)
+def test_another_cause_is_another_warning(
+    first: StoreError, second: StoreError, warned: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = Faults(FakeClock())
+    for error in (first, second, first, second):
+        faults.note(error)
+    assert len(warnings(caplog)) == warned
+    assert (faults.count, faults.last) == (4, str(second))
+
+
+def test_a_cause_that_lasts_is_warned_of_again_after_a_minute(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults, told = Faults(clock), list[int]()
+    for seconds in (0.0, WARN_EVERY, 0.1, WARN_EVERY):
+        clock.now += seconds
+        faults.note(REFUSED)
+        told.append(len(warnings(caplog)))
+    assert told == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda fabric: fabric.get_context("nothing"),
+        lambda fabric: fabric.get_many(["nothing"]),
+        lambda fabric: fabric.set_context("key", "value"),
+    ],
+    ids=["read one", "read many", "write"],
+)
+async def test_a_store_that_worked_in_between_is_warned_of_again(
+    work: Callable[[Fabric], Awaitable[object]], clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = Moody()
+    async with Fabric(backend, clock) as fabric:
+        for refuses in (True, True, False, True, True):
+            backend.refuses = refuses
+            await work(fabric)
+    assert warnings(caplog) == [str(REFUSED)] * 2
+    assert fabric.faults.count == 4
+
+
+async def test_an_entry_that_stays_damaged_in_a_store_that_works_is_warned_of_once(
+    fabric: Fabric, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(fabric.backend, "GLOBAL/key", b"no entry")
+    for _ in range(3):
+        assert await fabric.get_context("key") is None
+        assert await fabric.get_many(["key"]) == []
+    assert len(warnings(caplog)) == 1
+    assert fabric.faults.count == 6
+
+
+def test_only_so_many_causes_are_remembered(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = Faults(clock)
+    for number in range(MOST_CAUSES + 1):
+        faults.note(CorruptEntry(f"k{number}", "not JSON"))
+    faults.note(CorruptEntry("k0", "not JSON"))
+    faults.note(CorruptEntry(f"k{MOST_CAUSES}", "not JSON"))
+    assert len(warnings(caplog)) == MOST_CAUSES + 2

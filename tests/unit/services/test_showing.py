@@ -26,6 +26,7 @@ async def test_a_page_tells_of_each_entry_where_it_is_and_how_large_but_not_what
     assert shown_page(page, lambda scope, key: f"{scope} {key}") == {
         "scope": "GLOBAL",
         "count": 1,
+        "count_is": "exactly",
         "more": False,
         "entries": [
             {

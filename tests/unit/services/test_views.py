@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import anyio
 import pytest
@@ -12,13 +12,21 @@ from hypothesis import strategies as st
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Place
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier
 from context7_fabric.principals import owned
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.settings import ExecutionSettings
-from context7_fabric.services.views import PAGE, Viewer, Views, is_public, visible
+from context7_fabric.services.views import (
+    MOST_COUNTED,
+    PAGE,
+    Index,
+    Viewer,
+    Views,
+    is_public,
+    visible,
+)
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
 
@@ -40,6 +48,7 @@ from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
         (context(f"upstream:rest:{ME}:said"), {ME}),
         (context("upstream:tools:https://somewhere"), {PUBLIC, ME, OTHER}),
         (context("vector:0123:lib--acme/private"), set()),
+        (context("rows:revision"), set()),
         (context("note", {"principal": OTHER}), {PUBLIC, ME, OTHER}),
         (context("note", principal=ME), {ME}),
         (context("e", scope=Scope.EXECUTION, principal=ME), {ME}),
@@ -86,6 +95,51 @@ async def test_behind_an_entry_of_somebody_else_there_is_no_page(
     await fabric.set_context(owned("docs:x", OTHER), 1)
     assert await views.page(Scope.GLOBAL, owned("docs:x", OTHER), MINE) is None
     assert await views.page(Scope.GLOBAL, "gone", MINE) is None
+
+
+async def counted(
+    views: Views, scope: Scope, viewer: Viewer, after: str | None
+) -> tuple[int, bool]:
+    page = await views.page(scope, after, viewer)
+    assert page is not None
+    return page.count, page.exact
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        (0, (0, True)),
+        (PAGE + 1, (PAGE + 1, True)),
+        (MOST_COUNTED, (MOST_COUNTED, True)),
+        (MOST_COUNTED + 1, (MOST_COUNTED, False)),
+    ],
+)
+async def test_every_page_counts_all_that_its_viewer_sees_up_to_a_bound(
+    fabric: Fabric, views: Views, stored: int, told: tuple[int, bool]
+) -> None:
+    mine = [owned(f"docs:/a/b?{n}", ME) for n in range(stored)]
+    await fabric.set_many(dict.fromkeys([*mine, owned("docs:/a/b?x", OTHER)]))
+    for after in (None, *mine[-1:], *mine[:1]):
+        assert await counted(views, Scope.GLOBAL, MINE, after) == told
+
+
+async def test_however_many_entries_others_have_ones_own_are_counted(
+    fabric: Fabric, views: Views
+) -> None:
+    pipe = fabric.pipeline()
+    for n in range(3 * MOST_COUNTED):
+        whose: dict[str, Json] = {"principal": OTHER if n % MOST_COUNTED else ME}
+        await pipe.set_context(f"e{n}", n, Scope.EXECUTION, whose)
+    await pipe.execute()
+    assert await counted(views, Scope.EXECUTION, MINE, None) == (3, True)
+    assert await counted(views, Scope.EXECUTION, Viewer(PUBLIC), None) == (0, True)
+
+
+async def test_what_is_over_is_not_counted(fabric: Fabric, views: Views, clock: FakeClock) -> None:
+    await fabric.set_context("short", 1, ttl=60)
+    await fabric.set_context("long", 1)
+    clock.forward(61)
+    assert await counted(views, Scope.GLOBAL, MINE, None) == (1, True)
 
 
 async def test_a_call_that_was_answered_just_now_is_seen(
@@ -159,3 +213,29 @@ def test_every_page_and_entry_shows_what_is_ones_own_or_public_and_nothing_else(
                 assert (seen is not None) == (each.value in own)
 
     anyio.run(walk)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(BELONGING, max_size=80), st.sampled_from([PUBLIC, ME, OTHER]), OWNERS)
+def test_what_others_own_changes_nothing_in_ones_own_index(
+    whose: list[tuple[Scope, str, str]], principal: str, owner: str
+) -> None:
+    viewer, clock = Viewer(principal, owner), FakeClock()
+
+    async def indexes(stored: Iterable[tuple[int, Context]]) -> list[Index | None]:
+        async with Fabric(MemoryBackend(), clock) as fabric:
+            views = Views(fabric, Executions(fabric, clock, str, ExecutionSettings()), clock)
+            for moment, each in stored:
+                clock.now = moment
+                await fabric.set_context(each.key, each.value, each.scope, each.metadata)
+            pages = [await views.page(scope, None, viewer) for scope in Scope]
+            behind = [page.entries[-1] for page in pages if page and page.more]
+            later = [await views.page(each.scope, each.key, viewer) for each in behind]
+            return [*pages, *later]
+
+    async def compare() -> None:
+        stored = list(enumerate(entries(whose)))
+        own = [(moment, each) for moment, each in stored if visible(each, principal, owner)]
+        assert await indexes(stored) == await indexes(own)
+
+    anyio.run(compare)
