@@ -87,10 +87,14 @@ class App:
         """Tell whether nothing outlasts this process."""
         return isinstance(self.fabric.backend, MemoryBackend)
 
-    async def aclose(self) -> None:
-        """Write what is not written yet, and end the connection upstream."""
+    async def flush(self) -> None:
+        """Write what is not written yet."""
         await self.desk.executions.flush()
         await self.desk.meter.flush()
+
+    async def aclose(self) -> None:
+        """Write what is not written yet, and end the connection upstream."""
+        await self.flush()
         if isinstance(self.upstream, McpUpstream):
             await self.upstream.aclose()
 

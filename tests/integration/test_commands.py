@@ -121,7 +121,7 @@ class TestDocs:
 class TestPurge:
     @pytest.fixture
     def environment(self, full: Path, home: Path, environment: dict[str, str]) -> dict[str, str]:
-        shutil.copytree(full, home)
+        shutil.copytree(full, home, ignore=shutil.ignore_patterns("*.sock"))
         return environment
 
     def outcomes(self, environment: dict[str, str]) -> list[str]:
@@ -178,7 +178,7 @@ class TestDoctor:
     def test_finds_all_well_with_upstream_up(
         self, full: Path, home: Path, environment: dict[str, str]
     ) -> None:
-        shutil.copytree(full, home)
+        shutil.copytree(full, home, ignore=shutil.ignore_patterns("*.sock"))
         done = run_product("doctor", "--json", env=environment)
         assert (done.returncode, done.stderr) == (0, "")
         checks = json.loads(done.stdout)

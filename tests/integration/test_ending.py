@@ -14,7 +14,7 @@ import pytest
 from support.context7_api import Api
 from support.dialogue import Dialogue, outcome_of
 from support.processes import Process, children_of, spawn, wait_gone
-from support.product import PROGRAM, product_environment
+from support.product import BY_ITSELF, PROGRAM, product_environment
 
 SOON = 0.5
 ORPHANS_GONE = 3.0
@@ -35,7 +35,8 @@ HOW: dict[str, Callable[[Process], None]] = {
 @pytest.fixture
 def environment(written: str, api: Api, home: Path, newest: list[str]) -> dict[str, str]:
     command = WRITTEN[written](shlex.join(newest))
-    variables = {"CONTEXT7_API_URL": api.url, "CONTEXT7_FABRIC_UPSTREAM": shlex.join(command)}
+    upstream = shlex.join(command)
+    variables = {"CONTEXT7_API_URL": api.url, "CONTEXT7_FABRIC_UPSTREAM": upstream, **BY_ITSELF}
     return product_environment(home, variables)
 
 

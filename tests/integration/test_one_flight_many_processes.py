@@ -11,7 +11,7 @@ import pytest
 from support.context7_api import Api
 from support.dialogue import Dialogue, outcome_of, talking, texts_of
 from support.processes import wait_gone
-from support.product import PROGRAM, Variables, product_environment
+from support.product import BY_ITSELF, PROGRAM, Variables, product_environment
 
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 PROCESSES = 4
@@ -20,7 +20,7 @@ PROCESSES = 4
 @pytest.fixture
 def dialogues(by_http: Variables, home: Path) -> Iterator[list[Dialogue]]:
     """Four of our servers on one home."""
-    env = product_environment(home, by_http)
+    env = product_environment(home, {**by_http, **BY_ITSELF})
     with ExitStack() as stack:
         yield [stack.enter_context(talking([PROGRAM], env)) for _number in range(PROCESSES)]
 

@@ -1,12 +1,21 @@
 """When upstream is left alone: rests after a 429, the breaker, the month's calls."""
 
+from pathlib import Path
+
 import pytest
 
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamLimited, UpstreamUnreachable
+from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller
 from context7_fabric.services.docs import Question
-from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
+from support.scripted import (
+    FakeClock,
+    ScriptedUpstream,
+    docs_text,
+    scripted_app,
+    settings_for,
+)
 
 DAY = 86400.0
 GONE = UpstreamUnreachable("the test", "no route to host")
@@ -135,3 +144,14 @@ async def test_what_upstream_said_of_the_quota_is_kept(
     said = await app.desk.turnstile.last_said()
     assert said is not None
     assert (said.why, said.at) == (MONTHLY, clock.now)
+
+
+async def test_an_upstream_that_is_switched_off_is_no_call_and_never_called_failing(
+    clock: FakeClock, tmp_path: Path
+) -> None:
+    settings = settings_for(tmp_path / "home", UPSTREAM="off")
+    async with open_app(settings, clock=clock) as app:
+        answers = [await ask(app, f"question {number}") for number in range(8)]
+        assert (await app.desk.meter.month()).calls == 0
+    assert len({answer.text for answer in answers}) == 1
+    assert "switched off" in answers[0].text

@@ -57,6 +57,7 @@ class _Listener:
     async def start(self) -> int:
         self._config.load()
         address = socket.create_server(("127.0.0.1", 0))
+        address.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does not see to it
         self._server = await asyncio.get_running_loop().create_server(self._protocol, sock=address)
         port: int = address.getsockname()[1]
         return port

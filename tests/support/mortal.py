@@ -13,7 +13,7 @@ from typing import Protocol
 
 from support.context7_api import Api
 from support.knocks import Knocks, knocks
-from support.processes import children_of, spawn, wait_gone
+from support.processes import living, spawn, wait_gone
 from support.product import Variables
 from support.upstreams import (
     READY,
@@ -67,7 +67,7 @@ class MortalCommand:
         self._write("exit 1")
         started = self._started()
         self._before = len(started)
-        running = children_of(os.getpid()) & set(started)
+        running = living(started)
         for pid in running:
             os.kill(pid, signal.SIGKILL)
         wait_gone(running, 5)

@@ -82,6 +82,11 @@ def children_of(pid: int) -> set[int]:
     return family - {pid}
 
 
+def living(pids: Iterable[int]) -> set[int]:
+    """Those of the processes that have not ended."""
+    return {pid for pid, _parent, state in _processes() if state != "Z"} & set(pids)
+
+
 def wait_gone(pids: Iterable[int], seconds: float) -> None:
     """Wait until all these processes have ended; one that nobody has reaped counts as ended.
 

@@ -15,7 +15,10 @@ PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
 READY = r"^context7-fabric serves MCP at http://127\.0\.0\.1:(\d+)/mcp and /sse$"
 SECONDS = 20
 DAEMON = os.environ.get("TEST_DAEMON", "off")
-"""Whether windows on stdio are served by a daemon ("auto") or serve themselves: tests run in both."""
+"""Whether a daemon serves windows on stdio ("auto") or they serve themselves: tests run in both."""
+
+BY_ITSELF = {"CONTEXT7_FABRIC_DAEMON": "off"}
+"""For tests of what only a process that serves its own window does."""
 
 Variables = Mapping[str, str]
 

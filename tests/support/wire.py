@@ -1,26 +1,74 @@
 """An MCP client in this process, connected to our server over the app of a test."""
 
+import asyncio
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import anyio
+import anyio.to_thread
 import mcp_types as types
 from mcp import Client
+from mcp.server.lowlevel import Server
 
 from context7_fabric.app import App
+from context7_fabric.daemon.greeting import Greeting
+from context7_fabric.daemon.host import Host, Terms
+from context7_fabric.protocol.lines import Duplex, MessageReader, MessageWriter
 from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY
+from context7_fabric.relay.door import Door
+from context7_fabric.relay.hello import SERVE, hello, identity
+from support.product import DAEMON
 
 MODES = ("auto", "legacy", "2026-07-28")
 """Every way the SDK's client can negotiate the protocol era."""
 
+IDENTITY = identity({})
+HELLO = hello(SERVE, {}, "/", None)
+"""What a relay of this process would say."""
+
 
 @asynccontextmanager
 async def connected(app: App, mode: str = "auto") -> AsyncGenerator[Client]:
-    """Yield a client of `app`'s server."""
+    """Yield a client of `app`'s server: in memory, or through a daemon's socket."""
     server = build_server(app.desk, app.principal)
-    async with Client(server, mode=mode, cache=None) as client:
+    if DAEMON == "off":
+        async with Client(server, mode=mode, cache=None) as client:
+            yield client
+        return
+    async with hosted(server) as door, Client(entered(door), mode=mode, cache=None) as client:
         yield client
+
+
+@asynccontextmanager
+async def hosted(server: Server[Any]) -> AsyncGenerator[Door]:
+    """Let a daemon's host serve `server` to whoever comes to the door."""
+
+    @asynccontextmanager
+    async def for_everybody(_greeting: Greeting) -> AsyncGenerator[Server[Any]]:
+        yield server
+
+    with tempfile.TemporaryDirectory() as folder:
+        door = Door.of(folder, IDENTITY)
+        listener = await anyio.to_thread.run_sync(door.claim)
+        host = Host(door, Terms(IDENTITY, 60), for_everybody, dict)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(host.serve, listener)
+            yield door
+            host.stop()
+
+
+@asynccontextmanager
+async def entered(door: Door) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
+    """Yield the client's streams of a connection as a relay makes it."""
+    connection = await anyio.to_thread.run_sync(door.enter, HELLO, lambda _listener: None)
+    loop = asyncio.get_running_loop()
+    transport, lines = await loop.create_connection(Duplex, sock=connection)
+    writer = MessageWriter(transport, lines)
+    async with writer:
+        yield MessageReader(lines, writer), writer
 
 
 async def call(client: Client, tool: str, **arguments: object) -> types.CallToolResult:

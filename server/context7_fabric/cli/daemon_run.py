@@ -8,8 +8,9 @@ import os
 import resource
 import signal
 import socket
+import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,12 +21,12 @@ from mcp.server.lowlevel import Server
 from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.daemon.greeting import Greeting
 from context7_fabric.daemon.host import Host, Terms
-from context7_fabric.daemon.log import DaemonLog
-from context7_fabric.errors import StoreUnavailable
+from context7_fabric.daemon.log import DaemonLog, remove_old_logs
+from context7_fabric.errors import FabricError, StoreUnavailable
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.relay.door import Door
-from context7_fabric.relay.hello import identity
+from context7_fabric.relay.hello import NOT_HERE, identity
 from context7_fabric.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -44,14 +45,28 @@ def run_daemon(door: Door, environ: Mapping[str, str], inherited: int | None) ->
         SettingError: A variable of `environ` holds something that cannot be used.
         StoreUnavailable: The home cannot be used, or has a daemon already.
     """
-    gc.disable()
-    settings = read_settings(environ)
+    try:
+        settings = read_settings(environ)
+    except FabricError:
+        turn_away(inherited)
+        raise
     level = "info" if settings.log_level == "warning" else settings.log_level  # nobody is disturbed
     set_up_logging(level, None if inherited is None else DaemonLog(Path(door.log)))
     listener = socket.socket(fileno=inherited) if inherited is not None else _own_listener(door)
+    remove_old_logs(Path(door.folder), time.time())
     terms = Terms(identity(environ), settings.daemon.idle)
     anyio.run(_serve, door, terms, settings, listener)
     leave()
+
+
+def turn_away(listener: int | None) -> None:
+    """Tell whoever waits at the descriptor `listener` that there is nobody to serve it."""
+    if listener is None:
+        return
+    with socket.socket(fileno=listener) as waiting, suppress(OSError):
+        waiting.settimeout(0)
+        while True:
+            waiting.accept()[0].sendall(NOT_HERE + b"\n")
 
 
 def _own_listener(door: Door) -> socket.socket:
@@ -67,9 +82,7 @@ async def _serve(door: Door, terms: Terms, settings: Settings, listener: socket.
         log.info("the daemon %d serves %s", os.getpid(), settings.home)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_wait_for_signal, host)
-            gc.collect()
             gc.freeze()
-            gc.enable()
             await host.serve(listener)
             log.info("the daemon %d ends", os.getpid())
             with anyio.move_on_after(LAST_WORDS, shield=True):
@@ -92,6 +105,7 @@ async def _server_for(household: Household, greeting: Greeting) -> AsyncGenerato
     )
     async with household.app(settings) as app:
         yield build_server(app.desk, app.principal)
+        await app.flush()
 
 
 def _figures(household: Household) -> dict[str, Any]:

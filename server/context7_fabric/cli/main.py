@@ -5,11 +5,13 @@ Nothing heavy is imported before it is known what is wanted.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Final, NoReturn
 
 from context7_fabric import __version__
@@ -53,9 +55,8 @@ def _run(name: str, words: list[str]) -> int:
     if name not in COMMANDS:
         _complain(f"there is no command {name!r}; `context7-fabric --help` lists them")
         return 2
-    run: Callable[[list[str]], int] = import_module(f"context7_fabric.cli.{name}").run
     try:
-        return run(words)
+        return int(imported(f"context7_fabric.cli.{name}").run(words))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # whoever reads has enough, as `head` does
@@ -67,6 +68,19 @@ def _run(name: str, words: list[str]) -> int:
             raise
         _complain(str(cause))
         return 2 if isinstance(cause, SettingError) else 1
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module, and spare the garbage collector what comes with it: none of it is garbage.
+
+    Looking for some all the same takes a fifth of the time that importing takes.
+    """
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _cause(error: Exception) -> Exception:

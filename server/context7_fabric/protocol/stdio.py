@@ -28,7 +28,11 @@ async def serve_stdio(server: Server[Any]) -> None:
     """
     options = server.create_initialization_options(PUSHED)
     if sys.platform != "win32" and _is_pipe(_STDIN) and _is_pipe(_STDOUT):
-        async with _pipes() as (reader, writer):
+        source, sink = _taken_over()
+        if _are_one(source, sink):
+            await serve_socket(server, socket.socket(fileno=source))
+            return
+        async with _pipes(source, sink) as (reader, writer):
             await server.run(reader, writer, options)
     else:
         async with stdio_server() as (incoming, outgoing):
@@ -53,14 +57,30 @@ def _is_pipe(fd: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-@asynccontextmanager
-async def _pipes() -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
-    """Take stdin and stdout over for the protocol: what others print goes to stderr from then on.
+def _taken_over() -> tuple[int, int]:
+    """Return descriptors for stdin and stdout, which are the protocol's alone from then on.
 
-    They are not given back: the process ends behind this.
+    What others print goes to stderr. They are not given back: the process ends behind this.
     """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    source, sink = os.dup(_STDIN), os.dup(_STDOUT)
+    os.dup2(nothing, _STDIN)
+    try:
+        os.dup2(_STDERR, _STDOUT)
+    except OSError:  # there is no stderr
+        os.dup2(nothing, _STDOUT)
+    os.close(nothing)
+    return source, sink
+
+
+def _are_one(source: int, sink: int) -> bool:
+    return os.path.sameopenfile(source, sink)
+
+
+@asynccontextmanager
+async def _pipes(source: int, sink: int) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
+    """Yield the messages that come from `source`, and the way to `sink`."""
     loop = asyncio.get_running_loop()
-    source, sink = _moved(_STDIN, os.open(os.devnull, os.O_RDONLY)), _moved(_STDOUT, _STDERR)
     reading, lines = await loop.connect_read_pipe(Lines, os.fdopen(source, "rb", buffering=0))
     writing, outlet = await loop.connect_write_pipe(Outlet, os.fdopen(sink, "wb", buffering=0))
     writer = MessageWriter(writing, outlet)
@@ -69,12 +89,3 @@ async def _pipes() -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
     finally:
         reading.close()
         await writer.aclose()
-
-
-def _moved(fd: int, stand_in: int) -> int:
-    """Return a descriptor for what `fd` was; `fd` itself becomes `stand_in` (a copy of stderr)."""
-    moved = os.dup(fd)
-    os.dup2(stand_in, fd)
-    if stand_in > _STDERR:
-        os.close(stand_in)
-    return moved

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from context7_fabric.errors import (
     UpstreamError,
     UpstreamLimited,
+    UpstreamOff,
     UpstreamRejected,
     UpstreamUnreachable,
 )
@@ -81,6 +82,9 @@ class Turnstile:
 
     async def _note(self, error: UpstreamError) -> None:
         """Tell guard and meter of a call without an answer; one that never arrived cost nothing."""
+        if isinstance(error, UpstreamOff):
+            self._guard.abandoned()
+            return
         if not isinstance(error, UpstreamUnreachable):
             self._meter.called()
         if isinstance(error, UpstreamLimited):
