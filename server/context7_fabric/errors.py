@@ -4,6 +4,7 @@ FabricError
 ├── SettingError            a setting, flag or variable that cannot be used
 ├── SeedError               a seed file that cannot be used
 ├── PortError               nowhere to listen
+├── DaemonRuns              a daemon serves there already
 ├── ArgumentError           arguments of a tool call that fail validation
 ├── UnknownExecution        no record of a call, or several, by an id
 ├── UnusableFeedback        a rating off the scale, or a text too long
@@ -55,6 +56,15 @@ class SeedError(FabricError):
         self.path = path
         self.line = line
         self.reason = reason
+
+
+class DaemonRuns(FabricError):
+    """A daemon serves `home` already, under the same settings."""
+
+    def __init__(self, home: str) -> None:
+        """Keep the place."""
+        super().__init__(f"a daemon serves {home} already: `context7-fabric daemon status`")
+        self.home = home
 
 
 class ArgumentError(FabricError):

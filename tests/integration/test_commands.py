@@ -276,3 +276,16 @@ def without_network() -> list[str]:
         return []
     tried = subprocess.run([*alone, "true"], capture_output=True, check=False)
     return alone if tried.returncode == 0 else []
+
+
+@pytest.mark.parametrize("command", ["stats", "doctor"])
+def test_whoever_reads_has_enough_at_any_time(home: Path, command: str) -> None:
+    environment = product_environment(home, OFF)
+    with subprocess.Popen(
+        [PROGRAM, command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -1,128 +1,187 @@
-"""`daemon`: how the shared daemons of this home are, and their end."""
+"""`daemon`: how the shared daemons of this home are, what they logged, and their end."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import socket
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.table import Table
 
+from context7_fabric.cli.daemon_logs import added, logs_in
+from context7_fabric.cli.daemon_visits import (
+    Status,
+    Visit,
+    ends,
+    folder_trouble,
+    home_of_daemons,
+    visits,
+)
+from context7_fabric.cli.main import imported
 from context7_fabric.cli.output import harmless, plain_console, print_json
-from context7_fabric.relay.door import Door, doors
-from context7_fabric.relay.hello import STATUS, STOP, hello, identity, resolved
+from context7_fabric.durations import format_duration
+from context7_fabric.relay.door import FOLDER, Door
+from context7_fabric.relay.hello import STATUS, STOP, identity, resolved
 
+END_SECONDS = 5.0
+"""How long a daemon may take to end."""
+
+_READ_EVERY = 0.25
 _TAIL = 50
+_ABOUT = """One daemon serves all windows (editors, agents) of a user on one home. The first window
+starts it, and it ends after ten minutes without one (CONTEXT7_FABRIC_DAEMON_IDLE).
+CONTEXT7_FABRIC_DAEMON=off lets each window serve itself."""
 
 
 def run(words: list[str]) -> int:
     """Do what the first of `words` says."""
-    parser = argparse.ArgumentParser("context7-fabric daemon", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="status|stop|logs|run")
-    status = commands.add_parser("status", help="tell which daemons serve this home")
-    status.add_argument("--json", action="store_true", help="the same as a JSON list")
-    status.set_defaults(do=_status)
-    stop = commands.add_parser("stop", help="end them; a window that needs one starts another")
-    stop.set_defaults(do=_stop)
-    logs = commands.add_parser("logs", help="print what they logged last")
-    logs.add_argument("--lines", type=int, default=_TAIL, metavar="N", help=f"{_TAIL} if not given")
-    logs.set_defaults(do=_logs)
-    serve = commands.add_parser("run", help="be a daemon (windows start theirs by themselves)")
-    serve.add_argument("--listener", type=int, metavar="FD", help=argparse.SUPPRESS)
-    serve.set_defaults(do=_run)
-    options = parser.parse_args(words)
+    options = _parser().parse_args(words)
     return int(options.do(options))
 
 
-def told(wish: str) -> Iterator[tuple[dict[str, Any], socket.socket]]:
-    """Say `wish` to every daemon of this home; yield what each says of itself."""
-    environ = _environ()
-    said = hello(wish, environ, "/", None)
-    for door in doors(environ["CONTEXT7_FABRIC_HOME"]):
-        try:
-            connection = door.connect()
-        except OSError:
-            continue
-        with connection:
-            connection.sendall(said)
-            with connection.makefile("rb") as lines:
-                line = lines.readline()
-            if line:
-                yield json.loads(line), connection
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric daemon",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    named = parser.add_subparsers(required=True, metavar="status|stop|logs|run")
+    add = partial(_add, named)
+    status = add("status", _status, "tell which daemons serve this home, and how they are")
+    status.add_argument("--json", action="store_true", help="the same as a JSON list")
+    add("stop", _stop, "end them; a window that is open, or the next, starts another")
+    logs = add("logs", _logs, "print what they logged last, also those that are gone")
+    wanted = f"how many lines of each log (default {_TAIL})"
+    logs.add_argument("--lines", "-n", type=_count, default=_TAIL, metavar="N", help=wanted)
+    on = "go on with what is logged from now on, until Ctrl-C"
+    logs.add_argument("--follow", "-f", action="store_true", help=on)
+    serve = add("run", _run, "be a daemon in the foreground (windows start theirs by themselves)")
+    serve.add_argument("--listener", type=int, metavar="FD", help=argparse.SUPPRESS)
+    return parser
 
 
-def _environ() -> dict[str, str]:
-    return resolved(os.environ, str(Path.cwd()))
+def _add(named: Any, name: str, do: Any, told: str) -> argparse.ArgumentParser:  # noqa: ANN401  # argparse's subparsers have no public type
+    parser: argparse.ArgumentParser = named.add_parser(
+        name, help=told, description=f"{told[0].upper()}{told[1:]}.", allow_abbrev=False
+    )
+    parser.set_defaults(do=do)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):  # noqa: PLR2004  # signs
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _status(options: argparse.Namespace) -> int:
-    found = [status for status, _connection in told(STATUS)]
+    home = home_of_daemons()
+    found, trouble = list(visits(home, STATUS)), folder_trouble(home)
     if options.json:
-        print_json(found)
-        return 0
-    if not found:
+        print_json([_as_object(visit) for visit in found])
+    elif found:
+        _show(found)
+    elif trouble is None:
         print("No daemon runs; the next window starts one.")
-        return 0
+    if trouble is not None:
+        _complain(f"{trouble}: each window serves itself")
+    return _told_troubles(found) or int(trouble is not None)
+
+
+def _as_object(visit: Visit) -> dict[str, Any]:
+    """Return `visit` as JSON tells it: the figures are not there where there is a trouble."""
+    figures = {} if visit.status is None else asdict(visit.status)
+    return {**figures, "log": visit.log, "trouble": visit.trouble}
+
+
+def _show(found: list[Visit]) -> None:
+    told = [(visit.log, visit.status) for visit in found if visit.status is not None]
+    if not told:
+        return
     table = Table(box=None, pad_edge=False)
-    for column in ("pid", "version", "up", "windows", "upstreams", "memory", "log"):
+    for column in ("pid", "version", "up", "windows", "upstreams", "memory"):
         table.add_column(column, no_wrap=True)
-    for each in found:
-        table.add_row(*map(harmless, _row(each)))
+    for _log, status in told:
+        table.add_row(*map(harmless, _row(status)))
     plain_console().print(table)
-    return 0
+    # Not in the table, where a path might be cut.
+    for log, status in told:
+        print(f"log of {status.pid}: {harmless(log)}")
 
 
-def _row(status: dict[str, Any]) -> tuple[str, ...]:
-    up = max(0, int(time.time() - status["since"]))
+def _row(status: Status) -> tuple[str, ...]:
     return (
-        str(status["pid"]),
-        status["version"],
-        f"{up // 3600}:{up // 60 % 60:02}:{up % 60:02}",
-        str(status["windows"]),
-        str(status["apps"]),
-        f"{status['memory'] / 2**20:.0f} MiB",
-        status["log"],
+        str(status.pid),
+        status.version,
+        format_duration(max(0.0, time.time() - status.since)),
+        str(status.windows),
+        str(status.apps),
+        f"{status.memory / 2**20:.0f} MiB" if status.memory else "-",
     )
 
 
 def _stop(_options: argparse.Namespace) -> int:
-    ended = 0
-    for status, connection in told(STOP):
-        _until_closed(connection)
-        print(f"The daemon {status['pid']} has ended.")
-        ended += 1
-    if not ended:
+    found = list(visits(home_of_daemons(), STOP))
+    left = 0
+    for status in (visit.status for visit in found if visit.status is not None):
+        if ends(status.pid, END_SECONDS):
+            print(f"The daemon {status.pid} has ended.")
+        else:
+            left += 1
+            _complain(f"the daemon {status.pid} was told to end and still runs")
+    if not found:
         print("No daemon runs.")
-    return 0
-
-
-def _until_closed(connection: socket.socket) -> None:
-    """Wait until the daemon is gone."""
-    with suppress(OSError):
-        while connection.recv(1):
-            pass
+    return _told_troubles(found) or min(left, 1)
 
 
 def _logs(options: argparse.Namespace) -> int:
-    environ = _environ()
-    for door in doors(environ["CONTEXT7_FABRIC_HOME"]):
-        path = Path(door.log)
-        if path.exists():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            print(f"== {path}")
-            print(harmless("\n".join(lines[-options.lines :])))
+    folder = Path(home_of_daemons(), FOLDER)
+    logs, shown = logs_in(folder), _Shown()
+    for log in logs:
+        for line in log.last_lines(options.lines):
+            shown.line(log.path, line)
+    if not logs:
+        _complain(f"there is no log in {folder}: no daemon has run")
+    if options.follow:
+        # Looking costs nothing that anybody notices, and works on every platform and file system.
+        for path, line in added(folder, logs, partial(time.sleep, _READ_EVERY)):
+            shown.line(path, line)
     return 0
 
 
-def _run(options: argparse.Namespace) -> NoReturn:
-    from context7_fabric.cli.daemon_run import run_daemon
+class _Shown:
+    """What was printed of several logs: whose line came last."""
 
-    environ = _environ()
+    def __init__(self) -> None:
+        self._last: Path | None = None
+
+    def line(self, log: Path, line: str) -> None:
+        if log != self._last:
+            print(harmless(f"==> {log} <=="))
+            self._last = log
+        print(harmless(line), flush=True)
+
+
+def _run(options: argparse.Namespace) -> int:
+    environ = resolved(os.environ, str(Path.cwd()))
     door = Door.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
-    run_daemon(door, environ, options.listener)
+    imported("context7_fabric.cli.daemon_run").run_daemon(door, environ, options.listener)
+    return 0
+
+
+def _told_troubles(found: list[Visit]) -> int:
+    """Tell what was wrong at each door; return the exit code that follows."""
+    troubles = [visit for visit in found if visit.trouble is not None]
+    for visit in troubles:
+        _complain(f"a daemon {visit.trouble}; its log is {visit.log}")
+    return 1 if troubles else 0
+
+
+def _complain(text: str) -> None:
+    print(harmless(f"context7-fabric: {text}"), file=sys.stderr, flush=True)

@@ -22,7 +22,7 @@ from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.daemon.greeting import Greeting
 from context7_fabric.daemon.host import Host, Terms
 from context7_fabric.daemon.log import DaemonLog, remove_old_logs
-from context7_fabric.errors import FabricError, StoreUnavailable
+from context7_fabric.errors import DaemonRuns, FabricError, StoreUnavailable
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.relay.door import Door
@@ -43,7 +43,8 @@ def run_daemon(door: Door, environ: Mapping[str, str], inherited: int | None) ->
 
     Raises:
         SettingError: A variable of `environ` holds something that cannot be used.
-        StoreUnavailable: The home cannot be used, or has a daemon already.
+        DaemonRuns: It has one already.
+        StoreUnavailable: The home cannot be used.
     """
     try:
         settings = read_settings(environ)
@@ -72,6 +73,8 @@ def turn_away(listener: int | None) -> None:
 def _own_listener(door: Door) -> socket.socket:
     try:
         return door.claim()
+    except FileExistsError as error:
+        raise DaemonRuns(door.home) from error
     except OSError as error:
         raise StoreUnavailable("open", error.strerror or str(error)) from error
 

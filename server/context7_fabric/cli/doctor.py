@@ -1,9 +1,13 @@
-"""`doctor`: check the home, upstream and the store, and say what is wrong and what to do."""
+"""`doctor`: check home, daemon, upstream and store, and say what is wrong and what to do."""
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from anyio import to_thread
@@ -23,6 +27,9 @@ from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 
+if TYPE_CHECKING:
+    from context7_fabric.cli.daemon_visits import Visit
+
 _PROBE_SECONDS = 60.0
 _DISK_ADVICE = "free room on the disk, or move the store's folder away: it is made anew"
 _SERVER_ADVICE = "see that the server of CONTEXT7_FABRIC_BACKEND runs and takes writes"
@@ -39,10 +46,11 @@ class Check:
 
 def run(words: list[str]) -> int:
     """Print the checks; exit code 1 when one fails."""
-    as_json = asks_for_json("doctor", "Check home, upstream and store.", words)
+    as_json = asks_for_json("doctor", "Check home, daemon, upstream and store.", words)
 
     async def work(app: App) -> int:
-        checks = [_version(), _home(app), await _upstream(app)]
+        daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
+        checks = [_version(), _home(app), daemon, await _upstream(app)]
         # The faults come last, so that they hold what the checks before them met.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
         _show(checks, as_json=as_json)
@@ -62,6 +70,42 @@ def _home(app: App) -> Check:
         told = f"{app.settings.home} cannot be used; set CONTEXT7_FABRIC_HOME to a folder of yours"
         return Check("home", ok=False, told=told)
     return Check("home", ok=True, told=str(app.settings.home))
+
+
+def check_daemon(mode: str) -> Check:
+    """Look for the daemons that the windows of this environment would be served by; blocks."""
+    if mode == "off":
+        return Check("daemon", None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
+    if sys.platform == "win32":
+        return Check("daemon", None, "there is none on Windows: each window serves itself")
+    from context7_fabric.cli.daemon_visits import folder_trouble, home_of_daemons, visits
+    from context7_fabric.relay.hello import STATUS
+
+    home = home_of_daemons()
+    trouble = folder_trouble(home)
+    if trouble is not None:
+        told = (
+            f"{trouble}: each window serves itself; set CONTEXT7_FABRIC_HOME to a folder of yours"
+        )
+        return Check("daemon", ok=False, told=told)
+    return judged(list(visits(home, STATUS)))
+
+
+def judged(found: Sequence[Visit]) -> Check:
+    """Return what the visits to all daemons of a home come to."""
+    if not found:
+        return Check("daemon", None, "none runs, the next window starts one")
+    told = "; ".join(map(_visited, found))
+    return Check("daemon", ok=all(visit.trouble is None for visit in found), told=told)
+
+
+def _visited(visit: Visit) -> str:
+    status = visit.status
+    if status is None:
+        return f"one {visit.trouble}: end its process, {visit.log} tells which"
+    windows = "1 window" if status.windows == 1 else f"{status.windows} windows"
+    since = datetime.fromtimestamp(status.since).astimezone().isoformat(" ", "seconds")
+    return f"pid {status.pid}, version {status.version}, {windows}, up since {since}"
 
 
 async def _upstream(app: App) -> Check:

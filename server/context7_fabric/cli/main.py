@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "feedback": "rate an answer",
     "daemon": "tell how the shared daemons are, or end them",
     "stats": "calls made and saved, the quota, and what the records tell",
-    "doctor": "check home, upstream and store",
+    "doctor": "check home, daemon, upstream and store",
     "demo": "see what it does, without a network",
 }
 """Each command and what it does; its module in this package bears the same name."""
@@ -59,15 +59,23 @@ def _run(name: str, words: list[str]) -> int:
         return int(imported(f"context7_fabric.cli.{name}").run(words))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever reads has enough, as `head` does
+    except Exception as error:
+        code = _told(error)
+        if code is None:
+            raise
+        return code
+
+
+def _told(error: Exception) -> int | None:
+    """Tell what went wrong in one line and return the exit code, None for a defect of ours."""
+    cause = _cause(error)
+    if isinstance(cause, BrokenPipeError):  # whoever reads has enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
-        cause = _cause(error)
-        if not isinstance(cause, FabricError):
-            raise
-        _complain(str(cause))
-        return 2 if isinstance(cause, SettingError) else 1
+    if not isinstance(cause, FabricError):
+        return None
+    _complain(str(cause))
+    return 2 if isinstance(cause, SettingError) else 1
 
 
 def imported(name: str) -> ModuleType:

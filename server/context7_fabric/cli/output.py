@@ -72,9 +72,15 @@ def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
     return bool(parser.parse_args(words).json)
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command: rich's own way out is none through a task group."""
+        raise BrokenPipeError
+
+
 def plain_console(*, stderr: bool = False) -> Console:
     """Return a console that reads no mark-up in what it prints."""
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def harmless(text: str) -> str:

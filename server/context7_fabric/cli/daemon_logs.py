@@ -1,0 +1,99 @@
+"""The logs of a home's daemons: their last lines, and the new ones as they come."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_ENDING = ".log"
+
+
+class Log:
+    """A log that is read on from where it was read to, also when a new file takes its place."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin at the start of what `path` holds then."""
+        self.path = path
+        self._inode = 0
+        self._position = 0
+        self._rest = b""
+
+    def last_lines(self, count: int) -> list[str]:
+        """Return the last `count` lines; the file before this one is read when there is one."""
+        with suppress(OSError):
+            self._inode = self._before.stat().st_ino
+        lines = self.new_lines()
+        if self._rest:  # whoever wrote it may have died over it
+            lines.append(self._rest.decode(errors="replace"))
+            self._rest = b""
+        return lines[-count:]
+
+    def new_lines(self) -> list[str]:
+        """Return the lines that were not returned yet and are complete."""
+        *lines, self._rest = (self._rest + self._unread()).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
+
+    @property
+    def _before(self) -> Path:
+        """The file to which the log's is renamed when it is full."""
+        return self.path.with_name(f"{self.path.name}.1")
+
+    def _unread(self) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                end = self._end_of_last(status.st_ino)
+                if self._position > status.st_size:  # somebody emptied it
+                    self._position = 0
+                file.seek(self._position)
+                new = file.read()
+        except OSError:
+            return b""
+        self._position += len(new)
+        return end + new
+
+    def _end_of_last(self, inode: int) -> bytes:
+        """Begin with the file `inode` if it is another; return what is unread of the last."""
+        if inode == self._inode:
+            return b""
+        end = b""
+        with suppress(OSError), self._before.open("rb") as file:
+            if os.fstat(file.fileno()).st_ino == self._inode:
+                file.seek(self._position)
+                end = file.read()
+        self._inode, self._position = inode, 0
+        return end
+
+
+def logs_in(folder: Path) -> list[Log]:
+    """Return the logs in `folder`, also of daemons that are gone; the last written comes last."""
+    found = [path for path in folder.glob(f"*{_ENDING}") if path.is_file()]
+    return [Log(path) for path in sorted(found, key=_written)]
+
+
+def added(
+    folder: Path, logs: Iterable[Log], wait: Callable[[], object]
+) -> Iterator[tuple[Path, str]]:
+    """Yield each line that comes to the `logs`, or to one that is new in `folder`, without end.
+
+    `wait` is called when there is none.
+    """
+    known = {log.path: log for log in logs}
+    while True:
+        known = {log.path: log for log in logs_in(folder)} | known
+        quiet = True
+        for log in known.values():
+            for line in log.new_lines():
+                quiet = False
+                yield log.path, line
+        if quiet:
+            wait()
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,22 @@
+"""A home for commands that run in the process of the tests."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of this process, not there yet, on a terminal of 80 columns."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("CONTEXT7_FABRIC_HOME", str(home))
+    monkeypatch.setenv("COLUMNS", "80")
+    return home
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    """Where sockets and logs are."""
+    folder = home / "daemon"
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
