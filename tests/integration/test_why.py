@@ -101,6 +101,7 @@ class TestWhy:
             "error",
         )
         assert told["error"].startswith("upstream is switched off")
+        assert not told["upstream"]
         assert told["feedback"]["rating"] == 3
         assert told["score"] == 1
 

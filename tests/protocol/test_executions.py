@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 
 from context7_fabric.app import App
-from context7_fabric.errors import UpstreamTimeout
+from context7_fabric.errors import UpstreamOff, UpstreamTimeout
 from context7_fabric.fabric.context import Scope
-from context7_fabric.models import PUBLIC
+from context7_fabric.household import open_app
+from context7_fabric.models import PUBLIC, Caller
+from context7_fabric.services.docs import Question
 from context7_fabric.services.executions import Execution, execution_of
 from contracts.disk_store import execute
-from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app, settings_for
 from support.wire import MODES, call, connected, provenance, texts
 
+DAY = 86400.0
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no room'); END"
 SECRET = "ghp_0123456789abcdefghijABCDEFGHIJ"
 
@@ -27,6 +31,11 @@ async def records(app: App) -> list[Execution]:
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
     return [each for each in map(execution_of, reversed(contexts)) if each is not None]
+
+
+async def record_of(app: App, result: types.CallToolResult) -> Execution:
+    """Return the record of the call that `result` answers."""
+    return await app.desk.executions.find(provenance(result)["execution_id"], lambda _each: True)
 
 
 async def the_record(app: App) -> Execution:
@@ -63,7 +72,7 @@ async def test_a_hit_says_how_old_the_stored_copy_was(
         await call(client, "query-docs", **asked)
         clock.forward(7200)
         result = await call(client, "query-docs", **asked)
-    record = await app.desk.executions.find(provenance(result)["execution_id"], lambda _each: True)
+    record = await record_of(app, result)
     assert record.steps[0].what == "stored copy, 2 hours old: serve it"
     assert (record.outcome, record.upstream) == ("hit", False)
     assert record.automated.score == 3
@@ -91,6 +100,77 @@ async def test_an_answer_that_failed_upstream_says_why(
     assert record.error is not None
     assert "did not answer within 55 s" in record.error
     assert "Context7 at here did not answer within 55 s" in [step.what for step in record.steps]
+
+
+async def test_what_is_switched_off_is_not_asked(tmp_path: Path) -> None:
+    async with (
+        open_app(settings_for(tmp_path, UPSTREAM="off")) as app,
+        connected(app) as client,
+    ):
+        await call(client, "query-docs", libraryId="/nothing/known", query="start")
+        record = await the_record(app)
+    assert not record.upstream
+    assert [step.what for step in record.steps] == [
+        "nothing stored",
+        str(UpstreamOff()),
+        "answered",
+    ]
+
+
+async def test_what_rests_is_not_asked(app: App, upstream: ScriptedUpstream) -> None:
+    upstream.texts["query-docs"] = "Rate limited or quota exceeded."
+    async with connected(app) as client:
+        refused, held_back = [
+            await record_of(
+                app, await call(client, "query-docs", libraryId="/widgets/widget1", query=question)
+            )
+            for question in ("start", "stop")
+        ]
+    assert len(upstream.calls) == 1
+    assert (refused.upstream, held_back.upstream) == (True, False)
+    nothing, why, answered = [step.what for step in held_back.steps]
+    assert (nothing, answered) == ("nothing stored", "answered")
+    assert why.startswith("Context7 is not asked for another 60 s")
+
+
+async def test_what_does_not_answer_in_time_is_asked(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
+) -> None:
+    asked = {"libraryId": "/widgets/widget1", "query": "start"}
+    async with (
+        scripted_app(upstream, clock, tmp_path, PATIENCE="0s") as app,
+        connected(app) as client,
+    ):
+        await call(client, "query-docs", **asked)
+        clock.forward(60 * DAY)
+        upstream.gate = anyio.Event()
+        record = await record_of(app, await call(client, "query-docs", **asked))
+        upstream.gate.set()
+    assert record.upstream
+    assert [step.what for step in record.steps][1:] == [
+        "asked Context7",
+        "Context7 has not answered within 0 s",
+        "answered",
+    ]
+
+
+async def test_of_those_who_wait_for_the_same_one_asked(
+    app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    upstream.gate = anyio.Event()
+    question, callers = Question("/widgets/widget1", "start"), [Caller() for _ in range(3)]
+    async with (
+        scripted_app(upstream, clock, app.settings.home) as elsewhere,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(app.desk.query, question, callers[0])
+        with anyio.fail_after(5):
+            await upstream.arrived.wait()
+        tasks.start_soon(app.desk.query, question, callers[1])
+        tasks.start_soon(elsewhere.desk.query, question, callers[2])
+        await anyio.wait_all_tasks_blocked()
+        upstream.gate.set()
+    assert [each.trace.went_upstream for each in callers] == [True, False, False]
 
 
 async def test_a_redirected_answer_is_found_where_it_was_stored(

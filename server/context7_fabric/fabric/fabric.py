@@ -22,6 +22,7 @@ from context7_fabric.fabric.gauge import Faults, Gauge
 from context7_fabric.fabric.pipeline import Pipeline
 from context7_fabric.fabric.reading import PAGE, Reader
 from context7_fabric.fabric.search import Match, Searcher, WordSearch
+from context7_fabric.fabric.steady import revision_of
 from context7_fabric.models import Clock
 
 
@@ -46,6 +47,7 @@ class Fabric:
         self._searcher = searcher or WordSearch()
         self._gauge = Gauge()
         self._reader = Reader(backend, clock, self.faults)
+        self.revision = revision_of(backend)
 
     async def __aenter__(self) -> Self:
         """Return the fabric itself."""
@@ -179,8 +181,12 @@ class Fabric:
         scopes = list(Scope) if scope is None else [Scope(scope)]
         return sum([await self._remove_behind(start, address(each, "")) for each in scopes])
 
-    async def trim(self, prefix: str, most: int, scope: Scope | str = Scope.GLOBAL) -> int:
-        """Remove all below `prefix` but the newest `most`; return how many went.
+    async def trim(
+        self, prefix: str, most: int, scope: Scope | str = Scope.GLOBAL, *, down_to: int
+    ) -> int:
+        """Where more than `most` lie below `prefix`, remove all but the newest `down_to`.
+
+        Returns how many went.
 
         Raises:
             StoreError: As `cleanup`.
@@ -188,11 +194,11 @@ class Fabric:
         prefix, place = address(Scope(scope), prefix), None
         if await to_thread.run_sync(self.backend.dbsize, prefix) <= most:
             return 0
-        while most > 0:
-            page = await self.backend.newest(prefix, place, min(most, PAGE))
+        while down_to > 0:
+            page = await self.backend.newest(prefix, place, min(down_to, PAGE))
             if not page:
                 return 0
-            place, most = page[-1], most - len(page)
+            place, down_to = page[-1], down_to - len(page)
         return await self._remove_behind(place, prefix)
 
     async def delete_matching(

@@ -18,6 +18,8 @@ from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE, 
 
 MAX_BYTES = 10_000
 MAX_PAGE = 10
+_MOST_BYTES_A_CHARACTER = 6  # a control character is written with six
+_BYTES_AROUND = 6  # quotes, a colon or a comma and the space behind it, the braces
 MODES = ("code", "info")
 
 _QUESTION = ("query", "userQuery", "question")
@@ -34,11 +36,21 @@ def check_size(tool: str, arguments: _Arguments) -> None:
     Raises:
         ArgumentError: They are too long.
     """
+    if _is_small(arguments):
+        return
     size = len(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         raise ArgumentError(
             tool, (f"Too big: expected at most {MAX_BYTES} bytes, received {size}",)
         )
+
+
+def _is_small(arguments: _Arguments) -> bool:
+    """Tell whether flat arguments keep to `MAX_BYTES` however JSON writes them."""
+    texts = (*arguments, *arguments.values())
+    if not all(isinstance(text, str) for text in texts):
+        return False
+    return sum(map(len, texts)) * _MOST_BYTES_A_CHARACTER + _BYTES_AROUND * len(texts) < MAX_BYTES
 
 
 def look_up(arguments: _Arguments) -> LookUp:

@@ -221,10 +221,7 @@ class MessageReader(_Closing):
             line = await self._lines.take()
         if line is None:
             raise anyio.EndOfStream
-        try:
-            return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
-        except ValueError as error:
-            return error
+        return _read(line)
 
     def __aiter__(self) -> Self:
         return self
@@ -234,3 +231,15 @@ class MessageReader(_Closing):
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+
+
+def _read(line: bytes) -> SessionMessage | Exception:
+    """Return the message on a line; nearly all are requests, and looked at as such first."""
+    try:
+        return SessionMessage(types.JSONRPCRequest.model_validate_json(line, by_name=False))
+    except ValueError:
+        pass
+    try:
+        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
+    except ValueError as error:
+        return error

@@ -6,10 +6,14 @@ from urllib.parse import quote
 
 from context7_fabric.documents.keys import bounded
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.steady import Steady
 from context7_fabric.principals import owned
 
 MOST_MOVES = 3
 """How many redirects in a row are followed before upstream's own word is passed on."""
+
+MOST_LATELY = 512
+"""How many ids are kept in memory, with where they lead, until something is stored."""
 
 
 class Learned:
@@ -18,6 +22,7 @@ class Learned:
     def __init__(self, fabric: Fabric) -> None:
         """Remember in `fabric`."""
         self._fabric = fabric
+        self._lately = Steady[str](fabric.revision, MOST_LATELY)
 
     async def choose(self, name_key: str, library_id: str, principal: str) -> None:
         """Remember that `principal` means the library `library_id` (no version) by a name."""
@@ -44,6 +49,14 @@ class Learned:
 
     async def moved(self, library_id: str, principal: str) -> str:
         """Return where `library_id` leads by the moves known to `principal`, itself by none."""
+        as_of, key = self._lately.revision(), (library_id, principal)
+        known = self._lately.get(key)
+        if known is None:
+            known = await self._followed(library_id, principal)
+            self._lately.keep(key, known, as_of)
+        return known
+
+    async def _followed(self, library_id: str, principal: str) -> str:
         for _hop in range(MOST_MOVES):
             target = await self._text(_move(library_id, principal))
             if target is None:

@@ -13,10 +13,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.durations import format_duration
-from context7_fabric.errors import UpstreamError
+from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused
 from context7_fabric.fabric.flight import Flight, Flights
 from context7_fabric.fabric.policy import Freshness, judge
-from context7_fabric.models import Caller, Clock, Progress
+from context7_fabric.models import Caller, Clock, Progress, Trace
 from context7_fabric.services.enquiries import (
     SAVED,
     AnswerSettings,
@@ -36,6 +36,9 @@ REFRESH_EVERY = 60.0
 
 PRAISED = 2.0
 """How many times as long a text that was rated well stays fresh, and then stale."""
+
+_UNASKED = (UpstreamOff, UpstreamPaused)
+"""Errors of a call that nobody sent."""
 
 
 class Answers:
@@ -130,16 +133,18 @@ class Answers:
     ) -> Found:
         """Fetch what is newer than `held`; when that fails or dawdles, `usable` is at hand."""
         flight, started = self._board(enquiry, caller, held)
-        caller.trace.went_upstream |= started
-        caller.trace.step("asked Context7" if started else "joined a call that is under way")
+        begun = caller.trace.milliseconds
         limit = None if usable is None else self._settings.patience
         fetched: Fetched | None = None
         try:
             with anyio.move_on_after(limit):
                 fetched = await flight.land(caller.progress)
         except UpstreamError as error:
+            _note_way(caller.trace, begun, started=started, asked=not isinstance(error, _UNASKED))
             caller.trace.step(str(error))
             return self._without_upstream(usable, error)
+        asked = fetched is None or not fetched.shared
+        _note_way(caller.trace, begun, started=started, asked=asked)
         if fetched is None and usable is not None:
             dawdles = f"Context7 has not answered within {self._settings.patience:g} s"
             caller.trace.step(dawdles)
@@ -217,6 +222,18 @@ class Answers:
             return Fetched(record.text, kept[0], key=fetched.key)
         why = "Context7's new text gives the model orders and was set aside"
         return Fetched(fetched.text, kept[0], key=fetched.key, note=why)
+
+
+def _note_way(trace: Trace, begun: float, *, started: bool, asked: bool) -> None:
+    """Note whether a call that boarded a flight at `begun` asked Context7 itself.
+
+    That shows at the flight's end only: the guard may hold it back, or another process go.
+    """
+    if not started:
+        trace.steps.append(("joined a call that is under way", begun))
+    elif asked:
+        trace.went_upstream = True
+        trace.steps.append(("asked Context7", begun))
 
 
 def _heard(fetched: Fetched) -> str:

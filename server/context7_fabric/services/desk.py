@@ -59,7 +59,8 @@ class Desk:
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
         text, library_id = self.redacted(question.text), self.redacted(question.library_id)
-        question = replace(question, text=text, library_id=library_id)
+        if (text, library_id) != (question.text, question.library_id):
+            question = replace(question, text=text, library_id=library_id)
         answer = await self.docs.query(question, caller)
         if answer.outcome in _HELPED and answer.library_id is not None:
             await self.resolver.used(question.library_id, caller)

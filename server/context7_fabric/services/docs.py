@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from context7_fabric.documents.admission import Reason
-from context7_fabric.documents.ids import LibraryId, parse_id
+from context7_fabric.documents.ids import LibraryId
 from context7_fabric.documents.keys import content_words, question_key, question_of
 from context7_fabric.documents.snippets import Snippet, parse_snippets
 from context7_fabric.errors import UpstreamError
@@ -22,6 +22,12 @@ from context7_fabric.services.enquiries import Enquiry, Fetched, Found
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import Stamp, docs_key
+from context7_fabric.services.remembering import (
+    LONGEST_QUESTION,
+    MOST_QUESTIONS,
+    id_of,
+    remembered,
+)
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4
@@ -62,10 +68,10 @@ class Docs:
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return the documentation that answers `question`."""
-        library = parse_id(question.library_id)
+        library = id_of(question.library_id)
         if library is None:
             return await self._passed_on(question, caller)
-        moved = parse_id(await self._learned.moved(str(library), caller.principal)) or library
+        moved = id_of(await self._learned.moved(str(library), caller.principal)) or library
         return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
 
     async def _passed_on(self, question: Question, caller: Caller) -> Answer:
@@ -94,7 +100,7 @@ class Docs:
         self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
     ) -> Answer:
         key_for = partial(_key, question.text, mode, number)
-        asked = parse_id(question.library_id) or library
+        asked = id_of(question.library_id) or library
         enquiry = Enquiry(
             tuple(dict.fromkeys((key_for(library), key_for(asked)))),
             self._lifetime(library),
@@ -102,8 +108,8 @@ class Docs:
         )
         found = await self._answers.ask(enquiry, caller)
         if found.record is not None:
-            answer = served(found, Tier.QUESTION, self._stamp.clock())
-            return replace(answer, library_id=found.record.subject)
+            now, about = self._stamp.clock(), found.record.subject
+            return served(found, Tier.QUESTION, now, about)
         return await self._without_record(question, library, found, caller)
 
     async def _fetch(
@@ -127,7 +133,7 @@ class Docs:
             await self._learned.move(request.library_id, moved_to, caller.principal)
             await self._registry.moved(request.library_id, moved_to)
             request = replace(request, library_id=moved_to)
-        return replace(fetched, key=key_for(parse_id(request.library_id) or library))
+        return replace(fetched, key=key_for(id_of(request.library_id) or library))
 
     def _title(self, library: LibraryId) -> str:
         row = self._registry.row(library.base)
@@ -183,6 +189,7 @@ class Docs:
         )
 
 
+@remembered(MOST_QUESTIONS, LONGEST_QUESTION)
 def _key(text: str, mode: str, page_number: int, library: LibraryId) -> str:
     words = content_words(text) or (question_of(text),)
     return docs_key(question_key(library, words=words, mode=mode, page=page_number))

@@ -47,9 +47,24 @@ _KINDS = {
 _PATTERN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in _KINDS.items()))
 
 
+MOST_CLEAN = 512
+LONGEST_CLEAN = 1_000
+"""How many texts without a secret are remembered, and of how many characters."""
+
+clean_texts: set[str] = set()
+"""Texts that were searched already and hold nothing; when it is full, it is emptied."""
+
+
 def redact(text: str) -> str:
     """Return `text` with each secret and home folder replaced by its kind in brackets."""
-    return _PATTERN.sub(_kind, text)
+    if text in clean_texts:
+        return text
+    redacted = _PATTERN.sub(_kind, text)
+    if redacted == text and len(text) <= LONGEST_CLEAN:
+        if len(clean_texts) >= MOST_CLEAN:
+            clean_texts.clear()
+        clean_texts.add(text)
+    return redacted
 
 
 def _kind(match: re.Match[str]) -> str:

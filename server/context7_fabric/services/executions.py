@@ -34,7 +34,10 @@ MOST_WAITING = 1_000
 """Records that wait for a store that does not work; beyond them the oldest are dropped."""
 
 TRIM_EVERY = 200
-"""Records after which the oldest are looked for that are too many."""
+"""Records after which there is a look whether there are too many."""
+
+TRIM_SHARE = 10
+"""Of too many, so large a share (a tenth) goes at once: finding the oldest takes its time."""
 
 LONGEST_TEXT = 2_000
 """Characters of one argument that are kept."""
@@ -125,7 +128,7 @@ class Executions:
         self._waiting: list[Execution] = []
         self._some = anyio.Event()
         self._writing = anyio.Lock()
-        self._since_trim = TRIM_EVERY
+        self._until_trim = 0
 
     def record(
         self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
@@ -204,12 +207,15 @@ class Executions:
         return await pipe.execute()
 
     async def _trim(self, written: int) -> None:
-        self._since_trim += written
-        if self._since_trim < TRIM_EVERY:
+        self._until_trim -= written
+        if self._until_trim > 0:
             return
-        self._since_trim = 0
+        most = self._settings.most
+        share = most // TRIM_SHARE
+        self._until_trim = TRIM_EVERY
         try:
-            await self._fabric.trim(PREFIX, self._settings.most, Scope.EXECUTION)
+            if await self._fabric.trim(PREFIX, most, Scope.EXECUTION, down_to=most - share):
+                self._until_trim = max(TRIM_EVERY, share)
         except StoreError as error:
             self._fabric.faults.note(error)
 

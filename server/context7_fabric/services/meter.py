@@ -80,12 +80,12 @@ class Meter:
 
     def called(self) -> None:
         """Count one call upstream."""
-        self._add(Usage(calls=1))
+        self._add(calls=1)
         self._called.set()
 
     def saved(self) -> None:
         """Count one call that needed no upstream."""
-        self._add(Usage(saved=1))
+        self._add(saved=1)
         self._called.set()
 
     async def month(self) -> Usage:
@@ -142,13 +142,16 @@ class Meter:
         new = faults.count - self._faults_seen
         self._faults_seen = faults.count
         text = " ".join((faults.last or "").split())[:FAULT_LENGTH]
-        last = StoreFault(self._clock(), text) if new else None
-        self._add(Usage(faults=new, last_fault=last))
+        self._add(faults=new, last=StoreFault(self._clock(), text) if new else None)
 
-    def _add(self, usage: Usage) -> None:
-        if self._month != self._now():
-            self._month, self._usage, self._written = self._now(), Usage(), Usage()
-        self._usage = self._usage.plus(usage)
+    def _add(
+        self, calls: int = 0, saved: int = 0, faults: int = 0, last: StoreFault | None = None
+    ) -> None:
+        month = self._now()
+        if self._month != month:
+            self._month, self._usage, self._written = month, Usage(), Usage()
+        sums, last = self._usage, last or self._usage.last_fault
+        self._usage = Usage(sums.calls + calls, sums.saved + saved, sums.faults + faults, last)
 
     def _now(self) -> str:
         return time.strftime("%Y-%m", time.gmtime(self._clock()))

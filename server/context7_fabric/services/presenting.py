@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from context7_fabric.documents.admission import Reason
-from context7_fabric.documents.screening import Screening, screen
+from context7_fabric.documents.screening import Screening
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.services.enquiries import DEFINITE, Fetched, Found, How
+from context7_fabric.services.remembering import screened
 
 _OUTCOMES = {
     How.HIT: Outcome.HIT,
@@ -18,20 +19,22 @@ _OUTCOMES = {
 _HELP = "`context7-fabric doctor` tells what is wrong."
 
 
-def served(found: Found, tier: Tier, now: float) -> Answer:
+def served(found: Found, tier: Tier, now: float, library_id: str | None = None) -> Answer:
     """Return the answer that `found.record` makes; `tier` says where it lies when stored.
 
-    Stored text is screened each time it is served: the rules may have changed since.
+    `library_id` is the library that it is about, if it is about one. Stored text is screened each
+    time it is served: the rules may have changed since.
     """
     record = found.record
     if record is None:
         raise ValueError("nothing was found")
-    screening = screen(record.text)
+    screening = screened(record.text)
     fresh_from_upstream = found.how in (How.FETCHED, How.COALESCED)
     return Answer(
         text=screening.clean,
         outcome=_OUTCOMES[found.how],
         tier=Tier.UPSTREAM if fresh_from_upstream else tier,
+        library_id=library_id,
         fetched_at=record.fetched_at,
         age_seconds=max(0.0, now - record.fetched_at),
         note=_joined(found.note, _told(screening)),

@@ -17,6 +17,7 @@ from context7_fabric.documents.keys import bounded, question_key
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.context import Context, Scope, address
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.steady import Revision, Steady
 from context7_fabric.models import PUBLIC, Clock
 from context7_fabric.principals import owned
 from context7_fabric.registry.seeds import ECOSYSTEMS
@@ -33,6 +34,10 @@ ANONYMOUS = "anonymous"
 
 QUARANTINE = "quarantine:"
 QUARANTINE_SECONDS = 30 * 86400.0
+
+MOST_LATELY = 128
+LONGEST_LATELY = 32_768
+"""How many answers are kept in memory until something is stored, and of how many characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +145,30 @@ class AnswerShelf:
     def __init__(self, fabric: Fabric) -> None:
         """Keep records in `fabric`'s GLOBAL scope."""
         self._fabric = fabric
+        self._lately = Steady[StoredAnswer](fabric.revision, MOST_LATELY)
 
     async def read(self, key: str, principal: str) -> StoredAnswer | None:
         """Return the principal's own answer under `key`, else the public one, else None."""
-        for owner in owners(principal):
-            record = await self.own(key, owner)
-            if record is not None and record.readable_by(principal):
-                return record
-        return None
+        as_of = self._lately.revision()
+        record = self._lately.get((key, principal))
+        return record or await self._looked_up(key, principal, as_of)
 
     async def own(self, key: str, owner: str) -> StoredAnswer | None:
         """Return the answer under `key` that belongs to `owner` itself."""
-        context = await self._fabric.get_context(owned(key, owner))
-        record = None if context is None else record_of(context)
-        return record if record is not None and record.principal == owner else None
+        return _owners_record(await self._fabric.get_context(owned(key, owner)), owner)
+
+    async def _looked_up(
+        self, key: str, principal: str, as_of: Revision | None
+    ) -> StoredAnswer | None:
+        for owner in owners(principal):
+            context = await self._fabric.get_context(owned(key, owner))
+            record = _owners_record(context, owner)
+            if context is not None and record is not None and record.readable_by(principal):
+                # One that ends of itself does so without a write.
+                if context.expires_at is None and len(record.text) <= LONGEST_LATELY:
+                    self._lately.keep((key, principal), record, as_of)
+                return record
+        return None
 
     async def drop(self, keys: Iterable[str], principal: str) -> int:
         """Remove what `principal` may read under `keys`; return how many entries went.
@@ -242,6 +257,11 @@ def _in_keys(library: str) -> str:
 
 def _globbed(text: str) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)
+
+
+def _owners_record(context: Context | None, owner: str) -> StoredAnswer | None:
+    record = None if context is None else record_of(context)
+    return record if record is not None and record.principal == owner else None
 
 
 def record_of(context: Context) -> StoredAnswer | None:

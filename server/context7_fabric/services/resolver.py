@@ -9,9 +9,7 @@ from functools import partial
 
 import anyio
 
-from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.libraries import Library, LibraryList, parse_list
-from context7_fabric.documents.screening import screen
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
@@ -24,6 +22,7 @@ from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
 from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
+from context7_fabric.services.remembering import id_of, screened
 from context7_fabric.services.subjects import LookUp, Subject, needs_registry, subject_of
 
 LOAD_SECONDS = 3.0
@@ -77,7 +76,7 @@ class Resolver:
 
     async def used(self, library_id: str, caller: Caller) -> None:
         """Learn from a question about `library_id` what the connection's last look-up meant."""
-        parsed = parse_id(library_id)
+        parsed = id_of(library_id)
         base = parsed.base if parsed else library_id
         self._registry.used(base)
         for connection, names in reversed(self._recent):
@@ -169,7 +168,7 @@ class Resolver:
         return failed(error, f"nothing is stored about the library {look_up.name!r}")
 
     def _remember(self, caller: Caller, subject: Subject, record: StoredAnswer) -> None:
-        ids = frozenset(entry.id for entry in _entries(parse_list(screen(record.text).clean)))
+        ids = frozenset(entry.id for entry in _entries(parse_list(screened(record.text).clean)))
         self._recent.pop((caller.connection, subject.names), None)
         self._recent[caller.connection, subject.names] = ids
         while len(self._recent) > MOST_REMEMBERED:

@@ -236,6 +236,11 @@ class TestTopicQuestion:
 
 
 class TestSize:
+    def test_bytes_count_as_json_writes_them(self) -> None:
+        check_size(QUERY, {"query": "\0" * 1_600})
+        with pytest.raises(ArgumentError, match="received 10213"):
+            check_size(QUERY, {"query": "\0" * 1_700})
+
     def test_ten_thousand_bytes_pass_and_one_more_does_not(self) -> None:
         frame = len('{"query": ""}')
         check_size(QUERY, {"query": "x" * (MAX_BYTES - frame)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.learned import Learned
+from support.disks import fabric_on_disk
 from unit.fabric.fakes import NOON, FakeClock
 
 MINE, THEIRS = "key-mine", "key-theirs"
@@ -77,6 +79,21 @@ class TestMoves:
         await learned.move("/a/a", "/b/b", PUBLIC)
         assert await learned.moved("/a/a", PUBLIC) == "/b/b"
         assert await learned.moved("/b/b", PUBLIC) == "/b/b"
+
+    async def test_a_move_that_another_process_learns_or_forgets_counts_at_once(
+        self, tmp_path: Path
+    ) -> None:
+        async with (
+            await fabric_on_disk(tmp_path) as ours,
+            await fabric_on_disk(tmp_path) as theirs,
+        ):
+            learned, elsewhere = Learned(ours), Learned(theirs)
+            assert await learned.moved("/a/a", MINE) == "/a/a"
+            await elsewhere.move("/a/a", "/b/b", MINE)
+            assert [await learned.moved("/a/a", MINE) for _ in range(2)] == ["/b/b", "/b/b"]
+            assert await learned.moved("/a/a", THEIRS) == "/a/a"
+            await theirs.delete_matching("move:", lambda _context: True)
+            assert await learned.moved("/a/a", MINE) == "/a/a"
 
     async def test_moves_are_followed_three_times(self, learned: Learned) -> None:
         for old, new in (("1", "2"), ("2", "3"), ("3", "4"), ("4", "5")):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.services.egress import redact
+from context7_fabric.services.egress import LONGEST_CLEAN, MOST_CLEAN, clean_texts, redact
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -31,6 +31,22 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 )
 def test_a_secret_is_replaced_by_its_kind(secret: str, kind: str) -> None:
     assert redact(f"why is {secret}") == f"why is {kind}"
+
+
+def test_a_text_asked_for_again_is_redacted_again() -> None:
+    for _ in range(2):
+        assert redact("plain words") == "plain words"
+        assert redact(f"sk-proj-{LETTERS}") == "[api-key]"
+
+
+def test_only_harmless_texts_are_remembered_and_not_too_many() -> None:
+    redact(f"why is sk-proj-{LETTERS}")
+    redact("x" * (LONGEST_CLEAN + 1))
+    for number in range(2 * MOST_CLEAN):
+        redact(f"question {number}")
+    assert "question 1023" in clean_texts
+    assert len(clean_texts) <= MOST_CLEAN
+    assert not any("sk-proj" in text or len(text) > LONGEST_CLEAN for text in clean_texts)
 
 
 def test_only_the_secret_part_goes() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.services.records import (
     ANONYMOUS,
+    LONGEST_LATELY,
     AnswerShelf,
     Change,
     Stamp,
@@ -24,6 +26,7 @@ from context7_fabric.services.records import (
     owners,
     record_of,
 )
+from support.disks import fabric_on_disk
 from unit.fabric.fakes import NOON, FakeClock
 
 MINE, THEIRS = "key-mine", "key-theirs"
@@ -79,6 +82,43 @@ class TestReading:
         await fabric.set_context("docs:key", context.value)
         assert await shelf.read("docs:key", PUBLIC) is None
         assert await shelf.read("docs:key", THEIRS) is None
+
+    async def test_what_was_read_is_kept_in_memory_until_any_process_writes(
+        self, tmp_path: Path
+    ) -> None:
+        async with (
+            await fabric_on_disk(tmp_path) as ours,
+            await fabric_on_disk(tmp_path) as theirs,
+        ):
+            shelf, other = AnswerShelf(ours), AnswerShelf(theirs)
+            await shelf.write("docs:key", answer(MINE))
+            first = await shelf.read("docs:key", MINE)
+            assert first == answer(MINE)
+            assert await shelf.read("docs:key", MINE) is first
+            assert await shelf.read("docs:key", THEIRS) is None
+            assert await shelf.read("docs:key", PUBLIC) is None
+            await other.write("docs:key", answer(MINE, "new"))
+            assert await shelf.read("docs:key", MINE) == answer(MINE, "new")
+            await other.drop(["docs:key"], MINE)
+            assert await shelf.read("docs:key", MINE) is None
+
+    async def test_what_ends_of_itself_ends_in_memory_too(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        async with await fabric_on_disk(tmp_path, clock) as fabric:
+            shelf = AnswerShelf(fabric)
+            await fabric.set_context("docs:key", asdict(answer()), ttl=60)
+            assert await shelf.read("docs:key", PUBLIC) == answer()
+            clock.now += 60
+            assert await shelf.read("docs:key", PUBLIC) is None
+
+    async def test_a_very_long_text_is_read_each_time(self, tmp_path: Path) -> None:
+        long = answer(text="x" * (LONGEST_LATELY + 1))
+        async with await fabric_on_disk(tmp_path) as fabric:
+            shelf = AnswerShelf(fabric)
+            await shelf.write("docs:key", long)
+            first = await shelf.read("docs:key", PUBLIC)
+            assert first == await shelf.read("docs:key", PUBLIC) == long
+            assert await shelf.read("docs:key", PUBLIC) is not first
 
     async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerShelf) -> None:
         await shelf.write("docs:key", answer(PUBLIC))

@@ -52,6 +52,11 @@ class DiskBackend:
         told, entry = self._table.glance(key)
         return entry if told else await self._run("get", key, partial(self._table.get, key))
 
+    def revision(self) -> int | None:
+        """Return what differs once any process has written, None while that cannot be told."""
+        self._check()
+        return self._table.revision()
+
     async def get_many(self, keys: Sequence[str]) -> list[Entry]:
         """Return the readable entries under `keys`; one hop to a thread."""
         return await self._run("get", next(iter(keys), ""), partial(self._table.get_many, keys))

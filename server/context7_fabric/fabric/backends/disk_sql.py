@@ -26,3 +26,8 @@ ON CONFLICT (key, raw) DO UPDATE SET
 """
 FILENAME = 7
 """Where in the values of `UPSERT` the file's name stands."""
+
+
+def bounds(prefix: str) -> tuple[str, bytes]:
+    """Return what `BELOW` takes: where keys that begin with `prefix` start and end."""
+    return prefix, prefix.encode() + b"\xff"  # UTF-8 has no such last byte

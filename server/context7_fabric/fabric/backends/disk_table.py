@@ -28,6 +28,7 @@ from context7_fabric.fabric.backends.disk_sql import (
     FOUND,
     INDEXES,
     UPSERT,
+    bounds,
 )
 from context7_fabric.fabric.backends.plain_disk import ForeignRow, PlainDisk
 
@@ -94,6 +95,14 @@ class Table:
             return False, None
         return True, Entry(key, value, _version(tag))
 
+    def revision(self) -> int | None:
+        """Return what differs once anybody has written, without ever waiting; None: not now."""
+        try:
+            ((revision,),) = self._reader.execute("PRAGMA data_version").fetchall()
+        except sqlite3.Error:
+            return None
+        return int(revision)
+
     def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, None when there is none.
 
@@ -150,13 +159,13 @@ class Table:
     def keys(self, prefix: str) -> list[str]:
         """Return the keys below `prefix`."""
         rows = self._sql(
-            f"SELECT key FROM Cache WHERE {BELOW} AND {ALIVE}", *_range(prefix), time.time()
+            f"SELECT key FROM Cache WHERE {BELOW} AND {ALIVE}", *bounds(prefix), time.time()
         )
         return [key for (key,) in rows if isinstance(key, str)]
 
     def items(self, prefix: str, after: str | None, limit: int) -> tuple[list[Entry], str | None]:
         """Return a page of the readable entries below `prefix`, by key."""
-        start, beyond = _range(prefix)
+        start, beyond = bounds(prefix)
         rows = self._sql(
             f"SELECT key, mode, filename, value, tag FROM Cache WHERE {BELOW} AND {ALIVE}"
             " ORDER BY key LIMIT ?",
@@ -183,7 +192,7 @@ class Table:
         rows = self._sql(
             f"SELECT store_time, key FROM Cache WHERE {below} AND {ALIVE} {behind}"
             f" ORDER BY {order} DESC, key DESC LIMIT ?",
-            *_range(prefix),
+            *bounds(prefix),
             time.time(),
             *(after or ()),
             limit,
@@ -201,7 +210,7 @@ class Table:
     def _count(self, prefix: str, limit: int) -> int:
         rows = self._sql(
             f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {BELOW} AND {ALIVE} LIMIT ?)",
-            *_range(prefix),
+            *bounds(prefix),
             time.time(),
             limit,
         )
@@ -279,11 +288,6 @@ class Table:
         execute: Callable[..., Any] = self._cache._sql  # noqa: SLF001  # the thread's connection
         rows: list[tuple[Any, ...]] = execute(statement, values).fetchall()
         return rows
-
-
-def _range(prefix: str) -> tuple[str, bytes]:
-    """Return where keys that begin with `prefix` start and end: UTF-8 has no such last byte."""
-    return prefix, prefix.encode() + b"\xff"
 
 
 def _version(tag: object) -> int:

@@ -1,0 +1,62 @@
+"""What was worked out from the store, kept for as long as nobody writes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+from context7_fabric.fabric.backends.base import Backend
+
+_T = TypeVar("_T")
+
+Revision = object
+"""Equal to an earlier one only if no process wrote to the store in between."""
+
+
+@runtime_checkable
+class Revised(Protocol):
+    """A backend that can tell at once, and for next to nothing, whether somebody wrote to it."""
+
+    def revision(self) -> Revision | None:
+        """Return the revision of what is stored, None when it cannot be told now."""
+        ...
+
+
+def revision_of(backend: Backend) -> Callable[[], Revision | None]:
+    """Return what tells the revision of `backend`: always None where that is not known."""
+    return backend.revision if isinstance(backend, Revised) else lambda: None
+
+
+class Steady(Generic[_T]):
+    """Values by key, all forgotten with the first write to the store, whoever makes it.
+
+    Whoever works a value out asks for `revision` first, and keeps the value as of that: a write
+    that comes in between is then never overlooked.
+    """
+
+    def __init__(self, revision: Callable[[], Revision | None], most: int) -> None:
+        """Keep at most `most` values while `revision` stays the same."""
+        self._told = revision
+        self._most = most
+        self._as_of: Revision | None = None
+        self._kept: dict[Hashable, _T] = {}
+
+    def revision(self) -> Revision | None:
+        """Return how the store stands, None when that is not known; forget what is out of date."""
+        now = self._told()
+        if now is None or now != self._as_of:
+            self._kept.clear()
+            self._as_of = now
+        return now
+
+    def get(self, key: Hashable) -> _T | None:
+        """Return what is kept under `key`, which was true when `revision` was last asked for."""
+        return self._kept.get(key)
+
+    def keep(self, key: Hashable, value: _T, as_of: Revision | None) -> None:
+        """Keep `value`, worked out from the store since its revision was `as_of`."""
+        if as_of is None or as_of != self._as_of:
+            return
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+        self._kept[key] = value

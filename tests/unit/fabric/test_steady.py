@@ -1,0 +1,111 @@
+"""What is kept in memory is true as long as nobody, in whichever process, writes to the store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.steady import Revision, Steady
+from support.disks import fabric_on_disk
+
+
+class Store:
+    """Something whose revision is told by hand."""
+
+    def __init__(self) -> None:
+        self.now: Revision | None = 1
+
+    def revision(self) -> Revision | None:
+        return self.now
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture
+def steady(store: Store) -> Steady[str]:
+    return Steady(store.revision, 3)
+
+
+class TestKeeping:
+    def test_what_is_kept_comes_back_until_somebody_writes(
+        self, store: Store, steady: Steady[str]
+    ) -> None:
+        steady.keep("key", "value", steady.revision())
+        steady.revision()
+        assert steady.get("key") == "value"
+        store.now = 2
+        steady.revision()
+        assert steady.get("key") is None
+
+    def test_what_was_worked_out_before_a_write_is_not_kept_behind_it(
+        self, store: Store, steady: Steady[str]
+    ) -> None:
+        before = steady.revision()
+        store.now = 2
+        steady.revision()
+        steady.keep("key", "value", before)
+        assert steady.get("key") is None
+
+    def test_nothing_is_kept_while_nobody_knows_who_writes(
+        self, store: Store, steady: Steady[str]
+    ) -> None:
+        steady.keep("key", "value", steady.revision())
+        store.now = None
+        steady.keep("other", "value", steady.revision())
+        assert steady.get("key") is None
+        assert steady.get("other") is None
+
+    def test_there_are_never_more_values_than_that(self, steady: Steady[str]) -> None:
+        as_of, keys = steady.revision(), [f"key {number}" for number in range(10)]
+        for key in keys:
+            steady.keep(key, "value", as_of)
+            assert steady.get(key) == "value"
+            assert sum(steady.get(each) is not None for each in keys) <= 3
+
+
+class TestRevision:
+    @pytest.fixture
+    async def ours(self, tmp_path: Path) -> AsyncIterator[Fabric]:
+        async with await fabric_on_disk(tmp_path) as fabric:
+            await fabric.set_context("key", "value")
+            yield fabric
+
+    @pytest.fixture
+    async def theirs(self, ours: Fabric, tmp_path: Path) -> AsyncIterator[Fabric]:
+        async with await fabric_on_disk(tmp_path) as fabric:
+            yield fabric
+
+    async def test_reading_leaves_it_as_it_is(self, ours: Fabric, theirs: Fabric) -> None:
+        before = ours.revision()
+        assert await ours.get_context("key") is not None
+        assert await theirs.get_context("key") is not None
+        assert before is not None
+        assert ours.revision() == before
+
+    @pytest.mark.parametrize("writer", ["ours", "theirs"])
+    async def test_every_kind_of_write_changes_it(
+        self, ours: Fabric, theirs: Fabric, writer: str
+    ) -> None:
+        fabric = {"ours": ours, "theirs": theirs}[writer]
+        seen = [ours.revision()]
+        for write in (
+            fabric.set_context("key", "new"),
+            fabric.delete_context("key"),
+            fabric.set_many({"one": 1, "two": 2}),
+            fabric.delete_matching("", lambda _context: True),
+            fabric.lease("name", 5),
+        ):
+            await write
+            assert ours.revision() not in seen
+            seen.append(ours.revision())
+
+    async def test_a_store_that_cannot_tell_says_so(self) -> None:
+        async with Fabric(MemoryBackend()) as fabric:
+            assert fabric.revision() is None
