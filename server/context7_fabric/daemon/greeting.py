@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 LONGEST = 2**20
 
@@ -41,5 +41,5 @@ def read_greeting(line: bytes) -> Greeting:
         raise ValueError("the line is too long")
     try:
         return _GREETING.validate_python(ast.literal_eval(line.decode("ascii")))
-    except (ValidationError, SyntaxError, MemoryError, RecursionError) as error:
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise ValueError("the line is no relay's") from error

@@ -24,14 +24,12 @@ from context7_fabric.errors import FabricError
 from context7_fabric.protocol.lines import Duplex, MessageReader, MessageWriter
 from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.relay.door import Door, peer
-from context7_fabric.relay.hello import SERVE, STATUS, STOP, WELCOME
+from context7_fabric.relay.hello import NOT_HERE, SERVE, STATUS, STOP, WELCOME
 
 log = logging.getLogger(__name__)
 
 HELLO_SECONDS = 2.0
 """How long a visitor may take to say what it wants."""
-
-_NOT_HERE = b"not here\n"
 
 OpenServer = Callable[[Greeting], AbstractAsyncContextManager[Server[Any]]]
 """Opens what a window is to talk to; raises a `FabricError` when its settings are of no use."""
@@ -63,7 +61,7 @@ class Host:
 
     async def serve(self, listener: socket.socket) -> None:
         """Take visitors in at `listener` until it is idle, or asked to stop."""
-        mark = self._door.mark()
+        mark = await anyio.to_thread.run_sync(self._door.mark)
         async with anyio.create_task_group() as tasks:
             loop = asyncio.get_running_loop()
             server = await loop.create_unix_server(lambda: _Visitor(self, tasks), sock=listener)
@@ -118,7 +116,7 @@ class Host:
         elif greeting.wish == SERVE and greeting.identity == self._terms.identity:
             await self._accompany(greeting, reader, writer, transport)
         else:
-            transport.write(_NOT_HERE)
+            transport.write(NOT_HERE + b"\n")
 
     async def _accompany(
         self,
@@ -134,7 +132,7 @@ class Host:
                 transport.write(WELCOME + b"\n")
                 await server.run(reader, writer, server.create_initialization_options(PUSHED))
         except FabricError:
-            transport.write(_NOT_HERE)  # it serves itself, and tells its user why it cannot
+            transport.write(NOT_HERE + b"\n")  # it serves itself, and tells its user why it cannot
         finally:
             self._count(-1)
 
@@ -150,10 +148,12 @@ class Host:
         }
 
     async def _until_idle(self) -> None:
+        patience = max(self._terms.idle, HELLO_SECONDS)  # whoever started us is on its way
         while not self._stopping:
             changed = self._changed
-            with anyio.move_on_after(self._terms.idle if self._windows == 0 else None) as rest:
+            with anyio.move_on_after(patience if self._windows == 0 else None) as rest:
                 await changed.wait()
+            patience = self._terms.idle
             if rest.cancelled_caught and self._windows == 0:
                 log.info("nobody has come for %g s", self._terms.idle)
                 return

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 LARGEST = 2**20
 """Bytes of a log; of the one before it, as much is kept."""
+
+OLD = 7 * 86400.0
+"""Seconds after which the log of a daemon that is gone is of no use any more."""
 
 _STDOUT, _STDERR = 1, 2
 
@@ -31,3 +35,12 @@ class DaemonLog(RotatingFileHandler):
         if self.stream is not None:
             for fd in (_STDOUT, _STDERR):
                 os.dup2(self.stream.fileno(), fd)
+
+
+def remove_old_logs(folder: Path, now: float) -> None:
+    """Remove what daemons have logged that are gone and had not written for long before `now`."""
+    for log in folder.glob("*.log*"):
+        socket = folder / f"{log.name.partition('.')[0]}.sock"
+        with suppress(OSError):
+            if not socket.exists() and log.stat().st_mtime < now - OLD:
+                log.unlink()

@@ -45,7 +45,7 @@ class Calls:
         """Take note of a line of the daemon's; tell whether it is news to the client."""
         if not line.startswith(_ANSWER):
             return True
-        name = _name(_read(line[len(_ANSWER) :].decode(errors="replace"))[0])
+        name = _id_of(line)
         if name in self._known:
             self._known.discard(name)
             return False
@@ -78,6 +78,14 @@ class Calls:
     def _close(self, name: str) -> None:
         self._open.pop(name, None)
         self._asked_again.discard(name)
+
+
+def _id_of(answer: bytes) -> str:
+    """Return the name of the request that `answer` belongs to, none's if it cannot be read."""
+    try:
+        return _name(_read(answer[len(_ANSWER) :].decode(errors="replace"))[0])
+    except (ValueError, RecursionError):
+        return _name(None)
 
 
 def _message(line: bytes) -> dict[str, object]:

@@ -69,8 +69,10 @@ class Door:
                 connection.close()
                 if word:
                     raise NoDaemon
+        except TimeoutError as error:
+            raise NoDaemon(f"it does not answer within {PATIENCE:g} s") from error
         except OSError as error:
-            raise NoDaemon(error.strerror or str(error)) from error
+            raise NoDaemon from error  # so much for the home, and whoever serves says so
         raise NoDaemon(f"it ends before it answers, {self.log} may tell why")
 
     def connect(self) -> socket.socket:
@@ -236,5 +238,8 @@ def _answered(connection: socket.socket, hello: bytes) -> bytes:
             word += part
     except (BrokenPipeError, ConnectionResetError):
         return b""
+    except OSError:
+        connection.close()
+        raise
     connection.settimeout(None)
     return word[:-1]

@@ -58,7 +58,8 @@ _PREFIX = "CONTEXT7_FABRIC_"
 _OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
 
 SERVE, STATUS, STOP = "serve", "status", "stop"
-WELCOME = b"welcome"
+WELCOME, NOT_HERE = b"welcome", b"not here"
+"""What a daemon answers."""
 
 
 def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
@@ -68,8 +69,8 @@ def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
         if clear.get(name, "").strip():
             path = os.path.expanduser(clear[name].strip())
             clear[name] = os.path.normpath(os.path.join(directory, path))
-    clear.setdefault("CONTEXT7_FABRIC_HOME", "")
-    clear["CONTEXT7_FABRIC_HOME"] = clear["CONTEXT7_FABRIC_HOME"] or _default_home(environ)
+    home = clear.get("CONTEXT7_FABRIC_HOME", "").strip()
+    clear["CONTEXT7_FABRIC_HOME"] = home or _default_home(environ)
     return clear
 
 

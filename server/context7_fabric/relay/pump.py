@@ -33,15 +33,21 @@ class Pump:
         self._leaving = False
 
     def run(self) -> None:
-        """Pump until the client closes its end, or is gone."""
+        """Pump until the client closes its end, or we are interrupted."""
         self._ended.acquire()
         _thread.start_new_thread(self._bring, (self._first,))
+        try:
+            self._take()
+        except KeyboardInterrupt:
+            pass
+        self._take_leave()
+
+    def _take(self) -> None:
         rest = b""
         while data := _read(_STDIN):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self._pass_on(line + b"\n")
-        self._take_leave()
 
     def _pass_on(self, line: bytes) -> None:
         with self._lock:
@@ -53,14 +59,16 @@ class Pump:
 
     def _take_leave(self) -> None:
         """Let the daemon see the end, and hear it out."""
-        with self._lock:
-            self._leaving = True
-            if self._connection is None:
-                return
-            try:
-                self._connection.shutdown(socket.SHUT_WR)
-            except OSError:
-                return
+        if not self._lock.acquire(timeout=LAST_WORDS):
+            return  # another daemon is being waited for
+        connection, self._leaving = self._connection, True
+        self._lock.release()
+        if connection is None:
+            return
+        try:
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
         self._ended.acquire(timeout=LAST_WORDS)
 
     def _bring(self, connection: socket.socket) -> None:

@@ -24,11 +24,19 @@ def asks_for_stdio(words: list[str]) -> bool:
     """Tell whether a command line plainly means to serve on stdio; what is doubtful does not."""
     if words and not words[0].startswith("-") and words[0] != "serve":
         return False
-    if words[:1] in (["--version"], ["-v"]) or words[-1:] in ([_KEY], [_TRANSPORT]):
+    if words[:1] in (["--version"], ["-v"]) or _lacks_value(words):
         return False
     if any(word.partition("=")[0] in _NOT_OURS for word in words):
         return False
     return _value(words, _TRANSPORT) in (None, "stdio")
+
+
+def _lacks_value(words: list[str]) -> bool:
+    """Tell whether an option that needs a value is followed by another option, or by nothing."""
+    return any(
+        word in (_KEY, _TRANSPORT) and (words[number + 1 :] or ["-"])[0].startswith("-")
+        for number, word in enumerate(words)
+    )
 
 
 def _value(words: list[str], option: str) -> str | None:
@@ -54,20 +62,28 @@ def serve(
     wanted = environ.get("CONTEXT7_FABRIC_DAEMON", "").strip().lower() or "auto"
     if wanted != "auto" or not asks_for_stdio(words):
         return False
-    api_key = _value(words, _KEY)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        directory = os.getcwd()
-        clear = resolved(environ, directory)
-        window = _Window(clear, hello(SERVE, clear, directory, api_key))
-        connection = window.connect()
+        _serve(environ, _value(words, _KEY), here)
     except (NoDaemon, OSError) as trouble:
         _tell(trouble)
+        signal.signal(signal.SIGTERM, before)
         return False
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: os._exit(0))
-    Pump(connection, lambda: window.reconnect(lambda other: here(other, clear, api_key))).run()
-    sys.stdout.flush()
+    except KeyboardInterrupt:
+        pass
     os._exit(0)
+
+
+def _serve(
+    environ: Mapping[str, str],
+    api_key: str | None,
+    here: Callable[[socket.socket, dict[str, str], str | None], None],
+) -> None:
+    directory = os.getcwd()
+    clear = resolved(environ, directory)
+    window = _Window(clear, hello(SERVE, clear, directory, api_key))
+    connection = window.connect()
+    Pump(connection, lambda: window.reconnect(lambda other: here(other, clear, api_key))).run()
 
 
 class _Window:

@@ -1,0 +1,185 @@
+"""What an editor starts: it imports next to nothing, passes everything on, and ends well."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.relay.door import Door, doors
+from context7_fabric.relay.hello import identity, resolved
+from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, without_coverage
+from support.dialogue import Dialogue, talking
+from support.processes import Process, children_of, spawn, wait_gone
+from support.product import PROGRAM, run_product
+
+OURS = "context7_fabric"
+BEFORE_THE_HAND_SHAKE = {
+    OURS,
+    f"{OURS}.__main__",
+    f"{OURS}.relay",
+    *(f"{OURS}.relay.{name}" for name in ("door", "hello", "pump", "start", "window")),
+    *("__future__", "collections.abc", "fcntl", "signal", "zlib"),
+    *("socket", "_socket", "array", "errno", "math", "select", "selectors"),
+}
+BEHIND_IT = {
+    f"{OURS}.relay.calls",
+    *("json", "json.decoder", "json.encoder", "json.scanner", "_json"),
+}
+LAST_OF_THEM = rf"\| +{OURS}\.relay\.window$"
+
+
+@pytest.fixture
+def home(home: Path) -> Iterator[Path]:
+    with daemons(home):
+        yield home
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    return with_daemon(home)
+
+
+def imported(report: str) -> set[str]:
+    """The modules that a report of `-X importtime` names."""
+    return set(re.findall(r"^import time: .*\| +([\w.]+)$", report, re.MULTILINE))
+
+
+def imported_by_any_script(environment: dict[str, str]) -> set[str]:
+    """What Python itself and the few lines of a console script import."""
+    script = [sys.executable, "-c", "import re, sys"]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
+    return imported(done.stderr)
+
+
+def test_it_imports_only_a_few_modules_of_the_standard_library(
+    home: Path, environment: dict[str, str]
+) -> None:
+    environment = without_coverage(environment) | {"PYTHONPROFILEIMPORTTIME": "1"}
+    anyway = imported_by_any_script(environment)
+    with talking([PROGRAM], environment):
+        pid = daemon_of(home)
+    os.kill(pid, signal.SIGSTOP)
+    with spawn([PROGRAM], environment) as process:
+        process.err.wait_for(LAST_OF_THEM)
+        before = imported(process.err.text)
+        os.kill(pid, signal.SIGCONT)
+        Dialogue(process).introduce()
+        process.close_stdin()
+        assert process.wait() == 0
+        process.err.close()
+    assert before - anyway <= BEFORE_THE_HAND_SHAKE
+    assert imported(process.err.text) - anyway - BEFORE_THE_HAND_SHAKE <= BEHIND_IT
+    assert f"{OURS}.relay.calls" in imported(process.err.text)
+
+
+def test_its_package_is_imported_without_anything_else_of_it() -> None:
+    program = f"import sys, {OURS}.relay.window; print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    ours = {name for name in done.stdout.split() if name.startswith(OURS)}
+    assert ours <= BEFORE_THE_HAND_SHAKE
+
+
+def test_a_client_hears_through_it_what_it_would_hear_without(environment: dict[str, str]) -> None:
+    alone = {**environment, "CONTEXT7_FABRIC_DAEMON": "off"}
+    heard = []
+    for each in (environment, alone):
+        with spawn([PROGRAM], each) as process:
+            dialogue = Dialogue(process)
+            told = dialogue.introduce()
+            heard.append([told, dialogue.ask("tools/list"), dialogue.ask("prompts/list")])
+    assert heard[0] == heard[1]
+
+
+def test_long_lines_get_through_in_both_directions(environment: dict[str, str]) -> None:
+    with talking([PROGRAM], environment) as dialogue:
+        name = "x" * 3_000_000
+        number = dialogue.start("tools/call", name=name)
+        assert name in dialogue.process.out.wait_for(rf'"id":{number}\b').string
+
+
+HOW: dict[str, Callable[[Process], None]] = {
+    "the end of its input": lambda process: process.close_stdin(),
+    "SIGTERM": lambda process: process.popen.send_signal(signal.SIGTERM),
+    "SIGINT": lambda process: process.popen.send_signal(signal.SIGINT),
+}
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_it_ends_at_once_without_a_word_and_the_daemon_stays(
+    home: Path, environment: dict[str, str], how: str
+) -> None:
+    with talking([PROGRAM], environment) as dialogue:
+        process = dialogue.process
+        assert children_of(process.pid) == set()
+        HOW[how](process)
+        wait_gone([process.pid], 0.9)
+        assert process.wait() == 0
+        process.err.close()
+        assert process.err.text == ""
+    assert len(daemons_of(home)) == 1
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT"])
+def test_it_ends_in_good_order_while_it_waits_for_the_daemon(
+    home: Path, environment: dict[str, str], how: str
+) -> None:
+    meant = resolved(environment, str(Path.cwd()))
+    with (
+        Door.of(str(home), identity(meant)).claim() as door,
+        spawn([PROGRAM], environment) as process,
+    ):
+        door.settimeout(5)
+        with door.accept()[0] as connection:
+            assert connection.recv(1)
+            HOW[how](process)
+            wait_gone([process.pid], 2)
+        assert process.wait() == 0
+        process.err.close()
+        assert process.err.text == ""
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_daemon_that_hangs_does_not_keep_it(
+    home: Path, environment: dict[str, str], how: str
+) -> None:
+    with talking([PROGRAM], environment) as dialogue:
+        os.kill(daemon_of(home), signal.SIGSTOP)
+        dialogue.start("tools/list")
+        HOW[how](dialogue.process)
+        wait_gone([dialogue.process.pid], 3)
+        assert dialogue.process.wait() == 0
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_successor_that_says_nothing_does_not_keep_it(
+    home: Path, environment: dict[str, str], how: str
+) -> None:
+    with talking([PROGRAM], environment) as dialogue:
+        first = daemon_of(home)
+        os.kill(first, signal.SIGSTOP)
+        dialogue.start("tools/list")
+        (door,) = doors(str(home))
+        Path(door.folder, f"{door.name}.sock").unlink()
+        with door.claim() as listener:
+            listener.settimeout(5)
+            kill([first])
+            with listener.accept()[0] as connection:
+                assert connection.recv(1)
+                HOW[how](dialogue.process)
+                wait_gone([dialogue.process.pid], 3)
+                assert dialogue.process.wait() == 0
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["stats", "--json"]], ids=" ".join)
+def test_what_does_not_serve_starts_no_daemon(
+    home: Path, environment: dict[str, str], words: list[str]
+) -> None:
+    assert run_product(*words, env=environment).returncode == 0
+    assert daemons_of(home) == set()

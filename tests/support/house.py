@@ -1,0 +1,113 @@
+"""The daemon's host at a door of its own in this process, and windows that speak to it by hand."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from anyio.streams.buffered import BufferedByteReceiveStream
+from mcp.server.lowlevel import Server
+
+from context7_fabric.daemon.greeting import Greeting
+from context7_fabric.daemon.host import Host, Terms
+from context7_fabric.relay.door import Door
+from context7_fabric.relay.hello import SERVE, STATUS, hello
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "tests", "version": "1"},
+    },
+}
+
+
+@dataclass
+class Window:
+    """One end of a connection to the host."""
+
+    stream: anyio.abc.SocketStream
+    lines: BufferedByteReceiveStream
+
+    async def says(self, text: bytes) -> None:
+        await self.stream.send(text)
+
+    async def hears(self) -> bytes | None:
+        """The next line, or None where the host has hung up."""
+        try:
+            return await self.lines.receive_until(b"\n", 65536)
+        except (anyio.IncompleteRead, anyio.BrokenResourceError):
+            return None
+
+    async def initializes(self) -> dict[str, Any]:
+        await self.says(json.dumps(INITIALIZE).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(await self.hears() or b"{}")
+        return answer
+
+
+@dataclass
+class House:
+    """A host at a door of its own, and what it was asked to open."""
+
+    door: Door
+    listener: socket.socket
+    environ: dict[str, str]
+    identity: dict[str, object]
+    greetings: list[Greeting] = field(default_factory=list)
+    refusal: Exception | None = None
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self, idle: float) -> None:
+        terms = Terms(self.identity, idle)
+        self.host = Host(self.door, terms, self.open_server, lambda: {"apps": 3})
+        await self.host.serve(self.listener)
+        self.ended.set()
+
+    @asynccontextmanager
+    async def open_server(self, greeting: Greeting) -> AsyncIterator[Server[Any]]:
+        self.greetings.append(greeting)
+        if self.refusal is not None:
+            raise self.refusal
+        yield Server("probe")
+
+    async def hello(self, wish: str = SERVE, **changed: str) -> bytes:
+        environ = {**self.environ, **changed}
+        return await anyio.to_thread.run_sync(hello, wish, environ, "/somewhere", "ctx7sk-1")
+
+    @asynccontextmanager
+    async def window(self) -> AsyncIterator[Window]:
+        async with await anyio.connect_unix(self.socket) as stream:
+            yield Window(stream, BufferedByteReceiveStream(stream))
+
+    @property
+    def socket(self) -> Path:
+        return Path(self.door.folder, f"{self.door.name}.sock")
+
+    async def left(self) -> None:
+        with anyio.fail_after(5):
+            await self.ended.wait()
+
+
+def let(house: House, tasks: TaskGroup, idle: float) -> None:
+    """Let the house be served; it is left after so many idle seconds."""
+    tasks.start_soon(house.run, idle)
+
+
+async def status_of(house: House) -> dict[str, Any]:
+    async with house.window() as window:
+        await window.says(await house.hello(STATUS))
+        told: dict[str, Any] = json.loads(await window.hears() or b"{}")
+        assert await window.hears() is None
+        return told

@@ -1,0 +1,38 @@
+"""A host at a door of its own, for tests of whom it serves and of its end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+
+from context7_fabric.relay.door import Door
+from context7_fabric.relay.hello import identity
+from support.house import House, let
+
+LONG = 600.0
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[TaskGroup]:
+    async with anyio.create_task_group() as tasks:
+        yield tasks
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    environ = {"CONTEXT7_FABRIC_HOME": str(tmp_path)}
+    own = identity(environ)
+    door = Door.of(str(tmp_path), own)
+    with door.claim() as listener:
+        yield House(door, listener, environ, own)
+
+
+@pytest.fixture
+async def served(house: House, tasks: TaskGroup) -> House:
+    let(house, tasks, LONG)
+    return house

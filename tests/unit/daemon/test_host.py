@@ -1,0 +1,188 @@
+"""The daemon at its door: whom it takes in, and whom it turns away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from context7_fabric import __version__
+from context7_fabric.daemon import host as host_module
+from context7_fabric.errors import SettingError
+from context7_fabric.relay.door import Door
+from context7_fabric.relay.hello import SERVE, STATUS, STOP
+from support.house import INITIALIZE, House, Window, status_of
+
+NOBODY = 65534
+SHORT = 0.1
+
+
+class TestTakingIn:
+    async def test_a_window_of_its_own_is_welcome_and_served(self, served: House) -> None:
+        async with served.window() as window:
+            await window.says(await served.hello(CONTEXT7_API_KEY="ctx7sk-2"))
+            assert await window.hears() == b"welcome"
+            assert (await window.initializes())["result"]["serverInfo"]["name"] == "probe"
+        (greeting,) = served.greetings
+        assert greeting.directory == "/somewhere"
+        assert greeting.api_key == "ctx7sk-1"
+        assert greeting.environ["CONTEXT7_API_KEY"] == "ctx7sk-2"
+
+    async def test_what_is_said_in_one_breath_with_the_greeting_is_heard(
+        self, served: House
+    ) -> None:
+        async with served.window() as window:
+            await window.says(await served.hello() + json.dumps(INITIALIZE).encode() + b"\n")
+            assert await window.hears() == b"welcome"
+            assert json.loads(await window.hears() or b"")["id"] == 1
+
+    async def test_several_windows_are_served_side_by_side(self, served: House) -> None:
+        async with served.window() as one, served.window() as other:
+            for window in (one, other):
+                await window.says(await served.hello())
+                assert await window.hears() == b"welcome"
+            for window in (other, one):
+                assert (await window.initializes())["id"] == 1
+            assert (await status_of(served))["windows"] == 2
+
+    async def test_one_that_breaks_off_troubles_nobody(
+        self, served: House, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with served.window() as lasting:
+            await lasting.says(await served.hello())
+            assert await lasting.hears() == b"welcome"
+            async with served.window() as window:
+                await window.says(await served.hello())
+                assert await window.hears() == b"welcome"
+                await window.says(b'{"jsonrpc"')
+            assert (await lasting.initializes())["id"] == 1
+        assert "Traceback" not in caplog.text
+
+
+class TestTurningAway:
+    @pytest.mark.parametrize("changed", ["HTTPS_PROXY", "HOME", "CONTEXT7_FABRIC_LOG_LEVEL"])
+    async def test_a_window_that_means_another_daemon_is_told_so(
+        self, served: House, changed: str
+    ) -> None:
+        async with served.window() as window:
+            await window.says(await served.hello(**{changed: "other"}))
+            assert await window.hears() == b"not here"
+            assert await window.hears() is None
+        assert served.greetings == []
+
+    async def test_one_of_another_version_is_told_so(
+        self, served: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with served.window() as window:
+            await window.says((await served.hello()).replace(__version__.encode(), b"0.0.0"))
+            assert await window.hears() == b"not here"
+
+    async def test_one_of_another_network_is_told_so(self, served: House) -> None:
+        async with served.window() as window:
+            await window.says(re.sub(rb"net:\[\d+\]", b"net:[1]", await served.hello()))
+            assert await window.hears() == b"not here"
+
+    async def test_one_whose_settings_are_of_no_use_serves_itself(
+        self, served: House, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        served.refusal = SettingError("CONTEXT7_API_KEY", "…", "a key")
+        async with served.window() as window:
+            await window.says(await served.hello())
+            assert await window.hears() == b"not here"
+        assert (await status_of(served))["windows"] == 0
+        assert caplog.text == ""
+
+    async def test_a_server_that_fails_ends_that_window_alone(
+        self, served: House, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        served.refusal = ZeroDivisionError()
+        async with served.window() as window:
+            await window.says(await served.hello())
+            assert await window.hears() is None
+        assert "ZeroDivisionError" in caplog.text
+        assert "ctx7sk" not in caplog.text
+        assert (await status_of(served))["windows"] == 0
+
+    @pytest.mark.parametrize("said", [b"\n\n", b"GET / HTTP/1.1\n\n", b"{'wish': 'ctx7sk-1'}\n"])
+    async def test_who_does_not_greet_is_not_answered_and_not_quoted(
+        self,
+        served: House,
+        said: bytes,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
+        caplog.set_level("INFO")
+        async with served.window() as window:
+            await window.says(said)
+            assert await window.hears() is None
+        assert "did not say what for" in caplog.text
+        assert "GET" not in caplog.text
+        assert "ctx7sk" not in caplog.text
+
+    async def test_who_says_nothing_is_not_waited_for(
+        self, served: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
+        async with served.window() as window:
+            assert await window.hears() is None
+        assert served.greetings == []
+
+    async def test_an_unknown_wish_is_not_granted(self, served: House) -> None:
+        async with served.window() as window:
+            await window.says(await served.hello("dance"))
+            assert await window.hears() == b"not here"
+
+    @pytest.mark.parametrize("wish", [SERVE, STATUS, STOP])
+    async def test_another_users_process_is_turned_away(
+        self, served: House, wish: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("only root can be somebody else")
+        await status_of(served)  # it is up, and looks at no file under another user's name
+        with connected_as_nobody(served.door) as connection:
+            async with await anyio.abc.SocketStream.from_socket(connection) as stream:
+                window = Window(stream, BufferedByteReceiveStream(stream))
+                await window.says(await served.hello(wish))
+                assert await window.hears() is None
+        assert "another user" in caplog.text
+        assert served.greetings == []
+        assert not served.ended.is_set()
+
+
+def connected_as_nobody(door: Door) -> socket.socket:
+    """A connection that another user has made, who found every door on the way open."""
+    folder, here = Path(door.folder), Path.cwd()
+    folder.chmod(0o755)
+    Path(folder, f"{door.name}.sock").chmod(0o666)
+    connection = socket.socket(socket.AF_UNIX)
+    os.chdir(folder)
+    os.seteuid(NOBODY)
+    try:
+        connection.connect(f"{door.name}.sock")
+    finally:
+        os.seteuid(0)
+        os.chdir(here)
+    return connection
+
+
+async def test_it_tells_how_it_is(served: House) -> None:
+    told = await status_of(served)
+    since = told.pop("since")
+    assert since == pytest.approx(served.host._since)
+    assert told == {
+        "pid": os.getpid(),
+        "version": __version__,
+        "windows": 0,
+        "idle_seconds": 600.0,
+        "log": served.door.log,
+        "apps": 3,
+    }

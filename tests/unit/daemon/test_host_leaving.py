@@ -1,0 +1,81 @@
+"""When the daemon leaves its door, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import pytest
+from anyio.abc import TaskGroup
+
+from context7_fabric.daemon import host as host_module
+from context7_fabric.relay.hello import STOP
+from support.house import House, let, status_of
+
+SHORT = 0.1
+
+
+class TestLeaving:
+    async def test_it_leaves_when_nobody_came(
+        self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
+        let(house, tasks, 0)
+        await house.left()
+        assert not house.socket.exists()
+
+    async def test_it_does_not_leave_before_its_first_window_had_time_to_come(
+        self, house: House, tasks: TaskGroup
+    ) -> None:
+        let(house, tasks, 0)
+        async with house.window() as window:
+            await anyio.wait_all_tasks_blocked()
+            await window.says(await house.hello())
+            assert await window.hears() == b"welcome"
+        await house.left()
+
+    async def test_it_stays_as_long_as_there_is_a_window(
+        self, house: House, tasks: TaskGroup
+    ) -> None:
+        let(house, tasks, SHORT)
+        async with house.window() as window:
+            await window.says(await house.hello())
+            assert await window.hears() == b"welcome"
+            with anyio.move_on_after(4 * SHORT):
+                await house.ended.wait()
+            assert not house.ended.is_set()
+        await house.left()
+
+    async def test_who_only_asks_how_it_is_does_not_keep_it(
+        self, house: House, tasks: TaskGroup
+    ) -> None:
+        let(house, tasks, SHORT)
+        async with house.window():
+            await house.left()
+
+    async def test_told_to_stop_it_says_who_it_is_and_ends_its_windows(self, served: House) -> None:
+        async with served.window() as window, served.window() as visitor:
+            await window.says(await served.hello())
+            assert await window.hears() == b"welcome"
+            await visitor.says(await served.hello(STOP))
+            assert json.loads(await visitor.hears() or b"")["pid"] == os.getpid()
+            assert await window.hears() is None
+        await served.left()
+        assert not served.socket.exists()
+
+    async def test_a_socket_that_is_its_successors_is_left_alone(self, served: House) -> None:
+        await status_of(served)
+        served.socket.unlink()
+        with await anyio.to_thread.run_sync(served.door.claim):
+            served.host.stop()
+            await served.left()
+            assert served.socket.exists()
+
+    async def test_without_a_socket_it_leaves_as_well(self, served: House) -> None:
+        await status_of(served)
+        served.socket.unlink()
+        served.host.stop()
+        await served.left()
