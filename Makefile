@@ -6,8 +6,13 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
-BENCHES := tokens outage registry_load registry_scale fabric records
+BENCHES := tokens outage registry_load registry_scale fabric records peers
 BENCH_READY := $(VENV)/.ready-bench
+# What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep
+# what both need, such as the SDK, at one version.
+PEERS := fastmcp>=4.1,<5
+PEERS_VENV := .venv-peers
+PEERS_READY := $(PEERS_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -29,19 +34,20 @@ test: $(READY) ## Run every check: lint, format, types, import contracts, tests 
 	$(BIN)/python -m pytest --ignore=tests/integration --hypothesis-profile=ci \
 		--cov --cov-append --cov-report=term
 
-bench: $(BENCH_READY) ## Measure: every program of tests/bench prints its numbers and claims
+bench: $(BENCH_READY) $(PEERS_READY) ## Measure: every program of tests/bench prints its numbers and claims
 	@failed=; for name in $(BENCHES); do \
 		echo "== tests/bench/$$name.py"; \
 		PYTHONPATH=tests $(BIN)/python tests/bench/$$name.py || failed="$$failed $$name"; \
 	done; [ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
 
-lock: $(READY) ## Remake both locks; UPGRADE=1 moves every pin to its newest version
+lock: $(READY) ## Remake the locks; UPGRADE=1 moves every pin to its newest version
 	$(LOCK) pyproject.toml --group dev --output-file requirements.txt
 	$(LOCK) --group bench --constraints requirements.txt --output-file requirements-bench.txt
+	echo '$(PEERS)' | $(LOCK) - --constraints requirements.txt --output-file requirements-peers.txt
 
-clean: ## Remove .venv, caches and build results
-	rm -rf $(VENV) dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache \
-		.pytest_cache .ruff_cache
+clean: ## Remove .venv and .venv-peers, caches and build results
+	rm -rf $(VENV) $(PEERS_VENV) dist .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
 	find server tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # forbiddenfruit (a test dependency) is published as source only: setuptools is taken from the lock
@@ -62,4 +68,11 @@ $(READY): requirements.txt pyproject.toml
 
 $(BENCH_READY): $(READY) requirements-bench.txt
 	@$(PIP) install --require-hashes -r requirements-bench.txt
+	@touch $@
+
+$(PEERS_READY): requirements-peers.txt | $(READY)
+	@echo "Installing the peers into $(PEERS_VENV) (once; up to a minute)"
+	@$(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip --disable-pip-version-check --no-input -qq install \
+		--require-hashes -r requirements-peers.txt
 	@touch $@

@@ -26,8 +26,10 @@ from context7_fabric.upstream.settings import CommandTarget
 class Household:
     """The fabric, and the apps and the knowledge of libraries that are open on it."""
 
-    def __init__(self, fabric: Fabric, clock: Clock, tasks: TaskGroup, linger: float) -> None:
-        """Open apps on `fabric`; one that nobody uses any more is kept for `linger` seconds."""
+    def __init__(
+        self, fabric: Fabric, clock: Clock, tasks: TaskGroup, linger: float | None
+    ) -> None:
+        """Open apps on `fabric`, kept for `linger` seconds (None: ever) after their last use."""
         self.fabric = fabric
         self._clock = clock
         self._apps = Pool[Hashable, App](tasks, linger)
@@ -68,7 +70,7 @@ class Household:
 
 @asynccontextmanager
 async def open_household(
-    settings: Settings, *, clock: Clock = time.time, linger: float = 0
+    settings: Settings, *, clock: Clock = time.time, linger: float | None = 0
 ) -> AsyncGenerator[Household]:
     """Open the store that `settings` name, and close it with everything on it."""
     store = await anyio.to_thread.run_sync(open_store, settings, clock)

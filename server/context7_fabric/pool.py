@@ -18,12 +18,19 @@ T = TypeVar("T")
 class _Slot(Generic[T]):
     """One thing, from the wish for it to its end."""
 
-    things: list[T] = field(default_factory=list)
+    things: list[T] = field(default_factory=list)  # none before it is open
     error: Exception | None = None
     users: int = 0
     ready: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def thing(self) -> T:
+        """What is held; raises when that is closed before anybody could use it."""
+        if not self.things:
+            raise RuntimeError("it is being closed")
+        return self.things[0]
 
     def count(self, change: int) -> None:
         self.users += change
@@ -37,8 +44,8 @@ class _Slot(Generic[T]):
 class Pool(Generic[K, T]):
     """Each thing is held by a task of its own, for it must be opened and closed by the same."""
 
-    def __init__(self, tasks: TaskGroup, linger: float) -> None:
-        """Hold things in `tasks`; one that nobody uses stays open for `linger` seconds."""
+    def __init__(self, tasks: TaskGroup, linger: float | None) -> None:
+        """Hold things in `tasks`, for `linger` seconds (None: ever) after their last use."""
         self._tasks = tasks
         self._linger = linger
         self._slots: dict[K, _Slot[T]] = {}
@@ -58,7 +65,7 @@ class Pool(Generic[K, T]):
             await slot.ready.wait()
             if slot.error is not None:
                 raise slot.error
-            yield slot.things[0]
+            yield slot.thing
         finally:
             slot.count(-1)
 

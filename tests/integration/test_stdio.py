@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import pytest
 
@@ -25,6 +25,16 @@ INITIALIZE = {
 }
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+
+
+class Reader(Protocol):
+    def readline(self) -> bytes: ...
+
+
+class Writer(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+    def flush(self) -> None: ...
 
 
 def line(message: object) -> bytes:
@@ -50,7 +60,7 @@ def started(env: dict[str, str], stdin: int, stdout: int) -> Iterator[subprocess
         process.wait()
 
 
-def converse(incoming: BinaryIO, outgoing: BinaryIO) -> None:
+def converse(incoming: Reader, outgoing: Writer) -> None:
     """See requests answered one after the other."""
     for message, answered in ((INITIALIZE, 0), (INITIALIZED, None), (PING, 1)):
         outgoing.write(line(message))

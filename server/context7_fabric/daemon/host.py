@@ -28,6 +28,9 @@ from context7_fabric.relay.hello import NOT_HERE, SERVE, STATUS, STOP, WELCOME
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY = 10.0
+"""Seconds between looks whether the socket is still there."""
+
 HELLO_SECONDS = 2.0
 """How long a visitor may take to say what it wants."""
 
@@ -65,6 +68,7 @@ class Host:
         async with anyio.create_task_group() as tasks:
             loop = asyncio.get_running_loop()
             server = await loop.create_unix_server(lambda: _Visitor(self, tasks), sock=listener)
+            tasks.start_soon(self._until_astray, mark)
             await self._until_idle()
             with suppress(OSError):
                 await anyio.to_thread.run_sync(self._door.leave, mark)
@@ -148,15 +152,29 @@ class Host:
         }
 
     async def _until_idle(self) -> None:
-        patience = max(self._terms.idle, HELLO_SECONDS)  # whoever started us is on its way
+        patience = self._patience and max(self._patience, HELLO_SECONDS)  # our starter is coming
         while not self._stopping:
             changed = self._changed
             with anyio.move_on_after(patience if self._windows == 0 else None) as rest:
                 await changed.wait()
-            patience = self._terms.idle
+            patience = self._patience
             if rest.cancelled_caught and self._windows == 0:
                 log.info("nobody has come for %g s", self._terms.idle)
                 return
+
+    @property
+    def _patience(self) -> float | None:
+        """How long to wait for another window, None for ever, as 0 is never everywhere."""
+        return self._terms.idle or None
+
+    async def _until_astray(self, mark: tuple[int, int]) -> None:
+        """Stop when the socket is not there any more: a home that was taken away has other eyes."""
+        there = True
+        while there:
+            await anyio.sleep(LOOK_EVERY)
+            there = await anyio.to_thread.run_sync(self._door.is_marked, mark)
+        log.warning("the socket is gone from %s", self._door.folder)
+        self.stop()
 
     def _count(self, change: int) -> None:
         self._windows += change

@@ -19,6 +19,7 @@ from context7_fabric.fabric.backends.base import Backend, Place, Put
 from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
 from context7_fabric.fabric.drafts import Drafts
 from context7_fabric.fabric.gauge import Faults, Gauge
+from context7_fabric.fabric.holders import has_died, holder
 from context7_fabric.fabric.pipeline import Pipeline
 from context7_fabric.fabric.reading import PAGE, Reader
 from context7_fabric.fabric.search import Match, Searcher, WordSearch
@@ -247,15 +248,19 @@ class Fabric:
         return await pipe.execute()
 
     async def lease(self, name: str, seconds: float) -> bool:
-        """Take the lease `name` for `seconds`; False when somebody else has it."""
-        key = _lease(name)
-        return await self._reader.guarded(
-            self.backend.add(key, b"1", expires_in=seconds), otherwise=True
-        )
+        """Take the lease `name` for `seconds`; False when somebody who lives has it."""
+        guarded, key = self._reader.guarded, _lease(name)
+        if await guarded(self.backend.add(key, holder(), expires_in=seconds), otherwise=True):
+            return True
+        held = await guarded(self.backend.get(key), otherwise=None)
+        if held is None or not has_died(held.value):
+            return False
+        await guarded(self.backend.delete(key), otherwise=False)
+        return await guarded(self.backend.add(key, holder(), expires_in=seconds), otherwise=True)
 
     async def renew(self, name: str, seconds: float) -> None:
         """Keep the lease `name`, which is ours, for another `seconds`."""
-        put = Put(_lease(name), b"1", expires_in=seconds)
+        put = Put(_lease(name), holder(), expires_in=seconds)
         await self._reader.guarded(self.backend.write([put]), otherwise=None)
 
     async def release(self, name: str) -> None:

@@ -7,6 +7,9 @@ import json
 _ANSWER = b'{"jsonrpc":"2.0","id":'
 """How the daemon's answers begin."""
 
+_LONGEST_ID = 1000
+"""Bytes of an id that are read; whoever has longer ones is not asked again for them."""
+
 _MOST = 1000
 """Calls that are kept to be said again; a client that has more in flight loses those beyond."""
 
@@ -23,6 +26,11 @@ class Calls:
         self._open: dict[str, bytes] = {}
         self._asked_again: set[str] = set()
         self._known: set[str] = set()
+
+    @property
+    def repeated(self) -> bool:
+        """Tell whether answers are due that the client has had already."""
+        return bool(self._known)
 
     @property
     def wanted(self) -> bool:
@@ -83,7 +91,8 @@ class Calls:
 def _id_of(answer: bytes) -> str:
     """Return the name of the request that `answer` belongs to, none's if it cannot be read."""
     try:
-        return _name(_read(answer[len(_ANSWER) :].decode(errors="replace"))[0])
+        beginning = answer[len(_ANSWER) : len(_ANSWER) + _LONGEST_ID]
+        return _name(_read(beginning.decode(errors="replace"))[0])
     except (ValueError, RecursionError):
         return _name(None)
 

@@ -134,11 +134,18 @@ class Door:
         status = os.stat(os.path.join(self.folder, self._socket))
         return status.st_dev, status.st_ino
 
+    def is_marked(self, mark: tuple[int, int]) -> bool:
+        """Tell whether the socket with `mark` is still in its place."""
+        try:
+            return self.mark() == mark
+        except OSError:
+            return False
+
     def leave(self, mark: tuple[int, int]) -> None:
         """Take the socket away, if it is still the one with `mark`."""
         lock = self._locked()
         try:
-            if self.mark() == mark:
+            if self.is_marked(mark):
                 os.unlink(os.path.join(self.folder, self._socket))
         finally:
             os.close(lock)

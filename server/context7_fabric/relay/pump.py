@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _STDIN, _STDOUT = 0, 1
+_MOST_MUTE = 3
+"""Daemons in a row that end without a word before no other is started behind the client's back."""
+
 LAST_WORDS = 1.0
 """Seconds that the daemon has for what it still says when the client is gone."""
 
@@ -73,24 +76,31 @@ class Pump:
 
     def _bring(self, connection: socket.socket) -> None:
         """Bring the client what the daemon says, also the next daemon's if there has to be one."""
+        mute = 0
         while True:
-            self._bring_from(connection)
+            mute = 0 if self._bring_from(connection) else mute + 1
             with self._lock:
                 if self._leaving:
                     self._ended.release()
                     return
-                if not self._calls.wanted:
+                if not self._calls.wanted or mute >= _MOST_MUTE:
                     self._connection = None
                     return
                 connection = self._renew()
 
-    def _bring_from(self, connection: socket.socket) -> None:
-        """Write whole lines to stdout until the connection breaks."""
-        rest = b""
+    def _bring_from(self, connection: socket.socket) -> bool:
+        """Write whole lines to stdout until the connection breaks; tell whether there was one."""
+        rest, calls, heard = b"", self._calls, False
         while data := _receive(connection):
+            heard = True
+            if not rest and data.find(b"\n") == len(data) - 1 and not calls.repeated:
+                _write(data)  # one answer, as nearly always: the client need not wait for our books
+                calls.heard(data)
+                continue
             *lines, rest = (rest + data).split(b"\n")
-            _write(b"".join(line + b"\n" for line in lines if self._calls.heard(line)))
+            _write(b"".join(line + b"\n" for line in lines if calls.heard(line)))
         connection.close()
+        return heard
 
     def _renew(self) -> socket.socket:
         """Get another connection, and say there what was not answered yet."""

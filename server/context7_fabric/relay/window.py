@@ -104,7 +104,11 @@ class _Window:
         except NoDaemon as trouble:
             _tell(trouble)
             ours, theirs = socket.socketpair()
-            here(theirs)
+            try:
+                here(theirs)
+            except Exception as error:  # noqa: BLE001  # whatever it is, nothing else is left
+                _tell(error)
+                os._exit(1)
             return ours
 
     def _start(self, listener: socket.socket) -> None:

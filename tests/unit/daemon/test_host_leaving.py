@@ -23,18 +23,39 @@ class TestLeaving:
         self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
-        let(house, tasks, 0)
+        let(house, tasks, SHORT)
         await house.left()
         assert not house.socket.exists()
 
     async def test_it_does_not_leave_before_its_first_window_had_time_to_come(
         self, house: House, tasks: TaskGroup
     ) -> None:
-        let(house, tasks, 0)
+        let(house, tasks, SHORT / 100)
         async with house.window() as window:
             await anyio.wait_all_tasks_blocked()
             await window.says(await house.hello())
             assert await window.hears() == b"welcome"
+        await house.left()
+
+    async def test_at_zero_it_never_leaves_by_itself(
+        self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
+        let(house, tasks, 0)
+        with anyio.move_on_after(4 * SHORT):
+            await house.ended.wait()
+        assert not house.ended.is_set()
+
+    async def test_it_leaves_when_its_socket_is_taken_away(
+        self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_module, "LOOK_EVERY", SHORT)
+        let(house, tasks, 0)
+        async with house.window() as window:
+            await window.says(await house.hello())
+            assert await window.hears() == b"welcome"
+            house.socket.unlink()
+            assert await window.hears() is None
         await house.left()
 
     async def test_it_stays_as_long_as_there_is_a_window(
