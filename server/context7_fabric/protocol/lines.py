@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -24,6 +25,9 @@ _CLOSING_SECONDS: Final = 1.0
 
 TOO_LONG: Final = b""
 """Stands for a line that was longer; no line is empty."""
+
+Lane = Callable[[bytes], bytes | None]
+"""Returns the reply to the request on a line, None where the SDK is to have it."""
 
 _REFUSAL: Final = types.JSONRPCError(
     jsonrpc="2.0",
@@ -192,6 +196,11 @@ class MessageWriter(_Closing):
         self._transport.write(line.encode() + b"\n")
         await self._outlet.drain()
 
+    def put(self, line: bytes) -> None:
+        """Write one line without waiting, if anybody is there to read it."""
+        if not self._outlet.lost:
+            self._transport.write(line + b"\n")
+
     async def aclose(self) -> None:
         """Let what is written go out, as far as it is read in time, and close."""
         self._transport.close()
@@ -208,20 +217,26 @@ class MessageReader(_Closing):
         """Read `lines`; `writer` tells the client of one that is too long."""
         self._lines = lines
         self._writer = writer
+        self.lane: Lane | None = None
 
     async def receive(self) -> SessionMessage | Exception:
-        """Return the next message.
+        """Return the next message that the lane, if there is one, does not answer.
 
         Raises:
             EndOfStream: There is none any more.
         """
-        line = await self._lines.take()
-        while line is TOO_LONG:
-            await self._writer.send(SessionMessage(_REFUSAL))
-            line = await self._lines.take()
-        if line is None:
-            raise anyio.EndOfStream
-        return _read(line)
+        while (line := await self._lines.take()) is not None:
+            if line is TOO_LONG:
+                await self._writer.send(SessionMessage(_REFUSAL))
+            elif (reply := self._at_hand(line)) is not None:
+                self._writer.put(reply)
+                await asyncio.sleep(0)  # others have their turn, however many lines wait here
+            else:
+                return _read(line)
+        raise anyio.EndOfStream
+
+    def _at_hand(self, line: bytes) -> bytes | None:
+        return None if self.lane is None else self.lane(line)
 
     def __aiter__(self) -> Self:
         return self

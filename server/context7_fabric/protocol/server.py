@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,9 +11,13 @@ from uuid import uuid4
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
+from mcp.shared._stream_protocols import ReadStream, WriteStream
+from mcp.shared.message import SessionMessage
 
 from context7_fabric import __version__
 from context7_fabric.protocol.completions import Completions
+from context7_fabric.protocol.express import Express, beside, called
+from context7_fabric.protocol.lines import MessageReader
 from context7_fabric.protocol.notices import Notices
 from context7_fabric.protocol.prompts import Prompts
 from context7_fabric.protocol.resources import Resources
@@ -51,7 +55,7 @@ def build_server(desk: Desk, principal: str) -> Server[str]:
         instructions=INSTRUCTIONS,
         lifespan=partial(_connected, notices),
         on_list_tools=tools.list,
-        on_call_tool=tools.call,
+        on_call_tool=partial(called, tools),
         on_list_prompts=prompts.list,
         on_get_prompt=prompts.get,
         on_list_resources=resources.list,
@@ -64,11 +68,30 @@ def build_server(desk: Desk, principal: str) -> Server[str]:
         cache_hints=CACHE_HINTS,
     )
     server.middleware.append(notices.greet)
+    server.new_lane = partial(Express, tools)
     return server
 
 
 class _Server(Server[str]):
-    """Promises legacy clients notices only where the transport says that it can bring them."""
+    """Promises legacy clients notices only where the transport says that it can bring them.
+
+    Where the transport reads lines, each connection has an express lane.
+    """
+
+    new_lane: Callable[[], Express]
+
+    async def run(
+        self,
+        read_stream: ReadStream[SessionMessage | Exception],
+        write_stream: WriteStream[SessionMessage],
+        initialization_options: InitializationOptions,
+        raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
+    ) -> None:
+        lane = self.new_lane()
+        if isinstance(read_stream, MessageReader):
+            read_stream.lane = lane.answer
+        with beside(lane):
+            await super().run(read_stream, write_stream, initialization_options, raise_exceptions)
 
     def create_initialization_options(
         self,

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.errors import ArgumentError
+from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.protocol import arguments
 from context7_fabric.protocol.optional_list import OPTIONAL
 from context7_fabric.protocol.optional_tools import OptionalTools
 from context7_fabric.protocol.tool_list import served_tools
 from context7_fabric.services.desk import Desk
+from context7_fabric.services.docs import Question
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
 log = logging.getLogger(__name__)
@@ -23,6 +26,11 @@ log = logging.getLogger(__name__)
 META_KEY = "context7-fabric/answer"
 
 Context = ServerRequestContext[str, Any]
+
+_QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
+    QUERY_DOCS: arguments.question,
+    GET_DOCS: arguments.topic_question,
+}
 
 
 class Tools:
@@ -54,25 +62,42 @@ class Tools:
             return await self._optional.call(params.name, given)
         caller = self._caller(ctx)
         answer = await self._answer(params.name, given, caller)
-        self._desk.executions.record(params.name, given, caller, answer)
-        log.debug("%s %s by %s %s", params.name, answer.outcome, answer.tier, answer.execution_id)
+        self._record(params.name, given, caller, answer)
         return as_result(answer)
 
+    def at_hand(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer | None:
+        """Return the answer that `call` would give, recorded, if it is a hit in memory.
+
+        None, and nothing is recorded, where it is not or cannot be told.
+        """
+        if tool not in self._desk.tool_names or tool not in _QUESTIONS:
+            return None
+        try:
+            arguments.check_size(tool, given)
+            answer = self._desk.at_hand(_QUESTIONS[tool](given), caller)
+        except FabricError:
+            return None
+        if answer is not None:
+            self._record(tool, given, caller, answer)
+        return answer
+
+    def callers(self, ctx: Context) -> Callable[..., Caller]:
+        """Return what makes a caller for each further call of the client that `ctx` is about."""
+        return partial(Caller, self._principal, connection=_connection(ctx), client=_client(ctx))
+
+    def _record(self, tool: str, given: dict[str, Any], caller: Caller, answer: Answer) -> None:
+        self._desk.executions.record(tool, given, caller, answer)
+        log.debug("%s %s by %s %s", tool, answer.outcome, answer.tier, answer.execution_id)
+
     def _caller(self, ctx: Context) -> Caller:
-        return Caller(
-            self._principal,
-            connection=_connection(ctx),
-            progress=ctx.session.report_progress,
-            client=_client(ctx),
-        )
+        return self.callers(ctx)(progress=ctx.session.report_progress)
 
     async def _answer(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer:
         try:
             arguments.check_size(tool, given)
             if tool == RESOLVE:
                 return await self._desk.resolve(arguments.look_up(given), caller)
-            read = {QUERY_DOCS: arguments.question, GET_DOCS: arguments.topic_question}[tool]
-            return await self._desk.query(read(given), caller)
+            return await self._desk.query(_QUESTIONS[tool](given), caller)
         except ArgumentError as error:
             return Answer(str(error), Outcome.ERROR, Tier.LOCAL, is_error=True)
 
@@ -94,12 +119,16 @@ def _client(ctx: Context) -> str:
 
 def as_result(answer: Answer) -> types.CallToolResult:
     """Return `answer` on the wire: text first, a note about it second, provenance in `_meta`."""
-    texts = [answer.text] if answer.note is None else [answer.text, answer.note]
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=text) for text in texts],
+        content=[types.TextContent(type="text", text=text) for text in texts_of(answer)],
         is_error=answer.is_error,
         _meta={META_KEY: provenance(answer)},
     )
+
+
+def texts_of(answer: Answer) -> list[str]:
+    """Return the text of each content block of `answer`."""
+    return [answer.text] if answer.note is None else [answer.text, answer.note]
 
 
 def provenance(answer: Answer) -> dict[str, Any]:

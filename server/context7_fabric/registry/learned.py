@@ -13,7 +13,7 @@ MOST_MOVES = 3
 """How many redirects in a row are followed before upstream's own word is passed on."""
 
 MOST_LATELY = 512
-"""How many ids are kept in memory, with where they lead, until something is stored."""
+"""How many ids, with where they lead, and choices are kept in memory until something is stored."""
 
 
 class Learned:
@@ -23,6 +23,7 @@ class Learned:
         """Remember in `fabric`."""
         self._fabric = fabric
         self._lately = Steady[str](fabric.revision, MOST_LATELY)
+        self._choices = Steady[str](fabric.revision, MOST_LATELY)
 
     async def choose(self, name_key: str, library_id: str, principal: str) -> None:
         """Remember that `principal` means the library `library_id` (no version) by a name."""
@@ -33,7 +34,18 @@ class Learned:
 
     async def choice(self, name_key: str, principal: str) -> str | None:
         """Return the id that `principal` means by a name, None while nobody knows."""
-        return await self._text(_choice(name_key, principal))
+        as_of, key = self._choices.revision(), (name_key, principal)
+        known = self._choices.get(key)
+        if known is None:
+            known = await self._text(_choice(name_key, principal))
+            if known is not None:
+                self._choices.keep(key, known, as_of)
+        return known
+
+    def is_chosen(self, name_key: str, library_id: str, principal: str) -> bool:
+        """Tell whether `choose` would store nothing, as far as memory alone knows."""
+        self._choices.revision()
+        return self._choices.get((name_key, principal)) == library_id
 
     async def forget(self, name_key: str, principal: str) -> bool:
         """Forget what `principal` means by a name; tell whether it was known.
@@ -55,6 +67,11 @@ class Learned:
             known = await self._followed(library_id, principal)
             self._lately.keep(key, known, as_of)
         return known
+
+    def moved_at_hand(self, library_id: str, principal: str) -> str | None:
+        """Return what `moved` would, None where that is not in memory."""
+        self._lately.revision()
+        return self._lately.get((library_id, principal))
 
     async def _followed(self, library_id: str, principal: str) -> str:
         for _hop in range(MOST_MOVES):

@@ -58,10 +58,27 @@ class Desk:
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
-        text, library_id = self.redacted(question.text), self.redacted(question.library_id)
-        if (text, library_id) != (question.text, question.library_id):
-            question = replace(question, text=text, library_id=library_id)
+        question = self._redacted(question)
         answer = await self.docs.query(question, caller)
         if answer.outcome in _HELPED and answer.library_id is not None:
             await self.resolver.used(question.library_id, caller)
         return answer
+
+    def at_hand(self, question: Question, caller: Caller) -> Answer | None:
+        """Return what `query` would where that is a hit in memory and teaches nothing, else None.
+
+        A hit leaves behind what it does there; None leaves nothing behind.
+        """
+        question = self._redacted(question)
+        if not self.resolver.teaches_nothing(question.library_id, caller):
+            return None
+        answer = self.docs.at_hand(question, caller)
+        if answer is not None:
+            self.resolver.count(question.library_id)
+        return answer
+
+    def _redacted(self, question: Question) -> Question:
+        text, library_id = self.redacted(question.text), self.redacted(question.library_id)
+        if (text, library_id) == (question.text, question.library_id):
+            return question
+        return replace(question, text=text, library_id=library_id)

@@ -74,6 +74,18 @@ class Docs:
         moved = id_of(await self._learned.moved(str(library), caller.principal)) or library
         return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
 
+    def at_hand(self, question: Question, caller: Caller) -> Answer | None:
+        """Return what `query` would if that is a hit in memory, None if not."""
+        library = id_of(question.library_id)
+        if library is None or not _is_plain(question):
+            return None
+        moved = self._learned.moved_at_hand(str(library), caller.principal)
+        if moved is None:
+            return None
+        enquiry = self._enquiry(question, id_of(moved) or library, "any", 1, caller)
+        found = self._answers.at_hand(enquiry, caller)
+        return None if found is None else _trimmed(self._served(found), question.max_tokens)
+
     async def _passed_on(self, question: Question, caller: Caller) -> Answer:
         """Let upstream itself say what is wrong with an id that is none."""
         request = DocsRequest(
@@ -87,8 +99,7 @@ class Docs:
 
     async def _asked(self, question: Question, library: LibraryId, caller: Caller) -> Answer:
         """Ask for mode and page as upstream knows them: the newer generation has neither."""
-        plain = question.mode is None and question.page == 1
-        if not plain and await self._context7.generation() is Generation.TOPIC:
+        if not _is_plain(question) and await self._context7.generation() is Generation.TOPIC:
             mode = question.mode or "code"
             return await self._page(question, library, mode, question.page, caller)
         answer = await self._page(question, library, "any", 1, caller)
@@ -99,18 +110,26 @@ class Docs:
     async def _page(
         self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
     ) -> Answer:
+        enquiry = self._enquiry(question, library, mode, number, caller)
+        found = await self._answers.ask(enquiry, caller)
+        if found.record is not None:
+            return self._served(found)
+        return await self._without_record(question, library, found, caller)
+
+    def _enquiry(
+        self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
+    ) -> Enquiry:
         key_for = partial(_key, question.text, mode, number)
         asked = id_of(question.library_id) or library
-        enquiry = Enquiry(
+        return Enquiry(
             tuple(dict.fromkeys((key_for(library), key_for(asked)))),
             self._lifetime(library),
             partial(self._fetch, question, library, key_for, caller),
         )
-        found = await self._answers.ask(enquiry, caller)
-        if found.record is not None:
-            now, about = self._stamp.clock(), found.record.subject
-            return served(found, Tier.QUESTION, now, about)
-        return await self._without_record(question, library, found, caller)
+
+    def _served(self, found: Found) -> Answer:
+        about = found.record.subject if found.record else None
+        return served(found, Tier.QUESTION, self._stamp.clock(), about)
 
     async def _fetch(
         self,
@@ -187,6 +206,11 @@ class Docs:
             text=text or no_further_page(str(library), question.page),
             tier=Tier.SNIPPETS if text else first.tier,
         )
+
+
+def _is_plain(question: Question) -> bool:
+    """Tell whether neither mode nor page is asked for: every upstream takes it as it is."""
+    return question.mode is None and question.page == 1
 
 
 @remembered(MOST_QUESTIONS, LONGEST_QUESTION)

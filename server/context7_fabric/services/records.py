@@ -153,6 +153,11 @@ class AnswerShelf:
         record = self._lately.get((key, principal))
         return record or await self._looked_up(key, principal, as_of)
 
+    def at_hand(self, key: str, principal: str) -> StoredAnswer | None:
+        """Return what `read` would, None where that is not in memory."""
+        self._lately.revision()
+        return self._lately.get((key, principal))
+
     async def own(self, key: str, owner: str) -> StoredAnswer | None:
         """Return the answer under `key` that belongs to `owner` itself."""
         return _owners_record(await self._fabric.get_context(owned(key, owner)), owner)

@@ -76,14 +76,27 @@ class Resolver:
 
     async def used(self, library_id: str, caller: Caller) -> None:
         """Learn from a question about `library_id` what the connection's last look-up meant."""
-        parsed = id_of(library_id)
-        base = parsed.base if parsed else library_id
-        self._registry.used(base)
+        base = _base(library_id)
+        self.count(library_id)
+        for name in self._meant(base, caller):
+            await self._learned.choose(name, base, caller.principal)
+
+    def count(self, library_id: str) -> None:
+        """Count one use of a library."""
+        self._registry.used(_base(library_id))
+
+    def teaches_nothing(self, library_id: str, caller: Caller) -> bool:
+        """Tell whether `used` would only count, as far as memory alone knows."""
+        base = _base(library_id)
+        names = self._meant(base, caller)
+        return all(self._learned.is_chosen(name, base, caller.principal) for name in names)
+
+    def _meant(self, base: str, caller: Caller) -> tuple[str, ...]:
+        """Return the names of the connection's last look-up that listed `base`, none if none."""
         for connection, names in reversed(self._recent):
             if connection == caller.connection and base in self._recent[connection, names]:
-                for name in names:
-                    await self._learned.choose(name, base, caller.principal)
-                return
+                return names
+        return ()
 
     async def _subject(self, look_up: LookUp, caller: Caller) -> Subject:
         """Return what is meant; while the registry loads, the plain name does if it has a list."""
@@ -173,6 +186,12 @@ class Resolver:
         self._recent[caller.connection, subject.names] = ids
         while len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
+
+
+def _base(library_id: str) -> str:
+    """Return the id without its version."""
+    parsed = id_of(library_id)
+    return parsed.base if parsed else library_id
 
 
 def _owner(listed: LibraryList, caller: Caller) -> str:

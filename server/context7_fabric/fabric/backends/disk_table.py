@@ -47,6 +47,14 @@ FEW = 2000
 """Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
 
 
+PAGES_IN_MEMORY = 256
+MAPPED_BYTES = 2**22
+"""What SQLite keeps of the file, in each thread and in all: the system's own cache is as good.
+
+With diskcache's 8,192 pages and 64 MiB a server grows with its store (tests/bench/peers.py).
+"""
+
+
 class Table:
     """The rows of one folder; several processes may have it open."""
 
@@ -63,6 +71,8 @@ class Table:
             size_limit=size_limit,
             eviction_policy="none",  # ours knows what is disposable
             sqlite_wal_autocheckpoint=CHECKPOINT_PAGES,
+            sqlite_cache_size=PAGES_IN_MEMORY,
+            sqlite_mmap_size=MAPPED_BYTES,
         )
         self._size_limit = size_limit
         self._authored_limit = authored_limit
