@@ -44,7 +44,7 @@ from context7_fabric.services.states import States
 from context7_fabric.services.subjects import Subject
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
-from context7_fabric.services.views import Views
+from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
@@ -74,13 +74,17 @@ class Knowledge:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What the faces work with, for one upstream and one credential; the fabric is shared."""
+    """What the faces work with, for one upstream and one credential; the fabric is shared.
+
+    `owner` is whose the contexts in USER are that it shows and writes.
+    """
 
     settings: Settings
     desk: Desk
     fabric: Fabric
     upstream: Upstream
     principal: str
+    owner: str = LOCAL_OWNER
 
     @property
     def in_memory(self) -> bool:
@@ -128,14 +132,16 @@ async def open_app_on(
     principal: str,
     clock: Clock,
     connect: Connect | None,
+    owner: str,
 ) -> AsyncGenerator[App]:
     """Open what one upstream and credential need; `connect` puts another upstream in place."""
     async with anyio.create_task_group() as tasks:
         upstream = connect(tasks) if connect else _connect(settings, tasks)
-        desk = _desk(settings, clock, fabric, knowledge, tasks, upstream, principal)
+        viewer = Viewer(principal, owner)
+        desk = _desk(settings, clock, fabric, knowledge, tasks, upstream, viewer)
         if isinstance(upstream, McpUpstream):
             upstream.on_connected = partial(_behind_a_connection, desk)
-        app = App(settings, desk, fabric, upstream, principal)
+        app = App(settings, desk, fabric, upstream, principal, owner)
         try:
             yield app
         finally:
@@ -165,8 +171,9 @@ def _desk(
     knowledge: Knowledge,
     tasks: TaskGroup,
     upstream: Upstream,
-    principal: str,
+    viewer: Viewer,
 ) -> Desk:
+    principal = viewer.principal
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
     meter = Meter(fabric, clock, principal, settings.monthly_calls)
     turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
@@ -184,7 +191,7 @@ def _desk(
     redacted = redact if settings.redact else str
     executions = Executions(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal)
-    changes = Changes(States(fabric, registry, knowledge.rows.revision, tools, principal).look)
+    changes = Changes(States(fabric, registry, knowledge.rows.revision, tools, viewer).look)
     for each in (meter.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
     return Desk(
@@ -199,9 +206,9 @@ def _desk(
         executions=executions,
         views=Views(fabric, executions, clock),
         feedback=feedback,
-        contexts=Contexts(fabric, clock, principal, LOCAL_OWNER),
+        contexts=Contexts(fabric, clock, principal, viewer.owner),
         tool_names=settings.tools,
-        prompts=PromptBook(fabric, principal, load_prompts),
+        prompts=PromptBook(fabric, viewer, load_prompts),
         changes=changes,
         redacted=redacted,
     )

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from context7_fabric.app import App, Connect, Knowledge, open_app_on, open_knowledge
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import open_store, read_principal
-from context7_fabric.models import Clock
+from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.pool import Pool
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.settings import CommandTarget
@@ -36,13 +36,19 @@ class Household:
         self._knowledge = Pool[Hashable, Knowledge](tasks, 0)
 
     def app(
-        self, settings: Settings, connect: Connect | None = None
+        self,
+        settings: Settings,
+        connect: Connect | None = None,
+        *,
+        owner: str = LOCAL_OWNER,
     ) -> AbstractAsyncContextManager[App]:
         """Lend the app for `settings`, of which only what differs between windows is looked at.
 
-        `connect` puts another upstream in the place of the settings'.
+        `connect` puts another upstream in the place of the settings'; `owner` is whose the
+        contexts in USER are.
         """
-        return self._apps.use(_distinct(settings), partial(self._opened, settings, connect))
+        opening = partial(self._opened, settings, connect, owner)
+        return self._apps.use((owner, _distinct(settings)), opening)
 
     @property
     def apps(self) -> int:
@@ -56,14 +62,16 @@ class Household:
         await self.fabric.aclose()
 
     @asynccontextmanager
-    async def _opened(self, settings: Settings, connect: Connect | None) -> AsyncGenerator[App]:
+    async def _opened(
+        self, settings: Settings, connect: Connect | None, owner: str
+    ) -> AsyncGenerator[App]:
         fabric, clock = self.fabric, self._clock
         principal = await anyio.to_thread.run_sync(read_principal, settings)
         opening = partial(open_knowledge, settings, fabric, clock, principal)
         key = (principal, settings.suggestions)
         async with (
             self._knowledge.use(key, opening) as knowledge,
-            open_app_on(fabric, knowledge, settings, principal, clock, connect) as app,
+            open_app_on(fabric, knowledge, settings, principal, clock, connect, owner) as app,
         ):
             yield app
 

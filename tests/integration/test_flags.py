@@ -104,7 +104,7 @@ def test_a_command_that_does_not_exist_is_wrong_usage(home: Path) -> None:
         ("CONTEXT7_FABRIC_UPSTREAM", "ftp://context7.example/mcp"),
         ("CONTEXT7_FABRIC_DOCS_FRESH", "soon"),
         ("CONTEXT7_FABRIC_LOG_LEVEL", "loud"),
-        ("CONTEXT7_FABRIC_HOST", ELSEWHERE),
+        ("CONTEXT7_FABRIC_HOST", "a b"),
         ("CONTEXT7_API_KEY", "ctx7sk with blanks"),
     ],
 )

@@ -22,6 +22,7 @@ from context7_fabric.upstream.settings import (
     UpstreamSettings,
     UrlTarget,
 )
+from context7_fabric.web.settings import WebSettings
 
 PREFIX = "CONTEXT7_FABRIC_"
 
@@ -78,7 +79,16 @@ class TestDefaults:
             redact=True,
             monthly_calls=FREE_CALLS,
             log_level="warning",
-            host="127.0.0.1",
+            web=WebSettings(
+                host="127.0.0.1",
+                tokens_file=platformdirs.user_cache_path("context7-fabric") / "tokens",
+                wants_tokens=False,
+                hosts=None,
+                rate=600,
+                certificate=None,
+                certificate_key=None,
+                proxies=(),
+            ),
         )
 
     @pytest.mark.parametrize("blank", ["", "  ", "\n"])
@@ -130,7 +140,47 @@ class TestVariables:
         assert given.store.backend == "memory"
         assert not given.redact
         assert (given.principal, given.monthly_calls) == ("me", 50)
-        assert (given.log_level, given.host) == ("debug", "::1")
+        assert (given.log_level, given.web.host) == ("debug", "::1")
+
+    def test_the_http_server_has_a_place_names_tokens_a_rate_and_certificates(
+        self, tmp_path: Path
+    ) -> None:
+        given = settings(
+            HOST="docs.example",
+            TOKENS_FILE=str(tmp_path / "t"),
+            HOSTS="Docs.example, 10.0.0.1",
+            RATE="60",
+            TLS_CERT="c.pem",
+            TLS_KEY="k.pem",
+            PROXIES="10.0.0.0/8, ::1",
+        ).web
+        assert given == WebSettings(
+            host="docs.example",
+            tokens_file=tmp_path / "t",
+            wants_tokens=True,
+            hosts=frozenset({"docs.example", "10.0.0.1"}),
+            rate=60,
+            certificate=Path("c.pem"),
+            certificate_key=Path("k.pem"),
+            proxies=("10.0.0.0/8", "::1"),
+        )
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("HOST", "http://x"),
+            ("HOSTS", "a b"),
+            ("PROXIES", "nobody"),
+            ("PROXIES", "10.0.0.0/99"),
+            ("RATE", "many"),
+        ],
+    )
+    def test_what_is_no_place_is_refused_by_name(self, name: str, value: str) -> None:
+        assert refused(**{name: value}).variable == PREFIX + name
+
+    @pytest.mark.parametrize(("given", "missing"), [("TLS_CERT", "KEY"), ("TLS_KEY", "CERT")])
+    def test_a_certificate_goes_with_its_key(self, given: str, missing: str) -> None:
+        assert refused(**{given: "file.pem"}).variable == f"{PREFIX}TLS_{missing}"
 
     def test_suggestions_have_a_model_and_an_index(self, tmp_path: Path) -> None:
         given = settings(
@@ -165,7 +215,7 @@ class TestVariables:
 
     def test_a_child_gets_what_it_needs_of_the_environment_and_no_more(self) -> None:
         environ = {name: f"value of {name}" for name in PASSED_ON}
-        environ |= {"CONTEXT7_API_KEY": "mine", "AWS_SECRET_ACCESS_KEY": "x", "PATH": "/bin"}
+        environ |= {"CONTEXT7_API_KEY": "mine", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/me"}
         given = read_settings({**environ, "CONTEXT7_FABRIC_PRINCIPAL": "me"}).upstream
         assert given.child_environment == {name: f"value of {name}" for name in PASSED_ON}
 
@@ -188,7 +238,7 @@ class TestVariables:
             ("MONTHLY_CALLS", "-1", "a whole number"),
             ("MONTHLY_CALLS", "\u0661", "a whole number"),
             ("MONTHLY_CALLS", "9" * 5000, "a whole number"),
-            ("HOST", "0.0.0.0", "one of 127.0.0.1, ::1, localhost"),  # noqa: S104  # refused
+            ("HOST", "a b", "an address or the name of a host"),
             ("UPSTREAM", "ftp://host/x", "an http(s) URL, a command line or off"),
         ],
     )

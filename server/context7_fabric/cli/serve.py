@@ -15,6 +15,7 @@ from threading import Thread
 import anyio
 
 from context7_fabric.cli.main import leave, set_up_logging
+from context7_fabric.errors import SettingError
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings, read_settings
@@ -36,8 +37,10 @@ def run(words: list[str]) -> int:
     if options.transport == "stdio":
         anyio.run(_stdio, settings)
     else:
-        port = _port(options.port) or 0
-        anyio.run(partial(_http, settings, str(options.host or settings.host), port))
+        port, host = _port(options.port) or 0, str(options.host or settings.web.host)
+        if host not in LOOPBACK_HOSTS:
+            raise SettingError("CONTEXT7_FABRIC_HOST", host, "a loopback address")
+        anyio.run(partial(_http, settings, host, port))
     return leave()
 
 

@@ -34,9 +34,9 @@ _PARAMETERS = {
 class Completions:
     """Completes what a user has begun to type."""
 
-    def __init__(self, desk: Desk, principal: str) -> None:
-        """Propose what `desk` knows and `principal` may read."""
-        self._viewer = Viewer(principal)
+    def __init__(self, desk: Desk, viewer: Viewer) -> None:
+        """Propose what `desk` knows and `viewer` may read."""
+        self._viewer = viewer
         self._views = desk.views
         self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester)
 

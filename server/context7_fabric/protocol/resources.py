@@ -49,9 +49,9 @@ class Shown:
 class Resources:
     """Lists and reads resources."""
 
-    def __init__(self, desk: Desk, principal: str) -> None:
-        """Show what `desk` knows and `principal` may read."""
-        self._viewer = Viewer(principal)
+    def __init__(self, desk: Desk, viewer: Viewer) -> None:
+        """Show what `desk` knows and `viewer` may read."""
+        self._viewer = viewer
         self._views = desk.views
         self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester)
         self._stats = StatsView(desk.views, desk.meter)

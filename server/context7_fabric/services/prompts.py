@@ -17,10 +17,9 @@ from anyio import to_thread
 from context7_fabric.errors import SeedError
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.registry.prompt_seeds import PromptSeed
 from context7_fabric.services.templates import placeholders
-from context7_fabric.services.views import visible
+from context7_fabric.services.views import Viewer, visible
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +63,14 @@ class PromptBook:
     """The prompts that one principal may see."""
 
     def __init__(
-        self, fabric: Fabric, principal: str, shipped: Callable[[], Sequence[PromptSeed]]
+        self, fabric: Fabric, viewer: Viewer, shipped: Callable[[], Sequence[PromptSeed]]
     ) -> None:
         """Read stored prompts from `fabric`; `shipped` may block, and is asked once, when needed.
 
         A file of shipped prompts that cannot be used is logged and left out.
         """
         self._fabric = fabric
-        self._principal = principal
+        self._viewer = viewer
         self._load = shipped
         self._shipped: dict[str, Prompt] | None = None
 
@@ -99,7 +98,7 @@ class PromptBook:
         keys += filter(_ROUTER.fullmatch, names)
         stored: dict[str, Prompt] = {}
         for context in await self._fabric.get_many(keys):
-            if visible(context, self._principal, LOCAL_OWNER):
+            if visible(context, self._viewer.principal, self._viewer.owner):
                 prompt = _stored(context)
                 stored.setdefault(prompt.name, prompt)
         shipped = await self._by_name()

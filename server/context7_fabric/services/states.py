@@ -12,12 +12,11 @@ from context7_fabric.fabric.backends.base import Entry
 from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.registry.registry import Registry
 from context7_fabric.services.prompts import PROMPTS, ROUTERS
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
-from context7_fabric.services.views import visible
+from context7_fabric.services.views import Viewer, visible
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +36,14 @@ class States:
         registry: Registry,
         rows_revision: Callable[[], Awaitable[str | None]],
         tools: ToolBook,
-        principal: str,
+        viewer: Viewer,
     ) -> None:
         """Look at these; `rows_revision` tells what differs once any process changed rows."""
         self._fabric = fabric
         self._registry = registry
         self._rows_revision = rows_revision
         self._tools = tools
-        self._principal = principal
+        self._viewer = viewer
         self._revision: str | None = None
 
     async def look(self, topics: Collection[Topic]) -> dict[Topic, State]:
@@ -98,7 +97,7 @@ class States:
             context = decode(topic.key, topic.scope, entry.value, entry.version)
         except CorruptEntry:
             return None
-        seen = visible(context, self._principal, LOCAL_OWNER)
+        seen = visible(context, self._viewer.principal, self._viewer.owner)
         return (context.version, context.created_at) if seen else None
 
     async def _below(self, scope: Scope, prefix: str, most: int) -> State:

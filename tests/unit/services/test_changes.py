@@ -21,6 +21,7 @@ from context7_fabric.services.changes import LOOK_EVERY, Changes
 from context7_fabric.services.states import State, States
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
+from context7_fabric.services.views import Viewer
 from context7_fabric.upstream.base import ToolList
 from support.scripted import FakeClock, ScriptedUpstream
 
@@ -170,7 +171,7 @@ async def scene() -> AsyncIterator[Scene]:
         registry = Registry(rows, lambda: Seeds(()), clock)
         tools = ToolBook(fabric, upstream, "origin")
         await registry.load()
-        states = States(fabric, registry, rows.revision, tools, "alice")
+        states = States(fabric, registry, rows.revision, tools, Viewer("alice"))
         yield Scene(backend, clock, fabric, registry, tools, upstream, states)
 
 

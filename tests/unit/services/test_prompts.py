@@ -14,6 +14,7 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.prompt_seeds import PromptSeed
 from context7_fabric.services.prompts import PAGE, Argument, Prompt, PromptBook
+from context7_fabric.services.views import Viewer
 from unit.fabric.fakes import Broken, FakeClock
 
 BAKE = PromptSeed("bake", "Bake", "Bakes.", "Bake {what}.", {"what": "what is baked"})
@@ -27,7 +28,7 @@ async def fabric() -> AsyncIterator[Fabric]:
 
 
 def book(fabric: Fabric, *seeds: PromptSeed, principal: str = "") -> PromptBook:
-    return PromptBook(fabric, principal, lambda: seeds)
+    return PromptBook(fabric, Viewer(principal), lambda: seeds)
 
 
 async def names(book: PromptBook) -> list[str]:
@@ -151,7 +152,7 @@ async def test_shipped_prompts_are_read_once_behind_the_event_loop(fabric: Fabri
         threads.append(current_thread())
         return [BAKE]
 
-    prompts = PromptBook(fabric, "", load)
+    prompts = PromptBook(fabric, Viewer(), load)
     assert threads == []
     for _ in range(2):
         assert await names(prompts) == ["bake"]
@@ -167,7 +168,7 @@ async def test_a_file_that_cannot_be_used_leaves_the_stored_prompts(
 
     await fabric.set_context("prompt:greet", "text")
     with caplog.at_level(logging.WARNING):
-        assert await names(PromptBook(fabric, "", load)) == ["greet"]
+        assert await names(PromptBook(fabric, Viewer(), load)) == ["greet"]
     assert "prompts.yaml: is empty" in caplog.text
 
 

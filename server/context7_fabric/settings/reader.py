@@ -1,0 +1,68 @@
+"""Typed access to the variables of an environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from context7_fabric.durations import parse_duration
+from context7_fabric.errors import SettingError
+
+_WHOLE = re.compile(r"[0-9]{1,15}")
+
+
+class Reader:
+    """Typed access to the variables of one environment; an empty value counts as not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def text(self, name: str) -> str | None:
+        """Return a variable by its short name."""
+        return self.environ.get(f"CONTEXT7_FABRIC_{name}", "").strip() or None
+
+    def path(self, name: str) -> Path | None:
+        """Return a path with the user's folder written out.
+
+        Raises:
+            SettingError: Its user is not known here. So say all below of what they cannot use.
+        """
+        text = self.text(name)
+        try:
+            return Path(text).expanduser() if text else None
+        except RuntimeError as error:  # ~somebody who is not known here
+            raise unusable(name, str(text), f"a path ({error})") from error
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        """Return one of the words `allowed`, in lower case."""
+        text = (self.text(name) or default).lower()
+        if text not in allowed:
+            raise unusable(name, text, f"one of {', '.join(allowed)}")
+        return text
+
+    def whole(self, name: str) -> int | None:
+        """Return a whole number."""
+        text = self.text(name)
+        if text is None or _WHOLE.fullmatch(text):
+            return int(text) if text else None
+        raise unusable(name, text, "a whole number")
+
+    def duration(self, name: str, default: float) -> float:
+        """Return a length of time in seconds."""
+        text = self.text(name)
+        if text is None:
+            return default
+        return _parsed(name, text, parse_duration, "a duration such as 90s, 10m, 6h or 1d")
+
+
+def _parsed(name: str, text: str, parse: Callable[[str], float | None], expected: str) -> float:
+    value = parse(text)
+    if value is None:
+        raise unusable(name, text, expected)
+    return value
+
+
+def unusable(name: str, value: str, expected: str) -> SettingError:
+    """Return the error of a variable, by its short name, whose value is not what is `expected`."""
+    return SettingError(f"CONTEXT7_FABRIC_{name}", value, expected)
