@@ -5,6 +5,10 @@ FabricError
 ├── SeedError               a seed file that cannot be used
 ├── PortError               nowhere to listen
 ├── DaemonRuns              a daemon serves there already
+├── TokenFileError          a file of tokens that is none, or does not take a change
+├── NotLetIn                a request over HTTP without a token that is known here
+├── UnusableKey             a request over HTTP with a Context7 key that is none
+├── RateLimited             a request over HTTP too many
 ├── ArgumentError           arguments of a tool call that fail validation
 ├── UnknownExecution        no record of a call, or several, by an id
 ├── UnusableFeedback        a rating off the scale, or a text too long
@@ -65,6 +69,35 @@ class DaemonRuns(FabricError):
         """Keep the place."""
         super().__init__(f"a daemon serves {home} already: `context7-fabric daemon status`")
         self.home = home
+
+
+class TokenFileError(FabricError):
+    """A token file cannot be used, or not in this way; `line` is as for `SeedError`."""
+
+    def __init__(self, path: str, reason: str, line: int | None = None) -> None:
+        """Keep the place and the reason."""
+        where = path if line is None else f"{path}, line {line}"
+        super().__init__(f"{where}: {reason}")
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+
+class NotLetIn(FabricError):
+    """A request has no token, or one that nobody here has."""
+
+
+class UnusableKey(FabricError):
+    """A request bears a Context7 key that cannot be one."""
+
+
+class RateLimited(FabricError):
+    """A visitor has no request left for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep how long."""
+        super().__init__(f"too many requests: the next one in {math.ceil(seconds)} s")
+        self.seconds = seconds
 
 
 class ArgumentError(FabricError):

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "why": "tell how an answer came about",
     "feedback": "rate an answer",
     "daemon": "tell how the shared daemons are, or end them",
+    "token": "give and take back access to the shared server",
     "stats": "calls made and saved, the quota, and what the records tell",
     "doctor": "check home, daemon, upstream and store",
     "demo": "see what it does, without a network",

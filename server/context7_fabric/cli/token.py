@@ -1,0 +1,83 @@
+"""`token add|list|revoke`: who may come in over HTTP. A server that runs heeds it at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from rich.table import Table
+
+from context7_fabric.cli.output import harmless, plain_console, print_json
+from context7_fabric.settings import read_settings
+from context7_fabric.web.token_lines import NAME_FORM, name_trouble
+from context7_fabric.web.tokens import TokenFile
+
+_ABOUT = f"""A token lets one person or machine use a shared server. NAME tells whose it is: what
+they store and how much they ask is theirs. It takes {NAME_FORM}."""
+_SHOWN_ONCE = """This is shown once: only its SHA-256 is kept, in {path}.
+Clients send it as `Authorization: Bearer TOKEN`; `context7-fabric token revoke {name}` takes it
+back."""
+
+
+def run(words: list[str]) -> int:
+    """Do what the first of `words` says."""
+    options = _parser().parse_args(words)
+    return int(options.do(TokenFile(read_settings(os.environ).web.tokens_file), options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric token", description=_ABOUT, allow_abbrev=False
+    )
+    named = parser.add_subparsers(required=True, metavar="add|list|revoke")
+    add = named.add_parser("add", help="print a new token", allow_abbrev=False)
+    add.add_argument("name", metavar="NAME", type=_name)
+    add.set_defaults(do=_add)
+    listed = named.add_parser("list", help="tell who has a token", allow_abbrev=False)
+    listed.add_argument("--json", action="store_true", help="the same as a JSON object a line")
+    listed.set_defaults(do=_list)
+    revoke = named.add_parser("revoke", help="take a token back", allow_abbrev=False)
+    revoke.add_argument("name", metavar="NAME")
+    revoke.set_defaults(do=_revoke)
+    return parser
+
+
+def _name(text: str) -> str:
+    trouble = name_trouble(text)
+    if trouble is not None:
+        raise argparse.ArgumentTypeError(trouble)
+    return text
+
+
+def _add(file: TokenFile, options: argparse.Namespace) -> int:
+    print(file.add(options.name), flush=True)
+    _tell(_SHOWN_ONCE.format(path=file.path, name=options.name))
+    return 0
+
+
+def _list(file: TokenFile, options: argparse.Namespace) -> int:
+    if file.path.exists():
+        file.read()
+    entries = file.entries()
+    if options.json:
+        for entry in entries:
+            print_json({"name": entry.name, "made": entry.made.isoformat()})
+    elif entries:
+        table = Table("name", "made", box=None, pad_edge=False)
+        for entry in entries:
+            table.add_row(entry.name, entry.made.isoformat(" ", "minutes"))
+        plain_console().print(table)
+    if not entries:
+        _tell("Nobody has a token; `context7-fabric token add NAME` gives one.")
+    return 0
+
+
+def _revoke(file: TokenFile, options: argparse.Namespace) -> int:
+    file.revoke(options.name)
+    print(f"The token of {options.name} is taken back.")
+    return 0
+
+
+def _tell(text: str) -> None:
+    print(harmless(text), file=sys.stderr)

@@ -1,0 +1,214 @@
+"""The token file: who may come in over HTTP; changed by the command, heeded without a restart."""
+
+from __future__ import annotations
+
+import fcntl
+import hmac
+import logging
+import math
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio.to_thread
+
+from context7_fabric.errors import TokenFileError
+from context7_fabric.models import Clock
+from context7_fabric.web.token_lines import (
+    TOKEN_PREFIX,
+    Entry,
+    digest_of,
+    read_entries,
+    with_entry,
+    without_entry,
+)
+
+LARGEST_FILE = 2**18
+"""Bytes of a token file; a thousand tokens with the longest names take 155,000."""
+
+LOOK_EVERY = 1.0
+"""Seconds after which a change of the file is looked for again."""
+
+_TOKEN_BYTES = 32
+
+log = logging.getLogger(__name__)
+_Mark = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the file held when it was read, or what was wrong with it; `mark` tells it apart."""
+
+    mark: _Mark | None = None
+    entries: tuple[Entry, ...] = ()
+    trouble: str | None = None
+
+
+class TokenFile:
+    """The tokens of one file. Nobody has one before `read` or `refresh`."""
+
+    def __init__(self, path: Path, clock: Clock = time.monotonic, today: Clock = time.time) -> None:
+        """Use the file at `path`; `clock` spaces the looks at it, `today` dates a new token."""
+        self.path = path
+        self._clock = clock
+        self._today = today
+        self._seen = _Seen()
+        self._next_look = -math.inf
+
+    def names(self) -> tuple[str, ...]:
+        """Return whose tokens are known, in the file's order."""
+        return tuple(entry.name for entry in self._seen.entries)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what is known of each token, in the file's order."""
+        return self._seen.entries
+
+    def owner_of(self, token: str) -> str | None:
+        """Return the name of `token`, or None; how long that takes tells nothing about it."""
+        digest, owner = digest_of(token), None
+        for entry in self._seen.entries:
+            if hmac.compare_digest(entry.digest, digest):
+                owner = entry.name
+        return owner
+
+    def read(self) -> None:
+        """Read the file; blocks.
+
+        Raises:
+            TokenFileError: It is not there, cannot be read, or is no token file.
+        """
+        self._seen = _Seen(_mark_of(self.path), self._read())
+
+    async def refresh(self) -> None:
+        """Read the file if it has changed, off the event loop; a look a second is enough.
+
+        While it cannot be read nobody has a token, which is logged.
+        """
+        if self._clock() < self._next_look:
+            return
+        self._next_look = math.inf  # others go on with what is known meanwhile
+        try:
+            self._seen = await anyio.to_thread.run_sync(self._look, self._seen)
+        finally:
+            self._next_look = self._clock() + LOOK_EVERY
+
+    def _look(self, seen: _Seen) -> _Seen:
+        mark = _mark_of(self.path)
+        if mark is not None and mark == seen.mark and seen.trouble is None:
+            return seen
+        try:
+            return _Seen(mark, self._read())
+        except TokenFileError as error:
+            now = _Seen(mark, trouble=str(error))
+            if now != seen:
+                log.error("nobody is let in: %s", error)  # noqa: TRY400  # one line, no traceback
+            return now
+
+    def _read(self) -> tuple[Entry, ...]:
+        try:
+            text = _text_of(self.path)
+        except FileNotFoundError as error:
+            told = "there is no such file: `context7-fabric token add NAME` makes it"
+            raise TokenFileError(str(self.path), told) from error
+        except OSError as error:
+            raise self._failed("read", error) from error
+        return read_entries(text, str(self.path))
+
+    def add(self, name: str) -> str:
+        """Make a token for `name` and return it: it is not stored; blocks.
+
+        Raises:
+            TokenFileError: The name is taken or cannot be, or the file cannot be used.
+        """
+        token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
+        entry = Entry(name, digest_of(token), datetime.fromtimestamp(int(self._today()), UTC))
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._failed("changed", error) from error
+        self._change(lambda text: with_entry(text, entry, str(self.path)))
+        return token
+
+    def revoke(self, name: str) -> None:
+        """Take the token of `name` away; blocks.
+
+        Raises:
+            TokenFileError: There is none, or the file cannot be used.
+        """
+        self.read()
+        self._change(lambda text: without_entry(text, name, str(self.path)))
+
+    def _change(self, change: Callable[[str], str]) -> None:
+        """Put what `change` makes of the text in its place: whole, and alone with the file."""
+        path = Path(os.path.realpath(self.path))
+        try:
+            with _locked(path.parent) as folder:
+                before = ""
+                with suppress(FileNotFoundError):
+                    before = _text_of(path)
+                _write(path, change(before))
+                os.fsync(folder)
+        except OSError as error:
+            raise self._failed("changed", error) from error
+
+    def _failed(self, done: str, error: OSError) -> TokenFileError:
+        return TokenFileError(str(self.path), f"it cannot be {done}: {error.strerror or error}")
+
+
+def _mark_of(path: Path) -> _Mark | None:
+    """Return what changes with the file, or None where there is none to be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _text_of(path: Path) -> str:
+    # Without waiting: somebody's pipe in the file's place would never be opened.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise TokenFileError(str(path), "it is no file")
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise TokenFileError(str(path), f"it has more than {LARGEST_FILE:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TokenFileError(str(path), "it is no text") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[int]:
+    """Yield a descriptor of `folder`, on which only one process at a time has the lock."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the file in one step, for its present owner alone."""
+    data = text.encode()
+    if len(data) > LARGEST_FILE:
+        raise TokenFileError(str(path), f"it would have more than {LARGEST_FILE:,} bytes")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                os.fchown(file.fileno(), status.st_uid, status.st_gid)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

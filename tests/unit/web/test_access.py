@@ -1,0 +1,141 @@
+"""Who sends a request, as its headers tell: the token, the Context7 key, or neither."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from context7_fabric.errors import NotLetIn, UnusableKey
+from context7_fabric.web.access import KEY_HEADERS, Access, Visitor
+from context7_fabric.web.tokens import TokenFile
+
+EVERYBODY = Access(None)
+ALL_HEADERS = ("authorization", *KEY_HEADERS)
+HEADER_TEXT = st.text(st.characters(max_codepoint=255), max_size=80)
+BEARER_TEXT = HEADER_TEXT.map("Bearer ".__add__)
+
+
+@pytest.fixture
+async def tokens(tmp_path: Path) -> tuple[Access, str]:
+    """Access for those who have a token, and the token of ci."""
+    file = TokenFile(tmp_path / "tokens")
+    return Access(file), await anyio.to_thread.run_sync(file.add, "ci")
+
+
+class TestWithoutTokens:
+    async def test_nobody_needs_anything(self) -> None:
+        assert await EVERYBODY.visitor({}) == Visitor(None, None)
+
+    @pytest.mark.parametrize("header", ALL_HEADERS)
+    async def test_a_key_is_taken_from_every_header_where_context7_takes_one(
+        self, header: str
+    ) -> None:
+        assert await EVERYBODY.visitor({header: " key "}) == Visitor(None, "key")
+
+    @pytest.mark.parametrize(("first", "second"), list(pairwise(ALL_HEADERS)))
+    async def test_the_earlier_header_counts_unless_it_is_empty(
+        self, first: str, second: str
+    ) -> None:
+        assert (await EVERYBODY.visitor({second: "two", first: "one"})).api_key == "one"
+        assert (await EVERYBODY.visitor({second: "two", first: " "})).api_key == "two"
+
+    @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "Bearer\t", ""])
+    async def test_the_scheme_is_no_part_of_the_key(self, scheme: str) -> None:
+        assert (await EVERYBODY.visitor({"authorization": f"{scheme}key"})).api_key == "key"
+
+    @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "bearer\t"])
+    async def test_a_scheme_without_a_key_is_none(self, value: str) -> None:
+        assert (await EVERYBODY.visitor({"authorization": value})).api_key is None
+
+    async def test_a_key_may_begin_like_a_scheme(self) -> None:
+        assert (await EVERYBODY.visitor({"authorization": "bearerkey"})).api_key == "bearerkey"
+
+    @pytest.mark.parametrize("header", ALL_HEADERS)
+    @pytest.mark.parametrize("value", ["a b", "a\x00b", "a\x7f", "schlüssel", "\xa0", "a\tb"])
+    async def test_what_cannot_be_a_key_is_refused(self, header: str, value: str) -> None:
+        with pytest.raises(UnusableKey) as told:
+            await EVERYBODY.visitor({header: value})
+        assert value not in str(told.value)
+
+    async def test_a_token_of_ours_is_never_passed_on_as_a_key(self) -> None:
+        with pytest.raises(UnusableKey, match="is not passed on"):
+            await EVERYBODY.visitor({"authorization": "Bearer c7f_abc"})
+
+
+class TestWithTokens:
+    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+    async def test_who_has_a_token_is_let_in_by_name_and_it_is_no_key(
+        self, tokens: tuple[Access, str], scheme: str
+    ) -> None:
+        access, token = tokens
+        headers = {"authorization": f"{scheme} {token}"}
+        assert await access.visitor(headers) == Visitor("ci", None)
+
+    async def test_the_key_comes_in_the_other_headers(self, tokens: tuple[Access, str]) -> None:
+        access, token = tokens
+        for header in KEY_HEADERS:
+            visitor = await access.visitor({"authorization": f"Bearer {token}", header: "key"})
+            assert visitor == Visitor("ci", "key")
+
+    @pytest.mark.parametrize(
+        "told", ["", "Bearer", "Bearer ", "{token}", "Basic {token}", "Bearer {token}x", "Bearer x"]
+    )
+    async def test_nobody_else_is_let_in(self, tokens: tuple[Access, str], told: str) -> None:
+        access, token = tokens
+        with pytest.raises(NotLetIn) as refused:
+            await access.visitor({"authorization": told.format(token=token)})
+        assert "`context7-fabric token add NAME`" in str(refused.value)
+        assert token not in str(refused.value)
+
+    @pytest.mark.parametrize("header", KEY_HEADERS)
+    async def test_a_token_in_a_header_for_keys_lets_nobody_in_and_is_not_passed_on(
+        self, tokens: tuple[Access, str], header: str
+    ) -> None:
+        access, token = tokens
+        with pytest.raises(NotLetIn):
+            await access.visitor({header: token})
+        with pytest.raises(UnusableKey):
+            await access.visitor({"authorization": f"Bearer {token}", header: token})
+
+    async def test_a_stranger_with_an_unusable_key_is_told_of_the_token_first(
+        self, tokens: tuple[Access, str]
+    ) -> None:
+        with pytest.raises(NotLetIn):
+            await tokens[0].visitor({"x-api-key": "a b"})
+
+    async def test_a_file_that_is_not_there_lets_nobody_in(self, tmp_path: Path) -> None:
+        with pytest.raises(NotLetIn):
+            await Access(TokenFile(tmp_path / "none")).visitor({"authorization": "Bearer x"})
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Access:
+    """Access where the clock stands still: the file is read once."""
+    file = TokenFile(tmp_path_factory.mktemp("home") / "tokens", lambda: 0.0)
+    file.add("ci")
+    return Access(file)
+
+
+@given(st.dictionaries(st.sampled_from(ALL_HEADERS), HEADER_TEXT | BEARER_TEXT))
+def test_no_headers_without_a_token_get_in(closed: Access, headers: dict[str, str]) -> None:
+    with pytest.raises(NotLetIn):
+        anyio.run(closed.visitor, headers)
+
+
+@given(st.dictionaries(st.sampled_from(ALL_HEADERS), HEADER_TEXT))
+def test_a_key_that_is_taken_can_be_sent_in_a_header(headers: dict[str, str]) -> None:
+    try:
+        key = anyio.run(EVERYBODY.visitor, headers).api_key
+    except UnusableKey:
+        return
+    assert key is None or (key.isascii() and key.isprintable() and key == "".join(key.split()))
+
+
+def test_a_visitor_is_written_down_without_the_key() -> None:
+    assert repr(Visitor("ci", "secret")) == "Visitor(name='ci')"

@@ -1,0 +1,284 @@
+"""What a request passes on its way in, and what is put on each answer on its way out."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from context7_fabric.web.access import Access, Visitor
+from context7_fabric.web.bodies import BodyGuard
+from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard
+from context7_fabric.web.hosts import Hosts
+from context7_fabric.web.limits import RateLimits
+from context7_fabric.web.tokens import TokenFile
+from support.scripted import FakeClock
+from unit.web.asking import Answer, Application, asked, scope_of
+
+LOOPBACK = Hosts(frozenset({"127.0.0.1", "localhost", "::1"}))
+EVERY_ANSWER = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+@pytest.fixture
+async def token(tmp_path: Path) -> str:
+    """The token of ci, in the file of `access`."""
+    return await anyio.to_thread.run_sync(TokenFile(tmp_path / "tokens").add, "ci")
+
+
+@pytest.fixture
+def access(tmp_path: Path) -> Access:
+    return Access(TokenFile(tmp_path / "tokens"))
+
+
+def limits(rate: int = 600) -> RateLimits:
+    return RateLimits(rate, FakeClock())
+
+
+def bearing(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+class TestAccess:
+    async def test_the_application_is_told_who_it_is_in_the_requests_own_state(
+        self, access: Access, token: str
+    ) -> None:
+        app, shared = Application(), {"kept": 1}
+        guard = AccessGuard(app, access, limits())
+        answer = await asked(guard, scope_of(bearing(token), state=shared), [b"hello"])
+        assert (answer.status, answer.body) == (200, b"hello")
+        assert app.scopes[0]["state"] == {"kept": 1, "visitor": Visitor("ci")}
+        assert shared == {"kept": 1}
+
+    async def test_a_server_that_keeps_no_state_does_as_well(self) -> None:
+        app = Application()
+        await asked(AccessGuard(app, Access(None), limits()), scope_of({"x-api-key": "key"}))
+        assert app.scopes[0]["state"]["visitor"] == Visitor(None, "key")
+
+    async def test_a_stranger_is_told_what_to_do_and_the_application_nothing(
+        self, access: Access
+    ) -> None:
+        app = Application()
+        answer = await asked(AccessGuard(app, access, limits()), scope_of(bearing("x")), [])
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"] == 'Bearer realm="context7-fabric"'
+        assert "context7-fabric token add" in answer.error
+        assert app.scopes == []
+
+    async def test_an_unusable_key_is_told(self) -> None:
+        guard = AccessGuard(Application(), Access(None), limits())
+        answer = await asked(guard, scope_of({"x-api-key": "a b"}), [])
+        assert answer.status == 400
+        assert "Context7 key" in answer.error
+
+    async def test_one_that_asks_too_much_is_told_when_to_come_again(
+        self, access: Access, token: str
+    ) -> None:
+        guard = AccessGuard(Application(), access, limits(4))
+        scope = partial(scope_of, bearing(token))
+        answers = [await asked(guard, scope()) for _try in range(5)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 200, 429]
+        assert answers[-1].headers["retry-after"] == "15"
+        assert answers[-1].error == "too many requests: the next one in 15 s"
+
+    async def test_a_wait_of_less_than_a_second_is_told_as_one(
+        self, access: Access, token: str
+    ) -> None:
+        guard = AccessGuard(Application(), access, limits(6000))
+        for _try in range(600):
+            await asked(guard, scope_of(bearing(token)))
+        answer = await asked(guard, scope_of(bearing(token)))
+        assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+
+    async def test_strangers_use_up_nobodys_requests(self, access: Access, token: str) -> None:
+        guard = AccessGuard(Application(), access, limits(1))
+        assert (await asked(guard, scope_of(bearing("x")))).status == 401
+        assert (await asked(guard, scope_of(bearing(token)))).status == 200
+
+    async def test_this_machines_user_has_no_limit(self) -> None:
+        guard = AccessGuard(Application(), Access(None), limits(1))
+        assert {(await asked(guard, scope_of())).status for _try in range(20)} == {200}
+
+    async def test_a_web_socket_is_not_a_way_in(self) -> None:
+        app = Application()
+        answer = await asked(AccessGuard(app, Access(None), limits()), {"type": "websocket"})
+        assert answer.messages == [{"type": "websocket.close", "code": 1008}]
+        assert app.scopes == []
+
+
+class TestHosts:
+    @pytest.mark.parametrize(
+        "host",
+        ["localhost", "localhost:3000", "127.0.0.1:1", "[::1]", "[::1]:3000", "LOCALHOST.:80"],
+    )
+    async def test_loopback_names_pass_with_any_port(self, host: str) -> None:
+        answer = await asked(HostGuard(Application(), LOOPBACK), scope_of({"host": host}))
+        assert answer.status == 200
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("context7.example", "context7.example:3000", "localhost.context7.example", ""),
+            *("localhost:x", "localhost:", "::1", "user@localhost", "localhost,evil", "[::1"),
+            *("localhost/..", "127.0.0.1\xa0", "127.0.0.2"),
+        ],
+    )
+    async def test_any_other_name_is_refused(self, host: str) -> None:
+        app = Application()
+        answer = await asked(HostGuard(app, LOOPBACK), scope_of({"host": host}), [])
+        assert answer.status == 421
+        assert repr(host) in answer.error
+        assert app.scopes == []
+
+    async def test_a_request_for_no_host_or_for_two_is_refused(self) -> None:
+        guard = HostGuard(Application(), LOOPBACK)
+        assert (await asked(guard, scope_of(), [])).status == 421
+        twice = scope_of()
+        twice["headers"] = [(b"host", b"localhost"), (b"host", b"evil")]
+        assert (await asked(guard, twice, [])).status == 421
+
+    async def test_a_list_of_names_is_all_that_passes(self) -> None:
+        guard = HostGuard(Application(), Hosts(frozenset({"docs.example"})))
+        assert (await asked(guard, scope_of({"host": "Docs.Example:8443"}))).status == 200
+        assert (await asked(guard, scope_of({"host": "localhost"}), [])).status == 421
+
+    async def test_without_a_list_any_name_passes(self) -> None:
+        guard = HostGuard(Application(), Hosts(None))
+        for host in ({"host": "anything"}, {}):
+            assert (await asked(guard, scope_of(host))).status == 200
+
+    @pytest.mark.parametrize("origin", ["http://docs.example:8080", "https://DOCS.example:8080"])
+    async def test_a_page_of_this_server_passes(self, origin: str) -> None:
+        headers = {"host": "docs.example:8080", "origin": origin}
+        assert (await asked(HostGuard(Application(), Hosts(None)), scope_of(headers))).status == 200
+
+    @pytest.mark.parametrize(
+        "origin",
+        [
+            *("https://evil.example", "http://docs.example.evil.example:8080", "null", ""),
+            *("http://docs.example", "http://docs.example:80", "http://docs.example:8081"),
+            *("file://docs.example:8080", "docs.example:8080", "http://docs.example:8080/"),
+        ],
+    )
+    async def test_a_page_from_elsewhere_is_refused(self, origin: str) -> None:
+        app = Application()
+        headers = {"host": "docs.example:8080", "origin": origin}
+        answer = await asked(HostGuard(app, Hosts(None)), scope_of(headers), [])
+        assert (answer.status, app.scopes) == (403, [])
+        assert "Origin" in answer.error
+
+    async def test_a_page_without_a_host_or_with_two_origins_is_refused(self) -> None:
+        guard = HostGuard(Application(), Hosts(None))
+        assert (await asked(guard, scope_of({"origin": "http://a"}), [])).status == 403
+        twice = scope_of({"host": "a"})
+        twice["headers"] += [(b"origin", b"http://a"), (b"origin", b"http://evil")]
+        assert (await asked(guard, twice, [])).status == 403
+
+
+class TestHeaders:
+    async def test_stand_on_every_answer(self) -> None:
+        answer = await asked(HeaderGuard(Application()), scope_of())
+        assert dict(answer.headers) == EVERY_ANSWER
+
+    async def test_stand_on_refusals_and_where_an_application_sends_none(self) -> None:
+        async def bare(_scope: Scope, _receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        refusing = HeaderGuard(HostGuard(Application(), LOOPBACK))
+        for app, status in ((refusing, 421), (HeaderGuard(bare), 204)):
+            answer = await asked(app, scope_of(), [])
+            assert answer.status == status
+            assert EVERY_ANSWER.items() <= dict(answer.headers).items()
+
+    async def test_a_page_keeps_its_own_policy(self) -> None:
+        app = HeaderGuard(Application({"content-security-policy": "default-src 'self'"}))
+        answer = await asked(app, scope_of())
+        assert answer.headers.getlist("content-security-policy") == ["default-src 'self'"]
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ("no-cache, no-transform", "no-cache, no-transform, no-store"),
+            ("no-store", "no-store"),
+        ],
+    )
+    async def test_a_stream_stays_untransformed_and_nothing_is_stored(
+        self, said: str, told: str
+    ) -> None:
+        answer = await asked(HeaderGuard(Application({"cache-control": said})), scope_of())
+        assert answer.headers.getlist("cache-control") == [told]
+
+    async def test_no_other_site_is_allowed_anything(self) -> None:
+        headers = {"host": "localhost", "origin": "http://localhost"}
+        answer = await asked(HeaderGuard(HostGuard(Application(), LOOPBACK)), scope_of(headers))
+        assert answer.status == 200
+        assert [name for name in answer.headers if name.startswith("access-control-")] == []
+
+
+def guarded(app: ASGIApp) -> HeaderGuard:
+    """All guards in their order."""
+    inside = AccessGuard(BodyGuard(app), Access(None), limits())
+    return HeaderGuard(HostGuard(inside, Hosts(None)))
+
+
+class TestAllTogether:
+    async def test_a_stream_passes_piece_by_piece(self) -> None:
+        go_on, answer = anyio.Event(), Answer()
+        seen = anyio.Event()
+
+        async def stream(_scope: Scope, _receive: Receive, send: Send) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"one", "more_body": True})
+            await go_on.wait()
+            await send({"type": "http.response.body", "body": b"two", "more_body": False})
+
+        async def send(message: Message) -> None:
+            answer.messages.append(message)
+            if message.get("body"):
+                seen.set()
+
+        async def receive() -> Message:
+            return {"type": "http.request"}
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(guarded(stream).__call__, scope_of(), receive, send)
+            with anyio.fail_after(5):
+                await seen.wait()
+            assert answer.body == b"one"
+            go_on.set()
+        assert answer.body == b"onetwo"
+
+    async def test_a_stream_hears_that_its_client_has_left(self) -> None:
+        heard: list[str] = []
+
+        async def listening(_scope: Scope, receive: Receive, _send: Send) -> None:
+            heard.extend([(await receive())["type"], (await receive())["type"]])
+
+        said: list[Message] = [{"type": "http.disconnect"}, {"type": "http.request"}]
+
+        async def receive() -> Message:
+            return said.pop()
+
+        async def send(_message: Message) -> None:
+            pass
+
+        await guarded(listening)(scope_of(), receive, send)
+        assert heard == ["http.request", "http.disconnect"]
+
+    async def test_what_starts_and_ends_the_server_passes(self) -> None:
+        scopes: list[Scope] = []
+
+        async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+            scopes.append(scope)
+
+        await asked(guarded(app), {"type": "lifespan"})
+        assert scopes == [{"type": "lifespan"}]

@@ -1,0 +1,242 @@
+"""The token file: what it says, who changes it, and how soon that counts."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from context7_fabric.errors import TokenFileError
+from context7_fabric.web.token_lines import (
+    MOST_TOKENS,
+    digest_of,
+    name_trouble,
+    read_entries,
+    without_entry,
+)
+from context7_fabric.web.tokens import LARGEST_FILE, TokenFile
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MADE = "2026-11-23T12:00:00+00:00"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file is, in a folder that is not there yet."""
+    return tmp_path / "home" / "tokens"
+
+
+@pytest.fixture
+def file(path: Path) -> TokenFile:
+    return TokenFile(path, today=NOON.timestamp)
+
+
+def line(name: str, token: str) -> str:
+    return f"{name} {digest_of(token)} {MADE}\n"
+
+
+def wrote(path: Path, text: str) -> TokenFile:
+    """A file that says `text`."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, "utf-8")
+    return TokenFile(path)
+
+
+def refused(file: TokenFile) -> TokenFileError:
+    with pytest.raises(TokenFileError) as told:
+        file.read()
+    assert told.value.path == str(file.path)
+    return told.value
+
+
+class TestAdding:
+    def test_a_token_is_its_owners_and_stands_nowhere(self, file: TokenFile) -> None:
+        token = file.add("ci")
+        file.read()
+        assert token.startswith("c7f_")
+        assert len(token) == 4 + 43
+        assert file.names() == ("ci",)
+        assert file.owner_of(token) == "ci"
+        assert token not in file.path.read_text()
+        assert file.path.read_text().splitlines()[1:] == [line("ci", token).strip()]
+
+    def test_each_is_another(self, file: TokenFile) -> None:
+        tokens = [file.add(name) for name in ("a", "b")]
+        file.read()
+        assert [file.owner_of(token) for token in tokens] == ["a", "b"]
+        assert [entry.made for entry in file.entries()] == [NOON, NOON]
+
+    @pytest.mark.parametrize("broken", ["", "\n"])
+    def test_what_stands_there_stays_to_the_letter(self, path: Path, broken: str) -> None:
+        before = f"# the build server\n\n  {line('ci', 'x')}# the end{broken}"
+        file = wrote(path, before)
+        file.add("bob")
+        after = path.read_text()
+        assert after.startswith(before)
+        assert after[len(before) :].strip().startswith("bob ")
+        file.revoke("bob")
+        assert path.read_text() == before.rstrip("\n") + "\n"
+
+    def test_a_name_that_is_taken_keeps_its_token(self, file: TokenFile) -> None:
+        token = file.add("ci")
+        with pytest.raises(TokenFileError, match="'ci' has a token already: revoke it first"):
+            file.add("ci")
+        file.read()
+        assert file.owner_of(token) == "ci"
+
+    @pytest.mark.parametrize("name", ["", "a b", "a#", "ü", "a\n", "x" * 61, "../a", "local"])
+    def test_a_name_that_cannot_be_changes_nothing(self, file: TokenFile, name: str) -> None:
+        with pytest.raises(TokenFileError):
+            file.add(name)
+        assert not file.path.exists()
+
+    def test_a_thousand_are_enough(self, path: Path) -> None:
+        full = "".join(line(f"n{number}", f"t{number}") for number in range(MOST_TOKENS))
+        file = wrote(path, full)
+        with pytest.raises(TokenFileError, match="more than 1,000 tokens"):
+            file.add("one-more")
+        assert path.read_text() == full
+
+    def test_a_file_never_grows_beyond_what_is_read(self, path: Path) -> None:
+        full = "#" * (LARGEST_FILE - 20) + "\n"
+        file = wrote(path, full)
+        with pytest.raises(TokenFileError, match="it would have more than 262,144 bytes"):
+            file.add("ci")
+        assert path.read_text() == full
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_a_folder_that_cannot_be_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "home").touch()
+        with pytest.raises(TokenFileError, match="it cannot be changed: "):
+            TokenFile(tmp_path / "home" / "sub" / "tokens").add("ci")
+
+    def test_the_file_is_its_owners_alone_whatever_it_was(self, path: Path) -> None:
+        file = wrote(path, "")
+        path.chmod(0o666)
+        file.add("ci")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    def test_the_owner_stays(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        given: list[tuple[int, int]] = []
+        monkeypatch.setattr(os, "fchown", lambda _file, user, group: given.append((user, group)))
+        wrote(path, "").add("ci")
+        assert given == [(path.stat().st_uid, path.stat().st_gid)]
+
+    def test_a_link_stays_a_link(self, path: Path, tmp_path: Path) -> None:
+        wrote(path, "")
+        link = tmp_path / "link"
+        link.symlink_to(path)
+        token = TokenFile(link).add("ci")
+        assert link.is_symlink()
+        assert digest_of(token) in path.read_text()
+
+
+class TestRevoking:
+    def test_takes_away_one_and_leaves_the_others(self, file: TokenFile) -> None:
+        tokens = {name: file.add(name) for name in ("a", "b", "a.b")}
+        file.revoke("a")
+        file.read()
+        assert [file.owner_of(tokens[name]) for name in tokens] == [None, "b", "a.b"]
+
+    def test_nobody_is_told(self, file: TokenFile) -> None:
+        file.add("a")
+        with pytest.raises(TokenFileError, match="there is no token named 'b'"):
+            file.revoke("b")
+
+    def test_no_file_is_told_and_made_of_nothing(self, file: TokenFile) -> None:
+        with pytest.raises(TokenFileError, match="there is no such file"):
+            file.revoke("b")
+        assert not file.path.parent.exists()
+
+    def test_separators_of_other_kinds_do_not_tear_a_comment(self) -> None:
+        comment = "# a\u2028ci b\x0cci c\rci d\n"
+        assert without_entry(comment + line("ci", "x"), "ci", "f") == comment
+
+
+class TestReading:
+    def test_comments_blank_lines_and_other_ends_of_lines_say_nothing(self, path: Path) -> None:
+        text = f"\ufeff# ü\r\n\r\n\t{line('ci', 'x')[:-1]}\r\n#{line('bob', 'y')}"
+        file = wrote(path, text)
+        file.read()
+        assert file.names() == ("ci",)
+        assert file.owner_of("x") == "ci"
+
+    @pytest.mark.parametrize(
+        ("text", "number", "reason"),
+        [
+            ("ci\n", 1, "a line is a name, a SHA-256 and a time"),
+            (f"# me\n{line('ci', 'x')[:-1]} more\n", 2, "a line is a name"),
+            (line("c/i", "x"), 1, "is no name"),
+            (line("local", "x"), 1, "is the name of this machine's user"),
+            (f"ci {'0' * 63} {MADE}", 1, "is no SHA-256"),
+            (f"ci {'G' * 64} {MADE}", 1, "is no SHA-256"),
+            (f"ci {'0' * 64} yesterday", 1, "is no time"),
+            (f"ci {'0' * 64} 2026-11-23T12:00:00", 1, "is no time"),
+            (line("ci", "x") + "\n" + line("ci", "y"), 3, "the name of 'ci' is there twice"),
+            (line("ci", "x") + line("bob", "x"), 2, "the token of 'bob' is there twice"),
+        ],
+    )
+    def test_a_line_that_says_something_else_is_told(
+        self, path: Path, text: str, number: int, reason: str
+    ) -> None:
+        error = refused(wrote(path, text))
+        assert error.line == number
+        assert reason in error.reason
+
+    def test_no_file_is_told_with_what_makes_one(self, file: TokenFile) -> None:
+        assert "`context7-fabric token add NAME` makes it" in refused(file).reason
+
+    def test_a_folder_a_pipe_and_bytes_are_no_token_file(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+        reasons = [refused(TokenFile(path)).reason for path in (tmp_path, tmp_path / "pipe")]
+        reasons.append(refused(TokenFile(tmp_path / "bytes")).reason)
+        assert reasons == ["it cannot be read: Is a directory", "it is no file", "it is no text"]
+
+    def test_a_file_that_is_too_large_is_told(self, path: Path) -> None:
+        wrote(path, "#" * LARGEST_FILE).read()
+        assert refused(wrote(path, "#" * (LARGEST_FILE + 1))).reason == (
+            "it has more than 262,144 bytes"
+        )
+
+    @given(st.text(max_size=200))
+    def test_any_text_is_entries_or_an_error(self, text: str) -> None:
+        try:
+            names = [entry.name for entry in read_entries(text, "f")]
+        except TokenFileError:
+            return
+        assert [name for name in names if name_trouble(name)] == []
+
+
+class TestOwners:
+    def test_nobody_has_a_token_before_it_is_read(self, file: TokenFile) -> None:
+        token = file.add("ci")
+        assert file.owner_of(token) is None
+
+    def test_every_entry_is_compared_wherever_the_owner_stands(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = wrote(path, "".join(line(name, name) for name in "abc"))
+        file.read()
+        compared: list[object] = []
+        compare = hmac.compare_digest
+
+        def counted(known: str, given: str) -> bool:
+            compared.append(known)
+            return compare(known, given)
+
+        monkeypatch.setattr(hmac, "compare_digest", counted)
+        assert [file.owner_of(token) for token in "abcd"] == ["a", "b", "c", None]
+        assert compared == [digest_of(name) for name in "abc"] * 4
+
+    @pytest.mark.parametrize("token", ["", "ü", "\ud800", "x" * 100_000, digest_of("x")])
+    def test_what_is_no_token_is_nobodys(self, path: Path, token: str) -> None:
+        file = wrote(path, line("ci", "x"))
+        file.read()
+        assert file.owner_of(token) is None
