@@ -80,6 +80,10 @@ class Pool(Generic[K, T]):
         """Tell how many things are open."""
         return len(self._slots)
 
+    def __contains__(self, key: K) -> bool:
+        """Tell whether the thing called `key` is open."""
+        return key in self._slots
+
     async def _hold(
         self, key: K, slot: _Slot[T], open_thing: Callable[[], AbstractAsyncContextManager[T]]
     ) -> None:

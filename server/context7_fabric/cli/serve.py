@@ -9,16 +9,15 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from threading import Thread
 
 import anyio
 
 from context7_fabric.cli.main import leave, set_up_logging
-from context7_fabric.errors import SettingError
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
-from context7_fabric.settings import LOOPBACK_HOSTS, Settings, read_settings
+from context7_fabric.settings import Settings, read_settings
+from context7_fabric.settings.web import is_host
 
 TRANSPORTS = ("stdio", "http", "sse")
 LAST_WORDS = 0.35
@@ -37,10 +36,8 @@ def run(words: list[str]) -> int:
     if options.transport == "stdio":
         anyio.run(_stdio, settings)
     else:
-        port, host = _port(options.port) or 0, str(options.host or settings.web.host)
-        if host not in LOOPBACK_HOSTS:
-            raise SettingError("CONTEXT7_FABRIC_HOST", host, "a loopback address")
-        anyio.run(partial(_http, settings, host, port))
+        host = str(options.host or settings.web.host)
+        anyio.run(_http, settings, host, _port(options.port) or 0)
     return leave()
 
 
@@ -52,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--transport", default="stdio", metavar="|".join(TRANSPORTS))
     parser.add_argument("--port", metavar="N", help="HTTP and SSE only; 3000, or the next free one")
-    parser.add_argument("--host", metavar="ADDRESS", help="HTTP and SSE only; a loopback address")
+    parser.add_argument(
+        "--host", metavar="ADDRESS", help="HTTP and SSE only; 127.0.0.1, others need tokens"
+    )
     parser.add_argument("--api-key", metavar="KEY", help="stdio only; or set CONTEXT7_API_KEY")
     return parser
 
@@ -71,14 +70,14 @@ def _conflict(options: argparse.Namespace) -> str | None:
         )
     if options.port is not None and _port(options.port) is None:
         return f"--port: {options.port!r} is not a port number (1 to 65535)."
-    if options.host is not None and options.host not in LOOPBACK_HOSTS:
-        return f"--host: {options.host!r} is not a loopback address (127.0.0.1, ::1, localhost)."
+    if options.host is not None and not is_host(options.host):
+        return f"--host: {options.host!r} is no address and no name of a host."
     return None
 
 
 def _port(text: str | None) -> int | None:
     """Return the port that `text` names, 0 (any free one) included; None when it names none."""
-    from context7_fabric.protocol.http import DEFAULT_PORT
+    from context7_fabric.web.listening import DEFAULT_PORT
 
     if text is None:
         return DEFAULT_PORT
@@ -113,23 +112,22 @@ async def _stdio(settings: Settings) -> None:
 
 
 async def _http(settings: Settings, host: str, port: int) -> None:
-    from context7_fabric.protocol.http import (
-        HttpServer,
-        bound_socket,
-        http_app,
-    )
+    from context7_fabric.site import build_site, opened_tokens
+    from context7_fabric.web.listening import HttpServer, bound_socket
 
+    tokens = opened_tokens(settings.web, host)
     async with (
         open_household(settings) as household,
         _ended_by_signal(household),
-        household.app(settings) as app,
+        anyio.create_task_group() as tasks,
     ):
-        server = HttpServer(http_app(build_server(app.desk, app.principal)))
+        server = HttpServer(build_site(household, settings, tokens, tasks), settings.web)
         listening = bound_socket(host, port)
         address = listening.getsockname()[1]
         shown = f"[{host}]" if ":" in host else host
+        scheme = "http" if settings.web.certificate is None else "https"
         print(
-            f"context7-fabric serves MCP at http://{shown}:{address}/mcp and /sse",
+            f"context7-fabric serves MCP at {scheme}://{shown}:{address}/mcp and /sse",
             file=sys.stderr,
             flush=True,
         )

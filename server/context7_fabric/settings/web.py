@@ -50,9 +50,9 @@ def is_host(text: str) -> bool:
 def _names(text: str | None) -> frozenset[str] | None:
     if text is None:
         return None
-    names = frozenset(word.strip().lower() for word in text.split(",")) - {""}
+    names = frozenset(word.strip().strip("[]").lower() for word in text.split(",")) - {""}
     for name in names:
-        if not is_host(name.strip("[]")):
+        if not is_host(name):
             raise unusable("HOSTS", name, "the name of a host")
     return names
 

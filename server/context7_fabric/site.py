@@ -1,0 +1,140 @@
+"""The HTTP server put together: who comes in, MCP for each visitor, REST, and what is open to all.
+
+Visitors with keys of their own have apps of their own: what a key fetched, no other is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+from anyio.abc import TaskGroup
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from context7_fabric.app import App
+from context7_fabric.errors import SettingError
+from context7_fabric.household import Household
+from context7_fabric.models import LOCAL_OWNER
+from context7_fabric.pool import Pool
+from context7_fabric.protocol.http import http_app
+from context7_fabric.protocol.server import build_server
+from context7_fabric.services.collection import LibraryCollection, collection_of
+from context7_fabric.settings import LOOPBACK_HOSTS, Settings
+from context7_fabric.web.access import Access, Visitor
+from context7_fabric.web.bodies import BodyGuard
+from context7_fabric.web.commons import open_routes
+from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard
+from context7_fabric.web.hosts import Hosts
+from context7_fabric.web.limits import RateLimits
+from context7_fabric.web.refusals import Refusal
+from context7_fabric.web.rest import Rest
+from context7_fabric.web.settings import WebSettings
+from context7_fabric.web.tokens import TokenFile
+
+MOST_VISITORS = 64
+"""Visitors with different keys or names that are served at once, and a while longer."""
+
+LINGER = 60.0
+"""Seconds that what a visitor uses stays open after its last request."""
+
+
+def build_site(
+    household: Household, settings: Settings, tokens: TokenFile | None, tasks: TaskGroup
+) -> ASGIApp:
+    """Return all that is served over HTTP; what stays open between requests lives in `tasks`.
+
+    With `tokens` only those who have one come in, else everybody who reaches us.
+    """
+    visitors = _Visitors(household, settings, tasks)
+    rest = Rest(visitors.libraries).routes()
+    inside = Starlette(
+        routes=[
+            *(Route(path, visitors) for path in ("/mcp", "/sse")),
+            Mount("/messages/", visitors),
+            Mount("/rag", routes=rest),
+            *rest,
+        ]
+    )
+    let_in = AccessGuard(BodyGuard(inside), Access(tokens), RateLimits(settings.web.rate))
+    whole = Starlette(routes=[*open_routes(), Mount("/", let_in)])
+    return HeaderGuard(HostGuard(whole, Hosts(_names(settings, tokens))))
+
+
+def opened_tokens(settings: WebSettings, host: str) -> TokenFile | None:
+    """Return the tokens that are asked for, read; None where this machine alone reaches `host`.
+
+    Raises:
+        TokenFileError: The file cannot be used, or is not there though it was asked for.
+        SettingError: Others would reach `host`, and there are no tokens.
+    """
+    if settings.wants_tokens or settings.tokens_file.exists():
+        tokens = TokenFile(settings.tokens_file)
+        tokens.read()
+        return tokens
+    if host not in LOOPBACK_HOSTS:
+        expected = (
+            "a loopback address (127.0.0.1, ::1, localhost), and others would need tokens:"
+            " `context7-fabric token add NAME` makes the first"
+        )
+        raise SettingError("CONTEXT7_FABRIC_HOST", host, expected)
+    return None
+
+
+def _names(settings: Settings, tokens: TokenFile | None) -> frozenset[str] | None:
+    """Return the names that we answer to; a page can hardly have a token, so any will do then."""
+    if settings.web.hosts is not None:
+        return settings.web.hosts | LOOPBACK_HOSTS
+    return LOOPBACK_HOSTS if tokens is None else None
+
+
+class _Visitors:
+    """Serves MCP to each visitor from its own app; an ASGI application."""
+
+    def __init__(self, household: Household, settings: Settings, tasks: TaskGroup) -> None:
+        self._household = household
+        self._settings = settings
+        self._open = Pool[Visitor, ASGIApp](tasks, LINGER)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor: Visitor = scope["state"]["visitor"]
+        if len(self._open) >= MOST_VISITORS and visitor not in self._open:
+            await _full()(scope, receive, send)
+            return
+        async with self._open.use(visitor, partial(self._opened, visitor)) as app:
+            # Its own routes are whole paths: what a mount has taken off is put back.
+            await app({**scope, "root_path": ""}, receive, send)
+
+    @asynccontextmanager
+    async def libraries(self, request: Request) -> AsyncGenerator[LibraryCollection]:
+        """Lend the libraries as whoever sends `request` sees them."""
+        async with self._app(request.state.visitor) as app:
+            yield collection_of(app.desk, app.fabric, app.principal)
+
+    def _app(self, visitor: Visitor) -> AbstractAsyncContextManager[App]:
+        owner = visitor.name or LOCAL_OWNER
+        return self._household.app(_settings_of(visitor, self._settings), owner=owner)
+
+    @asynccontextmanager
+    async def _opened(self, visitor: Visitor) -> AsyncGenerator[ASGIApp]:
+        async with self._app(visitor) as app:
+            served = http_app(build_server(app.desk, app.principal, app.owner))
+            async with served.router.lifespan_context(served):
+                yield served
+
+
+def _settings_of(visitor: Visitor, settings: Settings) -> Settings:
+    """Return the settings for a visitor: with a key of its own it is nobody else's principal."""
+    if visitor.api_key is None:
+        return settings
+    upstream = replace(settings.upstream, api_key=visitor.api_key)
+    return replace(settings, upstream=upstream, principal=None, monthly_calls=None)
+
+
+def _full() -> Refusal:
+    told = f"{MOST_VISITORS} different keys are in use here: try again in a minute"
+    return Refusal(503, told, {"Retry-After": "60"})

@@ -1,0 +1,120 @@
+"""Listening for HTTP: the port, the server behind it, and clients that take their time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from context7_fabric.errors import PortError
+from context7_fabric.web.settings import WebSettings
+
+DEFAULT_PORT = 3000
+PORTS_TRIED = 11
+"""The port asked for and the next ten, as upstream does."""
+
+STOP_SECONDS = 1
+HEAD_SECONDS = 10.0
+"""How long a client may take for the head of a request, from its connection or first byte on."""
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a listening socket on `port`, or on the first free of the next ten.
+
+    Raises:
+        PortError: None of them can be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    last = min(port + PORTS_TRIED - 1, 65535)
+    for candidate in range(port, last):
+        with suppress(OSError):
+            return _listening(host, candidate, family)
+    try:
+        return _listening(host, last, family)
+    except OSError as error:
+        raise PortError(host, port, last, error.strerror or str(error)) from error
+
+
+def _listening(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """Listen without Nagle's delay: asyncio leaves it on for sockets that it did not make."""
+    listening = socket.create_server((host, port), family=family)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+class HeadTimeout(HttpToolsProtocol):
+    """Ends connections that nobody asks anything over in time; uvicorn would wait for ever."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head."""
+        super().on_message_begin()
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Wait no more."""
+        self._wait_no_more()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._wait_no_more()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        if self._waiting is None:
+            self._waiting = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _wait_no_more(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, stopped by us: signals are the command's business."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        """Serve `app`; logs go where the program's logging goes."""
+        tls: dict[str, Any] = {}
+        if settings.certificate is not None:
+            tls = {
+                "ssl_certfile": settings.certificate,
+                "ssl_keyfile": settings.certificate_key,
+            }
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=HeadTimeout,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(settings.proxies),
+                forwarded_allow_ips=list(settings.proxies),
+                timeout_graceful_shutdown=STOP_SECONDS,
+                **tls,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+    def stop(self) -> None:
+        """Let `serve` return once open requests are done or out of time."""
+        self.should_exit = True
