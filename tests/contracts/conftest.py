@@ -7,5 +7,6 @@ pytest.register_assert_rewrite(
     "contracts.fabric_contract",
     "contracts.index_contract",
     "contracts.order_contract",
+    "contracts.source_contract",
     "contracts.vector_contract",
 )

@@ -1,4 +1,4 @@
-"""Look-ups of library ids for Python programs: memory, then the registry, then a resolver."""
+"""Look-ups of library ids for Python programs: memory, then a registry, then a resolver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from context7_fabric.client.environment import read_client_settings
+from context7_fabric.client.environment import ClientSettings, read_client_settings
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.names import NameCache
 from context7_fabric.client.source import Found, Source
@@ -42,19 +42,18 @@ class Context7CacheClient:
         *,
         clock: Clock = time.time,
     ) -> None:
-        """Use the registry and the settings of this machine's server.
+        """Use the registry of the server at `rag_url` or RAG_SERVICE_URL, else this machine's.
 
         `fallback_resolver` is asked for names that are not known; `clock` gives epoch seconds.
 
         Raises:
-            SettingError: A variable of the environment cannot be used, or a service is named, by
-                `rag_url` or by RAG_SERVICE_URL.
+            SettingError: `rag_url` or a variable of the environment cannot be used.
         """
         settings = read_client_settings(os.environ, rag_url)
         self.fallback_resolver = fallback_resolver
         self._clock = clock
         self._ttl = settings.ttl
-        self._source: Source = LocalRegistry(settings.server, clock)
+        self._source = _source(settings, clock)
         self._names = NameCache()
         self._tally = Tally()
         self._uses: Counter[str] = Counter()
@@ -153,3 +152,11 @@ class Context7CacheClient:
             return None
         self._keep(name_key(name), await self._source.learn(name, library_id))
         return str(library_id)
+
+
+def _source(settings: ClientSettings, clock: Clock) -> Source:
+    if settings.service is None:
+        return LocalRegistry(settings.server, clock)
+    from context7_fabric.client.remote import RemoteRegistry  # noqa: PLC0415  # HTTP is heavy
+
+    return RemoteRegistry(settings.service, clock, redacts=settings.server.redact)

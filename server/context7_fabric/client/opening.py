@@ -12,7 +12,6 @@ from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import Clock
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
-from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.store import RowStore
 from context7_fabric.settings import Settings
@@ -40,26 +39,6 @@ class Opened:
             await self.registry.load()
             self.lists.forget_mean()
         self.revision, self.looked_at = revision, time.monotonic()
-
-    async def choice(self, names: tuple[str, ...]) -> str | None:
-        """Return the id that was chosen for the first of `names` that has one."""
-        for name in names:
-            chosen = await self.learned.choice(name, self.principal)
-            if chosen is not None:
-                return await self.learned.moved(chosen, self.principal)
-        return None
-
-    async def remember(self, names: tuple[str, ...], row: Row | None, library_id: str) -> None:
-        """Store that `names` mean `library_id`, and the row that says so if there is one.
-
-        Raises:
-            ContextError: The store does not take it.
-        """
-        for name in names:
-            await self.learned.choose(name, library_id, self.principal)
-        if row is not None:
-            await self.rows.save([row])
-        self.looked_at = float("-inf")
 
 
 def open_home(settings: Settings, clock: Clock) -> Opened:

@@ -15,6 +15,7 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
 from context7_fabric import __version__
+from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.completions import Completions
 from context7_fabric.protocol.express import Express, beside, called
 from context7_fabric.protocol.lines import MessageReader
@@ -23,6 +24,7 @@ from context7_fabric.protocol.prompts import Prompts
 from context7_fabric.protocol.resources import Resources
 from context7_fabric.protocol.tools import Tools
 from context7_fabric.services.desk import Desk
+from context7_fabric.services.views import Viewer
 
 NAME = "context7-fabric"
 INSTRUCTIONS = (
@@ -43,10 +45,14 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
-def build_server(desk: Desk, principal: str) -> Server[str]:
-    """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read."""
-    tools, resources, prompts = Tools(desk, principal), Resources(desk, principal), Prompts(desk)
-    completions, notices = Completions(desk, principal), Notices(desk.changes)
+def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Server[str]:
+    """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read.
+
+    What is in USER belongs to `owner`.
+    """
+    viewer = Viewer(principal, owner)
+    tools, resources, prompts = Tools(desk, principal), Resources(desk, viewer), Prompts(desk)
+    completions, notices = Completions(desk, viewer), Notices(desk.changes)
     server = _Server(
         NAME,
         version=__version__,
@@ -68,7 +74,7 @@ def build_server(desk: Desk, principal: str) -> Server[str]:
         cache_hints=CACHE_HINTS,
     )
     server.middleware.append(notices.greet)
-    server.new_lane = partial(Express, tools)
+    server.new_lane = partial(Express, tools.at_hand)
     return server
 
 

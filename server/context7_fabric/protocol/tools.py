@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -66,9 +67,9 @@ class Tools:
         return as_result(answer)
 
     def at_hand(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer | None:
-        """Return the answer that `call` would give, recorded, if it is a hit in memory.
+        """Return the answer that `call` would give if it is a hit in memory, else None.
 
-        None, and nothing is recorded, where it is not or cannot be told.
+        It is recorded in the event loop's next round: the client does not wait for that.
         """
         if tool not in self._desk.tool_names or tool not in _QUESTIONS:
             return None
@@ -78,7 +79,7 @@ class Tools:
         except FabricError:
             return None
         if answer is not None:
-            self._record(tool, given, caller, answer)
+            asyncio.get_running_loop().call_soon(self._record, tool, given, caller, answer)
         return answer
 
     def callers(self, ctx: Context) -> Callable[..., Caller]:

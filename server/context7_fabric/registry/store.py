@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
+from functools import cache
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -22,7 +23,12 @@ from context7_fabric.registry.rows import Row
 
 ROWS = "row:"
 _REVISION = "rows:revision"
-_ROW = TypeAdapter(Row)
+
+
+@cache
+def _form() -> TypeAdapter[Row]:
+    """Return what reads a row; to make it takes a while, which no start has to wait for."""
+    return TypeAdapter(Row)
 
 
 class RowStore:
@@ -80,6 +86,6 @@ def _rows(contexts: list[Context]) -> list[tuple[str, Row]]:
     found = []
     for context in contexts:
         with suppress(ValidationError):
-            row = _ROW.validate_python(context.value)
+            row = _form().validate_python(context.value)
             found.append((context.key.rpartition("#")[2], row))
     return found

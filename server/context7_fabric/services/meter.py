@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from uuid import uuid4
 
 import anyio
@@ -58,7 +59,10 @@ class Usage:
         )
 
 
-_USAGE = TypeAdapter(Usage)
+@cache
+def _usages() -> TypeAdapter[Usage]:
+    """Return what reads a usage; to make it takes a while, which no start has to wait for."""
+    return TypeAdapter(Usage)
 
 
 class Meter:
@@ -160,6 +164,6 @@ class Meter:
 def _usage(context: Context) -> Usage:
     """Return the usage in `context`, none where something else lies."""
     try:
-        return _USAGE.validate_python(context.value)
+        return _usages().validate_python(context.value)
     except ValidationError:
         return Usage()

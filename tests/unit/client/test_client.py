@@ -21,7 +21,7 @@ from unit.client.programs import PYDANTIC, WIDGET, Asked, is_untouched, known, l
     [
         ("LIBRARY_CACHE_TTL_DAYS", "a week"),
         ("CONTEXT7_FABRIC_LIBRARY_TTL", "a week"),
-        ("RAG_SERVICE_URL", "http://rag:8007"),
+        ("RAG_SERVICE_URL", "rag:8007"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_told_at_once(
@@ -33,12 +33,11 @@ def test_a_variable_that_cannot_be_used_is_told_at_once(
     assert (caught.value.variable, caught.value.value) == (name, value)
 
 
-def test_a_service_is_refused_in_one_clear_line(home: Path) -> None:
+def test_what_is_no_address_is_refused_in_one_clear_line(home: Path) -> None:
     with pytest.raises(SettingError) as caught:
-        Context7CacheClient("http://rag:8007")
+        Context7CacheClient("rag:8007")
     assert str(caught.value) == (
-        "rag_url: 'http://rag:8007' is not a service that can be asked:"
-        " leave it out to use this machine's registry"
+        "rag_url: 'rag:8007' is not an http(s) URL such as http://127.0.0.1:3000"
     )
 
 

@@ -1,6 +1,16 @@
-"""What the table of the backend on disk is asked, in SQLite's words."""
+"""What the table of the backend on disk is asked, in SQLite's words, and how SQLite is set."""
 
 from __future__ import annotations
+
+CHECKPOINT_PAGES = 4000
+"""Pages (16 MB) after which the log is copied into the database: four times SQLite's own choice."""
+
+PAGES_IN_MEMORY = 256
+MAPPED_BYTES = 2**22
+"""What SQLite keeps of the file, in each thread and in all: the system's own cache is as good.
+
+With diskcache's 8,192 pages and 64 MiB a server grows with its store (tests/bench/peers.py).
+"""
 
 ALIVE = "(expire_time IS NULL OR expire_time > ?)"
 DISPOSABLE = "(tag IS NULL OR tag < 0)"
@@ -24,6 +34,9 @@ ON CONFLICT (key, raw) DO UPDATE SET
   access_time = excluded.access_time, size = excluded.size, mode = excluded.mode,
   filename = excluded.filename, value = excluded.value
 """
+FEW = 2000
+"""Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
+
 FILENAME = 7
 """Where in the values of `UPSERT` the file's name stands."""
 

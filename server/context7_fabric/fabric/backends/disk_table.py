@@ -23,10 +23,14 @@ from context7_fabric.fabric.backends.base import Entry, Place, Put
 from context7_fabric.fabric.backends.disk_sql import (
     ALIVE,
     BELOW,
+    CHECKPOINT_PAGES,
     DISPOSABLE,
+    FEW,
     FILENAME,
     FOUND,
     INDEXES,
+    MAPPED_BYTES,
+    PAGES_IN_MEMORY,
     UPSERT,
     bounds,
 )
@@ -36,23 +40,9 @@ BUSY_SECONDS = 5.0
 TOUCH_SECONDS = 3600.0
 """How old the time of last use may grow before a read writes it anew."""
 
-CHECKPOINT_PAGES = 4000
-"""Pages (16 MB) after which the log is copied into the database: four times SQLite's own choice."""
-
 EVICTED_AT_ONCE = 64
 KEYS_AT_ONCE = 500
 """Keys that one statement names; SQLite allows 999 and more."""
-
-FEW = 2000
-"""Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
-
-
-PAGES_IN_MEMORY = 256
-MAPPED_BYTES = 2**22
-"""What SQLite keeps of the file, in each thread and in all: the system's own cache is as good.
-
-With diskcache's 8,192 pages and 64 MiB a server grows with its store (tests/bench/peers.py).
-"""
 
 
 class Table:
@@ -69,7 +59,7 @@ class Table:
             timeout=BUSY_SECONDS,
             disk=PlainDisk,
             size_limit=size_limit,
-            eviction_policy="none",  # ours knows what is disposable
+            eviction_policy="none",  # ours knows what may go
             sqlite_wal_autocheckpoint=CHECKPOINT_PAGES,
             sqlite_cache_size=PAGES_IN_MEMORY,
             sqlite_mmap_size=MAPPED_BYTES,

@@ -1,0 +1,111 @@
+"""A shared server as a source of library ids, asked over HTTP; nothing is open between calls."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Mapping
+from functools import cache
+
+import httpx2
+from anyio import to_thread
+from pydantic import ValidationError
+
+from context7_fabric.client.environment import Service
+from context7_fabric.client.libraries import bare_library, library_of
+from context7_fabric.client.source import CachedLibrary, Found
+from context7_fabric.documents.ids import LibraryId, parse_id
+from context7_fabric.documents.keys import name_key
+from context7_fabric.fabric.context import Json
+from context7_fabric.models import Clock
+from context7_fabric.registry.names import read_name
+from context7_fabric.services.egress import redact
+from context7_fabric.web.forms import QueryReply
+
+log = logging.getLogger(__name__)
+
+SECONDS = 10.0
+"""How long the service may take to connect, to send, and to answer."""
+
+_EXACT = 1.0
+
+
+class RemoteRegistry:
+    """The registry of a server, as far as its visitor may see it."""
+
+    def __init__(
+        self,
+        service: Service,
+        clock: Clock,
+        *,
+        redacts: bool = True,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Ask `service`, by `transport` where one is given; with `redacts`, without secrets."""
+        self._service = service
+        self._clock = clock
+        self._redacted = redact if redacts else str
+        self._transport = transport
+
+    async def find(self, name: str) -> Found | None:
+        """Return what the service says that `name` means exactly."""
+        asked = {"query": self._redacted(name), "n_results": 1}
+        reply = await self._posted("query", asked)
+        library = None if reply is None else _exact(reply)
+        return None if library is None else Found(library, list_tokens=0)
+
+    async def learn(self, name: str, library_id: LibraryId) -> Found:
+        """Tell the service what `name` means; of one version only the caller knows."""
+        name = self._redacted(name)
+        if library_id.version is None and read_name(name).name:
+            told = {"library_name": name, "library_id": str(library_id)}
+            form = {"documents": [name], "metadatas": [told], "ids": [f"lib-{name_key(name)}"]}
+            await self._posted("index", form)
+        return Found(bare_library(name, library_id, self._clock()), list_tokens=0)
+
+    async def used(self, uses: Mapping[str, int]) -> None:
+        """Do nothing: the service counts for itself."""
+
+    async def aclose(self) -> None:
+        """Do nothing: nothing is open."""
+
+    async def _posted(self, place: str, form: Mapping[str, object]) -> bytes | None:
+        """Return what the service replies; None, which is logged, when it does not."""
+        try:
+            return await self._reply(place, form)
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            log.warning("%s does not answer: %s", self._service.label, _in_one_line(error))
+            return None
+
+    async def _reply(self, place: str, form: Mapping[str, object]) -> bytes:
+        trust = await to_thread.run_sync(_trust)
+        async with httpx2.AsyncClient(
+            headers=self._service.headers, timeout=SECONDS, verify=trust, transport=self._transport
+        ) as http:
+            reply = await http.post(f"{self._service.url}/{place}", json=form)
+        if reply.status_code != httpx2.codes.OK:
+            raise ValueError(f"status {reply.status_code}")
+        return reply.content
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Trust what the system trusts (or SSL_CERT_FILE, SSL_CERT_DIR); reading it blocks."""
+    return httpx2.create_ssl_context()
+
+
+def _exact(reply: bytes) -> CachedLibrary | None:
+    """Return the library that a reply names as the one that is meant; None for all else."""
+    try:
+        results = QueryReply.model_validate_json(reply).results
+        if not results or results[0].relevance_score < _EXACT:
+            return None
+        metadata: dict[str, Json] = results[0].metadata.model_dump()
+        return library_of(metadata) if parse_id(results[0].metadata.library_id) else None
+    except (ValidationError, ValueError) as error:
+        log.warning("a reply cannot be read: %s", _in_one_line(error))
+        return None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,146 @@
+"""An express lane: a call whose answer is at hand in memory is answered beside the SDK.
+
+Where there is any doubt the lane says nothing, and the SDK gets the line as if there were no lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Final
+
+import mcp_types as types
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic_core import from_json, to_json
+
+from context7_fabric.models import Answer, Caller
+from context7_fabric.protocol.tools import META_KEY, Context, Tools, provenance, texts_of
+
+_REQUEST: Final = frozenset({"jsonrpc", "id", "method", "params"})
+_PARAMS: Final = frozenset({"name", "arguments", "_meta"})
+_META: Final = frozenset({"progressToken"})
+
+_GREATEST_ID: Final = 2**53
+"""Up to here every JSON reader reads an integer alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A tool call that is plainly one."""
+
+    id: int | str
+    tool: str
+    arguments: dict[str, Any]
+
+
+AtHand = Callable[[str, dict[str, Any], Caller], Answer | None]
+"""Answers a tool's call with these arguments where the answer is at hand."""
+
+
+class Express:
+    """The lane of one connection; it is open once the SDK has let a call of the client pass."""
+
+    def __init__(self, at_hand: AtHand) -> None:
+        """Answer what is `at_hand`."""
+        self._at_hand = at_hand
+        self._handshakes = 0
+        self._new_caller: Callable[[], Caller] | None = None
+
+    def open(self, new_caller: Callable[[], Caller]) -> None:
+        """Answer from now on; each call gets a caller by `new_caller`."""
+        self._new_caller = new_caller
+
+    def answer(self, line: bytes) -> bytes | None:
+        """Return the reply to the request on `line`, None where the SDK is to have it.
+
+        The lane is shown every line: of a client that shakes hands anew it answers none.
+        """
+        message = _message(line)
+        if message.get("method") == "initialize":
+            self._handshakes += 1
+        if self._new_caller is None or self._handshakes != 1:
+            return None
+        call = _call(message)
+        if call is None:
+            return None
+        answer = self._at_hand(call.tool, call.arguments, self._new_caller())
+        return None if answer is None else _reply(call.id, answer)
+
+
+_lane: ContextVar[Express] = ContextVar("lane")
+
+
+@contextmanager
+def beside(lane: Express) -> Generator[None]:
+    """Let `called` know, within the block and the tasks that it starts, which lane is theirs."""
+    token = _lane.set(lane)
+    try:
+        yield
+    finally:
+        _lane.reset(token)
+
+
+async def called(
+    tools: Tools, ctx: Context, params: types.CallToolRequestParams
+) -> types.CallToolResult:
+    """Let `tools` answer a call that came through the SDK; the lane of its connection is open then.
+
+    Raises:
+        MCPError: As `Tools.call`.
+    """
+    result = await tools.call(ctx, params)
+    lane = _lane.get(None)
+    if lane is not None and ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+        lane.open(tools.callers(ctx))
+    return result
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """Return the object on a line, an empty one where none is."""
+    try:
+        message = from_json(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _call(message: dict[str, Any]) -> _Call | None:
+    """Return the call that `message` is, None where it might be anything else."""
+    if message.keys() != _REQUEST or message["jsonrpc"] != "2.0":
+        return None
+    number, params = message["id"], message["params"]
+    if message["method"] != "tools/call" or not _is_id(number) or not isinstance(params, dict):
+        return None
+    if not params.keys() <= _PARAMS or not _is_plain(params.get("_meta", {})):
+        return None
+    tool, arguments = params.get("name"), params.get("arguments")
+    if not isinstance(tool, str) or not isinstance(arguments, dict):
+        return None
+    return _Call(number, tool, arguments)
+
+
+def _is_id(value: object) -> bool:
+    if isinstance(value, str):
+        return True
+    return type(value) is int and abs(value) <= _GREATEST_ID
+
+
+def _is_plain(meta: object) -> bool:
+    """Tell whether a request's `_meta` asks at most for progress, of which a hit makes none."""
+    return (
+        isinstance(meta, dict)
+        and meta.keys() <= _META
+        and all(_is_id(each) for each in meta.values())
+    )
+
+
+def _reply(number: int | str, answer: Answer) -> bytes:
+    """Return the line on which the SDK would send `answer`."""
+    result = {
+        "_meta": {META_KEY: provenance(answer)},
+        "content": [{"text": text, "type": "text"} for text in texts_of(answer)],
+        "isError": answer.is_error,
+    }
+    return to_json({"jsonrpc": "2.0", "id": number, "result": result})

@@ -1,0 +1,198 @@
+"""The bodies of the REST face: what a request may say, and what is replied."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from context7_fabric.registry.rows import COLLECTION
+from context7_fabric.services.library_views import RankedBy
+from context7_fabric.services.meanings import UNKNOWN
+
+MOST_RESULTS = 50
+MOST_DOCUMENTS = 100
+MOST_ALIASES = 50
+LONGEST_NAME = 214
+LONGEST_ID = 512
+LONGEST_TEXT = 4_000
+MOST_PROBLEMS = 5
+"""Faults of one request that are told."""
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+CollectionName = Annotated[str, Field(max_length=LONGEST_NAME)]
+
+
+def _whole(given: object) -> object:
+    """Return a number as JSON means it: 5.0 is the same as 5."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+class Form(BaseModel):
+    """A request's body; fields that nobody knows are left alone."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Filter(Form):
+    """Metadata that a result has to equal; `aliases` is one of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    library_name: Text = ""
+    library_id: Text = ""
+    aliases: Text = ""
+    category: Text = ""
+    ecosystem: Text = ""
+    description: Text = ""
+    last_verified: Text = ""
+    usage_count: Whole = 0
+    source: Text = ""
+
+
+class QueryForm(Form):
+    """A question for libraries by name or by what they do; an empty one is for the most used."""
+
+    query: Text
+    collection: CollectionName = COLLECTION
+    n_results: Whole = Field(default=5, ge=1, le=MOST_RESULTS)
+    metadata_filter: Filter = Filter()
+
+
+class Entry(Form):
+    """What is known of one library; of the row that there may be already, the rest stays."""
+
+    library_name: Name
+    library_id: Annotated[
+        str, Field(max_length=LONGEST_ID, description="as Context7 writes it: /org/project")
+    ]
+    aliases: list[Name] = Field(default=[], max_length=MOST_ALIASES)
+    category: Name = UNKNOWN
+
+
+class IndexForm(Form):
+    """Libraries to remember: lists of one length. The rows' own texts are made of `metadatas`."""
+
+    documents: list[Text] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+    metadatas: list[Entry] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+    ids: list[Name] = Field(min_length=1, max_length=MOST_DOCUMENTS)
+    collection: CollectionName = COLLECTION
+
+    @model_validator(mode="after")
+    def _parallel(self) -> Self:
+        if not len(self.documents) == len(self.metadatas) == len(self.ids):
+            raise ValueError("documents, metadatas and ids differ in length")
+        return self
+
+
+class Metadata(BaseModel):
+    """What is known of a library; `last_verified` is in ISO 8601, empty where it never was."""
+
+    library_name: str
+    library_id: str
+    aliases: list[str]
+    category: str
+    ecosystem: str
+    description: str
+    last_verified: str
+    usage_count: int
+    source: str
+
+
+class Result(BaseModel):
+    """A library that may be meant: for certain where `relevance_score` is 1, else less."""
+
+    id: str
+    document: str
+    metadata: Metadata
+    relevance_score: float = Field(ge=0, le=1)
+    ranked_by: RankedBy
+
+
+class QueryReply(BaseModel):
+    """Results, the best first; their texts are others' and screened, `screening` says for what."""
+
+    results: list[Result]
+    notice: str
+    screening: list[str]
+
+
+class IndexReply(BaseModel):
+    """How many libraries were stored, and the ids of their rows."""
+
+    indexed: int
+    ids: list[str]
+
+
+class Health(BaseModel):
+    """Whether look-ups work, and how the vector index is."""
+
+    status: Literal["healthy", "degraded"]
+    qdrant_status: Literal["connected", "idle", "off", "unreachable"]
+    version: str
+
+
+class Listed(BaseModel):
+    """A collection: its rows with known ids, and how many of them have vectors in the index."""
+
+    name: str
+    description: str
+    points_count: int
+    vectors_count: int
+
+
+class Savings(BaseModel):
+    """Tokens that a look-up saves, measured, and what that makes with ten a day of each library."""
+
+    tokens_per_hit: int
+    potential_daily_savings: int
+    measured_on: str
+
+
+class Active(BaseModel):
+    """Libraries can be found."""
+
+    collection: str
+    total_libraries: int
+    status: Literal["active"]
+    description: str
+    estimated_savings: Savings
+
+
+class NotInitialized(BaseModel):
+    """Nothing can be found yet: `action` says what to do."""
+
+    collection: str
+    status: Literal["not_initialized"]
+    error: str
+    action: str
+
+
+class Refused(BaseModel):
+    """Why a request was not done, in one line."""
+
+    error: str
+
+
+def problems(error: ValidationError) -> str:
+    """Return in one line what is wrong with a body, and where; nothing of what it says."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [_problem(each["loc"], each["msg"]) for each in found[:MOST_PROBLEMS]]
+    return "; ".join(told) + ("; …" if len(found) > MOST_PROBLEMS else "")
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    what = message.removeprefix("Value error, ")
+    return " ".join(f"{where.lstrip('.')}: {what}".removeprefix(": ").split())

@@ -1,0 +1,174 @@
+"""The REST face: libraries by name over plain HTTP, for whoever does not speak MCP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from context7_fabric import __version__
+from context7_fabric.documents.ids import parse_id
+from context7_fabric.errors import ContextError, StoreError
+from context7_fabric.registry.learning import Lesson
+from context7_fabric.registry.names import read_name
+from context7_fabric.registry.rows import COLLECTION
+from context7_fabric.services.collection import LibraryCollection
+from context7_fabric.services.egress import redact
+from context7_fabric.services.meanings import UNKNOWN
+from context7_fabric.web.forms import Form, IndexForm, QueryForm, problems
+from context7_fabric.web.openapi import (
+    COLLECTIONS,
+    HEALTH,
+    INDEX,
+    QUERY,
+    STATS,
+    Operation,
+    document,
+)
+from context7_fabric.web.refusals import Refusal
+
+JSON = "application/json"
+
+FormT = TypeVar("FormT", bound=Form)
+OpenCollection: TypeAlias = Callable[[Request], AbstractAsyncContextManager[LibraryCollection]]
+"""Lends the collection of libraries as the visitor of a request sees it."""
+
+Work: TypeAlias = Callable[[LibraryCollection, bytes], Awaitable[object]]
+
+
+class _Unusable(Exception):
+    """A request that is not done; holds the refusal."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.refusal = Refusal(status, redact(error))
+
+
+class Rest:
+    """The routes of the face."""
+
+    def __init__(self, open_collection: OpenCollection) -> None:
+        """Answer from what `open_collection` lends for each request."""
+        self._open = open_collection
+
+    def routes(self) -> list[Route]:
+        """Return the routes, to be served at the root or below a prefix."""
+        works: tuple[tuple[Operation, Work], ...] = (
+            (HEALTH, _health),
+            (COLLECTIONS, _collections),
+            (QUERY, _query),
+            (INDEX, _index),
+            (STATS, _stats),
+        )
+        routes = [Route(each.path, _Endpoint(each, work, self._open)) for each, work in works]
+        return [*routes, Route("/openapi.json", _openapi)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """An ASGI application that does one operation."""
+
+    operation: Operation
+    work: Work
+    open_collection: OpenCollection
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer: ASGIApp
+        try:
+            answer = _refused(self.operation, request) or await self._done(request)
+        except _Unusable as unusable:
+            answer = unusable.refusal
+        except ContextError as error:
+            answer = Refusal(422, redact(str(error)))
+        except StoreError as error:
+            answer = Refusal(503, redact(str(error)))
+        await answer(scope, receive, send)
+
+    async def _done(self, request: Request) -> Response:
+        body = await request.body()
+        async with self.open_collection(request) as collection:
+            told = await self.work(collection, body)
+        # A stored text may hold half of a sign, which UTF-8 cannot say.
+        text = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
+        reply = self.operation.reply
+        return Response(reply.dump_json(reply.validate_json(text)), media_type=JSON)
+
+
+def _refused(operation: Operation, request: Request) -> Refusal | None:
+    """Return why a request cannot be read, None when it can."""
+    allowed = "GET, HEAD" if operation.method == "GET" else operation.method
+    if request.method not in allowed.split(", "):
+        return Refusal(405, f"{allowed} is what is allowed here", {"Allow": allowed})
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # A page elsewhere can have a browser send a form, but no JSON.
+    if operation.form is not None and kind != JSON:
+        return Refusal(415, f"the body has to be of the type {JSON}")
+    return None
+
+
+async def _openapi(_request: Request) -> Response:
+    return Response(json.dumps(document()), media_type=JSON)
+
+
+async def _health(collection: LibraryCollection, _body: bytes) -> object:
+    return {**collection.health(), "version": __version__}
+
+
+async def _collections(collection: LibraryCollection, _body: bytes) -> object:
+    return await collection.collections()
+
+
+async def _stats(collection: LibraryCollection, _body: bytes) -> object:
+    return await collection.stats()
+
+
+async def _query(collection: LibraryCollection, body: bytes) -> object:
+    form = _read(QueryForm, body)
+    wanted = form.metadata_filter.model_dump(exclude_unset=True)
+    _check_name(form.collection)
+    return await collection.query(form.query, form.n_results, wanted)
+
+
+async def _index(collection: LibraryCollection, body: bytes) -> object:
+    form = _read(IndexForm, body)
+    _check_name(form.collection)
+    ids = await collection.index(_lessons(form, collection.desk.redacted))
+    return {"indexed": len(ids), "ids": ids}
+
+
+def _read(kind: type[FormT], body: bytes) -> FormT:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        malformed = any(each["type"] == "json_invalid" for each in error.errors())
+        raise _Unusable(400 if malformed else 422, problems(error)) from error
+
+
+def _check_name(collection: str) -> None:
+    if collection != COLLECTION:
+        raise _Unusable(404, f"there is no such collection: the one here is {COLLECTION}")
+
+
+def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[Lesson]:
+    """Return what a form teaches, without secrets; all of it can be stored."""
+    lessons = []
+    for at, entry in enumerate(form.metadatas):
+        name, library_id = redacted(entry.library_name), parse_id(redacted(entry.library_id))
+        if not read_name(name).name:
+            raise _Unusable(422, f"metadatas[{at}].library_name: it names nothing")
+        if library_id is None or library_id.version is not None:
+            wanted = "a library id without a version (/org/project)"
+            raise _Unusable(422, f"metadatas[{at}].library_id: it is not {wanted}")
+        category = "" if entry.category == UNKNOWN else redacted(entry.category)
+        aliases = tuple(map(redacted, entry.aliases))
+        lessons.append(Lesson(name, library_id, aliases, category))
+    return lessons

@@ -1,0 +1,200 @@
+"""What the express lane answers is what the SDK would have sent, recorded and counted alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from random import Random
+
+import anyio
+import pytest
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+
+from context7_fabric.app import App
+from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.protocol.tools import META_KEY
+from context7_fabric.registry.learned import Learned
+from context7_fabric.services.docs import Question
+from context7_fabric.services.executions import Execution
+from context7_fabric.services.recall import Recall
+from context7_fabric.services.subjects import LookUp
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
+from support.windows import (
+    ASKED,
+    OLD,
+    QUERY,
+    SECONDS,
+    Reply,
+    Window,
+    opened,
+    records,
+    told,
+)
+
+DAY = 86400.0
+BESIDE = {"tests/way": "by the SDK"}
+"""What the lane does not know: with it in `_meta`, the SDK answers."""
+
+
+@pytest.fixture
+async def window(app: App) -> AsyncIterator[Window]:
+    """A window of the test's app."""
+    async with opened(app) as window:
+        yield window
+
+
+def apart_from_the_call(reply: Reply) -> Reply:
+    """The reply without what differs from call to call."""
+    about = {name: value for name, value in told(reply).items() if name not in _OF_ONE_CALL}
+    return reply | {"result": reply["result"] | {"_meta": {META_KEY: about}}}
+
+
+_OF_ONE_CALL = ("execution_id", "age_seconds")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (QUERY, ASKED),
+        (QUERY, {"question": "Wie heißt das? 日本語 🎉 \x00\x7f\u2028", "libraryID": "/a/b"}),
+        (QUERY, {"libraryId": "/widgets/widget1/v1.2", "query": ""}),
+        (OLD, {"context7CompatibleLibraryID": "/widgets/widget1"}),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "tokens": 30}),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "page": None, "mode": None}),
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("number", [7, "7", -(2**53), '日本 " \\ \n'], ids=repr)
+async def test_a_hit_is_what_the_sdk_would_have_sent(
+    window: Window, tool: str, arguments: dict[str, object], number: object
+) -> None:
+    by_lane = await window.express(tool, number, **arguments)
+    by_sdk = await window.ask(tool, number, BESIDE, **arguments)
+    assert told(by_lane)["outcome"] == "hit"
+    assert json.dumps(apart_from_the_call(by_lane)) == json.dumps(apart_from_the_call(by_sdk))
+    assert told(by_lane)["execution_id"] != told(by_sdk)["execution_id"]
+
+
+@pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
+async def test_every_version_with_a_handshake_has_the_same_form(app: App, version: str) -> None:
+    async with opened(app, version) as window:
+        by_lane = await window.express()
+        by_sdk = await window.ask(meta=BESIDE)
+    assert json.dumps(apart_from_the_call(by_lane)) == json.dumps(apart_from_the_call(by_sdk))
+
+
+async def test_what_was_cut_off_or_suspected_is_told_as_by_the_sdk(
+    window: Window, upstream: ScriptedUpstream
+) -> None:
+    notice = "Upgrade your plan at https://context7.com/plans for higher limits."
+    upstream.texts[QUERY] = f"{notice}\n\n{docs_text({'query': 'start'})}"
+    by_lane = await window.express()
+    assert notice in by_lane["result"]["content"][1]["text"]
+    assert told(by_lane)["screening"] == ["notice"]
+    by_sdk = await window.ask(meta=BESIDE)
+    assert json.dumps(apart_from_the_call(by_lane)) == json.dumps(apart_from_the_call(by_sdk))
+
+
+async def test_the_age_is_that_of_the_moment(window: Window, clock: FakeClock) -> None:
+    assert told(await window.express())["age_seconds"] == 0
+    clock.forward(5)
+    assert told(await window.express())["age_seconds"] == 5
+
+
+async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) -> None:
+    await window.express()
+    before = (await app.desk.meter.month()).saved
+    old = {each.id for each in await records(app)}
+    by_lane, by_sdk = await window.express(meta={"progressToken": 1}), await window.ask(meta=BESIDE)
+    new = {each.id: each for each in await records(app) if each.id not in old}
+    other, reference = (new[told(each)["execution_id"]] for each in (by_lane, by_sdk))
+    assert (await app.desk.meter.month()).saved - before == len(new)
+    assert reference.client == "tests 1"
+    assert _without_times(other) == _without_times(reference)
+
+
+def _without_times(record: Execution) -> tuple[object, ...]:
+    return (
+        record.tool,
+        record.arguments,
+        record.outcome,
+        record.tier,
+        record.library_id,
+        tuple(step.what for step in record.steps),
+        record.size,
+        record.tokens,
+        record.tokens_saved,
+        record.upstream,
+        record.client,
+        record.principal,
+        record.stored_at,
+        record.automated,
+        record.error,
+    )
+
+
+async def test_who_reads_nothing_until_all_is_asked_gets_every_answer(window: Window) -> None:
+    await window.express()
+    count = 3000
+    for number in range(count):
+        window.send("tools/call", {"name": QUERY, "arguments": ASKED}, number)
+    with anyio.fail_after(SECONDS):
+        await window.outgoing.drain()
+    ids = {(await window.receive())["id"] for _ in range(count)}
+    assert ids == set(range(count))
+    assert window.by_sdk < count / 2
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
+    app: App, upstream: ScriptedUpstream, clock: FakeClock, seed: int
+) -> None:
+    chance, seen = Random(seed), 0  # noqa: S311  # the same walk every time
+    questions = [Question(f"/widgets/widget{each}", "start") for each in (1, 2, 3)]
+    async with scripted_app(upstream, clock, app.settings.home, PRINCIPAL="two") as other:
+        for _ in range(200):
+            question = chance.choice(questions)
+            await _something_happens(chance, app, other, clock)
+            quick, slow = Caller(app.principal), Caller(app.principal)
+            by_hand = app.desk.at_hand(question, quick)
+            answer = await app.desk.query(question, slow)
+            if by_hand is not None:
+                assert (answer.outcome, _lasting(by_hand)) == (Outcome.HIT, _lasting(answer))
+                assert quick.trace.stored_at == slow.trace.stored_at
+                assert [what for what, _ in quick.trace.steps] == [
+                    what for what, _ in slow.trace.steps
+                ]
+                seen += 1
+    assert seen > 10
+
+
+async def _something_happens(chance: Random, app: App, other: App, clock: FakeClock) -> None:
+    question = Question(f"/widgets/widget{chance.randint(1, 3)}", "start")
+    match chance.randint(0, 19):
+        case 0:
+            clock.forward(chance.choice([3600, DAY, 40 * DAY]))
+        case 1:
+            await Recall(other.fabric).everything()
+        case 2:
+            await other.desk.query(question, Caller(other.principal))
+        case 3:
+            await app.desk.resolve(LookUp("widget", "start"), Caller(app.principal))
+        case 4:
+            old, new = (f"/widgets/widget{each}" for each in chance.sample((1, 2, 3), 2))
+            await Learned(other.fabric).move(old, new, app.principal)
+        case _:
+            await app.desk.query(question, Caller(app.principal))
+
+
+def _lasting(answer: Answer) -> tuple[object, ...]:
+    """What does not differ from call to call."""
+    return (
+        answer.text,
+        answer.outcome,
+        answer.tier,
+        answer.library_id,
+        answer.fetched_at,
+        answer.age_seconds,
+        answer.note,
+        answer.screening,
+    )

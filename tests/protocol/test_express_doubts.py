@@ -1,0 +1,245 @@
+"""What is no hit, or might be none, comes through the SDK as if there were no express lane."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.app import App
+from context7_fabric.models import PUBLIC
+from context7_fabric.registry.learned import Learned
+from context7_fabric.services.recall import Recall
+from context7_fabric.services.records import Stamp
+from support.scripted import FakeClock, ScriptedUpstream, scripted_app
+from support.windows import ASKED, OLD, QUERY, RESOLVE, Window, at_the_door, opened, records, told
+
+DAY = 86400.0
+
+
+@pytest.fixture
+async def window(app: App) -> AsyncIterator[Window]:
+    """A window of the test's app."""
+    async with opened(app) as window:
+        yield window
+
+
+async def test_nothing_is_recorded_of_a_call_that_the_sdk_gets(window: Window, app: App) -> None:
+    replies = [await window.ask(query=str(each), libraryId="/a/b") for each in range(3)]
+    ids = {each.id for each in await records(app)}
+    assert ids == {told(each)["execution_id"] for each in replies}
+    assert (await app.desk.meter.month()).saved == 0
+
+
+async def test_a_stale_answer_is_refreshed_as_ever(window: Window, clock: FakeClock) -> None:
+    await window.express()
+    clock.forward(5 * DAY)
+    assert told(await window.by_the_sdk())["outcome"] == "stale"
+
+
+async def test_an_expired_answer_is_fetched_anew(window: Window, clock: FakeClock) -> None:
+    await window.express()
+    clock.forward(100 * DAY)
+    assert told(await window.by_the_sdk())["outcome"] == "miss"
+
+
+async def test_without_upstream_an_old_answer_says_so(
+    upstream: ScriptedUpstream, clock: FakeClock, app: App
+) -> None:
+    async with opened(app) as window:
+        await window.express()
+    home = app.settings.home
+    async with (
+        scripted_app(upstream, clock, home, UPSTREAM="off") as off,
+        opened(off) as window,
+    ):
+        await window.express()
+        clock.forward(5 * DAY)
+        assert told(await window.by_the_sdk())["outcome"] == "offline"
+
+
+async def test_what_another_process_purged_is_gone(
+    window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
+        await window.express()
+        assert await Recall(elsewhere.fabric).everything()
+        assert told(await window.by_the_sdk())["outcome"] == "miss"
+
+
+async def test_what_another_process_fetched_anew_is_served(
+    window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    async with (
+        scripted_app(upstream, clock, app.settings.home) as elsewhere,
+        opened(elsewhere) as other,
+    ):
+        old = await window.express()
+        await Recall(elsewhere.fabric).everything()
+        upstream.revision = 2
+        await other.ask()
+        new = await window.by_the_sdk()
+        assert told(new)["outcome"] == "hit"
+        assert new["result"]["content"] != old["result"]["content"]
+        assert (await window.express())["result"]["content"] == new["result"]["content"]
+
+
+async def test_an_answer_that_was_rated_badly_is_gone(window: Window, app: App) -> None:
+    reply = await window.express()
+    await app.desk.feedback.give(told(reply)["execution_id"], 1, None, None)
+    assert told(await window.by_the_sdk())["outcome"] == "miss"
+
+
+async def test_what_one_principal_fetched_no_other_is_served(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with (
+        scripted_app(upstream, clock, tmp_path, PRINCIPAL="one") as one,
+        scripted_app(upstream, clock, tmp_path, PRINCIPAL="two") as two,
+        opened(one) as ones,
+        opened(two) as twos,
+    ):
+        await ones.express()
+        await twos.ask(query="other", libraryId="/a/b")
+        assert told(await twos.by_the_sdk())["outcome"] == "miss"
+        await ones.express()
+        await twos.express()
+        principals = {each.principal for each in await records(one) + await records(two)}
+        assert principals == {"name-one", "name-two"}
+
+
+async def test_a_tool_that_is_not_served_stays_unknown(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with (
+        scripted_app(upstream, clock, tmp_path, TOOLS="query-docs") as app,
+        opened(app) as window,
+    ):
+        await window.express()
+        reply = await window.by_the_sdk(OLD, libraryId="/widgets/widget1", topic="start")
+        assert reply["error"]["message"] == "Tool get-library-docs not found"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (RESOLVE, {"libraryName": "widget", "query": "start"}),
+        ("no-such-tool", ASKED),
+        (QUERY, {"libraryId": "/widgets/widget1"}),
+        (QUERY, {"libraryId": 7, "query": "start"}),
+        (QUERY, {"libraryId": "widget1", "query": "start"}),
+        (QUERY, {"libraryId": "/widgets/widget1", "query": "x" * 20_000}),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "page": 2}),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "mode": "code"}),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "mode": "no mode"}),
+    ],
+    ids=lambda each: json.dumps(each)[:80],
+)
+async def test_other_calls_always_come_through_the_sdk(
+    window: Window, tool: str, arguments: dict[str, object]
+) -> None:
+    await window.express()
+    for _ in range(4):
+        await window.by_the_sdk(tool, **arguments)
+
+
+async def test_before_the_handshake_the_sdk_refuses(window: Window, app: App) -> None:
+    await window.express()
+    async with at_the_door(app) as other:
+        for _ in range(3):
+            assert "error" in await other.by_the_sdk()
+        await other.shake_hands()
+        await other.express()
+
+
+async def test_a_client_of_the_modern_era_is_served_by_the_sdk(window: Window, app: App) -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    await window.express()
+    async with at_the_door(app) as modern:
+        for _ in range(4):
+            reply = await modern.by_the_sdk(meta=meta)
+            assert reply["result"]["resultType"] == "complete"
+        assert "error" in await modern.shake_hands()
+        assert "error" in await modern.ask()
+
+
+async def test_a_client_that_shakes_hands_anew_is_served_by_the_sdk(
+    window: Window, app: App
+) -> None:
+    await window.express()
+    await window.shake_hands(client="another")
+    reply, *_ = [await window.by_the_sdk() for _ in range(4)]
+    record = next(each for each in await records(app) if each.id == told(reply)["execution_id"])
+    assert record.client == "another 1"
+
+
+async def test_a_question_still_teaches_what_a_look_up_meant(
+    window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    look_up = {"libraryName": "widget", "query": "start"}
+    other = {"libraryId": "/widgets/widget2", "query": "start"}
+    await window.express()
+    await window.ask(RESOLVE, **look_up)
+    assert told(await window.by_the_sdk())["outcome"] == "hit"
+    assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
+    await window.express()
+    async with (
+        scripted_app(upstream, clock, app.settings.home) as elsewhere,
+        opened(elsewhere) as neighbour,
+    ):
+        await neighbour.ask(RESOLVE, **look_up)
+        await neighbour.ask(**other)
+        assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
+        await window.by_the_sdk()
+        assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
+
+
+async def test_a_look_up_is_learned_from_though_every_answer_is_at_hand(
+    window: Window, app: App
+) -> None:
+    look_up = {"libraryName": "widget", "query": "start"}
+    second = {"libraryId": "/widgets/widget2", "query": "start"}
+    async with opened(app) as other:
+        await other.ask(RESOLVE, **look_up)
+        await other.ask()
+    for asked in (ASKED, second, ASKED, second):
+        await window.express(**asked)
+    await window.ask(RESOLVE, **look_up)
+    await window.by_the_sdk(**second)
+    assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
+
+
+async def test_each_use_of_a_library_is_counted(window: Window, app: App) -> None:
+    await window.ask(RESOLVE, libraryName="widget", query="start")
+    await window.express()
+    row = app.desk.registry.row("/widgets/widget1")
+    await window.express()
+    after = app.desk.registry.row("/widgets/widget1")
+    assert row is not None
+    assert after is not None
+    assert after.usage_count > row.usage_count
+
+
+async def test_what_was_at_hand_is_not_once_another_process_has_written(
+    app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    learned, key = Learned(app.fabric), "docs:/a/b"
+    await app.desk.shelf.write(key, Stamp(clock, "here").answer("text", "/a/b", "what", PUBLIC))
+    await learned.choose("b", "/a/b", PUBLIC)
+    async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
+        await app.desk.shelf.read(key, PUBLIC)
+        await learned.moved("/a/b", PUBLIC)
+        await learned.choice("b", PUBLIC)
+        assert app.desk.shelf.at_hand(key, PUBLIC)
+        assert learned.moved_at_hand("/a/b", PUBLIC) == "/a/b"
+        assert learned.is_chosen("b", "/a/b", PUBLIC)
+        await elsewhere.fabric.set_context("anything", 1)
+        assert app.desk.shelf.at_hand(key, PUBLIC) is None
+        assert learned.moved_at_hand("/a/b", PUBLIC) is None
+        assert not learned.is_chosen("b", "/a/b", PUBLIC)
