@@ -16,10 +16,10 @@ PEERS_READY := $(PEERS_VENV)/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lock clean
+.PHONY: help demo test test-daemon bench lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## See it work: the server, a client and a cache, without a network
 	@$(BIN)/context7-fabric demo
@@ -33,6 +33,10 @@ test: $(READY) ## Run every check: lint, format, types, import contracts, tests 
 		--cov --cov-report= --cov-fail-under=0
 	$(BIN)/python -m pytest --ignore=tests/integration --hypothesis-profile=ci \
 		--cov --cov-append --cov-report=term
+
+test-daemon: $(READY) ## Run the suites of protocol and processes again, through a daemon
+	TEST_DAEMON=auto $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile
+	TEST_DAEMON=auto $(BIN)/python -m pytest tests/protocol
 
 bench: $(BENCH_READY) $(PEERS_READY) ## Measure: every program of tests/bench prints its numbers and claims
 	@failed=; for name in $(BENCHES); do \

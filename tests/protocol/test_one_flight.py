@@ -27,6 +27,8 @@ async def test_fifty_callers_share_one_call(app: App, upstream: ScriptedUpstream
                 tasks.start_soon(ask)
             with anyio.fail_after(5):
                 await upstream.arrived.wait()
+                await client.list_tools()  # stood behind all of them in the line
+                await anyio.wait_all_tasks_blocked()
             upstream.gate.set()
     assert len(upstream.calls) == 1
     assert sorted(outcomes) == ["coalesced"] * 49 + ["miss"]
