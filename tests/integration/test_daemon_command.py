@@ -242,6 +242,6 @@ def test_run_serves_in_the_foreground_and_ends_on_ctrl_c(alone: dict[str, str]) 
             assert pids_of(alone) == [daemon.pid]
         second = run_product("daemon", "run", env=alone)
         assert second.returncode == 1
-        assert second.stderr.endswith("a daemon listens there already\n")
+        assert "a daemon serves" in second.stderr
         daemon.popen.send_signal(signal.SIGINT)
         assert daemon.wait() == 0

@@ -44,12 +44,9 @@ def learned_rows(lessons: Iterable[Lesson], registry: Registry, now: float) -> l
 
 
 def found_row(name: str, registry: Registry, question: str = "") -> Row | None:
-    """Return the row that a name means as it is now: what names are found by may lag behind."""
+    """Return the row that a name means."""
     match = registry.find(name, question)
-    if match is None:
-        return None
-    now = registry.row(match.row.id)
-    return now if now is not None and now.key == match.row.key else match.row
+    return match.row if match else None
 
 
 def _row_for(lesson: Lesson, registry: Registry, known: Row | None) -> Row | None:

@@ -79,11 +79,12 @@ class Registry:
 
     def find(self, text: str, question: str = "") -> Match[Row] | None:
         """Return the row that a name means, guarded by what the question says of the language."""
-        return self._index.find(text, question)
+        match = self._index.find(text, question)
+        return match and replace(match, row=self._now(match.row))
 
     def namesakes(self, text: str) -> list[Row]:
         """Return every row that a name may mean, where several share it."""
-        return self._index.namesakes(text)
+        return [self._now(row) for row in self._index.namesakes(text)]
 
     async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
@@ -155,6 +156,10 @@ class Registry:
         by_id = {row.id: key for key, row in fresh.items() if row.id}
         index = NameIndex(row for row in fresh.values() if row.ecosystem)
         self._rows, self._by_id, self._index = fresh, by_id, index
+
+    def _now(self, row: Row) -> Row:
+        """Return a row of the index, which knows it as it was named, as it is now."""
+        return self._rows.get(row.key, row)
 
     def _put(self, row: Row) -> None:
         before = self._rows.get(row.key)

@@ -1,0 +1,50 @@
+"""What a name finds is the row as it is now, whatever has become of it since it was named."""
+
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.seeds import Seeds
+from context7_fabric.registry.store import RowStore
+from support.scripted import FakeClock
+
+ROW = Row("flask", "pypi", id="/pallets/flask", title="Flask")
+
+
+async def registry_of(fabric: Fabric, clock: FakeClock, *rows: Row) -> Registry:
+    """A registry that has read `rows` and nothing else."""
+    store = RowStore(fabric, "")
+    await store.save(list(rows))
+    registry = Registry(store, lambda: Seeds(()), clock)
+    await registry.load()
+    return registry
+
+
+async def test_a_row_that_broke_is_found_broken() -> None:
+    clock = FakeClock()
+    async with Fabric(MemoryBackend(), clock) as fabric:
+        registry = await registry_of(fabric, clock, ROW)
+        await registry.broken("/pallets/flask")
+        found = registry.find("Flask")
+    assert found is not None
+    assert found.row.broken
+
+
+async def test_a_row_that_moved_is_found_under_its_new_id() -> None:
+    clock = FakeClock()
+    async with Fabric(MemoryBackend(), clock) as fabric:
+        registry = await registry_of(fabric, clock, ROW)
+        await registry.moved("/pallets/flask", "/pallets/flask3")
+        found = registry.find("flask")
+    assert found is not None
+    assert found.row.id == "/pallets/flask3"
+
+
+async def test_namesakes_are_counted_as_they_are_now() -> None:
+    clock = FakeClock()
+    twin = Row("flask", "npm", id="/js/flask", title="Flask")
+    async with Fabric(MemoryBackend(), clock) as fabric:
+        registry = await registry_of(fabric, clock, ROW, twin)
+        registry.used("/js/flask")
+        counts = {row.id: row.usage_count for row in registry.namesakes("flask")}
+    assert counts == {"/pallets/flask": 0, "/js/flask": 1}
