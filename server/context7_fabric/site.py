@@ -6,14 +6,14 @@ Visitors with keys of their own have apps of their own: what a key fetched, no o
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
 from anyio.abc import TaskGroup
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.app import App
@@ -51,16 +51,7 @@ def build_site(
     With `tokens` only those who have one come in, else everybody who reaches us.
     """
     visitors = _Visitors(household, settings, tasks)
-    rest = Rest(visitors.libraries).routes()
-    inside = Starlette(
-        routes=[
-            *(Route(path, visitors) for path in ("/mcp", "/sse")),
-            Mount("/messages/", visitors),
-            Mount("/rag", routes=rest),
-            *rest,
-        ]
-    )
-    let_in = AccessGuard(BodyGuard(inside), Access(tokens), RateLimits(settings.web.rate))
+    let_in = AccessGuard(BodyGuard(visitors), Access(tokens), RateLimits(settings.web.rate))
     whole = Starlette(routes=[*open_routes(), Mount("/", let_in)])
     return HeaderGuard(HostGuard(whole, Hosts(_names(settings, tokens))))
 
@@ -93,7 +84,7 @@ def _names(settings: Settings, tokens: TokenFile | None) -> frozenset[str] | Non
 
 
 class _Visitors:
-    """Serves MCP to each visitor from its own app; an ASGI application."""
+    """Serves each visitor from its own app; an ASGI application."""
 
     def __init__(self, household: Household, settings: Settings, tasks: TaskGroup) -> None:
         self._household = household
@@ -105,26 +96,28 @@ class _Visitors:
         if len(self._open) >= MOST_VISITORS and visitor not in self._open:
             await _full()(scope, receive, send)
             return
-        async with self._open.use(visitor, partial(self._opened, visitor)) as app:
-            # Its own routes are whole paths: what a mount has taken off is put back.
-            await app({**scope, "root_path": ""}, receive, send)
-
-    @asynccontextmanager
-    async def libraries(self, request: Request) -> AsyncGenerator[LibraryCollection]:
-        """Lend the libraries as whoever sends `request` sees them."""
-        async with self._app(request.state.visitor) as app:
-            yield collection_of(app.desk, app.fabric, app.principal)
-
-    def _app(self, visitor: Visitor) -> AbstractAsyncContextManager[App]:
-        owner = visitor.name or LOCAL_OWNER
-        return self._household.app(_settings_of(visitor, self._settings), owner=owner)
+        async with self._open.use(visitor, partial(self._opened, visitor)) as served:
+            await served(scope, receive, send)
 
     @asynccontextmanager
     async def _opened(self, visitor: Visitor) -> AsyncGenerator[ASGIApp]:
-        async with self._app(visitor) as app:
-            served = http_app(build_server(app.desk, app.principal, app.owner))
+        settings, owner = _settings_of(visitor, self._settings), visitor.name or LOCAL_OWNER
+        async with self._household.app(settings, owner=owner) as app:
+            served = _served(app)
             async with served.router.lifespan_context(served):
                 yield served
+
+
+def _served(app: App) -> Starlette:
+    """Return what the visitor of `app` gets: MCP, and the libraries over REST."""
+
+    @asynccontextmanager
+    async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
+        yield collection_of(app.desk, app.fabric, app.principal)
+
+    rest = Rest(lend).routes()
+    server = build_server(app.desk, app.principal, app.owner)
+    return http_app(server, [Mount("/rag", routes=rest), *rest])
 
 
 def _settings_of(visitor: Visitor, settings: Settings) -> Settings:

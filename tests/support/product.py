@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from support.processes import Process, spawn
 from support.upstreams import clean_environment
 
 PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
-READY = r"^context7-fabric serves MCP at http://127\.0\.0\.1:(\d+)/mcp and /sse$"
+READY = r"^context7-fabric serves MCP at (https?://\S+:(\d+))/mcp and /sse$"
 SECONDS = 20
 DAEMON = os.environ.get("TEST_DAEMON", "off")
 """Whether a daemon serves windows on stdio ("auto") or they serve themselves: tests run in both."""
@@ -54,19 +54,31 @@ def run_product(
 
 @dataclass(frozen=True)
 class Served:
-    """The product at a port of this machine."""
+    """The product at a port of this machine; `address` is the one that it tells."""
 
     process: Process
     port: int
+    address: str
 
     def url(self, path: str) -> str:
         """The address of something that it serves."""
-        return f"http://127.0.0.1:{self.port}{path}"
+        return self.address.replace("//0.0.0.0:", "//127.0.0.1:") + path
 
 
 @contextmanager
-def product_at_port(transport: str, env: Mapping[str, str], port: int = 0) -> Iterator[Served]:
-    """The product on "http" or "sse" for the length of the block; port 0 is any free one."""
-    command = [PROGRAM, "--transport", transport, "--port", str(port)]
+def product_at_port(
+    transport: str,
+    env: Mapping[str, str],
+    port: int | None = 0,
+    *words: str,
+    before: Sequence[str] = (),
+) -> Iterator[Served]:
+    """The product on "http" or "sse" for the length of the block; port 0 is any free one.
+
+    None leaves the port to it; `words` are more of its options, `before` a command that runs it.
+    """
+    at = () if port is None else ("--port", str(port))
+    command = [*before, PROGRAM, "--transport", transport, *at, *words]
     with spawn(command, env) as process:
-        yield Served(process, int(process.err.wait_for(READY, SECONDS)[1]))
+        found = process.err.wait_for(READY, SECONDS)
+        yield Served(process, int(found[2]), found[1])

@@ -113,8 +113,9 @@ async def _stdio(settings: Settings) -> None:
 
 async def _http(settings: Settings, host: str, port: int) -> None:
     from context7_fabric.site import build_site, opened_tokens
-    from context7_fabric.web.listening import HttpServer, bound_socket
+    from context7_fabric.web.listening import HttpServer, bound_socket, raise_file_limit
 
+    raise_file_limit()
     tokens = opened_tokens(settings.web, host)
     async with (
         open_household(settings) as household,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mcp.server.lowlevel import Server
@@ -10,7 +11,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from context7_fabric.protocol.notices import PUSHED
 
@@ -19,8 +20,8 @@ _UNCHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """Host and Origin were looked at before a request comes here."""
 
 
-def http_app(server: Server[Any]) -> Starlette:
-    """Return the ASGI application that serves `server` to whoever was let in."""
+def http_app(server: Server[Any], others: Sequence[BaseRoute]) -> Starlette:
+    """Return the ASGI application that serves `server`, and `others`, to whoever was let in."""
     events = SseServerTransport("/messages/", _UNCHECKED, MAX_BODY)
     options = server.create_initialization_options(PUSHED)
 
@@ -36,5 +37,6 @@ def http_app(server: Server[Any]) -> Starlette:
         custom_starlette_routes=[
             Route("/sse", serve_events, methods=["GET"]),
             Mount("/messages/", events.handle_post_message),  # type: ignore[list-item]  # any route will do
+            *others,  # type: ignore[list-item]
         ],
     )

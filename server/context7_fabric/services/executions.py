@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from math import isfinite
 from typing import cast
@@ -107,7 +108,10 @@ class Execution:
     error: str | None = None
 
 
-_EXECUTION = TypeAdapter(Execution)
+@cache
+def _form() -> TypeAdapter[Execution]:
+    """Return what reads and writes a record; to make it takes a while, when the first is made."""
+    return TypeAdapter(Execution)
 
 
 class Executions:
@@ -197,7 +201,7 @@ class Executions:
     async def _written(self, batch: tuple[Execution, ...]) -> bool:
         pipe, keep = self._fabric.pipeline(), self._settings.keep
         for each in batch:
-            value = cast("Json", _EXECUTION.dump_python(each, mode="json"))
+            value = cast("Json", _form().dump_python(each, mode="json"))
             key = PREFIX + each.id
             metadata: dict[str, Json] = {"execution_id": each.id, "principal": each.principal}
             try:
@@ -261,7 +265,7 @@ class Executions:
 def execution_of(context: Context) -> Execution | None:
     """Return the record that `context` holds, None when it is something else."""
     try:
-        return _EXECUTION.validate_python(context.value)
+        return _form().validate_python(context.value)
     except ValidationError:
         return None
 

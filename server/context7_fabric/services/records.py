@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -117,7 +118,10 @@ def owners(principal: str) -> tuple[str, ...]:
     return (ANONYMOUS, PUBLIC) if principal == PUBLIC else (principal, PUBLIC)
 
 
-_RECORD = TypeAdapter(StoredAnswer)
+@cache
+def _form() -> TypeAdapter[StoredAnswer]:
+    """Return what reads a record; to make it takes a while, which no start has to wait for."""
+    return TypeAdapter(StoredAnswer)
 
 
 def list_key(name_key: str) -> str:
@@ -272,6 +276,6 @@ def _owners_record(context: Context | None, owner: str) -> StoredAnswer | None:
 def record_of(context: Context) -> StoredAnswer | None:
     """Return the stored answer that `context` holds, None when it is something else."""
     try:
-        return _RECORD.validate_python(context.value)
+        return _form().validate_python(context.value)
     except ValidationError:
         return None

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from http import HTTPStatus
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from context7_fabric.errors import PortError
+from context7_fabric.errors import PortError, SettingError
 from context7_fabric.web.settings import WebSettings
 
 DEFAULT_PORT = 3000
 PORTS_TRIED = 11
 """The port asked for and the next ten, as upstream does."""
 
-STOP_SECONDS = 1
 HEAD_SECONDS = 10.0
 """How long a client may take for the head of a request, from its connection or first byte on."""
+
+HEAD_BYTES = 2**16
+"""How large the head of a request may be."""
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many files as it may at all: each open stream is one."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems name a hard limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
@@ -48,23 +58,36 @@ def _listening(host: str, port: int, family: socket.AddressFamily) -> socket.soc
     return listening
 
 
-class HeadTimeout(HttpToolsProtocol):
-    """Ends connections that nobody asks anything over in time; uvicorn would wait for ever."""
+class GuardedHead(HttpToolsProtocol):
+    """Ends connections over which no whole head comes in time; uvicorn would wait for ever."""
 
     _waiting: asyncio.TimerHandle | None = None
+    _taken: int | None = None  # bytes of a head that is not whole yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait."""
         super().connection_made(transport)
         self._wait()
 
+    def data_received(self, data: bytes) -> None:
+        """Begin to wait also when blank lines come between requests; end heads without end."""
+        if getattr(self.cycle, "response_complete", True):
+            self._wait()
+        super().data_received(data)
+        if self._taken is not None:
+            self._taken += len(data)
+            if self._taken > HEAD_BYTES:
+                self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
+        self._taken = 0
         self._wait()
 
     def on_headers_complete(self) -> None:
         """Wait no more."""
+        self._taken = None
         self._wait_no_more()
         super().on_headers_complete()
 
@@ -75,7 +98,16 @@ class HeadTimeout(HttpToolsProtocol):
 
     def _wait(self) -> None:
         if self._waiting is None:
-            self._waiting = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            self._waiting = self.loop.call_later(
+                HEAD_SECONDS, self._end, HTTPStatus.REQUEST_TIMEOUT
+            )
+
+    def _end(self, status: HTTPStatus) -> None:
+        told = (
+            f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        self.transport.write(told.encode())
+        self.transport.close()
 
     def _wait_no_more(self) -> None:
         if self._waiting is not None:
@@ -87,34 +119,33 @@ class HttpServer(uvicorn.Server):
     """uvicorn, stopped by us: signals are the command's business."""
 
     def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
-        """Serve `app`; logs go where the program's logging goes."""
-        tls: dict[str, Any] = {}
-        if settings.certificate is not None:
-            tls = {
-                "ssl_certfile": settings.certificate,
-                "ssl_keyfile": settings.certificate_key,
-            }
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=HeadTimeout,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(settings.proxies),
-                forwarded_allow_ips=list(settings.proxies),
-                timeout_graceful_shutdown=STOP_SECONDS,
-                **tls,
-            )
+        """Serve `app`; logs go where the program's logging goes.
+
+        Raises:
+            SettingError: Certificate and key are no pair, or cannot be read.
+        """
+        config = uvicorn.Config(
+            app,
+            http=GuardedHead,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=list(settings.proxies),
+            ssl_certfile=settings.certificate,
+            ssl_keyfile=settings.certificate_key,
         )
+        try:
+            config.load()
+        except OSError as error:
+            expected = f"a certificate in PEM whose key is in CONTEXT7_FABRIC_TLS_KEY: {error}"
+            path = str(settings.certificate)
+            raise SettingError("CONTEXT7_FABRIC_TLS_CERT", path, expected) from error
+        super().__init__(config)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
-
-    def stop(self) -> None:
-        """Let `serve` return once open requests are done or out of time."""
-        self.should_exit = True
