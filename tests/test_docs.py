@@ -6,9 +6,15 @@ from pathlib import Path
 
 from context7_fabric.cli.main import COMMANDS
 from context7_fabric.settings import read_settings
+from context7_fabric.site import MOST_VISITORS
+from context7_fabric.web.bodies import MOST_BYTES, MOST_SECONDS
+from context7_fabric.web.limits import burst_of
+from context7_fabric.web.listening import HEAD_BYTES, HEAD_SECONDS
+from context7_fabric.web.settings import WebSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+SERVER = (ROOT / "docs" / "server.md").read_text("utf-8")
 PACKAGE = ROOT / "server" / "context7_fabric"
 
 
@@ -18,11 +24,28 @@ def variables_in(text: str) -> set[str]:
 
 
 def test_every_variable_of_the_settings_stands_in_the_readme_and_no_other() -> None:
-    source = (PACKAGE / "settings.py").read_text("utf-8")
+    source = "".join(path.read_text("utf-8") for path in (PACKAGE / "settings").glob("*.py"))
     reads = r'reader\.(?:text|path|choice|duration|whole)\(\s*"([A-Z_]+)"'
     known = {f"CONTEXT7_FABRIC_{name}" for name in re.findall(reads, source)}
     assert known
     assert variables_in(README) == known
+
+
+def test_the_servers_document_names_no_other_variable() -> None:
+    assert "CONTEXT7_FABRIC_TOKENS_FILE" in variables_in(SERVER)
+    assert variables_in(SERVER) <= variables_in(README)
+
+
+def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
+    rate = WebSettings().rate
+    rows = {
+        "requests of each token": f"{rate} a minute, {burst_of(rate)} at once",
+        "body of a request": f"{MOST_BYTES // 2**20} MiB, in {MOST_SECONDS:g} s",
+        "head of a request": f"{HEAD_BYTES // 2**10} KiB, in {HEAD_SECONDS:g} s",
+        "different keys and tokens at once": f"{MOST_VISITORS}",
+    }
+    for what, limit in rows.items():
+        assert f"\n| {what} | {limit} |" in SERVER
 
 
 def test_every_command_stands_in_the_readme() -> None:

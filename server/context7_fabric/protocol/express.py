@@ -38,6 +38,9 @@ class _Call:
 AtHand = Callable[[str, dict[str, Any], Caller], Answer | None]
 """Answers a tool's call with these arguments where the answer is at hand."""
 
+NewCaller = Callable[[], Caller]
+"""Makes a caller for each call of one client."""
+
 
 class Express:
     """The lane of one connection; it is open once the SDK has let a call of the client pass."""
@@ -46,9 +49,9 @@ class Express:
         """Answer what is `at_hand`."""
         self._at_hand = at_hand
         self._handshakes = 0
-        self._new_caller: Callable[[], Caller] | None = None
+        self._new_caller: NewCaller | None = None
 
-    def open(self, new_caller: Callable[[], Caller]) -> None:
+    def open(self, new_caller: NewCaller) -> None:
         """Answer from now on; each call gets a caller by `new_caller`."""
         self._new_caller = new_caller
 
@@ -57,47 +60,55 @@ class Express:
 
         The lane is shown every line: of a client that shakes hands anew it answers none.
         """
-        message = _message(line)
+        message = message_on(line)
         if message.get("method") == "initialize":
             self._handshakes += 1
         if self._new_caller is None or self._handshakes != 1:
             return None
-        call = _call(message)
-        if call is None:
-            return None
-        answer = self._at_hand(call.tool, call.arguments, self._new_caller())
-        return None if answer is None else _reply(call.id, answer)
+        return reply_at_hand(message, self._at_hand, self._new_caller)
 
 
-_lane: ContextVar[Express] = ContextVar("lane")
+def reply_at_hand(message: dict[str, Any], at_hand: AtHand, new_caller: NewCaller) -> bytes | None:
+    """Return the line that replies to `message`, None where the SDK is to have it."""
+    call = _call(message)
+    if call is None:
+        return None
+    answer = at_hand(call.tool, call.arguments, new_caller())
+    return None if answer is None else _reply(call.id, answer)
+
+
+Opener = Callable[[NewCaller], None]
+"""Opens a lane for a client."""
+
+_opener: ContextVar[Opener] = ContextVar("opener")
 
 
 @contextmanager
-def beside(lane: Express) -> Generator[None]:
-    """Let `called` know, within the block and the tasks that it starts, which lane is theirs."""
-    token = _lane.set(lane)
+def beside(opener: Opener) -> Generator[None]:
+    """Let `called` know, within the block and the tasks that it starts, what opens their lane."""
+    token = _opener.set(opener)
     try:
         yield
     finally:
-        _lane.reset(token)
+        _opener.reset(token)
 
 
 async def called(
     tools: Tools, ctx: Context, params: types.CallToolRequestParams
 ) -> types.CallToolResult:
-    """Let `tools` answer a call that came through the SDK; the lane of its connection is open then.
+    """Let `tools` answer a call that came through the SDK; the lane of its client is open then.
 
     Raises:
         MCPError: As `Tools.call`.
     """
     result = await tools.call(ctx, params)
-    lane = _lane.get(None)
-    if lane is not None and ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
-        lane.open(tools.callers(ctx))
+    opener = _opener.get(None)
+    if opener is not None and ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+        opener(tools.callers(ctx))
     return result
 
 
-def _message(line: bytes) -> dict[str, Any]:
+def message_on(line: bytes) -> dict[str, Any]:
     """Return the object on a line, an empty one where none is."""
     try:
         message = from_json(line)

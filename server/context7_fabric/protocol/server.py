@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from mcp.shared.message import SessionMessage
 from context7_fabric import __version__
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.completions import Completions
-from context7_fabric.protocol.express import Express, beside, called
+from context7_fabric.protocol.express import AtHand, Express, beside, called
 from context7_fabric.protocol.lines import MessageReader
 from context7_fabric.protocol.notices import Notices
 from context7_fabric.protocol.prompts import Prompts
@@ -45,7 +45,7 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
-def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Server[str]:
+def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> FabricServer:
     """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read.
 
     What is in USER belongs to `owner`.
@@ -53,7 +53,7 @@ def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Server
     viewer = Viewer(principal, owner)
     tools, resources, prompts = Tools(desk, principal), Resources(desk, viewer), Prompts(desk)
     completions, notices = Completions(desk, viewer), Notices(desk.changes)
-    server = _Server(
+    server = FabricServer(
         NAME,
         version=__version__,
         title="Context7 Fabric",
@@ -74,17 +74,18 @@ def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Server
         cache_hints=CACHE_HINTS,
     )
     server.middleware.append(notices.greet)
-    server.new_lane = partial(Express, tools.at_hand)
+    server.at_hand = tools.at_hand
     return server
 
 
-class _Server(Server[str]):
+class FabricServer(Server[str]):
     """Promises legacy clients notices only where the transport says that it can bring them.
 
-    Where the transport reads lines, each connection has an express lane.
+    Where the transport reads lines, each connection has an express lane: it answers what is
+    `at_hand`.
     """
 
-    new_lane: Callable[[], Express]
+    at_hand: AtHand
 
     async def run(
         self,
@@ -93,10 +94,11 @@ class _Server(Server[str]):
         initialization_options: InitializationOptions,
         raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
     ) -> None:
-        lane = self.new_lane()
+        """Serve one connection until it ends."""
+        lane = Express(self.at_hand)
         if isinstance(read_stream, MessageReader):
             read_stream.lane = lane.answer
-        with beside(lane):
+        with beside(lane.open):
             await super().run(read_stream, write_stream, initialization_options, raise_exceptions)
 
     def create_initialization_options(
@@ -105,6 +107,7 @@ class _Server(Server[str]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
+        """Return what `initialize` promises."""
         options = super().create_initialization_options(
             notification_options, experimental_capabilities, extensions
         )

@@ -103,10 +103,8 @@ class GuardedHead(HttpToolsProtocol):
             )
 
     def _end(self, status: HTTPStatus) -> None:
-        told = (
-            f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        )
-        self.transport.write(told.encode())
+        head = f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\n"
+        self.transport.write(f"{head}Content-Length: 0\r\n\r\n".encode())
         self.transport.close()
 
     def _wait_no_more(self) -> None:
@@ -116,7 +114,7 @@ class GuardedHead(HttpToolsProtocol):
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn, stopped by us: signals are the command's business."""
+    """uvicorn without its signals, which are the command's business."""
 
     def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
         """Serve `app`; logs go where the program's logging goes.

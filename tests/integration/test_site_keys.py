@@ -1,0 +1,140 @@
+"""Each caller's key goes to Context7 as theirs, and what it fetched is for nobody else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.site import MOST_VISITORS
+from context7_fabric.web.access import KEY_HEADERS
+from support.context7_api import Api
+from support.product import Served, Variables, product_at_port, product_environment
+from support.site import FASTAPI, asked, bearing, call, outcome, result_of, token_of
+
+ANN, BOB, HOUSE = "ctx7sk-ann", "ctx7sk-bob", "ctx7sk-house"
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A server that asks the real 4.1.1 with a key of its own, and a token for it."""
+
+    served: Served
+    home: Path
+    token: str
+
+
+@pytest.fixture(scope="module")
+def alone(by_http: Variables, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server for this machine, without a key of its own."""
+    with product_at_port(
+        "http", product_environment(tmp_path_factory.mktemp("home"), by_http)
+    ) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def shared(by_http: Variables, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    home = tmp_path_factory.mktemp("home")
+    own = {"CONTEXT7_API_KEY": HOUSE, "CONTEXT7_FABRIC_LOG_LEVEL": "debug"}
+    environment = product_environment(home, {**by_http, **own})
+    token = token_of("ann", environment)
+    with product_at_port("http", environment) as served:
+        yield Shared(served, home, token)
+
+
+def told(served: Served, question: str, **headers: str) -> str:
+    """Where the answer to a question came from; the headers' names are written with _."""
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return told_to(served, question, sent)
+
+
+def told_to(served: Served, question: str, headers: dict[str, str]) -> str:
+    message = call("query-docs", libraryId=FASTAPI, query=question)
+    return outcome(result_of(asked(served, headers=headers, message=message)))
+
+
+@pytest.mark.parametrize("header", [*KEY_HEADERS, "authorization"])
+def test_a_key_in_any_header_of_context7s_goes_upstream(
+    api: Api, alone: Served, header: str
+) -> None:
+    value = f"Bearer {ANN}" if header == "authorization" else ANN
+    assert told_to(alone, f"What does {header} bear?", {header: value}) == "miss"
+    assert [request.key for request in api.requests] == [ANN]
+
+
+def test_what_a_key_fetched_no_other_caller_is_served(api: Api, alone: Served) -> None:
+    question = "How are secrets kept?"
+    assert told(alone, question, context7_api_key=ANN) == "miss"
+    assert told(alone, question, context7_api_key=BOB) == "miss"
+    assert told(alone, question) == "miss"
+    assert told(alone, question, context7_api_key=ANN) == "hit"
+    assert [request.key for request in api.requests] == [ANN, BOB, None]
+
+
+def test_what_was_fetched_without_a_key_is_for_all(api: Api, alone: Served) -> None:
+    question = "How are secrets shared?"
+    assert told(alone, question) == "miss"
+    assert told(alone, question, context7_api_key=ANN) == "hit"
+    assert [request.key for request in api.requests] == [None]
+
+
+def test_who_has_no_key_uses_the_servers_and_shares_what_it_fetched(
+    api: Api, shared: Shared
+) -> None:
+    question, served, let_in = "How do I share a key?", shared.served, bearing(shared.token)
+    assert told_to(served, question, let_in) == "miss"
+    assert told_to(served, question, let_in) == "hit"
+    assert told_to(served, question, {**let_in, "context7-api-key": ANN}) == "miss"
+    assert told_to(served, question, {**let_in, "context7-api-key": HOUSE}) == "hit"
+    assert [request.key for request in api.requests] == [HOUSE, ANN]
+
+
+def test_a_token_lets_in_and_never_goes_upstream(api: Api, shared: Shared) -> None:
+    question, served, let_in = "Where does a token go?", shared.served, bearing(shared.token)
+    assert told_to(served, question, let_in) == "miss"
+    assert told_to(served, question, {**let_in, "x-api-key": ANN}) == "miss"
+    assert [request.key for request in api.requests] == [HOUSE, ANN]
+    assert not [each for each in api.requests if shared.token in str(each)]
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"), [("the token", "is not passed on"), ("two words", "holds blanks")]
+)
+def test_what_cannot_be_a_key_is_not_passed_on(
+    api: Api, shared: Shared, value: str, complaint: str
+) -> None:
+    key = shared.token if value == "the token" else value
+    reply = asked(shared.served, headers={**bearing(shared.token), "x-api-key": key})
+    assert reply.status_code == 400
+    assert complaint in reply.json()["error"]
+    assert api.calls == 0
+
+
+def test_keys_and_tokens_stand_in_no_log_and_no_file(api: Api, shared: Shared) -> None:
+    let_in = bearing(shared.token)
+    for headers in (let_in, {**let_in, "context7-api-key": ANN}):
+        told_to(shared.served, "What is written down?", headers)
+    asked(shared.served, headers={**let_in, "x-api-key": shared.token})
+    written = [path.read_bytes() for path in shared.home.rglob("*") if path.is_file()]
+    assert any(b"What is written down?" in each for each in written)
+    for text in [shared.served.process.err.text.encode(), *written]:
+        for secret in (ANN, HOUSE, shared.token):
+            assert secret.encode() not in text
+
+
+def test_no_more_keys_are_served_at_once_than_there_is_room_for(home: Path) -> None:
+    environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
+    with product_at_port("http", environment) as served:
+        paths = ("/mcp", "/health")
+        keys = [{"x-api-key": f"ctx7sk-{number}"} for number in range(MOST_VISITORS + 1)]
+        for number, key in enumerate(keys[:-1]):
+            path = paths[number % 2]
+            method = "GET" if path == "/health" else "POST"
+            assert asked(served, path, key, method=method).status_code == 200
+        for path in paths:
+            refused = asked(served, path, keys[-1])
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "60"
+            assert "different keys" in refused.json()["error"]
+        assert asked(served, headers=keys[0]).status_code == 200
