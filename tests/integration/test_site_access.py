@@ -215,11 +215,12 @@ def test_what_is_stored_for_the_user_is_the_tokens_owners(team: Team) -> None:
     served, theme = team.served, {"key": "theme", "scope": "USER"}
     text(served, team.ann, "fabric-set", **theme, value="dark")
     text(served, team.bob, "fabric-set", key="editor", scope="USER", value="vi")
-    assert "somebody else" in text(served, team.bob, "fabric-set", **theme, value="light")
-    assert json.loads(text(served, team.ann, "fabric-get", **theme))["value"] == "dark"
     assert text(served, team.bob, "fabric-get", **theme) == "there is no 'theme' in USER"
-    assert user_scope(served, team.ann) == {"theme"}
-    assert user_scope(served, team.bob) == {"editor"}
+    text(served, team.bob, "fabric-set", **theme, value="light")
+    for token, value in ((team.ann, "dark"), (team.bob, "light")):
+        assert json.loads(text(served, token, "fabric-get", **theme))["value"] == value
+    assert user_scope(served, team.ann) == {"theme#ann"}
+    assert user_scope(served, team.bob) == {"editor#bob", "theme#bob"}
 
 
 def user_scope(served: Served, token: str) -> set[str]:

@@ -49,6 +49,22 @@ class TestContexts:
             listed = json.loads(await done(client, "fabric-query", pattern="note:l*"))
             assert len(listed["contexts"][0]["beginning"]) == BEGINNING
 
+    async def test_each_owner_has_keys_of_its_own_in_user(self) -> None:
+        clock = FakeClock()
+        async with Fabric(MemoryBackend(), clock) as fabric:
+            owners = {
+                name: Contexts(fabric, clock, PUBLIC, name) for name in ("ann", "bob", "local")
+            }
+            for name, contexts in owners.items():
+                await contexts.set("theme", f"{name}'s theme", Scope.USER)
+            for name, contexts in owners.items():
+                got = await contexts.get("theme", Scope.USER)
+                listed = await contexts.query("th*", Scope.USER, 10)
+                found = await contexts.search("theme", Scope.USER, 10)
+                assert got is not None
+                assert [each.key for each in (got, *listed, *found)] == ["theme"] * 3
+                assert {str(each.value) for each in (got, *listed, *found)} == {f"{name}'s theme"}
+
     @pytest.mark.parametrize("scope", Scope)
     async def test_what_is_set_is_never_evicted(self, scope: Scope) -> None:
         clock = FakeClock()

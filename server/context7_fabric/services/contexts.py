@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TypeVar
+
 from context7_fabric.errors import NotYours, StoreError
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import Match
-from context7_fabric.models import Clock
+from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.services.recall import FETCHED
 from context7_fabric.services.views import visible
 
@@ -14,6 +17,7 @@ BOOKKEEPING = (*FETCHED, "rows:", "upstream:", "vector:", "meter:", "execution:"
 """What the keys begin with of everything that this program itself keeps."""
 
 _LOOKED_AT = 50
+_T = TypeVar("_T", bound=Context)
 
 
 class Contexts:
@@ -28,8 +32,8 @@ class Contexts:
 
     async def get(self, key: str, scope: Scope) -> Context | None:
         """Return the context under `key`, None when there is none to be seen."""
-        context = await self._fabric.get_context(key, scope)
-        return context if context is not None and self._shown(context) else None
+        context = await self._fabric.get_context(self._stored(key, scope), scope)
+        return self._named(context) if context is not None and self._shown(context) else None
 
     async def set(self, key: str, value: Json, scope: Scope) -> None:
         """Store `value` under `key`, never to be evicted.
@@ -42,6 +46,7 @@ class Contexts:
         """
         if key.startswith(BOOKKEEPING):
             raise NotYours(key, "such keys are the program's own bookkeeping")
+        key = self._stored(key, scope)
         metadata = self._belonging(scope)
         draft = Context(key, value, scope, self._clock(), metadata=metadata)
         present = await self._fabric.get_context(key, scope)
@@ -54,12 +59,14 @@ class Contexts:
         """Return the newest contexts whose keys match the glob `pattern`, `limit` at most."""
         found, last = list[Context](), None
         while len(found) < limit:
-            page = await self._fabric.query(pattern, scope, _LOOKED_AT, after=last)
+            page = await self._fabric.query(
+                self._stored(pattern, scope), scope, _LOOKED_AT, after=last
+            )
             found += filter(self._shown, page)
             if len(page) < _LOOKED_AT:
                 break
             last = page[-1]
-        return found[:limit]
+        return [self._named(each) for each in found[:limit]]
 
     async def search(self, query: str, scope: Scope, limit: int) -> list[Match]:
         """Return the contexts most similar to `query`, the best first, `limit` at most."""
@@ -68,8 +75,21 @@ class Contexts:
             matches = await self._fabric.search(query, scope, most)
             found = [match for match in matches if self._shown(match)]
             if len(found) >= limit or len(matches) < most:
-                return found[:limit]
+                return [self._named(each) for each in found[:limit]]
             most *= 10  # what others own was among them: look further down
+
+    def _stored(self, key: str, scope: Scope) -> str:
+        """Return the key of the store, in which each owner of USER's contexts has keys of its own.
+
+        The local user's are as they are.
+        """
+        shared = scope is not Scope.USER or self._owner == LOCAL_OWNER
+        return key if shared else f"{key}#{self._owner}"
+
+    def _named(self, context: _T) -> _T:
+        """Return a context under the key that its owner knows it by."""
+        own = self._stored("", context.scope)
+        return replace(context, key=context.key.removesuffix(own)) if own else context
 
     def _belonging(self, scope: Scope) -> dict[str, Json]:
         """Return the metadata that says whose an entry of `scope` is."""
