@@ -96,7 +96,7 @@ class ExpressPosts:
 
     def _reply(self, peer: str, begun: Message) -> bytes | None:
         new_caller = self._new_callers.get(peer)
-        if new_caller is None:
+        if new_caller is None or begun.get("more_body", False):
             return None
         return reply_at_hand(message_on(begun.get("body", b"")), self._at_hand, new_caller)
 

@@ -1,0 +1,241 @@
+"""What the express lane of HTTP answers is to the byte what the SDK would have sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from mcp.server.context import CallNext, HandlerResult
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.applications import Starlette
+
+from context7_fabric.app import App
+from context7_fabric.protocol import http as http_module
+from context7_fabric.protocol.http import http_app
+from context7_fabric.protocol.server import build_server
+from context7_fabric.protocol.tools import META_KEY, Context
+from context7_fabric.web.bodies import BodyGuard
+from support.windows import ASKED, OLD, QUERY, RESOLVE, records
+
+VERSION = "2025-06-18"
+HEADERS = {
+    "accept": "application/json, text/event-stream",
+    "content-type": "application/json",
+    "mcp-protocol-version": VERSION,
+}
+BESIDE = {"tests/way": "by the SDK"}
+"""What the lane does not know: with it in `_meta`, the SDK answers."""
+
+Message = dict[str, Any]
+
+
+def call(
+    tool: str = QUERY, number: object = 7, meta: object = None, **arguments: object
+) -> Message:
+    params = {"name": tool, "arguments": arguments or ASKED}
+    beside = {} if meta is None else {"_meta": meta}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params | beside}
+
+
+@dataclass
+class Site:
+    """The server of an app on HTTP, without a socket, and how many calls its SDK has answered."""
+
+    app: Starlette
+    by_sdk: int = 0
+
+    async def count(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """Count the calls that come through the SDK; a middleware."""
+        self.by_sdk += ctx.method == "tools/call"
+        return await call_next(ctx)
+
+    async def post(
+        self,
+        body: object,
+        peer: str = "10.0.0.1",
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
+        """The reply to a message from an address; bytes go out as they are.
+
+        A body arrives whole, as behind the site's guard, unless it is sent piece by piece.
+        """
+        app = self.app if isinstance(body, AsyncIterator) else BodyGuard(self.app)
+        transport = httpx2.ASGITransport(app=app, client=(peer, 1))
+        content = body if isinstance(body, bytes | AsyncIterator) else json.dumps(body).encode()
+        async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.request(
+                method, "/mcp", content=content, headers={**HEADERS, **(headers or {})}
+            )
+
+    async def express(self, body: object, **more: Any) -> httpx2.Response:  # noqa: ANN401  # as post
+        """The lane's reply; what is written behind may keep it waiting a few times."""
+        for _ in range(20):
+            before = self.by_sdk
+            reply = await self.post(body, **more)
+            if self.by_sdk == before:
+                return reply
+        raise AssertionError("only the SDK answers")
+
+
+@asynccontextmanager
+async def served(app: App) -> AsyncGenerator[Site]:
+    """A site that nobody has asked anything yet."""
+    server = build_server(app.desk, app.principal)
+    site = Site(http_app(server, []))
+    server.middleware.append(site.count)
+    async with site.app.router.lifespan_context(site.app):
+        yield site
+
+
+@pytest.fixture
+async def site(app: App) -> AsyncIterator[Site]:
+    async with served(app) as site:
+        yield site
+
+
+def told(reply: httpx2.Response) -> dict[str, Any]:
+    """What an answer says of itself."""
+    (data,) = (line[6:] for line in reply.text.split("\r\n") if line.startswith("data: "))
+    about: dict[str, Any] = json.loads(data)["result"]["_meta"][META_KEY]
+    return about
+
+
+def whole(reply: httpx2.Response) -> tuple[object, ...]:
+    """A reply without the one thing that differs from call to call."""
+    body = reply.content
+    if b'"execution_id"' in body:
+        body = body.replace(told(reply)["execution_id"].encode(), b"ID")
+    return reply.status_code, reply.headers.raw, body
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (QUERY, ASKED),
+        (
+            QUERY,
+            {"question": "Wie heißt das? 日本語 🎉 \x00\x7f\r\n\x85\u2028", "libraryID": "/a/b"},
+        ),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "tokens": 30}),
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("number", [7, "7", '日本 " \\ \n'], ids=repr)
+async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
+    site: Site, tool: str, arguments: dict[str, object], number: object
+) -> None:
+    by_lane = await site.express(call(tool, number, **arguments))
+    by_sdk = await site.post(call(tool, number, BESIDE, **arguments))
+    assert told(by_lane)["outcome"] == "hit"
+    assert whole(by_lane) == whole(by_sdk)
+    assert told(by_lane)["execution_id"] != told(by_sdk)["execution_id"]
+
+
+@pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
+async def test_every_version_with_a_handshake_has_the_same_form(site: Site, version: str) -> None:
+    headers = {"mcp-protocol-version": version}
+    by_lane = await site.express(call(), headers=headers)
+    assert whole(by_lane) == whole(await site.post(call(meta=BESIDE), headers=headers))
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/event-stream;q=0.5,Application/JSON", "text/*,*/*"]
+)
+async def test_accept_is_read_as_the_sdk_reads_it(site: Site, accept: str) -> None:
+    by_lane = await site.express(call(), headers={"accept": accept})
+    assert whole(by_lane) == whole(await site.post(call(meta=BESIDE), headers={"accept": accept}))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"headers": {"mcp-protocol-version": "2026-07-28"}},
+        {"headers": {"mcp-protocol-version": "1999-01-01"}},
+        {"headers": {"mcp-session-id": "one"}},
+        {"headers": {"accept": "application/json"}},
+        {"headers": {"accept": "text/event-stream"}},
+        {"headers": {"accept": ""}},
+        {"headers": {"content-type": "application/json; charset=utf-8"}},
+        {"headers": {"content-type": "text/plain"}},
+        {"method": "PUT"},
+        {"method": "DELETE"},
+        {"body": [call()]},
+        {"body": b"{"},
+        {"body": b""},
+        {"body": call() | {"id": None}},
+        {"body": call() | {"method": "tools/list"}},
+        {"body": call(RESOLVE, libraryName="widget", query="start")},
+        {"body": call(query="no library")},
+        {"body": {"jsonrpc": "2.0", "method": "notifications/initialized"}},
+    ],
+    ids=str,
+)
+async def test_what_the_lane_leaves_alone_is_replied_as_if_there_were_no_lane(
+    app: App, site: Site, request_: dict[str, Any]
+) -> None:
+    wanted: dict[str, Any] = {"body": call(), **request_}
+    await site.express(call())
+    await site.post(**wanted)
+    async with served(app) as other:
+        assert whole(await site.post(**wanted)) == whole(await other.post(**wanted))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"mcp-session-id": "one"}, {"content-type": "application/json; charset=utf-8"}],
+    ids=str,
+)
+async def test_unusual_headers_are_left_to_the_sdk(site: Site, headers: dict[str, str]) -> None:
+    await site.express(call())
+    before = site.by_sdk
+    assert (await site.post(call(), headers=headers)).status_code == 200
+    assert site.by_sdk == before + 1
+
+
+async def test_a_body_in_pieces_is_left_to_the_sdk(site: Site) -> None:
+    async def pieces(end: bytes) -> AsyncIterator[bytes]:
+        yield json.dumps(call()).encode()
+        yield end
+
+    by_lane, before = await site.express(call()), site.by_sdk
+    assert whole(await site.post(pieces(b" "))) == whole(by_lane)
+    assert site.by_sdk == before + 1
+    assert (await site.post(pieces(b"!"))).status_code == 400
+
+
+async def test_the_lane_is_closed_to_an_address_until_the_sdk_let_a_call_pass(site: Site) -> None:
+    await site.express(call(), peer="10.0.0.1")
+    before = site.by_sdk
+    await site.post(call(), peer="10.0.0.2")
+    assert site.by_sdk == before + 1
+    await site.express(call(), peer="10.0.0.2")
+
+
+async def test_no_more_addresses_are_remembered_than_may_be(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_module, "MOST_CLIENTS", 2)
+    for peer in ("1", "2", "3"):
+        await site.express(call(), peer=peer)
+    before = site.by_sdk
+    await site.post(call(), peer="1")
+    assert site.by_sdk == before + 1
+
+
+async def test_an_answer_is_recorded_as_the_sdks(site: Site, app: App) -> None:
+    by_lane = await site.express(call())
+    by_sdk = await site.post(call(meta=BESIDE))
+    found = {each.id: each for each in await records(app)}
+    one, other = (found[told(each)["execution_id"]] for each in (by_lane, by_sdk))
+    assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id) == (
+        (other.tool, other.arguments, other.outcome, other.tier, other.library_id)
+    )
+    assert (one.client, one.principal, one.stored_at) == (
+        (other.client, other.principal, other.stored_at)
+    )
