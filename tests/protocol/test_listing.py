@@ -1,10 +1,13 @@
 """What the server says of itself: tools as upstream has them, what else it lists, instructions."""
 
+from typing import Any
+
 import pytest
 
 from context7_fabric import __version__
 from context7_fabric.app import App
 from context7_fabric.protocol.server import INSTRUCTIONS
+from context7_fabric.protocol.tool_list import InputSchemas
 from context7_fabric.upstream.base import ToolList
 from support.scripted import ScriptedUpstream
 from support.wire import MODES, call, connected
@@ -48,3 +51,19 @@ async def test_upstreams_own_description_is_listed_once_it_was_seen(
     assert list(tools) == TOOLS
     assert tools["query-docs"].description == "As sent."
     assert tools["query-docs"].input_schema == schema
+
+
+async def test_schemas_are_those_of_the_list_whatever_upstream_says_meanwhile(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    schemas = InputSchemas(app.desk.tools, app.desk.tool_names)
+
+    async def listed() -> dict[str, Any]:
+        async with connected(app) as client:
+            return {tool.name: tool.input_schema for tool in (await client.list_tools()).tools}
+
+    for _turn in range(2):
+        wanted = await listed()
+        assert {name: schemas(name) for name in wanted} == wanted
+        await app.desk.tools.refresh()
+    assert schemas("record-feedback") is None

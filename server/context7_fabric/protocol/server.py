@@ -22,6 +22,7 @@ from context7_fabric.protocol.lines import MessageReader
 from context7_fabric.protocol.notices import Notices
 from context7_fabric.protocol.prompts import Prompts
 from context7_fabric.protocol.resources import Resources
+from context7_fabric.protocol.tool_list import InputSchemas
 from context7_fabric.protocol.tools import Tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.views import Viewer
@@ -72,6 +73,7 @@ def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Fabric
         on_subscriptions_listen=notices.listen,
         on_completion=completions.complete,
         cache_hints=CACHE_HINTS,
+        get_tool_input_schema=InputSchemas(desk.tools, desk.tool_names),
     )
     server.middleware.append(notices.greet)
     server.at_hand = tools.at_hand

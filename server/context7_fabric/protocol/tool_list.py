@@ -12,6 +12,7 @@ import mcp_types as types
 from pydantic import ValidationError
 
 from context7_fabric.protocol.optional_list import OPTIONAL
+from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
@@ -123,3 +124,22 @@ def _listed(tool: dict[str, Any]) -> types.Tool:
     if listed is None or not listed.description:
         return types.Tool.model_validate(OWN[tool["name"]])
     return listed
+
+
+class InputSchemas:
+    """The schema of each served tool's arguments, for whoever has to look one up for every call."""
+
+    def __init__(self, tools: ToolBook, names: frozenset[str]) -> None:
+        """Know the tools `names`, as upstream described them last."""
+        self._tools = tools
+        self._names = names
+        self._of: ToolList | None = None
+        self._schemas: dict[str, dict[str, Any]] | None = None
+
+    def __call__(self, name: str) -> dict[str, Any] | None:
+        """Return the schema of the tool `name`, None when it is not served."""
+        known = self._tools.known
+        if self._schemas is None or known is not self._of:
+            served = served_tools(known, self._names)
+            self._of, self._schemas = known, {each.name: each.input_schema for each in served}
+        return self._schemas.get(name)

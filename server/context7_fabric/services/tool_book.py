@@ -41,6 +41,11 @@ class ToolBook:
         self._key = bounded(f"upstream:tools:{origin}")
         self._tools: ToolList | None = None
 
+    @property
+    def known(self) -> ToolList | None:
+        """The list as far as it is in memory: what `stored` would return without reading."""
+        return self._tools
+
     async def stored(self) -> ToolList | None:
         """Return the list as last seen, None until upstream was ever reached."""
         if self._tools is None:
