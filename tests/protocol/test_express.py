@@ -15,7 +15,7 @@ from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.registry.learned import Learned
 from context7_fabric.services.docs import Question
-from context7_fabric.services.executions import Execution
+from context7_fabric.services.executions import MANY, Execution
 from context7_fabric.services.recall import Recall
 from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
@@ -142,7 +142,7 @@ async def test_who_reads_nothing_until_all_is_asked_gets_every_answer(window: Wi
         await window.outgoing.drain()
     ids = {(await window.receive())["id"] for _ in range(count)}
     assert ids == set(range(count))
-    assert window.by_sdk < count / 2
+    assert count - window.by_sdk >= 2 * MANY  # the lane rests while the records are behind
 
 
 @pytest.mark.parametrize("seed", range(8))

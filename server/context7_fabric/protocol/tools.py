@@ -69,9 +69,12 @@ class Tools:
     def at_hand(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer | None:
         """Return the answer that `call` would give if it is a hit in memory, else None.
 
-        It is recorded in the event loop's next round: the client does not wait for that.
+        It is recorded in the event loop's next round: the client does not wait for that, but while
+        records come faster than they are written nothing is at hand.
         """
         if tool not in self._desk.tool_names or tool not in _QUESTIONS:
+            return None
+        if self._desk.executions.is_behind:
             return None
         try:
             arguments.check_size(tool, given)

@@ -31,8 +31,11 @@ WRITE_EVERY = 0.5
 AT_ONCE = 20
 """Records that are written together: half a millisecond in which nobody else has a turn."""
 
-MOST_WAITING = 1_000
-"""Records that wait for a store that does not work; beyond them the oldest are dropped."""
+MANY = 200
+"""Records that are not let wait any longer."""
+
+MOST_WAITING = 2_000
+"""Records that wait at most while they cannot be written, or come faster than they can be."""
 
 TRIM_EVERY = 200
 """Records after which there is a look whether there are too many."""
@@ -130,7 +133,7 @@ class Executions:
         self._redacted = redacted
         self._settings = settings
         self._waiting: list[Execution] = []
-        self._some = anyio.Event()
+        self._some, self._many = anyio.Event(), anyio.Event()
         self._writing = anyio.Lock()
         self._until_trim = 0
 
@@ -144,18 +147,26 @@ class Executions:
         self._waiting.append(self._execution(tool, arguments, caller, answer))
         del self._waiting[:-MOST_WAITING]
         self._some.set()
+        if len(self._waiting) >= MANY:
+            self._many.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether calls come faster than they can be written."""
+        return len(self._waiting) >= 2 * MANY
 
     async def write_behind(self) -> None:
         """Write records soon after they come; runs until it is cancelled."""
         while True:
             await self._some.wait()
-            await anyio.sleep(WRITE_EVERY)
+            with anyio.move_on_after(WRITE_EVERY):
+                await self._many.wait()
             await self.flush()
 
     async def flush(self) -> None:
         """Write what waits; where the store does not work it goes on waiting."""
         async with self._writing:
-            self._some = anyio.Event()
+            self._some, self._many = anyio.Event(), anyio.Event()
             waiting = tuple(self._waiting)
             for first in range(0, len(waiting), AT_ONCE):
                 batch = waiting[first : first + AT_ONCE]

@@ -6,7 +6,7 @@ CHECKPOINT_PAGES = 4000
 """Pages (16 MB) after which the log is copied into the database: four times SQLite's own choice."""
 
 PAGES_IN_MEMORY = 256
-MAPPED_BYTES = 2**22
+MAPPED_BYTES = 0
 """What SQLite keeps of the file, in each thread and in all: the system's own cache is as good.
 
 With diskcache's 8,192 pages and 64 MiB a server grows with its store (tests/bench/peers.py).

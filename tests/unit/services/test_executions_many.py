@@ -1,0 +1,51 @@
+"""Records of calls that come faster than they are written: none waits long, and none is lost."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.services import executions as module
+from context7_fabric.services.egress import redact
+from context7_fabric.services.executions import MANY, Executions
+from context7_fabric.services.settings import ExecutionSettings
+from support.scripted import FakeClock
+
+
+def record(executions: Executions, number: int) -> None:
+    """Let one call be recorded."""
+    answer = Answer("text", Outcome.HIT, Tier.QUESTION, execution_id=f"{number:04}")
+    executions.record("query-docs", {}, Caller(), answer)
+
+
+async def test_many_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WRITE_EVERY", 3600)
+    clock = FakeClock()
+    async with Fabric(MemoryBackend(), clock) as fabric, anyio.create_task_group() as tasks:
+        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        tasks.start_soon(executions.write_behind)
+        for number in range(MANY):
+            record(executions, number)
+        with anyio.fail_after(10):
+            while len(await fabric.keys(Scope.EXECUTION, "")) < MANY:
+                await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
+async def test_it_tells_when_it_is_behind_and_when_it_has_caught_up() -> None:
+    clock = FakeClock()
+    async with Fabric(MemoryBackend(), clock) as fabric:
+        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        told = []
+        for number in range(2 * MANY):
+            told.append(executions.is_behind)
+            record(executions, number)
+        told.append(executions.is_behind)
+        await executions.flush()
+        told.append(executions.is_behind)
+        assert told == [*[False] * 2 * MANY, True, False]
+        assert len(await fabric.keys(Scope.EXECUTION, "")) == 2 * MANY
