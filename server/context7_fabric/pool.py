@@ -49,6 +49,7 @@ class Pool(Generic[K, T]):
         self._tasks = tasks
         self._linger = linger
         self._slots: dict[K, _Slot[T]] = {}
+        self._held: list[_Slot[T]] = []
         self._closing = False
 
     @asynccontextmanager
@@ -59,6 +60,7 @@ class Pool(Generic[K, T]):
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = _Slot()
+            self._held.append(slot)
             self._tasks.start_soon(self._hold, key, slot, open_thing)
         slot.count(+1)
         try:
@@ -70,9 +72,9 @@ class Pool(Generic[K, T]):
             slot.count(-1)
 
     async def aclose(self) -> None:
-        """Close everything, used or not."""
+        """Close everything, used or not; also wait for what is closing already."""
         self._closing = True
-        for slot in tuple(self._slots.values()):
+        for slot in tuple(self._held):
             slot.tell()
             await slot.ended.wait()
 
@@ -99,6 +101,7 @@ class Pool(Generic[K, T]):
             slot.error = error
         finally:
             self._forget(key, slot)
+            self._held.remove(slot)
             slot.ready.set()
             slot.ended.set()
 

@@ -113,7 +113,8 @@ def visited(path: Path, user: int) -> subprocess.CompletedProcess[bytes]:
     """What a process of another user's gets to hear that asks how the daemon is."""
     said = hello(STATUS, resolved(os.environ, "/"), "/", None)
     words = [sys.executable, "-c", VISIT, str(path.parent), path.name, str(user)]
-    return subprocess.run(words, input=said, capture_output=True, timeout=10, check=False)
+    # Without our environment: measuring its coverage would have a stranger write into our folder.
+    return subprocess.run(words, input=said, env={}, capture_output=True, timeout=10, check=False)
 
 
 def listen_as_nobody(listener: socket.socket) -> None:

@@ -185,3 +185,32 @@ async def test_at_the_end_everything_is_closed_used_or_not(
         await pool.aclose()
         assert things.open == set()
     assert len(pool) == 0
+
+
+async def test_the_end_of_all_waits_for_what_is_ending_already(
+    tasks: TaskGroup, things: Things
+) -> None:
+    pool = Pool[str, int](tasks, 0)
+    going, gone = anyio.Event(), anyio.Event()
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[int]:
+        async with things.thing() as thing:
+            yield thing
+            going.set()
+            await gone.wait()
+
+    async def end() -> None:
+        await pool.aclose()
+        assert things.open == set()
+        tasks.cancel_scope.cancel()
+
+    async with pool.use("a", slow):
+        pass
+    with anyio.fail_after(5):
+        await going.wait()
+        tasks.start_soon(end)
+        await anyio.wait_all_tasks_blocked()
+        assert things.open == {1}
+        gone.set()
+        await things.closed.wait()
