@@ -191,7 +191,7 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
     tasks: TaskGroup, things: Things
 ) -> None:
     pool = Pool[str, int](tasks, 0)
-    going, gone = anyio.Event(), anyio.Event()
+    going, gone, ended = anyio.Event(), anyio.Event(), anyio.Event()
 
     @asynccontextmanager
     async def slow() -> AsyncIterator[int]:
@@ -203,7 +203,7 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
     async def end() -> None:
         await pool.aclose()
         assert things.open == set()
-        tasks.cancel_scope.cancel()
+        ended.set()
 
     async with pool.use("a", slow):
         pass
@@ -212,5 +212,6 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
         tasks.start_soon(end)
         await anyio.wait_all_tasks_blocked()
         assert things.open == {1}
+        assert not ended.is_set()
         gone.set()
-        await things.closed.wait()
+        await ended.wait()
