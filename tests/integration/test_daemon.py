@@ -15,7 +15,15 @@ import pytest
 
 import context7_fabric
 from support.context7_api import Api
-from support.daemons import daemon_of, daemons, daemons_of, kill, log_of, with_daemon
+from support.daemons import (
+    daemon_of,
+    daemons,
+    daemons_of,
+    kill,
+    log_of,
+    with_daemon,
+    without_coverage,
+)
 from support.dialogue import outcome_of, talking, texts_of
 from support.knocks import knocks
 from support.processes import children_of, wait_gone
@@ -113,7 +121,8 @@ class TestIdentity:
     def test_another_version_gets_a_daemon_of_its_own_and_the_old_one_leaves(
         self, home: Path, environment: dict[str, str], tmp_path: Path
     ) -> None:
-        impatient = {**environment, "CONTEXT7_FABRIC_DAEMON_IDLE": "1s"}
+        # Unmeasured: coverage is of the repository's files, not of the copy.
+        impatient = {**without_coverage(environment), "CONTEXT7_FABRIC_DAEMON_IDLE": "1s"}
         with talking([PROGRAM], impatient):
             (old,) = daemons_of(home)
         newer = {**impatient, "PYTHONPATH": str(another_version(tmp_path))}
