@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +46,7 @@ from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings
+from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
 from context7_fabric.upstream.guard import Guard
@@ -61,6 +62,15 @@ LIST_FRESH = 30 * 86400.0
 
 VERSION_FRESH = 30 * 86400.0
 """Seconds that documentation of one fixed version stays fresh: it hardly changes any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commons:
+    """What all apps of a process share; `observers` hear of every call."""
+
+    fabric: Fabric
+    clock: Clock
+    observers: Sequence[Observer] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +115,13 @@ class App:
 
 @asynccontextmanager
 async def open_knowledge(
-    settings: Settings, fabric: Fabric, clock: Clock, principal: str
+    settings: Settings, commons: Commons, principal: str
 ) -> AsyncGenerator[Knowledge]:
     """Open what `principal` knows of libraries."""
     async with anyio.create_task_group() as tasks:
-        rows = RowStore(fabric, principal)
-        registry = Registry(rows, partial(load_seeds, settings.seed_file), clock)
-        vectors = FabricVectors(fabric, settings.suggestions.model)
+        rows = RowStore(commons.fabric, principal)
+        registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
+        vectors = FabricVectors(commons.fabric, settings.suggestions.model)
         suggester = Suggester(tasks, registry.rows, vectors, settings.suggestions)
         registry.on_change = suggester.learn
         tasks.start_soon(registry.keep_in_step)
@@ -126,22 +136,19 @@ async def open_knowledge(
 
 @asynccontextmanager
 async def open_app_on(
-    fabric: Fabric,
+    commons: Commons,
     knowledge: Knowledge,
     settings: Settings,
-    principal: str,
-    clock: Clock,
+    viewer: Viewer,
     connect: Connect | None,
-    owner: str,
 ) -> AsyncGenerator[App]:
     """Open what one upstream and credential need; `connect` puts another upstream in place."""
     async with anyio.create_task_group() as tasks:
         upstream = connect(tasks) if connect else _connect(settings, tasks)
-        viewer = Viewer(principal, owner)
-        desk = _desk(settings, clock, fabric, knowledge, tasks, upstream, viewer)
+        desk = _desk(settings, commons, knowledge, tasks, upstream, viewer)
         if isinstance(upstream, McpUpstream):
             upstream.on_connected = partial(_behind_a_connection, desk)
-        app = App(settings, desk, fabric, upstream, principal, owner)
+        app = App(settings, desk, commons.fabric, upstream, viewer.principal, viewer.owner)
         try:
             yield app
         finally:
@@ -166,19 +173,18 @@ def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
 
 def _desk(
     settings: Settings,
-    clock: Clock,
-    fabric: Fabric,
+    commons: Commons,
     knowledge: Knowledge,
     tasks: TaskGroup,
     upstream: Upstream,
     viewer: Viewer,
 ) -> Desk:
-    principal = viewer.principal
+    fabric, clock, principal = commons.fabric, commons.clock, viewer.principal
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
     meter = Meter(fabric, clock, principal, settings.monthly_calls)
     turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
     tools = ToolBook(fabric, upstream, settings.upstream.origin)
-    context7 = Context7(upstream, tools, turnstile)
+    context7 = Context7(upstream, tools, turnstile, commons.observers)
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
@@ -211,6 +217,7 @@ def _desk(
         prompts=PromptBook(fabric, viewer, load_prompts),
         changes=changes,
         redacted=redacted,
+        observers=commons.observers,
     )
 
 

@@ -6,7 +6,7 @@ A process that serves one client has one app in it; the daemon has as many as it
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Hashable
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
@@ -14,24 +14,23 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from context7_fabric.app import App, Connect, Knowledge, open_app_on, open_knowledge
-from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.app import App, Commons, Connect, Knowledge, open_app_on, open_knowledge
 from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.pool import Pool
+from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
+from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.settings import CommandTarget
 
 
 class Household:
     """The fabric, and the apps and the knowledge of libraries that are open on it."""
 
-    def __init__(
-        self, fabric: Fabric, clock: Clock, tasks: TaskGroup, linger: float | None
-    ) -> None:
-        """Open apps on `fabric`, kept for `linger` seconds (None: ever) after their last use."""
-        self.fabric = fabric
-        self._clock = clock
+    def __init__(self, commons: Commons, tasks: TaskGroup, linger: float | None) -> None:
+        """Open apps on `commons`, kept for `linger` seconds (None: ever) after their last use."""
+        self.fabric = commons.fabric
+        self._commons = commons
         self._apps = Pool[Hashable, App](tasks, linger)
         self._knowledge = Pool[Hashable, Knowledge](tasks, 0)
 
@@ -65,25 +64,33 @@ class Household:
     async def _opened(
         self, settings: Settings, connect: Connect | None, owner: str
     ) -> AsyncGenerator[App]:
-        fabric, clock = self.fabric, self._clock
         principal = await anyio.to_thread.run_sync(read_principal, settings)
-        opening = partial(open_knowledge, settings, fabric, clock, principal)
+        opening = partial(open_knowledge, settings, self._commons, principal)
         key = (principal, settings.suggestions)
         async with (
             self._knowledge.use(key, opening) as knowledge,
-            open_app_on(fabric, knowledge, settings, principal, clock, connect, owner) as app,
+            open_app_on(
+                self._commons, knowledge, settings, Viewer(principal, owner), connect
+            ) as app,
         ):
             yield app
 
 
 @asynccontextmanager
 async def open_household(
-    settings: Settings, *, clock: Clock = time.time, linger: float | None = 0
+    settings: Settings,
+    *,
+    clock: Clock = time.time,
+    linger: float | None = 0,
+    observers: Sequence[Observer] = (),
 ) -> AsyncGenerator[Household]:
-    """Open the store that `settings` name, and close it with everything on it."""
+    """Open the store that `settings` name, and close it with everything on it.
+
+    `observers` hear of every call.
+    """
     store = await anyio.to_thread.run_sync(open_store, settings, clock)
     async with store as fabric, anyio.create_task_group() as tasks:
-        household = Household(fabric, clock, tasks, linger)
+        household = Household(Commons(fabric, clock, observers), tasks, linger)
         try:
             yield household
         finally:

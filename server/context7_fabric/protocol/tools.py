@@ -90,7 +90,7 @@ class Tools:
         return partial(Caller, self._principal, connection=_connection(ctx), client=_client(ctx))
 
     def _record(self, tool: str, given: dict[str, Any], caller: Caller, answer: Answer) -> None:
-        self._desk.executions.record(tool, given, caller, answer)
+        self._desk.note(tool, given, caller, answer)
         log.debug("%s %s by %s %s", tool, answer.outcome, answer.tier, answer.execution_id)
 
     def _caller(self, ctx: Context) -> Caller:

@@ -5,7 +5,8 @@ What comes back is screened and admitted here, so that the guard hears at once h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,10 +14,17 @@ from context7_fabric.documents.admission import Reason, Refusal, admit_docs, adm
 from context7_fabric.documents.libraries import LibraryList
 from context7_fabric.documents.screening import screen
 from context7_fabric.documents.snippets import Snippet
-from context7_fabric.errors import UpstreamError, UpstreamRejected
+from context7_fabric.errors import (
+    UpstreamError,
+    UpstreamLimited,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from context7_fabric.models import Progress
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
+from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Reply, Upstream
 from context7_fabric.upstream.generations import (
     DocsRequest,
@@ -28,6 +36,15 @@ from context7_fabric.upstream.generations import (
 
 TOOL_GONE = -32602
 """JSON-RPC's code for invalid parameters, which MCP servers answer to an unknown tool."""
+
+ANSWERED = "answered"
+ENDS = {
+    UpstreamLimited: "limited",
+    UpstreamRejected: "rejected",
+    UpstreamTimeout: "timeout",
+    UpstreamUnreachable: "unreachable",
+}
+"""How calls upstream end that were sent; others end by the reason why their text is refused."""
 
 T = TypeVar("T")
 _CallFor = Callable[[Generation], UpstreamCall]
@@ -46,8 +63,18 @@ class Heard(Generic[T]):
 class Context7:
     """Upstream's two questions."""
 
-    def __init__(self, upstream: Upstream, tools: ToolBook, turnstile: Turnstile) -> None:
-        """Ask `upstream`, in the generation that `tools` tells, when `turnstile` lets through."""
+    def __init__(
+        self,
+        upstream: Upstream,
+        tools: ToolBook,
+        turnstile: Turnstile,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        """Ask `upstream`, in the generation that `tools` tells, when `turnstile` lets through.
+
+        `observers` hear how each call that was sent ended.
+        """
+        self._observers = observers
         self._upstream = upstream
         self._tools = tools
         self._turnstile = turnstile
@@ -70,9 +97,22 @@ class Context7:
     async def _ask(
         self, call_for: _CallFor, admit: Callable[[str], T | Refusal], progress: Progress
     ) -> Heard[T]:
-        async with self._turnstile.passage():
-            reply = await self._sent(call_for, progress)
-        return await self._heard(reply, admit)
+        begun = time.perf_counter()
+        try:
+            async with self._turnstile.passage():
+                reply = await self._sent(call_for, progress)
+        except UpstreamError as error:
+            self._tell(ENDS.get(type(error)), begun)
+            raise
+        heard = await self._heard(reply, admit)
+        self._tell(heard.refusal.reason.value if heard.refusal else ANSWERED, begun)
+        return heard
+
+    def _tell(self, ended: str | None, begun: float) -> None:
+        """Tell the observers of a call that began at `begun`; None is one that nobody sent."""
+        if ended is not None:
+            for observer in self._observers:
+                observer.asked(ended, time.perf_counter() - begun)
 
     async def _sent(self, call_for: _CallFor, progress: Progress) -> Reply:
         """Call upstream's tool; once more if upstream was exchanged for one with other tools."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from context7_fabric.models import Answer, Caller, Outcome
@@ -22,6 +22,7 @@ from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Views
+from context7_fabric.telemetry.observer import Observer
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
@@ -31,7 +32,7 @@ class Desk:
     """The services that one upstream and one fabric stand behind.
 
     What is asked goes through `redacted` first: neither upstream nor the store sees the original.
-    `tool_names` are the tools that are served.
+    `tool_names` are the tools that are served; `observers` hear of every call that was answered.
     """
 
     resolver: Resolver
@@ -50,6 +51,7 @@ class Desk:
     prompts: PromptBook
     changes: Changes
     redacted: Callable[[str], str] = redact
+    observers: Sequence[Observer] = ()
 
     async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:
         """Return the libraries that a name may mean."""
@@ -76,6 +78,12 @@ class Desk:
         if answer is not None:
             self.resolver.count(question.library_id)
         return answer
+
+    def note(self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer) -> None:
+        """Record a call of `tool` that was answered, and let the observers know."""
+        self.executions.record(tool, given, caller, answer)
+        for observer in self.observers:
+            observer.answered(tool, given, caller, answer)
 
     def _redacted(self, question: Question) -> Question:
         text, library_id = self.redacted(question.text), self.redacted(question.library_id)

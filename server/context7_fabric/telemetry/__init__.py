@@ -1,0 +1,1 @@
+"""What is told of calls to those who watch the server."""
