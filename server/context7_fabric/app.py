@@ -14,15 +14,17 @@ from anyio.abc import TaskGroup
 from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.news import Ear, News
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.prompt_seeds import load_prompts
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.store import WRITTEN, RowStore
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.registry.vector_store import FabricVectors
+from context7_fabric.registry.worker_client import WorkerClient
 from context7_fabric.services.answers import Answers
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.context7 import Context7
@@ -70,6 +72,7 @@ class Commons:
 
     fabric: Fabric
     clock: Clock
+    news: News
     observers: Sequence[Observer] = ()
 
 
@@ -101,6 +104,11 @@ class App:
         """Tell whether nothing outlasts this process."""
         return isinstance(self.fabric.backend, MemoryBackend)
 
+    @property
+    def connected(self) -> bool:
+        """Tell whether there is a connection upstream."""
+        return isinstance(self.upstream, McpUpstream) and self.upstream.connected
+
     async def flush(self) -> None:
         """Write what is not written yet."""
         await self.desk.executions.flush()
@@ -115,23 +123,24 @@ class App:
 
 @asynccontextmanager
 async def open_knowledge(
-    settings: Settings, commons: Commons, principal: str
+    settings: Settings, commons: Commons, principal: str, worker: WorkerClient
 ) -> AsyncGenerator[Knowledge]:
-    """Open what `principal` knows of libraries."""
-    async with anyio.create_task_group() as tasks:
-        rows = RowStore(commons.fabric, principal)
-        registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
-        vectors = FabricVectors(commons.fabric, settings.suggestions.model)
-        suggester = Suggester(tasks, registry.rows, vectors, settings.suggestions)
-        registry.on_change = suggester.learn
-        tasks.start_soon(registry.keep_in_step)
-        try:
-            yield Knowledge(rows, registry, suggester)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await registry.flush()
-                await suggester.aclose()
-            tasks.cancel_scope.cancel()
+    """Open what `principal` knows of libraries; `worker` is everybody's."""
+    with commons.news.ear(*WRITTEN, others_only=True) as ear:
+        async with anyio.create_task_group() as tasks:
+            rows = RowStore(commons.fabric, principal, ear)
+            registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
+            vectors = FabricVectors(commons.fabric, settings.suggestions.model)
+            suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
+            registry.on_change = suggester.learn
+            tasks.start_soon(registry.keep_in_step)
+            try:
+                yield Knowledge(rows, registry, suggester)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await registry.flush()
+                suggester.close()
+                tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -143,18 +152,19 @@ async def open_app_on(
     connect: Connect | None,
 ) -> AsyncGenerator[App]:
     """Open what one upstream and credential need; `connect` puts another upstream in place."""
-    async with anyio.create_task_group() as tasks:
-        upstream = connect(tasks) if connect else _connect(settings, tasks)
-        desk = _desk(settings, commons, knowledge, tasks, upstream, viewer)
-        if isinstance(upstream, McpUpstream):
-            upstream.on_connected = partial(_behind_a_connection, desk)
-        app = App(settings, desk, commons.fabric, upstream, viewer.principal, viewer.owner)
-        try:
-            yield app
-        finally:
-            with anyio.CancelScope(shield=True):
-                await app.aclose()
-            tasks.cancel_scope.cancel()
+    with commons.news.ear("") as ear:
+        async with anyio.create_task_group() as tasks:
+            upstream = connect(tasks) if connect else _connect(settings, tasks)
+            desk = _desk(settings, commons, knowledge, tasks, upstream, viewer, ear)
+            if isinstance(upstream, McpUpstream):
+                upstream.on_connected = partial(_behind_a_connection, desk)
+            app = App(settings, desk, commons.fabric, upstream, viewer.principal, viewer.owner)
+            try:
+                yield app
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await app.aclose()
+                tasks.cancel_scope.cancel()
 
 
 async def _behind_a_connection(desk: Desk) -> None:
@@ -178,6 +188,7 @@ def _desk(
     tasks: TaskGroup,
     upstream: Upstream,
     viewer: Viewer,
+    ear: Ear,
 ) -> Desk:
     fabric, clock, principal = commons.fabric, commons.clock, viewer.principal
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
@@ -188,7 +199,7 @@ def _desk(
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
-    answers = Answers(shelf, tasks, Leases(fabric, tasks), clock, meter, answering)
+    answers = Answers(shelf, tasks, Leases(fabric, tasks, commons.news), clock, meter, answering)
     local = LocalKnowledge(registry, suggester)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
@@ -197,7 +208,8 @@ def _desk(
     redacted = redact if settings.redact else str
     executions = Executions(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal)
-    changes = Changes(States(fabric, registry, knowledge.rows.revision, tools, viewer).look)
+    states = States(fabric, registry, knowledge.rows.revision, tools, viewer)
+    changes = Changes(states.look, ear)
     for each in (meter.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
     return Desk(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 
-from context7_fabric.errors import StoreUnavailable
+from anyio import to_thread
+
+from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Backend
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -13,7 +16,12 @@ from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.backends.spared import Spared
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
-from context7_fabric.services.principals import principal_of, read_secret
+from context7_fabric.services.principals import (
+    SECRET_BYTES,
+    principal_of,
+    read_secret,
+    shared_secret,
+)
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -51,9 +59,21 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
     return Fabric(backend, clock, value_limit=settings.store.value_limit)
 
 
-def read_principal(settings: Settings) -> str:
-    """Return whose credential the settings hold; blocks, for the store's secret is read for it."""
+async def read_principal(settings: Settings, fabric: Fabric) -> str:
+    """Return whose credential the settings hold; the store's secret is read for it."""
     credential = settings.upstream.credential
     needed = settings.principal is None and credential is not None
-    secret = read_secret(settings.home) if needed else b""
+    secret = await _read_secret(settings, fabric) if needed else b""
     return principal_of(settings.principal, credential, secret)
+
+
+async def _read_secret(settings: Settings, fabric: Fabric) -> bytes:
+    """Return the secret of a home, or of the Redis that machines share, for they share no home."""
+    if settings.store.backend in ("disk", "memory"):
+        return await to_thread.run_sync(read_secret, settings.home)
+    try:
+        return await shared_secret(fabric.backend)
+    except StoreError as error:
+        # Without the store nothing is served from it either: what we store later, we alone find.
+        fabric.faults.note(error)
+        return secrets.token_bytes(SECRET_BYTES)

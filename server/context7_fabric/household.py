@@ -15,24 +15,40 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from context7_fabric.app import App, Commons, Connect, Knowledge, open_app_on, open_knowledge
+from context7_fabric.fabric.news import News
 from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.pool import Pool
+from context7_fabric.registry.worker.settings import SuggestionSettings
+from context7_fabric.registry.worker_client import WorkerClient, open_worker
+from context7_fabric.services.egress import redact
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.observer import Observer
+from context7_fabric.telemetry.opening import Traces, open_traces
 from context7_fabric.upstream.settings import CommandTarget
 
 
 class Household:
-    """The fabric, and the apps and the knowledge of libraries that are open on it."""
+    """The fabric, and the apps, the knowledge of libraries and the workers that are open on it."""
 
-    def __init__(self, commons: Commons, tasks: TaskGroup, linger: float | None) -> None:
-        """Open apps on `commons`, kept for `linger` seconds (None: ever) after their last use."""
+    def __init__(
+        self,
+        commons: Commons,
+        tasks: TaskGroup,
+        linger: float | None,
+        traces: Traces | None = None,
+    ) -> None:
+        """Open apps on `commons`, kept for `linger` seconds (None: ever) after their last use.
+
+        `traces` are closed with the rest.
+        """
         self.fabric = commons.fabric
+        self._traces = traces
         self._commons = commons
         self._apps = Pool[Hashable, App](tasks, linger)
         self._knowledge = Pool[Hashable, Knowledge](tasks, 0)
+        self._workers = Pool[SuggestionSettings, WorkerClient](tasks, 0)
 
     def app(
         self,
@@ -54,18 +70,30 @@ class Household:
         """How many apps are open."""
         return len(self._apps)
 
+    @property
+    def open_apps(self) -> list[App]:
+        """The apps that are open."""
+        return self._apps.things
+
     async def aclose(self) -> None:
         """Write what is not written yet, end what we started, and close the store."""
-        await self._apps.aclose()
-        await self._knowledge.aclose()
-        await self.fabric.aclose()
+        async with anyio.create_task_group() as closing:
+            closing.start_soon(self._close_traces)
+            await self._apps.aclose()
+            await self._knowledge.aclose()
+            await self._workers.aclose()
+            await self.fabric.aclose()
+
+    async def _close_traces(self) -> None:
+        if self._traces is not None:
+            await anyio.to_thread.run_sync(self._traces.close, abandon_on_cancel=True)
 
     @asynccontextmanager
     async def _opened(
         self, settings: Settings, connect: Connect | None, owner: str
     ) -> AsyncGenerator[App]:
-        principal = await anyio.to_thread.run_sync(read_principal, settings)
-        opening = partial(open_knowledge, settings, self._commons, principal)
+        principal = await read_principal(settings, self.fabric)
+        opening = partial(self._learned, settings, principal)
         key = (principal, settings.suggestions)
         async with (
             self._knowledge.use(key, opening) as knowledge,
@@ -75,6 +103,15 @@ class Household:
         ):
             yield app
 
+    @asynccontextmanager
+    async def _learned(self, settings: Settings, principal: str) -> AsyncGenerator[Knowledge]:
+        suggestions = settings.suggestions
+        async with (
+            self._workers.use(suggestions, partial(open_worker, suggestions)) as worker,
+            open_knowledge(settings, self._commons, principal, worker) as knowledge,
+        ):
+            yield knowledge
+
 
 @asynccontextmanager
 async def open_household(
@@ -83,14 +120,20 @@ async def open_household(
     clock: Clock = time.time,
     linger: float | None = 0,
     observers: Sequence[Observer] = (),
+    traced: bool = False,
 ) -> AsyncGenerator[Household]:
     """Open the store that `settings` name, and close it with everything on it.
 
-    `observers` hear of every call.
+    `observers` hear of every call. Who serves is `traced` where the settings want it: the tracer
+    provider is the process's, which in somebody's own program is not ours.
     """
+    traces = await anyio.to_thread.run_sync(_traces, settings) if traced else None
+    observers = (*observers, *([] if traces is None else [traces]))
     store = await anyio.to_thread.run_sync(open_store, settings, clock)
     async with store as fabric, anyio.create_task_group() as tasks:
-        household = Household(Commons(fabric, clock, observers), tasks, linger)
+        news = News(fabric.backend)
+        tasks.start_soon(news.run)
+        household = Household(Commons(fabric, clock, news, observers), tasks, linger, traces)
         try:
             yield household
         finally:
@@ -109,6 +152,10 @@ async def open_app(
         household.app(settings, connect) as app,
     ):
         yield app
+
+
+def _traces(settings: Settings) -> Traces | None:
+    return open_traces(settings.telemetry, redact if settings.redact else str)
 
 
 def _distinct(settings: Settings) -> Hashable:

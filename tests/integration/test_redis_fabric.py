@@ -11,6 +11,9 @@ from contracts.backend_contract import Spoil
 from contracts.fabric_contract import FabricContract
 from support.redis_servers import RedisServer, redis_cluster, redis_server
 
+TIMEOUT = 5.0
+"""Seconds for a call: a hundred writers at once take their time where others use the machine."""
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
@@ -28,7 +31,7 @@ class TestRedisFabric(FabricContract):
     @pytest.fixture
     def backend(self, server: RedisServer) -> RedisBackend:
         server.cli("FLUSHALL")
-        return RedisBackend(server.url)
+        return RedisBackend(server.url, timeout=TIMEOUT)
 
     @pytest.fixture
     def spoil(self, server: RedisServer) -> Spoil:
@@ -43,7 +46,7 @@ class TestClusterFabric(FabricContract):
     def backend(self, cluster: list[RedisServer]) -> RedisBackend:
         for master in cluster:
             master.cli("FLUSHALL")
-        return RedisBackend(cluster[0].url)
+        return RedisBackend(cluster[0].url, timeout=TIMEOUT)
 
     @pytest.fixture
     def spoil(self, cluster: list[RedisServer]) -> Spoil:

@@ -233,9 +233,9 @@ async def test_what_was_at_hand_is_not_once_another_process_has_written(
     await app.desk.shelf.write(key, Stamp(clock, "here").answer("text", "/a/b", "what", PUBLIC))
     await learned.choose("b", "/a/b", PUBLIC)
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
-        await app.desk.shelf.read(key, PUBLIC)
+        await app.desk.shelf.read([key], PUBLIC)
         await learned.moved("/a/b", PUBLIC)
-        await learned.choice("b", PUBLIC)
+        await learned.choice(["b"], PUBLIC)
         assert app.desk.shelf.at_hand(key, PUBLIC)
         assert learned.moved_at_hand("/a/b", PUBLIC) == "/a/b"
         assert learned.is_chosen("b", "/a/b", PUBLIC)

@@ -47,7 +47,7 @@ def test_no_entry_crosses_and_public_ones_are_shared(
             for principal, key in writes:
                 await shelf.write(docs_key(key), record(principal, key))
             for principal, key in reads:
-                read = await shelf.read(docs_key(key), principal)
+                read = await shelf.read([docs_key(key)], principal)
                 own = (principal, key) in writes
                 expected = principal if own else PUBLIC if (PUBLIC, key) in writes else None
                 assert (read.principal if read else None) == expected

@@ -16,9 +16,10 @@ import trustme
 from support.processes import Process, spawn, wait_gone
 from support.upstreams import free_port
 
-READY = r"Ready to accept connections|Failed listening"
+READY = r"Ready to accept connections|Failed listening|Sentinel ID is"
 SECONDS_TO_START = 10.0
 MASTERS = 3
+SERVICE = "fabric"
 
 
 @dataclass(frozen=True)
@@ -179,3 +180,60 @@ def _kill(pid: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     wait_gone([pid], SECONDS_TO_START)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A master and its replica, and the Sentinel that tells which of them is the master."""
+
+    first: RedisServer
+    second: RedisServer
+    sentinel: RedisServer
+
+    @property
+    def url(self) -> str:
+        """The address of whoever is the master."""
+        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}"
+
+    def master(self) -> str:
+        """Where the Sentinel says that the master is: a line for the host, one for the port."""
+        return self.sentinel.cli("sentinel", "get-master-addr-by-name", SERVICE)
+
+
+@contextmanager
+def watched_servers() -> Iterator[Watched]:
+    """Two servers that a Sentinel watches: half a second of silence is death to it."""
+    with ExitStack() as stack:
+        first = stack.enter_context(redis_server())
+        second = stack.enter_context(redis_server("--replicaof", "127.0.0.1", str(first.port)))
+        sentinel = stack.enter_context(_sentinel(first))
+        deadline = time.monotonic() + SECONDS_TO_START
+        while f"port={second.port}" not in first.cli("info", "replication") or (
+            "num-slaves\n1" not in sentinel.cli("sentinel", "master", SERVICE)
+        ):
+            assert time.monotonic() < deadline, "the replica was not found"
+        yield Watched(first, second, sentinel)
+
+
+@contextmanager
+def _sentinel(master: RedisServer) -> Iterator[RedisServer]:
+    with TemporaryDirectory() as name:
+        settings = Path(name) / "sentinel.conf"
+        lines = (
+            f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 1",
+            f"sentinel down-after-milliseconds {SERVICE} 500",
+            f"sentinel failover-timeout {SERVICE} 2000",
+        )
+        settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        server = RedisSentinel(Path(name), [str(settings)])
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+class RedisSentinel(RedisServer):
+    """A server that keeps nothing, and tells where others are."""
+
+    def _arguments(self) -> list[str]:
+        return [*self._options, "--sentinel", "--bind", "127.0.0.1", "--port", str(self.port)]

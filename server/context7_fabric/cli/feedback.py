@@ -19,9 +19,9 @@ def run(words: list[str]) -> int:
     """Record the feedback and tell in one line what it did; only the store is opened."""
     options = _parser().parse_args(words)
     settings = read_settings(os.environ)
-    principal = read_principal(settings)
 
     async def work(fabric: Fabric) -> int:
+        principal = await read_principal(settings, fabric)
         feedback = feedback_on(fabric, settings, principal)
         effect = await feedback.give(
             options.execution, options.rating, options.comment, options.correction

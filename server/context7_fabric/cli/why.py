@@ -37,12 +37,13 @@ def run(words: list[str]) -> int:
     """Print the record of a call, the newest if none is named; only the store is opened."""
     options = _parser().parse_args(words)
     settings = read_settings(os.environ)
-    principal = read_principal(settings)
-
-    def shown(context: Context) -> bool:
-        return visible(context, principal, LOCAL_OWNER)
 
     async def work(fabric: Fabric) -> int:
+        principal = await read_principal(settings, fabric)
+
+        def shown(context: Context) -> bool:
+            return visible(context, principal, LOCAL_OWNER)
+
         executions = Executions(fabric, time.time, redact, settings.executions)
         try:
             execution = await executions.find(options.execution, shown)

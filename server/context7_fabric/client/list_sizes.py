@@ -28,10 +28,9 @@ class ListSizes:
 
         Without one it is the mean size of the stored lists, 0 when there are none.
         """
-        for key in keys:
-            record = await self._shelf.read(key, self._principal)
-            if record is not None:
-                return tokens(record.text)
+        record = await self._shelf.read(keys, self._principal)
+        if record is not None:
+            return tokens(record.text)
         if self._mean is None:
             self._mean = await self._measured()
         return self._mean

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from anyio import from_thread
+
 from context7_fabric.client.list_sizes import ListSizes
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import open_store, read_principal
@@ -42,11 +44,12 @@ class Opened:
 
 
 def open_home(settings: Settings, clock: Clock) -> Opened:
-    """Open the store that `settings` name, as the server does; blocks.
+    """Open the store that `settings` name, as the server does; blocks a thread of anyio's.
 
     Where it cannot be used, nothing is remembered past this process, which the log says once.
     """
-    fabric, principal = open_store(settings, clock), read_principal(settings)
+    fabric = open_store(settings, clock)
+    principal = from_thread.run(read_principal, settings, fabric)
     rows = RowStore(fabric, principal)
     registry = Registry(rows, partial(load_seeds, settings.seed_file), clock)
     lists = ListSizes(fabric, principal)

@@ -19,7 +19,7 @@ from context7_fabric.fabric.backends.base import Backend, Place, Put
 from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
 from context7_fabric.fabric.drafts import Drafts
 from context7_fabric.fabric.gauge import Faults, Gauge
-from context7_fabric.fabric.holders import has_died, holder
+from context7_fabric.fabric.holders import has_died, holder, lease_address
 from context7_fabric.fabric.pipeline import Pipeline
 from context7_fabric.fabric.reading import PAGE, Reader
 from context7_fabric.fabric.search import Match, Searcher, WordSearch
@@ -249,7 +249,7 @@ class Fabric:
 
     async def lease(self, name: str, seconds: float) -> bool:
         """Take the lease `name` for `seconds`; False when somebody who lives has it."""
-        guarded, key = self._reader.guarded, _lease(name)
+        guarded, key = self._reader.guarded, lease_address(name)
         if await guarded(self.backend.add(key, holder(), expires_in=seconds), otherwise=True):
             return True
         held = await guarded(self.backend.get(key), otherwise=None)
@@ -260,12 +260,12 @@ class Fabric:
 
     async def renew(self, name: str, seconds: float) -> None:
         """Keep the lease `name`, which is ours, for another `seconds`."""
-        put = Put(_lease(name), holder(), expires_in=seconds)
+        put = Put(lease_address(name), holder(), expires_in=seconds)
         await self._reader.guarded(self.backend.write([put]), otherwise=None)
 
     async def release(self, name: str) -> None:
         """Give the lease `name` back."""
-        await self._reader.guarded(self.backend.delete(_lease(name)), otherwise=False)
+        await self._reader.guarded(self.backend.delete(lease_address(name)), otherwise=False)
 
     async def _remove_behind(self, place: Place | None, prefix: str) -> int:
         removed = 0

@@ -62,6 +62,10 @@ class Flights(Generic[T]):
         self._tasks = tasks
         self._under_way: dict[str, Flight[T]] = {}
 
+    def __len__(self) -> int:
+        """Tell how many flights are under way."""
+        return len(self._under_way)
+
     def board(self, key: str, work: Work[T]) -> tuple[Flight[T], bool]:
         """Return the flight for `key` and whether it was started by this call, with `work`."""
         flight = self._under_way.get(key)

@@ -19,6 +19,11 @@ def _machine() -> str:
 _MACHINE = _machine()
 
 
+def lease_address(name: str) -> str:
+    """Return the key under which the lease `name` lies in a medium."""
+    return f"lease/{name}"
+
+
 def holder() -> bytes:
     """Return how this process signs a lease."""
     return f"{os.getpid()} {_MACHINE}".encode()

@@ -134,6 +134,8 @@ KINDS: Final[dict[str, Callable[..., Fabric]]] = {
 _SCHEMES: Final[dict[str, Callable[..., Fabric]]] = {
     "redis": RedisFabric,
     "rediss": RedisFabric,
+    "redis+sentinel": RedisFabric,
+    "rediss+sentinel": RedisFabric,
     "unix": RedisFabric,
     "http": VectorFabric,
     "https": VectorFabric,
@@ -143,8 +145,8 @@ _SCHEMES: Final[dict[str, Callable[..., Fabric]]] = {
 def open_fabric(cache_backend: str = "memory", **options: Any) -> Fabric:  # noqa: ANN401  # each kind's own
     """Return a fabric by name (`memory`, `disk`, `redis`, `vector`) or URL, with its `options`.
 
-    `redis://…`, `rediss://…` and `unix://…` are Redis, `http://…` and `https://…` a Qdrant
-    server, `disk:FOLDER` is a folder.
+    `redis://…`, `rediss://…`, `redis+sentinel://…` and `unix://…` are Redis, `http://…` and
+    `https://…` a Qdrant server, `disk:FOLDER` is a folder.
 
     Raises:
         ValueError: No fabric is called so.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from context7_fabric.documents.keys import bounded
+from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.steady import Steady
+from context7_fabric.fabric.firsts import first_of
+from context7_fabric.fabric.steady import Revision, Steady
 from context7_fabric.principals import owned
 
 MOST_MOVES = 3
@@ -27,20 +30,32 @@ class Learned:
 
     async def choose(self, name_key: str, library_id: str, principal: str) -> None:
         """Remember that `principal` means the library `library_id` (no version) by a name."""
-        if await self.choice(name_key, principal) != library_id:
+        if await self.choice([name_key], principal) != library_id:
             await self._fabric.set_context(
                 _choice(name_key, principal), library_id, disposable=True
             )
 
-    async def choice(self, name_key: str, principal: str) -> str | None:
-        """Return the id that `principal` means by a name, None while nobody knows."""
-        as_of, key = self._choices.revision(), (name_key, principal)
-        known = self._choices.get(key)
-        if known is None:
-            known = await self._text(_choice(name_key, principal))
+    async def choice(self, name_keys: Sequence[str], principal: str) -> str | None:
+        """Return the id that `principal` means by the first of several names that has a choice.
+
+        None while nobody knows.
+        """
+        as_of = self._choices.revision()
+        known = self._choices.get((name_keys[0], principal)) if name_keys else None
+        return known or await self._chosen(name_keys, principal, as_of)
+
+    async def _chosen(
+        self, name_keys: Sequence[str], principal: str, as_of: Revision | None
+    ) -> str | None:
+        names = {_choice(name, principal): name for name in name_keys}
+
+        def read(context: Context) -> str | None:
+            known = context.value if isinstance(context.value, str) else None
             if known is not None:
-                self._choices.keep(key, known, as_of)
-        return known
+                self._choices.keep((names[context.key], principal), known, as_of)
+            return known
+
+        return await first_of(self._fabric, list(names), read)
 
     def is_chosen(self, name_key: str, library_id: str, principal: str) -> bool:
         """Tell whether `choose` would store nothing, as far as memory alone knows."""

@@ -20,12 +20,15 @@ from context7_fabric.models import Clock
 from context7_fabric.registry.names import Match, NameIndex
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.store import MARGIN, MOST_ROWS, RowStore
 
 log = logging.getLogger(__name__)
 
 STEP_SECONDS = 5.0
 """Seconds between two looks at what other processes changed, and two writes of our counts."""
+
+TOGETHER_SECONDS = 0.1
+"""Seconds in which what others write is taken in together."""
 
 
 @contextmanager
@@ -68,6 +71,11 @@ class Registry:
             await to_thread.run_sync(self._take_in, {row.key: row for row in seeds} | stored)
         self.loaded.set()
 
+    @property
+    def size(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
     def rows(self) -> list[Row]:
         """Return every row, in no particular order."""
         return list(self._rows.values())
@@ -93,6 +101,12 @@ class Registry:
         for row in taught:
             self._put(row)
         await self._keep(taught)
+
+    def take_in_stored(self, rows: Sequence[Row]) -> None:
+        """Take in `rows` that were just stored for the same principal beside this registry."""
+        for row in rows:
+            self._unsaved.pop(row.key, None)  # it would be written over what was stored
+            self._put(row)
 
     async def moved(self, old: str, new: str) -> None:
         """Take note that upstream redirects the id `old` to `new`."""
@@ -126,11 +140,28 @@ class Registry:
         Runs until it is cancelled.
         """
         await self.load()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write_counts)
+            while True:
+                await self._store.wait(STEP_SECONDS)
+                await anyio.sleep(TOGETHER_SECONDS)
+                await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Take in what others wrote; all rows where it cannot be told which."""
+        rows = await self._store.changed()
+        if rows is None or len(self._rows) > MARGIN * MOST_ROWS:
+            if await self._store.revision() != self._revision:
+                await self.load()
+        else:
+            for key, row in rows.items():
+                self._unsaved.pop(key, None)
+                self._put(row)
+
+    async def _write_counts(self) -> None:
         while True:
             await anyio.sleep(STEP_SECONDS)
             await self.flush()
-            if await self._store.revision() != self._revision:
-                await self.load()
 
     async def _change(self, row: Row) -> None:
         self._put(row)

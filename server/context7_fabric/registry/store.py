@@ -12,17 +12,29 @@ from functools import cache
 from urllib.parse import quote
 from uuid import uuid4
 
+import anyio
 from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.documents.keys import bounded
-from context7_fabric.fabric.context import Context, Json
+from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.news import Ear
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 
 ROWS = "row:"
-_REVISION = "rows:revision"
+REVISION = "rows:revision"
+"""What is written with every row, and when rows are removed."""
+
+WRITTEN = (address(Scope.GLOBAL, ROWS), address(Scope.GLOBAL, REVISION))
+"""Where in a medium something is written whenever rows change."""
+
+MOST_ROWS = 100_000
+"""Rows that are held in memory; a library beyond them is looked up at Context7 again."""
+
+MARGIN = 1.25
+"""How many times as many may be there for a while, until the least used are let go."""
 
 
 @cache
@@ -31,35 +43,90 @@ def _form() -> TypeAdapter[Row]:
     return TypeAdapter(Row)
 
 
+class _Seen:
+    """Rows as they are read: those that a principal sees, and of too many the most used."""
+
+    def __init__(self, principal: str, most: int) -> None:
+        self._principal = principal
+        self._most = most
+        self._public: dict[str, Row] = {}
+        self._own: dict[str, Row] = {}
+
+    def add(self, rows: Iterable[tuple[str, Row]]) -> None:
+        for owner, row in rows:
+            if owner == self._principal:
+                self._own[row.key] = row
+            elif owner == PUBLIC:
+                self._public[row.key] = row
+        for each in (self._public, self._own):
+            if len(each) > MARGIN * self._most:
+                self._cut(each)
+
+    def rows(self) -> dict[str, Row]:
+        rows = self._public | self._own
+        self._cut(rows)
+        return rows
+
+    def _cut(self, rows: dict[str, Row]) -> None:
+        for row in sorted(rows.values(), key=_use)[: -self._most]:
+            del rows[row.key]
+
+
+def _use(row: Row) -> tuple[int, float]:
+    return row.usage_count, row.last_verified or 0.0
+
+
 class RowStore:
     """The rows that one principal may see: the public ones and its own."""
 
-    def __init__(self, fabric: Fabric, principal: str) -> None:
-        """Keep rows in `fabric`'s GLOBAL scope."""
+    def __init__(self, fabric: Fabric, principal: str, ear: Ear | None = None) -> None:
+        """Keep rows in `fabric`'s GLOBAL scope; an `ear` for `WRITTEN` tells what others wrote."""
         self._fabric = fabric
+        self._ear = ear
         self._principal = principal
 
     async def load(self) -> dict[str, Row]:
-        """Return all rows by their key; one's own go before the public ones."""
-        public: dict[str, Row] = {}
-        own: dict[str, Row] = {}
+        """Return the rows by their key, one's own before public ones; the `MOST_ROWS` most used."""
+        seen = _Seen(self._principal, MOST_ROWS)
         async for contexts in self._fabric.scan(ROWS):
-            for owner, row in await to_thread.run_sync(_rows, contexts):
-                if owner == PUBLIC:
-                    public[row.key] = row
-                elif owner == self._principal:
-                    own[row.key] = row
-        return public | own
+            seen.add(await to_thread.run_sync(_rows, contexts))
+        return seen.rows()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when others have written rows, as far as it is heard; after `seconds` at most."""
+        if self._ear is None:
+            await anyio.sleep(seconds)
+        else:
+            await self._ear.wait(seconds, alone=seconds)
+
+    async def changed(self) -> dict[str, Row] | None:
+        """Return the rows, by key, that others wrote since the last call.
+
+        None where it may have been any of them, or some were removed.
+        """
+        heard = None if self._ear is None else self._ear.take()
+        start = address(Scope.GLOBAL, "")
+        if heard is None or heard == {start + REVISION}:
+            return None
+        written = {key.removeprefix(start) for key in heard} - {REVISION}
+        names = {key.rpartition("#")[0] for key in written}
+        wanted = {f"{name}#{owner}" for name in names for owner in (PUBLIC, self._principal)}
+        contexts = await self._fabric.get_many(sorted(wanted))
+        if (written & wanted) - {context.key for context in contexts}:
+            return None
+        seen = _Seen(self._principal, MOST_ROWS)
+        seen.add(_rows(contexts))
+        return seen.rows()
 
     async def save(self, rows: Iterable[Row]) -> None:
         """Store `rows`, all or none."""
         values: dict[str, Json] = {self._address(row): _told(row) for row in rows}
         if values:
-            await self._fabric.set_many(values | {_REVISION: uuid4().hex})
+            await self._fabric.set_many(values | {REVISION: uuid4().hex})
 
     async def revision(self) -> str | None:
         """Return what changes whenever any process changes rows."""
-        context = await self._fabric.get_context(_REVISION)
+        context = await self._fabric.get_context(REVISION)
         return context.value if context and isinstance(context.value, str) else None
 
     def _address(self, row: Row) -> str:
@@ -69,7 +136,7 @@ class RowStore:
 
 async def tell_of_changed_rows(fabric: Fabric) -> None:
     """Let every registry on the store read its rows again: some were removed."""
-    await fabric.set_context(_REVISION, uuid4().hex, disposable=True)
+    await fabric.set_context(REVISION, uuid4().hex, disposable=True)
 
 
 def _told(row: Row) -> dict[str, Json]:

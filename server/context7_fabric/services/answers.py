@@ -64,6 +64,11 @@ class Answers:
         self._refusals = Recent[Fetched](clock, settings.negative)
         self._refreshed = Recent[bool](clock, REFRESH_EVERY)
 
+    @property
+    def flights(self) -> int:
+        """How many flights to upstream are under way."""
+        return len(self._flights)
+
     async def ask(self, enquiry: Enquiry, caller: Caller) -> Found:
         """Answer `enquiry` from the shelf or from upstream."""
         found = await self._found(enquiry, caller)
@@ -119,11 +124,7 @@ class Answers:
         return held is not None and self._judge(held, enquiry) is Freshness.FRESH
 
     async def _held(self, enquiry: Enquiry, principal: str) -> StoredAnswer | None:
-        for key in enquiry.keys:
-            record = await self._shelf.read(key, principal)
-            if record is not None:
-                return record
-        return None
+        return await self._shelf.read(enquiry.keys, principal)
 
     def _judge(self, held: StoredAnswer, enquiry: Enquiry) -> Freshness:
         lifetime = enquiry.lifetime.stretched(PRAISED) if held.praised else enquiry.lifetime

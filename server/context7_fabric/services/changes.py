@@ -11,11 +11,15 @@ from typing import Final, TypeAlias
 
 import anyio
 
-from context7_fabric.services.states import State
+from context7_fabric.fabric.news import Ear
+from context7_fabric.services.states import State, below
 from context7_fabric.services.topics import Topic
 
 LOOK_EVERY = 0.4
 """Seconds between two looks."""
+
+SELDOM = 5.0
+"""The same while it can be heard that nothing was written: what ends by itself is not announced."""
 
 Hear: TypeAlias = Callable[[Topic], Awaitable[None]]
 """Is told of a topic that changed. It must neither raise nor wait for anybody."""
@@ -42,9 +46,11 @@ class _Watched:
 class Changes:
     """Tells of each change once; two at one look are one."""
 
-    def __init__(self, look: Look) -> None:
-        """Look by `look`; nothing happens before `run`."""
+    def __init__(self, look: Look, ear: Ear) -> None:
+        """Look by `look` where `ear` has not heard that it is in vain; first when `run`."""
         self._look = look
+        self._ear = ear
+        self._quiet = 0.0
         self._watched: dict[Topic, _Watched] = {}
         self._some = anyio.Event()
 
@@ -83,7 +89,17 @@ class Changes:
         while True:
             await self._some.wait()
             await anyio.sleep(LOOK_EVERY)
-            await self.look()
+            self._quiet += LOOK_EVERY
+            if self._is_due():
+                self._quiet = 0.0
+                await self.look()
+
+    def _is_due(self) -> bool:
+        written = self._ear.take()
+        if written is None or self._quiet >= SELDOM:
+            return True
+        concerned = tuple(start for topic in self._watched for start in below(topic))
+        return any(key.startswith(concerned) for key in written)
 
     async def look(self) -> None:
         """Look once, and tell of what changed since the last look."""

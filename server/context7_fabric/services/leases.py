@@ -14,12 +14,16 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.holders import lease_address
+from context7_fabric.fabric.news import News
 
 LEASE_SECONDS = 5.0
 RENEW_EVERY = 2.0
 
 LOOK_EVERY = 0.05
-"""Seconds between looks at what another process's flight has brought."""
+SELDOM = 0.5
+"""Seconds between looks at what another process's flight has brought; seldom is where its end can
+be heard, but not that it died."""
 
 T = TypeVar("T")
 
@@ -27,9 +31,10 @@ T = TypeVar("T")
 class Leases:
     """The leases of one store."""
 
-    def __init__(self, fabric: Fabric, tasks: TaskGroup) -> None:
-        """Renew in `tasks`."""
+    def __init__(self, fabric: Fabric, tasks: TaskGroup, news: News) -> None:
+        """Renew in `tasks`; `news` tell when a flight has ended."""
         self._fabric = fabric
+        self._news = news
         self._tasks = tasks
 
     async def take(
@@ -40,8 +45,9 @@ class Leases:
         Returns whether the lease is ours, and what was found. After `seconds` of waiting it is
         neither: then one goes without.
         """
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(seconds), self._news.ear(lease_address(name)) as ear:
             while True:
+                ear.take()
                 ours = await self._fabric.lease(name, LEASE_SECONDS)
                 # Looked at with the lease in hand: another flight may have landed just before.
                 found = await look()
@@ -49,7 +55,7 @@ class Leases:
                     await self._fabric.release(name)
                 if found is not None or ours:
                     return ours and found is None, found
-                await anyio.sleep(LOOK_EVERY)
+                await ear.wait(SELDOM, LOOK_EVERY)
         return False, None
 
     @asynccontextmanager

@@ -47,7 +47,7 @@ class Meanings:
         return usable(row) if row else None
 
     async def learn(self, lessons: Sequence[Lesson], now: float) -> list[Row]:
-        """Store what `lessons` say; return the rows, which the registry has still to load.
+        """Store what `lessons` say, for the registry as well; return the rows.
 
         Raises:
             ContextError: The store does not take one of them.
@@ -57,15 +57,13 @@ class Meanings:
             for name in subject_of(LookUp(lesson.name), self._registry).names:
                 await self._learned.choose(name, lesson.library_id.base, self._principal)
         await self._rows.save(rows)
+        self._registry.take_in_stored(rows)
         return rows
 
     async def _choice(self, names: Sequence[str]) -> str | None:
         """Return the id that was chosen for the first of `names` that has one."""
-        for name in names:
-            chosen = await self._learned.choice(name, self._principal)
-            if chosen is not None:
-                return await self._learned.moved(chosen, self._principal)
-        return None
+        chosen = await self._learned.choice(names, self._principal)
+        return None if chosen is None else await self._learned.moved(chosen, self._principal)
 
 
 def usable(row: Row) -> Row | None:

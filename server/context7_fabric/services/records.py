@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Literal
@@ -18,6 +18,7 @@ from context7_fabric.documents.keys import bounded, question_key
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.context import Context, Scope, address
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.firsts import first_of
 from context7_fabric.fabric.steady import Revision, Steady
 from context7_fabric.models import PUBLIC, Clock
 from context7_fabric.principals import owned
@@ -151,11 +152,14 @@ class AnswerShelf:
         self._fabric = fabric
         self._lately = Steady[StoredAnswer](fabric.revision, MOST_LATELY)
 
-    async def read(self, key: str, principal: str) -> StoredAnswer | None:
-        """Return the principal's own answer under `key`, else the public one, else None."""
+    async def read(self, keys: Sequence[str], principal: str) -> StoredAnswer | None:
+        """Return the answer under the first of `keys` that has one for the principal, else None.
+
+        Its own answer goes before the public one.
+        """
         as_of = self._lately.revision()
-        record = self._lately.get((key, principal))
-        return record or await self._looked_up(key, principal, as_of)
+        record = self._lately.get((keys[0], principal))
+        return record or await self._looked_up(keys, principal, as_of)
 
     def at_hand(self, key: str, principal: str) -> StoredAnswer | None:
         """Return what `read` would, None where that is not in memory."""
@@ -167,17 +171,21 @@ class AnswerShelf:
         return _owners_record(await self._fabric.get_context(owned(key, owner)), owner)
 
     async def _looked_up(
-        self, key: str, principal: str, as_of: Revision | None
+        self, keys: Sequence[str], principal: str, as_of: Revision | None
     ) -> StoredAnswer | None:
-        for owner in owners(principal):
-            context = await self._fabric.get_context(owned(key, owner))
+        places = {owned(key, owner): (key, owner) for key in keys for owner in owners(principal)}
+
+        def read(context: Context) -> StoredAnswer | None:
+            key, owner = places[context.key]
             record = _owners_record(context, owner)
-            if context is not None and record is not None and record.readable_by(principal):
-                # One that ends of itself does so without a write.
-                if context.expires_at is None and len(record.text) <= LONGEST_LATELY:
-                    self._lately.keep((key, principal), record, as_of)
-                return record
-        return None
+            if record is None or not record.readable_by(principal):
+                return None
+            # One that ends of itself does so without a write.
+            if context.expires_at is None and len(record.text) <= LONGEST_LATELY:
+                self._lately.keep((key, principal), record, as_of)
+            return record
+
+        return await first_of(self._fabric, list(places), read)
 
     async def drop(self, keys: Iterable[str], principal: str) -> int:
         """Remove what `principal` may read under `keys`; return how many entries went.

@@ -148,7 +148,7 @@ class Resolver:
     ) -> Answer:
         """Return the chosen entry alone once a choice is known: the caller saves the rest."""
         listed = parse_list(answer.text)
-        choice = await self._choice(subject, caller)
+        choice = await self._learned.choice(subject.names, caller.principal)
         chosen = next((entry for entry in _entries(listed) if entry.id == choice), None)
         if listed is None or chosen is None:
             return answer
@@ -160,13 +160,6 @@ class Resolver:
             library_id=chosen.id,
             tokens_saved=max(0, tokens(record.text) - tokens(text)),
         )
-
-    async def _choice(self, subject: Subject, caller: Caller) -> str | None:
-        for name in subject.names:
-            choice = await self._learned.choice(name, caller.principal)
-            if choice is not None:
-                return choice
-        return None
 
     async def _unknown(self, look_up: LookUp, found: Found) -> Answer:
         """Answer without a list: a refusal that settles it, local knowledge, or the failure."""

@@ -13,8 +13,9 @@ from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.store import WRITTEN
 from context7_fabric.services.prompts import PROMPTS, ROUTERS
-from context7_fabric.services.tool_book import ToolBook
+from context7_fabric.services.tool_book import LISTED, ToolBook
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
 from context7_fabric.services.views import Viewer, visible
 
@@ -25,6 +26,21 @@ MOST_PROMPTS = 1_000
 
 State = object
 """Equal to another exactly if nothing changed; it means nothing else."""
+
+
+def below(topic: Topic) -> tuple[str, ...]:
+    """Return where in the store something is written whenever `topic` changes."""
+    match topic:
+        case Scope():
+            return (address(topic, ""),)
+        case OneContext():
+            return (address(topic.scope, topic.key),)
+        case Listing.TOOLS:
+            return (address(Scope.GLOBAL, LISTED),)
+        case Listing.PROMPTS:
+            return address(Scope.GLOBAL, PROMPTS), address(Scope.GLOBAL, ROUTERS)
+        case OneLibrary() | Listing.LIBRARIES:
+            return WRITTEN
 
 
 class States:

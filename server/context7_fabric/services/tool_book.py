@@ -28,6 +28,9 @@ from context7_fabric.upstream.generations import (
 log = logging.getLogger(__name__)
 
 MAX_TOOL_BYTES = 64 * 1024
+LISTED = "upstream:tools:"
+"""How the keys begin under which the lists of tools are kept."""
+
 CONTEXT7_TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 
 
@@ -38,7 +41,7 @@ class ToolBook:
         """Keep the list of the Context7 called `origin` in `fabric`."""
         self._fabric = fabric
         self._upstream = upstream
-        self._key = bounded(f"upstream:tools:{origin}")
+        self._key = bounded(f"{LISTED}{origin}")
         self._tools: ToolList | None = None
 
     @property

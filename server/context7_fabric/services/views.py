@@ -19,7 +19,7 @@ from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, owners
 PAGE = 50
 """Entries on one page."""
 
-MOST_COUNTED = 300
+MOST_COUNTED = 150
 """Entries up to which it is counted how many a viewer sees: each of them has to be read."""
 
 _LOOK, _LONGEST_LOOK = 64, 1000

@@ -25,8 +25,10 @@ from context7_fabric.services.settings import (
     chosen_tools,
 )
 from context7_fabric.settings.reader import Reader, unusable
+from context7_fabric.settings.telemetry import read_telemetry
 from context7_fabric.settings.upstream import LOOPBACK_HOSTS, PASSED_ON, read_upstream
 from context7_fabric.settings.web import read_web
+from context7_fabric.telemetry.settings import TelemetrySettings
 from context7_fabric.upstream.settings import DEFAULT_UPSTREAM, OffTarget, UpstreamSettings
 from context7_fabric.web.settings import WebSettings
 
@@ -37,7 +39,7 @@ FREE_CALLS = 1000
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
-_REDIS = re.compile(r"(rediss?|unix)://", re.IGNORECASE)
+_REDIS = re.compile(r"(rediss?(\+sentinel)?|unix)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Settings:
     monthly_calls: int | None = None
     log_level: str = "warning"
     web: WebSettings = field(default_factory=WebSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
 def read_settings(
@@ -89,6 +92,7 @@ def read_settings(
         monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
         web=read_web(reader, home),
+        telemetry=read_telemetry(reader),
     )
 
 

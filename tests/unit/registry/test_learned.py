@@ -36,26 +36,26 @@ def learned(fabric: Fabric) -> Learned:
 
 class TestChoices:
     async def test_the_last_choice_counts(self, learned: Learned) -> None:
-        assert await learned.choice("react", PUBLIC) is None
+        assert await learned.choice(["react"], PUBLIC) is None
         await learned.choose("react", "/facebook/react", PUBLIC)
         await learned.choose("react", "/reactjs/react.dev", PUBLIC)
-        assert await learned.choice("react", PUBLIC) == "/reactjs/react.dev"
+        assert await learned.choice(["react"], PUBLIC) == "/reactjs/react.dev"
 
     async def test_each_principal_chooses_alone(self, learned: Learned) -> None:
         await learned.choose("react", "/mine/react", MINE)
         await learned.choose("react", "/public/react", PUBLIC)
-        assert await learned.choice("react", MINE) == "/mine/react"
-        assert await learned.choice("react", PUBLIC) == "/public/react"
-        assert await learned.choice("react", THEIRS) is None
+        assert await learned.choice(["react"], MINE) == "/mine/react"
+        assert await learned.choice(["react"], PUBLIC) == "/public/react"
+        assert await learned.choice(["react"], THEIRS) is None
 
     @pytest.mark.parametrize("name", ["react#key-theirs", "a*", "c++", "@types/node", "\ud800", ""])
     async def test_any_name_can_be_chosen_for_and_stands_for_itself_alone(
         self, learned: Learned, name: str
     ) -> None:
         await learned.choose(name, "/a/b", PUBLIC)
-        assert await learned.choice(name, PUBLIC) == "/a/b"
-        assert await learned.choice("react", THEIRS) is None
-        assert await learned.choice("react", PUBLIC) is None
+        assert await learned.choice([name], PUBLIC) == "/a/b"
+        assert await learned.choice(["react"], THEIRS) is None
+        assert await learned.choice(["react"], PUBLIC) is None
 
     async def test_the_same_choice_again_is_not_written(
         self, learned: Learned, fabric: Fabric, clock: FakeClock
@@ -70,7 +70,7 @@ class TestChoices:
         self, learned: Learned, fabric: Fabric
     ) -> None:
         await fabric.set_context("choice:react", ["/a/b"])
-        assert await learned.choice("react", PUBLIC) is None
+        assert await learned.choice(["react"], PUBLIC) is None
 
 
 class TestMoves:

@@ -13,11 +13,12 @@ from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.news import News
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.registry.store import RowStore
-from context7_fabric.services.changes import LOOK_EVERY, Changes
+from context7_fabric.services.changes import LOOK_EVERY, Changes, Look
 from context7_fabric.services.states import State, States
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
@@ -55,10 +56,15 @@ class Heard:
         self.some.set()
 
 
+def changes_by(look: Look) -> Changes:
+    """Changes in a store of which nothing can be heard."""
+    return Changes(look, News(MemoryBackend()).ear(""))
+
+
 class TestTelling:
     async def test_a_change_is_told_once_to_each_who_watches(self) -> None:
         world, first, second = World({ONE: 1, OTHER: 1}), Heard(), Heard()
-        changes = Changes(world.look)
+        changes = changes_by(world.look)
         await changes.watch([ONE, OTHER], first.hear)
         await changes.watch([OTHER], second.hear)
         await changes.look()
@@ -70,7 +76,7 @@ class TestTelling:
 
     async def test_one_who_watches_twice_is_told_once_and_until_both_are_taken_back(self) -> None:
         world, heard = World({ONE: 1}), Heard()
-        changes = Changes(world.look)
+        changes = changes_by(world.look)
         await changes.watch([ONE, ONE], heard.hear)
         world.states[ONE] = 2
         await changes.look()
@@ -85,7 +91,7 @@ class TestTelling:
 
     async def test_a_newcomer_does_not_keep_others_from_a_change(self) -> None:
         world, first, second = World({ONE: 1}), Heard(), Heard()
-        changes = Changes(world.look)
+        changes = changes_by(world.look)
         await changes.watch([ONE], first.hear)
         world.states[ONE] = 2
         await changes.watch([ONE], second.hear)
@@ -94,7 +100,7 @@ class TestTelling:
 
     async def test_what_could_not_be_seen_at_first_is_told_of_from_then_on(self) -> None:
         world, heard = World(), Heard()
-        changes = Changes(world.look)
+        changes = changes_by(world.look)
         await changes.watch([ONE], heard.hear)
         world.states[ONE] = 1
         await changes.look()
@@ -113,7 +119,7 @@ class TestTelling:
                 changes.unwatch([ONE], heard.hear)
             return {ONE: leaving}
 
-        changes = Changes(look)
+        changes = changes_by(look)
         await changes.watch([ONE], heard.hear)
         leaving = True
         await changes.look()
@@ -121,7 +127,7 @@ class TestTelling:
 
     async def test_it_looks_while_somebody_watches_and_not_otherwise(self) -> None:
         world, heard = World({ONE: 1}), Heard()
-        changes = Changes(world.look)
+        changes = changes_by(world.look)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(changes.run)
             await changes.watch([ONE], heard.hear)
@@ -259,7 +265,7 @@ class TestSeeing:
 
     async def test_a_store_that_fails_tells_of_no_change(self, scene: Scene) -> None:
         await scene.fabric.set_context("one", 1)
-        changes, heard = Changes(scene.states.look), Heard()
+        changes, heard = changes_by(scene.states.look), Heard()
         await changes.watch([ONE], heard.hear)
         scene.backend.fails = True
         await changes.look()

@@ -238,9 +238,9 @@ class TestBadAnswer:
         effect = await store.feedback().give("abc1", 2)
         assert effect == Effect("abc1", 2, forgotten=True)
         assert effect.told.endswith(": the library chosen for the name is forgotten")
-        assert [await learned.choice(name, MINE) for name in names] == [None, None]
-        assert await learned.choice("other", MINE) == "/acme/widgets"
-        assert await learned.choice(names[0], THEIRS) == "/acme/widgets"
+        assert [await learned.choice([name], MINE) for name in names] == [None, None]
+        assert await learned.choice(["other"], MINE) == "/acme/widgets"
+        assert await learned.choice([names[0]], THEIRS) == "/acme/widgets"
 
     async def test_what_was_never_stored_is_only_recorded(self, store: Store) -> None:
         await store.called(DOCS, list_key("x" * 1000))

@@ -19,6 +19,7 @@ from context7_fabric.registry.seeds import Seeds
 from context7_fabric.registry.store import RowStore
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.vector_store import FabricVectors
+from context7_fabric.registry.worker_client import WorkerClient
 from context7_fabric.services.library_views import LibraryViews
 from context7_fabric.services.records import AnswerShelf, docs_key
 from context7_fabric.services.showing import NOTICE
@@ -39,10 +40,11 @@ async def libraries_of(
     registry = Registry(store, lambda: Seeds(libraries=(), ttl_days=1), views.clock)
     await registry.load()
     async with anyio.create_task_group() as tasks:
-        offered = SuggestionSettings(Path("nowhere"), enabled=False)
-        suggester = Suggester(tasks, registry.rows, FabricVectors(fabric, "none"), offered)
+        worker = WorkerClient(tasks, SuggestionSettings(Path("nowhere"), enabled=False))
+        vectors = FabricVectors(fabric, "none")
+        suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
         yield LibraryViews(views, registry, suggester)
-        await suggester.aclose()
+        await worker.aclose()
 
 
 async def test_the_registry_ranks_what_a_phrase_means_before_what_is_alike(

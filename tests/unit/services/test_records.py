@@ -70,7 +70,7 @@ class TestReading:
     ) -> None:
         for owner in stored:
             await shelf.write("docs:key", answer(owner))
-        found = await shelf.read("docs:key", reader)
+        found = await shelf.read(["docs:key"], reader)
         assert found == (None if read is None else answer(read))
 
     async def test_an_answer_under_anothers_key_is_not_read(
@@ -80,8 +80,8 @@ class TestReading:
         context = await fabric.get_context(f"docs:key#{MINE}")
         assert context is not None
         await fabric.set_context("docs:key", context.value)
-        assert await shelf.read("docs:key", PUBLIC) is None
-        assert await shelf.read("docs:key", THEIRS) is None
+        assert await shelf.read(["docs:key"], PUBLIC) is None
+        assert await shelf.read(["docs:key"], THEIRS) is None
 
     async def test_what_was_read_is_kept_in_memory_until_any_process_writes(
         self, tmp_path: Path
@@ -92,33 +92,33 @@ class TestReading:
         ):
             shelf, other = AnswerShelf(ours), AnswerShelf(theirs)
             await shelf.write("docs:key", answer(MINE))
-            first = await shelf.read("docs:key", MINE)
+            first = await shelf.read(["docs:key"], MINE)
             assert first == answer(MINE)
-            assert await shelf.read("docs:key", MINE) is first
-            assert await shelf.read("docs:key", THEIRS) is None
-            assert await shelf.read("docs:key", PUBLIC) is None
+            assert await shelf.read(["docs:key"], MINE) is first
+            assert await shelf.read(["docs:key"], THEIRS) is None
+            assert await shelf.read(["docs:key"], PUBLIC) is None
             await other.write("docs:key", answer(MINE, "new"))
-            assert await shelf.read("docs:key", MINE) == answer(MINE, "new")
+            assert await shelf.read(["docs:key"], MINE) == answer(MINE, "new")
             await other.drop(["docs:key"], MINE)
-            assert await shelf.read("docs:key", MINE) is None
+            assert await shelf.read(["docs:key"], MINE) is None
 
     async def test_what_ends_of_itself_ends_in_memory_too(self, tmp_path: Path) -> None:
         clock = FakeClock()
         async with await fabric_on_disk(tmp_path, clock) as fabric:
             shelf = AnswerShelf(fabric)
             await fabric.set_context("docs:key", asdict(answer()), ttl=60)
-            assert await shelf.read("docs:key", PUBLIC) == answer()
+            assert await shelf.read(["docs:key"], PUBLIC) == answer()
             clock.now += 60
-            assert await shelf.read("docs:key", PUBLIC) is None
+            assert await shelf.read(["docs:key"], PUBLIC) is None
 
     async def test_a_very_long_text_is_read_each_time(self, tmp_path: Path) -> None:
         long = answer(text="x" * (LONGEST_LATELY + 1))
         async with await fabric_on_disk(tmp_path) as fabric:
             shelf = AnswerShelf(fabric)
             await shelf.write("docs:key", long)
-            first = await shelf.read("docs:key", PUBLIC)
-            assert first == await shelf.read("docs:key", PUBLIC) == long
-            assert await shelf.read("docs:key", PUBLIC) is not first
+            first = await shelf.read(["docs:key"], PUBLIC)
+            assert first == await shelf.read(["docs:key"], PUBLIC) == long
+            assert await shelf.read(["docs:key"], PUBLIC) is not first
 
     async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerShelf) -> None:
         await shelf.write("docs:key", answer(PUBLIC))
@@ -128,13 +128,13 @@ class TestReading:
     async def test_changes_are_kept(self, shelf: AnswerShelf) -> None:
         changed = replace(ANSWER, changes=(Change(NOON, "old", "new"),))
         await shelf.write("docs:key", changed)
-        assert await shelf.read("docs:key", PUBLIC) == changed
+        assert await shelf.read(["docs:key"], PUBLIC) == changed
 
     async def test_what_is_set_aside_is_served_to_nobody(
         self, fabric: Fabric, shelf: AnswerShelf
     ) -> None:
         await shelf.set_aside("docs:key", answer(MINE))
-        assert await shelf.read("docs:key", MINE) is None
+        assert await shelf.read(["docs:key"], MINE) is None
         assert await fabric.keys(Scope.GLOBAL) == [f"quarantine:docs:key#{MINE}"]
 
     def test_readers_and_owners_agree(self) -> None:

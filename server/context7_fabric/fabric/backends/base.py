@@ -18,6 +18,16 @@ class Entry(NamedTuple):
     version: int = 1
 
 
+class Written(NamedTuple):
+    """What somebody wrote to a medium or removed from it.
+
+    `keys` None: it may have been anything. `ours`: it was done through this very backend.
+    """
+
+    keys: tuple[str, ...] | None
+    ours: bool
+
+
 class Place(NamedTuple):
     """Where an entry stands in the order of time; `at` is in seconds since the epoch."""
 

@@ -34,6 +34,8 @@ ON CONFLICT (key, raw) DO UPDATE SET
   access_time = excluded.access_time, size = excluded.size, mode = excluded.mode,
   filename = excluded.filename, value = excluded.value
 """
+COUNTED = f"SELECT count(*) FROM Cache WHERE {BELOW} AND {ALIVE}"
+COUNTED_UP_TO = f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {BELOW} LIMIT ?)"
 FEW = 2000
 """Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
 

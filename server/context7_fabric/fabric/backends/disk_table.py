@@ -24,6 +24,8 @@ from context7_fabric.fabric.backends.disk_sql import (
     ALIVE,
     BELOW,
     CHECKPOINT_PAGES,
+    COUNTED,
+    COUNTED_UP_TO,
     DISPOSABLE,
     FEW,
     FILENAME,
@@ -185,7 +187,7 @@ class Table:
 
     def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         """Return a page of the places below `prefix`, the newest first."""
-        few = self._count(prefix, FEW) < FEW
+        few = self._names_up_to(FEW, prefix) < FEW
         order = "+store_time" if few else "store_time"  # the sign keeps SQLite from that index
         below = BELOW if few else BELOW.replace("key", "+key")
         behind = "" if after is None else f"AND ({order}, key) < (?, ?)"
@@ -201,20 +203,17 @@ class Table:
 
     def count(self, prefix: str) -> int:
         """Return how many rows there are below `prefix`."""
-        return self._count(prefix, -1)
+        ((count,),) = self._sql(COUNTED, *bounds(prefix), time.time())
+        return int(count)
 
     def volume(self) -> int:
         """Return how many bytes the folder takes."""
         return int(self._cache.volume())
 
-    def _count(self, prefix: str, limit: int) -> int:
-        rows = self._sql(
-            f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {BELOW} AND {ALIVE} LIMIT ?)",
-            *bounds(prefix),
-            time.time(),
-            limit,
-        )
-        return int(rows[0][0])
+    def _names_up_to(self, limit: int, prefix: str) -> int:
+        """Count rows below `prefix`, ended ones too: of `limit` rows only the index is read."""
+        ((count,),) = self._sql(COUNTED_UP_TO, *bounds(prefix), limit)
+        return int(count)
 
     def _row(self, put: Put) -> tuple[Any, ...]:
         """Return what `UPSERT` takes for one entry; a large value lies in its file from now on."""

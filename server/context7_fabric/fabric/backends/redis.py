@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends import redis_scripts as scripts
-from context7_fabric.fabric.backends.base import Entry, Place, Put, human
+from context7_fabric.fabric.backends.base import Entry, Place, Put, Written, human
 from context7_fabric.fabric.backends.redis_address import parse
 
 if TYPE_CHECKING:
@@ -83,7 +86,9 @@ class RedisBackend:
         self._keys = [
             *(f"{start}{name}" for name in ("by-time", "by-name", "by-end", "scratch")),
             self._entries,
+            f"{start}news",
         ]
+        self._author = uuid4().hex
 
     async def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, or None; one command."""
@@ -116,6 +121,7 @@ class RedisBackend:
         """
         amount = len(puts) + len(deletes)
         arguments: list[Argument] = [
+            self._author,
             len(puts),
             *(each for put in puts for each in _stored(put)),
             *deletes,
@@ -133,7 +139,7 @@ class RedisBackend:
 
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
-        return bool(await self._link().script("delete", scripts.DELETE, key))
+        return bool(await self._link().script("delete", scripts.DELETE, self._author, key))
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix`; a round trip for every 20,000."""
@@ -166,6 +172,25 @@ class RedisBackend:
             "query", scripts.NEWEST, *_range(prefix), prefix, limit, scripts.FEW, *place
         )
         return [Place(float(at), name.decode()) for name, at in rows]
+
+    async def announcements(self) -> AsyncGenerator[Written]:
+        """Yield what is written in this namespace, by whom ever; first that anything may have been.
+
+        Raises:
+            StoreUnavailable: The connection broke, or there is none.
+            StoreClosed: The backend is closed.
+        """
+        async with aclosing(self._link().messages("listen", self._keys[-1])) as messages:
+            async for message in messages:
+                yield Written(None, ours=False) if message is None else self._written(message)
+
+    def _written(self, message: bytes) -> Written:
+        """Return what a message tells; one that is none of ours says that it may be anything."""
+        try:
+            author, *names = json.loads(message)
+        except (TypeError, ValueError):
+            return Written(None, ours=False)
+        return Written(tuple(map(str, names)), ours=author == self._author)
 
     def info(self) -> dict[str, object]:
         """Tell what Redis tells of itself; of a cluster one node, and the memory of all masters."""

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
-FORMS = "redis://[user:password@]host[:port][/db], rediss://… or unix:///path[?db=…]"
+FORMS = (
+    "redis://[user:password@]host[:port][/db], rediss://…, unix:///path[?db=…]"
+    " or redis+sentinel://host[:port],…/service[/db]"
+)
 FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 """What a URL may say of TLS behind its question mark; each names a file."""
 
+SENTINEL_LOGIN = frozenset({"sentinel_username", "sentinel_password"})
+"""What a URL of Sentinels may say behind its question mark besides."""
+
 _PORT = 6379
+_SENTINEL_PORT = 26379
+_SENTINEL = "+sentinel"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Who tells which server is the master of `service` now, and how they let us in."""
+
+    places: tuple[tuple[str, int], ...]
+    service: str
+    username: str | None
+    password: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server, or one node of a cluster; with a `path` it is a socket on this machine."""
+    """A server, or one node of a cluster; with a `path` it is a socket on this machine.
+
+    With `sentinels` it is the server that they name, and host and port mean nothing.
+    """
 
     host: str
     port: int
@@ -26,11 +47,14 @@ class Address:
     password: str | None = field(repr=False)
     ssl: bool
     files: Mapping[str, str]
+    sentinels: Sentinels | None = None
 
     def arguments(self, *, cluster: bool) -> dict[str, Any]:
         """Return what redis-py's clients take as keyword arguments to get there."""
         place: dict[str, Any] = {"host": self.host, "port": self.port}
-        if self.path:
+        if self.sentinels:
+            place = {}
+        elif self.path:
             place = {"path" if cluster else "unix_socket_path": self.path}
         login = {"username": self.username, "password": self.password}
         chosen = {"db": self.db} if self.db else {}  # a client of a cluster takes not even 0
@@ -43,6 +67,8 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Addre
     Raises:
         ValueError: It names none. The text is one line, and shows nothing that may be secret.
     """
+    if _SENTINEL in url.partition("://")[0].lower():
+        return _parse_sentinels(url, db, password, ssl=ssl)
     parts, port = _split(url)
     local = parts.scheme == "unix"
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -65,6 +91,33 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Addre
         ssl=tls,
         files=options,
     )
+
+
+def _parse_sentinels(url: str, db: int | None, password: str | None, *, ssl: bool) -> Address:
+    """Return the address that a URL of Sentinels names: its login and TLS are the servers' too."""
+    scheme, _, rest = url.partition("://")
+    places, slash, path = rest.partition("/")
+    login, _, hosts = places.rpartition("@")
+    service, _, named = path.partition("?")[0].partition("/")
+    if not (hosts and slash and service):
+        raise _no_address()
+    _, question, query = path.partition("?")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    own = {name: options.pop(name, None) for name in SENTINEL_LOGIN}
+    kind = scheme.lower().removesuffix(_SENTINEL)
+    plain = f"{kind}://{login}@/{named}{question}{urlencode(options)}"
+    found = [_sentinel(host) for host in hosts.split(",")]
+    told = Sentinels(
+        tuple(found), unquote(service), own["sentinel_username"], own["sentinel_password"]
+    )
+    return replace(parse(plain, db, password, ssl=ssl), sentinels=told)
+
+
+def _sentinel(place: str) -> tuple[str, int]:
+    parts, port = _split(f"redis://{place}")
+    if not parts.hostname or "@" in place:
+        raise _no_address()
+    return parts.hostname, port or _SENTINEL_PORT
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster as BlockingCluster
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry as BlockingRetry
 
 from context7_fabric.fabric.backends.redis_address import Address
 from context7_fabric.fabric.backends.redis_scripts import Script
+from context7_fabric.fabric.backends.redis_sentinels import (
+    blocking_master,
+    close_blocking_sentinels,
+    close_sentinels,
+    waiting_master,
+)
 
 Client = Redis | RedisCluster
 BlockingClient = BlockingRedis | BlockingCluster
 Argument = str | bytes | int | float
+
+SIGN_EVERY = 5.0
+"""Seconds of silence after which whoever listens asks the server whether it is there."""
 
 CONNECTIONS = 50
 """Connections of one event loop to one server."""
@@ -37,6 +48,8 @@ def waiting_client(address: Address, timeout: float, *, is_cluster: bool) -> Cli
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 2 * CONNECTIONS,  # redis-py raises beyond them: never reached
     }
+    if address.sentinels:
+        return waiting_master(address.sentinels, address, arguments, timeout)
     if not is_cluster:
         return Redis(**arguments)
     # When slots move it is told so call by call; else it would close what others wait for.
@@ -52,6 +65,8 @@ async def close(client: Client) -> None:
         if isinstance(client, RedisCluster):
             await client.nodes_manager.aclose()
             await client.nodes_manager.aclose("startup_nodes")
+        else:
+            await close_sentinels(client)
         await client.aclose()
 
 
@@ -61,7 +76,16 @@ def blocking_client(address: Address, timeout: float, *, is_cluster: bool) -> Bl
         "socket_timeout": timeout,
         "retry": BlockingRetry(NoBackoff(), 0),
     }
+    if address.sentinels:
+        return blocking_master(address.sentinels, address, arguments, timeout)
     return BlockingCluster(**arguments) if is_cluster else BlockingRedis(**arguments)
+
+
+def close_blocking(client: BlockingClient) -> None:
+    """Close the connections of a blocking client."""
+    if isinstance(client, BlockingRedis):
+        close_blocking_sentinels(client)
+    client.close()
 
 
 def tells_of_cluster(info: Mapping[str, Any]) -> bool:
@@ -85,6 +109,37 @@ async def run_script(
         return await client.execute_command("EVALSHA", script.digest, *rest)
     except NoScriptError:
         return await client.execute_command("EVAL", script.text, *rest)
+
+
+async def heard(client: Client, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
+    """Yield what is published on `channel`, after a None once it is heard.
+
+    Raises what redis-py does, and `ConnectionError` where the server gives no sign of life within
+    `patience` seconds after `SIGN_EVERY` seconds of silence.
+    """
+    if isinstance(client, RedisCluster):
+        await client.initialize()  # type: ignore[unused-awaitable]  # it gives the client itself
+    async with aclosing(client.pubsub()) as hearing:
+        await _subscribe(hearing, channel)
+        silent = False
+        while True:
+            message = await hearing.get_message(timeout=patience if silent else SIGN_EVERY)
+            if message is None and silent:
+                raise ConnectionLost("the server gives no sign of life")
+            silent = message is None
+            if message is None:
+                await hearing.ping()
+            elif message["type"] == "subscribe":
+                yield None
+            elif message["type"] == "message":
+                yield message["data"]
+
+
+async def _subscribe(hearing: PubSub, channel: str) -> None:
+    try:
+        await hearing.subscribe(channel)
+    except KeyError as error:  # a cluster's client finds nobody in its table
+        raise ConnectionLost("no node of the cluster serves the channel") from error
 
 
 def _arguments(address: Address, timeout: float, *, is_cluster: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ from context7_fabric.fabric.backends.redis_clients import (
     Client,
     blocking_client,
     close,
+    close_blocking,
+    heard,
     info_of_masters,
     run_script,
     tells_of_cluster,
@@ -112,6 +114,21 @@ class Link:
         """
         return self._run_blocking("info", info_of_masters)
 
+    async def messages(self, operation: str, channel: str) -> AsyncGenerator[bytes | None]:
+        """Yield what is published on `channel`, after a None when it begins to be heard.
+
+        The server is asked for a sign of life every few seconds.
+
+        Raises:
+            StoreUnavailable, StoreClosed: As `command`.
+        """
+        with self._told(operation):
+            async with asyncio.timeout(self._timeout):
+                held = await self._holding()
+            async with aclosing(heard(held.client, channel, self._timeout)) as messages:
+                async for message in messages:
+                    yield message
+
     async def aclose(self) -> None:
         """Close this loop's connections. Those of another loop close in it, at its end if not now.
 
@@ -145,9 +162,9 @@ class Link:
     def _run_blocking(self, operation: str, work: Callable[[BlockingClient], _T]) -> _T:
         with self._told(operation):
             if self._is_cluster is None:
-                with closing(self._blocking(is_cluster=False)) as client:
+                with self._blocking(is_cluster=False) as client:
                     self._is_cluster = tells_of_cluster(info_of_masters(client)[0])
-            with closing(self._blocking(is_cluster=self._is_cluster)) as client:
+            with self._blocking(is_cluster=self._is_cluster) as client:
                 return work(client)
 
     async def _holding(self) -> _Held:
@@ -181,8 +198,13 @@ class Link:
     def _waiting(self, *, is_cluster: bool) -> Client:
         return waiting_client(self._address, self._timeout, is_cluster=is_cluster)
 
-    def _blocking(self, *, is_cluster: bool) -> BlockingClient:
-        return blocking_client(self._address, self._timeout, is_cluster=is_cluster)
+    @contextmanager
+    def _blocking(self, *, is_cluster: bool) -> Iterator[BlockingClient]:
+        client = blocking_client(self._address, self._timeout, is_cluster=is_cluster)
+        try:
+            yield client
+        finally:
+            close_blocking(client)
 
     @contextmanager
     def _told(self, operation: str) -> Iterator[None]:
@@ -201,5 +223,7 @@ class Link:
         if isinstance(error, TimeoutError):
             return f"no answer within {self._timeout:g} s"
         text = " ".join(str(error).split()) or type(error).__name__
-        password = self._address.password
-        return text.replace(password, "…") if password else text
+        sentinels = self._address.sentinels
+        for secret in (self._address.password, sentinels and sentinels.password):
+            text = text.replace(secret, "…") if secret else text
+        return text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import ParamSpec, TypeVar
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend, Entry, Place, Put
+from context7_fabric.fabric.backends.base import Backend, Entry, Place, Put, Written
+from context7_fabric.fabric.news import Announcing
 
 REST_SECONDS = 3.0
 SLOW_SECONDS = 0.5
@@ -65,6 +67,13 @@ class Spared:
     async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         """Return the next places below `prefix`, the newest first."""
         return await self._tried("query", self._backend.newest, prefix, after, limit)
+
+    async def announcements(self) -> AsyncGenerator[Written]:
+        """Yield what is written to the backend, if it tells."""
+        if isinstance(self._backend, Announcing):
+            async with aclosing(self._backend.announcements()) as announced:
+                async for written in announced:
+                    yield written
 
     def info(self) -> dict[str, object]:
         """Tell of the medium."""

@@ -1,0 +1,118 @@
+"""Everybody on a Redis hears what anybody writes: on one server, over TLS, on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends import redis_clients
+from context7_fabric.fabric.backends.base import Put, Written
+from context7_fabric.fabric.backends.redis import RedisBackend
+from contracts.entries import put, put_many
+from support.redis_servers import redis_cluster, redis_server, watched_servers
+
+TIMEOUT = 5.0
+PLACES = ("alone", "over TLS", "a cluster", "behind a Sentinel")
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with ExitStack() as stack:
+        match request.param:
+            case "alone":
+                found = stack.enter_context(redis_server()).url
+            case "over TLS":
+                found = stack.enter_context(redis_server(tls=True, password="s3cret")).url
+            case "a cluster":
+                found = stack.enter_context(redis_cluster())[1].url
+            case _:
+                found = stack.enter_context(watched_servers()).url
+        yield found
+
+
+@asynccontextmanager
+async def at(url: str, namespace: str = "ours") -> AsyncIterator[RedisBackend]:
+    backend = RedisBackend(url, namespace=namespace, timeout=TIMEOUT)
+    try:
+        yield backend
+    finally:
+        await backend.aclose()
+
+
+@asynccontextmanager
+async def listening(backend: RedisBackend) -> AsyncIterator[AsyncGenerator[Written]]:
+    """What is announced from now on."""
+    with anyio.fail_after(20):
+        async with aclosing(backend.announcements()) as announced:
+            assert await anext(announced) == Written(None, ours=False)
+            yield announced
+
+
+async def test_what_another_process_writes_and_removes_is_announced(url: str) -> None:
+    async with at(url) as here, at(url) as there, listening(here) as announced:
+        await put_many(there, {"one": b"", "two": b""})
+        assert await anext(announced) == Written(("one", "two"), ours=False)
+        await there.write([Put("three", b"")], ["one"])
+        assert await anext(announced) == Written(("three",), ours=False)
+        assert await anext(announced) == Written(("one",), ours=False)
+        await there.delete("two")
+        assert await anext(announced) == Written(("two",), ours=False)
+
+
+async def test_one_knows_what_one_wrote_oneself(url: str) -> None:
+    async with at(url) as here, listening(here) as announced:
+        await put(here, "key", b"")
+        assert await anext(announced) == Written(("key",), ours=True)
+
+
+async def test_of_other_namespaces_and_of_leases_that_are_taken_nothing_is_heard(url: str) -> None:
+    async with at(url) as here, at(url, "theirs") as elsewhere, listening(here) as announced:
+        await put(elsewhere, "key", b"")
+        await here.add("lease", b"", expires_in=5)
+        await put(here, "last", b"")
+        assert await anext(announced) == Written(("last",), ours=True)
+
+
+async def test_many_keys_are_announced_in_portions(url: str) -> None:
+    async with at(url) as here, listening(here) as announced:
+        await put_many(here, {f"key {number:03}": b"" for number in range(250)})
+        told = [await anext(announced) for _portion in range(3)]
+        assert [len(each.keys or ()) for each in told] == [100, 100, 50]
+
+
+class TestAServerThatIsGone:
+    async def test_its_end_is_noticed(self) -> None:
+        with redis_server() as server:
+            async with at(server.url) as here, listening(here) as announced:
+                server.kill()
+                with pytest.raises(StoreUnavailable):
+                    await anext(announced)
+
+    async def test_its_silence_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(redis_clients, "SIGN_EVERY", 0.1)
+        with redis_server() as server:
+            backend = RedisBackend(server.url, timeout=0.3)
+            async with listening(backend) as announced:
+                with server.held(), pytest.raises(StoreUnavailable, match="sign of life"):
+                    await anext(announced)
+            await backend.aclose()
+
+    async def test_one_that_is_only_silent_is_listened_to_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redis_clients, "SIGN_EVERY", 0.01)
+        with redis_server() as server:
+            async with (
+                at(server.url) as here,
+                listening(here) as announced,
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(anext, announced)
+                while "cmd=ping" not in await to_thread.run_sync(server.cli, "client", "list"):
+                    pass
+                await put(here, "key", b"")

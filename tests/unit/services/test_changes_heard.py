@@ -1,0 +1,99 @@
+"""Where it can be heard what was written, nobody looks in vain, and nothing is overlooked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import anyio
+import pytest
+
+from context7_fabric.fabric.backends.base import Written
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Scope
+from context7_fabric.fabric.news import Ear, News
+from context7_fabric.services import changes as module
+from context7_fabric.services.changes import Changes
+from context7_fabric.services.states import State, below
+from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
+
+PROMPT = OneContext(Scope.GLOBAL, "prompt:review")
+
+
+class Watching:
+    """Changes that watch some topics of a store that can be heard."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.looked = anyio.Event()
+        news = News(MemoryBackend())
+        news.is_live = True
+        self.ear: Ear = news.ear("")
+        self.changes = Changes(self.look, self.ear)
+
+    async def look(self, topics: Collection[Topic]) -> Mapping[Topic, State]:
+        self.looks += 1
+        self.looked.set()
+        return dict.fromkeys(topics, 1)
+
+    async def hear(self, topic: Topic) -> None:
+        """Hear nothing."""
+
+    async def looks_after(self, *keys: str, turns: int = 1) -> int:
+        """How often it is looked in so many turns after `keys` were written."""
+        self.ear.take()
+        self.looks = 0
+        self.ear.hear(Written(keys, ours=False))
+        for _turn in range(turns):
+            if self.changes._is_due():
+                await self.changes.look()
+        return self.looks
+
+
+@pytest.fixture
+def watching() -> Watching:
+    return Watching()
+
+
+@pytest.mark.parametrize(
+    ("topic", "written"),
+    [
+        (PROMPT, "GLOBAL/prompt:review"),
+        (Scope.EXECUTION, "EXECUTION/execution:1"),
+        (Listing.PROMPTS, "GLOBAL/router:main:system_message"),
+        (Listing.PROMPTS, "GLOBAL/prompt:any"),
+        (Listing.TOOLS, "GLOBAL/upstream:tools:https://mcp.context7.com/mcp"),
+        (Listing.LIBRARIES, "GLOBAL/row:pypi--rich#"),
+        (OneLibrary("/textualize/rich"), "GLOBAL/rows:revision"),
+    ],
+)
+async def test_what_concerns_a_topic_is_looked_at(
+    watching: Watching, topic: Topic, written: str
+) -> None:
+    await watching.changes.watch([topic], watching.hear)
+    assert await watching.looks_after(written) == 1
+    assert await watching.looks_after("USER/elsewhere") == 0
+
+
+async def test_nothing_is_looked_at_while_nothing_is_written(watching: Watching) -> None:
+    await watching.changes.watch([PROMPT], watching.hear)
+    assert await watching.looks_after(turns=10) == 0
+
+
+async def test_what_ends_by_itself_is_looked_for_now_and_then(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(module, "SELDOM", 0.01)
+    await watching.changes.watch([PROMPT], watching.hear)
+    watching.ear.take()
+    watching.looked = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watching.changes.run)
+        with anyio.fail_after(5):
+            await watching.looked.wait()
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("topic", [*Scope, *Listing, PROMPT, OneLibrary("/a/b")])
+def test_every_topic_lies_somewhere(topic: Topic) -> None:
+    assert all(start.partition("/")[0] in Scope.__members__ for start in below(topic))
