@@ -31,12 +31,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import machine
+from context7_fabric.models import PUBLIC
 from context7_fabric.registry.names import NameIndex
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.worker.link import open_link
 from context7_fabric.registry.worker.mirror import _digest
+from context7_fabric.registry.worker_client import WorkerClient
 from support.model import model_path
 from support.processes import wait_gone
 
@@ -172,12 +174,13 @@ async def measure(size: int) -> Figures:
     figures.names_s = time.perf_counter() - started
     stored = Stored(rows, str((hello or {})["model"]))
     async with anyio.create_task_group() as tasks:
-        suggester = Suggester(tasks, lambda: rows, stored, settings)
+        worker = WorkerClient(tasks, settings)
+        suggester = Suggester(tasks, lambda: rows, stored, worker, PUBLIC)
         quiet = await due.during(lambda: anyio.sleep(QUIET))
         await _by_words(suggester, phrases(rows), figures)
         await _by_vectors(suggester, phrases(rows), due, figures)
         await _afterwards(suggester, figures)
-        await suggester.aclose()
+        await worker.aclose()
     figures.exact_quiet_p99_ms = percentile(quiet, 0.99)
     return figures
 

@@ -1,10 +1,11 @@
-"""What every vector index must do. An index's test file supplies the `index` fixture.
+"""What every vector index must do. An index's test file supplies the `indexes` fixture.
 
 Vectors are made by hand: four dimensions, so that nearness can be seen.
 """
 
 from __future__ import annotations
 
+import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from context7_fabric.registry.collections import Payload, load_collection, row_key
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.worker.embedder import Vector
-from context7_fabric.registry.worker.index import Index
+from context7_fabric.registry.worker.index import Index, Indexes
 
 DIMENSION = 4
 COLLECTION = load_collection()
@@ -48,6 +49,9 @@ REDIS_PY = Row("redis", "pypi", category="databases")
 NO_ECOSYSTEM = Row("org/project", "")
 
 
+ANN, BOB = "key-ann", "key-bob"
+
+
 def payloads(index: Index) -> dict[str, Payload]:
     """All payloads, by the keys of their rows."""
     found = list(index.payloads())
@@ -62,12 +66,19 @@ def of_rows(*rows: Row) -> Mapping[str, Payload]:
 
 
 class IndexContract(ABC):
-    """Inherit as `TestXIndex` and override `index`."""
+    """Inherit as `TestXIndex` and override `indexes`."""
 
     @pytest.fixture
     @abstractmethod
-    def index(self) -> Iterator[Index]:
-        """Give an empty index of `DIMENSION` dimensions, and close it."""
+    def indexes(self) -> Iterator[Indexes]:
+        """Give a place without indexes, for vectors of `DIMENSION` dimensions, and close it."""
+
+    @pytest.fixture
+    def index(self, indexes: Indexes) -> Index:
+        """The index of somebody who is not alone."""
+        others = indexes.open(BOB)
+        others.upsert([HTTPX, REDIS, NO_ECOSYSTEM], [EAST, NORTH, UP])
+        return indexes.open(ANN)
 
     def test_a_new_index_is_empty(self, index: Index) -> None:
         assert index.count() == 0
@@ -128,3 +139,57 @@ class IndexContract(ABC):
         rows = [Row(f"row-{number}", "npm") for number in range(600)]
         index.upsert(rows, [EAST] * len(rows))
         assert payloads(index) == of_rows(*rows)
+
+    def test_what_one_principal_has_no_other_finds(self, indexes: Indexes) -> None:
+        ann, bob = indexes.open(ANN), indexes.open(BOB)
+        ann.upsert([HTTPX, REDIS], [EAST, EAST])
+        bob.upsert([changed := replace(REDIS, description="another one")], [NORTH])
+        assert payloads(ann) == of_rows(HTTPX, REDIS)
+        assert payloads(bob) == of_rows(changed)
+        near = {HTTPX.key: 1, REDIS.key: 1}
+        assert dict(ann.query(EAST, 5)) == pytest.approx(near, abs=1e-5)
+        assert dict(bob.query(EAST, 5)) == pytest.approx({REDIS.key: 0}, abs=1e-5)
+
+    def test_what_one_principal_deletes_the_others_keep(self, indexes: Indexes) -> None:
+        ann, bob = indexes.open(ANN), indexes.open(BOB)
+        for index in (ann, bob):
+            index.upsert([HTTPX, REDIS], [EAST, NORTH])
+        ann.delete([HTTPX.key])
+        assert payloads(ann) == of_rows(REDIS)
+        assert payloads(bob) == of_rows(HTTPX, REDIS)
+
+    def test_a_released_index_leaves_the_others_and_can_be_opened_again(
+        self, indexes: Indexes
+    ) -> None:
+        ann, bob = indexes.open(ANN), indexes.open(BOB)
+        for index in (ann, bob):
+            index.upsert([HTTPX], [EAST])
+        indexes.release(ANN)
+        assert payloads(bob) == of_rows(HTTPX)
+        again = indexes.open(ANN)
+        again.upsert([REDIS], [NORTH])
+        assert REDIS.key in payloads(again)
+        assert payloads(bob) == of_rows(HTTPX)
+
+    def test_what_is_not_open_can_be_released(self, indexes: Indexes) -> None:
+        indexes.release("key-nobody")
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_whatever_principals_do_each_has_its_own_rows(
+        self, indexes: Indexes, seed: int
+    ) -> None:
+        chance = random.Random(seed)  # noqa: S311  # a test's choices
+        opened = {name: indexes.open(name) for name in (ANN, BOB, "public")}
+        held: dict[str, dict[str, Row]] = {name: {} for name in opened}
+        for used in range(60):
+            name = chance.choice(list(opened))
+            row = replace(chance.choice((HTTPX, REDIS, REDIS_PY, NO_ECOSYSTEM)), usage_count=used)
+            if chance.random() < 0.7:
+                opened[name].upsert([row], [chance.choice((EAST, NORTH, UP))])
+                held[name][row.key] = row
+            else:
+                opened[name].delete([row.key])
+                held[name].pop(row.key, None)
+            for each, index in opened.items():
+                assert payloads(index) == of_rows(*held[each].values())
+                assert {key for key, _ in index.query(NORTH_EAST, 9)} == set(held[each])

@@ -1,4 +1,4 @@
-"""The index inside the worker keeps the contract."""
+"""The indexes inside the worker keep the contract, and so does a collection that all share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from qdrant_client import QdrantClient, models
 
 from context7_fabric.registry.rows import COLLECTION as NAME
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.index import Index, QdrantIndex, embedded_index
+from context7_fabric.registry.worker.index import (
+    PRINCIPAL,
+    EmbeddedIndexes,
+    Indexes,
+    QdrantIndex,
+    SharedIndexes,
+    prepare,
+)
 from context7_fabric.registry.worker.settings import EMBEDDED_ROWS
 from contracts.index_contract import (
+    ANN,
+    BOB,
     COLLECTION,
     DIMENSION,
     EAST,
@@ -25,11 +34,21 @@ from contracts.index_contract import (
 
 class TestEmbeddedIndex(IndexContract):
     @pytest.fixture
-    def index(self) -> Iterator[Index]:
+    def indexes(self) -> Iterator[Indexes]:
         with warnings.catch_warnings():
-            index = embedded_index(COLLECTION, "model", DIMENSION)
-            yield index
-            index.close()
+            indexes = EmbeddedIndexes(COLLECTION, "model", DIMENSION)
+            yield indexes
+            indexes.close()
+
+
+class TestSharedIndex(IndexContract):
+    """As on a Qdrant server, but for the wire."""
+
+    @pytest.fixture
+    def indexes(self) -> Iterator[Indexes]:
+        indexes = SharedIndexes(QdrantClient(":memory:"), COLLECTION, "model", DIMENSION)
+        yield indexes
+        indexes.close()
 
 
 @pytest.fixture
@@ -39,23 +58,45 @@ def client() -> Iterator[QdrantClient]:
     client.close()
 
 
+def prepared(client: QdrantClient, model: str = "model", dimension: int = DIMENSION) -> QdrantIndex:
+    """The index that is the whole of a collection."""
+    prepare(client, COLLECTION, model, dimension)
+    return QdrantIndex(client, COLLECTION, model)
+
+
 def test_points_have_the_ids_of_their_rows(client: QdrantClient) -> None:
-    QdrantIndex(client, COLLECTION, "model", DIMENSION).upsert([HTTPX, REDIS], [EAST, EAST])
+    prepared(client).upsert([HTTPX, REDIS], [EAST, EAST])
     points, _ = client.scroll(NAME)
     assert {point.id for point in points} == {HTTPX.point_id, REDIS.point_id}
 
 
 def test_a_collection_of_the_same_model_is_kept(client: QdrantClient) -> None:
-    QdrantIndex(client, COLLECTION, "model", DIMENSION).upsert([HTTPX], [EAST])
-    assert QdrantIndex(client, COLLECTION, "model", DIMENSION).count() == 1
+    prepared(client).upsert([HTTPX], [EAST])
+    assert prepared(client).count() == 1
+
+
+def test_a_shared_collection_is_kept_as_others_left_it(client: QdrantClient) -> None:
+    SharedIndexes(client, COLLECTION, "model", DIMENSION).open(ANN).upsert([HTTPX], [EAST])
+    later = SharedIndexes(client, COLLECTION, "model", DIMENSION)
+    assert [later.open(name).count() for name in (ANN, BOB)] == [1, 0]
+
+
+def test_points_that_do_not_say_whose_they_are_leave_a_shared_collection(
+    client: QdrantClient,
+) -> None:
+    prepared(client).upsert([HTTPX, REDIS], [EAST, EAST])
+    SharedIndexes(client, COLLECTION, "model", DIMENSION).open(ANN).upsert([REDIS], [EAST])
+    SharedIndexes(client, COLLECTION, "model", DIMENSION)
+    points, _ = client.scroll(NAME)
+    assert [(point.payload or {})[PRINCIPAL] for point in points] == [ANN]
 
 
 @pytest.mark.parametrize(("name", "dimension"), [("another", DIMENSION), ("model", 3)])
 def test_a_collection_of_another_model_is_begun_anew(
     client: QdrantClient, name: str, dimension: int
 ) -> None:
-    QdrantIndex(client, COLLECTION, "model", DIMENSION).upsert([HTTPX], [EAST])
-    index = QdrantIndex(client, COLLECTION, name, dimension)
+    prepared(client).upsert([HTTPX], [EAST])
+    index = prepared(client, name, dimension)
     assert index.count() == 0
     made = vector(*range(1, dimension + 1))
     index.upsert([HTTPX], [made])
@@ -65,12 +106,13 @@ def test_a_collection_of_another_model_is_begun_anew(
 def test_a_collection_of_somebody_elses_making_is_begun_anew(client: QdrantClient) -> None:
     params = models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE)
     client.create_collection(NAME, vectors_config=params)
-    assert QdrantIndex(client, COLLECTION, "model", DIMENSION).query(EAST, 1) == []
+    assert prepared(client).query(EAST, 1) == []
 
 
 def test_as_many_rows_as_it_may_hold_come_and_go_without_a_complaint() -> None:
     with warnings.catch_warnings():
-        index = embedded_index(COLLECTION, "model", 1)
+        indexes = EmbeddedIndexes(COLLECTION, "model", 1)
+        index = indexes.open(ANN)
         rows = [Row(f"row-{number}", "npm") for number in range(EMBEDDED_ROWS + 1)]
         one = vector(1)
         for at in range(0, len(rows), 1_000):
@@ -78,4 +120,4 @@ def test_as_many_rows_as_it_may_hold_come_and_go_without_a_complaint() -> None:
             index.upsert(some, [one] * len(some))
         index.delete([rows[0].key])
         assert index.count() == EMBEDDED_ROWS
-        index.close()
+        indexes.close()

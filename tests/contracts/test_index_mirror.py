@@ -1,77 +1,29 @@
 """After every write the index holds the payloads of the rows, all or the most used; no process.
 
-The worker's side is the real one, with the real model, in this process; what goes between the two
-is encoded and decoded as it is on the wire.
+`support.mirrored` has the worker's side.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.registry.collections import Payload, row_key
+from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.worker import session as session_module
-from context7_fabric.registry.worker.mirror import Mirror
-from context7_fabric.registry.worker.session import Session
-from context7_fabric.registry.worker.settings import SuggestionSettings
-from context7_fabric.registry.worker.wire import LineTooLong, Message, decode, encode
 from contracts.index_contract import COLLECTION, of_rows
-from support.model import model_path
+from support.mirrored import Direct, Registry, filled
+from support.suggesting import Stored
 
 HTTPX = Row("httpx", "pypi", description="asynchronous HTTP client", usage_count=5)
 REDIS = Row("redis", "npm", description="client of a key-value store", usage_count=3)
 FLASK = Row("flask", "pypi", description="micro web framework", usage_count=1)
 WAIT = 20.0
-
-
-class Direct:
-    """The worker's side in this process."""
-
-    def __init__(self) -> None:
-        settings = SuggestionSettings(Path("/nowhere"), model_path=model_path())
-        self.session = Session()
-        self.model = str(self._answer("hello", **settings.hello())["model"])
-        self.made = 0
-        self.ended = anyio.Event()
-
-    async def request(self, do: str, seconds: float, **details: object) -> Message | None:
-        await anyio.lowlevel.checkpoint()
-        try:
-            message = self._answer(do, **details)
-        except LineTooLong as error:
-            return {"error": str(error)}
-        self.made += len(message.get("vectors", ()))
-        return message
-
-    def end(self) -> None:
-        self.ended.set()
-
-    def payloads(self) -> dict[str, Payload]:
-        assert self.session._index is not None
-        return {row_key(payload): payload for payload in self.session._index.payloads()}
-
-    def _answer(self, do: str, **details: object) -> Message:
-        _, reply = self.session.answer(encode({"do": do, **details}).rstrip())
-        return decode(reply)
-
-
-class Stored:
-    """Vectors by key."""
-
-    def __init__(self) -> None:
-        self.vectors: dict[str, bytes] = {}
-
-    async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
-        return {key: self.vectors[key] for key in keys if key in self.vectors}
-
-    async def save(self, vectors: dict[str, bytes]) -> None:
-        self.vectors |= vectors
+ASKED = {"principal": PUBLIC, "text": "HTTP client", "limit": 9}
 
 
 class Broken(Stored):
@@ -82,39 +34,6 @@ class Broken(Stored):
 
     async def save(self, vectors: dict[str, bytes]) -> None:
         raise StoreUnavailable("put", "the disk is gone")
-
-
-class Registry:
-    """Rows, and the index that mirrors them."""
-
-    def __init__(self, worker: Direct, stored: Stored, most_rows: int | None, *rows: Row) -> None:
-        self.rows: dict[str, Row] = {}
-        self.mirror = Mirror(self.rows.get, stored, most_rows)
-        self.worker = worker
-        self._settled = anyio.Event()
-        self.put(*rows)
-
-    def put(self, *rows: Row) -> None:
-        for row in rows:
-            self.rows[row.key] = row
-            self.mirror.put(row)
-
-    def remove(self, key: str) -> None:
-        self.rows.pop(key, None)
-        self.mirror.remove(key)
-
-    async def keep(self) -> None:
-        await self.mirror.keep(self.worker, self.worker.model, self._tell)
-
-    def _tell(self) -> None:
-        self._settled.set()
-
-    async def settled(self) -> dict[str, Payload]:
-        """What the index holds once it is in step."""
-        while not self.mirror.settled:
-            self._settled = anyio.Event()
-            await self._settled.wait()
-        return self.worker.payloads()
 
 
 @pytest.fixture
@@ -132,15 +51,6 @@ async def registry(worker: Direct) -> AsyncIterator[Registry]:
         await registry.settled()
         yield registry
         tasks.cancel_scope.cancel()
-
-
-async def filled(registry: Registry) -> dict[str, Payload]:
-    """What an index holds that was filled and let go of."""
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(registry.keep)
-        held = await registry.settled()
-        tasks.cancel_scope.cancel()
-    return held
 
 
 async def test_an_index_is_filled_with_the_rows(registry: Registry) -> None:
@@ -210,14 +120,14 @@ async def test_where_there_is_not_room_for_all_the_most_used_are_held(worker: Di
 async def test_a_rebuilt_index_can_be_asked_meanwhile_and_loses_what_is_no_row(
     registry: Registry,
 ) -> None:
-    stray = {"rows": [{"name": "stray", "ecosystem": "npm"}], "vectors": {}}
+    stray = {"principal": PUBLIC, "rows": [{"name": "stray", "ecosystem": "npm"}], "vectors": {}}
     await registry.worker.request("upsert", WAIT, **stray)
     registry.mirror.refill()
     asked = 0
     while not registry.mirror.settled:
         asked += 1
         assert registry.mirror.complete
-        near = await registry.worker.request("query", WAIT, text="HTTP client", limit=9)
+        near = await registry.worker.request("query", WAIT, **ASKED)
         assert near is not None
         assert near["near"][0][0] == HTTPX.key
     assert asked
@@ -244,8 +154,7 @@ async def test_a_row_that_no_index_can_take_is_left_out(
 
 
 async def test_a_worker_whose_index_takes_nothing_is_given_up(registry: Registry) -> None:
-    assert registry.worker.session._index is not None
-    registry.worker.session._index.close()
+    registry.worker.session.close()
     registry.put(*(Row(f"row-{number}", "npm") for number in range(10)))
     await registry.worker.ended.wait()
     await anyio.lowlevel.checkpoint()
@@ -267,3 +176,26 @@ async def test_a_worker_that_removed_much_wants_to_be_replaced(
 async def test_the_index_of_no_rows_is_empty(worker: Direct) -> None:
     assert await filled(Registry(worker, Stored(), None)) == {}
     assert COLLECTION.name == "library_registry"
+
+
+async def test_two_principals_in_one_worker_have_their_own_rows(worker: Direct) -> None:
+    ann = Registry(worker, Stored(), None, HTTPX, REDIS, principal="key-ann")
+    bob = Registry(worker, Stored(), None, FLASK, principal="key-bob")
+    assert await filled(ann) == of_rows(HTTPX, REDIS)
+    assert await filled(bob) == of_rows(FLASK)
+    ann.remove(HTTPX.key)
+    bob.put(HTTPX)
+    assert await filled(ann) == of_rows(REDIS)
+    assert worker.payloads("key-bob") == of_rows(FLASK)
+    assert await filled(bob) == of_rows(FLASK, HTTPX)
+
+
+async def test_removals_from_an_index_that_was_let_go_of_wear_nothing(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "WORN", 1)
+    registry.remove(HTTPX.key)
+    await registry.settled()
+    assert registry.worker.session.worn
+    await registry.worker.request("release", WAIT, principal=PUBLIC)
+    assert not registry.worker.session.worn

@@ -14,7 +14,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from context7_fabric.registry.collections import Collection
-from context7_fabric.registry.worker.index import Index, server_index
+from context7_fabric.registry.worker.index import PRINCIPAL, Indexes, server_indexes
 from contracts.index_contract import COLLECTION, DIMENSION, IndexContract
 
 URL = os.environ.get("QDRANT_URL", "")
@@ -35,17 +35,17 @@ def collection() -> Iterator[Collection]:
 
 class TestServerIndex(IndexContract):
     @pytest.fixture
-    def index(self, collection: Collection) -> Iterator[Index]:
-        index = server_index(URL, KEY, collection, "model", DIMENSION)
-        yield index
-        index.close()
+    def indexes(self, collection: Collection) -> Iterator[Indexes]:
+        indexes = server_indexes(URL, KEY, collection, "model", DIMENSION)
+        yield indexes
+        indexes.close()
 
 
 def test_the_server_keeps_the_declared_keyword_indexes(collection: Collection) -> None:
-    server_index(URL, KEY, collection, "model", DIMENSION).close()
+    server_indexes(URL, KEY, collection, "model", DIMENSION).close()
     client = QdrantClient(url=URL, api_key=KEY, check_compatibility=False)
     schema = client.get_collection(collection.name).payload_schema
     client.close()
     assert {name: kept.data_type for name, kept in schema.items()} == dict.fromkeys(
-        collection.indexes, models.PayloadSchemaType.KEYWORD
+        (*collection.indexes, PRINCIPAL), models.PayloadSchemaType.KEYWORD
     )

@@ -4,61 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
 
+from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.worker.link import MOST_WAITING
-from support.model import hub, model_command, model_path
+from context7_fabric.registry.worker_client import open_worker
+from support.model import hub, model_command
 from support.processes import wait_gone
-from support.upstreams import free_port
-
-SOON, LONG = 5.0, 20.0
-
-ROWS = (
-    Row("httpx", "pypi", description="Asynchronous HTTP client"),
-    Row("langgraph", "pypi", description="Stateful agent workflows as graphs"),
-    Row("reportlab", "pypi", description="Creates PDF documents"),
-    Row("passlib", "pypi", description="Password hashing framework"),
+from support.suggesting import (
+    LONG,
+    MEANT,
+    ROWS,
+    SOON,
+    chosen,
+    gone,
+    method,
+    pid_of,
+    sharing,
+    suggesting,
+    under_way,
 )
-MEANT = "make a printable document file"
-"""Shares no word with the row that it means."""
-
-
-class Stored:
-    """Vectors by key."""
-
-    def __init__(self) -> None:
-        self.vectors: dict[str, bytes] = {}
-
-    async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
-        return {key: self.vectors[key] for key in keys if key in self.vectors}
-
-    async def save(self, vectors: dict[str, bytes]) -> None:
-        self.vectors |= vectors
-
-
-def chosen(**others: object) -> SuggestionSettings:
-    """Settings with the real model."""
-    settings = {"model_folder": Path("/nowhere"), "model_path": model_path(), **others}
-    return SuggestionSettings(**settings)  # type: ignore[arg-type]  # checked where they are used
-
-
-@asynccontextmanager
-async def suggesting(
-    settings: SuggestionSettings, rows: Iterable[Row] = ROWS
-) -> AsyncIterator[Suggester]:
-    """A suggester for the length of the block."""
-    async with anyio.create_task_group() as tasks:
-        suggester = Suggester(tasks, lambda: rows, Stored(), settings)
-        yield suggester
-        await suggester.aclose()
+from support.upstreams import free_port
 
 
 @pytest.fixture
@@ -67,25 +40,6 @@ async def suggester() -> AsyncIterator[Suggester]:
     async with suggesting(chosen()) as suggester:
         assert await suggester.settle(LONG), suggester.trouble
         yield suggester
-
-
-def pid_of(suggester: Suggester) -> int:
-    assert suggester.worker_pid is not None
-    return suggester.worker_pid
-
-
-async def method(suggester: Suggester) -> str:
-    return (await suggester.suggest(MEANT)).method
-
-
-async def gone(pid: int) -> None:
-    await anyio.to_thread.run_sync(wait_gone, [pid], LONG)
-
-
-async def under_way(suggester: Suggester) -> None:
-    """Wait until a question waits for the worker's reply."""
-    while not (suggester._worker._link and suggester._worker._link._waiting):
-        await anyio.lowlevel.checkpoint()
 
 
 async def test_the_first_phrase_waits_for_no_worker_and_later_ones_are_ranked_by_meaning() -> None:
@@ -197,21 +151,21 @@ async def test_many_questions_at_once_are_all_answered_and_few_of_them_wait(
     assert methods.count("vectors") >= MOST_WAITING
 
 
-async def test_a_closed_suggester_has_ended_its_worker_and_starts_none() -> None:
-    async with suggesting(chosen()) as suggester:
+async def test_a_closed_client_has_ended_its_worker_and_starts_none() -> None:
+    async with open_worker(chosen()) as worker, sharing(worker, PUBLIC, ROWS) as suggester:
         assert await suggester.settle(LONG)
         ended = pid_of(suggester)
-        await suggester.aclose()
+        await worker.aclose()
         wait_gone([ended], 0)
         assert await method(suggester) == "words"
         assert not await suggester.settle(SOON)
 
 
 async def test_closing_does_not_wait_for_a_worker_that_is_still_starting() -> None:
-    async with suggesting(chosen()) as suggester:
+    async with open_worker(chosen()) as worker, sharing(worker, PUBLIC, ROWS) as suggester:
         await suggester.suggest(MEANT)
         with anyio.fail_after(SOON):
-            await suggester.aclose()
+            await worker.aclose()
         assert suggester.worker_pid is None
 
 

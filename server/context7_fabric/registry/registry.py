@@ -157,6 +157,7 @@ class Registry:
             for key, row in rows.items():
                 self._unsaved.pop(key, None)
                 self._put(row)
+            await self._tell(list(rows.values()))
 
     async def _write_counts(self) -> None:
         while True:
@@ -169,7 +170,10 @@ class Registry:
 
     async def _keep(self, rows: Sequence[Row]) -> None:
         await self._store.save(rows)
-        if self.on_change is not None and self.loaded.is_set():
+        await self._tell(rows)
+
+    async def _tell(self, rows: Sequence[Row]) -> None:
+        if rows and self.on_change is not None and self.loaded.is_set():
             await self.on_change(rows)
 
     def _seed_rows(self) -> list[Row]:

@@ -20,9 +20,9 @@ from context7_fabric.registry.lexical import Shares, WordIndex
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.worker.mirror import Mirror, Vectors
 from context7_fabric.registry.worker.settings import SuggestionSettings
-from context7_fabric.registry.worker_client import WorkerClient
+from context7_fabric.registry.worker_client import State, WorkerClient
 
-__all__ = ["Candidate", "Suggester", "SuggestionSettings", "Suggestions", "Vectors"]
+__all__ = ["Candidate", "State", "Suggester", "SuggestionSettings", "Suggestions", "Vectors"]
 
 POOL = 50
 """How many rows of each ranking are looked at."""
@@ -64,15 +64,20 @@ class Suggester:
         tasks: TaskGroup,
         rows: Callable[[], Iterable[Row]],
         vectors: Vectors,
-        settings: SuggestionSettings,
+        worker: WorkerClient,
+        principal: str,
     ) -> None:
-        """Rank what `rows` gives, with vectors stored in `vectors`; work in `tasks`."""
+        """Rank what `rows` gives, which is all that `principal` may see; work in `tasks`.
+
+        The vectors are stored in `vectors`; `worker` has an index of the rows, beside those of
+        other principals.
+        """
         self._tasks = tasks
         self._source = rows
-        self._settings = settings
+        self._settings = worker.settings
         self._words = WordIndex()
-        self._mirror = Mirror(self._words.get, vectors, settings.most_rows)
-        self._worker = WorkerClient(tasks, settings, self._mirror)
+        self._mirror = Mirror(principal, self._words.get, vectors, self._settings.most_rows)
+        self._worker = worker
         self._pending: dict[str, Row | None] = {}
         self._begun = False
         self._loaded = anyio.Event()
@@ -87,6 +92,11 @@ class Suggester:
         """The worker's process id, None while none is ready."""
         return self._worker.pid
 
+    @property
+    def state(self) -> State:
+        """How it is with the index of these rows."""
+        return self._worker.state(self._mirror) if self._settings.enabled else "off"
+
     async def suggest(self, text: str, limit: int = 5) -> Suggestions:
         """Return up to `limit` candidates for `text`; never waits long, never fails."""
         text = text[:LONGEST_PHRASE].strip()
@@ -95,7 +105,7 @@ class Suggester:
         self._begin()
         with anyio.move_on_after(self._settings.patience):
             await self._loaded.wait()
-        near = await self._worker.near(text, POOL)
+        near = await self._worker.near(self._mirror, text, POOL)
         shares = self._words.match(text)
         if near is None:
             ranked = [Candidate(row, share) for row, share in shares.best(limit)]
@@ -111,16 +121,16 @@ class Suggester:
         await self._change(dict.fromkeys(keys))
 
     async def indexed(self) -> int | None:
-        """Return how many rows the worker's index holds, None while no worker is ready."""
-        return await self._worker.count()
+        """Return how many rows the index holds, None while no worker has it ready."""
+        return await self._worker.count(self._mirror)
 
     async def settle(self, seconds: float) -> bool:
-        """Wait until the worker's index equals the rows; False if it does not within `seconds`."""
+        """Wait until the index equals the rows; False if it does not within `seconds`."""
         self._begin()
         deadline = anyio.current_time() + seconds
         with anyio.move_on_after(seconds):
             await self._loaded.wait()
-        return await self._worker.settle(deadline - anyio.current_time())
+        return await self._worker.settle(self._mirror, deadline - anyio.current_time())
 
     async def fetch_model(self) -> None:
         """Download the model if it is missing and the settings allow it; never fails."""
@@ -130,9 +140,9 @@ class Suggester:
         """Have the index rebuilt from the rows and their stored vectors; look-ups go on."""
         self._mirror.refill()
 
-    async def aclose(self) -> None:
-        """End the worker."""
-        await self._worker.aclose()
+    def close(self) -> None:
+        """Let go of the index; from now on words alone rank."""
+        self._worker.leave(self._mirror)
 
     def _fused(self, shares: Shares, near: Mapping[str, float]) -> list[Candidate]:
         """Rank by the mean of both; a row that is not near is as far as the farthest that is."""
@@ -163,7 +173,7 @@ class Suggester:
     async def _change(self, rows: Mapping[str, Row | None]) -> None:
         if self._settings.qdrant_url is not None:
             self._begin()  # a server's index is looked at by others, so it is kept in step always
-            self._worker.wake()
+            self._worker.wake(self._mirror)
         if self._begun:
             self._pending |= rows
         if self._loaded.is_set():

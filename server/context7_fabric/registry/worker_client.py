@@ -1,23 +1,31 @@
 """The worker as suggestions see it: asked when it is there, started when it is not.
 
-A worker lives for as long as it is used. Its end, by idleness, by a crash or because it hangs,
-shows here only in that nothing is near; the next question starts another, unless those before
-were of no use.
+All principals of a process share one, which loads the model once; each has an index of its own
+there. A worker lives for as long as it is used. Its end, by idleness, by a crash or because it
+hangs, shows here only in that nothing is near; the next question starts another, unless those
+before were of no use.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Literal
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from context7_fabric.registry.worker.keeper import Keeper
 from context7_fabric.registry.worker.link import Link, open_link
 from context7_fabric.registry.worker.mirror import Mirror
 from context7_fabric.registry.worker.settings import SuggestionSettings
 
 log = logging.getLogger(__name__)
+
+State = Literal["off", "idle", "starting", "ready", "trouble"]
+"""How it is with model and index: not wanted, not needed lately, on their way, in use, not had."""
 
 _HELLO_SECONDS = 60.0
 _FETCH_SECONDS = 3600.0
@@ -29,15 +37,17 @@ NO_MODEL = "there is no embedding model: `context7-fabric model fetch` downloads
 
 
 class WorkerClient:
-    """At most one worker at a time, which mirrors the rows."""
+    """At most one worker at a time, which has the indexes that mirrors keep."""
 
-    def __init__(self, tasks: TaskGroup, settings: SuggestionSettings, mirror: Mirror) -> None:
-        """Run workers in `tasks`, each with an index that `mirror` keeps."""
+    def __init__(self, tasks: TaskGroup, settings: SuggestionSettings) -> None:
+        """Run workers in `tasks`."""
+        self.settings = settings
         self._tasks = tasks
-        self._settings = settings
-        self._mirror = mirror
+        self._fetching = anyio.Lock()
+        self._wanted: dict[Mirror, None] = {}
         self._life: anyio.CancelScope | None = None
         self._link: Link | None = None
+        self._keeper: Keeper | None = None
         self._news = anyio.Event()
         self._closed = False
         self._useless = 0
@@ -51,22 +61,47 @@ class WorkerClient:
         """The process id of the worker that is ready, None while none is."""
         return self._link.pid if self._link else None
 
-    def wake(self) -> bool:
-        """Start a worker if there is none; tell whether one is there or on its way."""
+    def state(self, mirror: Mirror) -> State:
+        """Tell how it is with the index of `mirror`; one being filled is still on its way."""
+        if mirror.complete:
+            return "ready"
+        if mirror in self._wanted or (self._keeper is not None and mirror in self._keeper):
+            return "starting"
+        return "trouble" if self.trouble or self._useless else "idle"
+
+    def wake(self, mirror: Mirror) -> bool:
+        """Have the index of `mirror` kept, by a worker that is started if there is none.
+
+        Tells whether one is there or on its way.
+        """
+        if mirror.left:
+            return False
         if self._life is None and not self._closed and anyio.current_time() >= self._rest_until:
             self._life = anyio.CancelScope()
             self._tasks.start_soon(self._live, self._life)
+        if self._keeper is not None:
+            self._keeper.use(mirror)
+        elif self._life is not None:
+            self._wanted[mirror] = None
         return self._life is not None
 
-    async def near(self, text: str, limit: int) -> list[tuple[str, float]] | None:
-        """Return the keys of the rows nearest to `text`, the nearest first, and how near.
+    def leave(self, mirror: Mirror) -> None:
+        """Have the index of `mirror` let go of for good; the worker lives on."""
+        mirror.left = True
+        self._wanted.pop(mirror, None)
+        if self._keeper is not None:
+            self._keeper.let_go(mirror)
 
-        None when the worker is not ready, or not in time; where none is, one is started.
+    async def near(self, mirror: Mirror, text: str, limit: int) -> list[tuple[str, float]] | None:
+        """Return the keys of the rows of `mirror` nearest to `text`, the nearest first, how near.
+
+        None when the index is not ready, or not in time; where there is none, one is made.
         """
-        link = self._link if self.wake() else None
-        if link is None or not link.open or not self._mirror.complete:
+        link = self._link if self.wake(mirror) else None
+        if link is None or not link.open or not mirror.complete:
             return None
-        reply = await link.request("query", self._settings.patience, text=text, limit=limit)
+        asked = {"principal": mirror.principal, "text": text, "limit": limit}
+        reply = await link.request("query", self.settings.patience, **asked)
         self._slow = 0 if reply else self._slow + 1
         if self._slow >= _MOST_SLOW:
             link.end()
@@ -74,17 +109,45 @@ class WorkerClient:
             return None
         return [(key, score) for key, score in reply["near"]]
 
-    async def count(self) -> int | None:
-        """Return how many rows the index holds, None while no worker is ready or in time."""
+    async def count(self, mirror: Mirror) -> int | None:
+        """Return how many rows the index of `mirror` holds, None while none is ready or in time."""
         link = self._link
-        reply = await link.request("status", self._settings.patience) if link else None
+        if link is None or not link.open or not mirror.complete:
+            return None
+        seconds, principal = self.settings.patience, mirror.principal
+        reply = await link.request("status", seconds, principal=principal)
         return reply.get("count") if reply else None
 
     async def fetch(self) -> None:
         """Download the model if it is missing and may be; takes minutes, and fails quietly."""
-        settings = self._settings
-        if not settings.fetches or await anyio.to_thread.run_sync(settings.has_model):
-            return
+        async with self._fetching:
+            if self.settings.fetches and not await self._has_model():
+                await self._fetch()
+
+    async def settle(self, mirror: Mirror, seconds: float) -> bool:
+        """Start a worker if need be, and wait until the index of `mirror` equals its rows.
+
+        False when that is not so within `seconds`, or no worker can be had.
+        """
+        with anyio.move_on_after(seconds):
+            while not mirror.settled:
+                if not self.wake(mirror):
+                    return False
+                await self._news.wait()
+        return mirror.settled
+
+    async def aclose(self) -> None:
+        """End the worker, and start none any more."""
+        self._closed = True
+        while self._life is not None:
+            self._life.cancel()
+            await self._news.wait()
+
+    async def _has_model(self) -> bool:
+        return await anyio.to_thread.run_sync(self.settings.has_model)
+
+    async def _fetch(self) -> None:
+        settings = self.settings
         async with open_link(_FETCH_SECONDS) as link:
             folder = str(settings.model_folder)
             reply = await link.request(
@@ -94,29 +157,6 @@ class WorkerClient:
             log.info("no model: %s", reply["error"] if reply else "the download ended early")
             return
         self._rest_until = 0.0
-
-    async def settle(self, seconds: float) -> bool:
-        """Start a worker if need be, and wait until its index equals the rows.
-
-        False when that is not so within `seconds`, or no worker can be had.
-        """
-        with anyio.move_on_after(seconds):
-            while not self._settled:
-                if not self.wake():
-                    return False
-                await self._news.wait()
-        return self._settled
-
-    async def aclose(self) -> None:
-        """End the worker, and start none any more."""
-        self._closed = True
-        while self._life is not None:
-            self._life.cancel()
-            await self._news.wait()
-
-    @property
-    def _settled(self) -> bool:
-        return self._link is not None and self._mirror.settled
 
     def _tell(self) -> None:
         self._news.set()
@@ -131,27 +171,31 @@ class WorkerClient:
         except Exception:
             log.exception("the worker could not be kept")
         finally:
-            self._link = self._life = None
+            self._link = self._keeper = self._life = None
+            self._wanted.clear()
             self._rest(useful=useful)
             self._tell()
 
     async def _hold(self) -> bool:
         """Return, when the worker has ended, whether it was of use."""
-        if not await anyio.to_thread.run_sync(self._settings.has_model):
+        if not await self._has_model():
             self.trouble = NO_MODEL
             return False
-        async with open_link(self._settings.idle_seconds) as link:
-            hello = await link.request("hello", _HELLO_SECONDS, **self._settings.hello())
+        async with open_link(self.settings.idle_seconds) as link:
+            hello = await link.request("hello", _HELLO_SECONDS, **self.settings.hello())
             if hello is None or "error" in hello:
                 self.trouble = hello["error"] if hello else "the worker does not start"
                 log.info("no worker: %s", self.trouble)
                 return False
             self._link, self._slow, self.trouble = link, 0, None
             async with anyio.create_task_group() as keeping:
-                keeping.start_soon(self._mirror.keep, link, hello["model"], self._tell)
+                room = self.settings.room
+                keeper = self._keeper = Keeper(keeping, link, hello["model"], room, self._tell)
+                while self._wanted:
+                    keeper.use(self._wanted.popitem()[0])
                 await link.ended.wait()
                 keeping.cancel_scope.cancel()
-        return self._mirror.complete
+        return keeper.useful
 
     def _rest(self, *, useful: bool) -> None:
         """After workers that were of no use the next is started later and later."""
@@ -159,3 +203,16 @@ class WorkerClient:
         if self._useless:
             rest = min(_FIRST_REST * 4 ** (self._useless - 1), _LONGEST_REST)
             self._rest_until = anyio.current_time() + rest
+
+
+@asynccontextmanager
+async def open_worker(settings: SuggestionSettings) -> AsyncGenerator[WorkerClient]:
+    """Yield what starts workers as they are needed, and end the last one."""
+    async with anyio.create_task_group() as tasks:
+        worker = WorkerClient(tasks, settings)
+        try:
+            yield worker
+        finally:
+            with anyio.CancelScope(shield=True):
+                await worker.aclose()
+            tasks.cancel_scope.cancel()

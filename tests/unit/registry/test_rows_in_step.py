@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -72,6 +73,18 @@ async def test_a_row_that_others_wrote_is_taken_in_alone(house: House) -> None:
     assert match is not None
     assert match.row.id == "/left/pad"
     assert house.loads == 0
+
+
+async def test_suggestions_hear_of_it_too(house: House) -> None:
+    heard = list[Row]()
+
+    async def hear(rows: Sequence[Row]) -> None:
+        heard.extend(rows)
+
+    house.registry.on_change = hear
+    await house.others_write(Row("left-pad", "npm", id="/left/pad"))
+    await house.registry.catch_up()
+    assert [row.id for row in heard] == ["/left/pad"]
 
 
 async def test_a_row_of_ones_own_stays_before_the_public_one(house: House) -> None:

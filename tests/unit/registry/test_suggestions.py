@@ -8,9 +8,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.worker.shortlist import Shortlist
+from context7_fabric.registry.worker_client import WorkerClient
 
 HTTPX = Row("httpx", "pypi", description="asynchronous HTTP client")
 AIOHTTP = Row("aiohttp", "pypi", description="asynchronous HTTP client and server")
@@ -48,7 +50,8 @@ def source() -> Source:
 async def suggester(source: Source, tmp_path: Path) -> AsyncIterator[Suggester]:
     """A suggester where no model was ever fetched."""
     async with anyio.create_task_group() as tasks:
-        yield Suggester(tasks, source, NoVectors(), SuggestionSettings(tmp_path / "models"))
+        worker = WorkerClient(tasks, SuggestionSettings(tmp_path / "models"))
+        yield Suggester(tasks, source, NoVectors(), worker, PUBLIC)
 
 
 async def names(suggester: Suggester, phrase: str) -> list[str]:

@@ -18,8 +18,8 @@ from context7_fabric.registry.worker.wire import Lines
 log = logging.getLogger(__name__)
 
 _CHUNK = 65_536
-_UPKEEP = frozenset({"upsert", "delete", "status"})
-"""Verbs that keep the index in step and do not count as use."""
+_UPKEEP = frozenset({"upsert", "delete", "status", "release"})
+"""Verbs that keep indexes in step and do not count as use."""
 
 # One thread does the work, and the libraries neither log nor report on their own.
 _ENVIRONMENT = {

@@ -1,6 +1,8 @@
-"""The vector index behind one seam: Qdrant inside this process, or a Qdrant server.
+"""The vector indexes behind one seam: Qdrant inside this process, or a Qdrant server.
 
-Derived from the rows at any time. A collection that was made for another model is thrown away.
+Each principal has an index of its own, of all the rows that it may see. Inside this process these
+are apart; on a server they share a collection, where each point says whose it is. They are derived
+from the rows at any time. A collection that was made for another model is thrown away.
 Vectors are of length one, so that the dot product is the cosine, which Qdrant's local mode would
 compute anew, lengths and all, for every look-up.
 """
@@ -15,16 +17,20 @@ from uuid import uuid5
 
 from qdrant_client import QdrantClient, models
 
+from context7_fabric.principals import owned
 from context7_fabric.registry.collections import KEY_FIELDS, Collection, Payload, row_key
 from context7_fabric.registry.rows import NAMESPACE, Row
 from context7_fabric.registry.worker.embedder import Vector
+
+PRINCIPAL = "principal"
+"""The field of a shared collection's points, beside the schema's, that says whose they are."""
 
 _PAGE = 256
 _SERVER_SECONDS = 10
 
 
 class Index(Protocol):
-    """Rows and their vectors, found by nearness."""
+    """One principal's rows and their vectors, found by nearness."""
 
     def upsert(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """Take `rows` in with their vectors, in the place of rows with the same keys."""
@@ -46,31 +52,47 @@ class Index(Protocol):
         """Return how many rows there are."""
         ...
 
+
+class Indexes(Protocol):
+    """The indexes of all principals."""
+
+    def open(self, principal: str) -> Index:
+        """Return the index of `principal`: empty, or as it was left."""
+        ...
+
+    def release(self, principal: str) -> None:
+        """Let go of what the index of `principal` takes up here; it is not used after that."""
+        ...
+
     def close(self) -> None:
-        """Let go of what it holds; it is not used after that."""
+        """Let go of everything."""
         ...
 
 
 class QdrantIndex:
-    """One collection of a Qdrant, with one vector a point, named for the model."""
+    """A collection of a Qdrant, with one vector a point, or one principal's part of it."""
 
     def __init__(
-        self, client: QdrantClient, collection: Collection, vector: str, dimension: int
+        self,
+        client: QdrantClient,
+        collection: Collection,
+        vector: str,
+        principal: str | None = None,
     ) -> None:
-        """Use `client`, and create `collection` where it is not there or another model's."""
+        """Use `collection` of `client`, the whole of it or only what is `principal`'s."""
         self._client = client
         self._collection = collection
         self._name = collection.name
         self._vector = vector
-        if not self._fits(dimension):
-            self._create(dimension)
+        self._principal = principal
+        self._filter = None if principal is None else _filter(principal)
 
     def upsert(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
         """Take `rows` in with their vectors, in the place of rows with the same keys."""
         points = [
             models.PointStruct(
-                id=row.point_id,
-                payload=self._collection.payload(row),
+                id=self._id(row.key),
+                payload=self._payload(row),
                 vector={self._vector: vector.tolist()},
             )
             for row, vector in zip(rows, vectors, strict=True)
@@ -80,7 +102,7 @@ class QdrantIndex:
 
     def delete(self, keys: Keys[str]) -> None:
         """Remove the rows `keys`, as far as they are there."""
-        points = [str(uuid5(NAMESPACE, key)) for key in keys]
+        points = [self._id(key) for key in keys]
         if points:
             selector = models.PointIdsList(points=cast("list[models.ExtendedPointId]", points))
             self._client.delete(self._name, selector)
@@ -91,6 +113,7 @@ class QdrantIndex:
             self._name,
             query=vector.tolist(),
             using=self._vector,
+            query_filter=self._filter,
             limit=limit,
             with_payload=list(KEY_FIELDS),
         )
@@ -100,51 +123,121 @@ class QdrantIndex:
         """Give the payload of every row, in any order."""
         offset = None
         while True:
-            page, offset = self._client.scroll(self._name, limit=_PAGE, offset=offset)
+            page, offset = self._client.scroll(
+                self._name,
+                self._filter,
+                limit=_PAGE,
+                offset=offset,
+                with_payload=list(self._collection.schema),
+            )
             yield from (record.payload or {} for record in page)
             if offset is None:
                 return
 
     def count(self) -> int:
         """Return how many rows there are."""
-        return self._client.count(self._name).count
+        return self._client.count(self._name, self._filter).count
+
+    def _id(self, key: str) -> str:
+        whose = key if self._principal is None else owned(key, self._principal)
+        return str(uuid5(NAMESPACE, whose))
+
+    def _payload(self, row: Row) -> Payload:
+        payload = self._collection.payload(row)
+        return payload if self._principal is None else {**payload, PRINCIPAL: self._principal}
+
+
+class EmbeddedIndexes:
+    """Each index in the memory of this process, apart from the others."""
+
+    def __init__(self, collection: Collection, vector: str, dimension: int) -> None:
+        """Hold none yet."""
+        self._collection = collection
+        self._vector = vector
+        self._dimension = dimension
+        self._clients: dict[str, QdrantClient] = {}
+        # It counts removed points as well, so it would complain of rows that it does not hold.
+        warnings.filterwarnings("ignore", message="Local mode is not recommended")
+
+    def open(self, principal: str) -> QdrantIndex:
+        """Return an empty index."""
+        client = self._clients[principal] = QdrantClient(":memory:")
+        prepare(client, self._collection, self._vector, self._dimension)
+        return QdrantIndex(client, self._collection, self._vector)
+
+    def release(self, principal: str) -> None:
+        """Forget the index of `principal`."""
+        if client := self._clients.pop(principal, None):
+            client.close()
 
     def close(self) -> None:
-        """Close the connection, or drop what is in memory."""
+        """Forget all indexes."""
+        for principal in tuple(self._clients):
+            self.release(principal)
+
+
+class SharedIndexes:
+    """All indexes in one collection, which others may use at the same time."""
+
+    def __init__(
+        self, client: QdrantClient, collection: Collection, vector: str, dimension: int
+    ) -> None:
+        """Use `client`; points that do not say whose they are leave the collection."""
+        self._client = client
+        self._collection = collection
+        self._vector = vector
+        prepare(client, collection, vector, dimension)
+        _create_keyword_index(client, collection.name, PRINCIPAL)
+        nobodys = models.IsEmptyCondition(is_empty=models.PayloadField(key=PRINCIPAL))
+        client.delete(collection.name, models.FilterSelector(filter=models.Filter(must=[nobodys])))
+
+    def open(self, principal: str) -> QdrantIndex:
+        """Return what the collection holds of `principal`'s."""
+        return QdrantIndex(self._client, self._collection, self._vector, principal)
+
+    def release(self, principal: str) -> None:
+        """Leave it as it is: it takes up nothing here."""
+
+    def close(self) -> None:
+        """Close the connection."""
         self._client.close()
 
-    def _fits(self, dimension: int) -> bool:
-        if not self._client.collection_exists(self._name):
-            return False
-        vectors = self._client.get_collection(self._name).config.params.vectors
-        ours = vectors.get(self._vector) if isinstance(vectors, dict) else None
-        return ours is not None and (ours.size, ours.distance) == (dimension, models.Distance.DOT)
 
-    def _create(self, dimension: int) -> None:
-        self._client.delete_collection(self._name)
-        params = models.VectorParams(size=dimension, distance=models.Distance.DOT)
-        self._client.create_collection(self._name, vectors_config={self._vector: params})
-        with warnings.catch_warnings():
-            # Qdrant's local mode takes the declaration and says that it has no use for it.
-            warnings.filterwarnings("ignore", message="Payload indexes have no effect")
-            for field in self._collection.indexes:
-                self._client.create_payload_index(
-                    self._name, field, models.PayloadSchemaType.KEYWORD
-                )
-
-
-def embedded_index(collection: Collection, vector: str, dimension: int) -> QdrantIndex:
-    """Return an empty index in the memory of this process."""
-    # It counts removed points as well, so it would complain of rows that it does not hold.
-    warnings.filterwarnings("ignore", message="Local mode is not recommended")
-    return QdrantIndex(QdrantClient(":memory:"), collection, vector, dimension)
-
-
-def server_index(
+def server_indexes(
     url: str, api_key: str | None, collection: Collection, vector: str, dimension: int
-) -> QdrantIndex:
-    """Return the index that the Qdrant server at `url` keeps."""
+) -> SharedIndexes:
+    """Return the indexes that the Qdrant server at `url` keeps."""
     client = QdrantClient(
         url=url, api_key=api_key, timeout=_SERVER_SECONDS, check_compatibility=False
     )
-    return QdrantIndex(client, collection, vector, dimension)
+    return SharedIndexes(client, collection, vector, dimension)
+
+
+def prepare(client: QdrantClient, collection: Collection, vector: str, dimension: int) -> None:
+    """Create `collection` where it is not there or another model's; `vector` names the model."""
+    if not _fits(client, collection.name, vector, dimension):
+        client.delete_collection(collection.name)
+        params = models.VectorParams(size=dimension, distance=models.Distance.DOT)
+        client.create_collection(collection.name, vectors_config={vector: params})
+        for field in collection.indexes:
+            _create_keyword_index(client, collection.name, field)
+
+
+def _fits(client: QdrantClient, name: str, vector: str, dimension: int) -> bool:
+    if not client.collection_exists(name):
+        return False
+    vectors = client.get_collection(name).config.params.vectors
+    ours = vectors.get(vector) if isinstance(vectors, dict) else None
+    return ours is not None and (ours.size, ours.distance) == (dimension, models.Distance.DOT)
+
+
+def _create_keyword_index(client: QdrantClient, name: str, field: str) -> None:
+    with warnings.catch_warnings():
+        # Qdrant's local mode takes the declaration and says that it has no use for it.
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+        client.create_payload_index(name, field, models.PayloadSchemaType.KEYWORD)
+
+
+def _filter(principal: str) -> models.Filter:
+    match = models.MatchValue(value=principal)
+    return models.Filter(must=[models.FieldCondition(key=PRINCIPAL, match=match)])

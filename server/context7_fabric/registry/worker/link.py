@@ -22,7 +22,7 @@ from context7_fabric.registry.worker.wire import Lines, LineTooLong, Message, de
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 32
-"""Requests under way at once; one more is not sent."""
+"""Requests under way at once; one more question is not asked."""
 
 _GRACE = 0.5
 _LONGEST_LOG_LINE = 2_000
@@ -52,15 +52,15 @@ class Link:
 
     @property
     def open(self) -> bool:
-        """Tell whether one more request would be sent now."""
+        """Tell whether one more question may be asked now."""
         return not self.ended.is_set() and len(self._waiting) < MOST_WAITING
 
     async def request(self, do: str, seconds: float, **details: Any) -> Message | None:  # noqa: ANN401  # JSON
         """Ask for `do`; return the reply, which may be an `error`.
 
-        None when the worker ended, has too much to do, or did not reply within `seconds`.
+        None when the worker ended, or did not reply within `seconds`.
         """
-        if not self.open:
+        if self.ended.is_set():
             return None
         number, reply = next(self._ids), _Reply()
         try:

@@ -1,4 +1,4 @@
-"""Keeps a worker's index equal to the rows: what changed is written, in batches, when it can be.
+"""Keeps one principal's index equal to its rows: what changed is written, in batches.
 
 Only the keys of changed rows are remembered; a batch is made of the rows as they are when it is
 sent, so that any number of changes to one row cost one write. Vectors are taken from where they
@@ -63,12 +63,17 @@ class Gone(Exception):
 
 
 class Mirror:
-    """What an index should hold, and what of it has still to be written."""
+    """What the index of one principal should hold, and what of it has still to be written."""
 
     def __init__(
-        self, row: Callable[[str], Row | None], vectors: Vectors, most_rows: int | None
+        self,
+        principal: str,
+        row: Callable[[str], Row | None],
+        vectors: Vectors,
+        most_rows: int | None,
     ) -> None:
-        """Write what `row` gives for a key, for the `most_rows` most used rows."""
+        """Write what `row` gives for a key, for the `most_rows` most used rows of `principal`."""
+        self.principal = principal
         self._row = row
         self._vectors = vectors
         self._shortlist = Shortlist(most_rows)
@@ -77,9 +82,19 @@ class Mirror:
         self._kept = False
         self._writing = False
         self._filled = False
+        self._complete = False
         self._refused = 0
-        self.complete = False
-        """Whether the index at hand can be asked: it has been filled once."""
+        self.left = False
+        """Whether nobody asks the index any more."""
+
+    def __len__(self) -> int:
+        """Tell how many rows the index should hold."""
+        return len(self._shortlist)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the index at hand can be asked: it has been filled once."""
+        return self._kept and self._complete
 
     @property
     def settled(self) -> bool:
@@ -108,7 +123,7 @@ class Mirror:
 
         Calls `told` whenever it is settled. Ends the link of a worker that does not do its work.
         """
-        self.complete = self._filled = False
+        self._complete = self._filled = False
         self._kept, self._refused = True, 0
         try:
             while True:
@@ -138,14 +153,14 @@ class Mirror:
     async def _fill(self, link: Asked, model: str) -> None:
         """Write all rows, then have the worker remove what is not among them."""
         self._filled = True  # until somebody asks for another time
-        before = await _ask(link, "rebuild")
+        before = await self._ask(link, "rebuild")
         # An index that is not the worker's own holds rows already, and can be asked meanwhile.
-        self.complete = before["count"] > 0
+        self._complete = before["count"] > 0
         self._changed = dict.fromkeys(self._shortlist.keys())
         while self._changed:
             await self._write_some(link, model)
-        await _ask(link, "settle")
-        self.complete = True
+        await self._ask(link, "settle")
+        self._complete = True
 
     async def _write_some(self, link: Asked, model: str) -> None:
         keys = list(islice(self._changed, _BATCH))
@@ -155,7 +170,7 @@ class Mirror:
         rows = [row for row in held.values() if row is not None]
         gone = set(keys) - {row.key for row in rows}
         if gone:
-            await _ask(link, "delete", keys=sorted(gone))
+            await self._ask(link, "delete", keys=sorted(gone))
         if rows:
             await self._write(link, model, rows)
 
@@ -165,6 +180,7 @@ class Mirror:
         reply = await link.request(
             "upsert",
             _BATCH_SECONDS,
+            principal=self.principal,
             rows=[row_to_wire(row) for row in rows],
             vectors={key: vector_to_wire(vector) for key, vector in known.items()},
         )
@@ -185,6 +201,12 @@ class Mirror:
         if self._refused >= _MOST_REFUSED:
             raise Gone(f"it refuses everything: {why}")
         log.warning("the index does not take %s: %s", row.key, why)
+
+    async def _ask(self, link: Asked, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
+        reply = await link.request(do, _BATCH_SECONDS, principal=self.principal, **details)
+        if reply is None or "error" in reply:
+            raise Gone(f"{do}: {reply['error'] if reply else 'no reply'}")
+        return reply
 
     async def _known(self, model: str, rows: Sequence[Row]) -> dict[str, bytes]:
         """Return the stored vectors that were made of these very texts by this very model."""
@@ -210,13 +232,6 @@ class Mirror:
                 await self._vectors.save(values)
         except FabricError as error:
             log.warning("vectors cannot be stored: %s", error)
-
-
-async def _ask(link: Asked, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
-    reply = await link.request(do, _BATCH_SECONDS, **details)
-    if reply is None or "error" in reply:
-        raise Gone(f"{do}: {reply['error'] if reply else 'no reply'}")
-    return reply
 
 
 def _digest(model: str, row: Row) -> bytes:

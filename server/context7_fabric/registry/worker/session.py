@@ -1,4 +1,4 @@
-"""What the worker does with each request: a table of verbs over a model and an index.
+"""What the worker does with each request: a table of verbs over a model and principals' indexes.
 
 One request at a time, in order. A request that cannot be done is answered with its error; none
 ends the worker.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,12 @@ import numpy as np
 from context7_fabric.registry.collections import load_collection, row_key
 from context7_fabric.registry.worker import embedder
 from context7_fabric.registry.worker.embedder import Embedder, ModelMissing, Vector
-from context7_fabric.registry.worker.index import Index, embedded_index, server_index
+from context7_fabric.registry.worker.index import (
+    EmbeddedIndexes,
+    Index,
+    Indexes,
+    server_indexes,
+)
 from context7_fabric.registry.worker.wire import (
     Message,
     decode,
@@ -28,18 +34,32 @@ from context7_fabric.registry.worker.wire import (
 log = logging.getLogger(__name__)
 
 WORN = 5_000
-"""After so many removals an embedded index is begun anew: it keeps the room of removed points."""
+"""After so many removals embedded indexes are begun anew: they keep the room of removed points."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """One principal's index; `filling` has the rows that came since a rebuilding began."""
+
+    index: Index
+    filling: set[str] | None = None
+    removed: int = 0
+
+    def remove(self, keys: set[str]) -> None:
+        self.index.delete(keys)
+        self.removed += len(keys)
+        if self.filling is not None:
+            self.filling -= keys
 
 
 class Session:
-    """The model and the index of one worker, from the first `hello` on."""
+    """The model and the indexes of one worker, from the first `hello` on."""
 
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
-        self._index: Index | None = None
+        self._indexes: Indexes | None = None
         self._embedded = True
-        self._filling: set[str] | None = None
-        self._removed = 0
+        self._open: dict[str, _Open] = {}
         self._verbs: dict[str, Callable[[Message], Message]] = {
             "hello": self._hello,
             "status": self._status,
@@ -50,17 +70,18 @@ class Session:
             "query": self._query,
             "rebuild": self._rebuild,
             "settle": self._settle,
+            "release": self._release,
         }
 
     @property
     def filling(self) -> bool:
-        """Tell whether the index is being rebuilt."""
-        return self._filling is not None
+        """Tell whether an index is being rebuilt."""
+        return any(each.filling is not None for each in self._open.values())
 
     @property
     def worn(self) -> bool:
         """Tell whether a new worker would be better than going on."""
-        return self._embedded and self._removed >= WORN
+        return self._embedded and sum(each.removed for each in self._open.values()) >= WORN
 
     def answer(self, line: bytes | None) -> tuple[str, bytes]:
         """Do what `line` asks (None: one that was too long); return its verb and the reply."""
@@ -75,32 +96,27 @@ class Session:
             return verb, encode({"id": request.get("id"), "error": _reason(error)})
 
     def close(self) -> None:
-        """Let go of the index."""
-        if self._index is not None:
-            self._index.close()
+        """Let go of the indexes."""
+        if self._indexes is not None:
+            self._indexes.close()
 
     def _hello(self, request: Message) -> Message:
-        """Load the model, open the index, and tell how they are."""
+        """Load the model, find the place of the indexes, and tell what the model is like."""
         path, url = request["model_path"], request["qdrant_url"]
         model = Embedder(
             request["model"], Path(path) if path else None, Path(request["model_folder"])
         )
         collection, size = load_collection(), model.dimension
-        self._index = (
-            server_index(url, request["qdrant_api_key"], collection, model.identity, size)
+        self._indexes = (
+            server_indexes(url, request["qdrant_api_key"], collection, model.identity, size)
             if url
-            else embedded_index(collection, model.identity, size)
+            else EmbeddedIndexes(collection, model.identity, size)
         )
         self._embedder, self._embedded = model, not url
-        return self._status(request)
+        return {"model": model.identity, "dimension": size}
 
-    def _status(self, _request: Message) -> Message:
-        model, index = self._ready()
-        return {
-            "model": model.identity,
-            "dimension": model.dimension,
-            "count": index.count(),
-        }
+    def _status(self, request: Message) -> Message:
+        return {"count": self._opened(request).index.count()}
 
     def _describe(self, request: Message) -> Message:
         """Tell how much `fetch` would have to download."""
@@ -113,51 +129,59 @@ class Session:
 
     def _upsert(self, request: Message) -> Message:
         """Take rows in; return the vectors of those that came without one."""
-        model, index = self._ready()
+        model, opened = self._model(), self._opened(request)
         rows = [row_from_wire(each) for each in request["rows"]]
         known = {key: _vector(text) for key, text in request["vectors"].items()}
         unknown = [row for row in rows if row.key not in known]
         made = model.of_texts([row.text for row in unknown])
         found = {row.key: vector for row, vector in zip(unknown, made, strict=True)}
         vectors = known | found
-        index.upsert(rows, [vectors[row.key] for row in rows])
-        if self._filling is not None:
-            self._filling.update(row.key for row in rows)
+        opened.index.upsert(rows, [vectors[row.key] for row in rows])
+        if opened.filling is not None:
+            opened.filling.update(row.key for row in rows)
         return {"vectors": {key: vector_to_wire(_bytes(vector)) for key, vector in found.items()}}
 
     def _delete(self, request: Message) -> Message:
-        self._remove(set(request["keys"]))
+        self._opened(request).remove(set(request["keys"]))
         return {}
 
     def _query(self, request: Message) -> Message:
-        model, index = self._ready()
-        return {"near": index.query(model.of_question(request["text"]), request["limit"])}
+        index = self._opened(request).index
+        return {"near": index.query(self._model().of_question(request["text"]), request["limit"])}
 
-    def _rebuild(self, _request: Message) -> Message:
-        """Begin to note which rows come, so that `settle` can remove all others."""
-        _, index = self._ready()
-        self._filling = set()
-        return {"count": index.count()}
+    def _rebuild(self, request: Message) -> Message:
+        """Open the index, and begin to note which rows come: `settle` removes all others."""
+        principal = request["principal"]
+        if self._indexes is not None and principal not in self._open:
+            self._open[principal] = _Open(self._indexes.open(principal))
+        opened = self._opened(request)
+        opened.filling = set()
+        return {"count": opened.index.count()}
 
-    def _settle(self, _request: Message) -> Message:
-        _, index = self._ready()
-        if self._filling is not None:
-            there = {row_key(payload) for payload in index.payloads()}
-            self._remove(there - self._filling)
-        self._filling = None
-        return {"count": index.count()}
+    def _settle(self, request: Message) -> Message:
+        opened = self._opened(request)
+        if opened.filling is not None:
+            there = {row_key(payload) for payload in opened.index.payloads()}
+            opened.remove(there - opened.filling)
+        opened.filling = None
+        return {"count": opened.index.count()}
 
-    def _remove(self, keys: set[str]) -> None:
-        _, index = self._ready()
-        index.delete(keys)
-        self._removed += len(keys)
-        if self._filling is not None:
-            self._filling -= keys
+    def _release(self, request: Message) -> Message:
+        """Let go of the index, if it is open."""
+        principal = request["principal"]
+        if self._indexes is not None and principal in self._open:
+            del self._open[principal]
+            self._indexes.release(principal)
+        return {}
 
-    def _ready(self) -> tuple[Embedder, Index]:
-        if self._embedder is None or self._index is None:
+    def _model(self) -> Embedder:
+        if self._embedder is None:
             raise RuntimeError("say hello first")
-        return self._embedder, self._index
+        return self._embedder
+
+    def _opened(self, request: Message) -> _Open:
+        self._model()
+        return self._open[request["principal"]]
 
 
 def _reason(error: Exception) -> str:

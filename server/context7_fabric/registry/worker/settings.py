@@ -14,7 +14,10 @@ _FETCHED = (
 )
 
 EMBEDDED_ROWS = 20_000
-"""How many rows the embedded index holds, the most used: it looks at every one of them."""
+"""How many rows an embedded index holds, the most used: it looks at every one of them."""
+
+ROOM = 2 * EMBEDDED_ROWS
+"""How many rows the embedded indexes of all principals hold together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,13 @@ class SuggestionSettings:
 
     @property
     def most_rows(self) -> int | None:
-        """How many rows the index holds; None for all."""
+        """How many rows the index of one principal holds; None for all."""
         return EMBEDDED_ROWS if self.qdrant_url is None else None
+
+    @property
+    def room(self) -> int | None:
+        """How many rows the indexes of all principals hold together; None for all."""
+        return ROOM if self.qdrant_url is None else None
 
     def hello(self) -> dict[str, str | None]:
         """Return what a worker is told first."""

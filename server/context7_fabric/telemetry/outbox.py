@@ -1,0 +1,80 @@
+"""What waits to be sent to one receiver: a call leaves it here, and a thread takes it on.
+
+Making and sending spans costs no caller anything: the thread does it once a second, of at most so
+many. Who cannot be reached gets nothing; what comes meanwhile takes the place of what is older.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Event, Thread
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from context7_fabric.telemetry.spans import Call, Seen
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two rounds of sending."""
+
+MOST_WAITING = 512
+"""Calls and spans that wait at once."""
+
+BATCH = 128
+"""Spans that are sent at once: with their contents they are a few megabytes."""
+
+Item = Call | Seen
+
+
+class Outbox:
+    """Takes spans that have ended and calls, and sends them with one exporter."""
+
+    def __init__(
+        self, label: str, exporter: SpanExporter, spans_of: Callable[[Item], Sequence[ReadableSpan]]
+    ) -> None:
+        """Send with `exporter` what `spans_of` makes; `label` names the receiver in the log."""
+        self._label = label
+        self._exporter = exporter
+        self._spans_of = spans_of
+        self._waiting: deque[Item] = deque(maxlen=MOST_WAITING)
+        self._closing = Event()
+        self._fails = False
+        self._thread = Thread(target=self._run, name=f"traces to {label}", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Take something to be sent; it waits for nothing."""
+        if not self._closing.is_set():
+            self._waiting.append(item)
+
+    def begin_to_close(self) -> None:
+        """Take nothing more, and send what waits."""
+        self._closing.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until all is sent, but so long at most; blocks."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._closing.wait(EVERY):
+            self._send_all()
+        if not self._fails:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        spans = [span for item in waiting for span in self._spans_of(item)]
+        for first in range(0, len(spans), BATCH):
+            self._send(spans[first : first + BATCH])
+
+    def _send(self, spans: Sequence[ReadableSpan]) -> None:
+        failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+        if failed and not self._fails:
+            log.warning("traces do not reach %s; they are lost until it answers", self._label)
+        elif self._fails and not failed:
+            log.info("traces reach %s again", self._label)
+        self._fails = failed

@@ -1,0 +1,147 @@
+"""Spans as they leave: made of calls that were answered, or of the SDK's own.
+
+Of the SDK's spans only what is known to tell nothing stays: their status and their exceptions may
+quote what was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.status import Status
+
+from context7_fabric.models import Answer
+from context7_fabric.telemetry.attributes import (
+    CALL,
+    METHOD,
+    OURS,
+    RUN_KIND,
+    Attributes,
+    of_call,
+    of_sdk,
+)
+from context7_fabric.telemetry.stages import Stage, stages
+
+_IDS = RandomIdGenerator()
+_NS_A_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call that was answered after `took` milliseconds, at `ended` (nanoseconds, epoch).
+
+    `context` is its server span's, which the SDK makes where it sees the call.
+    """
+
+    context: SpanContext
+    tool: str
+    given: Mapping[str, object]
+    answer: Answer
+    steps: Sequence[tuple[str, float]]
+    took: float
+    ended: int
+
+    def at(self, milliseconds: float) -> int:
+        """Return a moment of the call on the clock of `ended`."""
+        return self.ended - int((self.took - milliseconds) * _NS_A_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A span of the SDK's that has ended, and the call that it is about, if it is about one."""
+
+    span: ReadableSpan
+    call: Call | None
+
+
+def new_context() -> SpanContext:
+    """Return the context of a span that begins a trace."""
+    sampled = TraceFlags(TraceFlags.SAMPLED)
+    return SpanContext(_IDS.generate_trace_id(), _IDS.generate_span_id(), False, sampled)  # noqa: FBT003  # is_remote, by position only
+
+
+Describe: TypeAlias = Callable[[Mapping[str, object], Answer], Attributes]
+"""Says with a span's attributes what was given to a tool, and how it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanMaker:
+    """Makes spans of one program, which `resource` describes and `scope` names.
+
+    Of the calls that the SDK has not seen `sampler` picks those that are traced.
+    """
+
+    resource: Resource
+    scope: InstrumentationScope
+    sampler: Sampler
+    describe: Describe
+
+    def of_call(self, call: Call) -> list[ReadableSpan]:
+        """Return the spans of a call that the SDK has not seen: its own, and one for each tier."""
+        return [self._server(call), *self._tiers(call)] if self._is_sampled(call) else []
+
+    def of_seen(self, seen: Seen) -> list[ReadableSpan]:
+        """Return the SDK's span, with nothing in it that might quote a question, and the tiers'."""
+        span, call = seen.span, seen.call
+        name, attributes = of_sdk(span.name, span.attributes or {})
+        shown = ReadableSpan(
+            name,
+            span.context,
+            parent=span.parent,
+            resource=span.resource,
+            attributes=attributes | (self.describe(call.given, call.answer) if call else {}),
+            kind=span.kind,
+            status=Status(span.status.status_code),
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+        return [shown, *(self._tiers(call) if call else ())]
+
+    def _is_sampled(self, call: Call) -> bool:
+        name = f"{CALL} {call.tool}"
+        result = self.sampler.should_sample(None, call.context.trace_id, name, SpanKind.SERVER)
+        return result.decision is Decision.RECORD_AND_SAMPLE
+
+    def _server(self, call: Call) -> ReadableSpan:
+        return ReadableSpan(
+            f"{CALL} {call.tool}",
+            call.context,
+            resource=self.resource,
+            attributes=of_call(call.tool) | self.describe(call.given, call.answer),
+            kind=SpanKind.SERVER,
+            start_time=call.at(0),
+            end_time=call.ended,
+            instrumentation_scope=self.scope,
+        )
+
+    def _tiers(self, call: Call) -> list[ReadableSpan]:
+        passed = stages(call.tool, call.answer.tier, call.steps, call.took)
+        return [self._tier(call, stage) for stage in passed]
+
+    def _tier(self, call: Call, stage: Stage) -> ReadableSpan:
+        tier, above = stage.tier.value, call.context
+        span_id = _IDS.generate_span_id()
+        return ReadableSpan(
+            f"tier {tier}",
+            SpanContext(above.trace_id, span_id, False, above.trace_flags, above.trace_state),  # noqa: FBT003  # as above
+            parent=above,
+            resource=self.resource,
+            attributes={OURS + "tier": tier, RUN_KIND: "retriever"},
+            start_time=call.at(stage.begun),
+            end_time=call.at(stage.ended),
+            instrumentation_scope=self.scope,
+        )
+
+
+def is_of_a_call(span: ReadableSpan) -> bool:
+    """Tell whether a span is a tool call, or below something: no greeting, listing or ping."""
+    return span.parent is not None or (span.attributes or {}).get(METHOD) == CALL
