@@ -5,55 +5,80 @@ Visitors with keys of their own have apps of their own: what a key fetched, no o
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from anyio.abc import TaskGroup
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.app import App
 from context7_fabric.errors import SettingError
+from context7_fabric.health import Health
 from context7_fabric.household import Household
 from context7_fabric.models import LOCAL_OWNER
-from context7_fabric.pool import Pool
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
 from context7_fabric.services.collection import LibraryCollection, collection_of
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
+from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.web.access import Access, Visitor
 from context7_fabric.web.bodies import BodyGuard
 from context7_fabric.web.commons import open_routes
 from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard
 from context7_fabric.web.hosts import Hosts
 from context7_fabric.web.limits import RateLimits
+from context7_fabric.web.metrics import PATH as METRICS
+from context7_fabric.web.metrics import MetricsPage
+from context7_fabric.web.places import Places
 from context7_fabric.web.refusals import Refusal
 from context7_fabric.web.rest import Rest
 from context7_fabric.web.settings import WebSettings
+from context7_fabric.web.streams import StreamGuard
 from context7_fabric.web.tokens import TokenFile
 
 MOST_VISITORS = 64
 """Visitors with different keys or names that are served at once, and a while longer."""
 
+MOST_OF_ONE = MOST_VISITORS // 4
+"""Those of them that come with one token or, without tokens, from one address."""
+
 LINGER = 60.0
 """Seconds that what a visitor uses stays open after its last request."""
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is served, an ASGI application, and how its streams are ended."""
+
+    app: ASGIApp
+    end_streams: Callable[[], None]
+
+
 def build_site(
-    household: Household, settings: Settings, tokens: TokenFile | None, tasks: TaskGroup
-) -> ASGIApp:
+    household: Household,
+    settings: Settings,
+    tokens: TokenFile | None,
+    tasks: TaskGroup,
+    metrics: Metrics,
+) -> Site:
     """Return all that is served over HTTP; what stays open between requests lives in `tasks`.
 
-    With `tokens` only those who have one come in, else everybody who reaches us.
+    With `tokens` only those who have one come in, else everybody who reaches us. `metrics` hear of
+    what `household` does, and have a page.
     """
     visitors = _Visitors(household, settings, tasks)
-    let_in = AccessGuard(BodyGuard(visitors), Access(tokens), RateLimits(settings.web.rate))
-    whole = Starlette(routes=[*open_routes(), Mount("/", let_in)])
-    return HeaderGuard(HostGuard(whole, Hosts(_names(settings, tokens))))
+    page = MetricsPage(Health(household, settings, tasks).figures, metrics.page)
+    access, limits = Access(tokens), RateLimits(settings.web.rate)
+    streams = StreamGuard(BodyGuard(visitors), access, tasks)
+    let_in = AccessGuard(streams, access, limits)
+    watched = Route(METRICS, AccessGuard(page, access, limits))
+    whole = Starlette(routes=[*open_routes(), watched, Mount("/", let_in)])
+    return Site(HeaderGuard(HostGuard(whole, Hosts(_names(settings, tokens)))), streams.end)
 
 
 def opened_tokens(settings: WebSettings, host: str) -> TokenFile | None:
@@ -89,14 +114,15 @@ class _Visitors:
     def __init__(self, household: Household, settings: Settings, tasks: TaskGroup) -> None:
         self._household = household
         self._settings = settings
-        self._open = Pool[Visitor, ASGIApp](tasks, LINGER)
+        self._open = Places[Visitor, ASGIApp](tasks, MOST_VISITORS, MOST_OF_ONE, LINGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor: Visitor = scope["state"]["visitor"]
-        if len(self._open) >= MOST_VISITORS and visitor not in self._open:
+        holder = visitor.name or (scope["client"] or ("",))[0]
+        if not self._open.make_room(holder, visitor):
             await _full()(scope, receive, send)
             return
-        async with self._open.use(visitor, partial(self._opened, visitor)) as served:
+        async with self._open.use(holder, visitor, partial(self._opened, visitor)) as served:
             await served(scope, receive, send)
 
     @asynccontextmanager
@@ -129,5 +155,5 @@ def _settings_of(visitor: Visitor, settings: Settings) -> Settings:
 
 
 def _full() -> Refusal:
-    told = f"{MOST_VISITORS} different keys are in use here: try again in a minute"
+    told = "too many different keys are in use at this moment: try again in a minute"
     return Refusal(503, told, {"Retry-After": "60"})

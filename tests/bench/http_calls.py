@@ -8,8 +8,8 @@ that server, and its answers of 5 to 7 kB were stored by asking for them. "Floor
 request: no client is faster. The client is a raw one in a process of its own, with a connection for
 each of its clients, kept alive; its next call goes out when the one before it is answered. It
 checks that each reply is an answer and has the form that is measured: an event stream for a client
-of 2025-06-18, JSON for one of 2026-07-28. Each of our answers has to be a hit, and each of node's
-calls has to reach the API.
+of 2025-06-18, JSON for one of 2026-07-28, for which ours has no express lane. Each of our answers
+has to be a hit, and each of node's calls has to reach the API.
 
 All take turns, round by round, in one run. A rate is the median of the rounds, p99 is of all calls,
 and a ratio is the median of the rounds' own, with the least and the most.
@@ -28,11 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-
 from bench.http_field import FLOOR, NODE, OURS, Field, Lap, gathered
-from bench.http_load import JSON, SSE
+from bench.http_load import JSON, SSE, VERSIONS
 from bench.machine import machine
+from bench.needs import lacking, refuse
 from bench.rounds import Ratio, Times, ratio
 from bench.scores import Claim
 from bench.verdicts import told
@@ -63,11 +62,8 @@ QUICK = Plan(rounds=3, alone=100, together=512)
 def main() -> int:
     """Measure, print, and return the exit code."""
     plan = QUICK if _options().quick else FULL
-    try:
-        context7_command()
-    except pytest.skip.Exception as reason:
-        print(reason, file=sys.stderr)
-        return 2
+    if why := lacking(context7_command):
+        return refuse(why)
     heading = machine()
     with TemporaryDirectory(prefix="http-") as folder, gathered(Path(folder)) as everybody:
         races = {
@@ -112,7 +108,11 @@ def _table(races: Mapping[tuple[str, int], Race]) -> Iterator[str]:
             rate = f"{1000 / _pace(name, race).p50:,.0f}"
             figures = f"{rate} | {waits.p50:.2f} | {waits.p99:.2f} | {waits.calls:,}"
             beside = "" if name == NODE else told(_faster(name, race))
-            yield f"| {form} | {clients} | {name} | {figures} | {beside} |"
+            yield f"| {_told(form)} | {clients} | {name} | {figures} | {beside} |"
+
+
+def _told(form: str) -> str:
+    return f"{VERSIONS[form]}, {form}"
 
 
 def _pace(name: str, race: Race) -> Times:
@@ -126,7 +126,8 @@ def _faster(name: str, race: Race) -> Ratio:
 
 def _claim(form: str, race: Race) -> Claim:
     found = _faster(OURS, race)
-    text = f"{form}, {CLAIMED} clients: at least {LEAST_TIMES_NODES} times node's calls a second"
+    who = f"{_told(form)}, {CLAIMED} clients"
+    text = f"{who}: at least {LEAST_TIMES_NODES} times node's calls a second"
     return Claim(text, told(found), found.median >= LEAST_TIMES_NODES)
 
 

@@ -76,19 +76,20 @@ def gathered(folder: Path) -> Iterator[Field]:
     """Have everybody run for the length of the block, with all that is asked stored in ours."""
     with ExitStack() as stack:
         api = stack.enter_context(backend())
-        node = stack.enter_context(_node(api))
-        environment = product_environment(folder / "home", {"CONTEXT7_FABRIC_UPSTREAM": node})
+        upstream = stack.enter_context(node(api))
+        environment = product_environment(folder / "home", {"CONTEXT7_FABRIC_UPSTREAM": upstream})
         ours = stack.enter_context(product_at_port("http", environment)).url("/mcp")
         floor = stack.enter_context(_program("http_floor.py"))
         client = stack.enter_context(_program("http_load.py"))
-        urls = {OURS: ours, NODE: node, FLOOR: floor.out.wait_for(r"http://\S+", SECONDS)[0]}
+        urls = {OURS: ours, NODE: upstream, FLOOR: floor.out.wait_for(r"http://\S+", SECONDS)[0]}
         everybody = Field(urls, api, client)
         everybody.store()
         yield everybody
 
 
 @contextmanager
-def _node(api: Backend) -> Iterator[str]:
+def node(api: Backend) -> Iterator[str]:
+    """Run upstream's own server on HTTP in front of `api`; yield its address."""
     command = [*context7_command(), "--transport", "http", "--port", str(free_port())]
     with spawn(command, clean_environment({"CONTEXT7_API_URL": api.url})) as server:
         yield f"http://127.0.0.1:{server.err.wait_for(READY, SECONDS)[1]}/mcp"

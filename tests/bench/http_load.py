@@ -28,7 +28,7 @@ MARKS = {SSE: b"text/event-stream", JSON: b"application/json"}
 SECONDS = 60.0
 
 _META = "io.modelcontextprotocol/"
-_ENVELOPE = {
+ENVELOPE = {
     f"{_META}protocolVersion": VERSIONS[JSON],
     f"{_META}clientInfo": {"name": "bench", "version": "1"},
     f"{_META}clientCapabilities": {},
@@ -52,7 +52,7 @@ def requests(url: str, form: str) -> list[bytes]:
 
 def _body(form: str, arguments: object) -> bytes:
     params = {"name": DOCS, "arguments": arguments}
-    enveloped = params | ({"_meta": _ENVELOPE} if form == JSON else {})
+    enveloped = params | ({"_meta": ENVELOPE} if form == JSON else {})
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": enveloped}
     return json.dumps(message).encode()
 

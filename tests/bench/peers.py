@@ -49,6 +49,7 @@ from bench.exchanges import at_once, exchanges, one_by_one
 from bench.importtimes import import_times
 from bench.machine import machine
 from bench.memory import after_mixed_calls, growth, windows, with_worker
+from bench.needs import lacking, refuse
 from bench.sheets import sheets
 from bench.starts import starts, to_answer, to_initialize
 from bench.verdicts import ANSWER, CALL, FLIGHT, INITIALIZE, Results, claims, goals
@@ -76,12 +77,10 @@ QUICK = Plan(starts=2, rounds=3, calls=30, flying=96, windows=1, hits=1_000, pro
 def main() -> int:
     """Measure, print, and return the exit code."""
     options = _options()
-    try:
-        context7_command()
-    except pytest.skip.Exception as reason:
-        return _refuse(str(reason))
+    if why := lacking(context7_command):
+        return refuse(why)
     if not PEERS_PYTHON.exists():
-        return _refuse("there is no .venv-peers: `make bench` makes it")
+        return refuse("there is no .venv-peers: `make bench` makes it")
     told = machine()
     results = _measured(QUICK if options.quick else FULL, options.only, options.mode)
     verdicts = [*claims(results)]
@@ -100,11 +99,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, action="append", help="all parts without")
     parser.add_argument("--mode", choices=MODES, action="append", help="all of ours without")
     return parser.parse_args()
-
-
-def _refuse(why: str) -> int:
-    print(why, file=sys.stderr)
-    return 2
 
 
 def _measured(plan: Plan, only: list[str] | None, chosen: list[str] | None) -> Results:

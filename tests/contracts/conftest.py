@@ -1,6 +1,10 @@
-"""Lets pytest show the values in a contract's assertions, as it does in test files."""
+"""Lets pytest show the values in a contract's assertions; the app behind a service's contract."""
 
 import pytest
+
+from support.rest_fixtures import app, clock
+
+__all__ = ["app", "clock"]
 
 pytest.register_assert_rewrite(
     "contracts.backend_contract",

@@ -16,21 +16,10 @@ from context7_fabric.client.remote import RemoteRegistry
 from context7_fabric.client.source import Source
 from contracts.source_contract import WIDGET, OpenSource, SourceContract, id_of
 from support.rest import rest_app
-from support.scripted import FakeClock, ScriptedUpstream, scripted_app, settings_for
+from support.scripted import FakeClock, settings_for
 
 SERVICE = Service("http://here/rag", "c7f_token")
 GUARDED = Service("http://somebody:secret@here/rag")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def app(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[App]:
-    async with scripted_app(ScriptedUpstream(), clock, tmp_path, MODEL="off") as app:
-        yield app
 
 
 class TestLocalRegistry(SourceContract):

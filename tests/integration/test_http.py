@@ -1,6 +1,5 @@
 """The product on a port of this machine: /mcp in every era, /sse, and who is let in."""
 
-import json
 import signal
 import socket
 import statistics
@@ -33,12 +32,6 @@ INITIALIZE = {
         "capabilities": {},
         "clientInfo": {"name": "tests", "version": "1"},
     },
-}
-CALL = {
-    "jsonrpc": "2.0",
-    "id": 2,
-    "method": "tools/call",
-    "params": {"name": "query-docs", "arguments": {"libraryId": FASTAPI, "query": "endings"}},
 }
 ACCEPT = {"accept": "application/json, text/event-stream"}
 
@@ -170,30 +163,24 @@ def test_a_taken_port_is_passed_over_and_the_ready_line_tells_the_one_in_use(
         assert served.process.out.text == ""
 
 
-@pytest.mark.parametrize(("transport", "stream"), [("http", "a call"), ("sse", "events")])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_signal_ends_it_at_once_with_a_stream_open(
-    api: Api, home: Path, by_http: Variables, transport: str, stream: str
+    home: Path, by_http: Variables, transport: str
 ) -> None:
-    # On homes of their own: what was under way at the end keeps a home waiting for a while.
-    homes = [product_environment(home / str(number), by_http) for number in range(3)]
-    took = [ending(api, each, transport, stream) for each in homes]
+    environment = product_environment(home, by_http)
+    took = [ending(environment, transport) for _ in range(3)]
     assert statistics.median(took) < SOON
 
 
-def ending(api: Api, environment: dict[str, str], transport: str, stream: str) -> float:
+def ending(environment: dict[str, str], transport: str) -> float:
     """Seconds from the signal to the end, exit code 0, while a client waits for more."""
     with (
         product_at_port(transport, environment) as served,
         socket.create_connection(("127.0.0.1", served.port), SECONDS) as client,
-        api.gate() as gate,
     ):
-        if stream == "events":
-            client.sendall(request("GET", "/sse", served.port))
-            while b"/messages/" not in client.recv(4096):
-                pass
-        else:
-            client.sendall(request("POST", "/mcp", served.port, CALL))
-            gate.wait_for(1)
+        client.sendall(request("/sse", served.port))
+        while b"/messages/" not in client.recv(4096):
+            pass
         started = time.monotonic()
         served.process.popen.send_signal(signal.SIGTERM)
         wait_gone([served.process.pid], 2)
@@ -202,16 +189,12 @@ def ending(api: Api, environment: dict[str, str], transport: str, stream: str) -
     return took
 
 
-def request(method: str, path: str, port: int, content: object = None) -> bytes:
-    """A request as it stands on the wire."""
-    body = json.dumps(content).encode() if content else b""
+def request(path: str, port: int) -> bytes:
+    """A request for a stream as it stands on the wire."""
     lines = (
-        f"{method} {path} HTTP/1.1",
+        f"GET {path} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",
         "Accept: application/json, text/event-stream",
-        "Content-Type: application/json",
-        "MCP-Protocol-Version: 2025-06-18",
-        f"Content-Length: {len(body)}",
         "\r\n",
     )
-    return "\r\n".join(lines).encode() + body
+    return "\r\n".join(lines).encode()

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from support.product import Served, product_at_port, product_environment, run_product
-from support.site import asked, bearing, call, result_of, token_of, until
+from support.site import HEADERS, asked, bearing, call, result_of, token_of, until
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_TOOLS": "+fabric"}
 EVERYWHERE = ("--host", "0.0.0.0")  # noqa: S104  # it is what is tested
@@ -154,6 +154,21 @@ def test_tokens_are_given_taken_back_and_lost_without_a_restart(
         (home / "tokens").unlink()
         (home / "tokens").write_bytes(kept)
         until(served, lambda: status(served, bob) == 200)
+
+
+@pytest.mark.parametrize("path", ["/sse", "/mcp"])
+def test_an_open_stream_ends_soon_when_its_token_is_taken_back(
+    environment: dict[str, str], path: str
+) -> None:
+    ann = HEADERS | bearing(token_of("ann", environment))
+    with (
+        product_at_port("http", environment) as served,
+        httpx2.stream("GET", served.url(path), headers=ann, trust_env=False, timeout=5) as stream,
+    ):
+        assert stream.status_code == 200
+        assert run_product("token", "revoke", "ann", env=environment).returncode == 0
+        stream.read()
+        assert "Traceback" not in served.process.err.text
 
 
 def test_an_open_stream_says_nothing_more_for_a_token_that_is_taken_back(

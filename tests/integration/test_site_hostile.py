@@ -51,19 +51,31 @@ def sent(served: Served, content: bytes, path: str = "/mcp", **headers: str) -> 
         (b"{nonsense", -32700),
         (b"\xff\xfe", -32700),
         (b"[" * 20_000, -32700),
-        (b"[]", -32602),
-        (b'{"jsonrpc": "2.0"}', -32602),
-        (b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}', -32602),
+        (b"[]", -32600),
+        (b'{"jsonrpc": "2.0"}', -32600),
+        (b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "nonsense", "params": "nonsense"}', -32600),
     ],
-    ids=["nothing", "no json", "no text", "deep", "a list", "no method", "another version"],
+    ids=["nothing", "no json", "no text", "deep", "a list", "no method", "version", "params"],
 )
-def test_what_is_no_message_is_refused_in_json_rpc(
-    served: Served, content: bytes, code: int
+@pytest.mark.parametrize("era", ["2025-06-18", "2026-07-28"])
+def test_what_is_no_message_is_refused_in_json_rpc_in_one_line(
+    served: Served, era: str, content: bytes, code: int
 ) -> None:
-    reply = sent(served, content)
+    reply = sent(served, content, mcp_protocol_version=era)
     assert reply.status_code == 400
-    assert reply.json()["error"]["code"] == code
-    assert reply.json()["error"]["message"]
+    told = reply.json()
+    assert (told["jsonrpc"], told["id"], told["error"]["code"]) == ("2.0", None, code)
+    text = told["error"]["message"]
+    assert "\n" not in text
+    assert "nonsense" not in text
+    assert "http" not in text
+
+
+@pytest.mark.parametrize("header", ["accept", "content_type"])
+def test_a_body_that_was_not_looked_at_is_not_complained_about(served: Served, header: str) -> None:
+    reply = sent(served, b"{nonsense", **{header: "text/plain"})
+    assert "Parse error" not in reply.text
 
 
 def test_an_unknown_method_is_an_error_of_the_call(served: Served) -> None:
@@ -88,7 +100,16 @@ def test_headers_that_do_not_fit_are_refused_with_a_reason(
     assert reply.text
 
 
-@pytest.mark.parametrize(("method", "path"), [("PUT", "/mcp"), ("POST", "/sse"), ("GET", "/query")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/mcp"),
+        ("POST", "/sse"),
+        ("GET", "/query"),
+        ("POST", "/ping"),
+        ("POST", "/.well-known/oauth-protected-resource"),
+    ],
+)
 def test_another_method_is_told_which_are_allowed(served: Served, method: str, path: str) -> None:
     reply = asked(served, path, method=method)
     assert reply.status_code == 405

@@ -1,12 +1,14 @@
 """Each caller's key goes to Context7 as theirs, and what it fetched is for nobody else."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from context7_fabric.site import MOST_VISITORS
+from context7_fabric.site import MOST_OF_ONE, MOST_VISITORS
 from context7_fabric.web.access import KEY_HEADERS
 from support.context7_api import Api
 from support.product import Served, Variables, product_at_port, product_environment
@@ -123,18 +125,34 @@ def test_keys_and_tokens_stand_in_no_log_and_no_file(api: Api, shared: Shared) -
             assert secret.encode() not in text
 
 
-def test_no_more_keys_are_served_at_once_than_there_is_room_for(home: Path) -> None:
+def keys_of(token: str | None, count: int) -> list[dict[str, str]]:
+    """Headers with as many keys as nobody else sends, and a token where there is one."""
+    let_in = {} if token is None else bearing(token)
+    return [let_in | {"x-api-key": f"ctx7sk-{token}-{number}"} for number in range(count)]
+
+
+def test_many_keys_one_behind_the_other_are_all_served(home: Path) -> None:
     environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     with product_at_port("http", environment) as served:
-        paths = ("/mcp", "/health")
-        keys = [{"x-api-key": f"ctx7sk-{number}"} for number in range(MOST_VISITORS + 1)]
-        for number, key in enumerate(keys[:-1]):
-            path = paths[number % 2]
-            method = "GET" if path == "/health" else "POST"
+        for number, key in enumerate(keys_of(None, MOST_VISITORS + 1)):
+            method, path = (("POST", "/mcp"), ("GET", "/health"))[number % 2]
             assert asked(served, path, key, method=method).status_code == 200
-        for path in paths:
-            refused = asked(served, path, keys[-1])
-            assert refused.status_code == 503
-            assert refused.headers["retry-after"] == "60"
-            assert "different keys" in refused.json()["error"]
-        assert asked(served, headers=keys[0]).status_code == 200
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+def test_who_uses_all_of_a_share_locks_nobody_else_out(home: Path, *, tokens: bool) -> None:
+    environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
+    ann, bob = (token_of(name, environment) if tokens else None for name in ("ann", "bob"))
+    *held, one_more = keys_of(ann, MOST_OF_ONE + 1)
+    with product_at_port("http", environment) as served, ExitStack() as stack:
+        client = stack.enter_context(httpx2.Client(trust_env=False))
+        for key in held:
+            stream = client.stream("GET", served.url("/sse"), headers=key)
+            assert stack.enter_context(stream).status_code == 200
+        refused = asked(served, headers=one_more)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "60"
+        assert "different keys" in refused.json()["error"]
+        assert asked(served, headers=held[0]).status_code == 200
+        if bob is not None:
+            assert asked(served, headers=bearing(bob)).status_code == 200

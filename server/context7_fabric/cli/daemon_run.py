@@ -80,7 +80,7 @@ def _own_listener(door: Door) -> socket.socket:
 
 
 async def _serve(door: Door, terms: Terms, settings: Settings, listener: socket.socket) -> None:
-    async with open_household(settings, linger=terms.idle or None) as household:
+    async with open_household(settings, linger=terms.idle or None, traced=True) as household:
         host = Host(door, terms, partial(_server_for, household), partial(_figures, household))
         log.info("the daemon %d serves %s", os.getpid(), settings.home)
         async with anyio.create_task_group() as tasks:

@@ -7,11 +7,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import anyio
+from anyio.abc import TaskStatus
 
 from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.household import Household, open_household
@@ -19,7 +22,14 @@ from context7_fabric.protocol.server import build_server
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host
 
+if TYPE_CHECKING:
+    from context7_fabric.site import Site
+    from context7_fabric.web.listening import HttpServer
+
 TRANSPORTS = ("stdio", "http", "sse")
+CALLS_FINISH = 2.4
+"""Seconds that calls over HTTP have left at the end; streams have none."""
+
 LAST_WORDS = 0.35
 """Seconds that closing may take at the end; after that the process goes all the same."""
 
@@ -94,7 +104,7 @@ def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: s
 async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.protocol.stdio import serve_socket
 
-    async with open_household(settings) as household, household.app(settings) as app:
+    async with open_household(settings, traced=True) as household, household.app(settings) as app:
         await serve_socket(build_server(app.desk, app.principal), connection)
 
 
@@ -102,8 +112,8 @@ async def _stdio(settings: Settings) -> None:
     from context7_fabric.protocol.stdio import serve_stdio
 
     async with (
-        open_household(settings) as household,
-        _ended_by_signal(household),
+        open_household(settings, traced=True) as household,
+        _ended_by_signal(partial(_close, household)),
         household.app(settings) as app,
     ):
         await serve_stdio(build_server(app.desk, app.principal))
@@ -112,43 +122,63 @@ async def _stdio(settings: Settings) -> None:
 
 
 async def _http(settings: Settings, host: str, port: int) -> None:
+    from context7_fabric.health import watch_loop
     from context7_fabric.site import build_site, opened_tokens
+    from context7_fabric.telemetry.metrics import Metrics
     from context7_fabric.web.listening import HttpServer, bound_socket, raise_file_limit
 
     raise_file_limit()
-    tokens = opened_tokens(settings.web, host)
+    tokens, metrics = opened_tokens(settings.web, host), Metrics()
     async with (
-        open_household(settings) as household,
-        _ended_by_signal(household),
+        open_household(settings, observers=[metrics], traced=True) as household,
         anyio.create_task_group() as tasks,
     ):
-        server = HttpServer(build_site(household, settings, tokens, tasks), settings.web)
+        tasks.start_soon(watch_loop, metrics.loop_was_late)
+        site = build_site(household, settings, tokens, tasks, metrics)
+        server = HttpServer(site.app, settings.web)
         listening = bound_socket(host, port)
-        address = listening.getsockname()[1]
-        shown = f"[{host}]" if ":" in host else host
         scheme = "http" if settings.web.certificate is None else "https"
-        print(
-            f"context7-fabric serves MCP at {scheme}://{shown}:{address}/mcp and /sse",
-            file=sys.stderr,
-            flush=True,
-        )
-        await server.serve(sockets=[listening])
+        async with _ended_by_signal(partial(_finish, site, server, household)):
+            _tell(scheme, host, listening.getsockname()[1])
+            await server.serve(sockets=[listening])
+
+
+def _tell(scheme: str, host: str, port: int) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    address = f"{scheme}://{shown}:{port}"
+    print(f"context7-fabric serves MCP at {address}/mcp and /sse", file=sys.stderr, flush=True)
+
+
+async def _finish(site: Site, server: HttpServer, household: Household) -> None:
+    site.end_streams()
+    await server.finish(CALLS_FINISH)
+    await _close(household)
 
 
 @asynccontextmanager
-async def _ended_by_signal(household: Household) -> AsyncGenerator[None]:
-    """Close and leave when SIGTERM or SIGINT comes."""
+async def _ended_by_signal(end: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    """Leave behind `end` when SIGTERM or SIGINT comes, and at once when another one does."""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_wait_for_signal, household)
+        await tasks.start(_wait_for_signals, end)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _wait_for_signal(household: Household) -> None:
+async def _wait_for_signals(
+    end: Callable[[], Awaitable[None]], *, task_status: TaskStatus[None]
+) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _signal in signals:
-            await _close(household)
+        task_status.started()
+        async with anyio.create_task_group() as tasks:
+            await anext(signals)
+            tasks.start_soon(_leave_behind, end)
+            await anext(signals)
             leave()
+
+
+async def _leave_behind(end: Callable[[], Awaitable[None]]) -> None:
+    await end()
+    leave()
 
 
 async def _close(household: Household) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from mcp.server.sse import SseServerTransport
@@ -12,12 +13,14 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.protocol.express import AtHand, NewCaller, beside, message_on, reply_at_hand
+from context7_fabric.protocol.malformed import complaint_about
 from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.protocol.server import FabricServer
 
@@ -29,6 +32,7 @@ MOST_CLIENTS: Final = 1000
 """Addresses of clients that have an express lane at once."""
 
 _PATH: Final = "/mcp"
+_JSON: Final = "application/json"
 _EVENT: Final = b"event: message\r\ndata: %b\r\n\r\n"
 _HEADERS: Final = (
     (b"cache-control", b"no-cache, no-transform"),
@@ -59,6 +63,7 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
             *others,  # type: ignore[list-item]
         ],
     )
+    app.add_middleware(PlainComplaints)
     app.add_middleware(ExpressPosts, server.at_hand)
     return app
 
@@ -101,6 +106,46 @@ class ExpressPosts:
         return reply_at_hand(message_on(begun.get("body", b"")), self._at_hand, new_caller)
 
 
+class PlainComplaints:
+    """Says in one line what is wrong with a body that is no message; the SDK takes many."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Mend what `app` answers."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on."""
+        if scope["type"] != "http" or scope["path"] != _PATH:
+            await self._app(scope, receive, send)
+            return
+        heard: list[bytes] = []  # nothing, where it is not the body that is wrong
+        complaint: bytes | None = None
+
+        async def hear() -> Message:
+            message = await receive()
+            heard.append(message.get("body", b""))
+            return message
+
+        async def say(message: Message) -> None:
+            nonlocal complaint
+            if heard and _is_complaint(message):
+                complaint = complaint_about(b"".join(heard))
+                if complaint is not None:
+                    answer = Response(complaint, message["status"], media_type=_JSON)
+                    await answer(scope, receive, send)
+            if complaint is None:
+                await send(message)
+
+        await self._app(scope, hear, say)
+
+
+def _is_complaint(message: Message) -> bool:
+    """Tell whether a refusal of the SDK begins that speaks JSON-RPC: others are of the headers."""
+    if message.get("status") != HTTPStatus.BAD_REQUEST:
+        return False
+    return Headers(raw=message["headers"]).get("content-type") == _JSON
+
+
 def _may_be_call(scope: Scope) -> bool:
     """Tell whether a request is a legacy client's, without a session, and as the SDK wants it."""
     if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _PATH:
@@ -109,7 +154,7 @@ def _may_be_call(scope: Scope) -> bool:
     headers = request.headers
     version = headers.get(MCP_PROTOCOL_VERSION_HEADER)
     return (
-        headers.get("content-type") == "application/json"
+        headers.get("content-type") == _JSON
         and (version is None or version in HANDSHAKE_PROTOCOL_VERSIONS)
         and MCP_SESSION_ID_HEADER not in headers
         and all(check_accept_headers(request))

@@ -68,8 +68,8 @@ class LibraryCollection:
             found += [_Result(row, "usage", 0.0) for row in rows]
         return as_data({"results": [_told(each) for each in found[:most]]}, "results")
 
-    async def index(self, lessons: Sequence[Lesson]) -> list[str]:
-        """Store what `lessons` say for the visitor; return the rows' ids, as `query` tells them.
+    async def index(self, lessons: Sequence[Lesson]) -> list[Row]:
+        """Store what `lessons` say for the visitor; return what each name means now.
 
         A store that fails shows in that there are fewer of them.
 
@@ -80,10 +80,9 @@ class LibraryCollection:
         await registry.loaded.wait()
         await registry.flush()  # counts that are not written yet would lie over the new rows
         rows = await self.meanings.learn(lessons, self.desk.views.clock())
-        await registry.load()
         await self.desk.suggester.learn(rows)
         meant = [await self.meanings.meant(each.name) for each in lessons]
-        return [row.key for row in meant if row is not None]
+        return [row for row in meant if row is not None]
 
     async def collections(self) -> list[Json]:
         """Return the one collection there is, with its numbers of rows and of vectors."""

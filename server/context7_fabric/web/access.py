@@ -44,6 +44,16 @@ class Access:
         """Heed `tokens`; None is for a server that only this machine reaches."""
         self._tokens = tokens
 
+    @property
+    def known(self) -> object:
+        """What stays the same object as long as the same people are let in; None: everybody is."""
+        return None if self._tokens is None else self._tokens.entries()
+
+    async def refresh(self) -> None:
+        """Learn who is let in by now; a look a second is enough."""
+        if self._tokens is not None:
+            await self._tokens.refresh()
+
     async def visitor(self, headers: Mapping[str, str]) -> Visitor:
         """Return who sends a request with `headers`, whose names are in lower case.
 
@@ -51,11 +61,15 @@ class Access:
             NotLetIn: There is no token, or nobody has it.
             UnusableKey: The Context7 key cannot be one.
         """
+        await self.refresh()
+        return self.known_visitor(headers)
+
+    def known_visitor(self, headers: Mapping[str, str]) -> Visitor:
+        """Return the same by who was let in when that was last looked at; raises the same."""
         authorization = headers.get("authorization", "").strip(_BLANKS)
         others = (headers.get(name, "").strip(_BLANKS) for name in KEY_HEADERS)
         if self._tokens is None:
             return Visitor(None, _key((_without_scheme(authorization), *others)))
-        await self._tokens.refresh()
         name = _owner(self._tokens, authorization)
         return Visitor(name, _key(others))
 

@@ -75,7 +75,11 @@ class Entry(Form):
 
     library_name: Name
     library_id: Annotated[
-        str, Field(max_length=LONGEST_ID, description="as Context7 writes it: /org/project")
+        str,
+        Field(
+            max_length=LONGEST_ID,
+            description="as Context7 writes it: /org/project; what stands behind it is not kept",
+        ),
     ]
     aliases: list[Name] = Field(default=[], max_length=MOST_ALIASES)
     category: Name = UNKNOWN
@@ -129,10 +133,11 @@ class QueryReply(BaseModel):
 
 
 class IndexReply(BaseModel):
-    """How many libraries were stored, and the ids of their rows."""
+    """How many libraries were stored, the ids of their rows, and Context7's ids in these."""
 
     indexed: int
     ids: list[str]
+    library_ids: list[str]
 
 
 class Health(BaseModel):

@@ -44,6 +44,8 @@ class HeaderGuard:
 
 def _protect(headers: MutableHeaders) -> None:
     """Add to `headers`; a page's own Content-Security-Policy stays."""
+    if headers.get("connection") == "keep-alive":
+        del headers["connection"]  # goes without saying, and is wrong once the server is ending
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
     headers.setdefault(_POLICY, _NOTHING_ELSE)

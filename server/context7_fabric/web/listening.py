@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
+import anyio
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -25,6 +26,12 @@ HEAD_SECONDS = 10.0
 
 HEAD_BYTES = 2**16
 """How large the head of a request may be."""
+
+ARRIVING = 0.02
+"""How long those who are in already may take to ask, once nobody else comes in."""
+
+LAST_BYTES = 0.3
+"""How long an answer may still be on its way to a client at the end, once all are given."""
 
 
 def raise_file_limit() -> None:
@@ -61,12 +68,16 @@ def _listening(host: str, port: int, family: socket.AddressFamily) -> socket.soc
 class GuardedHead(HttpToolsProtocol):
     """Ends connections over which no whole head comes in time; uvicorn would wait for ever."""
 
+    gone: asyncio.Event
+    """Set when all that was to be sent is sent, or the client has left."""
+
     _waiting: asyncio.TimerHandle | None = None
     _taken: int | None = None  # bytes of a head that is not whole yet
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait."""
         super().connection_made(transport)
+        self.gone = asyncio.Event()
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -95,6 +106,12 @@ class GuardedHead(HttpToolsProtocol):
         """Wait no more."""
         self._wait_no_more()
         super().connection_lost(exc)
+        self.gone.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return bool(getattr(self.cycle, "response_complete", True))
 
     def _wait(self) -> None:
         if self._waiting is None:
@@ -142,6 +159,27 @@ class HttpServer(uvicorn.Server):
             path = str(settings.certificate)
             raise SettingError("CONTEXT7_FABRIC_TLS_CERT", path, expected) from error
         super().__init__(config)
+        self.servers = []
+
+    async def finish(self, seconds: float) -> None:
+        """Refuse whoever comes, close what idles, let what is being answered finish.
+
+        That takes `seconds` at most; an answer closes its connection.
+        """
+        for listening in self.servers:
+            listening.close()
+        await asyncio.sleep(ARRIVING)
+        connections = self.server_state.connections
+        heads = [each for each in connections if isinstance(each, GuardedHead)]
+        answering = [each for each in heads if not each.idle]
+        for each in heads:
+            each.shutdown()
+        with anyio.move_on_after(seconds):
+            for task in tuple(self.server_state.tasks):
+                await asyncio.wait([task])
+            with anyio.move_on_after(LAST_BYTES):
+                for each in answering:
+                    await each.gone.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -25,6 +25,11 @@ class Refusal:
         await response(scope, receive, send)
 
 
+def not_allowed(allowed: str) -> Refusal:
+    """Return the answer to a request with a method that is none of those `allowed`."""
+    return Refusal(405, f"{allowed} is what is allowed here", {"Allow": allowed})
+
+
 def refusal_of(error: NotLetIn | RateLimited | UnusableKey) -> Refusal:
     """Return the answer to a request that failed with `error`."""
     match error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric import __version__
-from context7_fabric.documents.ids import parse_id
+from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
@@ -33,9 +33,10 @@ from context7_fabric.web.openapi import (
     Operation,
     document,
 )
-from context7_fabric.web.refusals import Refusal
+from context7_fabric.web.refusals import Refusal, not_allowed
 
 JSON = "application/json"
+_FORM = "/org/project, with or without a version"
 
 FormT = TypeVar("FormT", bound=Form)
 OpenCollection: TypeAlias = Callable[[Request], AbstractAsyncContextManager[LibraryCollection]]
@@ -107,7 +108,7 @@ def _refused(operation: Operation, request: Request) -> Refusal | None:
     """Return why a request cannot be read, None when it can."""
     allowed = "GET, HEAD" if operation.method == "GET" else operation.method
     if request.method not in allowed.split(", "):
-        return Refusal(405, f"{allowed} is what is allowed here", {"Allow": allowed})
+        return not_allowed(allowed)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     # A page elsewhere can have a browser send a form, but no JSON.
     if operation.form is not None and kind != JSON:
@@ -141,8 +142,13 @@ async def _query(collection: LibraryCollection, body: bytes) -> object:
 async def _index(collection: LibraryCollection, body: bytes) -> object:
     form = _read(IndexForm, body)
     _check_name(form.collection)
-    ids = await collection.index(_lessons(form, collection.desk.redacted))
-    return {"indexed": len(ids), "ids": ids}
+    lessons = _lessons(form, collection.desk.redacted)
+    rows = await collection.index(lessons)
+    return {
+        "indexed": len(rows),
+        "ids": [row.key for row in rows],
+        "library_ids": [row.id for row in rows],
+    }
 
 
 def _read(kind: type[FormT], body: bytes) -> FormT:
@@ -159,16 +165,21 @@ def _check_name(collection: str) -> None:
 
 
 def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[Lesson]:
-    """Return what a form teaches, without secrets; all of it can be stored."""
+    """Return what a form teaches, without secrets or versions; all of it can be stored."""
     lessons = []
     for at, entry in enumerate(form.metadatas):
-        name, library_id = redacted(entry.library_name), parse_id(redacted(entry.library_id))
+        name, library_id = redacted(entry.library_name), _library_in(redacted(entry.library_id))
         if not read_name(name).name:
             raise _Unusable(422, f"metadatas[{at}].library_name: it names nothing")
-        if library_id is None or library_id.version is not None:
-            wanted = "a library id without a version (/org/project)"
-            raise _Unusable(422, f"metadatas[{at}].library_id: it is not {wanted}")
+        if library_id is None:
+            raise _Unusable(422, f"metadatas[{at}].library_id: it is not a library id ({_FORM})")
         category = "" if entry.category == UNKNOWN else redacted(entry.category)
         aliases = tuple(map(redacted, entry.aliases))
         lessons.append(Lesson(name, library_id, aliases, category))
     return lessons
+
+
+def _library_in(text: str) -> LibraryId | None:
+    """Return the library that an id means, whichever version or part of it stands behind."""
+    named = parse_id(text) or parse_id("/".join(text.strip().split("/")[:4]))
+    return None if named is None else replace(named, version=None)

@@ -217,6 +217,13 @@ class TestHeaders:
         answer = await asked(HeaderGuard(Application({"cache-control": said})), scope_of())
         assert answer.headers.getlist("cache-control") == [told]
 
+    @pytest.mark.parametrize(("said", "told"), [("keep-alive", []), ("close", ["close"])])
+    async def test_that_a_connection_is_kept_is_the_servers_word_alone(
+        self, said: str, told: list[str]
+    ) -> None:
+        answer = await asked(HeaderGuard(Application({"connection": said})), scope_of())
+        assert answer.headers.getlist("connection") == told
+
     async def test_no_other_site_is_allowed_anything(self) -> None:
         headers = {"host": "localhost", "origin": "http://localhost"}
         answer = await asked(HeaderGuard(HostGuard(Application(), LOOPBACK)), scope_of(headers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx2
@@ -21,23 +20,6 @@ from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_ap
 PYDANTIC = "/pydantic/pydantic"
 WIDGET = "/widgets/widget1"
 GETS = ("/health", "/collections", "/library-cache/stats", "/openapi.json")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def app(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[App]:
-    async with scripted_app(ScriptedUpstream(), clock, tmp_path, MODEL="off") as app:
-        yield app
-
-
-@pytest.fixture
-async def http(app: App) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with asking(app) as http:
-        yield http
 
 
 async def test_health_tells_of_the_index_what_is_known(app: App, http: httpx2.AsyncClient) -> None:

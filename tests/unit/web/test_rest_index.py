@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,28 +21,15 @@ WIDGET = "/widgets/widget1"
 SECRET = "ghp_" + "a1B2" * 9
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def app(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[App]:
-    async with scripted_app(ScriptedUpstream(), clock, tmp_path, MODEL="off") as app:
-        yield app
-
-
-@pytest.fixture
-async def http(app: App) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with asking(app) as http:
-        yield http
-
-
 async def test_what_is_indexed_is_found_at_once(http: httpx2.AsyncClient, clock: FakeClock) -> None:
     form = entries(**{"Some Widget": WIDGET, "gadget": "/gadgets/gadget"})
     form["metadatas"][0] |= {"aliases": ["sw", "pydantic"], "category": "toys", "source": "mine"}
     reply = await http.post("/index", json=form)
-    assert reply.json() == {"indexed": 2, "ids": ["lib-other-some-widget", "lib-other-gadget"]}
+    assert reply.json() == {
+        "indexed": 2,
+        "ids": ["lib-other-some-widget", "lib-other-gadget"],
+        "library_ids": [WIDGET, "/gadgets/gadget"],
+    }
     assert await best(http, "gadget") == ("/gadgets/gadget", 1.0)
     first = (await found(http, "SW"))[0]
     assert first["metadata"] == {
@@ -60,6 +46,30 @@ async def test_what_is_indexed_is_found_at_once(http: httpx2.AsyncClient, clock:
     verified = datetime.fromisoformat(first["metadata"]["last_verified"])
     assert verified.timestamp() == clock.now
     assert await best(http, "pydantic") == (PYDANTIC, 1.0)
+
+
+@pytest.mark.parametrize("behind", ["/2.0", "@2.0", "/libs/widget", "/libs/widget/2.0"])
+async def test_an_id_of_a_version_or_a_part_means_the_library(
+    http: httpx2.AsyncClient, behind: str
+) -> None:
+    reply = await http.post("/index", json=entries(widget=WIDGET + behind))
+    assert reply.json() == {
+        "indexed": 1,
+        "ids": ["lib-other-widget"],
+        "library_ids": [WIDGET],
+    }
+    assert await best(http, "widget") == (WIDGET, 1.0)
+
+
+async def test_nothing_else_is_read_again_for_what_is_indexed(
+    app: App, http: httpx2.AsyncClient
+) -> None:
+    registry = app.desk.registry
+    await registry.loaded.wait()
+    row = registry.row(PYDANTIC)
+    await http.post("/index", json=entries(widget=WIDGET))
+    assert registry.row(WIDGET) is not None
+    assert registry.row(PYDANTIC) is row
 
 
 async def test_counts_that_are_written_later_do_not_undo_what_was_indexed(
@@ -130,10 +140,8 @@ async def test_the_last_of_many_is_no_id_and_nothing_is_stored(
 ) -> None:
     names = {f"widget{number}": f"/widgets/number{number}" for number in range(99)}
     told = await refused(http, "/index", entries(**names, last="not an id"))
-    assert told == (
-        422,
-        "metadatas[99].library_id: it is not a library id without a version (/org/project)",
-    )
+    wanted = "a library id (/org/project, with or without a version)"
+    assert told == (422, f"metadatas[99].library_id: it is not {wanted}")
     assert await found(http, "widget0", metadata_filter={"library_name": "widget0"}) == []
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from context7_fabric.app import App
 from support.rest import asking, entries, refused
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
@@ -16,23 +14,6 @@ WIDGET = "/widgets/widget1"
 SECRET = "ghp_" + "a1B2" * 9
 POSTS = ("/query", "/index")
 GETS = ("/health", "/collections", "/library-cache/stats", "/openapi.json")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def app(tmp_path: Path, clock: FakeClock) -> AsyncGenerator[App]:
-    async with scripted_app(ScriptedUpstream(), clock, tmp_path, MODEL="off") as app:
-        yield app
-
-
-@pytest.fixture
-async def http(app: App) -> AsyncGenerator[httpx2.AsyncClient]:
-    async with asking(app) as http:
-        yield http
 
 
 @pytest.mark.parametrize(
@@ -51,7 +32,8 @@ async def http(app: App) -> AsyncGenerator[httpx2.AsyncClient]:
         ("/index", {**entries(a=WIDGET), "ids": ["a", "b"]}, 422, "documents, metadatas and ids"),
         ("/index", entries(**{" ": WIDGET}), 422, "metadatas[0].library_name: "),
         ("/index", entries(**{"": WIDGET}), 422, "metadatas[0].library_name: "),
-        ("/index", entries(a=f"{WIDGET}/2.0"), 422, "metadatas[0].library_id: "),
+        ("/index", entries(a="/widgets//widget"), 422, "metadatas[0].library_id: "),
+        ("/index", entries(a=f"{WIDGET}/"), 422, "metadatas[0].library_id: "),
         ("/index", {**entries(a=WIDGET), "metadatas": [{}]}, 422, "metadatas[0].library_name: "),
     ],
 )

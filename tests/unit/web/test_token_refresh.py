@@ -17,11 +17,6 @@ from support.scripted import FakeClock
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def file(tmp_path: Path, clock: FakeClock) -> TokenFile:
     return TokenFile(tmp_path / "tokens", clock)
 

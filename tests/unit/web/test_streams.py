@@ -1,0 +1,195 @@
+"""When a stream ends that its client would keep: with its token, and with the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from anyio.abc import TaskGroup
+from starlette.types import Message, Receive, Scope, Send
+
+from context7_fabric.web.access import Access
+from context7_fabric.web.streams import StreamGuard, is_stream
+from context7_fabric.web.tokens import LOOK_EVERY, TokenFile
+from support.scripted import FakeClock
+from unit.web.asking import Answer, Application, asked, scope_of
+
+
+@pytest.fixture
+async def tasks() -> AsyncGenerator[TaskGroup]:
+    async with anyio.create_task_group() as tasks:
+        yield tasks
+        tasks.cancel_scope.cancel()
+
+
+def stream_scope(token: str = "", path: str = "/sse") -> Scope:
+    return scope_of({"authorization": f"Bearer {token}"}, method="GET", path=path)
+
+
+@dataclass
+class Watched:
+    """A guard over streams that last; its looks at the tokens are taken one by one."""
+
+    access: Access
+    tasks: TaskGroup
+    clock: FakeClock
+    pauses: int = 0
+    over: anyio.Event = field(default_factory=anyio.Event)
+    again: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self.guard = StreamGuard(lasting, self.access, self.tasks, self.pause)
+
+    async def pause(self) -> None:
+        self.pauses += 1
+        self.again.set()
+        self.over = anyio.Event()
+        await self.over.wait()
+
+    async def look(self) -> None:
+        """Let the guard look, a second later, until it pauses again."""
+        await anyio.wait_all_tasks_blocked()
+        self.clock.forward(LOOK_EVERY)
+        self.again = anyio.Event()
+        self.over.set()
+        with anyio.fail_after(5):
+            await self.again.wait()
+
+
+async def lasting(_scope: Scope, receive: Receive, send: Send) -> None:
+    """A stream that begins, and lasts as long as there is a client."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    await send({"type": "http.response.body", "body": b"nobody hears it", "more_body": True})
+
+
+@dataclass
+class Client:
+    """Opens a stream, and hears what comes."""
+
+    answer: Answer = field(default_factory=Answer)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    async def open(self, guard: StreamGuard, scope: Scope) -> None:
+        async def receive() -> Message:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            self.answer.messages.append(message)
+
+        await guard(scope, receive, send)
+        self.ended.set()
+
+    def whole(self) -> bool:
+        """Whether the last piece came."""
+        return not self.answer.messages[-1].get("more_body", False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "stream"),
+    [
+        (stream_scope(), True),
+        (stream_scope(path="/mcp"), True),
+        (stream_scope(path="/health"), False),
+        (scope_of({"mcp-method": "subscriptions/listen"}, path="/mcp"), True),
+        (scope_of({"mcp-method": "tools/call"}, path="/mcp"), False),
+        (scope_of(path="/sse"), False),
+        ({"type": "lifespan"}, False),
+    ],
+    ids=str,
+)
+def test_a_stream_is_told_by_its_request(scope: Scope, *, stream: bool) -> None:
+    assert is_stream(scope) == stream
+
+
+async def test_a_stream_ends_when_its_token_is_taken_back_and_no_other_does(
+    tasks: TaskGroup, tmp_path: Path, clock: FakeClock
+) -> None:
+    file = TokenFile(tmp_path / "tokens", clock)
+    tokens = {name: await anyio.to_thread.run_sync(file.add, name) for name in ("ann", "bob")}
+    await file.refresh()
+    site, clients = Watched(Access(file), tasks, clock), {name: Client() for name in tokens}
+    for name, client in clients.items():
+        tasks.start_soon(client.open, site.guard, stream_scope(tokens[name]))
+    await site.look()
+    assert not clients["ann"].ended.is_set()
+    await anyio.to_thread.run_sync(file.revoke, "ann")
+    await site.look()
+    with anyio.fail_after(5):
+        await clients["ann"].ended.wait()
+    assert clients["ann"].answer.body == b"begun"
+    assert clients["ann"].whole()
+    assert not clients["bob"].ended.is_set()
+
+
+async def test_a_token_that_is_given_anew_is_another_one(
+    tasks: TaskGroup, tmp_path: Path, clock: FakeClock
+) -> None:
+    file = TokenFile(tmp_path / "tokens", clock)
+    token = await anyio.to_thread.run_sync(file.add, "ann")
+    site, client, other = Watched(Access(file), tasks, clock), Client(), Client()
+    bob = await anyio.to_thread.run_sync(file.add, "bob")
+    await file.refresh()
+    tasks.start_soon(client.open, site.guard, stream_scope(token))
+    tasks.start_soon(other.open, site.guard, stream_scope(bob))
+    await anyio.wait_all_tasks_blocked()
+    await anyio.to_thread.run_sync(file.revoke, "ann")
+    await anyio.to_thread.run_sync(file.add, "ann")
+    await site.look()
+    with anyio.fail_after(5):
+        await client.ended.wait()
+
+
+async def test_nobody_looks_at_the_tokens_without_a_stream(
+    tasks: TaskGroup, tmp_path: Path, clock: FakeClock
+) -> None:
+    file = TokenFile(tmp_path / "tokens", clock)
+    token = await anyio.to_thread.run_sync(file.add, "ann")
+    await file.refresh()
+    site = Watched(Access(file), tasks, clock)
+    for _stream in range(2):
+        client = Client()
+        async with anyio.create_task_group() as streams:
+            streams.start_soon(client.open, site.guard, stream_scope(token))
+            await anyio.wait_all_tasks_blocked()
+            streams.cancel_scope.cancel()
+        site.over.set()
+        await anyio.wait_all_tasks_blocked()
+    assert site.pauses == 2
+
+
+async def test_where_everybody_is_let_in_nobody_looks(tasks: TaskGroup, clock: FakeClock) -> None:
+    site = Watched(Access(None), tasks, clock)
+    tasks.start_soon(Client().open, site.guard, stream_scope())
+    await anyio.wait_all_tasks_blocked()
+    assert site.pauses == 0
+
+
+async def test_at_the_end_all_streams_are_ended_and_none_begins(
+    tasks: TaskGroup, clock: FakeClock
+) -> None:
+    site, client, late = Watched(Access(None), tasks, clock), Client(), Client()
+    tasks.start_soon(client.open, site.guard, stream_scope())
+    await anyio.wait_all_tasks_blocked()
+    site.guard.end()
+    with anyio.fail_after(5):
+        await client.ended.wait()
+        await late.open(site.guard, stream_scope())
+    assert client.answer.body == b"begun"
+    assert client.whole()
+    assert late.answer.status == 503
+    assert late.answer.headers["retry-after"] == "1"
+
+
+async def test_what_is_no_stream_is_let_be(tasks: TaskGroup) -> None:
+    guard = StreamGuard(Application(), Access(None), tasks)
+    guard.end()
+    answer = await asked(guard, scope_of(path="/mcp"), [b"a call"])
+    assert (answer.status, answer.body) == (200, b"a call")
