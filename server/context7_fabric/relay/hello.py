@@ -36,6 +36,34 @@ UPSTREAM_ENVIRONMENT = (
 )
 """What the way to upstream depends on, besides the settings."""
 
+TELEMETRY_ENVIRONMENT = (
+    "LANGSMITH_API_KEY",
+    "LANGSMITH_ENDPOINT",
+    "LANGSMITH_PROJECT",
+    "LANGSMITH_TRACING",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+)
+"""What says who gets a daemon's traces, and with which keys."""
+
 WINDOW_ENVIRONMENT = (
     "CONTEXT7_API_KEY",
     "CONTEXT7_API_URL",
@@ -99,7 +127,18 @@ def identity(environ: Mapping[str, str]) -> dict[str, object]:
         "program": [sys.executable, os.path.dirname(__file__)],
         "network": _network(),
         "environment": {name: environ[name] for name in names if environ[name]},
+        "telemetry": _telemetry(environ),
     }
+
+
+def _telemetry(environ: Mapping[str, str]) -> str:
+    """Return a digest of what says who gets traces, keys among it; empty where nothing does."""
+    said = {name: environ[name] for name in TELEMETRY_ENVIRONMENT if environ.get(name)}
+    if not said:
+        return ""
+    import hashlib
+
+    return hashlib.sha256(ascii(said).encode()).hexdigest()
 
 
 def _network() -> str:

@@ -17,15 +17,20 @@ _OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 def read_telemetry(reader: Reader) -> TelemetrySettings:
     """Read who gets traces, which is nobody where `OTEL_SDK_DISABLED` says so.
 
+    Nobody either where a variable cannot be used that is not ours: it may be meant for others.
+
     Raises:
-        SettingError: A variable holds something that cannot be used.
+        SettingError: The variable of ours holds something that cannot be used.
     """
     environ = reader.environ
     content = reader.choice("TRACE_CONTENT", ("on", "off"), "off") == "on"
     if _text(environ, "OTEL_SDK_DISABLED").lower() == "true":
         return TelemetrySettings(content=content)
     service = _text(environ, "OTEL_SERVICE_NAME") or TelemetrySettings().service
-    return TelemetrySettings(_langsmith(environ), _otlp(environ), service, content)
+    try:
+        return TelemetrySettings(_langsmith(environ), _otlp(environ), service, content)
+    except SettingError as error:
+        return TelemetrySettings(problem=str(error), service=service, content=content)
 
 
 def _langsmith(environ: Mapping[str, str]) -> LangSmithTarget | None:

@@ -1,0 +1,75 @@
+"""Traces of those who serve several: the server on HTTP, and the daemon."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support.daemons import daemons, daemons_of, with_daemon
+from support.dialogue import outcome_of, talking
+from support.mcp_upstream import McpUpstream, mcp_upstream
+from support.otlp import Receiver, receiving
+from support.product import PROGRAM, product_at_port, product_environment
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+ARGUMENTS = {"libraryId": "/widgets/widget1", "query": "start"}
+HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def asked() -> Iterator[McpUpstream]:
+    with mcp_upstream() as upstream:
+        yield upstream
+
+
+def to_langsmith(asked: McpUpstream, receiver: Receiver, key: str = "one") -> dict[str, str]:
+    return {
+        "CONTEXT7_FABRIC_UPSTREAM": asked.url,
+        "LANGSMITH_API_KEY": key,
+        "LANGSMITH_ENDPOINT": receiver.url,
+    }
+
+
+def post(client: httpx2.Client, url: str, meta: dict[str, str] | None = None) -> str:
+    params = {"name": "query-docs", "arguments": ARGUMENTS} | ({"_meta": meta} if meta else {})
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return client.post(url, json=message, headers=HEADERS).raise_for_status().text
+
+
+def test_on_http_both_lanes_are_traced_alike(
+    home: Path, asked: McpUpstream, receiver: Receiver
+) -> None:
+    env = product_environment(home, to_langsmith(asked, receiver))
+    with product_at_port("http", env) as served, httpx2.Client(trust_env=False) as client:
+        url = served.url("/mcp")
+        assert '"miss"' in post(client, url)
+        assert '"hit"' in post(client, url, {"traceparent": f"00-{TRACE}-{PARENT}-01"})
+        assert '"hit"' in post(client, url)
+        receiver.wait_for(3)
+    _miss, by_sdk, by_express = receiver.calls
+    assert by_sdk.parent == PARENT
+    assert by_express.name == by_sdk.name == "tools/call query-docs"
+    assert "jsonrpc.request.id" not in by_express.attributes  # so this one was not the SDK's
+    assert set(by_express.attributes) == {
+        name for name in by_sdk.attributes if not name.startswith(("jsonrpc.", "mcp.protocol"))
+    }
+
+
+def test_windows_with_another_key_of_langsmiths_get_a_daemon_of_their_own(
+    home: Path, asked: McpUpstream, receiver: Receiver
+) -> None:
+    with daemons(home):
+        for key, calls in (("one", 1), ("one", 2), ("two", 3)):
+            env = with_daemon(home, to_langsmith(asked, receiver, key))
+            with talking([PROGRAM], env) as dialogue:
+                outcome_of(dialogue.call("query-docs", **ARGUMENTS))
+                receiver.wait_for(calls)
+        assert len(daemons_of(home)) == 2
+    assert {headers["x-api-key"] for headers in receiver.headers} == {"one", "two"}

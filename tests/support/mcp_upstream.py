@@ -1,0 +1,67 @@
+"""An MCP server on a loopback port that answers as Context7 would, and keeps the `_meta` it got."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from support.listener import serving
+from support.scripted import docs_text, list_text
+
+UNKNOWN_METHOD, REFUSED = -32601, -32000
+
+
+class McpUpstream:
+    """What was asked so far; with `refuses` it answers calls with an error that quotes them."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        self.metas: list[Mapping[str, Any]] = []
+        self.refuses = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one message; the ASGI side."""
+        request = Request(scope, receive)
+        message = json.loads(await request.body()) if request.method == "POST" else {}
+        response: Response = JSONResponse({}, 405)
+        if "id" in message:
+            said = self._reply(message["method"], message.get("params") or {})
+            response = JSONResponse({"jsonrpc": "2.0", "id": message["id"], **said})
+        elif message:
+            response = Response(status_code=202)
+        await response(scope, receive, send)
+
+    def _reply(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if method == "initialize":
+            named = {"name": "upstream", "version": "1"}
+            told = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
+            return {"result": {**told, "serverInfo": named}}
+        if method == "tools/list":
+            names = ("resolve-library-id", "query-docs")
+            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
+            return {"result": {"tools": tools}}
+        if method == "tools/call":
+            return self._called(params)
+        return {"error": {"code": UNKNOWN_METHOD, "message": "Method not found"}}
+
+    def _called(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.metas.append(params.get("_meta") or {})
+        asked = params["arguments"]
+        if self.refuses:
+            return {"error": {"code": REFUSED, "message": f"cannot answer {asked}"}}
+        text = list_text() if params["name"] == "resolve-library-id" else docs_text(asked)
+        return {"result": {"content": [{"type": "text", "text": text}]}}
+
+
+@contextmanager
+def mcp_upstream() -> Iterator[McpUpstream]:
+    """A server for the length of the block."""
+    upstream = McpUpstream()
+    with serving(upstream) as port:
+        upstream.url = f"http://127.0.0.1:{port}/mcp"
+        yield upstream

@@ -1,0 +1,88 @@
+"""What waits for a receiver: bounded, and never in anybody's way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from threading import Event
+from time import time_ns
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from context7_fabric.models import Answer, Outcome, Tier
+from context7_fabric.telemetry import outbox as module
+from context7_fabric.telemetry.outbox import MOST_WAITING, Item, Outbox
+from context7_fabric.telemetry.spans import Call, Seen, new_context
+
+SECONDS = 5.0
+
+
+class Taken(SpanExporter):
+    """Keeps what it gets; holds batches until `go`, and ends them as `results` say."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.arrived, self.go = Event(), Event()
+        self.results: list[SpanExportResult] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.names += [span.name for span in spans]
+        self.arrived.set()
+        assert self.go.wait(SECONDS)
+        return self.results.pop(0) if self.results else SpanExportResult.SUCCESS
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVERY", 0.001)
+
+
+def spans_of(item: Item) -> list[ReadableSpan]:
+    return [item.span] if isinstance(item, Seen) else [ReadableSpan(item.tool)]
+
+
+def seen(name: str) -> Seen:
+    return Seen(ReadableSpan(name), None)
+
+
+def test_it_drops_the_oldest_while_a_receiver_hangs() -> None:
+    exporter = Taken()
+    outbox = Outbox("there", exporter, spans_of)
+    outbox.put(seen("first"))
+    assert exporter.arrived.wait(SECONDS)
+    for number in range(MOST_WAITING + 2):
+        outbox.put(seen(str(number)))
+    exporter.go.set()
+    outbox.begin_to_close()
+    outbox.join(SECONDS)
+    assert exporter.names == ["first", *map(str, range(2, MOST_WAITING + 2))]
+
+
+def test_a_call_waits_as_it_is() -> None:
+    exporter = Taken()
+    exporter.go.set()
+    outbox = Outbox("there", exporter, spans_of)
+    answer = Answer("text", Outcome.HIT, Tier.QUESTION)
+    outbox.put(Call(new_context(), "query-docs", {}, answer, [], 1.0, time_ns()))
+    outbox.begin_to_close()
+    outbox.join(SECONDS)
+    outbox.put(seen("too late"))
+    assert exporter.names == ["query-docs"]
+
+
+def test_an_outage_and_its_end_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "context7_fabric")
+    exporter = Taken()
+    exporter.go.set()
+    outbox = Outbox("there", exporter, spans_of)
+    exporter.results = [SpanExportResult.FAILURE, SpanExportResult.FAILURE]
+    for _batch in range(4):
+        exporter.arrived.clear()
+        outbox.put(seen("span"))
+        assert exporter.arrived.wait(SECONDS)
+    outbox.begin_to_close()
+    outbox.join(SECONDS)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert all("there" in record.getMessage() for record in caplog.records)
