@@ -82,6 +82,11 @@ class Pool(Generic[K, T]):
         """Tell how many things are open."""
         return len(self._slots)
 
+    @property
+    def things(self) -> list[T]:
+        """The things that can be used now."""
+        return [slot.thing for slot in self._slots.values() if slot.things]
+
     def __contains__(self, key: K) -> bool:
         """Tell whether the thing called `key` is open."""
         return key in self._slots

@@ -66,6 +66,11 @@ class Docs:
         self._stamp = stamp
         self._lifetime = lifetime
 
+    @property
+    def flights(self) -> int:
+        """How many flights to upstream are under way, those of look-ups included."""
+        return self._answers.flights
+
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return the documentation that answers `question`."""
         library = id_of(question.library_id)

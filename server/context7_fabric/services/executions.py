@@ -151,6 +151,11 @@ class Executions:
             self._many.set()
 
     @property
+    def waiting(self) -> int:
+        """How many records are not written yet."""
+        return len(self._waiting)
+
+    @property
     def is_behind(self) -> bool:
         """Tell whether calls come faster than they can be written."""
         return len(self._waiting) >= 2 * MANY

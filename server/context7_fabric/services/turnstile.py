@@ -46,6 +46,16 @@ class Turnstile:
         self.succeeded = guard.succeeded
         self.failed = guard.failed
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the breaker is open."""
+        return self._guard.is_open
+
+    @property
+    def is_resting(self) -> bool:
+        """Tell whether there is a rest in force that this process knows of already."""
+        return self._guard.is_resting
+
     @asynccontextmanager
     async def passage(self) -> AsyncGenerator[None]:
         """Let one call upstream pass, count it, and take note of how it ends.

@@ -84,6 +84,11 @@ class McpUpstream:
         """Runs behind each new connection."""
         self._link: _Link | None = None
 
+    @property
+    def connected(self) -> bool:
+        """Tell whether there is a connection that can be used."""
+        return self._link is not None and self._link.client is not None
+
     async def list_tools(self) -> ToolList:
         """Return upstream's tools, all pages of them."""
         result = await self._request(lambda session: session.list_tools())

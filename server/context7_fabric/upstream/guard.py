@@ -42,6 +42,16 @@ class Guard:
         self._probing = False
         self.rest: Rest | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the breaker is open: at most one call in a while passes, as a probe."""
+        return self._closed_at is not None
+
+    @property
+    def is_resting(self) -> bool:
+        """Tell whether the rest is not over."""
+        return self.rest is not None and self._clock() < self.rest.until
+
     def enter(self) -> None:
         """Ask leave for one call; whoever gets it must tell how it ended.
 

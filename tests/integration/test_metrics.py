@@ -1,0 +1,178 @@
+"""/metrics of the real process: what is counted of calls, who may read it, what is said of it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import httpx2
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from context7_fabric.health import STORE_SECONDS
+from context7_fabric.site import MOST_VISITORS
+from support.context7_api import Api
+from support.metrics import OURS, Scrape, scraped, watched_server
+from support.product import Served, Variables, product_at_port, product_environment
+from support.redis_servers import redis_server
+from support.site import FASTAPI, LIST, asked, bearing, call, result_of, token_of, until
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
+ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\| ", re.MULTILINE)
+OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
+KEY = "ctx7sk-hush-hush"
+OPEN_METRICS = {"accept": "application/openmetrics-text; version=1.0.0; charset=utf-8"}
+
+
+@pytest.fixture(scope="module")
+def watched(
+    by_http: Variables, shared_api: Api, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server that had one hit, one miss and one error."""
+    with watched_server(by_http, shared_api, tmp_path_factory.mktemp("home")) as served:
+        yield served
+
+
+@pytest.fixture
+def environment(home: Path) -> dict[str, str]:
+    return product_environment(home, OFFLINE)
+
+
+def test_a_hit_a_miss_and_an_error_are_told_apart(watched: Served) -> None:
+    told = scraped(watched)
+    expected = {("miss", "upstream"): 1, ("hit", "question"): 1, ("error", "upstream"): 1}
+    for (outcome, tier), count in expected.items():
+        labels = {"tool": "query-docs", "outcome": outcome, "tier": tier}
+        assert (labels, told.total("requests_total", **labels)) == (labels, count)
+    assert told.total("request_duration_seconds_count", tool="query-docs", outcome="hit") == 1
+    assert told.total("answer_age_seconds_count") == 2
+
+
+def test_calls_upstream_are_told_by_how_they_ended(watched: Served) -> None:
+    told = scraped(watched)
+    assert told.total("upstream_calls_total", ended="answered") == 1
+    assert told.total("upstream_calls_total", ended="failed") == 1
+    assert told.total("upstream_call_duration_seconds_count") == 2
+    assert told.total("upstream_connections") == 1
+
+
+def test_the_state_of_the_server_is_told(watched: Served) -> None:
+    told = scraped(watched)
+    assert told.total("store_up") == 1
+    assert told.total("store_info", backend="disk") == 1
+    assert told.total("apps") == 1
+    assert told.total("registry_rows") > 400
+    assert told.total("suggesters", state="off") == 1
+
+
+def test_the_table_in_the_document_is_what_is_told(watched: Served) -> None:
+    written = {name: (kind, _words(labels)) for name, kind, labels in ROW.findall(DOCUMENT)}
+    assert written == _told(scraped(watched))
+
+
+def test_openmetrics_is_told_to_who_asks_for_it(watched: Served) -> None:
+    reply = asked(watched, "/metrics", OPEN_METRICS, method="GET")
+    assert reply.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0;")
+    assert reply.text.endswith("# EOF\n")
+    families: list[Metric] = list(text_string_to_metric_families(reply.text))  # type: ignore[no-untyped-call]  # the library's only one
+    assert f"{OURS}requests" in {family.name for family in families}
+
+
+def test_it_can_be_read_only(watched: Served) -> None:
+    head = asked(watched, "/metrics", method="HEAD")
+    assert (head.status_code, head.content) == (200, b"")
+    for method in ("POST", "PUT", "DELETE"):
+        refused = asked(watched, "/metrics", method=method)
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_nothing_that_was_asked_or_sent_stands_on_the_page(watched: Served) -> None:
+    sent = {"context7-api-key": KEY}
+    for message in (
+        call("query-docs", libraryId=f"{FASTAPI}/hush", query="hush?"),
+        call("resolve-library-id", libraryName="hush", query="hush?"),
+        call("hush", hush="hush"),
+        call("query-docs", hush="hush"),
+    ):
+        assert asked(watched, headers=sent, message=message).status_code == 200
+    page = asked(watched, "/metrics", sent, method="GET").text
+    assert "resolve-library-id" in page
+    for private in ("hush", FASTAPI, FASTAPI.split("/")[1]):
+        assert private not in page
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
+def test_reading_it_is_no_visit_and_opens_no_app(
+    environment: dict[str, str], transport: str
+) -> None:
+    with product_at_port(transport, environment) as served:
+        with httpx2.Client(trust_env=False) as prometheus:
+            for number in range(MOST_VISITORS + 1):
+                key = {"context7-api-key": f"ctx7sk-{number}"}
+                assert prometheus.get(served.url("/metrics"), headers=key).status_code == 200
+        assert scraped(served).total("apps") == 0
+        assert asked(served).status_code == 200
+        assert scraped(served).total("apps") == 1
+
+
+def test_where_tokens_are_asked_for_it_is_for_those_who_have_one(
+    environment: dict[str, str],
+) -> None:
+    token = token_of("prometheus", environment)
+    with product_at_port("http", environment) as served:
+        for headers in ({}, bearing(token[:-1]), {"x-api-key": token}):
+            refused = asked(served, "/metrics", headers, method="GET")
+            assert refused.status_code == 401
+            assert OURS not in refused.text
+        assert result_of(asked(served, headers=bearing(token), message=LIST))["tools"]
+        told = scraped(served, bearing(token))
+        assert told.total("apps") == 1
+        assert "prometheus" not in {value for _name, value in _pairs(told)}
+
+
+def test_a_store_that_hangs_keeps_nobody_from_reading_it(environment: dict[str, str]) -> None:
+    with redis_server() as redis:
+        on_redis = environment | {"CONTEXT7_FABRIC_BACKEND": redis.url}
+        with product_at_port("http", on_redis) as served:
+            assert asked(served).status_code == 200
+            assert scraped(served).total("store_info", backend="redis") == 1
+            assert scraped(served).total("store_up") == 1
+            with redis.held():
+                begun = monotonic()
+                told = scraped(served)
+                assert monotonic() - begun < STORE_SECONDS + 2
+            assert (told.total("store_up"), told.total("apps")) == (0, 1)
+            until(served, lambda: scraped(served).total("store_up") == 1)
+
+
+def test_only_the_server_on_http_needs_the_library() -> None:
+    program = """
+import sys
+import context7_fabric.cli.serve, context7_fabric.household, context7_fabric.protocol.stdio
+print("prometheus_client" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == [b"False"]
+
+
+def _told(scrape: Scrape) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return the kind and labels of each metric of ours by the name that the document calls it."""
+    told = {}
+    for family in scrape.families:
+        if family.name.startswith(OURS) and not family.name.endswith("_created"):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            told[name] = (family.type, frozenset(labels))
+    return told
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(", ")))
+
+
+def _pairs(scrape: Scrape) -> set[tuple[str, str]]:
+    samples = (sample for family in scrape.families for sample in family.samples)
+    return {pair for sample in samples for pair in sample.labels.items()}

@@ -1,0 +1,191 @@
+"""What is told of a household: it is looked at, and nothing is opened, started or waited for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+
+from context7_fabric import health
+from context7_fabric.app import App
+from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUnreachable
+from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.health import Health, watch_loop
+from context7_fabric.household import Household, open_household
+from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.services.docs import Question
+from context7_fabric.settings import Settings
+from context7_fabric.telemetry.figures import StoreFigures
+from support.scripted import ScriptedUpstream, settings_for
+
+QUESTION = Question("/widgets/widget1", "start")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return settings_for(tmp_path, BACKEND="memory", MODEL="off", MONTHLY_CALLS="10")
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[TaskGroup]:
+    async with anyio.create_task_group() as group:
+        yield group
+        group.cancel_scope.cancel()
+
+
+@dataclass
+class Opened:
+    """A household, its health, and the upstream of the apps that a test opens."""
+
+    household: Household
+    health: Health
+    settings: Settings
+    upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
+
+    def app(self, owner: str = "local") -> AbstractAsyncContextManager[App]:
+        return self.household.app(self.settings, lambda _tasks: self.upstream, owner=owner)
+
+
+@pytest.fixture
+async def opened(settings: Settings, tasks: TaskGroup) -> AsyncIterator[Opened]:
+    async with open_household(settings) as household:
+        yield Opened(household, Health(household, settings, tasks), settings)
+
+
+class Hanging(MemoryBackend):
+    """A store that answers nothing before it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let, self.reads = anyio.Event(), 0
+
+    async def get(self, key: str) -> Entry | None:
+        self.reads += 1
+        await self.let.wait()
+        return await super().get(key)
+
+
+class Failing(MemoryBackend):
+    """A store that does not work."""
+
+    async def get(self, key: str) -> Entry | None:
+        raise StoreUnavailable("get", "it is broken")
+
+
+async def test_looking_opens_no_app(opened: Opened) -> None:
+    figures = await opened.health.figures()
+    assert (figures.apps, opened.household.apps, figures.rows) == (0, 0, 0)
+    assert figures.store == StoreFigures(up=True, month_calls=0, quota_left=10, has_model=False)
+    assert figures.backend == "memory"
+
+
+async def test_sums_are_over_every_app_that_is_open(opened: Opened) -> None:
+    async with opened.app("ann") as ann, opened.app("bob") as bob:
+        for app in (ann, bob):
+            await app.desk.registry.loaded.wait()
+            answer = Answer("text", Outcome.HIT, Tier.QUESTION)
+            app.desk.note("query-docs", {}, Caller(), answer)
+        figures = await opened.health.figures()
+    assert (figures.apps, figures.executions_waiting) == (2, 2)
+    assert figures.rows == ann.desk.registry.size > 400
+    assert figures.connections == 0
+
+
+async def test_suggestions_are_counted_once_where_several_apps_share_them(opened: Opened) -> None:
+    async with opened.app("ann") as ann, opened.app("bob") as bob:
+        assert ann.desk.suggester is bob.desk.suggester
+        figures = await opened.health.figures()
+    expected = {"off": 1, "idle": 0, "starting": 0, "ready": 0, "trouble": 0}
+    assert figures.suggesters == expected
+
+
+async def test_questions_under_way_are_counted_until_they_have_landed(
+    opened: Opened, tasks: TaskGroup
+) -> None:
+    gate = opened.upstream.gate = anyio.Event()
+    async with opened.app() as app:
+        tasks.start_soon(app.desk.query, QUESTION, Caller())
+        await opened.upstream.arrived.wait()
+        assert (await opened.health.figures()).flights == 1
+        gate.set()
+        await app.desk.query(QUESTION, Caller())
+        assert (await opened.health.figures()).flights == 0
+
+
+async def test_calls_of_the_month_and_what_the_plan_leaves_are_told(opened: Opened) -> None:
+    async with opened.app() as app:
+        await app.desk.query(QUESTION, Caller())
+        await app.desk.meter.flush()
+        sent = (await app.desk.meter.month()).calls
+    store = (await opened.health.figures()).store
+    assert sent > 0
+    assert (store.month_calls, store.quota_left) == (sent, 10 - sent)
+
+
+async def test_a_plan_that_nobody_knows_leaves_nobody_knows_how_much(
+    opened: Opened, tasks: TaskGroup
+) -> None:
+    settings = replace(opened.settings, monthly_calls=None)
+    figures = await Health(opened.household, settings, tasks).figures()
+    assert (figures.store.month_calls, figures.store.quota_left) == (0, None)
+
+
+async def test_upstream_that_failed_five_times_is_told_of(opened: Opened) -> None:
+    opened.upstream.error = UpstreamUnreachable("there", "it is gone")
+    async with opened.app() as app:
+        for number in range(5):
+            assert (await opened.health.figures()).breakers_open == 0
+            await app.desk.query(Question("/widgets/widget1", f"part {number}"), Caller())
+        figures = await opened.health.figures()
+    assert (figures.breakers_open, figures.resting) == (1, 0)
+
+
+async def test_a_rest_that_upstream_asked_for_is_told_of(opened: Opened) -> None:
+    opened.upstream.error = UpstreamLimited("there", 60)
+    async with opened.app() as app:
+        assert (await opened.health.figures()).resting == 0
+        await app.desk.query(QUESTION, Caller())
+        assert (await opened.health.figures()).resting == 1
+
+
+async def test_a_store_that_hangs_is_down_and_asked_once_until_it_answers(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "STORE_SECONDS", 0.05)
+    store = opened.household.fabric.backend = Hanging()
+    for _scrape in range(3):
+        assert (await opened.health.figures()).store == StoreFigures()
+    assert store.reads == 1
+    store.let.set()
+    monkeypatch.setattr(health, "STORE_SECONDS", 10)
+    assert (await opened.health.figures()).store.up
+
+
+async def test_a_store_that_fails_is_down_and_nothing_is_made_of_what_it_does_not_tell(
+    opened: Opened,
+) -> None:
+    opened.household.fabric.backend = Failing()
+    figures = await opened.health.figures()
+    assert figures.store == StoreFigures(up=False, has_model=False)
+
+
+async def test_how_late_the_event_loop_is_is_told_again_and_again(
+    tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "LOOK_EVERY", 0.01)
+    told, enough = list[float](), anyio.Event()
+
+    def hear(late: float) -> None:
+        told.append(late)
+        if len(told) == 3:
+            enough.set()
+
+    tasks.start_soon(watch_loop, hear)
+    await enough.wait()
+    assert min(told) >= 0
