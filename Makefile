@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
-BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls
+BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas
 BENCH_READY := $(VENV)/.ready-bench
 # What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep
 # what both need, such as the SDK, at one version.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from context7_fabric.cli.main import COMMANDS
 from context7_fabric.settings import read_settings
-from context7_fabric.site import MOST_VISITORS
+from context7_fabric.site import MOST_OF_ONE, MOST_VISITORS
 from context7_fabric.web.bodies import MOST_BYTES, MOST_SECONDS
 from context7_fabric.web.limits import burst_of
 from context7_fabric.web.listening import HEAD_BYTES, HEAD_SECONDS
@@ -43,6 +43,7 @@ def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
         "body of a request": f"{MOST_BYTES // 2**20} MiB, in {MOST_SECONDS:g} s",
         "head of a request": f"{HEAD_BYTES // 2**10} KiB, in {HEAD_SECONDS:g} s",
         "different keys and tokens at once": f"{MOST_VISITORS}",
+        "of them with one token, or from one address where there are none": f"{MOST_OF_ONE}",
     }
     for what, limit in rows.items():
         assert f"\n| {what} | {limit} |" in SERVER

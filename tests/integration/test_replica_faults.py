@@ -1,0 +1,188 @@
+"""Servers on one Redis when one of them, or Redis, is killed, hangs or is started again."""
+
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from context7_fabric.services.leases import LEASE_SECONDS
+from support.context7_api import Api
+from support.faults import slow
+from support.product import Variables
+from support.redis_servers import RedisServer, redis_server
+from support.replicas import (
+    REPLICAS,
+    Callers,
+    Replica,
+    answers,
+    elsewhere,
+    killed,
+    on_redis,
+    replicas,
+    restart_each,
+)
+from support.site import outcome, until
+
+SLACK = 2.0
+"""Seconds that a call may take by itself on a busy machine."""
+
+CARL, DORA = "ctx7sk-carl", "ctx7sk-dora"
+CAUSES = ("a connection is lost", "none can be had")
+"""Why Redis fails when it is killed: a warning for each at most."""
+
+HANGING = 10.0
+"""Seconds that a call may take while Redis hangs: its time-outs of a second, several times."""
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A server that keeps what it has when it is started again."""
+    with redis_server("--appendonly", "yes", "--appendfsync", "always") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def variables(by_http: Variables, redis: RedisServer) -> Variables:
+    return on_redis(by_http, redis.url)
+
+
+@pytest.fixture(scope="module")
+def three(
+    variables: Variables, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Replica]]:
+    folder = tmp_path_factory.mktemp("replicas")
+    with replicas(folder, *[variables] * REPLICAS) as these:
+        yield these
+
+
+@pytest.mark.parametrize("place", ["this machine", "another machine"])
+def test_a_replica_killed_in_mid_flight_delays_nobody_past_its_lease(
+    api: Api, variables: Variables, three: list[Replica], tmp_path: Path, place: str
+) -> None:
+    question, others = f"Who is killed on {place}?", three
+    apart = [] if place == "this machine" else elsewhere()
+    with (
+        replicas(tmp_path, variables, before=apart) as (leader,),
+        ThreadPoolExecutor(REPLICAS + 1) as threads,
+        api.gate() as gate,
+    ):
+        lost = threads.submit(leader.ask, question)
+        gate.wait_for(1)
+        waiting = [threads.submit(each.ask, question) for each in others]
+        leader.kill()
+        begun = monotonic()
+        gate.wait_for(2, LEASE_SECONDS + SLACK)
+        gate.release()
+        results = [each.result() for each in waiting]
+        assert monotonic() - begun < LEASE_SECONDS + SLACK
+        assert lost.exception() is not None
+    assert all(answers(each, question) for each in results)
+    assert {outcome(each) for each in results} <= {"miss", "coalesced", "hit"}
+    assert api.calls == 2
+
+
+def test_while_redis_is_gone_all_answer_from_upstream_and_then_they_share_again(
+    api: Api, three: list[Replica], redis: RedisServer
+) -> None:
+    stored = "What is stored?"
+    assert_shared(three, stored)
+    before = [len(warnings(each)) for each in three]
+    with killed(redis):
+        for each in three:
+            assert_upstream_answers(each, stored)
+            for number in range(10):
+                assert_upstream_answers(each, f"What is {each.home} asked, {number}?")
+        for each, known in zip(three, before, strict=True):
+            assert 1 <= len(warnings(each)) - known <= len(CAUSES), each.log
+    assert {outcome(each.ask(stored)) for each in three} == {"hit"}
+    assert_shared(three, "What is new?")
+    redis.cli("FLUSHALL")
+    assert_shared(three, stored)
+
+
+def test_a_key_that_comes_while_redis_is_gone_shares_once_it_is_back(
+    api: Api, three: list[Replica], redis: RedisServer
+) -> None:
+    with killed(redis):
+        assert_upstream_answers(three[0], "What is asked first?", CARL)
+    assert_shared(three, "What is asked then?", CARL)
+
+
+def test_a_key_is_the_same_on_all_after_redis_has_lost_everything(
+    api: Api, three: list[Replica], redis: RedisServer
+) -> None:
+    assert_shared(three, "Whose is this?", DORA)
+    redis.cli("FLUSHALL")
+    three[0].stop()
+    three[0].start()
+    assert_shared(three, "And whose is this?", DORA)
+
+
+def test_a_redis_that_hangs_delays_calls_and_fails_none(
+    api: Api, three: list[Replica], redis: RedisServer
+) -> None:
+    stored = "What is held?"
+    assert_shared(three, stored)
+    with redis.held(), ThreadPoolExecutor(REPLICAS) as threads:
+        begun = monotonic()
+        results = list(threads.map(lambda each: each.ask(stored), three))
+        assert monotonic() - begun < HANGING
+    assert all(answers(each, stored) for each in results)
+    for each in three:
+        until(each.served, partial(hits, each, stored))
+
+
+async def test_a_rolling_restart_under_load_loses_no_call(api: Api, three: list[Replica]) -> None:
+    callers = Callers(three)
+    async with callers.calling():
+        await callers.made(40)
+        await restart_each(three, callers)
+        await callers.made(40)
+    assert callers.lost == []
+    assert callers.passed_on > 0
+    assert set(callers.outcomes) <= {"miss", "coalesced", "hit"}
+    assert callers.outcomes.count("hit") > len(callers.outcomes) / 2
+
+
+def test_calls_that_wait_for_a_slow_upstream_are_answered_before_a_replica_ends(
+    api: Api, three: list[Replica]
+) -> None:
+    questions = [f"What is slow, {number}?" for number in range(5)]
+    api.fail(slow(1.5))
+    with ThreadPoolExecutor(len(questions)) as threads:
+        waiting = [threads.submit(three[0].ask, each) for each in questions]
+        api.wait_for(len(questions))
+        three[0].stop()
+        results = [each.result() for each in waiting]
+    assert all(map(answers, results, questions))
+    # It has stored them as well.
+    assert [outcome(three[1].ask(each)) for each in questions] == ["hit"] * len(questions)
+
+
+def hits(replica: Replica, question: str) -> bool:
+    return outcome(replica.ask(question)) == "hit"
+
+
+def assert_upstream_answers(replica: Replica, question: str, key: str | None = None) -> None:
+    """See that a replica answers a question in time, and says that it asked upstream."""
+    begun = monotonic()
+    result = replica.ask(question, key)
+    assert monotonic() - begun < SLACK
+    assert answers(result, question)
+    assert outcome(result) == "miss"
+
+
+def assert_shared(these: Sequence[Replica], question: str, key: str | None = None) -> None:
+    """See that the last stores what is stored nowhere, and all others find it."""
+    *others, last = these
+    assert outcome(last.ask(question, key)) == "miss"
+    assert {outcome(each.ask(question, key)) for each in others} == {"hit"}
+
+
+def warnings(replica: Replica) -> list[str]:
+    """What a replica has warned of."""
+    return re.findall(r"^context7-fabric: WARNING: .*$", replica.log, re.MULTILINE)
