@@ -10,7 +10,10 @@ from context7_fabric.fabric.backends.base import Backend
 _T = TypeVar("_T")
 
 Revision = object
-"""Equal to an earlier one only if no process wrote to the store in between."""
+"""Equal to an earlier one only if no process wrote to the store in between.
+
+Records of calls and leases are left out: nothing is worked out from them.
+"""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.steady import Revision, Steady
 from support.disks import fabric_on_disk
@@ -100,11 +101,37 @@ class TestRevision:
             fabric.delete_context("key"),
             fabric.set_many({"one": 1, "two": 2}),
             fabric.delete_matching("", lambda _context: True),
-            fabric.lease("name", 5),
         ):
             await write
             assert ours.revision() not in seen
             seen.append(ours.revision())
+
+    @pytest.mark.parametrize("writer", ["ours", "theirs"])
+    async def test_records_of_calls_and_leases_leave_it_as_it_is(
+        self, ours: Fabric, theirs: Fabric, writer: str
+    ) -> None:
+        fabric = {"ours": ours, "theirs": theirs}[writer]
+        before = ours.revision()
+        assert await fabric.set_context("execution:1", "record", Scope.EXECUTION, ttl=60)
+        assert await fabric.set_context("execution:1", "again", Scope.EXECUTION, ttl=60)
+        assert await fabric.delete_context("execution:1", Scope.EXECUTION)
+        assert await fabric.lease("name", 5)
+        await fabric.release("name")
+        assert ours.revision() == before
+
+    async def test_the_time_of_last_use_leaves_it_as_it_is(
+        self, ours: Fabric, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("context7_fabric.fabric.backends.disk_table.TOUCH_SECONDS", -1.0)
+        before = ours.revision()
+        assert await ours.get_context("key") is not None
+        assert ours.revision() == before
+
+    async def test_it_is_the_same_for_all_who_open_the_store(
+        self, ours: Fabric, theirs: Fabric
+    ) -> None:
+        await ours.set_context("key", "new")
+        assert ours.revision() == theirs.revision()
 
     async def test_a_store_that_cannot_tell_says_so(self) -> None:
         async with Fabric(MemoryBackend()) as fabric:

@@ -53,7 +53,10 @@ class DiskBackend:
         return entry if told else await self._run("get", key, partial(self._table.get, key))
 
     def revision(self) -> int | None:
-        """Return what differs once any process has written, None while that cannot be told."""
+        """Return what differs once any process has written, None while that cannot be told.
+
+        Records of calls and leases do not count: they come with every call.
+        """
         self._check()
         return self._table.revision()
 

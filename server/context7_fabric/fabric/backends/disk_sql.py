@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+
+from context7_fabric.fabric.context import Scope, address
+from context7_fabric.fabric.holders import lease_address
+
 CHECKPOINT_PAGES = 4000
 """Pages (16 MB) after which the log is copied into the database: four times SQLite's own choice."""
 
@@ -15,34 +21,81 @@ With diskcache's 8,192 pages and 64 MiB a server grows with its store (tests/ben
 ALIVE = "(expire_time IS NULL OR expire_time > ?)"
 DISPOSABLE = "(tag IS NULL OR tag < 0)"
 BELOW = "raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
-INDEXES = (
+_INDEXES = (
     "CREATE INDEX IF NOT EXISTS Fabric_newest ON Cache (store_time, key)",
     f"CREATE INDEX IF NOT EXISTS Fabric_last_use ON Cache (access_time) WHERE {DISPOSABLE}",
     "CREATE INDEX IF NOT EXISTS Fabric_authored ON Cache (tag) WHERE tag > 0",
 )
+_PASSING = " AND ".join(
+    f"NOT ({{row}}.key >= '{start}' AND {{row}}.key < '{start[:-1]}0')"  # 0 is what follows the /
+    for start in (address(Scope.EXECUTION, ""), lease_address(""))
+)
+_CHANGES = (
+    "CREATE TABLE IF NOT EXISTS Fabric_changes (id INTEGER PRIMARY KEY CHECK (id = 0), count)",
+    "INSERT OR IGNORE INTO Fabric_changes VALUES (0, 0)",
+    *(
+        f"CREATE TRIGGER IF NOT EXISTS Fabric_{name} AFTER {event} ON Cache"
+        f" WHEN {_PASSING.format(row=row)}"
+        " BEGIN UPDATE Fabric_changes SET count = count + 1; END"
+        for name, event, row in (
+            ("inserted", "INSERT", "NEW"),
+            ("updated", "UPDATE OF value, filename, mode, tag, store_time, expire_time", "NEW"),
+            ("deleted", "DELETE", "OLD"),
+        )
+    ),
+)
+"""Counts what is written, by whom ever; not the records of calls and leases, which come with every
+call and which nothing is worked out from, nor the time of last use."""
+
+SCHEMA = (*_INDEXES, *_CHANGES)
+CHANGED = "SELECT count FROM Fabric_changes"
 FOUND = (
     "SELECT mode, filename, value, tag, access_time FROM Cache"
     f" WHERE key = ? AND raw = 1 AND {ALIVE}"
 )
-UPSERT = f"""
+COUNTED = f"SELECT count(*) FROM Cache WHERE {BELOW} AND {ALIVE}"
+COUNTED_UP_TO = f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {BELOW} LIMIT ?)"
+"""Counts rows below a prefix, ended ones too; of the index alone, which takes no time."""
+
+FEW = 2000
+"""Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
+
+FILENAME = 7
+"""Where in the values of a row of `upsert` the file's name stands."""
+
+ROWS_AT_ONCE = 50
+KEYS_AT_ONCE = 500
+"""Rows and keys that one statement names; SQLite allows 999 values and more.
+
+One statement for many gives Python's lock up once; one for each, once each, and has to wait for it.
+"""
+
+
+@cache
+def upsert(rows: int) -> str:
+    """Return what stores so many rows; behind their values it takes the time that is now."""
+    return f"""
 INSERT INTO Cache (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode,
                    filename, value)
-VALUES (?, 1, ?, ?, ?, 0, ?, ?, ?, ?, ?)
+VALUES {", ".join(["(?, 1, ?, ?, ?, 0, ?, ?, ?, ?, ?)"] * rows)}
 ON CONFLICT (key, raw) DO UPDATE SET
   tag = excluded.tag * CASE WHEN {ALIVE} THEN abs(coalesce(tag, -1)) + 1 ELSE 1 END,
   store_time = excluded.store_time, expire_time = excluded.expire_time,
   access_time = excluded.access_time, size = excluded.size, mode = excluded.mode,
   filename = excluded.filename, value = excluded.value
 """
-COUNTED = f"SELECT count(*) FROM Cache WHERE {BELOW} AND {ALIVE}"
-COUNTED_UP_TO = f"SELECT count(*) FROM (SELECT 1 FROM Cache WHERE {BELOW} LIMIT ?)"
-FEW = 2000
-"""Keys below a prefix up to which sorting them beats walking all entries in the order of time."""
 
-FILENAME = 7
-"""Where in the values of `UPSERT` the file's name stands."""
+
+def among(keys: Sequence[str]) -> str:
+    """Return the condition that a row has one of `keys`, which are its values."""
+    return f"raw = 1 AND key IN ({', '.join('?' * len(keys))})"
 
 
 def bounds(prefix: str) -> tuple[str, bytes]:
     """Return what `BELOW` takes: where keys that begin with `prefix` start and end."""
     return prefix, prefix.encode() + b"\xff"  # UTF-8 has no such last byte
+
+
+def version_of(tag: object) -> int:
+    """Return the version that the column `tag` tells."""
+    return abs(tag) if isinstance(tag, int) and tag else 1

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import diskcache
 from diskcache.core import MODE_RAW
@@ -23,6 +23,7 @@ from context7_fabric.fabric.backends.base import Entry, Place, Put
 from context7_fabric.fabric.backends.disk_sql import (
     ALIVE,
     BELOW,
+    CHANGED,
     CHECKPOINT_PAGES,
     COUNTED,
     COUNTED_UP_TO,
@@ -30,11 +31,15 @@ from context7_fabric.fabric.backends.disk_sql import (
     FEW,
     FILENAME,
     FOUND,
-    INDEXES,
+    KEYS_AT_ONCE,
     MAPPED_BYTES,
     PAGES_IN_MEMORY,
-    UPSERT,
+    ROWS_AT_ONCE,
+    SCHEMA,
+    among,
     bounds,
+    upsert,
+    version_of,
 )
 from context7_fabric.fabric.backends.plain_disk import ForeignRow, PlainDisk
 
@@ -43,8 +48,7 @@ TOUCH_SECONDS = 3600.0
 """How old the time of last use may grow before a read writes it anew."""
 
 EVICTED_AT_ONCE = 64
-KEYS_AT_ONCE = 500
-"""Keys that one statement names; SQLite allows 999 and more."""
+_T = TypeVar("_T")
 
 
 class Table:
@@ -68,12 +72,13 @@ class Table:
         )
         self._size_limit = size_limit
         self._authored_limit = authored_limit
-        for statement in INDEXES:
+        for statement in SCHEMA:
             self._sql(statement)
         self._reader = sqlite3.connect(
             folder / "cache.db", timeout=0, isolation_level=None, check_same_thread=False
         )
         self._reader.execute("PRAGMA query_only = 1")
+        self._version = self._changes = 0
 
     def close(self) -> None:
         """Close the database."""
@@ -95,15 +100,18 @@ class Table:
         mode, _filename, value, tag, used = rows[0]
         if mode != MODE_RAW or type(value) is not bytes or _to_be_touched(tag, used):
             return False, None
-        return True, Entry(key, value, _version(tag))
+        return True, Entry(key, value, version_of(tag))
 
     def revision(self) -> int | None:
         """Return what differs once anybody has written, without ever waiting; None: not now."""
         try:
-            ((revision,),) = self._reader.execute("PRAGMA data_version").fetchall()
+            ((version,),) = self._reader.execute("PRAGMA data_version").fetchall()
+            if version != self._version:
+                ((self._changes,),) = self._reader.execute(CHANGED).fetchall()
+                self._version = version
         except sqlite3.Error:
             return None
-        return int(revision)
+        return self._changes
 
     def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, None when there is none.
@@ -115,7 +123,7 @@ class Table:
             if _to_be_touched(tag, used):
                 self._touch(key)
             with suppress(FileNotFoundError):  # overwritten or deleted meanwhile
-                return Entry(key, self._fetch(mode, filename, value), _version(tag))
+                return Entry(key, self._fetch(mode, filename, value), version_of(tag))
         return None
 
     def get_many(self, keys: Sequence[str]) -> list[Entry]:
@@ -146,10 +154,11 @@ class Table:
         try:
             with self._cache.transact():
                 gone = self._files([*(put.key for put in puts), *deletes])
-                self._many(UPSERT, rows)
-                self._many(
-                    "DELETE FROM Cache WHERE key = ? AND raw = 1", [(key,) for key in deletes]
-                )
+                for some in _portions(rows, ROWS_AT_ONCE):
+                    values = (value for row in some for value in row)
+                    self._sql(upsert(len(some)), *values, time.time())
+                for keys in _portions(deletes, KEYS_AT_ONCE):
+                    self._sql(f"DELETE FROM Cache WHERE {among(keys)}", *keys)
                 if any(not put.disposable for put in puts):
                     self._check_authored()
         except BaseException:
@@ -179,15 +188,16 @@ class Table:
         found = []
         for key, mode, filename, value, tag in rows:
             if mode == MODE_RAW and type(value) is bytes:  # nearly all are
-                found.append(Entry(key, value, _version(tag)))
+                found.append(Entry(key, value, version_of(tag)))
                 continue
             with suppress(ForeignRow, FileNotFoundError):
-                found.append(Entry(key, self._fetch(mode, filename, value), _version(tag)))
+                found.append(Entry(key, self._fetch(mode, filename, value), version_of(tag)))
         return found, rows[-1][0] if len(rows) == limit else None
 
     def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         """Return a page of the places below `prefix`, the newest first."""
-        few = self._names_up_to(FEW, prefix) < FEW
+        ((count,),) = self._sql(COUNTED_UP_TO, *bounds(prefix), FEW)
+        few = count < FEW
         order = "+store_time" if few else "store_time"  # the sign keeps SQLite from that index
         below = BELOW if few else BELOW.replace("key", "+key")
         behind = "" if after is None else f"AND ({order}, key) < (?, ?)"
@@ -210,11 +220,6 @@ class Table:
         """Return how many bytes the folder takes."""
         return int(self._cache.volume())
 
-    def _names_up_to(self, limit: int, prefix: str) -> int:
-        """Count rows below `prefix`, ended ones too: of `limit` rows only the index is read."""
-        ((count,),) = self._sql(COUNTED_UP_TO, *bounds(prefix), limit)
-        return int(count)
-
     def _row(self, put: Put) -> tuple[Any, ...]:
         """Return what `UPSERT` takes for one entry; a large value lies in its file from now on."""
         now = time.time()
@@ -222,17 +227,14 @@ class Table:
         size, mode, filename, value = self._cache.disk.store(put.value, read=False)
         until = None if put.expires_in is None else now + put.expires_in
         tag = -1 if put.disposable else 1
-        return key, put.at, until, now, tag, size, mode, filename, value, now
+        return key, put.at, until, now, tag, size, mode, filename, value
 
     def _files(self, keys: Sequence[str]) -> list[str]:
         """Return the files of the values under `keys`."""
         found = []
-        for first in range(0, len(keys), KEYS_AT_ONCE):
-            part = keys[first : first + KEYS_AT_ONCE]
+        for part in _portions(keys, KEYS_AT_ONCE):
             found += self._sql(
-                "SELECT filename FROM Cache WHERE raw = 1 AND filename IS NOT NULL"
-                f" AND key IN ({', '.join('?' * len(part))})",
-                *part,
+                f"SELECT filename FROM Cache WHERE {among(part)} AND filename IS NOT NULL", *part
             )
         return [name for (name,) in found]
 
@@ -280,17 +282,14 @@ class Table:
         data: bytes = self._cache.disk.fetch(mode, filename, value, read=False)
         return data
 
-    def _many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._cache._con.executemany(statement, rows)  # noqa: SLF001  # the thread's connection
-
     def _sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         execute: Callable[..., Any] = self._cache._sql  # noqa: SLF001  # the thread's connection
         rows: list[tuple[Any, ...]] = execute(statement, values).fetchall()
         return rows
 
 
-def _version(tag: object) -> int:
-    return abs(tag) if isinstance(tag, int) and tag else 1
+def _portions(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    return (items[first : first + most] for first in range(0, len(items), most))
 
 
 def _to_be_touched(tag: object, used: object) -> bool:
