@@ -19,7 +19,6 @@ from context7_fabric.app import App
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.flight import Flights
-from context7_fabric.home import read_principal
 from context7_fabric.household import Household
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.registry.suggestions import State
@@ -94,7 +93,7 @@ class Health:
         """Return a meter that reads what those of the server's own credential wrote."""
         if self._meter is None:
             fabric = self._household.fabric
-            principal = await read_principal(self._settings, fabric)
+            principal = await self._household.principal(self._settings)
             self._meter = Meter(fabric, time.time, principal, None)
         return self._meter
 

@@ -20,8 +20,8 @@ from context7_fabric.services.principals import (
     SECRET_BYTES,
     principal_of,
     read_secret,
-    shared_secret,
 )
+from context7_fabric.services.shared_secret import SharedSecret, shared_secret
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -59,21 +59,33 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
     return Fabric(backend, clock, value_limit=settings.store.value_limit)
 
 
-async def read_principal(settings: Settings, fabric: Fabric) -> str:
-    """Return whose credential the settings hold; the store's secret is read for it."""
+async def read_principal(
+    settings: Settings, fabric: Fabric, shared: SharedSecret | None = None
+) -> str:
+    """Return whose credential the settings hold; the store's secret is read for it.
+
+    That is in the home, or where machines share a store in there: `shared`, if it is known already.
+    """
     credential = settings.upstream.credential
-    needed = settings.principal is None and credential is not None
-    secret = await _read_secret(settings, fabric) if needed else b""
-    return principal_of(settings.principal, credential, secret)
+    if settings.principal is not None or credential is None:
+        return principal_of(settings.principal, credential, b"")
+    if not is_shared(settings):
+        secret = await to_thread.run_sync(read_secret, settings.home)
+    elif shared is not None:
+        secret = await shared.value()
+    else:
+        secret = await _shared_secret(fabric)
+    return principal_of(None, credential, secret)
 
 
-async def _read_secret(settings: Settings, fabric: Fabric) -> bytes:
-    """Return the secret of a home, or of the Redis that machines share, for they share no home."""
-    if settings.store.backend in ("disk", "memory"):
-        return await to_thread.run_sync(read_secret, settings.home)
+def is_shared(settings: Settings) -> bool:
+    """Tell whether other machines may use the same store, each with a home of its own."""
+    return settings.store.backend not in ("disk", "memory")
+
+
+async def _shared_secret(fabric: Fabric) -> bytes:
     try:
         return await shared_secret(fabric.backend)
     except StoreError as error:
-        # Without the store nothing is served from it either: what we store later, we alone find.
         fabric.faults.note(error)
         return secrets.token_bytes(SECRET_BYTES)

@@ -16,12 +16,13 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.app import App, Commons, Connect, Knowledge, open_app_on, open_knowledge
 from context7_fabric.fabric.news import News
-from context7_fabric.home import open_store, read_principal
+from context7_fabric.home import is_shared, open_store, read_principal
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.pool import Pool
 from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.registry.worker_client import WorkerClient, open_worker
 from context7_fabric.services.egress import redact
+from context7_fabric.services.shared_secret import PLACE, SharedSecret
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.observer import Observer
@@ -37,12 +38,14 @@ class Household:
         commons: Commons,
         tasks: TaskGroup,
         linger: float | None,
+        secret: SharedSecret | None = None,
         traces: Traces | None = None,
     ) -> None:
         """Open apps on `commons`, kept for `linger` seconds (None: ever) after their last use.
 
-        `traces` are closed with the rest.
+        `secret` is the store's, where machines share it; `traces` are closed with the rest.
         """
+        self._secret = secret
         self.fabric = commons.fabric
         self._traces = traces
         self._commons = commons
@@ -63,7 +66,16 @@ class Household:
         contexts in USER are.
         """
         opening = partial(self._opened, settings, connect, owner)
-        return self._apps.use((owner, _distinct(settings)), opening)
+        return self._apps.use((owner, self.epoch, _distinct(settings)), opening)
+
+    @property
+    def epoch(self) -> int:
+        """Changes when principals are called by other names: who had an app wants another then."""
+        return 0 if self._secret is None else self._secret.epoch
+
+    async def principal(self, settings: Settings) -> str:
+        """Return whose credential `settings` hold."""
+        return await read_principal(settings, self.fabric, self._secret)
 
     @property
     def apps(self) -> int:
@@ -92,7 +104,7 @@ class Household:
     async def _opened(
         self, settings: Settings, connect: Connect | None, owner: str
     ) -> AsyncGenerator[App]:
-        principal = await read_principal(settings, self.fabric)
+        principal = await self.principal(settings)
         opening = partial(self._learned, settings, principal)
         key = (principal, settings.suggestions)
         async with (
@@ -133,7 +145,12 @@ async def open_household(
     async with store as fabric, anyio.create_task_group() as tasks:
         news = News(fabric.backend)
         tasks.start_soon(news.run)
-        household = Household(Commons(fabric, clock, news, observers), tasks, linger, traces)
+        secret = None
+        if is_shared(settings):
+            secret = SharedSecret(fabric.backend, fabric.faults, news.ear(PLACE))
+            tasks.start_soon(secret.keep)
+        commons = Commons(fabric, clock, news, observers)
+        household = Household(commons, tasks, linger, secret, traces)
         try:
             yield household
         finally:

@@ -114,15 +114,16 @@ class _Visitors:
     def __init__(self, household: Household, settings: Settings, tasks: TaskGroup) -> None:
         self._household = household
         self._settings = settings
-        self._open = Places[Visitor, ASGIApp](tasks, MOST_VISITORS, MOST_OF_ONE, LINGER)
+        self._open = Places[tuple[Visitor, int], ASGIApp](tasks, MOST_VISITORS, MOST_OF_ONE, LINGER)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor: Visitor = scope["state"]["visitor"]
         holder = visitor.name or (scope["client"] or ("",))[0]
-        if not self._open.make_room(holder, visitor):
+        key = (visitor, self._household.epoch)
+        if not self._open.make_room(holder, key):
             await _full()(scope, receive, send)
             return
-        async with self._open.use(holder, visitor, partial(self._opened, visitor)) as served:
+        async with self._open.use(holder, key, partial(self._opened, visitor)) as served:
             await served(scope, receive, send)
 
     @asynccontextmanager

@@ -78,6 +78,16 @@ async def test_of_other_namespaces_and_of_leases_that_are_taken_nothing_is_heard
         assert await anext(announced) == Written(("last",), ours=True)
 
 
+@pytest.mark.parametrize(
+    "message", ["", "no JSON", "[]", '["author"]', '{"format": 2}', '[1, "key"]', "[" * 100_000]
+)
+async def test_what_is_in_another_form_says_that_it_may_be_anything(message: str) -> None:
+    with redis_server() as server:
+        async with at(server.url) as here, listening(here) as announced:
+            server.cli("publish", "{ours}:news", message)
+            assert await anext(announced) == Written(None, ours=False)
+
+
 async def test_many_keys_are_announced_in_portions(url: str) -> None:
     async with at(url) as here, listening(here) as announced:
         await put_many(here, {f"key {number:03}": b"" for number in range(250)})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
+from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Faults:
 
 def _cause(error: StoreError) -> str:
     """Return why the store failed, whatever it was asked for."""
-    return error.reason if isinstance(error, StoreUnavailable) else str(error)
+    return error.reason if isinstance(error, StoreUnavailable | CorruptEntry) else str(error)
 
 
 @dataclass(slots=True)

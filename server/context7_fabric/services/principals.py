@@ -9,15 +9,9 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend, Put
 from context7_fabric.models import PUBLIC
 
 SECRET_BYTES = 32
-DRAFT_SECONDS = 60.0
-_SHARED = "secret"
-"""Where a shared store keeps its secret: below no scope, so that it is shown to nobody."""
-
 FINGERPRINT_LENGTH = 24
 LONGEST_NAME = 60
 
@@ -53,25 +47,6 @@ def read_secret(home: Path) -> bytes:
         return _made(path) or path.read_bytes()
     except OSError:
         return secrets.token_bytes(SECRET_BYTES)
-
-
-async def shared_secret(backend: Backend) -> bytes:
-    """Return the secret that all machines on a store share, made when there is none yet.
-
-    Whoever adds the draft of it makes it stay; should that one die on the way, another is made.
-
-    Raises:
-        StoreError: The store does not work.
-    """
-    entry = await backend.get(_SHARED)
-    if entry is None:
-        fresh = secrets.token_bytes(SECRET_BYTES)
-        if await backend.add(_SHARED, fresh, expires_in=DRAFT_SECONDS):
-            await backend.write([Put(_SHARED, fresh, disposable=False)])
-        entry = await backend.get(_SHARED)
-    if entry is None:
-        raise StoreUnavailable("get", "it keeps nothing")
-    return entry.value
 
 
 def _made(path: Path) -> bytes | None:

@@ -142,7 +142,8 @@ async def test_a_cause_is_one_warning_and_what_repeats_it_is_for_those_who_look_
         (REFUSED, StoreUnavailable("add", "refused"), 1),
         (REFUSED, FULL, 2),
         (CorruptEntry("k", "not JSON"), CorruptEntry("k", "not JSON"), 1),
-        (CorruptEntry("k", "not JSON"), CorruptEntry("other", "not JSON"), 2),
+        (CorruptEntry("k", "not JSON"), CorruptEntry("other", "not JSON"), 1),
+        (CorruptEntry("k", "not JSON"), CorruptEntry("k", "its checksum is wrong"), 2),
     ],
 )
 def test_another_cause_is_another_warning(
@@ -203,7 +204,7 @@ def test_only_so_many_causes_are_remembered(
 ) -> None:
     faults = Faults(clock)
     for number in range(MOST_CAUSES + 1):
-        faults.note(CorruptEntry(f"k{number}", "not JSON"))
-    faults.note(CorruptEntry("k0", "not JSON"))
-    faults.note(CorruptEntry(f"k{MOST_CAUSES}", "not JSON"))
+        faults.note(StoreUnavailable("get", f"reason {number}"))
+    faults.note(StoreUnavailable("get", "reason 0"))
+    faults.note(StoreUnavailable("get", f"reason {MOST_CAUSES}"))
     assert len(warnings(caplog)) == MOST_CAUSES + 2

@@ -6,11 +6,18 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.principals import DRAFT_SECONDS, SECRET_BYTES, shared_secret
+from context7_fabric.fabric.news import News
+from context7_fabric.services.principals import SECRET_BYTES
+from context7_fabric.services.shared_secret import (
+    DRAFT_SECONDS,
+    PLACE,
+    SharedSecret,
+    shared_secret,
+)
 
 
 async def test_all_who_ask_at_once_get_the_same() -> None:
@@ -61,3 +68,71 @@ async def test_a_store_that_keeps_nothing_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(backend, "get", nothing)
     with pytest.raises(StoreUnavailable):
         await shared_secret(backend)
+
+
+async def test_who_knows_it_puts_it_back_into_a_store_that_lost_it() -> None:
+    backend = MemoryBackend()
+    secret = await shared_secret(backend)
+    await backend.delete(PLACE)
+    assert await shared_secret(backend, secret) == secret
+    assert await shared_secret(backend) == secret
+
+
+class Failing(MemoryBackend):
+    """A store that does not work until it is told to."""
+
+    fails = True
+
+    async def get(self, key: str) -> Entry | None:
+        if self.fails:
+            raise StoreUnavailable("get", "it is gone")
+        return await super().get(key)
+
+
+class TestAProcess:
+    @pytest.fixture
+    def backend(self) -> Failing:
+        return Failing()
+
+    @pytest.fixture
+    def secret(self, backend: Failing) -> SharedSecret:
+        fabric = Fabric(backend)
+        return SharedSecret(backend, fabric.faults, News(backend).ear(PLACE))
+
+    async def test_it_makes_do_with_one_of_its_own_until_the_store_works(
+        self, backend: Failing, secret: SharedSecret
+    ) -> None:
+        await secret.look()
+        made_up, epoch = await secret.value(), secret.epoch
+        await secret.look()
+        assert (await secret.value(), secret.epoch) == (made_up, epoch)
+        backend.fails = False
+        await secret.look()
+        assert await secret.value() == await shared_secret(backend) != made_up
+        assert secret.epoch == epoch + 1
+
+    async def test_it_stays_what_it_is_while_the_store_is_gone(
+        self, backend: Failing, secret: SharedSecret
+    ) -> None:
+        backend.fails = False
+        await secret.look()
+        known, epoch = await secret.value(), secret.epoch
+        backend.fails = True
+        await secret.look()
+        assert (await secret.value(), secret.epoch) == (known, epoch)
+
+    async def test_it_becomes_that_of_the_others_where_they_were_first(
+        self, backend: Failing, secret: SharedSecret
+    ) -> None:
+        backend.fails = False
+        await secret.look()
+        epoch = secret.epoch
+        await backend.write([Put(PLACE, b"theirs", disposable=False)])
+        await secret.look()
+        assert await secret.value() == b"theirs"
+        assert secret.epoch == epoch + 1
+
+    async def test_who_asks_waits_for_the_first_look(self, secret: SharedSecret) -> None:
+        with anyio.move_on_after(0.01) as waiting:
+            await secret.value()
+        assert waiting.cancelled_caught

@@ -35,6 +35,8 @@ WRITES_A_TIMEOUT = 10_000
 LIFETIME_MS = 2 * 365 * 24 * 3600 * 1000
 """How long a disposable entry stays that has no end of its own."""
 
+_ANYTHING = Written(None, ours=False)
+
 _LONGEST_MS = 2**50
 """Thirty thousand years; with much more Redis's times overflow."""
 
@@ -182,15 +184,18 @@ class RedisBackend:
         """
         async with aclosing(self._link().messages("listen", self._keys[-1])) as messages:
             async for message in messages:
-                yield Written(None, ours=False) if message is None else self._written(message)
+                yield _ANYTHING if message is None else self._written(message)
 
     def _written(self, message: bytes) -> Written:
         """Return what a message tells; one that is none of ours says that it may be anything."""
         try:
-            author, *names = json.loads(message)
-        except (TypeError, ValueError):
-            return Written(None, ours=False)
-        return Written(tuple(map(str, names)), ours=author == self._author)
+            told = json.loads(message)
+        except (ValueError, RecursionError):
+            return _ANYTHING
+        if not isinstance(told, list) or not all(isinstance(each, str) for each in told):
+            return _ANYTHING
+        author, *names = told or [""]
+        return Written(tuple(names), ours=author == self._author) if names else _ANYTHING
 
     def info(self) -> dict[str, object]:
         """Tell what Redis tells of itself; of a cluster one node, and the memory of all masters."""
