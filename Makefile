@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 LOCK = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
-BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas
+BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas \
+	growth
 BENCH_READY := $(VENV)/.ready-bench
 # What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep
 # what both need, such as the SDK, at one version.
@@ -38,7 +39,7 @@ test-daemon: $(READY) ## Run the suites of protocol and processes again, through
 	TEST_DAEMON=auto $(BIN)/python -m pytest tests/integration -n 2 --dist loadfile
 	TEST_DAEMON=auto $(BIN)/python -m pytest tests/protocol
 
-bench: $(BENCH_READY) $(PEERS_READY) ## Measure: every program of tests/bench prints its numbers and claims
+bench: $(BENCH_READY) $(PEERS_READY) ## Measure: the programs of tests/bench print numbers and claims (soak.py, half an hour, by name)
 	@failed=; for name in $(BENCHES); do \
 		echo "== tests/bench/$$name.py"; \
 		PYTHONPATH=tests $(BIN)/python tests/bench/$$name.py || failed="$$failed $$name"; \

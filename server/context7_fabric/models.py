@@ -45,6 +45,10 @@ class Outcome(StrEnum):
     ERROR = "error"
 
 
+HITS = frozenset({Outcome.HIT, Outcome.STALE, Outcome.OFFLINE, Outcome.COALESCED})
+"""How answers end that cost no call upstream of their own."""
+
+
 class Tier(StrEnum):
     """Which part of the system an answer came from, as told in its `_meta`."""
 
@@ -93,6 +97,12 @@ async def no_progress(
     """Report progress to nobody."""
 
 
+ASKED = "asked Context7"
+JOINED = "joined a call that is under way"
+ANSWERED = "answered"
+"""Steps by which is told where the time went; others are for reading only."""
+
+
 class Trace:
     """How one answer comes about, noted on the way for the record of the call."""
 
@@ -117,13 +127,16 @@ class Trace:
 class Caller:
     """Who asks: `principal` decides what may be read, `connection` ties calls of one client.
 
-    `client` is what the client's program calls itself.
+    `client` is what the client's program calls itself. `request_id` and `protocol`, the version,
+    are those of a call on the express lane, which the SDK does not see; else they are empty.
     """
 
     principal: str = PUBLIC
     connection: str = "local"
     progress: Progress = no_progress
     client: str = ""
+    request_id: str = ""
+    protocol: str = ""
     trace: Trace = field(default_factory=Trace, compare=False)
 
 

@@ -21,6 +21,7 @@ class _Slot(Generic[T]):
     things: list[T] = field(default_factory=list)  # none before it is open
     error: Exception | None = None
     users: int = 0
+    let_go: bool = False
     ready: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
@@ -71,6 +72,16 @@ class Pool(Generic[K, T]):
         finally:
             slot.count(-1)
 
+    def let_go(self, key: K) -> bool:
+        """Close the thing called `key` soon, if there is one and nobody uses it; tell whether."""
+        slot = self._slots.get(key)
+        if slot is None or slot.users:
+            return False
+        self._forget(key, slot)
+        slot.let_go = True
+        slot.tell()
+        return True
+
     async def aclose(self) -> None:
         """Close everything, used or not; also wait for what is closing already."""
         self._closing = True
@@ -111,8 +122,8 @@ class Pool(Generic[K, T]):
             slot.ended.set()
 
     async def _unused(self, slot: _Slot[T]) -> None:
-        """Wait until nobody has used it for a while, or everything is closed."""
-        while not self._closing:
+        """Wait until nobody has used it for a while, it is let go, or everything is closed."""
+        while not (self._closing or slot.let_go):
             changed = slot.changed
             with anyio.move_on_after(self._linger if slot.users == 0 else None) as rest:
                 await changed.wait()

@@ -10,16 +10,10 @@ from itertools import count
 from urllib.parse import urlsplit
 
 from bench.errands import LONG, docs
-from bench.http_load import HIT, JSON, VERSIONS
+from bench.http_load import ENVELOPE, HIT, JSON, VERSIONS
 from bench.rpc import DOCS, Arguments
 from support.replicas import Replica
 
-_META = "io.modelcontextprotocol/"
-_ENVELOPE = {
-    f"{_META}protocolVersion": VERSIONS[JSON],
-    f"{_META}clientInfo": {"name": "bench", "version": "1"},
-    f"{_META}clientCapabilities": {},
-}
 _NUMBERS = count()
 
 
@@ -75,7 +69,7 @@ def new_question() -> Arguments:
 
 
 def _request(host: str, arguments: Arguments) -> bytes:
-    params = {"name": DOCS, "arguments": arguments, "_meta": _ENVELOPE}
+    params = {"name": DOCS, "arguments": arguments, "_meta": ENVELOPE}
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     body = json.dumps(message).encode()
     head = (

@@ -3,9 +3,7 @@
 import json
 import os
 import re
-import shutil
 import signal
-import ssl
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -16,32 +14,32 @@ from typing import Any
 
 import httpx2
 import pytest
-import trustme
-from anyio.from_thread import start_blocking_portal
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
 
-from context7_fabric.web.listening import HttpServer, bound_socket
-from context7_fabric.web.settings import WebSettings
 from context7_fabric.web.tokens import TokenFile
 from support.clients import ask
 from support.context7_api import Api
-from support.processes import spawn, wait_gone
+from support.nginx import (
+    PATIENCE,
+    SHIPPED,
+    Front,
+    Papers,
+    client_from,
+    nginx,
+    papers_in,
+    told_address,
+)
+from support.processes import wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
 from support.redis_servers import RedisServer, redis_server
 from support.site import FASTAPI, HEADERS, LIST, asked, bearing, call, outcome, result_of
-from support.upstreams import free_port
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = ROOT / "deploy" / "nginx.conf"
 HANDBOOK = ROOT / "docs" / "server.md"
 PASSWORD = "open-sesame"
 NAMES = ("ann", "bob", "cid", "dan", "eve", "fay")
 OTHERS_ADDRESS = "127.0.0.9"
-PATIENCE = 10.0
 RESOURCE = "/.well-known/oauth-protected-resource"
 NEWER = {
     "mcp-protocol-version": "2026-07-28",
@@ -57,28 +55,6 @@ ENVELOPE = {
 
 
 @dataclass(frozen=True)
-class Papers:
-    """A throw-away certificate in a folder of secrets, and what trusts it."""
-
-    folder: Path
-    trusting: ssl.SSLContext
-
-
-@dataclass(frozen=True)
-class Front:
-    """A running nginx: its address, and a client that trusts it."""
-
-    url: str
-    client: httpx2.Client
-    papers: Papers
-
-    def post(self, message: object, token: str, **headers: str) -> httpx2.Response:
-        """What a call of one request is replied."""
-        sent = {**HEADERS, **bearing(token), **headers}
-        return self.client.post(f"{self.url}/mcp", json=message, headers=sent)
-
-
-@dataclass(frozen=True)
 class Team:
     """Two replicas, the tokens of six people, and what stands in front."""
 
@@ -89,14 +65,7 @@ class Team:
 
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
-    folder = tmp_path_factory.mktemp("secrets")
-    authority, trusting = trustme.CA(), ssl.create_default_context()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    for part in issued.cert_chain_pems:
-        part.write_to_path(folder / "chain.pem", append=True)
-    authority.configure_trust(trusting)
-    return Papers(folder, trusting)
+    return papers_in(tmp_path_factory.mktemp("secrets"))
 
 
 @pytest.fixture(scope="module")
@@ -125,43 +94,6 @@ def team(
         both = [stack.enter_context(product_at_port("http", environment)) for _ in range(2)]
         front = stack.enter_context(nginx(papers, tmp_path, [each.port for each in both]))
         yield Team(both, tokens, front)
-
-
-@contextmanager
-def nginx(papers: Papers, folder: Path, ports: Sequence[int], text: str = "") -> Iterator[Front]:
-    """Let nginx run with the configuration that ships, or with `text`, on free ports."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("needs nginx")
-    prefix = folder / "nginx"
-    prefix.mkdir()
-    port = free_port()
-    changed = _moved(text or SHIPPED.read_text("utf-8"), papers, prefix, port, ports)
-    (prefix / "nginx.conf").write_text(changed)
-    options = "daemon off; user root;" if os.geteuid() == 0 else "daemon off;"
-    command = [program, "-e", "stderr", "-p", str(prefix), "-c", "nginx.conf", "-g", options]
-    with (
-        spawn(command) as process,
-        httpx2.Client(verify=papers.trusting, trust_env=False, timeout=PATIENCE) as client,
-    ):
-        process.err.wait_for("start worker process ")
-        yield Front(f"https://localhost:{port}", client, papers)
-
-
-def _moved(text: str, papers: Papers, prefix: Path, port: int, ports: Sequence[int]) -> str:
-    """Return the configuration with this machine's addresses and folders for the containers'."""
-    here = {
-        "/tmp/": f"{prefix}/",  # noqa: S108  # it is the container's
-        "/run/secrets/": f"{papers.folder}/",
-        "stderr warn": "stderr notice",
-        "listen 8443 ": f"listen 127.0.0.1:{port} ",
-        "listen 8080;": f"listen 127.0.0.1:{free_port()};",
-        **{f"fabric-{number}:3000": f"127.0.0.1:{each}" for number, each in enumerate(ports, 1)},
-    }
-    for there, ours in here.items():
-        assert there in text
-        text = text.replace(there, ours)
-    return text
 
 
 def kill(served: Served) -> None:
@@ -279,15 +211,9 @@ def test_the_scheme_is_the_proxys_word_and_nobody_elses(team: Team) -> None:
     told = team.front.client.get(team.front.url + RESOURCE, headers=forged).json()
     assert told["resource"] == f"{team.front.url}/mcp"
     forged["x-forwarded-proto"] = "https"
-    with _from(OTHERS_ADDRESS) as stranger:
+    with client_from(OTHERS_ADDRESS) as stranger:
         direct = stranger.get(team.replicas[0].url(RESOURCE), headers=forged).json()
     assert direct["resource"] == team.replicas[0].url("/mcp")
-
-
-def _from(address: str, verify: ssl.SSLContext | bool = True) -> httpx2.Client:  # noqa: FBT002
-    """Return a client that calls from another address of this machine."""
-    transport = httpx2.HTTPTransport(local_address=address, verify=verify)
-    return httpx2.Client(transport=transport, trust_env=False)
 
 
 def test_the_clients_address_is_the_proxys_word_and_nobody_elses(
@@ -297,29 +223,12 @@ def test_the_clients_address_is_the_proxys_word_and_nobody_elses(
     with (
         told_address() as port,
         nginx(papers, tmp_path, [port, port]) as front,
-        _from(OTHERS_ADDRESS, papers.trusting) as client,
+        client_from(OTHERS_ADDRESS, papers.trusting) as client,
     ):
         address = client.get(front.url, headers=forged).text
         direct = client.get(f"http://127.0.0.1:{port}/", headers=forged).text
     assert address == OTHERS_ADDRESS
     assert direct == OTHERS_ADDRESS
-
-
-@contextmanager
-def told_address() -> Iterator[int]:
-    """Serve, behind our listener that trusts 127.0.0.1, where each request seems to come from."""
-
-    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
-        client = Request(scope).client
-        await PlainTextResponse(client.host if client else "")(scope, receive, send)
-
-    server = HttpServer(tell, WebSettings(proxies=("127.0.0.1",)))
-    listening = bound_socket("127.0.0.1", 0)
-    with start_blocking_portal() as portal:
-        serving = portal.start_task_soon(server.serve, [listening])
-        yield listening.getsockname()[1]
-        server.should_exit = True
-        serving.result(PATIENCE)
 
 
 def test_metrics_of_a_replica_by_chance_are_not_given_out(team: Team) -> None:

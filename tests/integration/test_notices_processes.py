@@ -18,8 +18,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from support.contexts import context
-from support.notices import PROMPTS, UPDATED, Inbox, subscribe, subscribed
+from support.mcp_upstream import mcp_upstream
+from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed
 from support.product import PROGRAM, Variables, product_at_port, product_environment
+from support.site import FASTAPI, asked, call, outcome, result_of
 
 ENTRY = "fabric://GLOBAL/note%3Abread"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -102,6 +104,40 @@ async def test_a_client_is_told_what_another_process_stored(
         result = await client.get_prompt("use-library", {"this": "it"})
     assert result.messages[0].content == types.TextContent(type="text", text="Just do it.")
     assert set(inbox.notices) == {(UPDATED, ENTRY), (PROMPTS, "")}
+
+
+@pytest.mark.parametrize("connect", WAYS)
+async def test_a_client_is_told_of_the_tools_that_another_process_heard_of(
+    home: Path, connect: Connect
+) -> None:
+    inbox = Inbox(SECOND)
+    with mcp_upstream() as upstream:
+        environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": upstream.url})
+        async with asked_elsewhere(environment, "What is there first?"):
+            pass
+        async with connect(environment, inbox) as client, subscribed(client):
+            assert await described(client) == {"As sent."}
+            upstream.described = "In other words."
+            async with asked_elsewhere(environment, "What is there now?"):
+                await inbox.wait_for(TOOLS)
+            assert await described(client) == {"In other words."}
+    assert set(inbox.notices) == {(TOOLS, "")}
+
+
+@asynccontextmanager
+async def asked_elsewhere(environment: Variables, question: str) -> AsyncIterator[None]:
+    """Ask a server of its own, up for the block, what nobody has asked: it connects to upstream."""
+    message = call("query-docs", libraryId=FASTAPI, query=question)
+    with product_at_port("http", environment) as served:
+        reply = await to_thread.run_sync(partial(asked, served, message=message))
+        assert outcome(result_of(reply)) == "miss"
+        yield
+
+
+async def described(client: Client) -> set[str | None]:
+    """What a client is told of Context7's two tools."""
+    tools = (await client.list_tools()).tools
+    return {tool.description for tool in tools if tool.name in {"resolve-library-id", "query-docs"}}
 
 
 async def test_a_legacy_client_of_mcp_is_promised_nothing_that_cannot_be_kept(

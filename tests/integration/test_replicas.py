@@ -18,6 +18,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from support.context7_api import Api
+from support.mcp_upstream import mcp_upstream
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribed
 from support.product import Variables, product_environment, run_product
 from support.redis_servers import RedisServer, redis_server
@@ -155,7 +156,8 @@ def test_stats_on_another_machine_count_the_calls_of_all(
 
     def are_written() -> bool:  # each soon after its call
         newest = three[0].call("fabric-query", pattern="execution:*", scope="EXECUTION", limit=50)
-        return text_of(newest).count(library) >= 2 * REPLICAS
+        records = json.loads(text_of(newest))["contexts"]
+        return sum(library in each["beginning"] for each in records) == 2 * REPLICAS
 
     until(three[0].served, are_written)
     records = json.loads(run_product("stats", "--json", env=environment).stdout)["records"]
@@ -233,12 +235,10 @@ async def test_a_client_of_one_is_told_what_another_stored(
     assert told.text == f"Just do it as {key}."
 
 
-async def test_clients_of_one_are_told_of_the_tools_that_another_saw_first(
-    by_http: Variables, tmp_path: Path
-) -> None:
+async def test_clients_of_one_are_told_of_the_tools_that_another_heard_of(tmp_path: Path) -> None:
     legacy, modern = Inbox(2 * SECOND), Inbox(2 * SECOND)
-    with redis_server() as redis:
-        variables = on_redis(by_http, redis.url)
+    with redis_server() as redis, mcp_upstream() as upstream:
+        variables = on_redis({"CONTEXT7_FABRIC_UPSTREAM": upstream.url}, redis.url)
         with replicas(tmp_path, variables, variables) as (here, there):
             async with (
                 over_sse(here, legacy) as one,
@@ -249,3 +249,12 @@ async def test_clients_of_one_are_told_of_the_tools_that_another_saw_first(
                 await to_thread.run_sync(there.ask, "What tools are there?")
                 await legacy.wait_for(TOOLS)
                 await modern.wait_for(TOOLS)
+                upstream.described = "In other words."
+                await to_thread.run_sync(there.stop)  # once connected it would not list them again
+                await to_thread.run_sync(there.start)
+                await to_thread.run_sync(there.ask, "What tools are there now?")
+                await legacy.wait_for(TOOLS, times=2)
+                await modern.wait_for(TOOLS, times=2)
+                for client in (one, other):
+                    (tool, *_others) = (await client.list_tools()).tools
+                    assert tool.description == "In other words."

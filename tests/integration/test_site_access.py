@@ -19,6 +19,7 @@ PRIVATE = (
     "GET /sse",
     "POST /messages/",
     "GET /health",
+    "GET /metrics",
     "POST /rag/query",
     "GET /openapi.json",
     "GET /nothing",

@@ -9,7 +9,7 @@ import pytest
 from support.daemons import daemons, daemons_of, with_daemon
 from support.dialogue import outcome_of, talking
 from support.mcp_upstream import McpUpstream, mcp_upstream
-from support.otlp import Receiver, receiving
+from support.otlp import BY_SDK, BY_US, Receiver, receiving
 from support.product import PROGRAM, product_at_port, product_environment
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -56,10 +56,10 @@ def test_on_http_both_lanes_are_traced_alike(
     _miss, by_sdk, by_express = receiver.calls
     assert by_sdk.parent == PARENT
     assert by_express.name == by_sdk.name == "tools/call query-docs"
-    assert "jsonrpc.request.id" not in by_express.attributes  # so this one was not the SDK's
-    assert set(by_express.attributes) == {
-        name for name in by_sdk.attributes if not name.startswith(("jsonrpc.", "mcp.protocol"))
-    }
+    assert (by_sdk.scope, by_express.scope) == (BY_SDK, BY_US)
+    assert set(by_express.attributes) == set(by_sdk.attributes)
+    for name in ("jsonrpc.request.id", "mcp.protocol.version"):
+        assert by_express.attributes[name] == by_sdk.attributes[name]
 
 
 def test_windows_with_another_key_of_langsmiths_get_a_daemon_of_their_own(

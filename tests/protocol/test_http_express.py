@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -15,6 +15,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.applications import Starlette
 
 from context7_fabric.app import App
+from context7_fabric.models import Answer, Caller
 from context7_fabric.protocol import http as http_module
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
@@ -142,6 +143,34 @@ async def test_every_version_with_a_handshake_has_the_same_form(site: Site, vers
     headers = {"mcp-protocol-version": version}
     by_lane = await site.express(call(), headers=headers)
     assert whole(by_lane) == whole(await site.post(call(meta=BESIDE), headers=headers))
+
+
+@pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
+async def test_whoever_watches_is_told_of_a_request_whichever_version_opened_the_lane(
+    app: App, version: str
+) -> None:
+    watcher = Watcher()
+    watched = replace(app, desk=replace(app.desk, observers=(watcher,)))
+    async with served(watched) as site:
+        await site.express(call())
+        await site.express(call(number="seven"), headers={"mcp-protocol-version": version})
+    assert (watcher.callers[-1].request_id, watcher.callers[-1].protocol) == ("seven", version)
+
+
+class Watcher:
+    """An observer that keeps the callers whose calls it heard of."""
+
+    def __init__(self) -> None:
+        self.callers: list[Caller] = []
+
+    def answered(
+        self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer
+    ) -> None:
+        """Keep who called."""
+        self.callers.append(caller)
+
+    def asked(self, ended: str, seconds: float) -> None:
+        """Leave calls upstream alone."""
 
 
 @pytest.mark.parametrize(

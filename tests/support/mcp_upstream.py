@@ -16,13 +16,17 @@ UNKNOWN_METHOD, REFUSED = -32601, -32000
 
 
 class McpUpstream:
-    """What was asked so far; with `refuses` it answers calls with an error that quotes them."""
+    """What was asked so far; with `refuses` it answers calls with an error that quotes them.
+
+    `described` is what it says of each of its tools.
+    """
 
     url = ""
 
     def __init__(self) -> None:
         self.metas: list[Mapping[str, Any]] = []
         self.refuses = False
+        self.described = "As sent."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one message; the ASGI side."""
@@ -43,8 +47,8 @@ class McpUpstream:
             return {"result": {**told, "serverInfo": named}}
         if method == "tools/list":
             names = ("resolve-library-id", "query-docs")
-            tools = [{"name": name, "inputSchema": {"type": "object"}} for name in names]
-            return {"result": {"tools": tools}}
+            said = {"description": self.described, "inputSchema": {"type": "object"}}
+            return {"result": {"tools": [{"name": name, **said} for name in names]}}
         if method == "tools/call":
             return self._called(params)
         return {"error": {"code": UNKNOWN_METHOD, "message": "Method not found"}}

@@ -19,12 +19,18 @@ SECONDS = 10
 SERVER, CLIENT = 2, 3
 """Kinds of spans."""
 
+BY_SDK, BY_US = "mcp-python-sdk", "context7-fabric"
+"""Who makes spans of calls: the SDK, and the express lane for those that it answers."""
+
 Value = str | bool | int | float
 
 
 @dataclass(frozen=True)
 class Span:
-    """A span as it came; ids are in hexadecimal, a root's `parent` is empty, times nanoseconds."""
+    """A span as it came; ids are in hexadecimal, a root's `parent` is empty, times nanoseconds.
+
+    `scope` is the program that made it.
+    """
 
     name: str
     kind: int
@@ -36,6 +42,7 @@ class Span:
     attributes: Mapping[str, Value]
     resource: Mapping[str, Value]
     status: int
+    scope: str
 
     @property
     def is_call(self) -> bool:
@@ -130,6 +137,7 @@ def _spans_in(body: bytes) -> Iterator[Span]:
                     attributes=_values(span.attributes),
                     resource=_values(told.resource.attributes),
                     status=span.status.code,
+                    scope=scope.scope.name,
                 )
 
 

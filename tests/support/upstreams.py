@@ -19,7 +19,7 @@ OLDEST = "1.0.33"
 READY = r"running on HTTP at http://localhost:(\d+)/mcp"
 SECONDS_TO_START = 30
 # Proxies would catch loopback traffic too; keys and exporters of the developer are not for tests.
-UNWANTED = ("context7_", "otel_", "node_extra_ca_certs", "node_options")
+UNWANTED = ("context7_", "otel_", "langsmith_", "node_extra_ca_certs", "node_options")
 
 
 def context7_command(version: str = NEWEST) -> list[str]:

@@ -95,6 +95,38 @@ async def test_it_stays_open_as_long_as_it_is_used(tasks: TaskGroup, things: Thi
         assert things.open == {1}
 
 
+async def test_it_can_be_let_go_before_that_unless_somebody_uses_it(
+    tasks: TaskGroup, things: Things
+) -> None:
+    pool = Pool[str, int](tasks, None)
+    assert not pool.let_go("a")
+    async with pool.use("a", things.thing):
+        assert not pool.let_go("a")
+        assert things.open == {1}
+    assert pool.let_go("a")
+    assert "a" not in pool
+    async with pool.use("a", things.thing) as number:
+        assert number == 2
+    with anyio.fail_after(5):
+        await things.closed.wait()
+    assert things.open == {2}
+
+
+async def test_what_is_let_go_while_it_is_being_opened_is_closed_at_once(
+    tasks: TaskGroup, things: Things
+) -> None:
+    pool = Pool[str, int](tasks, None)
+    things.leave = anyio.Event()
+    with anyio.CancelScope() as impatient:
+        impatient.cancel()
+        async with pool.use("a", things.thing):
+            raise AssertionError("it was never opened")
+    assert pool.let_go("a")
+    things.leave.set()
+    with anyio.fail_after(5):
+        await things.closed.wait()
+
+
 async def test_those_who_come_while_it_is_being_opened_wait_for_the_same(
     tasks: TaskGroup, things: Things
 ) -> None:

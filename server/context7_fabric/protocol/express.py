@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import mcp_types as types
@@ -38,8 +39,8 @@ class _Call:
 AtHand = Callable[[str, dict[str, Any], Caller], Answer | None]
 """Answers a tool's call with these arguments where the answer is at hand."""
 
-NewCaller = Callable[[], Caller]
-"""Makes a caller for each call of one client."""
+NewCaller = Callable[..., Caller]
+"""Makes a caller for each call of one client; takes its `request_id`, and its `protocol`."""
 
 
 class Express:
@@ -73,7 +74,7 @@ def reply_at_hand(message: dict[str, Any], at_hand: AtHand, new_caller: NewCalle
     call = _call(message)
     if call is None:
         return None
-    answer = at_hand(call.tool, call.arguments, new_caller())
+    answer = at_hand(call.tool, call.arguments, new_caller(request_id=str(call.id)))
     return None if answer is None else _reply(call.id, answer)
 
 
@@ -104,7 +105,7 @@ async def called(
     result = await tools.call(ctx, params)
     opener = _opener.get(None)
     if opener is not None and ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
-        opener(tools.callers(ctx))
+        opener(partial(tools.callers(ctx), protocol=ctx.protocol_version))
     return result
 
 

@@ -11,6 +11,7 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER, check_accept_headers
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types import DEFAULT_NEGOTIATED_VERSION
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -82,12 +83,13 @@ class ExpressPosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        if not _may_be_call(scope):
+        version = _version_of_call(scope)
+        if version is None:
             await self._app(scope, receive, send)
             return
         peer = scope["client"][0] if scope["client"] else ""
         begun = await receive()
-        reply = self._reply(peer, begun)
+        reply = self._reply(peer, version, begun)
         if reply is not None:
             await _send_event(send, reply)
             return
@@ -99,11 +101,12 @@ class ExpressPosts:
             self._new_callers.clear()
         self._new_callers[peer] = new_caller
 
-    def _reply(self, peer: str, begun: Message) -> bytes | None:
+    def _reply(self, peer: str, version: str, begun: Message) -> bytes | None:
         new_caller = self._new_callers.get(peer)
         if new_caller is None or begun.get("more_body", False):
             return None
-        return reply_at_hand(message_on(begun.get("body", b"")), self._at_hand, new_caller)
+        message = message_on(begun.get("body", b""))
+        return reply_at_hand(message, self._at_hand, partial(new_caller, protocol=version))
 
 
 class PlainComplaints:
@@ -146,19 +149,23 @@ def _is_complaint(message: Message) -> bool:
     return Headers(raw=message["headers"]).get("content-type") == _JSON
 
 
-def _may_be_call(scope: Scope) -> bool:
-    """Tell whether a request is a legacy client's, without a session, and as the SDK wants it."""
+def _version_of_call(scope: Scope) -> str | None:
+    """Return the version of a request that may be a legacy client's call, None where it is not.
+
+    It may if it is without a session, and as the SDK wants it.
+    """
     if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _PATH:
-        return False
+        return None
     request = Request(scope)
     headers = request.headers
-    version = headers.get(MCP_PROTOCOL_VERSION_HEADER)
-    return (
+    version = headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
+    fits = (
         headers.get("content-type") == _JSON
-        and (version is None or version in HANDSHAKE_PROTOCOL_VERSIONS)
+        and version in HANDSHAKE_PROTOCOL_VERSIONS
         and MCP_SESSION_ID_HEADER not in headers
         and all(check_accept_headers(request))
     )
+    return version if fits else None
 
 
 async def _send_event(send: Send, reply: bytes) -> None:

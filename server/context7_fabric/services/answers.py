@@ -16,7 +16,7 @@ from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused
 from context7_fabric.fabric.flight import Flight, Flights
 from context7_fabric.fabric.policy import Freshness, judge
-from context7_fabric.models import Caller, Clock, Progress, Trace
+from context7_fabric.models import ASKED, JOINED, Caller, Clock, Progress, Trace
 from context7_fabric.services.enquiries import (
     SAVED,
     AnswerSettings,
@@ -248,10 +248,10 @@ def _note_way(trace: Trace, begun: float, *, started: bool, asked: bool) -> None
     That shows at the flight's end only: the guard may hold it back, or another process go.
     """
     if not started:
-        trace.steps.append(("joined a call that is under way", begun))
+        trace.steps.append((JOINED, begun))
     elif asked:
         trace.went_upstream = True
-        trace.steps.append(("asked Context7", begun))
+        trace.steps.append((ASKED, begun))
 
 
 def _heard(fetched: Fetched) -> str:

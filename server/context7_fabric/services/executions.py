@@ -19,7 +19,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from context7_fabric.errors import StoreError, UnknownExecution
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Answer, Caller, Clock, Outcome, tokens
+from context7_fabric.models import ANSWERED, HITS, Answer, Caller, Clock, Outcome, tokens
 from context7_fabric.services.settings import ExecutionSettings
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,6 @@ LOOKED_AT = 50
 
 QUICK_MS = 500.0
 """An answer within this time scores in the automated feedback, as the guide has it."""
-
-_SERVED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.OFFLINE, Outcome.COALESCED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ class Executions:
         """Note a call that was answered; nothing is written yet."""
         if not self._settings.keep:
             return
-        caller.trace.step("answered")
+        caller.trace.step(ANSWERED)
         self._waiting.append(self._execution(tool, arguments, caller, answer))
         del self._waiting[:-MOST_WAITING]
         self._some.set()
@@ -264,7 +262,7 @@ class Executions:
             principal=caller.principal,
             stored_at=caller.trace.stored_at,
             automated=Automated(
-                hit=answer.outcome in _SERVED,
+                hit=answer.outcome in HITS,
                 quick=took < QUICK_MS,
                 parsed=not answer.is_error and answer.outcome is not Outcome.NEGATIVE,
             ),

@@ -43,17 +43,23 @@ class ToolBook:
         self._upstream = upstream
         self._key = bounded(f"{LISTED}{origin}")
         self._tools: ToolList | None = None
+        self._read: tuple[int, float] | None = None
 
     @property
     def known(self) -> ToolList | None:
-        """The list as far as it is in memory: what `stored` would return without reading."""
+        """The list as far as it is in memory, without a look at what others stored since."""
         return self._tools
 
     async def stored(self) -> ToolList | None:
-        """Return the list as last seen, None until upstream was ever reached."""
-        if self._tools is None:
-            context = await self._fabric.get_context(self._key)
-            self._tools = None if context is None else _tool_list(context.value)
+        """Return the list as any process saw it last, None until upstream was ever reached.
+
+        What the store has lost, or could not take, counts until another list is stored.
+        """
+        for context in await self._fabric.get_many([self._key]):
+            mark = context.version, context.created_at
+            if mark != self._read:
+                self._read = mark
+                self._tools = _tool_list(context.value) or self._tools
         return self._tools
 
     async def generation(self) -> Generation:
@@ -62,7 +68,7 @@ class ToolBook:
         Raises:
             UpstreamError: It was never seen and gives no answer.
         """
-        tools = await self.stored() or await self.refresh()
+        tools = self._tools or await self.stored() or await self.refresh()
         return generation_of(tools)
 
     async def refresh(self) -> ToolList:

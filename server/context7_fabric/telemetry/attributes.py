@@ -14,22 +14,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from context7_fabric.models import Answer, Outcome
+from context7_fabric.models import HITS, Answer
 
 Value: TypeAlias = str | bool | int | float
 Attributes: TypeAlias = dict[str, Value]
 
 METHOD: Final = "mcp.method.name"
+_PROTOCOL: Final = "mcp.protocol.version"
+_REQUEST: Final = "jsonrpc.request.id"
 CALL: Final = "tools/call"
 RUN_KIND: Final = "langsmith.span.kind"
 INPUT, OUTPUT = "input.value", "output.value"
 OURS: Final = "context7_fabric."
 _METADATA: Final = "langsmith.metadata."
 
-HITS: Final = frozenset({Outcome.HIT, Outcome.STALE, Outcome.OFFLINE, Outcome.COALESCED})
-"""Answers that cost no call upstream of their own, as `stats` counts them."""
-
-_NAMES: Final = ("mcp.", "gen_ai.", "jsonrpc.request.id", "error.type", "rpc.response.status_code")
+_NAMES: Final = ("mcp.", "gen_ai.", _REQUEST, "error.type", "rpc.response.status_code")
 _OF_OURS: Final = (OURS, "langsmith.", INPUT, OUTPUT)
 _WORD: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
 _SENT: Final = "MCP send "
@@ -38,6 +37,12 @@ _SENT: Final = "MCP send "
 def of_call(tool: str) -> Attributes:
     """Return what the SDK's span says of a call of `tool`, as far as the tool alone tells it."""
     return {METHOD: CALL, "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
+
+
+def of_request(request_id: str, protocol: str) -> Attributes:
+    """Return what the SDK's span says of the message that a call came in, as `of_sdk` leaves it."""
+    told = {_REQUEST: request_id, _PROTOCOL: protocol}
+    return {key: value for key, value in told.items() if _WORD.fullmatch(value)}
 
 
 def of_answer(answer: Answer) -> Attributes:

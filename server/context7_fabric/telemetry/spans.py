@@ -26,6 +26,7 @@ from context7_fabric.telemetry.attributes import (
     RUN_KIND,
     Attributes,
     of_call,
+    of_request,
     of_sdk,
 )
 from context7_fabric.telemetry.stages import Stage, stages
@@ -38,7 +39,8 @@ _NS_A_MS = 1_000_000
 class Call:
     """A tool call that was answered after `took` milliseconds, at `ended` (nanoseconds, epoch).
 
-    `context` is its server span's, which the SDK makes where it sees the call.
+    `context` is its server span's, which the SDK makes where it sees the call; where it does not,
+    `request_id` and the version of the `protocol` are known.
     """
 
     context: SpanContext
@@ -48,6 +50,8 @@ class Call:
     steps: Sequence[tuple[str, float]]
     took: float
     ended: int
+    request_id: str = ""
+    protocol: str = ""
 
     def at(self, milliseconds: float) -> int:
         """Return a moment of the call on the clock of `ended`."""
@@ -116,7 +120,9 @@ class SpanMaker:
             f"{CALL} {call.tool}",
             call.context,
             resource=self.resource,
-            attributes=of_call(call.tool) | self.describe(call.given, call.answer),
+            attributes=of_call(call.tool)
+            | of_request(call.request_id, call.protocol)
+            | self.describe(call.given, call.answer),
             kind=SpanKind.SERVER,
             start_time=call.at(0),
             end_time=call.ended,

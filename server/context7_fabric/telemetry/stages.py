@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from context7_fabric.models import Tier
+from context7_fabric.models import ANSWERED, ASKED, JOINED, Tier
 
-ANSWERED: Final = "answered"
-ASKED: Final = "asked Context7"
-JOINED: Final = "joined a call that is under way"
 _RESOLVE: Final = "resolve-library-id"
 _STORED: Final = frozenset({Tier.NAME, Tier.ALIAS, Tier.LEARNED, Tier.PIN, Tier.QUESTION})
 _LOCAL: Final = frozenset({Tier.SNIPPETS, Tier.SEED, Tier.LOCAL})

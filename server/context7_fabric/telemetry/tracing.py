@@ -59,6 +59,8 @@ class Tracing(SpanProcessor):
             caller.trace.steps,
             caller.trace.milliseconds,
             time.time_ns(),
+            caller.request_id,
+            caller.protocol,
         )
         if span.is_recording():
             self._under_way[context.span_id] = call

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.telemetry.figures import Figures
-from context7_fabric.web.refusals import Refusal
+from context7_fabric.web.refusals import not_allowed
 
 PATH = "/metrics"
 ALLOWED = "GET, HEAD"
@@ -29,7 +29,7 @@ class MetricsPage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope)
-        answer: ASGIApp = Refusal(405, f"{ALLOWED} is what is allowed here", {"Allow": ALLOWED})
+        answer: ASGIApp = not_allowed(ALLOWED)
         if request.method in ALLOWED.split(", "):
             answer = await self._page(request.headers.get("accept", ""))
         await answer(scope, receive, send)

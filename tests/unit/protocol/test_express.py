@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import mcp_types as types
@@ -41,10 +42,12 @@ class Hearing:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.request_ids: list[str] = []
 
     def __call__(self, tool: str, arguments: dict[str, Any], caller: Caller) -> Answer:
         assert caller.client == "tests 1"
         self.calls.append((tool, arguments))
+        self.request_ids.append(caller.request_id)
         return ANSWER
 
 
@@ -52,7 +55,7 @@ def opened(hearing: Hearing) -> Express:
     """A lane past the handshake and the first call."""
     lane = Express(hearing)
     assert lane.answer(HANDSHAKE) is None
-    lane.open(lambda: Caller(client="tests 1"))
+    lane.open(partial(Caller, client="tests 1"))
     return lane
 
 
@@ -213,8 +216,15 @@ def test_nothing_is_answered_once_the_client_shakes_hands_anew(again: bytes) -> 
     lane = opened(Hearing())
     assert lane.answer(line_of(CALL)) is not None
     assert lane.answer(again) is None
-    lane.open(lambda: Caller(client="tests 1"))
+    lane.open(partial(Caller, client="tests 1"))
     assert lane.answer(line_of(CALL)) is None
+
+
+@pytest.mark.parametrize("number", [7, "7", "how do I"], ids=repr)
+def test_who_answers_is_told_the_id_of_the_request(number: int | str) -> None:
+    hearing = Hearing()
+    assert opened(hearing).answer(line_of(CALL | {"id": number}))
+    assert hearing.request_ids == [str(number)]
 
 
 def test_what_is_not_at_hand_is_left_to_the_sdk() -> None:

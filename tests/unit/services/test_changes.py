@@ -239,6 +239,15 @@ class TestSeeing:
         await scene.tools.refresh()
         assert await scene.changed(before) == {Listing.TOOLS}
 
+    async def test_tools_change_when_another_process_hears_that_upstream_says_otherwise(
+        self, scene: Scene
+    ) -> None:
+        await scene.tools.refresh()
+        before = await scene.states.look(EVERYTHING)
+        scene.upstream.tools = ToolList(({"name": "query-docs", "description": "New."},))
+        await ToolBook(scene.fabric, scene.upstream, "origin").refresh()
+        assert Listing.TOOLS in await scene.changed(before)
+
     async def test_a_library_changes_when_this_process_or_another_stores_its_row(
         self, scene: Scene
     ) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from context7_fabric.errors import UpstreamError, UpstreamOff
+from context7_fabric.errors import StoreUnavailable, UpstreamError, UpstreamOff
+from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -54,9 +55,30 @@ def tool(name: str, description: str = "As sent.", **argument: object) -> Tool:
     return {"name": name, "description": description, "inputSchema": schema}
 
 
+class Counting(MemoryBackend):
+    """A store that counts how often it is read, and may be full."""
+
+    reads = 0
+    is_full = False
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        self.reads += 1
+        return await super().get_many(keys)
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        if self.is_full:
+            raise StoreUnavailable("write", "no space")
+        await super().write(puts, deletes)
+
+
 @pytest.fixture
-async def fabric() -> AsyncIterator[Fabric]:
-    async with Fabric(MemoryBackend(), FakeClock()) as fabric:
+def backend() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+async def fabric(backend: Counting) -> AsyncIterator[Fabric]:
+    async with Fabric(backend, FakeClock()) as fabric:
         yield fabric
 
 
@@ -105,6 +127,33 @@ class TestKeeping:
         await book.refresh()
         assert await fabric.keys(Scope.GLOBAL) == []
 
+    async def test_what_another_process_stores_later_is_seen(
+        self, fabric: Fabric, book: ToolBook, upstream: Listing
+    ) -> None:
+        await book.refresh()
+        upstream.tools = [tool("query-docs", "In other words.")]
+        listed = await ToolBook(fabric, upstream, "origin").refresh()
+        assert await book.stored() == book.known == listed
+
+    async def test_a_list_that_could_not_be_stored_counts_until_another_is(
+        self, fabric: Fabric, backend: Counting, book: ToolBook, upstream: Listing
+    ) -> None:
+        await book.refresh()
+        upstream.tools = [tool("query-docs", "In other words.")]
+        backend.is_full = True
+        listed = await book.refresh()
+        assert await book.stored() == listed
+        backend.is_full = False
+        upstream.tools = [tool("query-docs", "Once more.")]
+        assert await ToolBook(fabric, upstream, "origin").refresh() == await book.stored() != listed
+
+    async def test_a_list_that_the_store_has_lost_counts_on(
+        self, fabric: Fabric, book: ToolBook
+    ) -> None:
+        listed = await book.refresh()
+        await fabric.delete_context(KEY)
+        assert await book.stored() == listed
+
     @pytest.mark.parametrize(
         "value", [None, "text", {}, [], [1, None, "x"], [{}], [{"name": 7}], [{"name": "other"}]]
     )
@@ -130,6 +179,15 @@ class TestGeneration:
         assert await book.generation() is Generation.TOPIC
         assert await book.generation() is Generation.TOPIC
         assert upstream.asked == 1
+
+    async def test_once_known_it_costs_no_look_into_the_store(
+        self, backend: Counting, book: ToolBook
+    ) -> None:
+        await book.generation()
+        before = backend.reads
+        assert before
+        await book.generation()
+        assert backend.reads == before
 
     async def test_an_upstream_with_other_tools_counts_as_the_newer(
         self, book: ToolBook, upstream: Listing

@@ -6,24 +6,29 @@ import json
 
 import pytest
 
-from context7_fabric.models import Answer, Outcome, Tier
-from context7_fabric.services import executions
+from context7_fabric.models import HITS, Answer, Outcome, Tier
 from context7_fabric.services.egress import redact
-from context7_fabric.telemetry.attributes import HITS, of_answer, of_content, of_sdk
+from context7_fabric.telemetry.attributes import of_answer, of_content, of_request, of_sdk
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_hit_is_what_the_statistics_count_as_one(outcome: Outcome) -> None:
     told = of_answer(Answer("text", outcome, Tier.QUESTION))
-    assert told["langsmith.metadata.cache_hit"] is (outcome in executions._SERVED)
+    assert told["langsmith.metadata.cache_hit"] is (outcome in HITS)
     assert told["context7_fabric.cache_hit"] == told["langsmith.metadata.cache_hit"]
-    assert {*HITS} == {*executions._SERVED}
 
 
 def test_an_answer_that_never_was_upstreams_has_no_age() -> None:
     assert "context7_fabric.age_seconds" not in of_answer(Answer("", Outcome.MISS, Tier.UPSTREAM))
     aged = Answer("", Outcome.HIT, Tier.QUESTION, age_seconds=1.23456)
     assert of_answer(aged)["context7_fabric.age_seconds"] == 1.235
+
+
+@pytest.mark.parametrize("number", ["7", "plain-word_1", "how do I", "x" * 65, ""])
+def test_of_a_request_that_the_sdk_has_not_seen_the_same_is_told(number: str) -> None:
+    told = {"jsonrpc.request.id": number, "mcp.protocol.version": "2025-06-18"}
+    by_sdk = of_sdk("tools/call query-docs", told)[1]
+    assert of_request(number, "2025-06-18") == {key: by_sdk[key] for key in told if key in by_sdk}
 
 
 def test_content_is_redacted_and_can_be_encoded() -> None:

@@ -127,3 +127,12 @@ async def test_who_comes_while_it_is_let_go_gets_it_anew(tasks: TaskGroup) -> No
         assert room
         await anyio.wait_all_tasks_blocked()
         assert "a" in garage.open
+
+
+async def test_what_is_closed_belongs_to_whoever_asks_for_it_next(tasks: TaskGroup) -> None:
+    garage = Garage(tasks)
+    await garage.used("ann", "a", "b", "c")
+    await garage.used("bob", "a", "x")
+    assert garage.open == {"b", "c", "a", "x"}
+    assert await garage.used("ann", "d") == [True]
+    assert garage.open == {"c", "a", "x", "d"}
