@@ -126,13 +126,13 @@ async def open_knowledge(
     settings: Settings, commons: Commons, principal: str, worker: WorkerClient
 ) -> AsyncGenerator[Knowledge]:
     """Open what `principal` knows of libraries; `worker` is everybody's."""
-    with commons.news.ear(*WRITTEN, others_only=True) as ear:
+    with commons.news.ear(*WRITTEN) as ear:
         async with anyio.create_task_group() as tasks:
             rows = RowStore(commons.fabric, principal, ear)
             registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
             vectors = FabricVectors(commons.fabric, settings.suggestions.model)
             suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
-            registry.on_change = suggester.learn
+            registry.on_change, registry.on_forget = suggester.learn, suggester.forget
             tasks.start_soon(registry.keep_in_step)
             try:
                 yield Knowledge(rows, registry, suggester)
@@ -208,7 +208,7 @@ def _desk(
     redacted = redact if settings.redact else str
     executions = Executions(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal)
-    states = States(fabric, registry, knowledge.rows.revision, tools, viewer)
+    states = States(fabric, registry, tools, viewer)
     changes = Changes(states.look, ear)
     for each in (meter.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)

@@ -85,8 +85,10 @@ class Pool(Generic[K, T]):
     async def aclose(self) -> None:
         """Close everything, used or not; also wait for what is closing already."""
         self._closing = True
-        for slot in tuple(self._held):
+        held = tuple(self._held)
+        for slot in held:
             slot.tell()
+        for slot in held:
             await slot.ended.wait()
 
     def __len__(self) -> int:

@@ -41,6 +41,18 @@ async def test_without_the_password_one_is_told_why_and_nothing_is_given_away(
     assert "\n" not in str(caught.value)
 
 
+async def test_who_may_use_no_channels_stores_and_removes_and_hears_nothing() -> None:
+    with redis_server() as server:
+        server.cli("ACL", "SETUSER", "fabric", "on", ">pass", "~*", "+@all", "resetchannels")
+        backend = RedisBackend(f"redis://fabric:pass@127.0.0.1:{server.port}", timeout=5)
+        await put(backend, "key", b"value")
+        assert await got(backend, "key") == b"value"
+        assert await backend.delete("key")
+        with pytest.raises(StoreUnavailable, match=r"(?i)perm|channel"):
+            await anext(backend.announcements())
+        await backend.aclose()
+
+
 async def test_tls_goes_to_who_has_a_trusted_certificate() -> None:
     with redis_server(password=SECRET, tls=True) as server:
         backend = RedisBackend(server.url, timeout=5)

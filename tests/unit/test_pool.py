@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import pytest
@@ -217,6 +218,27 @@ async def test_at_the_end_everything_is_closed_used_or_not(
         await pool.aclose()
         assert things.open == set()
     assert len(pool) == 0
+
+
+async def test_at_the_end_things_are_closed_side_by_side(tasks: TaskGroup, things: Things) -> None:
+    pool = Pool[str, int](tasks, 600)
+    ending, gone = list[str](), anyio.Event()
+
+    @asynccontextmanager
+    async def slow(name: str) -> AsyncIterator[int]:
+        async with things.thing() as thing:
+            yield thing
+            ending.append(name)
+            await gone.wait()
+
+    for name in "abc":
+        async with pool.use(name, partial(slow, name)):
+            pass
+    tasks.start_soon(pool.aclose)
+    with anyio.fail_after(5):
+        await anyio.wait_all_tasks_blocked()
+        assert sorted(ending) == ["a", "b", "c"]
+        gone.set()
 
 
 async def test_the_end_of_all_waits_for_what_is_ending_already(

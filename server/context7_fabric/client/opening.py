@@ -15,7 +15,7 @@ from context7_fabric.models import Clock
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.store import Revision, RowStore
 from context7_fabric.settings import Settings
 
 
@@ -30,7 +30,7 @@ class Opened:
     learned: Learned
     lists: ListSizes
     looked_at: float = float("-inf")
-    revision: str | None = None
+    revision: Revision | None = None
 
     async def keep_in_step(self) -> None:
         """Read the rows, and now and then again when any process has changed some."""

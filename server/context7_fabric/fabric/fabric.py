@@ -225,10 +225,13 @@ class Fabric:
         return await self._reader.keys(scope, prefix)
 
     def scan(
-        self, prefix: str = "", scope: Scope | str = Scope.GLOBAL
+        self, prefix: str = "", scope: Scope | str = Scope.GLOBAL, *, whole: bool = False
     ) -> AsyncGenerator[list[Context]]:
-        """Yield what is alive and readable under keys that begin with `prefix`, page by page."""
-        return self._reader.scan(prefix, Scope(scope))
+        """Yield what is alive and readable under keys that begin with `prefix`, page by page.
+
+        Where the store fails it ends, or if it has to be the `whole`, raises a `StoreError`.
+        """
+        return self._reader.scan(prefix, Scope(scope), whole=whole)
 
     async def get_many(
         self, keys: Sequence[str], scope: Scope | str = Scope.GLOBAL
@@ -284,10 +287,6 @@ class Fabric:
                 return False
         self.faults.worked()
         return True
-
-
-def _lease(name: str) -> str:
-    return f"lease/{name}"
 
 
 def _seconds(moment: str | float | datetime) -> float:

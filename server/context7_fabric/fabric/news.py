@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS = 1.0
 """Seconds until the medium is listened to again after it failed."""
 
+LATER_SECONDS = 60.0
+"""The same after a failure that nobody has foreseen."""
+
 MOST_KEYS = 1_000
 """Keys that an ear keeps; of more it knows only that there were many."""
 
@@ -30,7 +33,7 @@ class Announcing(Protocol):
     """A backend that tells its processes what any of them writes."""
 
     def announcements(self) -> AsyncGenerator[Written]:
-        """Yield what was written; the first, without keys, when listening has begun.
+        """Yield what was written; first, when listening has begun, that it may be anything.
 
         It ends where nothing can ever be heard.
 
@@ -44,10 +47,9 @@ class Announcing(Protocol):
 class Ear:
     """Keeps the keys below some prefixes that were written since somebody last took them."""
 
-    def __init__(self, news: News, prefixes: Collection[str], *, others_only: bool) -> None:
-        """Hear of keys that begin with one of `prefixes`; `others_only`: not what we wrote."""
+    def __init__(self, news: News, prefixes: Collection[str]) -> None:
+        """Hear of keys that begin with one of `prefixes`."""
         self._news = news
-        self._others_only = others_only
         self._keys: set[str] | None = None
         self._heard = anyio.Event()
         self.prefixes = tuple(prefixes)
@@ -65,6 +67,11 @@ class Ear:
         """Hear no more."""
         self._news.drop(self)
 
+    @property
+    def is_live(self) -> bool:
+        """Tell whether anything can be heard now."""
+        return self._news.is_live
+
     def take(self) -> frozenset[str] | None:
         """Return the keys written since the last call, None where it may have been any."""
         keys = self._keys if self._news.is_live else None
@@ -81,11 +88,9 @@ class Ear:
 
     def hear(self, written: Written) -> None:
         """Note what was written, if it is of interest here."""
-        if written.ours and self._others_only:
-            return
-        if written.keys is None:
+        if written is None:
             self._keys = None
-        elif not self._add(key for key in written.keys if key.startswith(self.prefixes)):
+        elif not self._add(key for key in written if key.startswith(self.prefixes)):
             return
         self._heard.set()
 
@@ -108,9 +113,9 @@ class News:
         self._ears: list[Ear] = []
         self.is_live = False
 
-    def ear(self, *prefixes: str, others_only: bool = False) -> Ear:
+    def ear(self, *prefixes: str) -> Ear:
         """Return an ear for keys that begin with one of `prefixes`, to be left in the end."""
-        ear = Ear(self, prefixes, others_only=others_only)
+        ear = Ear(self, prefixes)
         self._ears.append(ear)
         return ear
 
@@ -129,9 +134,12 @@ class News:
                 return
             except StoreError as error:
                 log.debug("what others write is not heard: %s", error)
+                await anyio.sleep(AGAIN_SECONDS)
+            except Exception as error:  # noqa: BLE001  # whoever cannot hear can still look
+                log.warning("what others write is not heard: %r", error)
+                await anyio.sleep(LATER_SECONDS)
             else:
                 return
-            await anyio.sleep(AGAIN_SECONDS)
 
     async def _listen(self, backend: Announcing) -> None:
         try:

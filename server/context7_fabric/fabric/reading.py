@@ -65,12 +65,17 @@ class Reader:
         found = await self.guarded(self._backend.keys(start + prefix), otherwise=[])
         return [key.removeprefix(start) for key in found]
 
-    async def scan(self, prefix: str, scope: Scope) -> AsyncGenerator[list[Context]]:
-        """Yield what is alive and readable under keys that begin with `prefix`, page by page."""
+    async def scan(
+        self, prefix: str, scope: Scope, *, whole: bool
+    ) -> AsyncGenerator[list[Context]]:
+        """Yield what is alive and readable under keys that begin with `prefix`, page by page.
+
+        Where the medium says no it ends, or if it has to be the `whole`, raises a `StoreError`.
+        """
         start, after = address(scope, prefix), None
         while True:
             page = self._backend.items(start, after, PAGE)
-            found, after = await self.guarded(page, otherwise=([], None))
+            found, after = await (page if whole else self.guarded(page, otherwise=([], None)))
             yield await self._contexts(found, scope)
             if after is None:
                 return

@@ -5,42 +5,32 @@ Loaded behind the first requests; until then nothing is found, and callers go by
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 import anyio
 from anyio import to_thread
 
 from context7_fabric.documents.libraries import Library, LibraryList
-from context7_fabric.errors import SeedError
+from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.registry.names import Match, NameIndex
+from context7_fabric.registry.resting import collector_resting
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import MARGIN, MOST_ROWS, RowStore
+from context7_fabric.registry.store import MARGIN, MOST_ROWS, Revision, RowStore
 
 log = logging.getLogger(__name__)
 
 STEP_SECONDS = 5.0
 """Seconds between two looks at what other processes changed, and two writes of our counts."""
 
+SURE_SECONDS = 60.0
+"""Seconds between two looks where it is heard what others change."""
+
 TOGETHER_SECONDS = 0.1
 """Seconds in which what others write is taken in together."""
-
-
-@contextmanager
-def _collector_resting() -> Iterator[None]:
-    """Make many objects that stay: the garbage collector would walk them over and over."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class Registry:
@@ -54,22 +44,47 @@ class Registry:
         self._rows: dict[str, Row] = {}
         self._by_id: dict[str, str] = {}
         self._index: NameIndex[Row] = NameIndex()
-        self._unsaved: dict[str, Row] = {}
-        self._revision: str | None = None
+        self._uses: dict[str, int] = {}  # that are counted, and not written yet
+        self._meanwhile: dict[str, Row] | None = None  # what is put while all rows are read
+        self._loading = anyio.Lock()
+        self._revision: Revision | None = None
         self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
         """Hears of rows that are new or changed, once they are stored."""
+        self.on_forget: Callable[[Iterable[str]], Awaitable[None]] | None = None
+        """Hears of the keys of rows that are gone."""
         self.seed_ttl: float | None = None
         """How long the seed file lets a resolved seed stay fresh, in seconds, once it is read."""
         self.loaded = anyio.Event()
 
     async def load(self) -> None:
-        """Read seeds and stored rows; a seed file that cannot be used is logged and left out."""
-        seeds = await to_thread.run_sync(self._seed_rows)
-        self._revision = await self._store.revision()
-        with _collector_resting():
-            stored = await self._store.load()
-            await to_thread.run_sync(self._take_in, {row.key: row for row in seeds} | stored)
+        """Read seeds and stored rows; a seed file that cannot be used is logged and left out.
+
+        While the store fails what is known of it stays, and the next look reads all again.
+        """
+        async with self._loading:
+            seeds = await to_thread.run_sync(self._seed_rows)
+            revision = await self._store.revision()
+            self._meanwhile = {}
+            with collector_resting():
+                try:
+                    stored = await self._store.load()
+                except StoreError as error:
+                    log.info("the stored rows cannot be read: %s", error)
+                    stored, revision = self._rows, None
+                rows = {row.key: row for row in seeds} | stored
+                gone, changed = await to_thread.run_sync(self._take_in, rows)
+            self._revision = revision
+            self._put_again()
+        await self._tell_of_all(gone, changed)
         self.loaded.set()
+
+    def _put_again(self) -> None:
+        """Put what came while all rows were read, and the uses that the store knows nothing of."""
+        meanwhile, self._meanwhile = self._meanwhile or {}, None
+        for row in meanwhile.values():
+            self._put(row)
+        for key in self._uses.keys() & self._rows.keys() - meanwhile.keys():
+            self._put(self._with_uses(self._rows[key]))
 
     @property
     def size(self) -> int:
@@ -105,7 +120,7 @@ class Registry:
     def take_in_stored(self, rows: Sequence[Row]) -> None:
         """Take in `rows` that were just stored for the same principal beside this registry."""
         for row in rows:
-            self._unsaved.pop(row.key, None)  # it would be written over what was stored
+            self._uses.pop(row.key, None)  # they are counted in it
             self._put(row)
 
     async def moved(self, old: str, new: str) -> None:
@@ -126,13 +141,13 @@ class Registry:
         if row is not None:
             counted = replace(row, usage_count=row.usage_count + 1)
             self._put(counted)
-            self._unsaved[counted.key] = counted
+            self._uses[row.key] = self._uses.get(row.key, 0) + 1
 
     async def flush(self) -> None:
         """Write the counts that are not written yet."""
-        unsaved, self._unsaved = self._unsaved, {}
-        if unsaved:
-            await self._keep(list(unsaved.values()))
+        used, self._uses = self._uses, {}
+        if used:
+            await self._keep([self._rows[key] for key in used if key in self._rows])
 
     async def keep_in_step(self) -> None:
         """Load; then write the counts now and then, and read again what others changed.
@@ -142,35 +157,61 @@ class Registry:
         await self.load()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write_counts)
+            tasks.start_soon(self._make_sure)
             while True:
                 await self._store.wait(STEP_SECONDS)
                 await anyio.sleep(TOGETHER_SECONDS)
                 await self.catch_up()
 
     async def catch_up(self) -> None:
-        """Take in what others wrote; all rows where it cannot be told which."""
+        """Take in what was written; all rows where it cannot be told which."""
         rows = await self._store.changed()
-        if rows is None or len(self._rows) > MARGIN * MOST_ROWS:
-            if await self._store.revision() != self._revision:
-                await self.load()
-        else:
-            for key, row in rows.items():
-                self._unsaved.pop(key, None)
-                self._put(row)
+        if rows is None:
+            await self.load_if_changed()
+        elif rows:
+            for row in rows.values():
+                self._put(self._with_uses(row))
+            self._revision = await self._store.revision()
             await self._tell(list(rows.values()))
+        if len(self._rows) > MARGIN * MOST_ROWS:
+            await self.load()
+
+    async def load_if_changed(self) -> None:
+        """Load if rows were written that we have not seen, as far as the store tells."""
+        revision = await self._store.revision()
+        if revision is not None and revision != self._revision:
+            await self.load()
 
     async def _write_counts(self) -> None:
         while True:
             await anyio.sleep(STEP_SECONDS)
             await self.flush()
 
+    async def _make_sure(self) -> None:
+        """Look now and then: who writes by an earlier release may not announce it."""
+        while True:
+            await anyio.sleep(SURE_SECONDS)
+            await self.load_if_changed()
+
     async def _change(self, row: Row) -> None:
         self._put(row)
         await self._keep([row])
 
     async def _keep(self, rows: Sequence[Row]) -> None:
-        await self._store.save(rows)
+        if self._store.hears:
+            await self._store.save(rows)
+        else:
+            await self._save_alone(rows)
         await self._tell(rows)
+
+    async def _save_alone(self, rows: Sequence[Row]) -> None:
+        """Store `rows`; what nobody else wrote in between need not be read again."""
+        before = await self._store.revision()
+        await self._store.save(rows)
+        after = await self._store.revision()
+        alone = before and after and after.version == before.version + 1
+        if alone and before == self._revision:
+            self._revision = after
 
     async def _tell(self, rows: Sequence[Row]) -> None:
         if rows and self.on_change is not None and self.loaded.is_set():
@@ -185,18 +226,36 @@ class Registry:
         self.seed_ttl = seeds.ttl_days * 86400.0
         return [seed.row for seed in seeds.libraries]
 
-    def _take_in(self, rows: dict[str, Row]) -> None:
-        """Put `rows` in place of all there were; whoever looks meanwhile sees the old ones."""
-        fresh = dict(rows)
+    async def _tell_of_all(self, gone: list[str], changed: list[Row]) -> None:
+        """Tell of what differs now that all rows were read; at first there was nothing before."""
+        if self.loaded.is_set():
+            if gone and self.on_forget is not None:
+                await self.on_forget(gone)
+            await self._tell(changed)
+
+    def _with_uses(self, row: Row) -> Row:
+        """Return a row that was stored, with the uses that are not written yet."""
+        return replace(row, usage_count=row.usage_count + self._uses.get(row.key, 0))
+
+    def _take_in(self, rows: dict[str, Row]) -> tuple[list[str], list[Row]]:
+        """Put `rows` in place of all there were; whoever looks meanwhile sees the old ones.
+
+        Returns the keys of those that are gone, and those that are new or changed.
+        """
+        before, fresh = self._rows, dict(rows)
         by_id = {row.id: key for key, row in fresh.items() if row.id}
         index = NameIndex(row for row in fresh.values() if row.ecosystem)
         self._rows, self._by_id, self._index = fresh, by_id, index
+        gone = [key for key in before if key not in fresh]
+        return gone, [row for key, row in fresh.items() if before.get(key) != row]
 
     def _now(self, row: Row) -> Row:
         """Return a row of the index, which knows it as it was named, as it is now."""
         return self._rows.get(row.key, row)
 
     def _put(self, row: Row) -> None:
+        if self._meanwhile is not None:
+            self._meanwhile[row.key] = row
         before = self._rows.get(row.key)
         if before is not None and before.id != row.id:
             self._by_id.pop(before.id, None)

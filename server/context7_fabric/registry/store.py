@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -41,6 +42,13 @@ MARGIN = 1.25
 def _form() -> TypeAdapter[Row]:
     """Return what reads a row; to make it takes a while, which no start has to wait for."""
     return TypeAdapter(Row)
+
+
+class Revision(NamedTuple):
+    """How the rows stand: how often they were written, as far as that is known, and a mark."""
+
+    version: int
+    mark: str
 
 
 class _Seen:
@@ -80,27 +88,36 @@ class RowStore:
     """The rows that one principal may see: the public ones and its own."""
 
     def __init__(self, fabric: Fabric, principal: str, ear: Ear | None = None) -> None:
-        """Keep rows in `fabric`'s GLOBAL scope; an `ear` for `WRITTEN` tells what others wrote."""
+        """Keep rows in `fabric`'s GLOBAL scope; an `ear` for `WRITTEN` tells what was written."""
         self._fabric = fabric
         self._ear = ear
         self._principal = principal
 
+    @property
+    def hears(self) -> bool:
+        """Tell whether `changed` knows which rows are written, by whomever."""
+        return self._ear is not None and self._ear.is_live
+
     async def load(self) -> dict[str, Row]:
-        """Return the rows by their key, one's own before public ones; the `MOST_ROWS` most used."""
+        """Return the rows by their key, one's own before public ones; the `MOST_ROWS` most used.
+
+        Raises:
+            StoreError: Not all of them can be read.
+        """
         seen = _Seen(self._principal, MOST_ROWS)
-        async for contexts in self._fabric.scan(ROWS):
+        async for contexts in self._fabric.scan(ROWS, whole=True):
             seen.add(await to_thread.run_sync(_rows, contexts))
         return seen.rows()
 
     async def wait(self, seconds: float) -> None:
-        """Return when others have written rows, as far as it is heard; after `seconds` at most."""
+        """Return when rows were written, as far as it is heard; after `seconds` at most."""
         if self._ear is None:
             await anyio.sleep(seconds)
         else:
             await self._ear.wait(seconds, alone=seconds)
 
     async def changed(self) -> dict[str, Row] | None:
-        """Return the rows, by key, that others wrote since the last call.
+        """Return the rows, by key, that anybody wrote since the last call.
 
         None where it may have been any of them, or some were removed.
         """
@@ -115,7 +132,7 @@ class RowStore:
         if (written & wanted) - {context.key for context in contexts}:
             return None
         seen = _Seen(self._principal, MOST_ROWS)
-        seen.add(_rows(contexts))
+        seen.add(await to_thread.run_sync(_rows, contexts))
         return seen.rows()
 
     async def save(self, rows: Iterable[Row]) -> None:
@@ -124,10 +141,11 @@ class RowStore:
         if values:
             await self._fabric.set_many(values | {REVISION: uuid4().hex})
 
-    async def revision(self) -> str | None:
-        """Return what changes whenever any process changes rows."""
+    async def revision(self) -> Revision | None:
+        """Return what changes whenever any process changes rows, None where nobody can tell."""
         context = await self._fabric.get_context(REVISION)
-        return context.value if context and isinstance(context.value, str) else None
+        text = context.value if context else None
+        return Revision(context.version, text) if context and isinstance(text, str) else None
 
     def _address(self, row: Row) -> str:
         key = quote(row.key, safe="/@+.", errors="surrogatepass")

@@ -50,13 +50,25 @@ class Leases:
                 ear.take()
                 ours = await self._fabric.lease(name, LEASE_SECONDS)
                 # Looked at with the lease in hand: another flight may have landed just before.
-                found = await look()
-                if found is not None and ours:
-                    await self._fabric.release(name)
+                found = await self._looked(look, name, ours=ours)
                 if found is not None or ours:
                     return ours and found is None, found
                 await ear.wait(SELDOM, LOOK_EVERY)
         return False, None
+
+    async def _looked(
+        self, look: Callable[[], Awaitable[T | None]], name: str, *, ours: bool
+    ) -> T | None:
+        """Return what `look` finds; the lease `name`, if it is `ours`, is kept for nothing else."""
+        found, is_needed = None, False
+        try:
+            found = await look()
+            is_needed = found is None
+        finally:
+            if ours and not is_needed:
+                with anyio.CancelScope(shield=True):
+                    await self._fabric.release(name)
+        return found
 
     @asynccontextmanager
     async def held(self, name: str) -> AsyncGenerator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from anyio import to_thread
 
@@ -50,17 +50,14 @@ class States:
         self,
         fabric: Fabric,
         registry: Registry,
-        rows_revision: Callable[[], Awaitable[str | None]],
         tools: ToolBook,
         viewer: Viewer,
     ) -> None:
-        """Look at these; `rows_revision` tells what differs once any process changed rows."""
+        """Look at these."""
         self._fabric = fabric
         self._registry = registry
-        self._rows_revision = rows_revision
         self._tools = tools
         self._viewer = viewer
-        self._revision: str | None = None
 
     async def look(self, topics: Collection[Topic]) -> dict[Topic, State]:
         """Return the states of `topics`, without those that the store does not tell."""
@@ -123,9 +120,5 @@ class States:
 
     async def _read_rows_again(self) -> None:
         """Let the registry see what others wrote: it looks by itself only now and then."""
-        revision = await self._rows_revision()
-        if revision in (None, self._revision) or not self._registry.loaded.is_set():
-            return
-        await self._registry.flush()
-        self._revision = await self._rows_revision()
-        await self._registry.load()
+        if self._registry.loaded.is_set():
+            await self._registry.catch_up()

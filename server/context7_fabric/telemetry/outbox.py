@@ -72,7 +72,11 @@ class Outbox:
             self._send(spans[first : first + BATCH])
 
     def _send(self, spans: Sequence[ReadableSpan]) -> None:
-        failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+        try:
+            failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+        except Exception as error:  # noqa: BLE001  # the thread is to outlive whatever it is
+            log.debug("traces cannot be sent: %r", error)
+            failed = True
         if failed and not self._fails:
             log.warning("traces do not reach %s; they are lost until it answers", self._label)
         elif self._fails and not failed:

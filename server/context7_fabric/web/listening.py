@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +35,10 @@ LAST_BYTES = 0.3
 
 def raise_file_limit() -> None:
     """Let this process have as many files as it may at all: each open stream is one."""
+    try:
+        import resource  # noqa: PLC0415  # Windows has no such limit
+    except ImportError:
+        return
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems name a hard limit that they do not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

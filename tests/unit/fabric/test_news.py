@@ -14,7 +14,7 @@ from context7_fabric.fabric.backends.base import Written
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.news import MOST_KEYS, News
 
-ANYTHING = Written(None, ours=False)
+ANYTHING: Written = None
 LONG = 60.0
 
 
@@ -23,7 +23,7 @@ class Announcer(MemoryBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        self.said: list[Written | None] = []
+        self.said: list[Written | Exception] = []
         self.more = anyio.Event()
         self.listened = 0
 
@@ -33,15 +33,14 @@ class Announcer(MemoryBackend):
         while True:
             while self.said:
                 written = self.said.pop(0)
-                if written is None:
-                    raise StoreUnavailable("listen", "it broke")
+                if isinstance(written, Exception):
+                    raise written
                 yield written
             self.more = anyio.Event()
             await self.more.wait()
 
 
-def by_others(*keys: str) -> Written:
-    return Written(keys, ours=False)
+BROKEN = StoreUnavailable("listen", "it broke")
 
 
 @asynccontextmanager
@@ -58,7 +57,7 @@ async def medium() -> Announcer:
     return Announcer()
 
 
-async def said(medium: Announcer, *announcements: Written | None) -> None:
+async def said(medium: Announcer, *announcements: Written | Exception) -> None:
     medium.said += announcements
     medium.more.set()
     await anyio.wait_all_tasks_blocked()
@@ -69,7 +68,7 @@ async def test_what_is_below_the_prefixes_is_heard_once(medium: Announcer) -> No
     with news.ear("a/", "b/") as ear:
         async with running(news):
             ear.take()
-            await said(medium, by_others("a/1", "c/1"), by_others("b/2"))
+            await said(medium, ("a/1", "c/1"), ("b/2",))
             assert ear.take() == frozenset({"a/1", "b/2"})
             assert ear.take() == frozenset()
 
@@ -82,23 +81,12 @@ async def test_before_anything_was_taken_it_may_have_been_anything(medium: Annou
             assert ear.take() == frozenset()
 
 
-async def test_what_we_wrote_is_left_out_where_it_is_known_already(medium: Announcer) -> None:
-    news = News(medium)
-    with news.ear("a/", others_only=True) as ear, news.ear("a/") as other:
-        async with running(news):
-            ear.take()
-            other.take()
-            await said(medium, Written(("a/1",), ours=True))
-            assert ear.take() == frozenset()
-            assert other.take() == frozenset({"a/1"})
-
-
 async def test_of_too_many_keys_it_is_only_known_that_they_were_many(medium: Announcer) -> None:
     news = News(medium)
     with news.ear("a/") as ear:
         async with running(news):
             ear.take()
-            await said(medium, by_others(*(f"a/{n}" for n in range(MOST_KEYS + 1))))
+            await said(medium, tuple(f"a/{n}" for n in range(MOST_KEYS + 1)))
             assert ear.take() is None
 
 
@@ -113,9 +101,9 @@ class TestWaiting:
             async with running(news), anyio.create_task_group() as tasks:
                 ear.take()
                 tasks.start_soon(ear.wait, LONG, LONG)
-                await said(medium, by_others("b/1"))
+                await said(medium, ("b/1",))
                 assert len(waiting()) == 1
-                await said(medium, by_others("a/1"))
+                await said(medium, ("a/1",))
                 assert not waiting()
 
     async def test_while_nothing_can_be_heard_it_is_as_long_as_one_waits_alone(self) -> None:
@@ -133,18 +121,31 @@ class TestAMediumThatBreaks:
         with news.ear("a/") as ear:
             async with running(news):
                 ear.take()
-                await said(medium, None)
+                await said(medium, BROKEN)
                 with anyio.fail_after(5):
                     while medium.listened < 2 or not news.is_live:  # a task's state
                         await checkpoint()
                 assert ear.take() is None
                 assert ear.take() == frozenset()
 
+    async def test_whatever_it_is_the_server_goes_on_and_listens_again_later(
+        self, medium: Announcer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr("context7_fabric.fabric.news.LATER_SECONDS", 0.001)
+        news = News(medium)
+        async with running(news):
+            await said(medium, AttributeError("pubsub"))
+            with anyio.fail_after(5):
+                while medium.listened < 2 or not news.is_live:  # a task's state
+                    await checkpoint()
+        (warned,) = caplog.messages
+        assert "pubsub" in warned
+
     async def test_meanwhile_everybody_looks(self, medium: Announcer) -> None:
         news = News(medium)
         with news.ear("a/") as ear:
             async with running(news):
-                await said(medium, None)
+                await said(medium, BROKEN)
                 assert not news.is_live
                 assert [ear.take(), ear.take()] == [None, None]
 
@@ -155,7 +156,7 @@ async def test_an_ear_that_is_left_hears_no_more(medium: Announcer) -> None:
         pass
     async with running(news):
         ear.take()
-        await said(medium, by_others("a/1"))
+        await said(medium, ("a/1",))
         assert ear.take() == frozenset()
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from context7_fabric.fabric.backends.base import Written
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
@@ -42,7 +41,7 @@ class House:
 
     def hear(self, *keys: str) -> None:
         for ear in self.news._ears:
-            ear.hear(Written(tuple(address(Scope.GLOBAL, key) for key in keys), ours=False))
+            ear.hear(tuple(address(Scope.GLOBAL, key) for key in keys))
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> House:
     fabric = Fabric(MemoryBackend())
     news = News(fabric.backend)
     news.is_live = True
-    store = RowStore(fabric, ME, news.ear(*WRITTEN, others_only=True))
+    store = RowStore(fabric, ME, news.ear(*WRITTEN))
     registry = Registry(store, lambda: Seeds(()), lambda: 0.0)
     house = House(fabric, store, registry, news)
     load = store.load

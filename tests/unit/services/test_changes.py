@@ -177,7 +177,7 @@ async def scene() -> AsyncIterator[Scene]:
         registry = Registry(rows, lambda: Seeds(()), clock)
         tools = ToolBook(fabric, upstream, "origin")
         await registry.load()
-        states = States(fabric, registry, rows.revision, tools, Viewer("alice"))
+        states = States(fabric, registry, tools, Viewer("alice"))
         yield Scene(backend, clock, fabric, registry, tools, upstream, states)
 
 

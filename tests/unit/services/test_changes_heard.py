@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 import anyio
 import pytest
 
-from context7_fabric.fabric.backends.base import Written
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.news import Ear, News
@@ -42,7 +41,7 @@ class Watching:
         """How often it is looked in so many turns after `keys` were written."""
         self.ear.take()
         self.looks = 0
-        self.ear.hear(Written(keys, ours=False))
+        self.ear.hear(keys)
         for _turn in range(turns):
             if self.changes._is_due():
                 await self.changes.look()

@@ -86,3 +86,26 @@ def test_an_outage_and_its_end_are_told_once(caplog: pytest.LogCaptureFixture) -
     outbox.join(SECONDS)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert all("there" in record.getMessage() for record in caplog.records)
+
+
+def test_an_exporter_that_raises_is_an_outage_like_any_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Raising(Taken):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            done = super().export(spans)
+            if "bad" in self.names[-1]:
+                raise TimeoutError
+            return done
+
+    exporter = Raising()
+    exporter.go.set()
+    outbox = Outbox("there", exporter, spans_of)
+    for name in ("bad", "good"):
+        exporter.arrived.clear()
+        outbox.put(seen(name))
+        assert exporter.arrived.wait(SECONDS)
+    outbox.begin_to_close()
+    outbox.join(SECONDS)
+    assert exporter.names == ["bad", "good"]
+    assert caplog.records[0].levelname == "WARNING"

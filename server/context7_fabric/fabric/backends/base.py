@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 AUTHORED_LIMIT = 10_000
 """Entries that somebody wrote by hand, which no medium ever evicts: more of them are refused."""
@@ -18,14 +18,8 @@ class Entry(NamedTuple):
     version: int = 1
 
 
-class Written(NamedTuple):
-    """What somebody wrote to a medium or removed from it.
-
-    `keys` None: it may have been anything. `ours`: it was done through this very backend.
-    """
-
-    keys: tuple[str, ...] | None
-    ours: bool
+Written: TypeAlias = tuple[str, ...] | None
+"""The keys that somebody wrote to a medium or removed from it; None: it may have been any."""
 
 
 class Place(NamedTuple):

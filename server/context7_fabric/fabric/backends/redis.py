@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends import redis_scripts as scripts
@@ -34,8 +33,6 @@ WRITES_A_TIMEOUT = 10_000
 
 LIFETIME_MS = 2 * 365 * 24 * 3600 * 1000
 """How long a disposable entry stays that has no end of its own."""
-
-_ANYTHING = Written(None, ours=False)
 
 _LONGEST_MS = 2**50
 """Thirty thousand years; with much more Redis's times overflow."""
@@ -90,7 +87,6 @@ class RedisBackend:
             self._entries,
             f"{start}news",
         ]
-        self._author = uuid4().hex
 
     async def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, or None; one command."""
@@ -123,7 +119,6 @@ class RedisBackend:
         """
         amount = len(puts) + len(deletes)
         arguments: list[Argument] = [
-            self._author,
             len(puts),
             *(each for put in puts for each in _stored(put)),
             *deletes,
@@ -141,7 +136,7 @@ class RedisBackend:
 
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
-        return bool(await self._link().script("delete", scripts.DELETE, self._author, key))
+        return bool(await self._link().script("delete", scripts.DELETE, key))
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix`; a round trip for every 20,000."""
@@ -150,7 +145,7 @@ class RedisBackend:
         while True:
             bounds = _range(prefix, after)
             names = await self._link().script("keys", scripts.NAMES, *bounds, NAMES_AT_ONCE)
-            found += (name.decode() for name in names)
+            found += (_text(name) for name in names)
             if len(names) < NAMES_AT_ONCE:
                 return found
             after = found[-1]
@@ -165,7 +160,7 @@ class RedisBackend:
         last, rows = await self._link().script(
             "items", scripts.ITEMS, *_range(prefix, after), limit, BYTES_AT_ONCE
         )
-        return list(_entries(rows)), None if last is None else last.decode()
+        return list(_entries(rows)), None if last is None else _text(last)
 
     async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         """Return the next places below `prefix`, the newest first; one script."""
@@ -173,10 +168,10 @@ class RedisBackend:
         rows = await self._link().script(
             "query", scripts.NEWEST, *_range(prefix), prefix, limit, scripts.FEW, *place
         )
-        return [Place(float(at), name.decode()) for name, at in rows]
+        return [Place(float(at), _text(name)) for name, at in rows]
 
     async def announcements(self) -> AsyncGenerator[Written]:
-        """Yield what is written in this namespace, by whom ever; first that anything may have been.
+        """Yield what is written in this namespace, by whomever; first that anything may have been.
 
         Raises:
             StoreUnavailable: The connection broke, or there is none.
@@ -184,18 +179,7 @@ class RedisBackend:
         """
         async with aclosing(self._link().messages("listen", self._keys[-1])) as messages:
             async for message in messages:
-                yield _ANYTHING if message is None else self._written(message)
-
-    def _written(self, message: bytes) -> Written:
-        """Return what a message tells; one that is none of ours says that it may be anything."""
-        try:
-            told = json.loads(message)
-        except (ValueError, RecursionError):
-            return _ANYTHING
-        if not isinstance(told, list) or not all(isinstance(each, str) for each in told):
-            return _ANYTHING
-        author, *names = told or [""]
-        return Written(tuple(names), ours=author == self._author) if names else _ANYTHING
+                yield None if message is None else _names(message)
 
     def info(self) -> dict[str, object]:
         """Tell what Redis tells of itself; of a cluster one node, and the memory of all masters."""
@@ -247,10 +231,25 @@ def _range(prefix: str, after: str | None = None) -> tuple[bytes, bytes]:
     return low, b"(" + start + b"\xff"
 
 
+def _names(message: bytes) -> Written:
+    """Return the keys that a message tells; one in another form may mean anything."""
+    try:
+        told = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    is_list = isinstance(told, list) and all(isinstance(each, str) for each in told)
+    return tuple(told) if is_list and told else None
+
+
 def _entries(rows: Sequence[tuple[bytes, bytes, bytes]]) -> Iterator[Entry]:
     for name, value, version in rows:
         if _counts(version):
-            yield Entry(name.decode(), value, int(version))
+            yield Entry(_text(name), value, int(version))
+
+
+def _text(name: bytes) -> str:
+    """Return a name; of one that is none of ours, and no text, something that nothing is under."""
+    return name.decode(errors="replace")
 
 
 def _counts(version: bytes | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
@@ -117,10 +118,12 @@ async def heard(client: Client, channel: str, patience: float) -> AsyncGenerator
     Raises what redis-py does, and `ConnectionError` where the server gives no sign of life within
     `patience` seconds after `SIGN_EVERY` seconds of silence.
     """
-    if isinstance(client, RedisCluster):
-        await client.initialize()  # type: ignore[unused-awaitable]  # it gives the client itself
+    async with asyncio.timeout(patience):
+        if isinstance(client, RedisCluster):
+            await client.initialize()  # type: ignore[unused-awaitable]  # it gives the client itself
     async with aclosing(client.pubsub()) as hearing:
-        await _subscribe(hearing, channel)
+        async with asyncio.timeout(patience):
+            await _subscribe(hearing, channel)
         silent = False
         while True:
             message = await hearing.get_message(timeout=patience if silent else SIGN_EVERY)

@@ -7,8 +7,8 @@ not in it). Redis drops entries by itself, at their end or to make room. Those t
 the indexes before anything is read from them, 10,000 at a time; those that were evicted, when
 somebody comes across them or a write draws them by lot.
 
-What is written and removed is published on the channel `news`: JSON lists of who did it and up to
-a hundred names. (Leases that are taken are not: nobody waits for that.)
+What is written and removed is published on the channel `news`: JSON lists of up to a
+hundred names. (Leases that are taken are not: nobody waits for that.)
 
 A script runs as one: nobody sees half of it. Its times are Redis's own, so that the clocks of the
 machines that share it do not matter. Names are never compared by order in Lua, which would go by
@@ -64,13 +64,13 @@ local function count(key)
   end
 end
 
-local function tell(author, first, last, step)
-  local told = {author}
+local function tell(first, last, step)
+  local told = {}
   for at = first, last, step do
     told[#told + 1] = ARGV[at]
-    if #told > 100 or at + step > last then
-      redis.call('PUBLISH', news, cjson.encode(told))
-      told = {author}
+    if #told == 100 or at + step > last then
+      redis.pcall('PUBLISH', news, cjson.encode(told)) -- not everybody may publish
+      told = {}
     end
   end
 end
@@ -112,15 +112,15 @@ WRITE = _script(
     _STORE,
     """
 sweep()
-local puts = tonumber(ARGV[2])
-for at = 3, 4 * puts + 2, 4 do
+local puts = tonumber(ARGV[1])
+for at = 2, 4 * puts + 1, 4 do
   store(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
 end
-for at = 4 * puts + 3, #ARGV do
+for at = 4 * puts + 2, #ARGV do
   drop(ARGV[at])
 end
-tell(ARGV[1], 3, 4 * puts + 2, 4)
-tell(ARGV[1], 4 * puts + 3, #ARGV, 1)
+tell(2, 4 * puts + 1, 4)
+tell(4 * puts + 2, #ARGV, 1)
 for _ = 1, 100 do
   local gone = {}
   for _, name in ipairs(redis.call('ZRANDMEMBER', names, 20)) do
@@ -135,7 +135,7 @@ for _ = 1, 100 do
 end
 """,
 )
-"""Arguments: who writes; how many puts; of each name, value, time, lifetime; names to be removed.
+"""Arguments: how many puts; of each name, value, time and lifetime; names to be removed.
 
 A lifetime is in ms; an empty one never ends. Afterwards names are drawn by lot, and again while
 more than a quarter of them stand for evicted entries.
@@ -154,8 +154,8 @@ return 1
 )
 """Arguments: name, value, lifetime. Returns 1 when it was stored."""
 
-DELETE = _script(_COMMON, _STORE, "tell(ARGV[1], 2, 2, 1) return drop(ARGV[2])")
-"""Arguments: who removes; name. Returns 1 when there was such an entry."""
+DELETE = _script(_COMMON, _STORE, "tell(1, 1, 1) return drop(ARGV[1])")
+"""Argument: name. Returns 1 when there was such an entry."""
 
 NAMES = _script(
     _COMMON,
