@@ -15,7 +15,9 @@ from support.processes import wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
 from support.site import FASTAPI, HEADERS, LIST, call
 
-SOON = 0.5
+SOON = 1.5
+"""Seconds that are enough for an end without calls, and too few for one that waits for them."""
+
 TO_END = 3
 NEW = "2026-07-28"
 ENVELOPE = {

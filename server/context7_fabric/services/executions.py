@@ -28,6 +28,9 @@ PREFIX = "execution:"
 WRITE_EVERY = 0.5
 """Seconds that a record waits for others: this much is lost when the process is killed."""
 
+AGAIN_EVERY = 1.0
+"""Seconds until it is tried again where the store does not work."""
+
 AT_ONCE = 20
 """Records that are written together: half a millisecond in which nobody else has a turn."""
 
@@ -134,6 +137,7 @@ class Executions:
         self._some, self._many = anyio.Event(), anyio.Event()
         self._writing = anyio.Lock()
         self._until_trim = 0
+        self._failed = False
 
     def record(
         self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
@@ -165,6 +169,8 @@ class Executions:
             with anyio.move_on_after(WRITE_EVERY):
                 await self._many.wait()
             await self.flush()
+            if self._failed:
+                await anyio.sleep(AGAIN_EVERY)
 
     async def flush(self) -> None:
         """Write what waits; where the store does not work it goes on waiting."""
@@ -173,7 +179,9 @@ class Executions:
             waiting = tuple(self._waiting)
             for first in range(0, len(waiting), AT_ONCE):
                 batch = waiting[first : first + AT_ONCE]
-                if not await self._written(batch):
+                self._failed = not await self._written(batch)
+                if self._failed:
+                    self._some.set()
                     return
                 done = {each.id for each in batch}
                 self._waiting = [each for each in self._waiting if each.id not in done]

@@ -171,9 +171,11 @@ class HttpServer(uvicorn.Server):
         """
         for listening in self.servers:
             listening.close()
+        for each in self._heads():
+            if not each.idle:
+                each.shutdown()
         await asyncio.sleep(ARRIVING)
-        connections = self.server_state.connections
-        heads = [each for each in connections if isinstance(each, GuardedHead)]
+        heads = self._heads()
         answering = [each for each in heads if not each.idle]
         for each in heads:
             each.shutdown()
@@ -183,6 +185,9 @@ class HttpServer(uvicorn.Server):
             with anyio.move_on_after(LAST_BYTES):
                 for each in answering:
                     await each.gone.wait()
+
+    def _heads(self) -> list[GuardedHead]:
+        return [each for each in self.server_state.connections if isinstance(each, GuardedHead)]
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -49,3 +54,36 @@ async def test_it_tells_when_it_is_behind_and_when_it_has_caught_up() -> None:
         told.append(executions.is_behind)
         assert told == [*[False] * 2 * MANY, True, False]
         assert len(await fabric.keys(Scope.EXECUTION, "")) == 2 * MANY
+
+
+async def test_what_a_store_did_not_take_is_written_once_it_does_without_another_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
+    monkeypatch.setattr(module, "AGAIN_EVERY", 0.001)
+    clock, backend = FakeClock(), Refusing()
+    async with Fabric(backend, clock) as fabric, anyio.create_task_group() as tasks:
+        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        tasks.start_soon(executions.write_behind)
+        record(executions, 1)
+        with anyio.fail_after(10):
+            await backend.refused.wait()
+            backend.refuses = False
+            while not await fabric.keys(Scope.EXECUTION, ""):
+                await checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+class Refusing(MemoryBackend):
+    """A store that takes nothing until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses = True
+        self.refused = anyio.Event()
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        if self.refuses:
+            self.refused.set()
+            raise StoreUnavailable("put", "not now")
+        await super().write(puts, deletes)
