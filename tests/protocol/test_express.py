@@ -15,7 +15,8 @@ from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.registry.learned import Learned
 from context7_fabric.services.docs import Question
-from context7_fabric.services.executions import MANY, Execution
+from context7_fabric.services.execution import Execution
+from context7_fabric.services.executions import MANY
 from context7_fabric.services.recall import Recall
 from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app

@@ -15,7 +15,7 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.stdio import serve_socket
 from context7_fabric.protocol.tools import META_KEY, Context
-from context7_fabric.services.executions import Execution, execution_of
+from context7_fabric.services.execution import Execution, execution_of
 
 SECONDS = 10
 QUERY, OLD, RESOLVE = "query-docs", "get-library-docs", "resolve-library-id"

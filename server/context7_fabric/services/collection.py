@@ -21,7 +21,7 @@ from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.store import RowStore
 from context7_fabric.registry.worker_client import NO_MODEL
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.executions import execution_of
+from context7_fabric.services.execution import execution_of
 from context7_fabric.services.indexing import LOOK_UPS_A_DAY
 from context7_fabric.services.library_views import LibraryViews, RankedBy
 from context7_fabric.services.meanings import Meanings, metadata_of, usable

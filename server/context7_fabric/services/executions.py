@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from math import isfinite
-from typing import cast
+from typing import NamedTuple, cast
 
 import anyio
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
 from context7_fabric.errors import StoreError, UnknownExecution
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import ANSWERED, HITS, Answer, Caller, Clock, Outcome, tokens
+from context7_fabric.services.execution import (
+    Automated,
+    Execution,
+    Step,
+    execution_form,
+    execution_of,
+)
 from context7_fabric.services.settings import ExecutionSettings
 
 log = logging.getLogger(__name__)
@@ -62,60 +67,15 @@ QUICK_MS = 500.0
 """An answer within this time scores in the automated feedback, as the guide has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that happened, in milliseconds since the call began."""
+class _Noted(NamedTuple):
+    """A call as it is when it is answered: a record is made of it when it is written."""
 
-    what: str
-    at_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Automated:
-    """What the metrics say of an answer: a point each for a hit, quickness and a usable text."""
-
-    hit: bool
-    quick: bool
-    parsed: bool
-
-    @property
-    def score(self) -> int:
-        """The points, 0 to 3."""
-        return self.hit + self.quick + self.parsed
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """The record of one call; `at` is in seconds since the epoch, `size` in characters.
-
-    `stored_at` are the store's keys that the answer was looked for under, `upstream` says whether
-    this call caused one to Context7.
-    """
-
-    id: str
     at: float
+    took: float
     tool: str
-    arguments: dict[str, JsonValue]
-    outcome: str
-    tier: str
-    library_id: str | None
-    latency_ms: float
-    steps: tuple[Step, ...]
-    size: int
-    tokens: int
-    tokens_saved: int
-    upstream: bool
-    client: str
-    principal: str
-    stored_at: tuple[str, ...]
-    automated: Automated
-    error: str | None = None
-
-
-@cache
-def _form() -> TypeAdapter[Execution]:
-    """Return what reads and writes a record; to make it takes a while, when the first is made."""
-    return TypeAdapter(Execution)
+    arguments: Mapping[str, object]
+    caller: Caller
+    answer: Answer
 
 
 class Executions:
@@ -133,7 +93,7 @@ class Executions:
         self._clock = clock
         self._redacted = redacted
         self._settings = settings
-        self._waiting: list[Execution] = []
+        self._waiting: list[_Noted] = []
         self._some, self._many = anyio.Event(), anyio.Event()
         self._writing = anyio.Lock()
         self._until_trim = 0
@@ -146,7 +106,8 @@ class Executions:
         if not self._settings.keep:
             return
         caller.trace.step(ANSWERED)
-        self._waiting.append(self._execution(tool, arguments, caller, answer))
+        took = caller.trace.milliseconds
+        self._waiting.append(_Noted(self._clock(), took, tool, arguments, caller, answer))
         del self._waiting[:-MOST_WAITING]
         self._some.set()
         if len(self._waiting) >= MANY:
@@ -183,8 +144,9 @@ class Executions:
                 if self._failed:
                     self._some.set()
                     return
-                done = {each.id for each in batch}
-                self._waiting = [each for each in self._waiting if each.id not in done]
+                done = {each.answer.execution_id for each in batch}
+                left = (each for each in self._waiting if each.answer.execution_id not in done)
+                self._waiting = list(left)
                 await self._trim(len(batch))
 
     async def find(self, beginning: str, shown: Callable[[Context], bool]) -> Execution:
@@ -220,10 +182,10 @@ class Executions:
             raise StoreError("the store failed: `context7-fabric doctor` tells what to do")
         return found[:most]
 
-    async def _written(self, batch: tuple[Execution, ...]) -> bool:
+    async def _written(self, batch: tuple[_Noted, ...]) -> bool:
         pipe, keep = self._fabric.pipeline(), self._settings.keep
-        for each in batch:
-            value = cast("Json", _form().dump_python(each, mode="json"))
+        for each in map(self._execution, batch):
+            value = cast("Json", execution_form().dump_python(each, mode="json"))
             key = PREFIX + each.id
             metadata: dict[str, Json] = {"execution_id": each.id, "principal": each.principal}
             try:
@@ -245,17 +207,15 @@ class Executions:
         except StoreError as error:
             self._fabric.faults.note(error)
 
-    def _execution(
-        self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
-    ) -> Execution:
-        took = caller.trace.milliseconds
+    def _execution(self, noted: _Noted) -> Execution:
+        caller, answer, took = noted.caller, noted.answer, noted.took
         return Execution(
             id=answer.execution_id,
-            at=self._clock(),
-            tool=tool,
+            at=noted.at,
+            tool=noted.tool,
             arguments={
                 self._redacted(name)[:LONGEST_NAME]: self._shown(value)
-                for name, value in islice(arguments.items(), MOST_ARGUMENTS)
+                for name, value in islice(noted.arguments.items(), MOST_ARGUMENTS)
             },
             outcome=answer.outcome.value,
             tier=answer.tier.value,
@@ -282,14 +242,6 @@ class Executions:
         if isinstance(value, bool | int | None) or (isinstance(value, float) and isfinite(value)):
             return value
         return self._redacted(str(value))[:LONGEST_TEXT]
-
-
-def execution_of(context: Context) -> Execution | None:
-    """Return the record that `context` holds, None when it is something else."""
-    try:
-        return _form().validate_python(context.value)
-    except ValidationError:
-        return None
 
 
 def _globbed(text: str) -> str:

@@ -15,7 +15,8 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 from context7_fabric.registry.learned import Learned
-from context7_fabric.services.executions import Execution, Executions
+from context7_fabric.services.execution import Execution
+from context7_fabric.services.executions import Executions
 from context7_fabric.services.records import AnswerShelf, name_in
 
 PREFIX = "feedback:"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.services.executions import execution_of
+from context7_fabric.services.execution import execution_of
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.settings import DAY
 from context7_fabric.services.views import Viewer, Views

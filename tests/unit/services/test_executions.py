@@ -15,6 +15,7 @@ from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier, Trace
 from context7_fabric.services.egress import redact
+from context7_fabric.services.execution import Automated, Step
 from context7_fabric.services.executions import (
     LONGEST_NAME,
     LONGEST_TEXT,
@@ -22,9 +23,7 @@ from context7_fabric.services.executions import (
     MOST_WAITING,
     TRIM_EVERY,
     WRITE_EVERY,
-    Automated,
     Executions,
-    Step,
 )
 from context7_fabric.services.settings import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock

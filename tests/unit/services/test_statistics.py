@@ -12,7 +12,8 @@ from bench.recorded import ERROR, HIT, LOOK_UP, MISS, keep, made_up
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.executions import PREFIX, Execution
+from context7_fabric.services.execution import Execution
+from context7_fabric.services.executions import PREFIX
 from context7_fabric.services.statistics import (
     MOST_ERRORS,
     Statistics,
