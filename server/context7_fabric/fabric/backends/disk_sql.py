@@ -22,7 +22,7 @@ ALIVE = "(expire_time IS NULL OR expire_time > ?)"
 DISPOSABLE = "(tag IS NULL OR tag < 0)"
 BELOW = "raw = 1 AND key >= ? AND key < CAST(? AS TEXT)"
 _INDEXES = (
-    "CREATE INDEX IF NOT EXISTS Fabric_newest ON Cache (store_time, key)",
+    "CREATE INDEX IF NOT EXISTS Fabric_in_time ON Cache (store_time, key, raw, expire_time)",
     f"CREATE INDEX IF NOT EXISTS Fabric_last_use ON Cache (access_time) WHERE {DISPOSABLE}",
     "CREATE INDEX IF NOT EXISTS Fabric_authored ON Cache (tag) WHERE tag > 0",
 )
