@@ -42,7 +42,10 @@ AT_ONCE = 20
 MANY = 200
 """Records that are not let wait any longer."""
 
-MOST_WAITING = 2_000
+BEHIND = 2_000
+"""Records that wait when calls come faster than they are written: half a second's worth of work."""
+
+MOST_WAITING = 4_000
 """Records that wait at most while they cannot be written, or come faster than they can be."""
 
 TRIM_EVERY = 200
@@ -121,7 +124,7 @@ class Executions:
     @property
     def is_behind(self) -> bool:
         """Tell whether calls come faster than they can be written."""
-        return len(self._waiting) >= 2 * MANY
+        return len(self._waiting) >= BEHIND
 
     async def write_behind(self) -> None:
         """Write records soon after they come; runs until it is cancelled."""

@@ -16,7 +16,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.services import executions as module
 from context7_fabric.services.egress import redact
-from context7_fabric.services.executions import MANY, Executions
+from context7_fabric.services.executions import BEHIND, MANY, Executions
 from context7_fabric.services.settings import ExecutionSettings
 from support.scripted import FakeClock
 
@@ -46,14 +46,14 @@ async def test_it_tells_when_it_is_behind_and_when_it_has_caught_up() -> None:
     async with Fabric(MemoryBackend(), clock) as fabric:
         executions = Executions(fabric, clock, redact, ExecutionSettings())
         told = []
-        for number in range(2 * MANY):
+        for number in range(BEHIND):
             told.append(executions.is_behind)
             record(executions, number)
         told.append(executions.is_behind)
         await executions.flush()
         told.append(executions.is_behind)
-        assert told == [*[False] * 2 * MANY, True, False]
-        assert len(await fabric.keys(Scope.EXECUTION, "")) == 2 * MANY
+        assert told == [*[False] * BEHIND, True, False]
+        assert len(await fabric.keys(Scope.EXECUTION, "")) == BEHIND
 
 
 async def test_what_a_store_did_not_take_is_written_once_it_does_without_another_call(
