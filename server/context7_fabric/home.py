@@ -11,9 +11,11 @@ from anyio import to_thread
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Backend
 from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk_sql import PASSING
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.backends.spared import Spared
+from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 from context7_fabric.services.principals import (
@@ -25,6 +27,10 @@ from context7_fabric.services.shared_secret import SharedSecret, shared_secret
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_COUNTS = tuple(address(Scope.GLOBAL, start) for start in ("meter:", "row", "vector:"))
+"""Where calls are counted, and rows of the registry, which changes with every count, and vectors:
+none of what is kept in memory of answers and choices depends on them."""
 
 
 def open_backend(settings: Settings) -> Backend:
@@ -41,7 +47,7 @@ def open_backend(settings: Settings) -> Backend:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailable("open", str(error)) from error
-    return DiskBackend(settings.home / "fabric")
+    return DiskBackend(settings.home / "fabric", passing=(*PASSING, *_COUNTS))
 
 
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:

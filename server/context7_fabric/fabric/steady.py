@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 Revision = object
 """Equal to an earlier one only if no process wrote to the store in between.
 
-Records of calls and leases are left out: nothing is worked out from them.
+What nothing is worked out from may be left out, such as records of calls and leases.
 """
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 
+from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -71,6 +74,10 @@ class TestKeeping:
             assert sum(steady.get(each) is not None for each in keys) <= 3
 
 
+async def opened(folder: Path, *passing: str) -> Fabric:
+    return Fabric(await to_thread.run_sync(partial(DiskBackend, folder, passing=passing)))
+
+
 class TestRevision:
     @pytest.fixture
     async def ours(self, tmp_path: Path) -> AsyncIterator[Fabric]:
@@ -126,6 +133,31 @@ class TestRevision:
         before = ours.revision()
         assert await ours.get_context("key") is not None
         assert ours.revision() == before
+
+    async def test_what_it_is_told_to_pass_over_leaves_it_and_all_else_does_not(
+        self, tmp_path: Path
+    ) -> None:
+        async with await opened(tmp_path / "own", "GLOBAL/count:") as fabric:
+            before = fabric.revision()
+            for key in ("count:1", "count:1"):
+                assert await fabric.set_context(key, "value")
+            assert await fabric.delete_context("count:1")
+            assert fabric.revision() == before
+            for key in ("count", "counted", "a"):
+                seen = fabric.revision()
+                assert await fabric.set_context(key, "value")
+                assert fabric.revision() != seen
+
+    async def test_who_passes_over_less_is_counted_by_for_both(self, tmp_path: Path) -> None:
+        folder = tmp_path / "own"
+        async with (
+            await opened(folder, "GLOBAL/count:") as few,
+            await opened(folder) as all_of_them,
+        ):
+            before = few.revision(), all_of_them.revision()
+            assert await few.set_context("count:1", "value")
+            assert few.revision() != before[0]
+            assert all_of_them.revision() != before[1]
 
     async def test_it_is_the_same_for_all_who_open_the_store(
         self, ours: Fabric, theirs: Fabric

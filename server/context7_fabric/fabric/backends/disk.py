@@ -15,6 +15,7 @@ import diskcache
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backends.disk_sql import PASSING
 from context7_fabric.fabric.backends.disk_table import Table
 from context7_fabric.fabric.backends.plain_disk import ForeignRow
 
@@ -32,8 +33,11 @@ class DiskBackend:
         folder: Path,
         size_limit: int = SIZE_LIMIT,
         authored_limit: int = AUTHORED_LIMIT,
+        passing: Sequence[str] = PASSING,
     ) -> None:
         """Open (or make) the store in `folder`, which holds at most about `size_limit` bytes.
+
+        What is written below one of `passing` leaves the `revision` as it is.
 
         Raises:
             StoreUnavailable: The folder cannot be used.
@@ -41,7 +45,7 @@ class DiskBackend:
         self._folder = folder
         try:
             _make_private(folder)
-            self._table = _opened(folder, size_limit, authored_limit)
+            self._table = _opened(folder, size_limit, authored_limit, passing)
         except (OSError, sqlite3.Error, diskcache.Timeout) as error:
             raise StoreUnavailable("open", str(error)) from error
         self._open = True
@@ -55,7 +59,7 @@ class DiskBackend:
     def revision(self) -> int | None:
         """Return what differs once any process has written, None while that cannot be told.
 
-        Records of calls and leases do not count: they come with every call.
+        What lies below the constructor's `passing` does not count.
         """
         self._check()
         return self._table.revision()
@@ -131,9 +135,9 @@ class DiskBackend:
             raise StoreClosed
 
 
-def _opened(folder: Path, size_limit: int, authored_limit: int) -> Table:
+def _opened(folder: Path, size_limit: int, authored_limit: int, passing: Sequence[str]) -> Table:
     """Open the table; a database that is none any more is set aside, for whoever looks into it."""
-    open_table = partial(Table, folder, size_limit, authored_limit)
+    open_table = partial(Table, folder, size_limit, authored_limit, passing)
     try:
         return open_table()
     except sqlite3.OperationalError:

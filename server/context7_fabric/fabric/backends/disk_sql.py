@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from zlib import crc32
 
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.holders import lease_address
@@ -26,28 +27,19 @@ _INDEXES = (
     f"CREATE INDEX IF NOT EXISTS Fabric_last_use ON Cache (access_time) WHERE {DISPOSABLE}",
     "CREATE INDEX IF NOT EXISTS Fabric_authored ON Cache (tag) WHERE tag > 0",
 )
-_PASSING = " AND ".join(
-    f"NOT ({{row}}.key >= '{start}' AND {{row}}.key < '{start[:-1]}0')"  # 0 is what follows the /
-    for start in (address(Scope.EXECUTION, ""), lease_address(""))
-)
-_CHANGES = (
+_COUNTING = (
     "CREATE TABLE IF NOT EXISTS Fabric_changes (id INTEGER PRIMARY KEY CHECK (id = 0), count)",
     "INSERT OR IGNORE INTO Fabric_changes VALUES (0, 0)",
-    *(
-        f"CREATE TRIGGER IF NOT EXISTS Fabric_{name} AFTER {event} ON Cache"
-        f" WHEN {_PASSING.format(row=row)}"
-        " BEGIN UPDATE Fabric_changes SET count = count + 1; END"
-        for name, event, row in (
-            ("inserted", "INSERT", "NEW"),
-            ("updated", "UPDATE OF value, filename, mode, tag, store_time, expire_time", "NEW"),
-            ("deleted", "DELETE", "OLD"),
-        )
-    ),
 )
-"""Counts what is written, by whom ever; not the records of calls and leases, which come with every
-call and which nothing is worked out from, nor the time of last use."""
+_EVENTS = (
+    ("inserted", "INSERT", "NEW"),
+    ("updated", "UPDATE OF value, filename, mode, tag, store_time, expire_time", "NEW"),
+    ("deleted", "DELETE", "OLD"),
+)
+PASSING = (address(Scope.EXECUTION, ""), lease_address(""))
+"""Where records of calls and leases lie, which come with every call; nothing is worked out from
+them."""
 
-SCHEMA = (*_INDEXES, *_CHANGES)
 CHANGED = "SELECT count FROM Fabric_changes"
 FOUND = (
     "SELECT mode, filename, value, tag, access_time FROM Cache"
@@ -89,6 +81,27 @@ ON CONFLICT (key, raw) DO UPDATE SET
 def among(keys: Sequence[str]) -> str:
     """Return the condition that a row has one of `keys`, which are its values."""
     return f"raw = 1 AND key IN ({', '.join('?' * len(keys))})"
+
+
+def schema(passing: Sequence[str]) -> tuple[str, ...]:
+    """Return what makes the indexes, and the count of what is written, by whomever.
+
+    What lies below one of `passing` (in ASCII, without quotes) is not counted, nor is the time of
+    last use. Whoever opens a store with others to pass over counts beside that: rather too much.
+    """
+    mark = f"{crc32(repr(passing).encode()):08x}"
+    return *_INDEXES, *_COUNTING, *(_trigger(mark, passing, *event) for event in _EVENTS)
+
+
+def _trigger(mark: str, passing: Sequence[str], name: str, event: str, row: str) -> str:
+    counted = " AND ".join(
+        f"NOT ({row}.key >= '{start}' AND {row}.key < '{start[:-1]}{chr(ord(start[-1]) + 1)}')"
+        for start in passing
+    )
+    return (
+        f"CREATE TRIGGER IF NOT EXISTS Fabric_{name}_{mark} AFTER {event} ON Cache WHEN {counted or 1}"
+        " BEGIN UPDATE Fabric_changes SET count = count + 1; END"
+    )
 
 
 def bounds(prefix: str) -> tuple[str, bytes]:

@@ -35,9 +35,9 @@ from context7_fabric.fabric.backends.disk_sql import (
     MAPPED_BYTES,
     PAGES_IN_MEMORY,
     ROWS_AT_ONCE,
-    SCHEMA,
     among,
     bounds,
+    schema,
     upsert,
     version_of,
 )
@@ -54,8 +54,10 @@ _T = TypeVar("_T")
 class Table:
     """The rows of one folder; several processes may have it open."""
 
-    def __init__(self, folder: Path, size_limit: int, authored_limit: int) -> None:
-        """Open or make the database.
+    def __init__(
+        self, folder: Path, size_limit: int, authored_limit: int, passing: Sequence[str]
+    ) -> None:
+        """Open or make the database; what lies below `passing` leaves its revision as it is.
 
         Raises:
             sqlite3.Error, OSError, diskcache.Timeout: It cannot be had.
@@ -72,7 +74,7 @@ class Table:
         )
         self._size_limit = size_limit
         self._authored_limit = authored_limit
-        for statement in SCHEMA:
+        for statement in schema(passing):
             self._sql(statement)
         self._reader = sqlite3.connect(
             folder / "cache.db", timeout=0, isolation_level=None, check_same_thread=False
