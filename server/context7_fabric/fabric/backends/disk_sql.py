@@ -99,7 +99,8 @@ def _trigger(mark: str, passing: Sequence[str], name: str, event: str, row: str)
         for start in passing
     )
     return (
-        f"CREATE TRIGGER IF NOT EXISTS Fabric_{name}_{mark} AFTER {event} ON Cache WHEN {counted or 1}"
+        f"CREATE TRIGGER IF NOT EXISTS Fabric_{name}_{mark} AFTER {event} ON Cache"
+        f" WHEN {counted or 1}"
         " BEGIN UPDATE Fabric_changes SET count = count + 1; END"
     )
 
