@@ -88,13 +88,18 @@ def _moved(text: str, papers: Papers, prefix: Path, port: int, ports: Sequence[i
         "/run/secrets/": f"{papers.folder}/",
         "stderr warn": "stderr notice",
         "listen 8443 ": f"listen 127.0.0.1:{port} ",
-        "listen 8080;": f"listen 127.0.0.1:{free_port()};",
+        "listen 8080;": f"listen 127.0.0.1:{_another(port)};",
         **{f"fabric-{number}:3000": f"127.0.0.1:{each}" for number, each in enumerate(ports, 1)},
     }
     for there, ours in here.items():
         assert there in text
         text = text.replace(there, ours)
     return text
+
+
+def _another(port: int) -> int:
+    """Return a free port other than `port`, which nobody has taken yet either."""
+    return next(each for each in iter(free_port, None) if each != port)
 
 
 def client_from(address: str, verify: ssl.SSLContext | bool = True) -> httpx2.Client:  # noqa: FBT002

@@ -17,8 +17,8 @@ HEADERS = {
     "mcp-protocol-version": "2025-06-18",
 }
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-PATIENCE = 200
-"""How often `until` looks: for four seconds, twice as long as a change of the tokens may take."""
+PATIENCE = 500
+"""How often `until` looks: for ten seconds, five times as long as a change of the tokens may take."""
 
 
 def token_of(name: str, env: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.registry.names import Match, NameIndex
 from context7_fabric.registry.resting import collector_resting
-from context7_fabric.registry.rows import Row
+from context7_fabric.registry.rows import Row, naming
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.registry.store import MARGIN, MOST_ROWS, Revision, RowStore
 
@@ -45,8 +45,8 @@ class Registry:
         self._by_id: dict[str, str] = {}
         self._index: NameIndex[Row] = NameIndex()
         self._uses: dict[str, int] = {}  # that are counted, and not written yet
-        self._meanwhile: dict[str, Row] | None = None  # what is put while all rows are read
-        self._loading = anyio.Lock()
+        self._meanwhile: list[dict[str, Row]] = []  # what is put while all rows are read, by load
+        self._begun = self._done = 0  # loads, the newest whose rows were taken in
         self._revision: Revision | None = None
         self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
         """Hears of rows that are new or changed, once they are stored."""
@@ -61,26 +61,32 @@ class Registry:
 
         While the store fails what is known of it stays, and the next look reads all again.
         """
-        async with self._loading:
+        self._begun += 1
+        number, meanwhile = self._begun, dict[str, Row]()
+        self._meanwhile.append(meanwhile)
+        try:
             seeds = await to_thread.run_sync(self._seed_rows)
             revision = await self._store.revision()
-            self._meanwhile = {}
             with collector_resting():
                 try:
                     stored = await self._store.load()
                 except StoreError as error:
                     log.info("the stored rows cannot be read: %s", error)
                     stored, revision = self._rows, None
+                if number < self._done:
+                    return  # one that began later was quicker
+                self._done = number
                 rows = {row.key: row for row in seeds} | stored
                 gone, changed = await to_thread.run_sync(self._take_in, rows)
-            self._revision = revision
-            self._put_again()
+        finally:
+            self._meanwhile = [each for each in self._meanwhile if each is not meanwhile]
+        self._revision = revision
+        self._put_again(meanwhile)
         await self._tell_of_all(gone, changed)
         self.loaded.set()
 
-    def _put_again(self) -> None:
+    def _put_again(self, meanwhile: dict[str, Row]) -> None:
         """Put what came while all rows were read, and the uses that the store knows nothing of."""
-        meanwhile, self._meanwhile = self._meanwhile or {}, None
         for row in meanwhile.values():
             self._put(row)
         for key in self._uses.keys() & self._rows.keys() - meanwhile.keys():
@@ -254,15 +260,15 @@ class Registry:
         return self._rows.get(row.key, row)
 
     def _put(self, row: Row) -> None:
-        if self._meanwhile is not None:
-            self._meanwhile[row.key] = row
+        for meanwhile in self._meanwhile:
+            meanwhile[row.key] = row
         before = self._rows.get(row.key)
         if before is not None and before.id != row.id:
             self._by_id.pop(before.id, None)
         self._rows[row.key] = row
         if row.id:
             self._by_id[row.id] = row.key
-        if row.ecosystem and (before is None or _naming(before) != _naming(row)):
+        if row.ecosystem and (before is None or naming(before) != naming(row)):
             self._index.add(row)
 
     def _taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
@@ -288,10 +294,6 @@ class Registry:
             return None
         titled = self._index.find(entry.title)
         return row if titled is not None and titled.row.key == row.key else None
-
-
-def _naming(row: Row) -> tuple[object, ...]:
-    return row.name, row.aliases, row.ecosystem, row.id
 
 
 def _new_row(entry: Library) -> Row:

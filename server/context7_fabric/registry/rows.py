@@ -52,3 +52,8 @@ class Row:
         """What an embedding of the row is made of: name, aliases, description."""
         names = ", ".join(dict.fromkeys(filter(None, (self.title, self.name, *self.aliases))))
         return f"{names}: {self.description}" if self.description else names
+
+
+def naming(row: Row) -> tuple[object, ...]:
+    """Return what of a row decides which names mean it."""
+    return row.name, row.aliases, row.ecosystem, row.id
