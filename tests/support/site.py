@@ -18,7 +18,7 @@ HEADERS = {
 }
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 PATIENCE = 500
-"""How often `until` looks: for ten seconds, five times as long as a change of the tokens may take."""
+"""How often `until` looks: for ten seconds, five times what a change of the tokens may take."""
 
 
 def token_of(name: str, env: Mapping[str, str]) -> str:
