@@ -6,6 +6,7 @@ Loaded behind the first requests; until then nothing is found, and callers go by
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -15,11 +16,12 @@ from anyio import to_thread
 from context7_fabric.documents.libraries import Library, LibraryList
 from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
-from context7_fabric.registry.names import Match, NameIndex
+from context7_fabric.registry.names import Match
 from context7_fabric.registry.resting import collector_resting
-from context7_fabric.registry.rows import Row, naming
+from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.registry.store import MARGIN, MOST_ROWS, Revision, RowStore
+from context7_fabric.registry.table import Table, differences
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +36,15 @@ TOGETHER_SECONDS = 0.1
 
 
 class Registry:
-    """The rows that one principal may see."""
+    """The rows that one principal may see; event loops in several threads may share them."""
 
     def __init__(self, store: RowStore, seeds: Callable[[], Seeds], clock: Clock) -> None:
         """Know nothing until `load` has run."""
         self._store = store
         self._seeds = seeds
         self._clock = clock
-        self._rows: dict[str, Row] = {}
-        self._by_id: dict[str, str] = {}
-        self._index: NameIndex[Row] = NameIndex()
+        self._table = Table()
+        self._changing = threading.RLock()  # held while no event loop gets to wait
         self._uses: dict[str, int] = {}  # that are counted, and not written yet
         self._meanwhile: list[dict[str, Row]] = []  # what is put while all rows are read, by load
         self._begun = self._done = 0  # loads, the newest whose rows were taken in
@@ -61,9 +62,7 @@ class Registry:
 
         While the store fails what is known of it stays, and the next look reads all again.
         """
-        self._begun += 1
-        number, meanwhile = self._begun, dict[str, Row]()
-        self._meanwhile.append(meanwhile)
+        number, meanwhile = self._begin()
         try:
             seeds = await to_thread.run_sync(self._seed_rows)
             revision = await self._store.revision()
@@ -72,48 +71,37 @@ class Registry:
                     stored = await self._store.load()
                 except StoreError as error:
                     log.info("the stored rows cannot be read: %s", error)
-                    stored, revision = self._rows, None
-                if number < self._done:
-                    return  # one that began later was quicker
-                self._done = number
+                    stored, revision = dict(self._table.rows), None
                 rows = {row.key: row for row in seeds} | stored
-                gone, changed = await to_thread.run_sync(self._take_in, rows)
+                table = await to_thread.run_sync(Table, rows.values())
+            before = self._take_in(table, number, meanwhile)
         finally:
-            self._meanwhile = [each for each in self._meanwhile if each is not meanwhile]
-        self._revision = revision
-        self._put_again(meanwhile)
-        await self._tell_of_all(gone, changed)
-        self.loaded.set()
-
-    def _put_again(self, meanwhile: dict[str, Row]) -> None:
-        """Put what came while all rows were read, and the uses that the store knows nothing of."""
-        for row in meanwhile.values():
-            self._put(row)
-        for key in self._uses.keys() & self._rows.keys() - meanwhile.keys():
-            self._put(self._with_uses(self._rows[key]))
+            self._end(meanwhile)
+        if before is not None:
+            self._revision = revision
+            await self._tell_of_all(before.rows, rows)
+            self.loaded.set()
 
     @property
     def size(self) -> int:
         """How many rows there are."""
-        return len(self._rows)
+        return len(self._table.rows)
 
     def rows(self) -> list[Row]:
         """Return every row, in no particular order."""
-        return list(self._rows.values())
+        return list(self._table.rows.values())
 
     def row(self, library_id: str) -> Row | None:
         """Return the row of the library with id `library_id` (no version)."""
-        key = self._by_id.get(library_id)
-        return None if key is None else self._rows[key]
+        return self._table.row(library_id)
 
     def find(self, text: str, question: str = "") -> Match[Row] | None:
         """Return the row that a name means, guarded by what the question says of the language."""
-        match = self._index.find(text, question)
-        return match and replace(match, row=self._now(match.row))
+        return self._table.find(text, question)
 
     def namesakes(self, text: str) -> list[Row]:
         """Return every row that a name may mean, where several share it."""
-        return [self._now(row) for row in self._index.namesakes(text)]
+        return self._table.namesakes(text)
 
     async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
@@ -153,7 +141,8 @@ class Registry:
         """Write the counts that are not written yet."""
         used, self._uses = self._uses, {}
         if used:
-            await self._keep([self._rows[key] for key in used if key in self._rows])
+            rows = self._table.rows
+            await self._keep([rows[key] for key in used if key in rows])
 
     async def keep_in_step(self) -> None:
         """Load; then write the counts now and then, and read again what others changed.
@@ -179,7 +168,7 @@ class Registry:
                 self._put(self._with_uses(row))
             self._revision = await self._store.revision()
             await self._tell(list(rows.values()))
-        if len(self._rows) > MARGIN * MOST_ROWS:
+        if self.size > MARGIN * MOST_ROWS:
             await self.load()
 
     async def load_if_changed(self) -> None:
@@ -232,9 +221,10 @@ class Registry:
         self.seed_ttl = seeds.ttl_days * 86400.0
         return [seed.row for seed in seeds.libraries]
 
-    async def _tell_of_all(self, gone: list[str], changed: list[Row]) -> None:
+    async def _tell_of_all(self, before: dict[str, Row], now: dict[str, Row]) -> None:
         """Tell of what differs now that all rows were read; at first there was nothing before."""
         if self.loaded.is_set():
+            gone, changed = await to_thread.run_sync(differences, before, now)
             if gone and self.on_forget is not None:
                 await self.on_forget(gone)
             await self._tell(changed)
@@ -243,33 +233,37 @@ class Registry:
         """Return a row that was stored, with the uses that are not written yet."""
         return replace(row, usage_count=row.usage_count + self._uses.get(row.key, 0))
 
-    def _take_in(self, rows: dict[str, Row]) -> tuple[list[str], list[Row]]:
-        """Put `rows` in place of all there were; whoever looks meanwhile sees the old ones.
+    def _begin(self) -> tuple[int, dict[str, Row]]:
+        """Return the number of a load that begins, and what will hold the rows put meanwhile."""
+        with self._changing:
+            self._begun += 1
+            self._meanwhile.append({})
+            return self._begun, self._meanwhile[-1]
 
-        Returns the keys of those that are gone, and those that are new or changed.
+    def _end(self, meanwhile: dict[str, Row]) -> None:
+        with self._changing:
+            self._meanwhile = [each for each in self._meanwhile if each is not meanwhile]
+
+    def _take_in(self, table: Table, number: int, meanwhile: dict[str, Row]) -> Table | None:
+        """Put `table` in place of what there was, with what was put since its rows were read.
+
+        Returns what there was; None where a load that began later was quicker.
         """
-        before, fresh = self._rows, dict(rows)
-        by_id = {row.id: key for key, row in fresh.items() if row.id}
-        index = NameIndex(row for row in fresh.values() if row.ecosystem)
-        self._rows, self._by_id, self._index = fresh, by_id, index
-        gone = [key for key in before if key not in fresh]
-        return gone, [row for key, row in fresh.items() if before.get(key) != row]
-
-    def _now(self, row: Row) -> Row:
-        """Return a row of the index, which knows it as it was named, as it is now."""
-        return self._rows.get(row.key, row)
+        with self._changing:
+            if number < self._done:
+                return None
+            before, self._table, self._done = self._table, table, number
+            for row in meanwhile.values():
+                table.put(row)
+            for key in self._uses.keys() & table.rows.keys() - meanwhile.keys():
+                table.put(self._with_uses(table.rows[key]))
+        return before
 
     def _put(self, row: Row) -> None:
-        for meanwhile in self._meanwhile:
-            meanwhile[row.key] = row
-        before = self._rows.get(row.key)
-        if before is not None and before.id != row.id:
-            self._by_id.pop(before.id, None)
-        self._rows[row.key] = row
-        if row.id:
-            self._by_id[row.id] = row.key
-        if row.ecosystem and (before is None or naming(before) != naming(row)):
-            self._index.add(row)
+        with self._changing:
+            for meanwhile in self._meanwhile:
+                meanwhile[row.key] = row
+            self._table.put(row)
 
     def _taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
         """Return the row of an entry: the one that has its id, the one asked for, or a new one."""
@@ -289,10 +283,10 @@ class Registry:
 
     def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
         """Return the row asked for when it has no id yet and the entry's title is its name."""
-        row = None if asked is None else self._rows.get(asked.row.key)
+        row = None if asked is None else self._table.rows.get(asked.row.key)
         if row is None or row.id:
             return None
-        titled = self._index.find(entry.title)
+        titled = self._table.find(entry.title)
         return row if titled is not None and titled.row.key == row.key else None
 
 

@@ -132,6 +132,7 @@ class Executions:
             await self._some.wait()
             with anyio.move_on_after(WRITE_EVERY):
                 await self._many.wait()
+            self._some, self._many = anyio.Event(), anyio.Event()  # nobody else waits for them
             await self.flush()
             if self._failed:
                 await anyio.sleep(AGAIN_EVERY)
@@ -139,7 +140,6 @@ class Executions:
     async def flush(self) -> None:
         """Write what waits; where the store does not work it goes on waiting."""
         async with self._writing:
-            self._some, self._many = anyio.Event(), anyio.Event()
             waiting = tuple(self._waiting)
             for first in range(0, len(waiting), AT_ONCE):
                 batch = waiting[first : first + AT_ONCE]

@@ -111,12 +111,12 @@ class Meter:
         while True:
             with anyio.move_on_after(LOOK_EVERY):
                 await self._called.wait()
+            self._called = anyio.Event()  # nobody else waits for it
             await anyio.sleep(WRITE_EVERY)
             await self.flush()
 
     async def flush(self) -> None:
         """Write the counts that are not written yet; what the store refuses, the next time."""
-        self._called = anyio.Event()
         self._look_for_faults()
         usage = self._usage
         if usage == self._written:

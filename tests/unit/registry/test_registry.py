@@ -2,6 +2,11 @@
 
 from dataclasses import replace
 
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+from anyio.to_thread import current_default_thread_limiter
+
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
@@ -11,6 +16,7 @@ from context7_fabric.registry.store import RowStore
 from support.scripted import FakeClock
 
 ROW = Row("flask", "pypi", id="/pallets/flask", title="Flask")
+TWIN = Row("flask", "npm", id="/js/flask", title="Flask")
 
 
 async def registry_of(fabric: Fabric, clock: FakeClock, *rows: Row) -> Registry:
@@ -44,9 +50,8 @@ async def test_a_row_that_moved_is_found_under_its_new_id() -> None:
 
 async def test_namesakes_are_counted_as_they_are_now() -> None:
     clock = FakeClock()
-    twin = Row("flask", "npm", id="/js/flask", title="Flask")
     async with Fabric(MemoryBackend(), clock) as fabric:
-        registry = await registry_of(fabric, clock, ROW, twin)
+        registry = await registry_of(fabric, clock, ROW, TWIN)
         registry.used("/js/flask")
         counts = {row.id: row.usage_count for row in registry.namesakes("flask")}
     assert counts == {"/pallets/flask": 0, "/js/flask": 1}
@@ -65,3 +70,46 @@ async def test_rows_that_were_stored_beside_it_are_found_and_no_count_undoes_the
         kept = await RowStore(fabric, "").load()
     assert found is not None
     assert found.row == kept[ROW.key] == stored
+
+
+async def test_a_load_that_was_overtaken_ends_when_the_rows_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limiter, late, idle = current_default_thread_limiter(), anyio.Event(), list[object]()
+    known = list[int]()
+    async with Fabric(MemoryBackend()) as fabric:
+        store = RowStore(fabric, "")
+        registry = Registry(store, lambda: Seeds(()), FakeClock())
+
+        async def rows_of_the_first() -> dict[str, Row]:
+            await late.wait()
+            return {TWIN.key: TWIN}
+
+        async def rows_of_the_second() -> dict[str, Row]:
+            while limiter.available_tokens:
+                idle.append(object())
+                limiter.acquire_on_behalf_of_nowait(idle[-1])
+            return {ROW.key: ROW}
+
+        loads = iter([rows_of_the_first, rows_of_the_second])
+
+        async def rows() -> dict[str, Row]:
+            return await next(loads)()
+
+        monkeypatch.setattr(store, "load", rows)
+
+        async def load() -> None:
+            await registry.load()
+            known.append(registry.size)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(load)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(load)
+            while not idle:
+                await checkpoint()
+            late.set()
+            await anyio.wait_all_tasks_blocked()
+            for each in idle:
+                limiter.release_on_behalf_of(each)
+    assert known == [1, 1]
