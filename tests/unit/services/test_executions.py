@@ -270,23 +270,6 @@ async def test_they_are_written_within_a_second_behind_the_answer(
     assert await recorded_ids(fabric) == {ID}
 
 
-async def test_they_are_written_after_somebody_looked_for_one_before(
-    fabric: Fabric, clock: FakeClock
-) -> None:
-    assert isinstance(fabric.backend, Moody)
-    records = executions(fabric, clock)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(records.write_behind)
-        await anyio.wait_all_tasks_blocked()
-        with pytest.raises(UnknownExecution):
-            await records.find("", lambda _context: True)
-        records.record("query-docs", {}, Caller(), answer())
-        with anyio.fail_after(2):
-            await fabric.backend.written.wait()
-        tasks.cancel_scope.cancel()
-    assert await recorded_ids(fabric) == {ID}
-
-
 class TestFinding:
     async def test_other_contexts_of_the_scope_are_no_calls(
         self, fabric: Fabric, clock: FakeClock

@@ -1,4 +1,4 @@
-"""Records of calls that come faster than they are written: none waits long, and none is lost."""
+"""Records of calls are written behind them: none waits long, and none is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from context7_fabric.errors import StoreUnavailable
+from context7_fabric.errors import StoreUnavailable, UnknownExecution
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
@@ -38,6 +38,25 @@ async def test_many_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         with anyio.fail_after(10):
             while len(await fabric.keys(Scope.EXECUTION, "")) < MANY:
                 await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
+async def test_they_are_written_after_somebody_looked_for_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
+    clock = FakeClock()
+    async with Fabric(MemoryBackend(), clock) as fabric, anyio.create_task_group() as tasks:
+        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        tasks.start_soon(executions.write_behind)
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(UnknownExecution):
+            await executions.find("", lambda _context: True)
+        record(executions, 1)
+        with anyio.fail_after(10):
+            while executions.waiting:
+                await checkpoint()
+        assert len(await fabric.keys(Scope.EXECUTION, "")) == 1
         tasks.cancel_scope.cancel()
 
 
