@@ -8,8 +8,8 @@ that server, and its answers of 5 to 7 kB were stored by asking for them. "Floor
 request: no client is faster. The client is a raw one in a process of its own, with a connection for
 each of its clients, kept alive; its next call goes out when the one before it is answered. It
 checks that each reply is an answer and has the form that is measured: an event stream for a client
-of 2025-06-18, JSON for one of 2026-07-28, for which ours has no express lane. Each of our answers
-has to be a hit, and each of node's calls has to reach the API.
+of 2025-06-18, JSON for one of 2026-07-28. Each of our answers has to be a hit, and each of node's
+calls has to reach the API.
 
 All take turns, round by round, in one run. A rate is the median of the rounds, p99 is of all calls,
 and a ratio is the median of the rounds' own, with the least and the most.

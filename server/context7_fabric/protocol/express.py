@@ -13,6 +13,11 @@ from functools import partial
 from typing import Any, Final
 
 import mcp_types as types
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+)
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic_core import from_json, to_json
 
@@ -21,19 +26,23 @@ from context7_fabric.protocol.tools import META_KEY, Context, Tools, provenance,
 
 _REQUEST: Final = frozenset({"jsonrpc", "id", "method", "params"})
 _PARAMS: Final = frozenset({"name", "arguments", "_meta"})
-_META: Final = frozenset({"progressToken"})
+_PROGRESS: Final = "progressToken"
+_ENVELOPE: Final = frozenset(
+    {PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY}
+)
 
 _GREATEST_ID: Final = 2**53
 """Up to here every JSON reader reads an integer alike."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    """A tool call that is plainly one."""
+class Call:
+    """A tool call that is plainly one; a modern client's says in its `envelope` who it is."""
 
     id: int | str
     tool: str
     arguments: dict[str, Any]
+    envelope: dict[str, Any]
 
 
 AtHand = Callable[[str, dict[str, Any], Caller], Answer | None]
@@ -52,9 +61,10 @@ class Express:
         self._handshakes = 0
         self._new_caller: NewCaller | None = None
 
-    def open(self, new_caller: NewCaller) -> None:
-        """Answer from now on; each call gets a caller by `new_caller`."""
-        self._new_caller = new_caller
+    def open(self, new_caller: NewCaller, version: str) -> None:
+        """Answer from now on a client of a `version` with a handshake, by `new_caller`."""
+        if version in HANDSHAKE_PROTOCOL_VERSIONS:
+            self._new_caller = new_caller
 
     def answer(self, line: bytes) -> bytes | None:
         """Return the reply to the request on `line`, None where the SDK is to have it.
@@ -66,20 +76,20 @@ class Express:
             self._handshakes += 1
         if self._new_caller is None or self._handshakes != 1:
             return None
-        return reply_at_hand(message, self._at_hand, self._new_caller)
+        call = call_in(message)
+        if call is None or call.envelope:
+            return None
+        answer = answer_at_hand(call, self._at_hand, self._new_caller)
+        return None if answer is None else reply(call.id, answer)
 
 
-def reply_at_hand(message: dict[str, Any], at_hand: AtHand, new_caller: NewCaller) -> bytes | None:
-    """Return the line that replies to `message`, None where the SDK is to have it."""
-    call = _call(message)
-    if call is None:
-        return None
-    answer = at_hand(call.tool, call.arguments, new_caller(request_id=str(call.id)))
-    return None if answer is None else _reply(call.id, answer)
+def answer_at_hand(call: Call, at_hand: AtHand, new_caller: NewCaller) -> Answer | None:
+    """Return the answer to `call`, None where the SDK is to have it."""
+    return at_hand(call.tool, call.arguments, new_caller(request_id=str(call.id)))
 
 
-Opener = Callable[[NewCaller], None]
-"""Opens a lane for a client."""
+Opener = Callable[[NewCaller, str], None]
+"""Opens a lane for a client of this version of the protocol."""
 
 _opener: ContextVar[Opener] = ContextVar("opener")
 
@@ -104,8 +114,8 @@ async def called(
     """
     result = await tools.call(ctx, params)
     opener = _opener.get(None)
-    if opener is not None and ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
-        opener(partial(tools.callers(ctx), protocol=ctx.protocol_version))
+    if opener is not None:
+        opener(partial(tools.callers(ctx), protocol=ctx.protocol_version), ctx.protocol_version)
     return result
 
 
@@ -118,19 +128,21 @@ def message_on(line: bytes) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _call(message: dict[str, Any]) -> _Call | None:
-    """Return the call that `message` is, None where it might be anything else."""
+def call_in(message: dict[str, Any]) -> Call | None:
+    """Return the call that `message` is, None where it might be anything else.
+
+    It may ask for progress, of which a hit makes none.
+    """
     if message.keys() != _REQUEST or message["jsonrpc"] != "2.0":
         return None
     number, params = message["id"], message["params"]
     if message["method"] != "tools/call" or not _is_id(number) or not isinstance(params, dict):
         return None
-    if not params.keys() <= _PARAMS or not _is_plain(params.get("_meta", {})):
-        return None
     tool, arguments = params.get("name"), params.get("arguments")
-    if not isinstance(tool, str) or not isinstance(arguments, dict):
+    if not params.keys() <= _PARAMS or not isinstance(tool, str) or not isinstance(arguments, dict):
         return None
-    return _Call(number, tool, arguments)
+    envelope = _envelope(params.get("_meta", {}))
+    return None if envelope is None else Call(number, tool, arguments, envelope)
 
 
 def _is_id(value: object) -> bool:
@@ -139,20 +151,23 @@ def _is_id(value: object) -> bool:
     return type(value) is int and abs(value) <= _GREATEST_ID
 
 
-def _is_plain(meta: object) -> bool:
-    """Tell whether a request's `_meta` asks at most for progress, of which a hit makes none."""
-    return (
-        isinstance(meta, dict)
-        and meta.keys() <= _META
-        and all(_is_id(each) for each in meta.values())
-    )
+def _envelope(meta: object) -> dict[str, Any] | None:
+    """Return what a request's `_meta` says of its client, None where it says anything else."""
+    if not isinstance(meta, dict) or not _is_id(meta.get(_PROGRESS, 0)):
+        return None
+    envelope = {key: value for key, value in meta.items() if key != _PROGRESS}
+    return envelope if envelope.keys() <= _ENVELOPE else None
 
 
-def _reply(number: int | str, answer: Answer) -> bytes:
-    """Return the line on which the SDK would send `answer`."""
-    result = {
+def reply(number: int | str, answer: Answer) -> bytes:
+    """Return the line on which the SDK would send `answer` to a client with a handshake."""
+    return to_json({"jsonrpc": "2.0", "id": number, "result": result_of(answer)})
+
+
+def result_of(answer: Answer) -> dict[str, Any]:
+    """Return the result that the SDK would make of `answer`."""
+    return {
         "_meta": {META_KEY: provenance(answer)},
         "content": [{"text": text, "type": "text"} for text in texts_of(answer)],
         "isError": answer.is_error,
     }
-    return to_json({"jsonrpc": "2.0", "id": number, "result": result})

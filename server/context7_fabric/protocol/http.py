@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 from mcp.server.sse import SseServerTransport
-from mcp.server.streamable_http import MCP_SESSION_ID_HEADER, check_accept_headers
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp_types import DEFAULT_NEGOTIATED_VERSION
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -20,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.protocol.express import AtHand, NewCaller, beside, message_on, reply_at_hand
+from context7_fabric.protocol.http_express import PATH, ExpressPosts
 from context7_fabric.protocol.malformed import complaint_about
 from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.protocol.server import FabricServer
@@ -29,18 +24,7 @@ MAX_BODY = 2**20
 _UNCHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 """Host and Origin were looked at before a request comes here."""
 
-MOST_CLIENTS: Final = 1000
-"""Addresses of clients that have an express lane at once."""
-
-_PATH: Final = "/mcp"
 _JSON: Final = "application/json"
-_EVENT: Final = b"event: message\r\ndata: %b\r\n\r\n"
-_HEADERS: Final = (
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"connection", b"keep-alive"),
-    (b"content-type", b"text/event-stream"),
-    (b"x-accel-buffering", b"no"),
-)
 
 
 def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
@@ -54,7 +38,7 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
         return Response()
 
     app = server.streamable_http_app(
-        streamable_http_path=_PATH,
+        streamable_http_path=PATH,
         stateless_http=True,
         max_request_body_size=MAX_BODY,
         transport_security=_UNCHECKED,
@@ -65,48 +49,8 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
         ],
     )
     app.add_middleware(PlainComplaints)
-    app.add_middleware(ExpressPosts, server.at_hand)
+    app.add_middleware(ExpressPosts, server.at_hand, server.server_info_stamp)
     return app
-
-
-class ExpressPosts:
-    """The express lane of HTTP: answers a legacy client's call as the SDK would, beside it.
-
-    It is open to an address once the SDK has let a call from there pass.
-    """
-
-    def __init__(self, app: ASGIApp, at_hand: AtHand) -> None:
-        """Answer what is `at_hand`; `app` has the rest."""
-        self._app = app
-        self._at_hand = at_hand
-        self._new_callers: dict[str, NewCaller] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
-        version = _version_of_call(scope)
-        if version is None:
-            await self._app(scope, receive, send)
-            return
-        peer = scope["client"][0] if scope["client"] else ""
-        begun = await receive()
-        reply = self._reply(peer, version, begun)
-        if reply is not None:
-            await _send_event(send, reply)
-            return
-        with beside(partial(self._open, peer)):
-            await self._app(scope, _replayed(begun, receive), send)
-
-    def _open(self, peer: str, new_caller: NewCaller) -> None:
-        if len(self._new_callers) >= MOST_CLIENTS:
-            self._new_callers.clear()
-        self._new_callers[peer] = new_caller
-
-    def _reply(self, peer: str, version: str, begun: Message) -> bytes | None:
-        new_caller = self._new_callers.get(peer)
-        if new_caller is None or begun.get("more_body", False):
-            return None
-        message = message_on(begun.get("body", b""))
-        return reply_at_hand(message, self._at_hand, partial(new_caller, protocol=version))
 
 
 class PlainComplaints:
@@ -118,7 +62,7 @@ class PlainComplaints:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on."""
-        if scope["type"] != "http" or scope["path"] != _PATH:
+        if scope["type"] != "http" or scope["path"] != PATH:
             await self._app(scope, receive, send)
             return
         heard: list[bytes] = []  # nothing, where it is not the body that is wrong
@@ -147,38 +91,3 @@ def _is_complaint(message: Message) -> bool:
     if message.get("status") != HTTPStatus.BAD_REQUEST:
         return False
     return Headers(raw=message["headers"]).get("content-type") == _JSON
-
-
-def _version_of_call(scope: Scope) -> str | None:
-    """Return the version of a request that may be a legacy client's call, None where it is not.
-
-    It may if it is without a session, and as the SDK wants it.
-    """
-    if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _PATH:
-        return None
-    request = Request(scope)
-    headers = request.headers
-    version = headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
-    fits = (
-        headers.get("content-type") == _JSON
-        and version in HANDSHAKE_PROTOCOL_VERSIONS
-        and MCP_SESSION_ID_HEADER not in headers
-        and all(check_accept_headers(request))
-    )
-    return version if fits else None
-
-
-async def _send_event(send: Send, reply: bytes) -> None:
-    """Send `reply` as the stream of one event that the SDK makes of it."""
-    await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
-    await send({"type": "http.response.body", "body": _EVENT % reply, "more_body": False})
-
-
-def _replayed(begun: Message, receive: Receive) -> Receive:
-    """Return a `receive` that says `begun` first, and then what `receive` does."""
-    said = [begun]
-
-    async def replay() -> Message:
-        return said.pop() if said else await receive()
-
-    return replay

@@ -55,7 +55,7 @@ def opened(hearing: Hearing) -> Express:
     """A lane past the handshake and the first call."""
     lane = Express(hearing)
     assert lane.answer(HANDSHAKE) is None
-    lane.open(partial(Caller, client="tests 1"))
+    lane.open(partial(Caller, client="tests 1"), "2025-06-18")
     return lane
 
 
@@ -205,7 +205,7 @@ def test_nothing_is_answered_before_a_call_came_through() -> None:
 
 def test_nothing_is_answered_without_a_handshake() -> None:
     lane = Express(Hearing())
-    lane.open(Caller)
+    lane.open(Caller, "2025-06-18")
     assert lane.answer(line_of(CALL)) is None
 
 
@@ -216,7 +216,7 @@ def test_nothing_is_answered_once_the_client_shakes_hands_anew(again: bytes) -> 
     lane = opened(Hearing())
     assert lane.answer(line_of(CALL)) is not None
     assert lane.answer(again) is None
-    lane.open(partial(Caller, client="tests 1"))
+    lane.open(partial(Caller, client="tests 1"), "2025-06-18")
     assert lane.answer(line_of(CALL)) is None
 
 
@@ -227,10 +227,17 @@ def test_who_answers_is_told_the_id_of_the_request(number: int | str) -> None:
     assert hearing.request_ids == [str(number)]
 
 
+def test_it_stays_closed_to_a_client_of_an_era_without_a_handshake() -> None:
+    lane = Express(Hearing())
+    assert lane.answer(HANDSHAKE) is None
+    lane.open(partial(Caller, client="tests 1"), "2026-07-28")
+    assert lane.answer(line_of(CALL)) is None
+
+
 def test_what_is_not_at_hand_is_left_to_the_sdk() -> None:
     lane = Express(lambda *_call: None)
     lane.answer(HANDSHAKE)
-    lane.open(Caller)
+    lane.open(Caller, "2025-06-18")
     assert lane.answer(line_of(CALL)) is None
 
 

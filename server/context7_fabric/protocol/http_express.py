@@ -1,0 +1,174 @@
+"""The express lane of HTTP: answers what is at hand as the SDK would, beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Final, TypeAlias
+
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER, check_accept_headers
+from mcp.shared.inbound import (
+    MCP_METHOD_HEADER,
+    MCP_NAME_HEADER,
+    MCP_PARAM_HEADER_PREFIX,
+    MCP_PROTOCOL_VERSION_HEADER,
+)
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    DEFAULT_NEGOTIATED_VERSION,
+    PROTOCOL_VERSION_META_KEY,
+    SERVER_INFO_META_KEY,
+)
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from context7_fabric.models import Answer
+from context7_fabric.protocol.express import (
+    AtHand,
+    Call,
+    NewCaller,
+    answer_at_hand,
+    beside,
+    call_in,
+    message_on,
+    reply,
+    result_of,
+)
+
+PATH: Final = "/mcp"
+
+MOST_CLIENTS: Final = 1000
+"""Kinds of calls, by client, that have an express lane at once."""
+
+LONGEST_ENVELOPE: Final = 2000
+"""Bytes that a modern client may need to say who it is."""
+
+_JSON: Final = "application/json"
+_EVENT: Final = b"event: message\r\ndata: %b\r\n\r\n"
+_HEADERS: Final = (
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"connection", b"keep-alive"),
+    (b"content-type", b"text/event-stream"),
+    (b"x-accel-buffering", b"no"),
+)
+_ROUTING: Final = (MCP_PROTOCOL_VERSION_HEADER, MCP_METHOD_HEADER, MCP_NAME_HEADER)
+_PARAM: Final = MCP_PARAM_HEADER_PREFIX.lower()
+
+_Lane: TypeAlias = tuple[object, ...]
+"""Calls that the SDK lets pass alike: of one address, and of a modern client of one kind."""
+
+
+class ExpressPosts:
+    """Answers a call whose answer is at hand, once the SDK has let one like it pass."""
+
+    def __init__(self, app: ASGIApp, at_hand: AtHand, server_info: Mapping[str, object]) -> None:
+        """Answer what is `at_hand`; `app` has the rest. Modern clients are told `server_info`."""
+        self._app = app
+        self._at_hand = at_hand
+        self._server_info = server_info
+        self._new_callers: dict[_Lane, NewCaller] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if not _may_be_call(scope):
+            await self._app(scope, receive, send)
+            return
+        request, begun = Request(scope), await receive()
+        call = None if begun.get("more_body") else call_in(message_on(begun.get("body", b"")))
+        lane = None if call is None else _lane(request, call)
+        if call is None or lane is None:
+            await self._app(scope, _replayed(begun, receive), send)
+            return
+        version = _version(request)
+        answer = self._answer(lane, call, version)
+        if answer is not None:
+            if version in HANDSHAKE_PROTOCOL_VERSIONS:
+                await _send_event(reply(call.id, answer), send)
+            else:
+                body = _modern_reply(call.id, answer, self._server_info)
+                await Response(body, media_type=_JSON)(scope, receive, send)
+            return
+        with beside(partial(self._open, lane)):
+            await self._app(scope, _replayed(begun, receive), send)
+
+    def _answer(self, lane: _Lane, call: Call, version: str) -> Answer | None:
+        new_caller = self._new_callers.get(lane)
+        if new_caller is None:
+            return None
+        return answer_at_hand(call, self._at_hand, partial(new_caller, protocol=version))
+
+    def _open(self, lane: _Lane, new_caller: NewCaller, _version: str) -> None:
+        if len(self._new_callers) >= MOST_CLIENTS:
+            self._new_callers.clear()
+        self._new_callers[lane] = new_caller
+
+
+def _may_be_call(scope: Scope) -> bool:
+    """Tell whether a request may be a call: without a session, and as the SDK wants it."""
+    if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != PATH:
+        return False
+    request = Request(scope)
+    return (
+        request.headers.get("content-type") == _JSON
+        and MCP_SESSION_ID_HEADER not in request.headers
+        and all(check_accept_headers(request))
+    )
+
+
+def _version(request: Request) -> str:
+    return request.headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
+
+
+def _lane(request: Request, call: Call) -> _Lane | None:
+    """Return the lane of a call, None where the SDK is to have it."""
+    peer, version = request.client.host if request.client else "", _version(request)
+    if version in HANDSHAKE_PROTOCOL_VERSIONS:
+        return None if call.envelope else (peer,)
+    if version not in MODERN_PROTOCOL_VERSIONS or not _is_routed(request, call, version):
+        return None
+    # Not by the values of the arguments, but which there are: a tool may want headers for some.
+    names, envelope = frozenset(call.arguments), to_json(call.envelope)
+    is_usual = None not in call.arguments.values() and len(envelope) <= LONGEST_ENVELOPE
+    return (peer, call.tool, names, envelope) if is_usual else None
+
+
+def _is_routed(request: Request, call: Call, version: str) -> bool:
+    """Tell whether the headers of a modern client's request say once what its body says."""
+    names = [name for name, _value in request.headers.items()]
+    said = (version, "tools/call", call.tool)
+    return (
+        call.envelope.get(PROTOCOL_VERSION_META_KEY) == version
+        and CLIENT_CAPABILITIES_META_KEY in call.envelope
+        and tuple(request.headers.get(name) for name in _ROUTING) == said
+        and not call.tool.startswith("=?")
+        and all(names.count(name) == 1 for name in _ROUTING)
+        and not any(name.startswith(_PARAM) for name in names)
+    )
+
+
+async def _send_event(line: bytes, send: Send) -> None:
+    """Send a line as the stream of one event that the SDK makes of it."""
+    await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+    await send({"type": "http.response.body", "body": _EVENT % line, "more_body": False})
+
+
+def _modern_reply(number: int | str, answer: Answer, server_info: Mapping[str, object]) -> bytes:
+    """Return the body in which the SDK would send `answer` to a modern client."""
+    result = result_of(answer) | {"resultType": "complete"}
+    result["_meta"][SERVER_INFO_META_KEY] = server_info
+    told = {"jsonrpc": "2.0", "id": number, "result": result}
+    return json.dumps(told, separators=(",", ":")).encode()
+
+
+def _replayed(begun: Message, receive: Receive) -> Receive:
+    """Return a `receive` that says `begun` first, and then what `receive` does."""
+    said = [begun]
+
+    async def replay() -> Message:
+        return said.pop() if said else await receive()
+
+    return replay

@@ -1,0 +1,182 @@
+"""The express lane of HTTP answers a client of 2026-07-28 to the byte as the SDK would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from mcp_types import (
+    CLIENT_CAPABILITIES_META_KEY,
+    CLIENT_INFO_META_KEY,
+    PROTOCOL_VERSION_META_KEY,
+)
+
+from context7_fabric.app import App
+from context7_fabric.protocol import http_express as module
+from support.posts import BESIDE, Message, Site, call, served, told, whole
+from support.windows import ASKED, OLD, QUERY, RESOLVE, records
+
+VERSION = "2026-07-28"
+ENVELOPE = {
+    PROTOCOL_VERSION_META_KEY: VERSION,
+    CLIENT_INFO_META_KEY: {"name": "tests", "version": "1"},
+    CLIENT_CAPABILITIES_META_KEY: {},
+}
+HEADERS = {"mcp-protocol-version": VERSION, "mcp-method": "tools/call", "mcp-name": QUERY}
+ROUTING = [("Mcp-Method", "tools/call"), ("Mcp-Name", QUERY)]
+
+
+@pytest.fixture
+async def site(app: App) -> AsyncIterator[Site]:
+    async with served(app) as site:
+        yield site
+
+
+def asked(
+    number: object = 7, tool: str = QUERY, more: Message | None = None, **arguments: object
+) -> Message:
+    """A call of a modern client."""
+    return call(tool, number, ENVELOPE | (more or {}), **arguments)
+
+
+async def is_by_the_sdk(site: Site, body: object, **more: Any) -> bool:  # noqa: ANN401  # as post
+    """Whether the SDK answers, and not the lane."""
+    before = site.by_sdk
+    await site.post(body, **{"headers": HEADERS, **more})
+    return site.by_sdk > before
+
+
+async def express(site: Site, body: object, **headers: str) -> httpx2.Response:
+    """The lane's reply."""
+    return await site.express(body, headers=HEADERS | headers)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (QUERY, ASKED),
+        (
+            QUERY,
+            {"question": "Wie heißt das? 日本語 🎉 \x00\x7f\r\n\x85\u2028", "libraryID": "/a/b"},
+        ),
+        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "tokens": 30}),
+    ],
+    ids=json.dumps,
+)
+@pytest.mark.parametrize("number", [7, "7", '日本 " \\ \n'], ids=repr)
+async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
+    site: Site, tool: str, arguments: dict[str, Any], number: object
+) -> None:
+    headers = HEADERS | {"mcp-name": tool}
+    by_lane = await site.express(asked(number, tool, **arguments), headers=headers)
+    by_sdk = await site.post(asked(number, tool, BESIDE, **arguments), headers=headers)
+    assert told(by_lane)["outcome"] == "hit"
+    assert by_lane.headers["content-type"] == "application/json"
+    assert whole(by_lane) == whole(by_sdk)
+    assert told(by_lane)["execution_id"] != told(by_sdk)["execution_id"]
+
+
+async def test_an_answer_is_recorded_as_the_sdks_with_the_client_that_asked(
+    site: Site, app: App
+) -> None:
+    by_lane = await express(site, asked())
+    by_sdk = await site.post(asked(more=BESIDE), headers=HEADERS)
+    found = {each.id: each for each in await records(app)}
+    one, other = (found[told(each)["execution_id"]] for each in (by_lane, by_sdk))
+    assert one.client == other.client == "tests 1"
+    assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id, one.principal) == (
+        (other.tool, other.arguments, other.outcome, other.tier, other.library_id, other.principal)
+    )
+
+
+@pytest.mark.parametrize(
+    "number",
+    [1, "one"],
+)
+async def test_who_wants_to_hear_of_progress_is_answered_too(site: Site, number: object) -> None:
+    await express(site, asked())
+    assert not await is_by_the_sdk(site, asked(more={"progressToken": number}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        asked(more={CLIENT_INFO_META_KEY: {"name": "another", "version": "1"}}),
+        asked(more={CLIENT_CAPABILITIES_META_KEY: {"sampling": {}}}),
+        asked(libraryID="/a/b", question="How?"),
+        asked(more=BESIDE),
+    ],
+    ids=["another client", "other capabilities", "other arguments", "more beside"],
+)
+async def test_the_lane_is_closed_until_the_sdk_let_such_a_call_pass(
+    site: Site, body: Message
+) -> None:
+    await express(site, asked())
+    assert await is_by_the_sdk(site, body)
+    await express(site, asked())
+
+
+async def test_the_lane_is_each_address_own(site: Site) -> None:
+    await express(site, asked())
+    assert await is_by_the_sdk(site, asked(), peer="10.0.0.2")
+
+
+async def test_a_lane_that_a_legacy_client_opened_is_closed_to_a_modern_one(site: Site) -> None:
+    await site.express(call())
+    assert await is_by_the_sdk(site, asked())
+
+
+async def test_whoever_takes_long_to_say_who_it_is_has_no_lane(site: Site) -> None:
+    named = {"name": "n" * module.LONGEST_ENVELOPE, "version": "1"}
+    for _call in range(3):
+        assert await is_by_the_sdk(site, asked(more={CLIENT_INFO_META_KEY: named}))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"headers": HEADERS | {"mcp-protocol-version": "2099-01-01"}},
+        {"headers": HEADERS | {"mcp-method": "tools/list"}},
+        {"headers": HEADERS | {"mcp-name": RESOLVE}},
+        {"headers": HEADERS | {"mcp-name": "=?base64?cXVlcnktZG9jcw==?="}},
+        {"headers": HEADERS | {"mcp-param-library": "/a/b"}},
+        {"headers": HEADERS | {"mcp-session-id": "one"}},
+        {"headers": HEADERS | {"accept": "application/json"}},
+        {"headers": HEADERS | {"content-type": "application/json; charset=utf-8"}},
+        {"headers": {"mcp-protocol-version": VERSION, "mcp-name": QUERY}},
+        {"headers": {"mcp-protocol-version": VERSION, "mcp-method": "tools/call"}},
+        {"body": call()},
+        {"body": call(meta={PROTOCOL_VERSION_META_KEY: VERSION})},
+        {"body": asked(more={PROTOCOL_VERSION_META_KEY: "2025-06-18"})},
+        {"body": asked(more={CLIENT_INFO_META_KEY: 7})},
+        {"body": asked(more={CLIENT_CAPABILITIES_META_KEY: None})},
+        {"body": asked(more={"progressToken": [1]})},
+        {"body": asked(libraryId="/a/b", query=None)},
+        {"body": asked() | {"method": "tools/list"}},
+        {"body": [asked()]},
+        {"body": b"{"},
+    ],
+    ids=str,
+)
+async def test_what_the_lane_leaves_alone_is_replied_as_if_there_were_no_lane(
+    app: App, site: Site, request_: dict[str, Any]
+) -> None:
+    wanted: dict[str, Any] = {"body": asked(), "headers": HEADERS, **request_}
+    await express(site, asked())
+    for _time in range(2):
+        await site.post(**wanted)
+    async with served(app) as other:
+        assert whole(await site.post(**wanted)) == whole(await other.post(**wanted))
+
+
+@pytest.mark.parametrize("header", ROUTING, ids=str)
+async def test_a_header_that_is_there_twice_is_refused_as_ever(
+    site: Site, header: tuple[str, str]
+) -> None:
+    await express(site, asked())
+    twice = httpx2.Headers([*HEADERS.items(), header])
+    reply = await site.post(asked(), headers=twice)
+    assert reply.status_code == 400
