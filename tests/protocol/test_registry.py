@@ -1,6 +1,7 @@
 """Which library is meant: a row's spellings share a list, questions guard it, use teaches."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -9,6 +10,8 @@ import pytest
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
+from context7_fabric.registry.store import RowStore
+from context7_fabric.services import local, resolver
 from context7_fabric.services.docs import Question
 from context7_fabric.services.recall import Recall
 from context7_fabric.services.subjects import LookUp
@@ -145,6 +148,20 @@ async def test_a_phrase_that_names_no_library_gets_labelled_suggestions_in_an_ou
     assert provenance(result)["outcome"] == "suggestion"
     assert FASTAPI in texts(result)[0]
     assert "from the local registry, not verified" in texts(result)[1]
+
+
+async def test_in_an_outage_nobody_waits_for_ever_while_rows_are_still_being_read(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RowStore, "load", lambda _store: anyio.sleep_forever())
+    for module in (local, resolver):
+        monkeypatch.setattr(module, "LOAD_SECONDS", 0.01)
+    upstream.error = GONE
+    async with scripted_app(upstream, clock, tmp_path / "home") as app:
+        with anyio.fail_after(5):
+            answer = await look_up(app, "fastapi")
+    assert answer.is_error
+    assert "still being read: ask again" in answer.text
 
 
 async def test_rows_learned_under_a_key_are_nobody_elses(

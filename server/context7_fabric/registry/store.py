@@ -5,7 +5,7 @@ Seeds are not stored: their file is read again, and a row that was stored takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
@@ -60,8 +60,8 @@ class _Seen:
         self._public: dict[str, Row] = {}
         self._own: dict[str, Row] = {}
 
-    def add(self, rows: Iterable[tuple[str, Row]]) -> None:
-        for owner, row in rows:
+    def add(self, contexts: Sequence[Context]) -> None:
+        for owner, row in _rows(contexts):
             if owner == self._principal:
                 self._own[row.key] = row
             elif owner == PUBLIC:
@@ -106,8 +106,8 @@ class RowStore:
         """
         seen = _Seen(self._principal, MOST_ROWS)
         async for contexts in self._fabric.scan(ROWS, whole=True):
-            seen.add(await to_thread.run_sync(_rows, contexts))
-        return seen.rows()
+            await to_thread.run_sync(seen.add, contexts)
+        return await to_thread.run_sync(seen.rows)
 
     async def wait(self, seconds: float) -> None:
         """Return when rows were written, as far as it is heard; after `seconds` at most."""
@@ -132,7 +132,7 @@ class RowStore:
         if (written & wanted) - {context.key for context in contexts}:
             return None
         seen = _Seen(self._principal, MOST_ROWS)
-        seen.add(await to_thread.run_sync(_rows, contexts))
+        await to_thread.run_sync(seen.add, contexts)
         return seen.rows()
 
     async def save(self, rows: Iterable[Row]) -> None:
@@ -166,7 +166,7 @@ def _told(row: Row) -> dict[str, Json]:
     }
 
 
-def _rows(contexts: list[Context]) -> list[tuple[str, Row]]:
+def _rows(contexts: Sequence[Context]) -> list[tuple[str, Row]]:
     """Return the rows in `contexts` with their owners, leaving out what is none."""
     found = []
     for context in contexts:

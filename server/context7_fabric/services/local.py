@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import anyio
+
 from context7_fabric.documents.libraries import Library, format_entry
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.registry.registry import Registry
@@ -12,6 +14,10 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.render import entries
 from context7_fabric.services.subjects import LookUp
+
+LOAD_SECONDS = 7.0
+"""How long a name waits for the registry to be loaded that nobody else answers for: clients wait
+a minute, and by then the look-up has waited three seconds."""
 
 MOST_SUGGESTED = 5
 CANDIDATES = 50
@@ -31,7 +37,8 @@ class LocalKnowledge:
 
         None when the registry says nothing either.
         """
-        await self._registry.loaded.wait()
+        with anyio.move_on_after(LOAD_SECONDS):
+            await self._registry.loaded.wait()
         exact = self._registry.find(look_up.name, look_up.question)
         rows = [exact.row] if exact else self._registry.namesakes(look_up.name)
         if rows := _usable(rows):

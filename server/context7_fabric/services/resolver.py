@@ -171,7 +171,10 @@ class Resolver:
         if found.fetched is not None:
             return refused(found.fetched)
         error = found.error or UpstreamError("Context7 gave no answer")
-        return failed(error, f"nothing is stored about the library {look_up.name!r}")
+        lacking = f"nothing is stored about the library {look_up.name!r}"
+        if not self._registry.loaded.is_set():
+            lacking = "what is known of libraries is still being read: ask again in a few seconds"
+        return failed(error, lacking)
 
     def _remember(self, caller: Caller, subject: Subject, record: StoredAnswer) -> None:
         ids = frozenset(entry.id for entry in _entries(parse_list(screened(record.text).clean)))
