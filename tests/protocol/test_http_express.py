@@ -13,8 +13,8 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from context7_fabric.app import App
 from context7_fabric.models import Answer, Caller
 from context7_fabric.protocol import http_express as module
-from support.posts import BESIDE, Site, call, served, told, whole
-from support.windows import ASKED, OLD, QUERY, RESOLVE, records
+from support.posts import BESIDE, CALLS, REQUEST_IDS, Site, call, served, told, whole
+from support.windows import RESOLVE, records
 
 
 @pytest.fixture
@@ -23,19 +23,8 @@ async def site(app: App) -> AsyncIterator[Site]:
         yield site
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        (QUERY, ASKED),
-        (
-            QUERY,
-            {"question": "Wie heißt das? 日本語 🎉 \x00\x7f\r\n\x85\u2028", "libraryID": "/a/b"},
-        ),
-        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "tokens": 30}),
-    ],
-    ids=json.dumps,
-)
-@pytest.mark.parametrize("number", [7, "7", '日本 " \\ \n'], ids=repr)
+@pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=json.dumps)
+@pytest.mark.parametrize("number", REQUEST_IDS, ids=repr)
 async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     site: Site, tool: str, arguments: dict[str, object], number: object
 ) -> None:

@@ -16,8 +16,8 @@ from mcp_types import (
 
 from context7_fabric.app import App
 from context7_fabric.protocol import http_express as module
-from support.posts import BESIDE, Message, Site, call, served, told, whole
-from support.windows import ASKED, OLD, QUERY, RESOLVE, records
+from support.posts import BESIDE, CALLS, REQUEST_IDS, Message, Site, call, served, told, whole
+from support.windows import QUERY, RESOLVE, records
 
 VERSION = "2026-07-28"
 ENVELOPE = {
@@ -54,19 +54,8 @@ async def express(site: Site, body: object, **headers: str) -> httpx2.Response:
     return await site.express(body, headers=HEADERS | headers)
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        (QUERY, ASKED),
-        (
-            QUERY,
-            {"question": "Wie heißt das? 日本語 🎉 \x00\x7f\r\n\x85\u2028", "libraryID": "/a/b"},
-        ),
-        (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "tokens": 30}),
-    ],
-    ids=json.dumps,
-)
-@pytest.mark.parametrize("number", [7, "7", '日本 " \\ \n'], ids=repr)
+@pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=json.dumps)
+@pytest.mark.parametrize("number", REQUEST_IDS, ids=repr)
 async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     site: Site, tool: str, arguments: dict[str, Any], number: object
 ) -> None:

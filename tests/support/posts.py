@@ -17,7 +17,7 @@ from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY, Context
 from context7_fabric.web.bodies import BodyGuard
-from support.windows import ASKED, QUERY
+from support.windows import ASKED, OLD, QUERY
 
 VERSION = "2025-06-18"
 HEADERS = {
@@ -29,6 +29,18 @@ BESIDE = {"tests/way": "by the SDK"}
 """What the lane does not know: with it in `_meta`, the SDK answers."""
 
 Message = dict[str, Any]
+
+CALLS: list[tuple[str, Message]] = [
+    (QUERY, ASKED),
+    (
+        QUERY,
+        {"question": "Wie heißt das? 日本語 🎉 \x00\x7f\r\n\x85\u2028", "libraryID": "/a/b"},
+    ),
+    (OLD, {"libraryId": "/widgets/widget1", "topic": "start", "tokens": 30}),
+]
+"""Tools and their arguments, whose answers are at hand when they are asked for again."""
+
+REQUEST_IDS = [7, "7", '日本 " \\ \n']
 
 
 def call(
