@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 
@@ -14,8 +15,9 @@ from mcp import Client
 
 from support.clients import over_stdio, text_of
 from support.context7_api import Api
-from support.product import PROGRAM, Variables, product_environment, run_product
+from support.product import PROGRAM, Variables, product_at_port, product_environment, run_product
 from support.redis_servers import RedisServer, redis_server
+from support.site import asked, call
 from support.wire import provenance
 
 LOOK_UP = {"libraryName": "fastapi", "query": "How do I test a WebSocket?"}
@@ -23,6 +25,9 @@ ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 PASSWORD = "open-sesame"
 PATIENCE_SECONDS = 10.0
 """What a call may take at most while Redis is held: its time-outs of a second, several times."""
+
+TO_END = 3.0
+"""Seconds until a server that is told to end has ended, whatever waits."""
 
 
 @pytest.fixture
@@ -86,6 +91,22 @@ async def test_a_redis_that_hangs_delays_an_answer_and_prevents_none(
         with anyio.fail_after(PATIENCE_SECONDS):
             while await outcome(client) != "hit":  # noqa: ASYNC110  # it is left alone for a while
                 await anyio.sleep(0.1)
+
+
+def test_a_redis_that_hangs_keeps_no_server_from_ending(
+    api: Api, home: Path, redis: RedisServer, on_redis: Variables
+) -> None:
+    environment = product_environment(home, on_redis)
+    with product_at_port("http", environment) as served, ThreadPoolExecutor(1) as threads:
+        with api.gate() as gate:
+            unanswered = threads.submit(asked, served, message=call("query-docs", **ASKED))
+            gate.wait_for(1)
+            with redis.held():
+                begun = monotonic()
+                served.process.popen.terminate()
+                assert served.process.wait() == 0
+                assert monotonic() - begun < TO_END
+        assert unanswered.exception() is not None
 
 
 async def test_after_a_restart_of_redis_it_is_used_again(

@@ -152,7 +152,7 @@ def test_calls_that_wait_for_a_slow_upstream_are_answered_before_a_replica_ends(
     api: Api, three: list[Replica]
 ) -> None:
     questions = [f"What is slow, {number}?" for number in range(5)]
-    api.fail(slow(1.5))
+    api.fail(slow(1.0))
     with ThreadPoolExecutor(len(questions)) as threads:
         waiting = [threads.submit(three[0].ask, each) for each in questions]
         api.wait_for(len(questions))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from context7_fabric.web.listening import HttpServer
 
 TRANSPORTS = ("stdio", "http", "sse")
-CALLS_FINISH = 2.4
+CALLS_FINISH = 2.0
 """Seconds that calls over HTTP have left at the end; streams have none."""
 
 LAST_WORDS = 0.35
