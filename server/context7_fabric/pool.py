@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Hashable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+
+log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -23,15 +26,33 @@ class _Slot(Generic[T]):
     users: int = 0
     let_go: bool = False
     ready: anyio.Event = field(default_factory=anyio.Event)
+    scopes: set[anyio.CancelScope] = field(default_factory=set)  # of those who use it
     changed: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @property
     def thing(self) -> T:
-        """What is held; raises when that is closed before anybody could use it."""
+        """What is held; raises why there is none."""
+        if self.error is not None:
+            raise self.error
         if not self.things:
             raise RuntimeError("it is being closed")
         return self.things[0]
+
+    @contextmanager
+    def scope(self) -> Generator[anyio.CancelScope]:
+        """Run a block that ends when the thing fails."""
+        with anyio.CancelScope() as scope:
+            self.scopes.add(scope)
+            try:
+                yield scope
+            finally:
+                self.scopes.discard(scope)
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        for scope in self.scopes:
+            scope.cancel()
 
     def count(self, change: int) -> None:
         self.users += change
@@ -57,7 +78,10 @@ class Pool(Generic[K, T]):
     async def use(
         self, key: K, open_thing: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncGenerator[T]:
-        """Yield the thing called `key`, by `open_thing` if there is none; raises what that does."""
+        """Yield the thing called `key`, by `open_thing` if there is none; raises what that does.
+
+        A thing that fails later ends the block of each of its users, with that error.
+        """
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = _Slot()
@@ -66,9 +90,10 @@ class Pool(Generic[K, T]):
         slot.count(+1)
         try:
             await slot.ready.wait()
-            if slot.error is not None:
+            with slot.scope() as scope:
+                yield slot.thing
+            if scope.cancelled_caught and slot.error is not None:
                 raise slot.error
-            yield slot.thing
         finally:
             slot.count(-1)
 
@@ -115,8 +140,8 @@ class Pool(Generic[K, T]):
                 self._forget(key, slot)
         except Exception as error:
             if slot.ready.is_set():
-                raise
-            slot.error = error
+                log.exception("something that is shared has failed")
+            slot.fail(error)
         finally:
             self._forget(key, slot)
             self._held.remove(slot)

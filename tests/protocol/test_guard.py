@@ -107,6 +107,22 @@ async def test_five_failures_open_the_breaker_and_one_probe_closes_it(
     assert len(upstream.calls) == 8
 
 
+async def test_a_probe_that_is_limited_is_not_the_last_one(
+    app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    await app.desk.tools.refresh()
+    upstream.error = GONE
+    for number in range(5):
+        await ask(app, f"question {number}")
+    clock.forward(31)
+    upstream.error = UpstreamLimited("the test", 300)
+    await ask(app, "limited")
+    clock.forward(301)
+    upstream.error = None
+    assert (await ask(app, "well again")).outcome == "miss"
+    assert (await ask(app, "and on")).outcome == "miss"
+
+
 async def test_calls_and_savings_of_the_month_are_counted_over_restarts(
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -25,6 +25,7 @@ class Things:
     error: Exception | None = None
     leave: anyio.Event = field(default_factory=anyio.Event)
     closed: anyio.Event = field(default_factory=anyio.Event)
+    failed: anyio.Event = field(default_factory=anyio.Event)
 
     @asynccontextmanager
     async def thing(self) -> AsyncIterator[int]:
@@ -39,6 +40,17 @@ class Things:
         finally:
             self.open.discard(number)
             self.closed.set()
+
+    @asynccontextmanager
+    async def failing(self) -> AsyncIterator[int]:
+        """One that fails later on by itself."""
+        async with self.thing() as number, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._fail)
+            yield number
+
+    async def _fail(self) -> None:
+        await self.failed.wait()
+        raise ZeroDivisionError
 
 
 @pytest.fixture
@@ -269,3 +281,23 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
         assert not ended.is_set()
         gone.set()
         await ended.wait()
+
+
+async def test_what_fails_while_it_is_used_ends_its_users_and_nobody_else(
+    tasks: TaskGroup, things: Things
+) -> None:
+    pool = Pool[str, int](tasks, 600)
+
+    async def use() -> None:
+        with pytest.raises(ExceptionGroup):
+            async with pool.use("a", things.failing):
+                await anyio.sleep_forever()
+
+    async with pool.use("b", things.thing), anyio.create_task_group() as users:
+        users.start_soon(use)
+        users.start_soon(use)
+        await anyio.wait_all_tasks_blocked()
+        things.failed.set()
+    assert "a" not in pool
+    async with pool.use("a", things.thing) as again:
+        assert again == 3

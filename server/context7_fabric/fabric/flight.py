@@ -18,6 +18,9 @@ from context7_fabric.models import Progress
 
 log = logging.getLogger(__name__)
 
+TELL_SECONDS = 0.5
+"""How long a client may take to take a progress report."""
+
 T = TypeVar("T")
 Work = Callable[[Progress], Awaitable[T]]
 
@@ -47,11 +50,19 @@ class Flight(Generic[T]):
 
     async def report(self, progress: float, total: float | None, message: str | None) -> None:
         """Pass a progress report on to all who wait; one that cannot be told stops nobody."""
-        for listener in tuple(self.listeners):
-            try:
-                await listener(progress, total, message)
-            except Exception as error:  # noqa: BLE001  # a client that is gone
-                log.debug("a listener is gone: %s", error)
+        async with anyio.create_task_group() as telling:
+            for listener in tuple(self.listeners):
+                telling.start_soon(_tell, listener, progress, total, message)
+
+
+async def _tell(
+    listener: Progress, progress: float, total: float | None, message: str | None
+) -> None:
+    try:
+        with anyio.move_on_after(TELL_SECONDS):
+            await listener(progress, total, message)
+    except Exception as error:  # noqa: BLE001  # a client that is gone
+        log.debug("a listener is gone: %s", error)
 
 
 class Flights(Generic[T]):

@@ -147,12 +147,13 @@ class WorkerClient:
         return await anyio.to_thread.run_sync(self.settings.has_model)
 
     async def _fetch(self) -> None:
-        settings = self.settings
-        async with open_link(_FETCH_SECONDS) as link:
-            folder = str(settings.model_folder)
-            reply = await link.request(
-                "fetch", _FETCH_SECONDS, model=settings.model, model_folder=folder
-            )
+        wanted = {"model": self.settings.model, "model_folder": str(self.settings.model_folder)}
+        try:
+            async with open_link(_FETCH_SECONDS) as link:
+                reply = await link.request("fetch", _FETCH_SECONDS, **wanted)
+        except OSError as error:
+            log.warning("no model: the worker cannot be started: %s", error)
+            return
         if reply is None or "error" in reply:
             log.info("no model: %s", reply["error"] if reply else "the download ended early")
             return

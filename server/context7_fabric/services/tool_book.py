@@ -14,6 +14,7 @@ from typing import Any, cast
 from context7_fabric.documents.keys import bounded
 from context7_fabric.documents.screening import screen
 from context7_fabric.errors import UpstreamError
+from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.upstream.base import ToolList, Upstream
@@ -107,15 +108,20 @@ def _screened(tools: Iterable[dict[str, Any]], known: ToolList | None) -> ToolLi
 def _adopted(tool: dict[str, Any], known: ToolList | None) -> dict[str, Any]:
     """Return `tool` if its text may be shown, else as it was known, else without its prose."""
     before = _named(known, tool.get("name"))
-    if _suspicious(tool):
+    if _unfit(tool):
         log.warning("the description of tool %r fails screening: not adopted", tool.get("name"))
-        return before if before is not None and not _suspicious(before) else _bare(tool)
+        return before if before is not None and not _unfit(before) else _bare(tool)
     if before not in (None, tool):
         log.warning("upstream changed its description of tool %r", tool.get("name"))
     return tool
 
 
-def _suspicious(tool: dict[str, Any]) -> bool:
+def _unfit(tool: dict[str, Any]) -> bool:
+    """Tell whether `tool` cannot be kept, or may not be shown."""
+    try:
+        check([tool], "tools")
+    except ValueError:
+        return True
     prose = json.dumps(tool, ensure_ascii=False)
     findings = (screen(text) for text in _texts(tool))
     return len(prose) > MAX_TOOL_BYTES or any(found.flags or found.notices for found in findings)

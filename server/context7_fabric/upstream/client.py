@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT = 30.0
 """Seconds for a connection, hand-shake included: `npx` may have to install first."""
 
+MOST_TIMEOUTS = 2
+"""So many time-outs in a row, and the connection is taken for dead: another is made."""
+
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _T = TypeVar("_T")
 _Open = Callable[[], AbstractAsyncContextManager[Any]]
@@ -48,7 +51,9 @@ class _Link:
         self.ready = anyio.Event()
         self.broken = anyio.Event()
         self.ended = anyio.Event()
+        self.making = anyio.CancelScope()
         self.client: Client | None = None
+        self.timeouts = 0
         self.reason = "the connection broke"
 
     def fail(self, reason: str) -> None:
@@ -108,7 +113,6 @@ class McpUpstream:
             lambda session: session.send_request(
                 request,
                 types.CallToolResult,
-                request_read_timeout_seconds=self._timeout,
                 progress_callback=progress,
             )
         )
@@ -130,7 +134,7 @@ class McpUpstream:
             if link.client is None:
                 raise self._unconnected(link)
             try:
-                return await send(link.client.session)
+                return await self._sent(send, link, link.client.session)
             except MCPError as error:
                 if error.code != types.CONNECTION_CLOSED:
                     raise self._rejected(error) from error
@@ -143,6 +147,21 @@ class McpUpstream:
                 ) from error
             self._drop(link)
         raise UpstreamUnreachable(self._label, reason)
+
+    async def _sent(
+        self, send: Callable[[ClientSession], Awaitable[_T]], link: _Link, session: ClientSession
+    ) -> _T:
+        """Send and wait for the answer; the bound is for both, as a peer may not read either."""
+        try:
+            with anyio.fail_after(self._timeout):
+                result = await send(session)
+        except TimeoutError as error:
+            link.timeouts += 1
+            if link.timeouts >= MOST_TIMEOUTS:
+                self._drop(link)
+            raise UpstreamTimeout(self._label, self._timeout) from error
+        link.timeouts = 0
+        return result
 
     def _unconnected(self, link: _Link) -> UpstreamError:
         if self._door.limited:
@@ -167,7 +186,7 @@ class McpUpstream:
     async def _hold(self, link: _Link) -> None:
         """Be the one task that enters and leaves this connection's client."""
         try:
-            with anyio.fail_after(CONNECT_TIMEOUT) as connecting:
+            with link.making, anyio.fail_after(CONNECT_TIMEOUT) as connecting:
                 async with Client(
                     self._open_transport(), mode="auto", cache=None, client_info=_client_info()
                 ) as client:
@@ -186,15 +205,24 @@ class McpUpstream:
 
     def _announce(self) -> None:
         if self.on_connected is not None:
-            self._tasks.start_soon(self.on_connected)
+            self._tasks.start_soon(_quietly, self.on_connected)
 
     def _drop(self, link: _Link) -> None:
         link.broken.set()
+        if not link.ready.is_set():
+            link.making.cancel()
         self._forget(link)
 
     def _forget(self, link: _Link) -> None:
         if self._link is link:
             self._link = None
+
+
+async def _quietly(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        await run()
+    except Exception:
+        log.exception("what is done behind a new connection has failed")
 
 
 def _client_info() -> types.Implementation:

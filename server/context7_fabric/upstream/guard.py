@@ -87,6 +87,7 @@ class Guard:
 
     def refused(self, why: str, seconds: float) -> Rest:
         """Take note of a 429: no call for `seconds`, a day at most."""
+        self._probing = False
         until = self._clock() + min(max(seconds, 1.0), LONGEST_REST)
         self.rest = Rest(until, " ".join(why.split())[:200])
         return self.rest

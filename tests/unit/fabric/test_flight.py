@@ -44,6 +44,11 @@ class Listener:
         self.heard.append((progress, total, message))
 
 
+async def stuck(progress: float, total: float | None, message: str | None) -> None:
+    """Listen like a client that does not read."""
+    await anyio.sleep_forever()
+
+
 async def gone(progress: float, total: float | None, message: str | None) -> None:
     """Listen like a client that has hung up."""
     raise anyio.BrokenResourceError
@@ -193,6 +198,20 @@ async def test_a_listener_that_cannot_be_told_stops_nobody(
         await anyio.wait_all_tasks_blocked()
         work.leave.set()
     assert results == ["result 1"] * 3
+    assert listener.heard[-1] == (1.0, 1.0, None)
+
+
+async def test_a_listener_that_takes_nothing_delays_nobody_for_long(
+    flights: Flights[str], work: HeldWork
+) -> None:
+    listener = Listener()
+    work.leave.set()
+    flight, _ = flights.board("key", work)
+    async with anyio.create_task_group() as callers:
+        callers.start_soon(flight.land, stuck)
+        callers.start_soon(flight.land, listener)
+        with anyio.fail_after(10):
+            await flight.done.wait()
     assert listener.heard[-1] == (1.0, 1.0, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
@@ -56,6 +57,16 @@ async def suggester(source: Source, tmp_path: Path) -> AsyncIterator[Suggester]:
 
 async def names(suggester: Suggester, phrase: str) -> list[str]:
     return [each.row.name for each in (await suggester.suggest(phrase)).candidates]
+
+
+async def test_a_worker_that_cannot_be_started_fetches_nothing_and_breaks_nothing(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    async with anyio.create_task_group() as tasks:
+        worker = WorkerClient(tasks, SuggestionSettings(tmp_path / "models", fetches=True))
+        await Suggester(tasks, source, NoVectors(), worker, PUBLIC).fetch_model()
+    assert not (tmp_path / "models").exists()
 
 
 async def test_without_a_model_words_decide_and_it_says_so(suggester: Suggester) -> None:

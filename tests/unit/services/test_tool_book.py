@@ -275,6 +275,12 @@ class TestScreening:
             upstream.tools = [bad]
             assert "description" not in named(await book.refresh(), "query-docs")
 
+    async def test_what_no_store_can_take_is_not_adopted(
+        self, book: ToolBook, upstream: Listing
+    ) -> None:
+        upstream.tools = [tool("query-docs", default=json.loads("[" * 101 + "]" * 101))]
+        assert "description" not in named(await book.refresh(), "query-docs")
+
     async def test_a_change_is_adopted_and_logged(
         self, book: ToolBook, upstream: Listing, caplog: pytest.LogCaptureFixture
     ) -> None:
