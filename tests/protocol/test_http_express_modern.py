@@ -11,12 +11,15 @@ import pytest
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
+    HEADER_MISMATCH,
     PROTOCOL_VERSION_META_KEY,
 )
 
 from context7_fabric.app import App
 from context7_fabric.protocol import http_express as module
+from context7_fabric.upstream.base import ToolList
 from support.posts import BESIDE, CALLS, REQUEST_IDS, Message, Site, call, served, told, whole
+from support.scripted import ScriptedUpstream
 from support.windows import QUERY, RESOLVE, records
 
 VERSION = "2026-07-28"
@@ -95,10 +98,9 @@ async def test_who_wants_to_hear_of_progress_is_answered_too(site: Site, number:
     [
         asked(more={CLIENT_INFO_META_KEY: {"name": "another", "version": "1"}}),
         asked(more={CLIENT_CAPABILITIES_META_KEY: {"sampling": {}}}),
-        asked(libraryID="/a/b", question="How?"),
         asked(more=BESIDE),
     ],
-    ids=["another client", "other capabilities", "other arguments", "more beside"],
+    ids=["another client", "other capabilities", "more beside"],
 )
 async def test_the_lane_is_closed_until_the_sdk_let_such_a_call_pass(
     site: Site, body: Message
@@ -106,6 +108,25 @@ async def test_the_lane_is_closed_until_the_sdk_let_such_a_call_pass(
     await express(site, asked())
     assert await is_by_the_sdk(site, body)
     await express(site, asked())
+
+
+async def test_the_lane_is_open_whatever_its_clients_name_their_arguments(site: Site) -> None:
+    _tool, other = CALLS[1]
+    await express(site, asked())
+    await site.express(call(**other))
+    assert not await is_by_the_sdk(site, asked(**other))
+
+
+async def test_headers_that_a_tool_wants_by_now_are_wanted_in_the_lane_too(
+    app: App, upstream: ScriptedUpstream, site: Site
+) -> None:
+    await express(site, asked())
+    schema = {"type": "object", "properties": {"query": {"type": "string", "x-mcp-header": "Q"}}}
+    upstream.tools = ToolList(({"name": QUERY, "description": "Asks.", "inputSchema": schema},))
+    await app.desk.tools.refresh()
+    await site.express(call())
+    reply = await site.post(asked(), headers=HEADERS)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, HEADER_MISMATCH)
 
 
 async def test_the_lane_is_each_address_own(site: Site) -> None:

@@ -43,7 +43,6 @@ class Things:
 
     @asynccontextmanager
     async def failing(self) -> AsyncIterator[int]:
-        """One that fails later on by itself."""
         async with self.thing() as number, anyio.create_task_group() as tasks:
             tasks.start_soon(self._fail)
             yield number
@@ -283,9 +282,7 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
         await ended.wait()
 
 
-async def test_what_fails_while_it_is_used_ends_its_users_and_nobody_else(
-    tasks: TaskGroup, things: Things
-) -> None:
+async def test_what_fails_later_ends_its_users_alone(tasks: TaskGroup, things: Things) -> None:
     pool = Pool[str, int](tasks, 600)
 
     async def use() -> None:

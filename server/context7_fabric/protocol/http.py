@@ -49,7 +49,7 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
         ],
     )
     app.add_middleware(PlainComplaints)
-    app.add_middleware(ExpressPosts, server.at_hand, server.server_info_stamp)
+    app.add_middleware(ExpressPosts, server)
     return app
 
 

@@ -13,6 +13,7 @@ from mcp.shared.inbound import (
     MCP_NAME_HEADER,
     MCP_PARAM_HEADER_PREFIX,
     MCP_PROTOCOL_VERSION_HEADER,
+    validate_mcp_param_headers,
 )
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
@@ -28,7 +29,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.models import Answer
 from context7_fabric.protocol.express import (
-    AtHand,
     Call,
     NewCaller,
     answer_at_hand,
@@ -38,6 +38,7 @@ from context7_fabric.protocol.express import (
     reply,
     result_of,
 )
+from context7_fabric.protocol.server import FabricServer
 
 PATH: Final = "/mcp"
 
@@ -65,11 +66,10 @@ _Lane: TypeAlias = tuple[object, ...]
 class ExpressPosts:
     """Answers a call whose answer is at hand, once the SDK has let one like it pass."""
 
-    def __init__(self, app: ASGIApp, at_hand: AtHand, server_info: Mapping[str, object]) -> None:
-        """Answer what is `at_hand`; `app` has the rest. Modern clients are told `server_info`."""
+    def __init__(self, app: ASGIApp, server: FabricServer) -> None:
+        """Answer what `server` has at hand, as it would; `app` has the rest."""
         self._app = app
-        self._at_hand = at_hand
-        self._server_info = server_info
+        self._server = server
         self._new_callers: dict[_Lane, NewCaller] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +79,7 @@ class ExpressPosts:
             return
         request, begun = Request(scope), await receive()
         call = None if begun.get("more_body") else call_in(message_on(begun.get("body", b"")))
-        lane = None if call is None else _lane(request, call)
+        lane = None if call is None else self._lane(request, call)
         if call is None or lane is None:
             await self._app(scope, _replayed(begun, receive), send)
             return
@@ -89,7 +89,7 @@ class ExpressPosts:
             if version in HANDSHAKE_PROTOCOL_VERSIONS:
                 await _send_event(reply(call.id, answer), send)
             else:
-                body = _modern_reply(call.id, answer, self._server_info)
+                body = _modern_reply(call.id, answer, self._server.server_info_stamp)
                 await Response(body, media_type=_JSON)(scope, receive, send)
             return
         with beside(partial(self._open, lane)):
@@ -99,12 +99,32 @@ class ExpressPosts:
         new_caller = self._new_callers.get(lane)
         if new_caller is None:
             return None
-        return answer_at_hand(call, self._at_hand, partial(new_caller, protocol=version))
+        return answer_at_hand(call, self._server.at_hand, partial(new_caller, protocol=version))
 
     def _open(self, lane: _Lane, new_caller: NewCaller, _version: str) -> None:
-        if len(self._new_callers) >= MOST_CLIENTS:
+        if lane not in self._new_callers and len(self._new_callers) >= MOST_CLIENTS:
             self._new_callers.clear()
         self._new_callers[lane] = new_caller
+
+    def _lane(self, request: Request, call: Call) -> _Lane | None:
+        """Return the lane of a call, None where the SDK is to have it."""
+        peer, version = request.client.host if request.client else "", _version(request)
+        if version in HANDSHAKE_PROTOCOL_VERSIONS:
+            return None if call.envelope else (peer,)
+        envelope = to_json(call.envelope)
+        if version not in MODERN_PROTOCOL_VERSIONS or len(envelope) > LONGEST_ENVELOPE:
+            return None
+        if not _is_routed(request, call, version) or self._is_refused(request, call):
+            return None
+        return peer, call.tool, envelope
+
+    def _is_refused(self, request: Request, call: Call) -> bool:
+        """Tell whether the tool wants headers for its arguments that are not as it wants them."""
+        schema_of = self._server.get_tool_input_schema
+        schema = None if schema_of is None else schema_of(call.tool)
+        if schema is None:
+            return False
+        return validate_mcp_param_headers(schema, call.arguments, request.headers) is not None
 
 
 def _may_be_call(scope: Scope) -> bool:
@@ -121,19 +141,6 @@ def _may_be_call(scope: Scope) -> bool:
 
 def _version(request: Request) -> str:
     return request.headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
-
-
-def _lane(request: Request, call: Call) -> _Lane | None:
-    """Return the lane of a call, None where the SDK is to have it."""
-    peer, version = request.client.host if request.client else "", _version(request)
-    if version in HANDSHAKE_PROTOCOL_VERSIONS:
-        return None if call.envelope else (peer,)
-    if version not in MODERN_PROTOCOL_VERSIONS or not _is_routed(request, call, version):
-        return None
-    # Not by the values of the arguments, but which there are: a tool may want headers for some.
-    names, envelope = frozenset(call.arguments), to_json(call.envelope)
-    is_usual = None not in call.arguments.values() and len(envelope) <= LONGEST_ENVELOPE
-    return (peer, call.tool, names, envelope) if is_usual else None
 
 
 def _is_routed(request: Request, call: Call, version: str) -> bool:

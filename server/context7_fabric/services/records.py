@@ -125,6 +125,14 @@ def _form() -> TypeAdapter[StoredAnswer]:
     return TypeAdapter(StoredAnswer)
 
 
+def _is_handy(text: str) -> bool:
+    """Tell whether `text` may be at hand: not too long, and nothing that cannot be sent."""
+    try:
+        return len(text) <= LONGEST_LATELY and text.encode() is not None
+    except UnicodeEncodeError:
+        return False
+
+
 def list_key(name_key: str) -> str:
     """Return the fabric key of the list of libraries for a normalised name."""
     return bounded(LISTS + quote(name_key, safe="@/+.", errors="surrogatepass"))
@@ -181,7 +189,7 @@ class AnswerShelf:
             if record is None or not record.readable_by(principal):
                 return None
             # One that ends of itself does so without a write.
-            if context.expires_at is None and len(record.text) <= LONGEST_LATELY:
+            if context.expires_at is None and _is_handy(record.text):
                 self._lately.keep((key, principal), record, as_of)
             return record
 
