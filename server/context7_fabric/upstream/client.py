@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -38,6 +39,9 @@ CONNECT_TIMEOUT = 30.0
 
 MOST_TIMEOUTS = 2
 """So many time-outs in a row, and the connection is taken for dead: another is made."""
+
+MOST_PAGES = 20
+"""Pages of a list of tools that are read: upstream has a few tools, on one page."""
 
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _T = TypeVar("_T")
@@ -95,12 +99,17 @@ class McpUpstream:
         return self._link is not None and self._link.client is not None
 
     async def list_tools(self) -> ToolList:
-        """Return upstream's tools, all pages of them."""
-        result = await self._request(lambda session: session.list_tools())
-        tools = [
-            tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in result.tools
-        ]
-        return ToolList(tuple(tools))
+        """Return upstream's tools, of `MOST_PAGES` pages at most."""
+        tools: list[types.Tool] = []
+        page: types.PaginatedRequestParams | None = None
+        for _page in range(MOST_PAGES):
+            result = await self._request(partial(ClientSession.list_tools, params=page))
+            tools += result.tools
+            if result.next_cursor is None:
+                break
+            page = types.PaginatedRequestParams(cursor=result.next_cursor)
+        dumped = (tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in tools)
+        return ToolList(tuple(dumped))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], progress: Progress = no_progress

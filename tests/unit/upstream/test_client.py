@@ -15,7 +15,7 @@ from mcp.shared.memory import create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.errors import UpstreamTimeout, UpstreamUnreachable
-from context7_fabric.upstream.client import McpUpstream
+from context7_fabric.upstream.client import MOST_PAGES, McpUpstream
 
 TIMEOUT = 0.1
 ENOUGH = 15.0
@@ -47,6 +47,9 @@ class Peer:
     mute: set[str] = field(default_factory=set)
     deaf_from: str | None = None
     """It reads nothing any more, once such a request has come."""
+
+    pages: list[dict[str, Any]] = field(default_factory=list)
+    """What it lists first, page after page."""
 
     opened: int = 0
     closed: int = 0
@@ -84,6 +87,8 @@ class Peer:
 
     def _reply(self, request: types.JSONRPCRequest) -> types.JSONRPCResponse | types.JSONRPCError:
         result = ANSWERS.get(request.method)
+        if request.method == "tools/list" and self.pages:
+            result = self.pages.pop(0)
         if result is None:
             unknown = types.ErrorData(code=types.METHOD_NOT_FOUND, message="no such method")
             return types.JSONRPCError(jsonrpc="2.0", id=request.id, error=unknown)
@@ -109,6 +114,17 @@ def upstream(peer: Peer, tasks: TaskGroup) -> McpUpstream:
 
 async def text(upstream: McpUpstream) -> str:
     return (await upstream.call_tool("query-docs", {})).text
+
+
+async def test_a_list_of_tools_is_read_to_its_last_page(peer: Peer, upstream: McpUpstream) -> None:
+    peer.pages = [{"tools": [TOOL], "nextCursor": "two"}, {"tools": [TOOL | {"name": "other"}]}]
+    listed = await upstream.list_tools()
+    assert [tool["name"] for tool in listed.tools] == ["query-docs", "other"]
+
+
+async def test_a_list_of_tools_without_an_end_is_ended(peer: Peer, upstream: McpUpstream) -> None:
+    peer.pages = [{"tools": [TOOL], "nextCursor": "again"}] * (MOST_PAGES + 1)
+    assert len((await upstream.list_tools()).tools) == MOST_PAGES
 
 
 async def test_a_list_of_tools_that_never_comes_is_a_time_out(
