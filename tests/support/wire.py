@@ -15,7 +15,8 @@ from mcp.server.lowlevel import Server
 from context7_fabric.app import App
 from context7_fabric.daemon.greeting import Greeting
 from context7_fabric.daemon.host import Host, Terms
-from context7_fabric.protocol.lines import Duplex, MessageReader, MessageWriter
+from context7_fabric.protocol.lines import Duplex
+from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.relay.door import Door

@@ -21,7 +21,8 @@ from mcp.server.lowlevel import Server
 from context7_fabric import __version__
 from context7_fabric.daemon.greeting import Greeting, read_greeting
 from context7_fabric.errors import FabricError
-from context7_fabric.protocol.lines import Duplex, MessageReader, MessageWriter
+from context7_fabric.protocol.lines import Duplex
+from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.relay.door import Door, peer
 from context7_fabric.relay.hello import NOT_HERE, SERVE, STATUS, STOP, WELCOME

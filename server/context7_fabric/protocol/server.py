@@ -18,7 +18,7 @@ from context7_fabric import __version__
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.completions import Completions
 from context7_fabric.protocol.express import AtHand, Express, beside, called
-from context7_fabric.protocol.lines import MessageReader
+from context7_fabric.protocol.messages import MessageReader
 from context7_fabric.protocol.notices import Notices
 from context7_fabric.protocol.prompts import Prompts
 from context7_fabric.protocol.resources import Resources

@@ -14,7 +14,8 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from context7_fabric.protocol.lines import Duplex, Lines, MessageReader, MessageWriter, Outlet
+from context7_fabric.protocol.lines import Duplex, Lines, Outlet
+from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.protocol.notices import PUSHED
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2

@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 import sys
+import time
 import zlib
 
 from context7_fabric.relay.hello import WELCOME
@@ -19,9 +20,14 @@ FOLDER = "daemon"
 """The folder of the home that sockets and logs of daemons are in."""
 
 PATIENCE = 20.0
-"""Seconds that a daemon may take for its first word: it may have to start first."""
+"""Seconds that a daemon may take for its first word, for it may have to start first, and that
+another process may keep the lock, for it may have been stopped."""
+
+LAST_PATIENCE = 1.0
+"""Seconds that who leaves waits for the lock; a socket that stays is the next one's to replace."""
 
 _ATTEMPTS = 3
+_TRY_EVERY = 0.01
 _BACKLOG = 128
 _LONGEST_PATH = 100
 """Bytes of a path that a socket's address takes on every platform; Linux has room for 107."""
@@ -32,6 +38,10 @@ _PEER_OPTION = (0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, the size of a str
 
 class NoDaemon(Exception):
     """No daemon can be had; the one argument says why, and is empty where that is no news."""
+
+
+class _Locked(TimeoutError):
+    """Another process keeps the lock; the one argument says so."""
 
 
 class Door:
@@ -69,6 +79,8 @@ class Door:
                 connection.close()
                 if word:
                     raise NoDaemon
+        except _Locked as error:
+            raise NoDaemon(str(error)) from error
         except TimeoutError as error:
             raise NoDaemon(f"it does not answer within {PATIENCE:g} s") from error
         except OSError as error:
@@ -89,16 +101,24 @@ class Door:
         except (FileNotFoundError, ConnectionRefusedError):
             pass
         _make_private(self.home, self.folder)
-        lock = self._locked()
+        lock = self._locked(PATIENCE)
         try:
             return self._started(start)
         finally:
             os.close(lock)
 
-    def _locked(self) -> int:
-        """Return a descriptor of the folder, on which only one process at a time has the lock."""
+    def _locked(self, patience: float) -> int:
+        """Return a descriptor of the folder, on which only one process at a time has the lock.
+
+        Raises:
+            TimeoutError: Another one has kept it for `patience` seconds.
+        """
         lock = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            _lock(lock, self.folder, patience)
+        except BaseException:
+            os.close(lock)
+            raise
         return lock
 
     def _started(self, start: Callable[[socket.socket], None]) -> socket.socket:
@@ -120,7 +140,7 @@ class Door:
             OSError: There is a daemon already, or the home cannot be used.
         """
         _make_private(self.home, self.folder)
-        lock = self._locked()
+        lock = self._locked(PATIENCE)
         try:
             self.connect().close()
         except (FileNotFoundError, ConnectionRefusedError):
@@ -142,8 +162,12 @@ class Door:
             return False
 
     def leave(self, mark: tuple[int, int]) -> None:
-        """Take the socket away, if it is still the one with `mark`."""
-        lock = self._locked()
+        """Take the socket away, if it is still the one with `mark`.
+
+        Raises:
+            OSError: It stays, because another process keeps the lock or the folder is gone.
+        """
+        lock = self._locked(LAST_PATIENCE)
         try:
             if self.is_marked(mark):
                 os.unlink(os.path.join(self.folder, self._socket))
@@ -194,6 +218,20 @@ def _connected(path: str) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _lock(descriptor: int, folder: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                told = f"another process has kept {folder} locked for {patience:g} s"
+                raise _Locked(told) from error
+            time.sleep(_TRY_EVERY)
+        else:
+            return
 
 
 def _listening(path: str) -> socket.socket:

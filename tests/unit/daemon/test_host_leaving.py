@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 
@@ -12,6 +13,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from context7_fabric.daemon import host as host_module
+from context7_fabric.relay import door as door_module
 from context7_fabric.relay.hello import STOP
 from support.house import House, let, status_of
 
@@ -100,3 +102,19 @@ class TestLeaving:
         served.socket.unlink()
         served.host.stop()
         await served.left()
+
+    async def test_who_keeps_its_folder_locked_does_not_keep_it(
+        self, served: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(door_module, "LAST_PATIENCE", SHORT)
+        await status_of(served)
+        lock = os.open(served.door.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            served.host.stop()
+            await served.left()
+        finally:
+            os.close(lock)
+        assert served.socket.exists()
+        with await anyio.to_thread.run_sync(served.door.claim):
+            pass

@@ -15,7 +15,8 @@ from mcp_types.methods import validate_client_request
 
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.protocol.express import Express
-from context7_fabric.protocol.lines import Duplex, Lines, MessageReader, MessageWriter
+from context7_fabric.protocol.lines import Duplex, Lines
+from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.upstream.generations import QUERY_DOCS
 
 ARGUMENTS = {"libraryId": "/widgets/widget1", "query": "start"}

@@ -8,7 +8,8 @@ import mcp_types as types
 import pytest
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.protocol.lines import Lines, MessageReader, MessageWriter, Outlet
+from context7_fabric.protocol.lines import Lines, Outlet
+from context7_fabric.protocol.messages import MessageReader, MessageWriter
 
 
 async def read(line: str) -> SessionMessage | Exception:

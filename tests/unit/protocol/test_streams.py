@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.protocol import lines as lines_module
-from context7_fabric.protocol.lines import TOO_LONG, Duplex, Lines, MessageReader, MessageWriter
+from context7_fabric.protocol import messages as messages_module
+from context7_fabric.protocol.lines import TOO_LONG, Duplex, Lines
+from context7_fabric.protocol.messages import MessageReader, MessageWriter
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 
@@ -219,11 +221,17 @@ class TestMessages:
         assert json.loads(got)["params"] == {"text": "x" * 1000}
 
     async def test_a_reader_that_does_not_read_is_not_waited_for_at_the_end(
-        self, ends: Ends, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lines_module, "_CLOSING_SECONDS", 0.05)
-        with anyio.move_on_after(0.05):
-            await ends.writer.send(message(10_000_000))
-        await ends.writer.aclose()
-        with anyio.fail_after(5):
-            await ends.duplex.closed.wait()
+        monkeypatch.setattr(messages_module, "_CLOSING_SECONDS", 0.05)
+        ours, theirs = socket.socketpair()
+        with theirs, anyio.fail_after(5):
+            transport, duplex = await asyncio.get_running_loop().connect_accepted_socket(
+                Duplex, ours
+            )
+            writer = MessageWriter(transport, duplex)
+            with anyio.move_on_after(0.05) as sending:
+                await writer.send(message(10_000_000))
+            await writer.aclose()
+            await duplex.closed.wait()
+        assert sending.cancelled_caught
