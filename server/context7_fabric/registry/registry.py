@@ -13,7 +13,7 @@ from dataclasses import replace
 import anyio
 from anyio import to_thread
 
-from context7_fabric.documents.libraries import Library, LibraryList
+from context7_fabric.documents.libraries import LibraryList
 from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.registry.names import Match
@@ -48,7 +48,9 @@ class Registry:
         self._uses: dict[str, int] = {}  # that are counted, and not written yet
         self._meanwhile: list[dict[str, Row]] = []  # what is put while all rows are read, by load
         self._begun = self._done = 0  # loads, the newest whose rows were taken in
-        self._revision: Revision | None = None
+        self._revision: Revision | None = None  # that all rows were read as of
+        self._heard: Revision | None = None  # that what was heard since was read as of
+        self._missed = self._made_up = 0  # times that any row may have changed; seen to
         self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
         """Hears of rows that are new or changed, once they are stored."""
         self.on_forget: Callable[[Iterable[str]], Awaitable[None]] | None = None
@@ -72,6 +74,7 @@ class Registry:
                 except StoreError as error:
                     log.info("the stored rows cannot be read: %s", error)
                     stored, revision = dict(self._table.rows), None
+                    self._missed += 1
                 rows = {row.key: row for row in seeds} | stored
                 table = await to_thread.run_sync(Table, rows.values())
             before = self._take_in(table, number, meanwhile)
@@ -106,7 +109,7 @@ class Registry:
     async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
         now = self._clock()
-        taught = [self._taught(entry, asked, now) for entry in listed.libraries]
+        taught = [self._table.taught(entry, asked, now) for entry in listed.libraries]
         for row in taught:
             self._put(row)
         await self._keep(taught)
@@ -159,23 +162,32 @@ class Registry:
                 await self.catch_up()
 
     async def catch_up(self) -> None:
-        """Take in what was written; all rows where it cannot be told which."""
+        """Take in what was written; all rows where it cannot be told which.
+
+        What fails or is cancelled in it is made up for by the next call.
+        """
         rows = await self._store.changed()
-        if rows is None:
+        self._missed += rows is None
+        if self._missed > self._made_up:
             await self.load_if_changed()
         elif rows:
             for row in rows.values():
                 self._put(self._with_uses(row))
-            self._revision = await self._store.revision()
             await self._tell(list(rows.values()))
+            self._heard = await self._store.revision()
         if self.size > MARGIN * MOST_ROWS:
             await self.load()
 
     async def load_if_changed(self) -> None:
         """Load if rows were written that we have not seen, as far as the store tells."""
-        revision = await self._store.revision()
-        if revision is not None and revision != self._revision:
+        missed, revision = self._missed, await self._store.revision()
+        if revision is None:
+            return
+        # What was heard may be newer than rows that were missed.
+        heard = self._revision if missed > self._made_up else self._heard
+        if revision not in (self._revision, heard):
             await self.load()
+        self._made_up = max(self._made_up, missed)
 
     async def _write_counts(self) -> None:
         while True:
@@ -204,7 +216,8 @@ class Registry:
         before = await self._store.revision()
         await self._store.save(rows)
         after = await self._store.revision()
-        alone = before and after and after.version == before.version + 1
+        # Without a revision before it, rows may be there that nobody counted.
+        alone = before and after and 0 < before.version == after.version - 1
         if alone and before == self._revision:
             self._revision = after
 
@@ -264,31 +277,3 @@ class Registry:
             for meanwhile in self._meanwhile:
                 meanwhile[row.key] = row
             self._table.put(row)
-
-    def _taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
-        """Return the row of an entry: the one that has its id, the one asked for, or a new one."""
-        row = self.row(entry.id) or self._meant(entry, asked) or _new_row(entry)
-        return replace(
-            row,
-            id=entry.id,
-            title=entry.title,
-            description=entry.description or row.description,
-            versions=entry.versions,
-            snippets=entry.snippets,
-            reputation=entry.reputation,
-            score=entry.benchmark,
-            last_verified=now,
-            broken=False,
-        )
-
-    def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
-        """Return the row asked for when it has no id yet and the entry's title is its name."""
-        row = None if asked is None else self._table.rows.get(asked.row.key)
-        if row is None or row.id:
-            return None
-        titled = self._table.find(entry.title)
-        return row if titled is not None and titled.row.key == row.key else None
-
-
-def _new_row(entry: Library) -> Row:
-    return Row(name=entry.id.lstrip("/"), ecosystem="", source="context7")

@@ -18,6 +18,7 @@ from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.documents.keys import bounded
+from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.news import Ear
@@ -48,7 +49,11 @@ class Revision(NamedTuple):
     """How the rows stand: how often they were written, as far as that is known, and a mark."""
 
     version: int
-    mark: str
+    mark: bytes
+
+
+NEVER = Revision(0, b"")
+"""How they stand where none was ever written."""
 
 
 class _Seen:
@@ -91,6 +96,7 @@ class RowStore:
         """Keep rows in `fabric`'s GLOBAL scope; an `ear` for `WRITTEN` tells what was written."""
         self._fabric = fabric
         self._ear = ear
+        self._unread = frozenset[str]()  # keys that were heard, whose reading was cut short
         self._principal = principal
 
     @property
@@ -117,11 +123,25 @@ class RowStore:
             await self._ear.wait(seconds, alone=seconds)
 
     async def changed(self) -> dict[str, Row] | None:
-        """Return the rows, by key, that anybody wrote since the last call.
+        """Return the rows, by key, that anybody wrote since the last call that was not cancelled.
 
-        None where it may have been any of them, or some were removed.
+        None where it may have been any of them, some were removed, or they cannot be read.
         """
+        heard = self._take()
+        try:
+            return await self._read(heard)
+        except BaseException:
+            self._unread |= heard or frozenset()
+            raise
+
+    def _take(self) -> frozenset[str] | None:
+        """Return the keys that were heard and are not read yet, None where it may be any."""
         heard = None if self._ear is None else self._ear.take()
+        unread, self._unread = self._unread, frozenset()
+        return None if heard is None else heard | unread
+
+    async def _read(self, heard: frozenset[str] | None) -> dict[str, Row] | None:
+        """Return the rows whose keys were `heard`, as `changed` does."""
         start = address(Scope.GLOBAL, "")
         if heard is None or heard == {start + REVISION}:
             return None
@@ -143,9 +163,14 @@ class RowStore:
 
     async def revision(self) -> Revision | None:
         """Return what changes whenever any process changes rows, None where nobody can tell."""
-        context = await self._fabric.get_context(REVISION)
-        text = context.value if context else None
-        return Revision(context.version, text) if context and isinstance(text, str) else None
+        fabric = self._fabric
+        try:
+            entry = await fabric.backend.get(address(Scope.GLOBAL, REVISION))
+        except StoreError as error:
+            fabric.faults.note(error)
+            return None
+        fabric.faults.worked()
+        return Revision(entry.version, entry.value) if entry else NEVER
 
     def _address(self, row: Row) -> str:
         key = quote(row.key, safe="/@+.", errors="surrogatepass")

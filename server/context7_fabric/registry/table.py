@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from context7_fabric.documents.libraries import Library
 from context7_fabric.registry.names import Match, NameIndex
 from context7_fabric.registry.rows import Row, naming
 
@@ -43,9 +44,40 @@ class Table:
         if row.ecosystem and (before is None or naming(before) != naming(row)):
             self._index.add(row)
 
+    def taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
+        """Return the row that an entry of upstream's list makes, verified `now`.
+
+        It is made of the row that has the entry's id, of the one `asked` for, or of none.
+        """
+        row = self.row(entry.id) or self._meant(entry, asked) or _new_row(entry)
+        return replace(
+            row,
+            id=entry.id,
+            title=entry.title,
+            description=entry.description or row.description,
+            versions=entry.versions,
+            snippets=entry.snippets,
+            reputation=entry.reputation,
+            score=entry.benchmark,
+            last_verified=now,
+            broken=False,
+        )
+
+    def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
+        """Return the row asked for when it has no id yet and the entry's title is its name."""
+        row = None if asked is None else self.rows.get(asked.row.key)
+        if row is None or row.id:
+            return None
+        titled = self.find(entry.title)
+        return row if titled is not None and titled.row.key == row.key else None
+
     def _now(self, row: Row) -> Row:
         """Return a row of the index, which knows it as it was named, as it is now."""
         return self.rows.get(row.key, row)
+
+
+def _new_row(entry: Library) -> Row:
+    return Row(name=entry.id.lstrip("/"), ecosystem="", source="context7")
 
 
 def differences(before: dict[str, Row], after: dict[str, Row]) -> tuple[list[str], list[Row]]:

@@ -70,17 +70,20 @@ class SharedSecret:
     async def keep(self) -> None:
         """Ask for it now and then, and whenever it was written; runs until it is cancelled."""
         while True:
-            await self.look()
-            self._ear.take()
-            await self._ear.wait(SELDOM, LOOK_EVERY)
+            self._ear.take()  # first: what is written while the reply is on its way is heard
+            told = await self.look()
+            await self._ear.wait(SELDOM if told else LOOK_EVERY, LOOK_EVERY)
 
-    async def look(self) -> None:
-        """Ask for it once."""
+    async def look(self) -> bool:
+        """Ask for it once; return whether the store told."""
+        told = False
         try:
             found = await shared_secret(self._backend, self._stored)
         except StoreError as error:
             self._faults.note(error)
         else:
+            told = True
             self.epoch += self._asked.is_set() and found != self._stored
             self._stored = found
         self._asked.set()
+        return told

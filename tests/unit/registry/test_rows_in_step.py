@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import anyio
 import pytest
 
+from context7_fabric.errors import StoreUnavailable
+from context7_fabric.fabric.backends.base import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
@@ -20,11 +23,48 @@ from context7_fabric.registry.store import REVISION, WRITTEN, RowStore, tell_of_
 
 ME = "alice"
 
+PAD = Row("left-pad", "npm", id="/left/pad")
+NEXT = Row("right-pad", "npm", id="/right/pad")
+
+
+class Slow(MemoryBackend):
+    """A store of which one operation waits at a gate, or fails after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = ""
+        self.fails = False
+        self.gate: anyio.Event | None = None
+
+    async def get(self, key: str) -> Entry | None:
+        await self._pass("get")
+        return await super().get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        await self._pass("get_many")
+        return await super().get_many(keys)
+
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[Entry], str | None]:
+        await self._pass("items")
+        return await super().items(prefix, after, limit)
+
+    async def _pass(self, operation: str) -> None:
+        """Wait and fail once, whatever is asked meanwhile."""
+        if operation == self.slow:
+            self.slow = ""
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.fails:
+                raise StoreUnavailable(operation, "no answer within 1 s")
+
 
 @dataclass
 class House:
     """Our rows, those of others on the same store, and what is heard of them."""
 
+    backend: Slow
     fabric: Fabric
     store: RowStore
     registry: Registry
@@ -43,15 +83,40 @@ class House:
         for ear in self.news._ears:
             ear.hear(tuple(address(Scope.GLOBAL, key) for key in keys))
 
+    async def others_write_unheard(self, *rows: Row) -> None:
+        """Another process writes rows, and it is heard only that it may have been anything."""
+        await RowStore(self.fabric, PUBLIC).save(rows)
+        for ear in self.news._ears:
+            ear.hear(None)
+
+    async def catch_up_cancelled_at(self, operation: str) -> None:
+        """Catch up, and be cancelled while an operation of the store takes its time."""
+        self.backend.slow, self.backend.gate = operation, anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.registry.catch_up)
+            await anyio.wait_all_tasks_blocked()
+            assert not self.backend.slow
+            tasks.cancel_scope.cancel()
+        self.backend.gate = None
+
+    async def catch_up_failing_at(self, operation: str) -> None:
+        """Catch up while an operation of the store fails, once."""
+        self.backend.slow, self.backend.fails = operation, True
+        await self.registry.catch_up()
+        assert not self.backend.slow
+
+    def knows(self, *rows: Row) -> bool:
+        return all(self.registry.row(row.id) is not None for row in rows)
+
 
 @pytest.fixture
 async def house(monkeypatch: pytest.MonkeyPatch) -> House:
-    fabric = Fabric(MemoryBackend())
+    fabric = Fabric(backend := Slow())
     news = News(fabric.backend)
     news.is_live = True
     store = RowStore(fabric, ME, news.ear(*WRITTEN))
     registry = Registry(store, lambda: Seeds(()), lambda: 0.0)
-    house = House(fabric, store, registry, news)
+    house = House(backend, fabric, store, registry, news)
     load = store.load
 
     async def counted() -> dict[str, Row]:
@@ -135,3 +200,91 @@ async def test_of_too_many_rows_the_most_used_are_held(
     await RowStore(house.fabric, PUBLIC).save(rows)
     await house.registry.load()
     assert {row.usage_count for row in house.registry.rows()} == {8, 9, 10, 11}
+
+
+class TestALookThatEndsBadly:
+    """What it heard is made up for by the next, also where more was written since."""
+
+    async def test_by_being_cancelled_leaves_its_rows_to_the_next(self, house: House) -> None:
+        await house.others_write(PAD)
+        await house.catch_up_cancelled_at("get_many")
+        await house.others_write(NEXT)
+        await house.registry.catch_up()
+        assert house.knows(PAD, NEXT)
+        assert house.loads == 0
+
+    async def test_by_being_cancelled_leaves_them_to_one_that_heard_of_none(
+        self, house: House
+    ) -> None:
+        await house.others_write(PAD)
+        await house.catch_up_cancelled_at("get_many")
+        await house.registry.catch_up()
+        assert house.knows(PAD)
+
+    async def test_by_being_cancelled_has_told_of_the_rows_it_took_in(self, house: House) -> None:
+        heard = list[Row]()
+
+        async def hear(rows: Sequence[Row]) -> None:
+            heard.extend(rows)
+
+        house.registry.on_change = hear
+        await house.others_write(PAD)
+        await house.catch_up_cancelled_at("get")
+        await house.registry.catch_up()
+        assert house.knows(PAD)
+        assert [row.id for row in heard] == [PAD.id]
+
+    @pytest.mark.parametrize("operation", ["get", "items"])
+    async def test_by_being_cancelled_while_all_are_read_has_them_read_again(
+        self, house: House, operation: str
+    ) -> None:
+        await house.others_write_unheard(PAD)
+        await house.catch_up_cancelled_at(operation)
+        await house.others_write(NEXT)
+        await house.registry.catch_up()
+        assert house.knows(PAD, NEXT)
+
+    async def test_by_a_failing_read_of_its_rows_has_all_read_again(self, house: House) -> None:
+        await house.others_write(PAD)
+        house.backend.gate = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(house.catch_up_failing_at, "get_many")
+            await anyio.wait_all_tasks_blocked()
+            await house.others_write(NEXT)
+            await house.registry.catch_up()  # goes well meanwhile
+            house.backend.gate.set()
+        await house.registry.catch_up()
+        assert house.knows(PAD, NEXT)
+
+    @pytest.mark.parametrize("operation", ["get", "items"])
+    async def test_by_a_failing_read_of_all_has_them_read_again(
+        self, house: House, operation: str
+    ) -> None:
+        await house.others_write_unheard(PAD)
+        await house.catch_up_failing_at(operation)
+        await house.others_write(NEXT)
+        await house.registry.catch_up()
+        assert house.knows(PAD, NEXT)
+
+
+async def test_what_is_written_during_a_look_and_forgotten_by_the_ear_is_read(house: House) -> None:
+    await house.others_write(PAD)
+    house.backend.slow, house.backend.gate = "get", anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(house.registry.catch_up)
+        await anyio.wait_all_tasks_blocked()
+        await house.others_write_unheard(NEXT)  # before it is asked how the rows stand
+        house.backend.gate.set()
+    await house.registry.catch_up()
+    assert house.knows(PAD, NEXT)
+
+
+async def test_an_empty_store_is_not_read_again_once_it_has_rows(house: House) -> None:
+    for ear in house.news._ears:
+        ear.hear(None)
+    await house.registry.catch_up()
+    await house.others_write(PAD)
+    await house.registry.catch_up()
+    await house.registry.load_if_changed()
+    assert house.knows(PAD)
+    assert house.loads == 0

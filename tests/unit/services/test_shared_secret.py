@@ -10,7 +10,8 @@ from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.news import News
+from context7_fabric.fabric.news import Ear, News
+from context7_fabric.services import shared_secret as module
 from context7_fabric.services.principals import SECRET_BYTES
 from context7_fabric.services.shared_secret import (
     DRAFT_SECONDS,
@@ -79,14 +80,24 @@ async def test_who_knows_it_puts_it_back_into_a_store_that_lost_it() -> None:
 
 
 class Failing(MemoryBackend):
-    """A store that does not work until it is told to."""
+    """A store that does not work until it is told to, and whose next reply can be held up."""
 
     fails = True
+    gate: anyio.Event | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = anyio.Event()
 
     async def get(self, key: str) -> Entry | None:
         if self.fails:
             raise StoreUnavailable("get", "it is gone")
-        return await super().get(key)
+        entry = await super().get(key)
+        self.told.set()
+        if self.gate is not None:
+            gate, self.gate = self.gate, None
+            await gate.wait()
+        return entry
 
 
 class TestAProcess:
@@ -136,3 +147,47 @@ class TestAProcess:
         with anyio.move_on_after(0.01) as waiting:
             await secret.value()
         assert waiting.cancelled_caught
+
+
+class TestAProcessThatHears:
+    @pytest.fixture
+    def backend(self) -> Failing:
+        return Failing()
+
+    @pytest.fixture
+    def ear(self, backend: Failing) -> Ear:
+        news = News(backend)
+        news.is_live = True
+        return news.ear(PLACE)
+
+    @pytest.fixture
+    def secret(self, backend: Failing, ear: Ear) -> SharedSecret:
+        return SharedSecret(backend, Fabric(backend).faults, ear)
+
+    async def test_asks_again_when_it_was_written_while_the_reply_was_on_its_way(
+        self, backend: Failing, ear: Ear, secret: SharedSecret
+    ) -> None:
+        backend.fails = False
+        backend.gate = gate = anyio.Event()
+        await backend.write([Put(PLACE, b"first", disposable=False)])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(secret.keep)
+            await anyio.wait_all_tasks_blocked()
+            await backend.write([Put(PLACE, b"second", disposable=False)])
+            ear.hear((PLACE,))
+            gate.set()
+            await anyio.wait_all_tasks_blocked()
+            assert await secret.value() == b"second"
+            tasks.cancel_scope.cancel()
+
+    async def test_asks_soon_again_where_the_store_did_not_tell(
+        self, backend: Failing, secret: SharedSecret, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(secret.keep)
+            await anyio.wait_all_tasks_blocked()
+            backend.fails = False
+            with anyio.fail_after(5):
+                await backend.told.wait()
+            tasks.cancel_scope.cancel()
