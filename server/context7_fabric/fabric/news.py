@@ -75,7 +75,9 @@ class Ear:
     def take(self) -> frozenset[str] | None:
         """Return the keys written since the last call, None where it may have been any."""
         keys = self._keys if self._news.is_live else None
-        self._keys, self._heard = set(), anyio.Event()
+        self._keys = set()
+        if self._heard.is_set():  # else somebody may still wait for it
+            self._heard = anyio.Event()
         return None if keys is None else frozenset(keys)
 
     async def wait(self, seconds: float, alone: float) -> None:

@@ -51,6 +51,7 @@ class Registry:
         self._revision: Revision | None = None  # that all rows were read as of
         self._heard: Revision | None = None  # that what was heard since was read as of
         self._missed = self._made_up = 0  # times that any row may have changed; seen to
+        self._untold: dict[str, None] = {}  # keys of rows that changed, if telling was cut short
         self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
         """Hears of rows that are new or changed, once they are stored."""
         self.on_forget: Callable[[Iterable[str]], Awaitable[None]] | None = None
@@ -173,8 +174,9 @@ class Registry:
         elif rows:
             for row in rows.values():
                 self._put(self._with_uses(row))
-            await self._tell(list(rows.values()))
+            await self._tell_of(rows)
             self._heard = await self._store.revision()
+        await self._tell_of(())
         if self.size > MARGIN * MOST_ROWS:
             await self.load()
 
@@ -237,10 +239,22 @@ class Registry:
     async def _tell_of_all(self, before: dict[str, Row], now: dict[str, Row]) -> None:
         """Tell of what differs now that all rows were read; at first there was nothing before."""
         if self.loaded.is_set():
-            gone, changed = await to_thread.run_sync(differences, before, now)
+            with anyio.CancelScope(shield=True):  # nobody could compare them later
+                gone, changed = await to_thread.run_sync(differences, before, now)
+            await self._tell_of([*gone, *(row.key for row in changed)])
+
+    async def _tell_of(self, keys: Iterable[str]) -> None:
+        """Tell how the rows `keys` stand now, and those of which it was not told to the end."""
+        due, self._untold = self._untold | dict.fromkeys(keys), {}
+        try:
+            gone = [key for key in due if key not in self._table.rows]
             if gone and self.on_forget is not None:
                 await self.on_forget(gone)
-            await self._tell(changed)
+            rows = self._table.rows
+            await self._tell([rows[key] for key in due if key in rows])
+        except BaseException:
+            self._untold = due | self._untold
+            raise
 
     def _with_uses(self, row: Row) -> Row:
         """Return a row that was stored, with the uses that are not written yet."""

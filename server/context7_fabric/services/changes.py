@@ -28,19 +28,28 @@ Look: TypeAlias = Callable[[Collection[Topic]], Awaitable[Mapping[Topic, State]]
 """Returns the states of topics, as far as they can be had."""
 
 _UNKNOWN: Final = object()
+_UNSEEN: Final = object()
+"""How a topic stands whose first look failed: it differs from every state, as it may change."""
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One topic: how it was last seen, and who hears of it."""
+    """One topic: how it was last seen, who hears of it, and whether the last look at it failed."""
 
     state: State = _UNKNOWN
     hearers: list[Hear] = field(default_factory=list)
+    is_due: bool = False
 
     @property
     def is_new(self) -> bool:
-        """Tell whether it was never seen."""
+        """Tell whether it was never looked at."""
         return self.state is _UNKNOWN
+
+    def see(self, state: State) -> bool:
+        """Take in how it is now; tell whether it changed."""
+        changed = not self.is_new and self.state != state
+        self.state, self.is_due = state, False
+        return changed
 
 
 class Changes:
@@ -62,17 +71,20 @@ class Changes:
     async def watch(self, topics: Collection[Topic], hear: Hear) -> None:
         """Tell `hear` of every change to `topics` that comes after this call.
 
+        What cannot be seen now counts as changed once it can: one notice too many does no harm.
         Who is cancelled in it has to `unwatch` all the same.
         """
         for topic in topics:
             self._watched.setdefault(topic, _Watched()).hearers.append(hear)
         if topics:
             self._some.set()
-        states = await self._look([each for each in topics if self._watched[each].is_new])
-        for topic, state in states.items():
+        new = [each for each in topics if self._watched[each].is_new]
+        states = await self._look(new)
+        for topic in new:
             watched = self._watched.get(topic)
             if watched is not None and watched.is_new:
-                watched.state = state
+                watched.state = states.get(topic, _UNSEEN)
+                watched.is_due |= topic not in states
 
     def unwatch(self, topics: Collection[Topic], hear: Hear) -> None:
         """Take back one `watch` of the same."""
@@ -98,23 +110,30 @@ class Changes:
         written = self._ear.take()
         if written is None or self._quiet >= SELDOM:
             return True
+        if any(watched.is_due for watched in self._watched.values()):
+            return True
         concerned = tuple(start for topic in self._watched for start in below(topic))
         return any(key.startswith(concerned) for key in written)
 
     async def look(self) -> None:
         """Look once, and tell of what changed since the last look."""
-        states = await self._look(tuple(self._watched))
-        for topic, hearers in self._changed(states).items():
+        topics = tuple(self._watched)
+        states = await self._look(topics)
+        for topic, hearers in self._changed(topics, states).items():
             for hear in dict.fromkeys(hearers):
                 await hear(topic)
 
-    def _changed(self, states: Mapping[Topic, State]) -> dict[Topic, tuple[Hear, ...]]:
+    def _changed(
+        self, topics: Collection[Topic], states: Mapping[Topic, State]
+    ) -> dict[Topic, tuple[Hear, ...]]:
+        """Return who hears of which of the `topics` that were looked at; note what is unseen."""
         changed = {}
-        for topic, state in states.items():
+        for topic in topics:
             watched = self._watched.get(topic)
             if watched is None:
                 continue
-            if not watched.is_new and watched.state != state:
+            if topic not in states:
+                watched.is_due = True
+            elif watched.see(states[topic]):
                 changed[topic] = tuple(watched.hearers)
-            watched.state = state
         return changed

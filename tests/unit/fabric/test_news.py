@@ -106,6 +106,19 @@ class TestWaiting:
                 await said(medium, ("a/1",))
                 assert not waiting()
 
+    async def test_it_ends_also_where_somebody_else_takes_meanwhile(
+        self, medium: Announcer
+    ) -> None:
+        news = News(medium)
+        with news.ear("a/") as ear, anyio.fail_after(5):
+            async with running(news), anyio.create_task_group() as tasks:
+                ear.take()
+                tasks.start_soon(ear.wait, LONG, LONG)
+                await anyio.wait_all_tasks_blocked()
+                assert ear.take() == frozenset()
+                await said(medium, ("a/1",))
+                assert not waiting()
+
     async def test_while_nothing_can_be_heard_it_is_as_long_as_one_waits_alone(self) -> None:
         with News(MemoryBackend()).ear("a/") as ear, anyio.fail_after(5):
             await ear.wait(LONG, alone=0.001)

@@ -16,6 +16,7 @@ from context7_fabric.services.states import State, below
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
 
 PROMPT = OneContext(Scope.GLOBAL, "prompt:review")
+NOTE = OneContext(Scope.USER, "note")
 
 
 class Watching:
@@ -24,18 +25,27 @@ class Watching:
     def __init__(self) -> None:
         self.looks = 0
         self.looked = anyio.Event()
+        self.state: State = 1
+        self.unseen = frozenset[Topic]()
+        self.gate: anyio.Event | None = None
+        self.told = list[Topic]()
         news = News(MemoryBackend())
         news.is_live = True
         self.ear: Ear = news.ear("")
         self.changes = Changes(self.look, self.ear)
 
     async def look(self, topics: Collection[Topic]) -> Mapping[Topic, State]:
+        """See `state` everywhere but at what is `unseen`, and wait at the gate with that."""
         self.looks += 1
         self.looked.set()
-        return dict.fromkeys(topics, 1)
+        states = dict.fromkeys(set(topics) - self.unseen, self.state)
+        gate, self.gate = self.gate, None
+        if gate is not None:
+            await gate.wait()
+        return states
 
     async def hear(self, topic: Topic) -> None:
-        """Hear nothing."""
+        self.told.append(topic)
 
     async def looks_after(self, *keys: str, turns: int = 1) -> int:
         """How often it is looked in so many turns after `keys` were written."""
@@ -91,6 +101,46 @@ async def test_what_ends_by_itself_is_looked_for_now_and_then(
         with anyio.fail_after(5):
             await watching.looked.wait()
         tasks.cancel_scope.cancel()
+
+
+class TestALookThatEndsBadly:
+    """What was heard before it is not forgotten: it is looked again at the next turn."""
+
+    async def test_is_made_up_for_without_more_news(self, watching: Watching) -> None:
+        await watching.changes.watch([PROMPT, NOTE], watching.hear)
+        watching.state, watching.unseen = 2, frozenset({PROMPT})
+        assert await watching.looks_after("GLOBAL/prompt:review", turns=3) == 3
+        assert watching.told == [NOTE]
+        watching.unseen = frozenset()
+        assert await watching.looks_after(turns=3) == 1
+        assert watching.told == [NOTE, PROMPT]
+
+    async def test_as_the_first_is_made_up_for_as_well(self, watching: Watching) -> None:
+        watching.unseen = frozenset({PROMPT})
+        await watching.changes.watch([PROMPT, NOTE], watching.hear)
+        watching.unseen = frozenset()
+        assert await watching.looks_after(turns=3) == 1
+        assert watching.told == [PROMPT]
+
+    async def test_beside_a_newcomers_first_is_made_up_for_as_well(
+        self, watching: Watching
+    ) -> None:
+        gate = watching.gate = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watching.changes.watch, [PROMPT], watching.hear)
+            await anyio.wait_all_tasks_blocked()
+            watching.state, watching.unseen = 2, frozenset({PROMPT})
+            assert await watching.looks_after("GLOBAL/prompt:review") == 1
+            gate.set()
+        watching.unseen = frozenset()
+        assert await watching.looks_after(turns=3) == 1
+        assert watching.told == [PROMPT]
+
+    async def test_at_what_nobody_watches_any_more_is_nobodys(self, watching: Watching) -> None:
+        watching.unseen = frozenset({PROMPT})
+        await watching.changes.watch([PROMPT, NOTE], watching.hear)
+        watching.changes.unwatch([PROMPT], watching.hear)
+        assert await watching.looks_after(turns=3) == 0
 
 
 @pytest.mark.parametrize("topic", [*Scope, *Listing, PROMPT, OneLibrary("/a/b")])
