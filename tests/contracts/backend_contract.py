@@ -15,6 +15,7 @@ from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError
 from context7_fabric.fabric.backends.base import Backend, Put
 from contracts.entries import LONG, PAST, everything, got, held, put, put_many
 from contracts.order_contract import OrderContract
+from contracts.swap_contract import SwapContract
 
 ODD_KEYS = [
     "",
@@ -37,7 +38,7 @@ ODD_PREFIXES = ["a[", "a*", "a?", "a#", "a%", "a_", "a\\", "a'", "a\x00", "ä", 
 Spoil = Callable[[str], Awaitable[None]]
 
 
-class BackendContract(OrderContract, ABC):
+class BackendContract(OrderContract, SwapContract, ABC):
     """Inherit as `TestXBackend` and override `backend`."""
 
     @pytest.fixture
@@ -168,6 +169,15 @@ class BackendContract(OrderContract, ABC):
         await put(backend, "key", b"again")
         assert await got(backend, "key") == b"again"
 
+    async def test_an_entry_that_is_not_ours_is_never_the_one_that_is_expected(
+        self, backend: Backend, spoil: Spoil
+    ) -> None:
+        await put(backend, "key", b"value")
+        await spoil("key")
+        assert not await backend.swap("key", b"value", None)
+        with pytest.raises(CorruptEntry):
+            await backend.get("key")
+
     async def test_adding_takes_a_key_once(self, backend: Backend) -> None:
         assert await backend.add("key", b"one", expires_in=LONG)
         assert not await backend.add("key", b"two", expires_in=LONG)
@@ -253,6 +263,8 @@ class BackendContract(OrderContract, ABC):
             await put(backend, "key", b"value")
         with pytest.raises(StoreClosed):
             await backend.add("other", b"value", expires_in=LONG)
+        with pytest.raises(StoreClosed):
+            await backend.swap("key", b"value", None)
         with pytest.raises(StoreClosed):
             await backend.delete("key")
         with pytest.raises(StoreClosed):

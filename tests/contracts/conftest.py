@@ -12,5 +12,6 @@ pytest.register_assert_rewrite(
     "contracts.index_contract",
     "contracts.order_contract",
     "contracts.source_contract",
+    "contracts.swap_contract",
     "contracts.vector_contract",
 )

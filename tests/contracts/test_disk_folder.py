@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -13,9 +15,26 @@ import pytest
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.disk import DiskBackend
 from contracts.disk_store import LARGE, execute, opened
-from contracts.entries import got, put
+from contracts.entries import got, put, put_many
+from support.processes import spawn
 
 LONG = 3600.0
+LEASES = 100
+
+SWAPPING = f"""
+import os, sys, anyio
+from pathlib import Path
+from context7_fabric.fabric.backends.disk import DiskBackend
+
+async def main():
+    backend, mine = DiskBackend(Path(sys.argv[1])), str(os.getpid()).encode()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(sum([await backend.swap(f"{{each}}", b"old", mine) for each in range({LEASES})]))
+    await backend.aclose()
+
+anyio.run(main)
+"""
 
 
 async def test_a_reopened_folder_has_what_was_stored(tmp_path: Path) -> None:
@@ -47,6 +66,34 @@ async def test_only_one_of_two_backends_on_one_folder_takes_a_key(tmp_path: Path
             for backend in (one, other) * 5:
                 tasks.start_soon(take, backend)
         assert taken.count(True) == 1
+
+
+async def test_only_one_of_two_backends_on_one_folder_replaces_a_value(tmp_path: Path) -> None:
+    taken: list[bool] = []
+
+    async def take(backend: DiskBackend, mine: bytes) -> None:
+        taken.append(await backend.swap("lease", b"old", mine, expires_in=LONG))
+
+    async with opened(tmp_path) as one, opened(tmp_path) as other:
+        for _round in range(10):
+            await put(one, "lease", b"old")
+            async with anyio.create_task_group() as tasks:
+                for number, backend in enumerate((one, other) * 5):
+                    tasks.start_soon(take, backend, b"%d" % number)
+    assert taken.count(True) == 10
+
+
+def test_of_several_processes_on_one_folder_one_replaces_a_value(tmp_path: Path) -> None:
+    anyio.run(_old_leases, tmp_path)
+    with ExitStack() as stack:
+        command = [sys.executable, "-c", SWAPPING, str(tmp_path)]
+        processes = [stack.enter_context(spawn(command, os.environ)) for _ in range(3)]
+        for process in processes:
+            process.out.wait_for("ready")
+        for process in processes:
+            process.send("go")
+        swapped = [int(process.out.wait_for(r"^\d+$")[0]) for process in processes]
+    assert sum(swapped) == LEASES
 
 
 async def test_another_process_sees_what_was_written(tmp_path: Path) -> None:
@@ -96,6 +143,11 @@ async def test_a_database_that_breaks_later_is_told(tmp_path: Path) -> None:
         for attempt in (backend.get("key"), backend.keys(""), backend.delete("key")):
             with pytest.raises(StoreUnavailable):
                 await attempt
+
+
+async def _old_leases(folder: Path) -> None:
+    async with opened(folder) as backend:
+        await put_many(backend, {f"{each}": b"old" for each in range(LEASES)})
 
 
 def _mode(path: Path) -> int:

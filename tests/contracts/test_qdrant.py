@@ -76,6 +76,16 @@ class TestQdrantOverHttp(QdrantContract):
         await backend.write([Put(f"{number}", b"") for number in range(300)], ["old"])
         assert rest.asked == ["POST points", "POST points batch"]
 
+    async def test_a_swap_is_one_request_that_reads_and_one_that_writes(
+        self, rest: Rest, backend: QdrantBackend
+    ) -> None:
+        await put(backend, "key", b"old")
+        del rest.asked[:]
+        assert not await backend.swap("key", b"other", b"new")
+        assert await backend.swap("key", b"old", b"new")
+        assert await backend.swap("key", b"new", None)
+        assert rest.asked == ["POST points", *["POST points", "POST points batch"] * 2]
+
     async def test_what_has_ended_is_removed_when_something_is_written(
         self, rest: Rest, backend: QdrantBackend
     ) -> None:

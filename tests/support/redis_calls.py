@@ -14,6 +14,7 @@ CALLS: dict[str, Callable[[RedisBackend], Awaitable[object]]] = {
     "get_many": lambda backend: backend.get_many(["key"]),
     "write": lambda backend: backend.write([Put("key", b"value")]),
     "add": lambda backend: backend.add("key", b"value", expires_in=60),
+    "swap": lambda backend: backend.swap("key", b"value", b"value", expires_in=60),
     "delete": lambda backend: backend.delete("key"),
     "keys": lambda backend: backend.keys(""),
     "items": lambda backend: backend.items("", None, 10),

@@ -19,7 +19,7 @@ from context7_fabric.fabric.backends.base import Backend, Place, Put
 from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
 from context7_fabric.fabric.drafts import Drafts
 from context7_fabric.fabric.gauge import Faults, Gauge
-from context7_fabric.fabric.holders import has_died, holder, lease_address
+from context7_fabric.fabric.leases import Lease
 from context7_fabric.fabric.pipeline import Pipeline
 from context7_fabric.fabric.reading import PAGE, Reader
 from context7_fabric.fabric.search import Match, Searcher, WordSearch
@@ -250,25 +250,10 @@ class Fabric:
             await pipe.set_context(key, value, scope, disposable=True)
         return await pipe.execute()
 
-    async def lease(self, name: str, seconds: float) -> bool:
-        """Take the lease `name` for `seconds`; False when somebody who lives has it."""
-        guarded, key = self._reader.guarded, lease_address(name)
-        if await guarded(self.backend.add(key, holder(), expires_in=seconds), otherwise=True):
-            return True
-        held = await guarded(self.backend.get(key), otherwise=None)
-        if held is None or not has_died(held.value):
-            return False
-        await guarded(self.backend.delete(key), otherwise=False)
-        return await guarded(self.backend.add(key, holder(), expires_in=seconds), otherwise=True)
-
-    async def renew(self, name: str, seconds: float) -> None:
-        """Keep the lease `name`, which is ours, for another `seconds`."""
-        put = Put(lease_address(name), holder(), expires_in=seconds)
-        await self._reader.guarded(self.backend.write([put]), otherwise=None)
-
-    async def release(self, name: str) -> None:
-        """Give the lease `name` back."""
-        await self._reader.guarded(self.backend.delete(lease_address(name)), otherwise=False)
+    async def lease(self, name: str, seconds: float) -> Lease | None:
+        """Take the lease `name` for `seconds`; None when somebody who lives has it."""
+        lease = Lease(self.backend, self._reader, name)
+        return lease if await lease.take(seconds) else None
 
     async def _remove_behind(self, place: Place | None, prefix: str) -> int:
         removed = 0

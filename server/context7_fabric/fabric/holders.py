@@ -1,4 +1,8 @@
-"""Who holds a lease, told so that another process of the same machine sees when it has died."""
+"""Who holds a lease, told so that another process of the same machine sees when it has died.
+
+A signature is the process's id, a token, and the machine: `4711.9f2c… host pid:[…]`. Earlier
+releases wrote no token; to them a signature with one is somebody's who lives.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 
 def _machine() -> str:
@@ -25,13 +30,14 @@ def lease_address(name: str) -> str:
 
 
 def holder() -> bytes:
-    """Return how this process signs a lease."""
-    return f"{os.getpid()} {_MACHINE}".encode()
+    """Return how this process signs a lease, each in a way of its own."""
+    return f"{os.getpid()}.{token_hex(8)} {_MACHINE}".encode()
 
 
 def has_died(signed: bytes) -> bool:
     """Tell whether the process that signed so is known to be gone; of other machines' none is."""
-    pid, _, machine = signed.decode(errors="replace").partition(" ")
+    who, _, machine = signed.decode(errors="replace").partition(" ")
+    pid = who.partition(".")[0]
     if machine != _MACHINE or not pid.isdecimal():
         return False
     try:

@@ -217,12 +217,12 @@ class Answers:
             newer = record is not None and (held is None or record.fetched_at > held.fetched_at)
             return record if newer else None
 
-        leased, record = await self._leases.take(name, look, self._settings.flight)
+        lease, record = await self._leases.take(name, look, self._settings.flight)
         if record is not None:
             return Fetched(record.text, record, shared=True)
-        if not leased:
+        if lease is None:
             return await self._fetch(enquiry, name, progress)
-        async with self._leases.held(name):
+        async with self._leases.held(lease):
             return await self._fetch(enquiry, name, progress)
 
     async def _fetch(self, enquiry: Enquiry, name: str, progress: Progress) -> Fetched:

@@ -15,6 +15,7 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.holders import lease_address
+from context7_fabric.fabric.leases import Lease
 from context7_fabric.fabric.news import News
 
 LEASE_SECONDS = 5.0
@@ -39,51 +40,59 @@ class Leases:
 
     async def take(
         self, name: str, look: Callable[[], Awaitable[T | None]], seconds: float
-    ) -> tuple[bool, T | None]:
+    ) -> tuple[Lease | None, T | None]:
         """Take the lease `name`, or wait until `look` finds what its holder has brought.
 
-        Returns whether the lease is ours, and what was found. After `seconds` of waiting it is
+        Returns the lease, if we have it, or what was found. After `seconds` of waiting it is
         neither: then one goes without.
         """
         with anyio.move_on_after(seconds), self._news.ear(lease_address(name)) as ear:
             while True:
                 ear.take()
-                ours = await self._fabric.lease(name, LEASE_SECONDS)
+                lease = await self._fabric.lease(name, LEASE_SECONDS)
                 # Looked at with the lease in hand: another flight may have landed just before.
-                found = await self._looked(look, name, ours=ours)
-                if found is not None or ours:
-                    return ours and found is None, found
+                found = await self._looked(look, lease)
+                if found is not None:
+                    return None, found
+                if lease:
+                    return lease, None
                 await ear.wait(SELDOM, LOOK_EVERY)
-        return False, None
+        return None, None
 
     async def _looked(
-        self, look: Callable[[], Awaitable[T | None]], name: str, *, ours: bool
+        self, look: Callable[[], Awaitable[T | None]], lease: Lease | None
     ) -> T | None:
-        """Return what `look` finds; the lease `name`, if it is `ours`, is kept for nothing else."""
+        """Return what `look` finds; the `lease`, if we have it, is kept for nothing else."""
         found, is_needed = None, False
         try:
             found = await look()
             is_needed = found is None
         finally:
-            if ours and not is_needed:
+            if lease and not is_needed:
                 with anyio.CancelScope(shield=True):
-                    await self._fabric.release(name)
+                    await lease.release()
         return found
 
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncGenerator[None]:
-        """Renew the lease `name`, which is ours, for the length of the block; then give it back."""
-        renewing = anyio.CancelScope()
-        self._tasks.start_soon(self._renew, name, renewing)
+    async def held(self, lease: Lease) -> AsyncGenerator[None]:
+        """Renew `lease`, which is ours, for the length of the block; then give it back."""
+        renewing, turn = anyio.CancelScope(), anyio.Lock()
+        self._tasks.start_soon(self._renew, lease, renewing, turn)
         try:
             yield
         finally:
             renewing.cancel()
+            # A renewal that is under way ends first: behind the release it would bring it back.
             with anyio.CancelScope(shield=True):
-                await self._fabric.release(name)
+                async with turn:
+                    await lease.release()
 
-    async def _renew(self, name: str, scope: anyio.CancelScope) -> None:
+    async def _renew(self, lease: Lease, scope: anyio.CancelScope, turn: anyio.Lock) -> None:
+        """Renew `lease` while it is ours and `scope` lasts, each time in a `turn`."""
+        is_ours = True
         with scope:
-            while True:
+            while is_ours:
                 await anyio.sleep(RENEW_EVERY)
-                await self._fabric.renew(name, LEASE_SECONDS)
+                async with turn:
+                    with anyio.CancelScope(shield=True):
+                        is_ours = await lease.renew(LEASE_SECONDS)

@@ -39,6 +39,11 @@ class Broken:
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         raise self.error
 
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        raise self.error
+
     async def delete(self, key: str) -> bool:
         raise self.error
 

@@ -200,35 +200,6 @@ async def test_what_nobody_can_read_is_deleted_with_those_that_match(fabric: Fab
     assert await fabric.keys(Scope.GLOBAL) == ["docs:whole"]
 
 
-async def test_one_has_the_lease_until_it_is_given_back(fabric: Fabric) -> None:
-    assert await fabric.lease("work", 60)
-    assert not await fabric.lease("work", 60)
-    assert await fabric.lease("other work", 60)
-    await fabric.release("work")
-    assert await fabric.lease("work", 60)
-
-
-async def test_a_lease_ends_by_itself(fabric: Fabric) -> None:
-    await fabric.lease("work", -1)
-    assert await fabric.lease("work", 60)
-
-
-async def test_a_renewed_lease_lasts_longer(fabric: Fabric) -> None:
-    await fabric.lease("work", -1)
-    await fabric.renew("work", 60)
-    assert not await fabric.lease("work", 60)
-
-
-async def test_a_lease_is_no_entry_of_any_scope(fabric: Fabric) -> None:
-    await fabric.lease("work", 60)
-    assert [key for scope in Scope for key in await fabric.keys(scope)] == []
-
-
-async def test_giving_back_what_nobody_has_is_nothing(fabric: Fabric) -> None:
-    await fabric.release("work")
-    assert fabric.faults.count == 0
-
-
 async def test_the_backend_is_closed_with_the_fabric(clock: FakeClock) -> None:
     backend = MemoryBackend()
     async with Fabric(backend, clock):

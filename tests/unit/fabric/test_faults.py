@@ -77,13 +77,6 @@ async def test_what_cannot_be_read_for_the_moment_is_not_deleted(clock: FakeCloc
     assert await fabric.keys(Scope.GLOBAL) == ["docs:1"]
 
 
-async def test_work_goes_on_when_leases_cannot_be_had(broken: Fabric) -> None:
-    assert await broken.lease("work", 60)
-    await broken.renew("work", 60)
-    await broken.release("work")
-    assert broken.faults.count == 3
-
-
 async def test_a_closed_fabric_has_nothing_and_warns_nobody(
     fabric: Fabric, caplog: pytest.LogCaptureFixture
 ) -> None:

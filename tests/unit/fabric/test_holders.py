@@ -1,4 +1,4 @@
-"""Leases of processes that have died."""
+"""How a process signs its leases, and what is seen of one that has died."""
 
 import os
 import subprocess
@@ -6,10 +6,7 @@ import sys
 
 import pytest
 
-from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.holders import has_died, holder
-from support.scripted import FakeClock
 
 
 def dead() -> bytes:
@@ -36,18 +33,12 @@ def test_what_nobody_signed_is_nobody_dead(signed: bytes) -> None:
     assert not has_died(signed)
 
 
-async def test_a_lease_is_taken_over_at_once_from_a_process_that_has_died() -> None:
-    clock, backend = FakeClock(), MemoryBackend()
-    await backend.add("lease/docs", dead(), expires_in=5)
-    async with Fabric(backend, clock) as fabric:
-        assert await fabric.lease("docs", 5)
-        assert not await fabric.lease("docs", 5)
+def test_no_two_leases_of_a_process_are_signed_alike() -> None:
+    assert len({holder() for _ in range(100)}) == 100
 
 
-async def test_a_lease_of_a_living_process_is_respected() -> None:
-    clock = FakeClock()
-    async with Fabric(MemoryBackend(), clock) as fabric:
-        assert await fabric.lease("docs", 5)
-        assert not await fabric.lease("docs", 5)
-        await fabric.release("docs")
-        assert await fabric.lease("docs", 5)
+def test_how_an_earlier_release_signed_is_understood() -> None:
+    gone, _, machine = dead().partition(b" ")
+    earlier = gone.partition(b".")[0] + b" " + machine
+    assert has_died(earlier)
+    assert not has_died(b"%d " % os.getpid() + machine)

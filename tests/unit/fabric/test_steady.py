@@ -122,8 +122,10 @@ class TestRevision:
         assert await fabric.set_context("execution:1", "record", Scope.EXECUTION, ttl=60)
         assert await fabric.set_context("execution:1", "again", Scope.EXECUTION, ttl=60)
         assert await fabric.delete_context("execution:1", Scope.EXECUTION)
-        assert await fabric.lease("name", 5)
-        await fabric.release("name")
+        lease = await fabric.lease("name", 5)
+        assert lease
+        assert await lease.renew(5)
+        await lease.release()
         assert ours.revision() == before
 
     async def test_the_time_of_last_use_leaves_it_as_it_is(

@@ -1,14 +1,19 @@
-"""Whoever takes a lease and then does not need it gives it back, however that came about."""
+"""Whoever has a lease and needs it no more gives it back, however that came about."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import anyio
 import pytest
 
+from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.holders import lease_address
+from context7_fabric.fabric.leases import Lease
 from context7_fabric.fabric.news import News
+from context7_fabric.services import leases as subject
 from context7_fabric.services.leases import Leases
 
 LONG = 60.0
@@ -23,11 +28,19 @@ async def nothing() -> None:
     """What nobody has brought yet."""
 
 
+async def taken(leases: Leases) -> Lease:
+    """The lease, of a flight that nobody else is on."""
+    lease, found = await leases.take("flight", nothing, LONG)
+    assert lease is not None
+    assert found is None
+    return lease
+
+
 async def test_who_finds_nothing_has_it(fabric: Fabric) -> None:
     async with anyio.create_task_group() as tasks:
         leases = Leases(fabric, tasks, News(fabric.backend))
-        assert await leases.take("flight", nothing, LONG) == (True, None)
-        assert await leases.take("flight", nothing, 0.01) == (False, None)
+        await taken(leases)
+        assert await leases.take("flight", nothing, 0.01) == (None, None)
 
 
 async def test_who_finds_something_gives_it_back(fabric: Fabric) -> None:
@@ -36,8 +49,8 @@ async def test_who_finds_something_gives_it_back(fabric: Fabric) -> None:
 
     async with anyio.create_task_group() as tasks:
         leases = Leases(fabric, tasks, News(fabric.backend))
-        assert await leases.take("flight", brought, LONG) == (False, "text")
-        assert await leases.take("flight", nothing, LONG) == (True, None)
+        assert await leases.take("flight", brought, LONG) == (None, "text")
+        await taken(leases)
 
 
 async def test_who_runs_out_of_time_while_looking_gives_it_back(fabric: Fabric) -> None:
@@ -46,25 +59,92 @@ async def test_who_runs_out_of_time_while_looking_gives_it_back(fabric: Fabric) 
 
     async with anyio.create_task_group() as tasks:
         leases = Leases(fabric, tasks, News(fabric.backend))
-        assert await leases.take("flight", slowly, 0.01) == (False, None)
-        assert await leases.take("flight", nothing, LONG) == (True, None)
+        assert await leases.take("flight", slowly, 0.01) == (None, None)
+        await taken(leases)
 
 
 async def test_who_can_hear_it_takes_it_when_it_is_free(fabric: Fabric) -> None:
     news = News(fabric.backend)
     news.is_live = True
     async with anyio.create_task_group() as tasks:
-        leases, taken = Leases(fabric, tasks, news), list[bool]()
+        leases, later = Leases(fabric, tasks, news), list[Lease]()
 
         async def wait() -> None:
-            taken.append((await leases.take("flight", nothing, LONG))[0])
+            later.append(await taken(leases))
 
-        assert (await leases.take("flight", nothing, LONG))[0]
+        first = await taken(leases)
         with anyio.fail_after(5):
             tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
-            await fabric.release("flight")
+            async with leases.held(first):
+                pass
             for ear in news._ears:
                 ear.hear((lease_address("flight"),))
             await anyio.wait_all_tasks_blocked()
-        assert taken == [True]
+        assert len(later) == 1
+
+
+class Slow(MemoryBackend):
+    """Once it is told to hold, a write lands when it may, whoever has given up on it by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = False
+        self.begun, self.may_land = anyio.Event(), anyio.Event()
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        if self.holds:
+            self.begun.set()
+            with anyio.CancelScope(shield=True):
+                await self.may_land.wait()
+        await super().write(puts, deletes)
+
+
+async def test_a_renewal_that_is_under_way_does_not_bring_back_what_was_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subject, "RENEW_EVERY", 0.0)
+    backend = Slow()
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            leases = Leases(Fabric(backend), tasks, News(backend))
+            lease = await taken(leases)
+            backend.holds = True
+
+            async def fly() -> None:
+                async with leases.held(lease):
+                    await backend.begun.wait()
+
+            tasks.start_soon(fly)
+            await anyio.wait_all_tasks_blocked()
+            backend.may_land.set()
+        assert await backend.get(lease_address("flight")) is None
+
+
+async def test_a_lease_that_was_lost_is_renewed_no_more_and_left_to_who_has_it(
+    fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "RENEW_EVERY", 0.0)
+    backend = fabric.backend
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            ours, theirs = (Leases(fabric, tasks, News(backend)) for _ in range(2))
+            lost = await taken(ours)
+            await backend.delete(lease_address("flight"))  # as at its end
+            await taken(theirs)
+            entry = await backend.get(lease_address("flight"))
+            async with ours.held(lost):
+                await anyio.wait_all_tasks_blocked()  # they never are while somebody renews
+            assert await backend.get(lease_address("flight")) == entry
+
+
+async def test_a_lease_is_given_back_where_nothing_could_be_renewed_any_more(
+    fabric: Fabric,
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        leases = Leases(fabric, tasks, News(fabric.backend))
+        lease = await taken(leases)
+        tasks.cancel_scope.cancel()
+        async with leases.held(lease):
+            pass
+    assert await fabric.backend.get(lease_address("flight")) is None

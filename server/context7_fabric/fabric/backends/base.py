@@ -77,6 +77,16 @@ class Backend(Protocol):
         """
         ...
 
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` as disposable only where `old` is, or if it is None remove that.
+
+        Returns whether it was so. `expires_in` is as in `Put`. What is not bytes that we wrote is
+        never `old`. Atomic as `add`.
+        """
+        ...
+
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         ...

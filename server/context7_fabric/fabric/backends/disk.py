@@ -77,6 +77,13 @@ class DiskBackend:
         """Store `value` where nothing is, for `expires_in` seconds; one transaction."""
         return await self._run("add", key, partial(self._table.add, key, value, expires_in))
 
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` only where `old` is, or if it is None remove that; one transaction."""
+        put = None if new is None else Put(key, new, expires_in=expires_in)
+        return await self._run("swap", key, partial(self._table.swap, key, old, put))
+
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         return await self._run("delete", key, partial(self._table.delete, key))

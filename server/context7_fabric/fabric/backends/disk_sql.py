@@ -78,6 +78,20 @@ ON CONFLICT (key, raw) DO UPDATE SET
 """
 
 
+def newest(*, few: bool, behind: bool) -> str:
+    """Return what lists the places below a prefix, the newest first, `behind` one of them if so.
+
+    Where they are `few`, by sorting their keys; else in the order of time, of all that there are.
+    """
+    order = "+store_time" if few else "store_time"  # the sign keeps SQLite from that index
+    below = BELOW if few else BELOW.replace("key", "+key")
+    start = f"AND ({order}, key) < (?, ?)" if behind else ""
+    return (
+        f"SELECT store_time, key FROM Cache WHERE {below} AND {ALIVE} {start}"
+        f" ORDER BY {order} DESC, key DESC LIMIT ?"
+    )
+
+
 def among(keys: Sequence[str]) -> str:
     """Return the condition that a row has one of `keys`, which are its values."""
     return f"raw = 1 AND key IN ({', '.join('?' * len(keys))})"

@@ -37,6 +37,7 @@ from context7_fabric.fabric.backends.disk_sql import (
     ROWS_AT_ONCE,
     among,
     bounds,
+    newest,
     schema,
     upsert,
     version_of,
@@ -142,6 +143,16 @@ class Table:
         """Store `value` where nothing is."""
         return bool(self._cache.add(key, value, expire=expires_in))
 
+    def swap(self, key: str, old: bytes, put: Put | None) -> bool:
+        """Store `put` where its `key` holds `old`, or if it is None remove that."""
+        with self._cache.transact():
+            is_there = [entry.value for entry in self.get_many([key])] == [old]
+            if is_there and put:
+                self.write([put], [])
+            elif is_there:
+                self.delete(key)
+        return is_there
+
     def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         return bool(self._cache.delete(key))
@@ -199,18 +210,8 @@ class Table:
     def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         """Return a page of the places below `prefix`, the newest first."""
         ((count,),) = self._sql(COUNTED_UP_TO, *bounds(prefix), FEW)
-        few = count < FEW
-        order = "+store_time" if few else "store_time"  # the sign keeps SQLite from that index
-        below = BELOW if few else BELOW.replace("key", "+key")
-        behind = "" if after is None else f"AND ({order}, key) < (?, ?)"
-        rows = self._sql(
-            f"SELECT store_time, key FROM Cache WHERE {below} AND {ALIVE} {behind}"
-            f" ORDER BY {order} DESC, key DESC LIMIT ?",
-            *bounds(prefix),
-            time.time(),
-            *(after or ()),
-            limit,
-        )
+        statement = newest(few=count < FEW, behind=after is not None)
+        rows = self._sql(statement, *bounds(prefix), time.time(), *(after or ()), limit)
         return [Place(at, key) for at, key in rows if isinstance(key, str)]
 
     def count(self, prefix: str) -> int:

@@ -69,6 +69,19 @@ class MemoryBackend:
         await self.write([Put(key, value, expires_in=expires_in)])
         return True
 
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` only where `old` is, or if it is None remove that."""
+        self._check()
+        held = self._alive(key)
+        if held is None or held.entry.value != old:
+            return False
+        if new is None:
+            return self._remove(key)
+        await self.write([Put(key, new, expires_in=expires_in)])
+        return True
+
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         self._check()

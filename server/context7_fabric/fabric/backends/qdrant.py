@@ -27,8 +27,8 @@ _T = TypeVar("_T")
 class QdrantBackend:
     """A collection of a Qdrant server behind the fabric's seam, made when it is not there.
 
-    Several processes may share the server, with less than other backends promise: `add` and the
-    counting of versions are exact among the callers of one process only, for Qdrant has no
+    Several processes may share the server, with less than other backends promise: `add`, `swap` and
+    the counting of versions are exact among the callers of one process only, for Qdrant has no
     operation that looks and writes at once. It makes no room either: nothing but age evicts.
     `items` come in an order of their own, not by key. Of a batch that the server takes, all is
     done; a server that dies half way does the rest when it is back.
@@ -73,6 +73,13 @@ class QdrantBackend:
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` where nothing is; atomic among the callers of this process only."""
         return await self.ask("add", lambda collection: collection.add(key, value, expires_in))
+
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` only where `old` is, or if it is None remove that; atomic as `add`."""
+        put = None if new is None else Put(key, new, expires_in=expires_in)
+        return await self.ask("swap", lambda collection: collection.swap(key, old, put))
 
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""

@@ -99,6 +99,15 @@ class Collection:
             self._change([Put(key, value, expires_in=expires_in)], {}, [])
             return True
 
+    def swap(self, key: str, old: bytes, put: Put | None) -> bool:
+        """Store `put` where its `key` holds `old`, or if it is None remove that."""
+        with self._writing:
+            known = self._alive([key])
+            if [entry.value for entry in _readable(known)] != [old]:
+                return False
+            self._change([put] if put else [], known, [] if put else [key])
+            return True
+
     def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         with self._writing:

@@ -134,6 +134,16 @@ class RedisBackend:
         # Run twice, it would find what it stored itself.
         return bool(await self._link().script("add", scripts.ADD, *arguments, again=False))
 
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` only where `old` is, or if it is None remove that; one script."""
+        put = () if new is None else _stored(Put(key, new, expires_in=expires_in))
+        # Run twice, it would find what it stored itself, if that is another value.
+        again = new is None or new == old
+        arguments = (key, old, *put)
+        return bool(await self._link().script("swap", scripts.SWAP, *arguments, again=again))
+
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         return bool(await self._link().script("delete", scripts.DELETE, key))

@@ -8,7 +8,7 @@ the indexes before anything is read from them, 10,000 at a time; those that were
 somebody comes across them or a write draws them by lot.
 
 What is written and removed is published on the channel `news`: JSON lists of up to a
-hundred names. (Leases that are taken are not: nobody waits for that.)
+hundred names. (Leases that are taken or renewed are not: nobody waits for that.)
 
 A script runs as one: nobody sees half of it. Its times are Redis's own, so that the clocks of the
 machines that share it do not matter. Names are never compared by order in Lua, which would go by
@@ -153,6 +153,27 @@ return 1
 """,
 )
 """Arguments: name, value, lifetime. Returns 1 when it was stored."""
+
+SWAP = _script(
+    _COMMON,
+    _STORE,
+    """
+if redis.pcall('HMGET', entries .. ARGV[1], 'v')[1] ~= ARGV[2] then
+  return 0
+end
+if ARGV[3] then
+  store(ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+else
+  tell(1, 1, 1)
+  drop(ARGV[1])
+end
+return 1
+""",
+)
+"""Arguments: name, the value that is expected; in its place name, value, time and lifetime, if any.
+
+Returns 1 when that value was there.
+"""
 
 DELETE = _script(_COMMON, _STORE, "tell(1, 1, 1) return drop(ARGV[1])")
 """Argument: name. Returns 1 when there was such an entry."""

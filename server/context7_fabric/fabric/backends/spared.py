@@ -50,6 +50,12 @@ class Spared:
         """Store `value` where nothing is."""
         return await self._tried("add", self._backend.add, key, value, expires_in=expires_in)
 
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` only where `old` is, or if it is None remove that."""
+        return await self._tried("swap", self._backend.swap, key, old, new, expires_in=expires_in)
+
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
         return await self._tried("delete", self._backend.delete, key)
