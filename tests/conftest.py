@@ -6,6 +6,7 @@ import functools
 import inspect
 import logging
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -18,8 +19,12 @@ TESTS = Path(__file__).parent
 INTEGRATION = TESTS / "integration"
 NEVER_BLOCKING = (TESTS / "unit", TESTS / "protocol")
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
-LONGEST_ASYNC_TEST = 25.0  # seconds; below the limit of pytest-timeout in pyproject.toml
+CLEANING_UP = 10.0  # seconds that an async test has for it, before pytest-timeout's limit
 SKIPS_FAIL = os.environ.get("REQUIRE_INTEGRATION") == "1"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell has it in the background: the children of tests would ignore it as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +71,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
 
     @functools.wraps(test)
     async def bounded(**fixtures: object) -> None:
-        with anyio.fail_after(LONGEST_ASYNC_TEST):
+        with anyio.fail_after(_limit(pyfuncitem) - CLEANING_UP):
             await test(**fixtures)
 
     pyfuncitem.obj = bounded
+
+
+def _limit(item: pytest.Item) -> float:
+    """Return the seconds after which pytest-timeout ends a test."""
+    own = item.get_closest_marker("timeout")
+    return float(own.args[0] if own else item.config.getini("timeout"))
 
 
 @pytest.hookimpl(wrapper=True)

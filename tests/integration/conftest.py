@@ -1,21 +1,77 @@
 """What the integration tests share: the stand-in in good health, real servers, a home."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from support.context7_api import Api, running_api
+from support.fetched import fetch
+from support.inspector import inspector_program
+from support.model import model_path
 from support.mortal import KINDS
+from support.npm import npm_package
 from support.product import Variables
-from support.upstreams import NEWEST, context7_command, context7_http
+from support.upstreams import NEWEST, OLDEST, context7_command, context7_http
+
+SDK = ("@modelcontextprotocol/sdk", "1.32.2")
+
+FETCHED: Mapping[str, Callable[[], object]] = {
+    "newest": partial(context7_command, NEWEST),
+    "oldest": partial(context7_command, OLDEST),
+    "inspector": inspector_program,
+    "sdk": partial(npm_package, *SDK),
+    "model": model_path,
+}
+"""What is fetched for those tests that use the fixture of that name."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Fetch first what the chosen tests lack: it takes minutes, and a test's limit would end it."""
+    if not session.config.option.collectonly:
+        chosen = (item for item in session.items if isinstance(item, pytest.Function))
+        used = {name for item in chosen for name in item.fixturenames}
+        fetch(FETCHED[name] for name in FETCHED if name in used)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let redis-py leave a connection to the garbage collector that a time-out cut short."""
+    for item in items:
+        if item.path.name.startswith("test_redis"):
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 
 
 @pytest.fixture(scope="session")
 def newest() -> list[str]:
     """The command of the real 4.1.1, installed before any event loop runs."""
     return context7_command(NEWEST)
+
+
+@pytest.fixture(scope="session")
+def oldest() -> list[str]:
+    """The command of the real 1.0.33."""
+    return context7_command(OLDEST)
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Path:
+    """The folder that holds the TypeScript SDK."""
+    return npm_package(*SDK)
+
+
+@pytest.fixture(scope="session")
+def inspector() -> str:
+    """The Inspector's program."""
+    return inspector_program()
+
+
+@pytest.fixture(scope="session")
+def model() -> Path:
+    """The folder that holds the real embedding model."""
+    return model_path()
 
 
 @pytest.fixture(scope="module")

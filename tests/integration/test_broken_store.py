@@ -84,6 +84,7 @@ class TestBrokenStore:
         (told,) = stored(environment)
         assert told["key"] == "key"
 
+    @pytest.mark.timeout(120)  # four processes of the product
     def test_stats_of_another_process_tells_a_servers_faults_when_it_works_again(
         self, store: Path, environment: dict[str, str]
     ) -> None:

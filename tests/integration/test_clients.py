@@ -10,32 +10,18 @@ import pytest
 
 from support.context7_api import Api
 from support.dialogue import outcome_of, texts_of
-from support.inspector import inspect, inspector_program
-from support.npm import npm_package
+from support.inspector import inspect, options
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 from support.upstreams import clean_environment
 
-SDK = ("@modelcontextprotocol/sdk", "1.32.2")
 WALK = Path(__file__).with_name("clients") / "walk.mjs"
-SECONDS = 25
+SECONDS = 50
 TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]
 QUESTION = "How do I test a WebSocket?"
 LOOK_UP = {"libraryName": "fastapi", "query": QUESTION}
 ASKED = {"libraryId": "/fastapi/fastapi", "query": QUESTION}
 
 Place = dict[str, str]
-
-
-@pytest.fixture(scope="module")
-def sdk() -> Path:
-    """The folder that holds the TypeScript SDK."""
-    return npm_package(*SDK)
-
-
-@pytest.fixture(scope="module")
-def inspector() -> str:
-    """The Inspector's program."""
-    return inspector_program()
 
 
 @pytest.fixture(params=[("http", "/mcp"), ("sse", "/sse")], ids=["http", "sse"])
@@ -107,9 +93,8 @@ def assert_inspected_well(inspector: str, tmp_path: Path, target: Sequence[str],
 def test_the_inspector_on_stdio(
     api: Api, tmp_path: Path, home: Path, by_http: Variables, inspector: str
 ) -> None:
-    variables = {"CONTEXT7_FABRIC_HOME": str(home), **by_http}
-    given = [word for pair in variables.items() for word in ("-e", "=".join(pair))]
-    assert_inspected_well(inspector, tmp_path, [*given, PROGRAM], api)
+    target = [*options(home, by_http), PROGRAM]
+    assert_inspected_well(inspector, tmp_path, target, api)
 
 
 def test_the_inspector_on_a_port(api: Api, tmp_path: Path, place: Place, inspector: str) -> None:

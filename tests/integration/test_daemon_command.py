@@ -181,6 +181,7 @@ class TestLogs:
         assert "Traceback" not in follower.err.text
 
 
+@pytest.mark.timeout(120)  # each command is a process; `until` starts several
 class TestBesideADaemon:
     """The commands on the store tell the same while a daemon has it open, and afterwards."""
 

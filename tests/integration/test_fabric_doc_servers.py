@@ -35,7 +35,7 @@ TextEmbedding("sentence-transformers/all-MiniLM-L6-v2", cache_dir=sys.argv[1], l
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the model as fastembed downloads it."""
     folder = tmp_path_factory.mktemp("models")
     command = [sys.executable, "-c", FETCH, str(folder)]

@@ -14,7 +14,7 @@ import pytest
 
 from support.context7_api import Api
 from support.dialogue import outcome_of, texts_of
-from support.inspector import inspect, inspector_program
+from support.inspector import inspect, options
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 
 QUESTION = "How do I test a WebSocket?"
@@ -44,12 +44,6 @@ Inspect = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.timeout(120)  # each method is a process of node, and one of ours
 
 
-@pytest.fixture(scope="module")
-def inspector() -> str:
-    """The Inspector's program."""
-    return inspector_program()
-
-
 @pytest.fixture(params=["stdio", "http"])
 def inspected(
     request: pytest.FixtureRequest,
@@ -61,9 +55,7 @@ def inspected(
     """Ask a method of the product with all its tools, over either transport."""
     variables = {**by_http, "CONTEXT7_FABRIC_TOOLS": "+feedback,+fabric"}
     if request.param == "stdio":
-        own = {"CONTEXT7_FABRIC_HOME": str(home), "CONTEXT7_FABRIC_MODEL": "off", **variables}
-        given = [word for pair in own.items() for word in ("-e", "=".join(pair))]
-        target = [*given, PROGRAM]
+        target = [*options(home, variables), PROGRAM]
         yield lambda method, *words: inspect(inspector, tmp_path, target, method, *words)
         return
     with product_at_port("http", product_environment(home, variables)) as served:

@@ -14,7 +14,6 @@ from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.worker_client import open_worker
-from support.model import model_path
 from support.processes import wait_gone
 
 LONG = 20.0
@@ -51,8 +50,8 @@ async def kill(suggester: Suggester) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-async def test_a_worker_is_idle_starting_ready_and_idle_again() -> None:
-    settings = SuggestionSettings(Path("/nowhere"), model_path=model_path())
+async def test_a_worker_is_idle_starting_ready_and_idle_again(model: Path) -> None:
+    settings = SuggestionSettings(Path("/nowhere"), model_path=model)
     async with suggesting(settings) as suggester:
         states = [suggester.state]
         await suggester.suggest("an http client")

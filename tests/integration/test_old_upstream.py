@@ -12,16 +12,9 @@ from support.clients import over_stdio
 from support.context7_api import Api
 from support.product import PROGRAM, product_environment
 from support.tls_proxy import Proxy, tls_proxy
-from support.upstreams import OLDEST, context7_command
 from support.wire import provenance, texts
 
 FASTAPI = "/fastapi/fastapi"
-
-
-@pytest.fixture(scope="module")
-def oldest() -> list[str]:
-    """The command of the real 1.0.33."""
-    return context7_command(OLDEST)
 
 
 @pytest.fixture(scope="module")

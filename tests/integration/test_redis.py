@@ -17,6 +17,7 @@ from contracts.entries import LONG, everything, got, held, put, put_many
 from support.redis_servers import RedisServer, redis_server
 
 DAY_MS = 24 * 3600 * 1000
+TIMEOUT = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def server(running: RedisServer) -> RedisServer:
 
 @pytest.fixture
 async def backend(server: RedisServer) -> AsyncIterator[RedisBackend]:
-    backend = RedisBackend(server.url)
+    backend = RedisBackend(server.url, timeout=TIMEOUT)
     yield backend
     await backend.aclose()
 
@@ -41,7 +42,7 @@ async def backend(server: RedisServer) -> AsyncIterator[RedisBackend]:
 class TestRedisBackend(BackendContract):
     @pytest.fixture
     async def backend(self, server: RedisServer) -> AsyncIterator[RedisBackend]:
-        backend = RedisBackend(server.url)
+        backend = RedisBackend(server.url, timeout=TIMEOUT)
         yield backend
         await backend.aclose()
 
@@ -192,8 +193,8 @@ async def test_a_place_need_not_be_taken_to_start_behind_it(
 
 
 async def test_two_namespaces_do_not_see_each_other(server: RedisServer) -> None:
-    one = RedisBackend(server.url, namespace="one")
-    two = RedisBackend(server.url, namespace="two")
+    one = RedisBackend(server.url, namespace="one", timeout=TIMEOUT)
+    two = RedisBackend(server.url, namespace="two", timeout=TIMEOUT)
     await put(one, "key", b"1")
     await put(two, "key", b"2")
     await put(two, "other", b"2")
@@ -206,7 +207,8 @@ async def test_two_namespaces_do_not_see_each_other(server: RedisServer) -> None
 
 
 async def test_two_databases_do_not_see_each_other(server: RedisServer) -> None:
-    one, two = RedisBackend(server.url, db=1), RedisBackend(f"{server.url}/2")
+    one = RedisBackend(server.url, db=1, timeout=TIMEOUT)
+    two = RedisBackend(f"{server.url}/2", timeout=TIMEOUT)
     await put(one, "key", b"1")
     assert await got(two, "key") is None
     assert [one.dbsize(), two.dbsize()] == [1, 0]
@@ -216,7 +218,7 @@ async def test_two_databases_do_not_see_each_other(server: RedisServer) -> None:
 
 
 async def test_a_socket_on_this_machine_will_do(server: RedisServer) -> None:
-    backend = RedisBackend(server.socket_url)
+    backend = RedisBackend(server.socket_url, timeout=TIMEOUT)
     await put(backend, "key", b"value")
     assert await got(backend, "key") == b"value"
     assert backend.dbsize() == 1
@@ -226,7 +228,7 @@ async def test_a_socket_on_this_machine_will_do(server: RedisServer) -> None:
 async def test_two_processes_see_each_others_writes(
     server: RedisServer, backend: RedisBackend
 ) -> None:
-    await put(backend, "ours", b"from here")
+    await put_many(backend, {"ours": b"from here", "dead": b"old"})
     program = f"""
 import asyncio
 from context7_fabric.errors import CorruptEntry
@@ -234,19 +236,21 @@ from context7_fabric.fabric.backends.base import Place, Put
 from context7_fabric.fabric.backends.redis import RedisBackend
 
 async def main():
-    backend = RedisBackend({server.url!r})
+    backend = RedisBackend({server.url!r}, timeout={TIMEOUT})
     print((await backend.get("ours")).value.decode())
     await backend.write([Put("theirs", b"from there")])
     print(await backend.add("lease", b"", expires_in=60))
+    print(await backend.swap("dead", b"old", b"theirs", expires_in=60))
     await backend.aclose()
 
 asyncio.run(main())
 """
     done = await anyio.run_process([sys.executable, "-W", "error", "-c", program])
-    assert done.stdout.decode().splitlines() == ["from here", "True"]
+    assert done.stdout.decode().splitlines() == ["from here", "True", "True"]
     assert done.stderr == b""
     assert await got(backend, "theirs") == b"from there"
     assert not await backend.add("lease", b"", expires_in=60)
+    assert not await backend.swap("dead", b"old", b"ours", expires_in=60)
 
 
 async def test_it_tells_what_redis_tells(server: RedisServer, backend: RedisBackend) -> None:

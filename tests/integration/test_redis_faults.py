@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 
 import anyio
@@ -19,6 +19,8 @@ from support.redis_servers import RedisServer, redis_server
 
 SECRET = "s3cr3t %/@: word"
 TIMEOUT = 0.5
+PATIENCE = 15.0
+"""The time-out where a call is to work, also on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +55,8 @@ async def test_a_server_that_is_held_costs_no_more_than_the_time_out(
     assert await got(backend, "key") in (b"value", None)
 
 
-async def test_many_callers_of_a_held_server_wait_no_longer_than_one(
-    server: RedisServer, backend: RedisBackend
-) -> None:
-    refused = 0
+async def test_many_callers_of_a_held_server_wait_no_longer_than_one(server: RedisServer) -> None:
+    backend, refused = RedisBackend(server.url, timeout=2), 0
 
     async def ask() -> None:
         nonlocal refused
@@ -70,8 +70,9 @@ async def test_many_callers_of_a_held_server_wait_no_longer_than_one(
         async with anyio.create_task_group() as tasks:
             for _ in range(300):
                 tasks.start_soon(ask)
-        assert monotonic() - begun < 4 * TIMEOUT  # one connection after the other: six
+        assert monotonic() - begun < 4 * 2  # one connection after the other: six times
     assert refused == 300
+    await backend.aclose()
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -89,7 +90,7 @@ async def test_nobody_there_is_told_at_once(call: str) -> None:
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "add"])
 async def test_after_a_restart_the_first_call_works_already(call: str) -> None:
     with redis_server() as server:
-        backend = RedisBackend(server.url)
+        backend = RedisBackend(server.url, timeout=PATIENCE)
         await put(backend, "key", b"before")
         server.kill()
         server.start()
@@ -99,9 +100,28 @@ async def test_after_a_restart_the_first_call_works_already(call: str) -> None:
         await backend.aclose()
 
 
+@pytest.mark.parametrize(
+    "take",
+    [CALLS["add"], lambda backend: backend.swap("key", b"before", b"ours", expires_in=60)],
+    ids=["add", "swap"],
+)
+async def test_what_would_not_know_its_own_work_again_is_not_done_twice(
+    take: Callable[[RedisBackend], Awaitable[object]],
+) -> None:
+    with redis_server() as server:
+        backend = RedisBackend(server.url, timeout=PATIENCE)
+        await put(backend, "key", b"before")
+        server.kill()
+        server.start()
+        with pytest.raises(StoreUnavailable):
+            await take(backend)
+        await take(backend)
+        await backend.aclose()
+
+
 async def test_while_a_server_is_away_calls_fail_and_then_work_again() -> None:
     with redis_server() as server:
-        backend = RedisBackend(server.url)
+        backend = RedisBackend(server.url, timeout=PATIENCE)
         async with anyio.create_task_group() as tasks:
             for number in range(30):
                 tasks.start_soon(put, backend, f"{number}", b"")
@@ -117,9 +137,8 @@ async def test_while_a_server_is_away_calls_fail_and_then_work_again() -> None:
         await backend.aclose()
 
 
-async def test_nobody_gets_the_reply_of_a_caller_that_gave_up(
-    server: RedisServer, backend: RedisBackend
-) -> None:
+async def test_nobody_gets_the_reply_of_a_caller_that_gave_up(server: RedisServer) -> None:
+    backend = RedisBackend(server.url, timeout=PATIENCE)
     values = {f"{number}": b"%d" % number * 100 for number in range(40)}
     await put_many(backend, values)
     found: dict[str, bytes | None] = {}
@@ -143,6 +162,7 @@ async def test_nobody_gets_the_reply_of_a_caller_that_gave_up(
         await ask_all()
         assert found == values
         assert held(await backend.get_many(list(values))) == values
+    await backend.aclose()
 
 
 async def test_closing_ends_what_is_under_way(server: RedisServer) -> None:
@@ -230,7 +250,7 @@ import asyncio
 from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.fabric import Fabric
 
-fabric = Fabric(RedisBackend({server.url!r}))
+fabric = Fabric(RedisBackend({server.url!r}, timeout={PATIENCE}))
 
 async def store(key):
     assert await fabric.set_context(key, 1)

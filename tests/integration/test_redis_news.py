@@ -70,12 +70,21 @@ async def test_what_one_writes_oneself_is_announced_too(url: str) -> None:
         assert await anext(announced) == ("key",)
 
 
-async def test_of_other_namespaces_and_of_leases_that_are_taken_nothing_is_heard(url: str) -> None:
+async def test_of_other_namespaces_and_of_leases_that_are_kept_nothing_is_heard(url: str) -> None:
     async with at(url) as here, at(url, "theirs") as elsewhere, listening(here) as announced:
         await put(elsewhere, "key", b"")
         await here.add("lease", b"", expires_in=5)
+        assert await here.swap("lease", b"", b"", expires_in=5)
+        assert not await here.swap("lease", b"another's", None)
         await put(here, "last", b"")
         assert await anext(announced) == ("last",)
+
+
+async def test_that_a_lease_is_given_back_is_announced(url: str) -> None:
+    async with at(url) as here, at(url) as there, listening(here) as announced:
+        await there.add("work", b"theirs", expires_in=5)
+        assert await there.swap("work", b"theirs", None)
+        assert await anext(announced) == ("work",)
 
 
 @pytest.mark.parametrize(

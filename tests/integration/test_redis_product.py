@@ -97,16 +97,18 @@ def test_a_redis_that_hangs_keeps_no_server_from_ending(
     api: Api, home: Path, redis: RedisServer, on_redis: Variables
 ) -> None:
     environment = product_environment(home, on_redis)
-    with product_at_port("http", environment) as served, ThreadPoolExecutor(1) as threads:
-        with api.gate() as gate:
-            unanswered = threads.submit(asked, served, message=call("query-docs", **ASKED))
-            gate.wait_for(1)
-            with redis.held():
-                begun = monotonic()
-                served.process.popen.terminate()
-                assert served.process.wait() == 0
-                assert monotonic() - begun < TO_END
-        assert unanswered.exception() is not None
+    with (
+        product_at_port("http", environment) as served,
+        ThreadPoolExecutor(1) as threads,
+        api.gate() as gate,
+    ):
+        threads.submit(asked, served, message=call("query-docs", **ASKED))
+        gate.wait_for(1)
+        with redis.held():
+            begun = monotonic()
+            served.process.popen.terminate()
+            assert served.process.wait() == 0
+            assert monotonic() - begun < TO_END
 
 
 async def test_after_a_restart_of_redis_it_is_used_again(

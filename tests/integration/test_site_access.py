@@ -178,13 +178,18 @@ def test_an_open_stream_says_nothing_more_for_a_token_that_is_taken_back(
     ann = bearing(token_of("ann", environment))
     with (
         product_at_port("http", environment) as served,
-        httpx2.stream("GET", served.url("/sse"), headers=ann, trust_env=False) as stream,
+        httpx2.stream(
+            "GET", served.url("/sse"), headers=ann, trust_env=False, timeout=20
+        ) as stream,
     ):
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data:").strip()
         assert asked(served, path, ann).status_code == 202
+        assert '"id":1' in next(line for line in lines if line.startswith("data:"))
         assert run_product("token", "revoke", "ann", env=environment).returncode == 0
-        until(served, lambda: asked(served, path, ann).status_code == 401)
+        until(served, lambda: asked(served, headers=ann).status_code == 401)
+        assert asked(served, path, ann).status_code == 401
+        assert not [line for line in lines if line.startswith(("event:", "data:"))]
 
 
 def test_each_token_has_a_rate_of_its_own(environment: dict[str, str]) -> None:

@@ -20,25 +20,12 @@ from support.upstreams import (
     OLDEST,
     api_environment,
     clean_environment,
-    context7_command,
     context7_http,
 )
 from support.wording import ANONYMOUS_LIMIT, BAD_KEY, KEYED_LIMIT, after, matches
 
 QUESTION = "How do I test a WebSocket?"
 FASTAPI = "/fastapi/fastapi"
-
-
-@pytest.fixture(scope="module")
-def newest() -> list[str]:
-    """The command of the real 4.1.1, installed before any event loop runs."""
-    return context7_command(NEWEST)
-
-
-@pytest.fixture(scope="module")
-def oldest() -> list[str]:
-    """The command of the real 1.0.33."""
-    return context7_command(OLDEST)
 
 
 @pytest.fixture(scope="module")

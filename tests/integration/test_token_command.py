@@ -105,8 +105,12 @@ def test_of_several_at_once_none_is_lost(environment: dict[str, str], file: Toke
 
 def test_of_two_with_one_name_one_is_refused(environment: dict[str, str], file: TokenFile) -> None:
     command = [PROGRAM, "token", "add", "ci"]
-    with spawn(command, environment) as one, spawn(command, environment) as other:
-        codes = {one.wait(): one, other.wait(): other}
+    with ExitStack() as stack:
+        with held(file.path.parent):
+            both = [stack.enter_context(spawn(command, environment)) for _process in range(2)]
+            for process in both:
+                wait_for_the_lock(process)
+        codes = {process.wait(): process for process in both}
         assert sorted(codes) == [0, 1]
         token = codes[0].out.wait_for("^c7f_.*$")[0]
         codes[1].err.wait_for("'ci' has a token already")

@@ -17,7 +17,6 @@ from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.server_vectors import ServerVectors
 from context7_fabric.fabric.vectors import VectorSearch
-from support.model import model_path
 from support.qdrant_rest import qdrant_rest
 from support.vector_fabrics import (
     QUESTION,
@@ -28,11 +27,6 @@ from support.vector_fabrics import (
     on_folder,
     on_server,
 )
-
-
-@pytest.fixture(scope="module")
-def model() -> Path:
-    return model_path()
 
 
 @pytest.fixture

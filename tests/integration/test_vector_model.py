@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.fabric.embedding import Embedder
-from support.model import hub, model_path, no_hub
+from support.model import hub, no_hub
 from support.vector_fabrics import QUESTION, TEXTS, on_folder
 
 
 async def test_a_model_of_another_size_is_an_error_that_names_both(
-    tmp_path: Path,
+    tmp_path: Path, model: Path
 ) -> None:
-    for embedder in (Embedder(model_path(), vector_size=5), Embedder(vector_size=5)):
+    for embedder in (Embedder(model, vector_size=5), Embedder(vector_size=5)):
         async with on_folder(tmp_path, embedder) as fabric:
             with pytest.raises(ValueError, match=r"have 384 numbers, and vector_size is 5"):
                 await fabric.search(QUESTION)
@@ -84,6 +84,7 @@ def told(folder: Path, **variables: str) -> tuple[list[object], str]:
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
+@pytest.mark.usefixtures("model")
 def test_words_rank_until_the_model_has_come_and_nothing_is_loaded_before_it_is_used(
     tmp_path: Path,
 ) -> None:
@@ -101,6 +102,7 @@ def test_without_a_network_words_rank_and_one_line_says_what_to_do(tmp_path: Pat
     assert "embedding_model" in line
 
 
+@pytest.mark.usefixtures("model")
 def test_where_the_hub_is_switched_off_nothing_is_downloaded(tmp_path: Path) -> None:
     with hub() as variables:
         said, _ = told(tmp_path, HF_HUB_OFFLINE="1", **variables)

@@ -33,6 +33,8 @@ from support.suggesting import (
 )
 from support.upstreams import free_port
 
+pytestmark = pytest.mark.usefixtures("model")
+
 
 @pytest.fixture
 async def suggester() -> AsyncIterator[Suggester]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.model import hub, model_command, model_path, no_hub
+import pytest
+
+from support.model import hub, model_command, no_hub
+
+pytestmark = pytest.mark.timeout(120)  # each command imports what reads the model
 
 
+@pytest.mark.usefixtures("model")
 def test_a_fetched_model_is_there_from_then_on_without_a_network(tmp_path: Path) -> None:
     home = tmp_path / "home"
     before = model_command(home, "status")
@@ -35,11 +40,11 @@ def test_without_a_network_fetching_fails_in_one_line(tmp_path: Path) -> None:
     assert "cannot be downloaded: is there a network" in failed.stderr
 
 
-def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path) -> None:
-    own = {"CONTEXT7_FABRIC_MODEL_PATH": str(model_path())}
+def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path, model: Path) -> None:
+    own = {"CONTEXT7_FABRIC_MODEL_PATH": str(model)}
     told = model_command(tmp_path, "fetch", **own)
     assert told.returncode == 0
-    assert str(model_path()) in told.stdout
+    assert str(model) in told.stdout
     assert "nothing is fetched" in told.stderr
 
 

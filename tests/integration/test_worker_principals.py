@@ -26,6 +26,8 @@ from support.suggesting import (
     under_way,
 )
 
+pytestmark = pytest.mark.usefixtures("model")
+
 WEASYPRINT = Row("weasyprint", "pypi", description="PDF files from web pages")
 OTHERWISE = Row("reportlab", "pypi", description="Weather forecasts by radio")
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL
-from support.model import model_path
 from support.processes import children_of, wait_gone
 from support.product import Served, product_at_port, product_environment
 from support.site import asked
@@ -78,14 +77,14 @@ class Visited:
 
 
 @pytest.fixture
-def visited(home: Path) -> Iterator[Visited]:
+def visited(home: Path, model: Path) -> Iterator[Visited]:
     home.mkdir(parents=True, exist_ok=True)
     seed = home / "seed.yaml"
     seed.write_text(SEED, encoding="utf-8")
     own = {
         "CONTEXT7_FABRIC_UPSTREAM": "off",
         "CONTEXT7_FABRIC_MODEL": DEFAULT_MODEL,
-        "CONTEXT7_FABRIC_MODEL_PATH": str(model_path()),
+        "CONTEXT7_FABRIC_MODEL_PATH": str(model),
         "CONTEXT7_FABRIC_SEED": str(seed),
     }
     with product_at_port("http", product_environment(home, own)) as served:

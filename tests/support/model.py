@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from support.fetched import alone_in, cache_folder
 from support.upstreams import free_port
 
 PACKAGES = """\
@@ -118,15 +119,11 @@ def model_command(home: Path, *words: str, **variables: str) -> subprocess.Compl
 def _assembled() -> Path | str:
     """The folder, or why there is none; asked once a process, because failing takes long."""
     said = PACKAGES + json.dumps([TAKEN, WRITTEN])
-    folder = _cache_folder() / hashlib.sha256(said.encode()).hexdigest()[:16]
-    return folder if folder.is_dir() else _assemble(folder) or folder
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base, "context7-fabric-tests", "model")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    folder = cache_folder("model") / hashlib.sha256(said.encode()).hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    with alone_in(folder.parent):
+        return folder if folder.is_dir() else _assemble(folder) or folder
 
 
 def _assemble(folder: Path) -> str | None:
@@ -176,8 +173,7 @@ def _move(model: Path, folder: Path) -> str | None:
     try:
         model.rename(folder)
     except OSError as error:
-        if not folder.is_dir():
-            return f"the model could not be kept ({error.strerror})"
+        return f"the model could not be kept ({error.strerror})"
     return None
 
 

@@ -1,13 +1,12 @@
 """Brings npm packages, each set of exact versions once, into a folder outside the repository.
 
 The folder lies below the user's cache folder and is shared by all checkouts. An installation
-appears there whole or not at all; of two processes that install at once the slower one drops its
-own. npm is asked as the user configured it: where it fetches from is neither said nor kept here.
+appears there whole or not at all. npm is asked as the user configured it: where it fetches from is
+neither said nor kept here.
 """
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,6 +16,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from support.fetched import alone_in, cache_folder
 
 INSTALL = [
     "npm",
@@ -56,16 +57,12 @@ def npm_packages(versions: Mapping[str, str]) -> Path:
 def _installed(versions: tuple[tuple[str, str], ...]) -> Path | str:
     """The folder, or why there is none; asked once a process, because failing takes long."""
     specifiers = [f"{name}@{version}" for name, version in versions]
-    home = _cache_folder() / hashlib.sha256(" ".join(specifiers).encode()).hexdigest()[:16]
+    home = cache_folder("npm") / hashlib.sha256(" ".join(specifiers).encode()).hexdigest()[:16]
     modules = home / "node_modules"
-    return modules if modules.is_dir() else _install(specifiers, home) or modules
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base, "context7-fabric-tests", "npm")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    if modules.is_dir():
+        return modules
+    with alone_in(home.parent):
+        return modules if modules.is_dir() else _install(specifiers, home) or modules
 
 
 def _install(specifiers: list[str], home: Path) -> str | None:
@@ -97,6 +94,5 @@ def _move(draft: Path, home: Path) -> str | None:
     try:
         draft.rename(home)
     except OSError as error:
-        if not (home / "node_modules").is_dir():
-            return f"npm's packages could not be kept ({error.strerror})"
+        return f"npm's packages could not be kept ({error.strerror})"
     return None

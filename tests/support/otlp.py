@@ -62,11 +62,12 @@ class Receiver:
         self.bodies: list[bytes] = []
         self.latch = Latch()
         self.latch.open()
+        self._is_to_hold = False
         self._changed = threading.Condition()
 
     def hold(self) -> None:
-        """Answer nobody from now on."""
-        self.latch = Latch()
+        """Answer who brings a tool call's spans, and everybody after that, no more."""
+        self._is_to_hold = True
 
     def wait_for(self, calls: int) -> list[Span]:
         """The spans so far, once those of so many tool calls are among them."""
@@ -105,6 +106,8 @@ class Receiver:
             self.headers.append(dict(request.headers))
             self.bodies.append(body)
             self.spans += _spans_in(body)
+            if self._is_to_hold and self.calls:
+                self._is_to_hold, self.latch = False, Latch()
             self._changed.notify_all()
         await self.latch.passed(None)
         await Response(b"", media_type="application/x-protobuf")(scope, receive, send)

@@ -1,15 +1,19 @@
 """Packages are installed once and whole, or the test that wants them says why it is skipped."""
 
 import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from support import npm as npm_module
+from support.fetched import cache_folder
 from support.npm import npm_package
 
 FAILING = "#!/bin/sh\necho 'npm error code E404' >&2\necho 'npm error at https://x' >&2\nexit 1\n"
 WORKING = "#!/bin/sh\nmkdir -p node_modules/$1; echo once >> $XDG_CACHE_HOME/runs\n"
+WAITING = WORKING.replace("mkdir", "cat $XDG_CACHE_HOME/gate; mkdir")
+INTERRUPTING = "#!/bin/sh\nkill -USR1 $PPID\nexec cat\n"
 
 
 @pytest.fixture
@@ -38,12 +42,40 @@ def test_a_failure_skips_the_test_without_naming_addresses(npm: Path) -> None:
     assert str(skipped.value) == "needs node: npm install failed (E404)"
 
 
-def test_the_slower_of_two_installations_leaves_the_faster_ones(tmp_path: Path) -> None:
-    draft, home = tmp_path / "draft", tmp_path / "home"
-    for folder in (draft, home):
-        Path(folder, "node_modules", folder.name).mkdir(parents=True)
-    assert npm_module._move(draft, home) is None
-    assert (home / "node_modules" / "home").is_dir()
+def test_an_installation_that_is_interrupted_leaves_nothing_and_is_tried_again(npm: Path) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    npm.write_text(INTERRUPTING)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            npm_package("four", "1.0.0")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert list(cache_folder("npm").iterdir()) == []
+    npm.write_text(WORKING)
+    assert npm_package("four", "1.0.0").is_dir()
+
+
+def test_of_two_who_want_a_package_at_once_one_installs_it(npm: Path) -> None:
+    gate = npm.with_name("gate")
+    os.mkfifo(gate)
+    npm.write_text(WAITING)
+    with ThreadPoolExecutor(2) as threads:
+        folders = [threads.submit(npm_package, "five", "1.0.0")]
+        with gate.open("w"):  # npm runs by now
+            folders.append(threads.submit(npm_package, "five", "1.0.0"))
+            while f" {os.getpid()} " not in waiting():
+                assert not folders[1].done()
+        assert folders[0].result() == folders[1].result()
+    assert (npm.parent / "runs").read_text() == "once\n"
+
+
+def waiting() -> str:
+    """The locks that somebody waits for."""
+    locks = Path("/proc/locks").read_text("ascii").splitlines()
+    return "\n".join(line for line in locks if "->" in line)
 
 
 def test_without_node_the_test_is_skipped(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
