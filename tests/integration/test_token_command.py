@@ -1,6 +1,5 @@
 """`token add|list|revoke` as a shell runs them: alone, two at once, and one that is killed."""
 
-import fcntl
 import os
 import signal
 import stat
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.web.tokens import TokenFile
+from support.locks import alone_in, is_waiting
 from support.processes import Process, spawn
 from support.product import PROGRAM, product_environment, run_product
 
@@ -38,24 +38,15 @@ def printed(*words: str, env: dict[str, str]) -> str:
 def held(folder: Path) -> Iterator[None]:
     """Nobody changes the file for the length of the block."""
     folder.mkdir(exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone_in(folder):
         yield
-    finally:
-        os.close(lock)
 
 
 def wait_for_the_lock(process: Process) -> None:
     """Return when the process waits for the lock that this one holds."""
-    while f" {process.pid} " not in _waiting():
+    while not is_waiting(process.pid):
         with suppress(subprocess.TimeoutExpired):
             raise AssertionError(f"it ended with {process.wait(0.02)}: {process.err.text}")
-
-
-def _waiting() -> str:
-    locks = Path("/proc/locks").read_text("ascii").splitlines()
-    return "\n".join(line for line in locks if "->" in line)
 
 
 def test_a_token_is_given_listed_and_taken_back(

@@ -3,10 +3,9 @@
 One process at a time fills a folder there; others wait for it, and find what it brought.
 """
 
-import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,6 @@ def cache_folder(kind: str) -> Path:
     folder = Path(base, "context7-fabric-tests", kind)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Have nobody else fill a folder for the length of the block; waits until nobody does."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
 
 
 def fetch(wanted: Iterable[Callable[[], object]]) -> None:

@@ -24,7 +24,8 @@ from typing import Any
 
 import pytest
 
-from support.fetched import alone_in, cache_folder
+from support.fetched import cache_folder
+from support.locks import alone_in
 from support.upstreams import free_port
 
 PACKAGES = """\

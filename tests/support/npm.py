@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from support.fetched import alone_in, cache_folder
+from support.fetched import cache_folder
+from support.locks import alone_in
 
 INSTALL = [
     "npm",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.fetched import cache_folder
+from support.locks import is_waiting
 from support.npm import npm_package
 
 FAILING = "#!/bin/sh\necho 'npm error code E404' >&2\necho 'npm error at https://x' >&2\nexit 1\n"
@@ -66,16 +67,10 @@ def test_of_two_who_want_a_package_at_once_one_installs_it(npm: Path) -> None:
         folders = [threads.submit(npm_package, "five", "1.0.0")]
         with gate.open("w"):  # npm runs by now
             folders.append(threads.submit(npm_package, "five", "1.0.0"))
-            while f" {os.getpid()} " not in waiting():
+            while not is_waiting(os.getpid()):
                 assert not folders[1].done()
         assert folders[0].result() == folders[1].result()
     assert (npm.parent / "runs").read_text() == "once\n"
-
-
-def waiting() -> str:
-    """The locks that somebody waits for."""
-    locks = Path("/proc/locks").read_text("ascii").splitlines()
-    return "\n".join(line for line in locks if "->" in line)
 
 
 def test_without_node_the_test_is_skipped(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:

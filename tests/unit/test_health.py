@@ -32,13 +32,6 @@ def settings(tmp_path: Path) -> Settings:
     return settings_for(tmp_path, BACKEND="memory", MODEL="off", MONTHLY_CALLS="10")
 
 
-@pytest.fixture
-async def tasks() -> AsyncIterator[TaskGroup]:
-    async with anyio.create_task_group() as group:
-        yield group
-        group.cancel_scope.cancel()
-
-
 @dataclass
 class Opened:
     """A household, its health, and the upstream of the apps that a test opens."""

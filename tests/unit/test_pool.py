@@ -53,13 +53,6 @@ class Things:
 
 
 @pytest.fixture
-async def tasks() -> AsyncIterator[TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        yield tasks
-        tasks.cancel_scope.cancel()
-
-
-@pytest.fixture
 def things() -> Things:
     things = Things()
     things.leave.set()

@@ -127,10 +127,13 @@ def _form() -> TypeAdapter[StoredAnswer]:
 
 def _is_handy(text: str) -> bool:
     """Tell whether `text` may be at hand: not too long, and nothing that cannot be sent."""
+    if len(text) > LONGEST_LATELY:
+        return False
     try:
-        return len(text) <= LONGEST_LATELY and text.encode() is not None
+        text.encode()
     except UnicodeEncodeError:
         return False
+    return True
 
 
 def list_key(name_key: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from anyio.abc import TaskGroup
 
@@ -14,13 +13,6 @@ from context7_fabric.relay.hello import identity
 from support.house import House, let
 
 LONG = 600.0
-
-
-@pytest.fixture
-async def tasks() -> AsyncIterator[TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        yield tasks
-        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import anyio
 import anyio.lowlevel
-import pytest
 from anyio.abc import TaskGroup
 
 from context7_fabric.registry.rows import Row
@@ -95,13 +94,6 @@ def mirror(principal: str, size: int = 2) -> Mirror:
     for row in rows.values():
         made.put(row)
     return made
-
-
-@pytest.fixture
-async def tasks() -> AsyncIterator[TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        yield tasks
-        tasks.cancel_scope.cancel()
 
 
 async def test_as_many_indexes_are_kept_as_there_is_room_for(tasks: TaskGroup) -> None:

@@ -96,13 +96,6 @@ class Peer:
 
 
 @pytest.fixture
-async def tasks() -> AsyncIterator[TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        yield tasks
-        tasks.cancel_scope.cancel()
-
-
-@pytest.fixture
 def peer() -> Peer:
     return Peer()
 

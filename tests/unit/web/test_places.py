@@ -56,13 +56,6 @@ class Garage:
         return told
 
 
-@pytest.fixture
-async def tasks() -> AsyncGenerator[TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        yield tasks
-        tasks.cancel_scope.cancel()
-
-
 async def test_what_was_used_stays_for_the_next_use(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     assert await garage.used("ann", "a", "a") == [True, True]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from context7_fabric.web.streams import StreamGuard, is_stream
 from context7_fabric.web.tokens import LOOK_EVERY, TokenFile
 from support.scripted import FakeClock
 from unit.web.asking import Answer, Application, asked, scope_of
-
-
-@pytest.fixture
-async def tasks() -> AsyncGenerator[TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        yield tasks
-        tasks.cancel_scope.cancel()
 
 
 def stream_scope(token: str = "", path: str = "/sse") -> Scope:
