@@ -132,7 +132,7 @@ class TestTheExtra:
             assert ask(dialogue) == "miss"
             assert ask(dialogue) == "hit"
             warned = dialogue.process.err.wait_for(WARNED)
-            assert "pip install 'context7-fabric[telemetry]'" in warned.string
+            assert "pip install '.[telemetry]' in a checkout" in warned.string
             assert dialogue.process.err.text.count("WARNING") == 1
 
     @pytest.mark.parametrize(

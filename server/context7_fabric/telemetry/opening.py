@@ -33,7 +33,8 @@ def open_traces(settings: TelemetrySettings, redacted: Callable[[str], str]) -> 
         from context7_fabric.telemetry.tracing import Tracing  # noqa: PLC0415  # an optional extra
     except ImportError:
         log.warning(
-            "traces are asked for, but cannot be made: pip install 'context7-fabric[telemetry]'"
+            "traces are asked for, but OpenTelemetry is not installed: run "
+            "pip install '.[telemetry]' in a checkout of context7-fabric"
         )
         return None
     return Tracing(settings, redacted)
