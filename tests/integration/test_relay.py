@@ -145,6 +145,32 @@ def test_it_ends_in_good_order_while_it_waits_for_the_daemon(
         assert process.err.text == ""
 
 
+STARTED = {
+    "by a script, behind it": ["sh", "-c", '"$@" <&3 & wait', "sh"],
+    "by a script that ignores both": ["sh", "-c", 'trap "" INT TERM; exec "$@" <&3', "sh"],
+    "with nohup, behind it": ["sh", "-c", 'nohup "$@" <&3 & wait', "sh"],
+}
+"""Ways of being started that hand down ignored signals; standard input is at descriptor 3."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("started", STARTED)
+def test_a_relay_started_with_its_signals_ignored_ends_by_them(
+    home: Path, environment: dict[str, str], started: str, number: int
+) -> None:
+    command = ["sh", "-c", 'exec "$@" 3<&0', "sh", *STARTED[started], PROGRAM]
+    with talking(command, environment) as dialogue:
+        relays = children_of(dialogue.process.pid) | {dialogue.process.pid}
+        (relay,) = (pid for pid in relays if b"context7-fabric" in _words(pid)[1])
+        os.kill(relay, number)
+        wait_gone([relay], 3)
+    assert len(daemons_of(home)) == 1
+
+
+def _words(pid: int) -> list[bytes]:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 @pytest.mark.parametrize("how", HOW)
 def test_a_daemon_that_hangs_does_not_keep_it(
     home: Path, environment: dict[str, str], how: str

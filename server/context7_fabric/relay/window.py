@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _NOT_OURS = ("--help", "-h", "--port", "--host", "--")
+_ENDED_BY = (signal.SIGTERM, signal.SIGINT)
 _TRANSPORT, _KEY = "--transport", "--api-key"
 
 
@@ -62,12 +63,14 @@ def serve(
     wanted = environ.get("CONTEXT7_FABRIC_DAEMON", "").strip().lower() or "auto"
     if wanted != "auto" or not asks_for_stdio(words):
         return False
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT as well: it is inherited as ignored from a client that a script runs in the background.
+    before = {each: signal.signal(each, signal.default_int_handler) for each in _ENDED_BY}
     try:
         _serve(environ, _value(words, _KEY), here)
     except (NoDaemon, OSError) as trouble:
         _tell(trouble)
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
         return False
     except KeyboardInterrupt:
         pass
