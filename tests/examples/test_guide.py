@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from context7_fabric import (
 )
 from support.examples import examples, printed, run
 from support.model import model_path
+from support.programs import needed_server
 from support.qdrant_rest import qdrant_rest
 from support.redis_servers import RedisServer, redis_server
 
@@ -62,8 +62,7 @@ class Model:
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     """A Redis server where the guide looks for one; nobody else's is used."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server")
+    needed_server("redis-server")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
             pytest.skip(f"somebody listens at port {PORT} already")
@@ -210,7 +209,6 @@ def test_a_context_expires_by_itself(fabric: Fabric) -> None:
     assert context.expires_at == context.created_at + 3600
 
 
-@pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no redis-server")
 def test_what_redis_saved_is_there_after_a_restart() -> None:
     lines = [line.removeprefix("# ") for line in CODE["Persistence"].splitlines()]
     saves = [line.partition("#")[0].split() for line in lines if line.startswith("save ")]

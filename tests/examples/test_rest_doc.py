@@ -13,6 +13,7 @@ import pytest
 from anyio import to_thread
 
 from support.examples import Command, commands, examples, printed, said
+from support.programs import needed
 from support.rest import at_a_port
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
@@ -38,6 +39,7 @@ async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGener
 
 def curl(command: Command, address: str) -> Any:  # noqa: ANN401  # JSON
     """Run a command of the document."""
+    needed("curl")
     words = [word.replace(ADDRESS, address) for word in command.words]
     done = subprocess.run(words, capture_output=True, check=True, timeout=10)
     return json.loads(done.stdout)

@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from context7_fabric import Context7CacheClient
 from support.examples import examples
+from support.programs import needed
 from support.rest import at_a_port
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
@@ -64,6 +65,7 @@ def script(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
 
 async def curl(line: str, service: str) -> Any:  # noqa: ANN401  # JSON
     """Run a command of the ticket against our service."""
+    needed("curl")
     words = [word.replace(SERVICE, service) for word in shlex.split(line)]
     done = await to_thread.run_sync(
         lambda: subprocess.run([*words, "-sS"], capture_output=True, check=True, timeout=10)

@@ -28,6 +28,7 @@ from support.dialogue import outcome_of, talking, texts_of
 from support.knocks import knocks
 from support.processes import children_of, wait_gone
 from support.product import PROGRAM, Variables
+from support.programs import needed
 
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 OTHERS = {"libraryId": "/fastapi/fastapi", "query": "How do I serve static files?"}
@@ -222,7 +223,7 @@ def leaking(fd: int) -> list[str]:
     """A window that was started with a descriptor that is not meant for it."""
     assert fd > 2
     program = f"exec {fd}</proc/{os.getpid()}/fd/{fd} && exec {PROGRAM}"
-    return ["bash", "-c", program]
+    return [needed("bash"), "-c", program]
 
 
 class TestLeaving:

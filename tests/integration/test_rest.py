@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.product import Served, product_at_port, product_environment
+from support.programs import needed
 from support.site import asked, bearing, token_of, until
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -31,7 +32,7 @@ class Curl:
 
     def __call__(self, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
         """Return what is replied; POST where there is a body."""
-        words = ["curl", "-s", "--fail-with-body", "--noproxy", "*", self.served.url(path)]
+        words = [needed("curl"), "-s", "--fail-with-body", "--noproxy", "*", self.served.url(path)]
         if self.token is not None:
             words += ["-H", f"Authorization: Bearer {self.token}"]
         if body is not None:

@@ -1,7 +1,6 @@
 """nginx with the configuration that ships, on free ports of this machine, and who calls it."""
 
 import os
-import shutil
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
 from starlette.requests import Request
@@ -19,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from context7_fabric.web.listening import HttpServer, bound_socket
 from context7_fabric.web.settings import WebSettings
 from support.processes import spawn
+from support.programs import needed_server
 from support.site import HEADERS, bearing
 from support.upstreams import free_port
 
@@ -63,9 +62,7 @@ def papers_in(folder: Path) -> Papers:
 @contextmanager
 def nginx(papers: Papers, folder: Path, ports: Sequence[int], text: str = "") -> Iterator[Front]:
     """Let nginx run with the configuration that ships, or with `text`, on free ports."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        pytest.skip("needs nginx")
+    program = needed_server("nginx")
     prefix = folder / "nginx"
     prefix.mkdir()
     port = free_port()
@@ -117,9 +114,10 @@ def told_address() -> Iterator[int]:
         await PlainTextResponse(client.host if client else "")(scope, receive, send)
 
     server = HttpServer(tell, WebSettings(proxies=("127.0.0.1",)))
-    listening = bound_socket("127.0.0.1", 0)
-    with start_blocking_portal() as portal:
+    with bound_socket("127.0.0.1", 0) as listening, start_blocking_portal() as portal:
         serving = portal.start_task_soon(server.serve, [listening])
-        yield listening.getsockname()[1]
-        server.should_exit = True
-        serving.result(PATIENCE)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            serving.result(PATIENCE)

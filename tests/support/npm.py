@@ -19,6 +19,7 @@ import pytest
 
 from support.fetched import cache_folder
 from support.locks import alone_in
+from support.programs import needed
 
 INSTALL = [
     "npm",
@@ -35,9 +36,7 @@ MINUTES = 5
 
 def require_node() -> None:
     """Skip the test at hand where there is no node or no npm."""
-    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    if missing:
-        pytest.skip(f"needs node: {' and '.join(missing)} not found")
+    needed("node", "npm")
 
 
 def npm_package(name: str, version: str) -> Path:

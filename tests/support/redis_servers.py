@@ -14,6 +14,7 @@ from urllib.parse import quote
 import trustme
 
 from support.processes import Process, spawn, wait_gone
+from support.programs import needed, needed_server
 from support.upstreams import free_port
 
 READY = r"Ready to accept connections|Failed listening|Sentinel ID is"
@@ -75,7 +76,9 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, or start it again, with what it kept."""
-        process = self._now.enter_context(spawn(["redis-server", *self._arguments()]))
+        process = self._now.enter_context(
+            spawn([needed_server("redis-server"), *self._arguments()])
+        )
         self._now.callback(_kill, process.pid)
         line = process.out.wait_for(READY, SECONDS_TO_START)[0]
         assert not line.startswith("Failed"), "another process took the port"
@@ -104,7 +107,7 @@ class RedisServer:
     def cli(self, *words: str) -> str:
         """What a command replies, by redis-cli."""
         done = subprocess.run(
-            ["redis-cli", "--raw", *self._cli_arguments(), *words],
+            [needed("redis-cli"), "--raw", *self._cli_arguments(), *words],
             env={**os.environ, **({"REDISCLI_AUTH": self.password} if self.password else {})},
             capture_output=True,
             text=True,

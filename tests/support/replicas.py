@@ -23,6 +23,7 @@ from anyio import to_thread
 from support.daemons import without_coverage
 from support.processes import Process, wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
+from support.programs import needed
 from support.redis_servers import RedisServer
 from support.site import FASTAPI, HEADERS, asked, call, outcome, result_of
 from support.upstreams import free_port
@@ -134,8 +135,7 @@ def elsewhere() -> list[str]:
     It does not pass signals on, but its end is the command's. Skips the test where that may not be.
     """
     apart = ["unshare", "--map-root-user", "--pid", "--fork", "--kill-child"]
-    if shutil.which("unshare") is None:
-        pytest.skip("needs unshare")
+    needed("unshare")
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("needs leave for a process namespace")
     return apart
