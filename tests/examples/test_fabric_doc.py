@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ import pytest
 from context7_fabric import DiskFabric, Fabric, InMemoryFabric, RedisFabric, get_context7_cache
 from contracts.disk_store import execute
 from support.examples import examples, printed, said
+from support.programs import needed_server
 from support.redis_servers import RedisServer, redis_server
 
 ROOT = Path(__file__).parents[2]
 CODE = examples((ROOT / "docs" / "fabric.md").read_text("utf-8"))
 ELSEWHERE = ROOT / "tests" / "integration" / "test_fabric_doc_servers.py"
+ANOTHER = "fabric = InMemoryFabric()\n"
 MINE = ("CONTEXT7_", "LIBRARY_CACHE_", "RAG_SERVICE_")
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no room'); END"
 
@@ -44,8 +45,7 @@ STORIES = (
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server")
+    needed_server("redis-server")
     with redis_server() as server:
         yield server
 
@@ -81,7 +81,19 @@ def test_an_example_prints_what_it_says_on_each_backend(
 ) -> None:
     names: dict[str, Any] = {"fabric": fabric}
     for title in story:
-        assert printed(CODE[title], names) == said(CODE[title])
+        code = CODE[title].removeprefix(ANOTHER)
+        assert printed(code, names) == said(code)
+
+
+@pytest.mark.usefixtures("on_a_home")
+def test_the_examples_from_first_to_last_print_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No model is fetched, and nothing of a Redis or a Qdrant that may run here is used.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    script = "\n".join(CODE.values())
+    assert printed(script, {}, ("localhost:6379", "localhost:1")) == said(script)
 
 
 def test_each_kind_of_fabric_is_opened(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from context7_fabric import DiskFabric, Fabric, RedisFabric
+from context7_fabric.errors import StoreError
 from support.examples import commands, examples, printed, run, said
 from support.model import hub
 from support.product import product_environment, run_product
@@ -26,10 +27,13 @@ CONFIGURED = [line.split() for line in examples(DOCUMENT, "conf")["Persistence"]
 OPTIONS = [word for name, value in CONFIGURED for word in (f"--{name}", value)]
 
 REDIS = "localhost:6379"
+NO_REDIS = "redis://127.0.0.1:1"
 QDRANT = "http://localhost:6333"
 FETCH = """\
 import sys
 from fastembed import TextEmbedding
+
+pytestmark = pytest.mark.either_mode
 TextEmbedding("sentence-transformers/all-MiniLM-L6-v2", cache_dir=sys.argv[1], lazy_load=True)
 """
 
@@ -52,10 +56,11 @@ def by_meaning(
     monkeypatch.setenv("FASTEMBED_CACHE_PATH", str(models))
     names: dict[str, Any] = {}
     with qdrant_rest() as qdrant:
-        moved = ('"prompts"', repr(str(tmp_path)))
+        moved = ('"meanings"', repr(str(tmp_path)))
         run(CODE[request.param], names, [(QDRANT, qdrant.url) if "#2" in request.param else moved])
-        yield names["fabric"]
-        asyncio.run(names["fabric"].aclose())
+        fabric = names["served" if "#2" in request.param else "fabric"]
+        yield fabric
+        asyncio.run(fabric.aclose())
 
 
 def value_of(fabric: Fabric, key: str) -> object:
@@ -67,21 +72,26 @@ def value_of(fabric: Fabric, key: str) -> object:
 def test_what_is_meant_is_found(by_meaning: Fabric) -> None:
     code = CODE["Semantic search"]
     assert printed(code, {"fabric": by_meaning}) == said(code)
+    (found,) = asyncio.run(by_meaning.search("a recipe for dinner", limit=1))
+    assert (found.key, found.ranked_by) == ("prompt:cooking", "vectors")
 
 
 def test_a_connection_takes_database_password_and_namespace() -> None:
     with redis_server(password="open-sesame") as server:
         names: dict[str, Any] = {}
         code = CODE["Connection"]
-        assert printed(code, names, (REDIS, f"localhost:{server.port}")) == said(code)
+        assert printed(code, names, (REDIS, f"localhost:{server.port}")) == []
         assert server.cli("-n", "1", "EXISTS", "{agents}:entry:GLOBAL/prompts:support") == "1"
-        asyncio.run(names["fabric"].aclose())
+        asyncio.run(names["shared"].aclose())
 
 
 def test_a_connection_is_checked() -> None:
+    names: dict[str, Any] = {"RedisFabric": RedisFabric, "StoreError": StoreError}
     with redis_server() as server:
-        code = CODE["Redis connection"]
-        assert printed(code, {}, (REDIS, f"localhost:{server.port}")) == said(code)
+        run(CODE["Redis connection"], names, [(NO_REDIS, f"redis://localhost:{server.port}")])
+        assert names["unreachable"].backend.dbsize() == 0
+        assert names["unreachable"].backend.info()["backend"] == "redis"
+        asyncio.run(names["unreachable"].aclose())
 
 
 @pytest.mark.parametrize(
