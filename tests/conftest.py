@@ -99,6 +99,22 @@ def pytest_make_collect_report(
     return _skip_is_failure(getattr(collector, "path", TESTS), (yield))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """Let xdist send a report whose texts UTF-8 cannot say: half an emoji ends its worker."""
+    return _sendable((yield))
+
+
+def _sendable(report: object) -> object:
+    if isinstance(report, str):
+        return report.encode("utf-8", "backslashreplace").decode()
+    if isinstance(report, dict):
+        return {_sendable(key): _sendable(value) for key, value in report.items()}
+    if isinstance(report, list | tuple):
+        return type(report)(map(_sendable, report))
+    return report
+
+
 def _skip_is_failure(path: Path, report: ReportT) -> ReportT:
     expected = hasattr(report, "wasxfail")
     if SKIPS_FAIL and report.skipped and not expected and path.is_relative_to(INTEGRATION):
