@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from context7_fabric.cli.main import COMMANDS
 from context7_fabric.settings import read_settings
 from context7_fabric.site import MOST_OF_ONE, MOST_VISITORS
@@ -61,3 +63,38 @@ def test_the_example_configuration_is_a_bare_command_with_variables_that_exist()
     assert server["args"] == []
     assert {name for name in server["env"] if name not in README} == set()
     assert read_settings(server["env"]).upstream.api_key is None
+
+
+def unpublished(text: str) -> list[str]:
+    """Return the installations in `text` that name our package where no index has it."""
+    return re.findall(r"(?:install|add|uvx|pipx run|tool run)\s+['\"]?context7-fabric\b\S*", text)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install 'context7-fabric[telemetry]'",
+        "uv tool install context7-fabric",
+        'pipx install "context7-fabric"',
+        "uvx context7-fabric demo",
+    ],
+)
+def test_an_installation_by_name_is_noticed(command: str) -> None:
+    assert unpublished(f"Run {command} first.")
+
+
+def test_no_text_installs_the_package_by_its_name() -> None:
+    texts = [README, *(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))]
+    texts += [path.read_text("utf-8") for path in PACKAGE.rglob("*.py")]
+    assert [each for text in texts for each in unpublished(text)] == []
+
+
+@pytest.mark.parametrize("file", ["Makefile", "deploy/Dockerfile"])
+def test_every_installation_by_hashes_takes_what_the_lock_names_and_no_more(file: str) -> None:
+    text = (ROOT / file).read_text("utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if "install" in line and "--require-hashes" in line]
+    assert lines
+    assert [
+        each for each in lines if "--no-deps" not in each and "$(call install," not in each
+    ] == []
+    assert all("--no-deps" in line for line in text.splitlines() if line.startswith("install ="))
