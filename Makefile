@@ -47,7 +47,7 @@ test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, te
 		--cov --cov-append --cov-report=term
 
 test-daemon: $(DEV_READY) ## Run the tests of windows on stdio again, through a daemon
-	TEST_DAEMON=auto $(PYTEST) --dist loadfile tests/integration
+	TEST_DAEMON=auto $(PYTEST) --dist loadfile tests/integration -m either_mode
 
 bench: $(BENCH_READY) $(PEERS_READY) ## Measure: the programs of tests/bench print numbers and claims (soak.py, half an hour, by name)
 	@failed=; for name in $(BENCHES); do \

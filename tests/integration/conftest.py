@@ -1,9 +1,11 @@
 """What the integration tests share: the stand-in in good health, real servers, a home."""
 
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from support.inspector import inspector_program
 from support.model import model_path
 from support.mortal import KINDS
 from support.npm import npm_package
-from support.product import Variables
+from support.product import Variables, serves_either_way
 from support.upstreams import NEWEST, OLDEST, context7_command, context7_http
 
 SDK = ("@modelcontextprotocol/sdk", "1.32.2")
@@ -35,6 +37,27 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         chosen = (item for item in session.items if isinstance(item, pytest.Function))
         used = {name for item in chosen for name in item.fixturenames}
         fetch(FETCHED[name] for name in FETCHED if name in used)
+
+
+_running: list[pytest.Item] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Keep in mind which test starts processes from now on."""
+    _running[:] = [item]
+
+
+def _no_window_unmarked(event: str, arguments: tuple[Any, ...]) -> None:
+    """Fail an unmarked test whose window TEST_DAEMON decides about: `make test-daemon` omits it."""
+    if event != "subprocess.Popen" or not _running:
+        return
+    _program, words, _folder, environment = arguments
+    if serves_either_way(words, environment) and not _running[0].get_closest_marker("either_mode"):
+        pytest.fail("starts a window by itself or a daemon: mark it or its module `either_mode`")
+
+
+sys.addaudithook(_no_window_unmarked)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

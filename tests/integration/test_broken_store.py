@@ -12,6 +12,8 @@ from support.dialogue import talking
 from support.knocks import knocks
 from support.product import PROGRAM, product_environment, run_product
 
+pytestmark = pytest.mark.either_mode
+
 DOCTOR = "`context7-fabric doctor` tells what to do"
 AWAY, BACK = "ALTER TABLE Cache RENAME TO Away", "ALTER TABLE Away RENAME TO Cache"
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no room'); END"

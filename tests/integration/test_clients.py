@@ -14,6 +14,8 @@ from support.inspector import inspect, options
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 from support.upstreams import clean_environment
 
+pytestmark = pytest.mark.either_mode
+
 WALK = Path(__file__).with_name("clients") / "walk.mjs"
 SECONDS = 50
 TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]

@@ -18,6 +18,8 @@ from support.knocks import knocks
 from support.processes import spawn
 from support.product import PROGRAM, Variables, product_environment, run_product
 
+pytestmark = pytest.mark.either_mode
+
 FASTAPI = "/fastapi/fastapi"
 QUESTION = "How do I test a WebSocket?"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}

@@ -20,6 +20,8 @@ from support.processes import spawn
 from support.product import PROGRAM, Variables, product_environment
 from support.wire import MODES, provenance, texts
 
+pytestmark = pytest.mark.either_mode
+
 FASTAPI = "/fastapi/fastapi"
 QUESTION = "How do I test a WebSocket?"
 OTHER_QUESTION = "How do I stream a response?"

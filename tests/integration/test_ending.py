@@ -16,6 +16,8 @@ from support.dialogue import Dialogue, outcome_of
 from support.processes import Process, children_of, spawn, wait_gone
 from support.product import BY_ITSELF, PROGRAM, product_environment
 
+pytestmark = pytest.mark.either_mode
+
 SOON = 0.5
 ORPHANS_GONE = 3.0
 

@@ -20,6 +20,8 @@ from support.product import (
     run_product,
 )
 
+pytestmark = pytest.mark.either_mode
+
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 ELSEWHERE = "192.0.2.1"
 MEMORY_ONLY = "nothing will be remembered past this process"

@@ -41,7 +41,10 @@ FILLED = {
 
 Inspect = Callable[..., dict[str, Any]]
 
-pytestmark = pytest.mark.timeout(120)  # each method is a process of node, and one of ours
+pytestmark = [
+    pytest.mark.either_mode,
+    pytest.mark.timeout(120),
+]  # each method is a process of node, and one of ours
 
 
 @pytest.fixture(params=["stdio", "http"])

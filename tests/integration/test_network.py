@@ -14,6 +14,8 @@ from support.knocks import knocks
 from support.product import PROGRAM, Variables, product_environment
 from support.tls_proxy import Proxy, tls_proxy
 
+pytestmark = pytest.mark.either_mode
+
 HOST = "mcp.context7.com"
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 

@@ -23,6 +23,8 @@ from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribe
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 from support.site import FASTAPI, asked, call, outcome, result_of
 
+pytestmark = pytest.mark.either_mode
+
 ENTRY = "fabric://GLOBAL/note%3Abread"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 SECOND = 1.0

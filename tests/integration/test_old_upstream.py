@@ -14,6 +14,8 @@ from support.product import PROGRAM, product_environment
 from support.tls_proxy import Proxy, tls_proxy
 from support.wire import provenance, texts
 
+pytestmark = pytest.mark.either_mode
+
 FASTAPI = "/fastapi/fastapi"
 
 

@@ -20,6 +20,8 @@ from support.redis_servers import RedisServer, redis_server
 from support.site import asked, call
 from support.wire import provenance
 
+pytestmark = pytest.mark.either_mode
+
 LOOK_UP = {"libraryName": "fastapi", "query": "How do I test a WebSocket?"}
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 PASSWORD = "open-sesame"

@@ -18,6 +18,8 @@ from support.clients import over_stdio
 from support.context7_api import Api
 from support.product import PROGRAM, Variables, product_environment, run_product
 
+pytestmark = pytest.mark.either_mode
+
 KEPT_KEYS = {
     "calls_this_month",
     "calls_saved",

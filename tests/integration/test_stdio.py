@@ -13,6 +13,8 @@ import pytest
 
 from support.product import PROGRAM, SECONDS, product_environment
 
+pytestmark = pytest.mark.either_mode
+
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 0,

@@ -12,6 +12,8 @@ from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.otlp import BY_SDK, BY_US, CLIENT, SERVER, Receiver, Span, receiving
 from support.product import PROGRAM, Variables, product_environment
 
+pytestmark = pytest.mark.either_mode
+
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CONTEXT = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
 QUESTION = "how do I start an unmentionable widget"

@@ -18,6 +18,8 @@ from support.product import PROGRAM, Variables, product_environment
 from support.scripted import settings_for
 from support.upstreams import api_environment
 
+pytestmark = pytest.mark.either_mode
+
 QUESTION = "How do I test a WebSocket?"
 
 

@@ -18,6 +18,8 @@ from support.dialogue import META_KEY, Dialogue, outcome_of, talking
 from support.processes import Process, wait_gone
 from support.product import PROGRAM, Variables, product_environment, run_product
 
+pytestmark = pytest.mark.either_mode
+
 QUESTION = {"libraryId": "/fastapi/fastapi", "query": "routing with ghp_0123456789abcdefghijABCDEF"}
 HOSTILE = "x\x1b[31mred\x07\x9b2J\u202eend\nerror           forged"
 HOW: dict[str, Callable[[Process], None]] = {

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from context7_fabric.relay.window import asks_for_stdio
 from support.processes import Process, spawn
 from support.upstreams import clean_environment
 
@@ -16,6 +17,9 @@ READY = r"^context7-fabric serves MCP at (https?://\S+:(\d+))/mcp and /sse$"
 SECONDS = 20
 DAEMON = os.environ.get("TEST_DAEMON", "off")
 """Whether a daemon serves windows on stdio ("auto") or they serve themselves: tests run in both."""
+
+EITHER_MODE = "TEST_EITHER_MODE"
+"""Stands in an environment that leaves it to TEST_DAEMON who serves windows on stdio."""
 
 BY_ITSELF = {"CONTEXT7_FABRIC_DAEMON": "off"}
 """For tests of what only a process that serves its own window does."""
@@ -29,12 +33,24 @@ def product_environment(home: Path, variables: Variables | None = None) -> dict[
     No model is downloaded behind its back.
     """
     own = {
+        EITHER_MODE: "1",
         "CONTEXT7_FABRIC_HOME": str(home),
         "CONTEXT7_FABRIC_MODEL": "off",
         "CONTEXT7_FABRIC_DAEMON": DAEMON,
         "CONTEXT7_FABRIC_DAEMON_IDLE": "1s",
     }
-    return clean_environment({**own, **(variables or {})})
+    named = variables or {}
+    if "CONTEXT7_FABRIC_DAEMON" in named:
+        del own[EITHER_MODE]
+    return clean_environment({**own, **named})
+
+
+def serves_either_way(command: Sequence[object], environment: Mapping[str, str] | None) -> bool:
+    """Tell whether a command is a window on stdio that TEST_DAEMON decides about."""
+    words = [str(word) for word in command]
+    if PROGRAM not in words or EITHER_MODE not in (environment or {}):
+        return False
+    return asks_for_stdio(words[words.index(PROGRAM) + 1 :])
 
 
 def run_product(
