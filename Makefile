@@ -10,7 +10,7 @@ DEV_READY := $(VENV)/.ready-dev
 BENCH_READY := $(VENV)/.ready-bench
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
-PYTEST := $(BIN)/python -m pytest -n 2
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas \
 	growth
 # What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep
@@ -42,12 +42,12 @@ test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, te
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(PYTEST) --dist loadfile tests/integration --cov --cov-report= --cov-fail-under=0
-	$(PYTEST) --dist worksteal --ignore=tests/integration --hypothesis-profile=ci \
+	$(PYTEST) tests/integration --cov --cov-report= --cov-fail-under=0
+	$(PYTEST) --ignore=tests/integration --hypothesis-profile=ci \
 		--cov --cov-append --cov-report=term
 
 test-daemon: $(DEV_READY) ## Run the tests of windows on stdio again, through a daemon
-	TEST_DAEMON=auto $(PYTEST) --dist loadfile tests/integration -m either_mode
+	TEST_DAEMON=auto $(PYTEST) tests/integration -m either_mode
 
 bench: $(BENCH_READY) $(PEERS_READY) ## Measure: the programs of tests/bench print numbers and claims (soak.py, half an hour, by name)
 	@failed=; for name in $(BENCHES); do \

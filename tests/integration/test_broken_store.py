@@ -12,8 +12,6 @@ from support.dialogue import talking
 from support.knocks import knocks
 from support.product import PROGRAM, product_environment, run_product
 
-pytestmark = pytest.mark.either_mode
-
 DOCTOR = "`context7-fabric doctor` tells what to do"
 AWAY, BACK = "ALTER TABLE Cache RENAME TO Away", "ALTER TABLE Away RENAME TO Cache"
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no room'); END"
@@ -54,6 +52,7 @@ class TestBrokenStore:
             assert "there is no" not in done.stderr
             assert done.stderr.endswith(f"the store failed: {DOCTOR}\n")
 
+    @pytest.mark.either_mode
     def test_doctor_says_so_and_what_to_do(self, store: Path, environment: dict[str, str]) -> None:
         well = run_product("doctor", "--json", env=environment)
         checks = json.loads(well.stdout)
@@ -72,6 +71,7 @@ class TestBrokenStore:
         assert told.startswith("store put failed: no room: free room on the disk, or move ")
         assert "no room" in checks["faults"]["told"]
 
+    @pytest.mark.either_mode
     def test_doctor_names_the_server_that_is_not_there(self, environment: dict[str, str]) -> None:
         with knocks() as dead:
             backend = f"redis://127.0.0.1:{dead.port}"
@@ -81,12 +81,14 @@ class TestBrokenStore:
         told = json.loads(done.stdout)["store"]["told"]
         assert "see that the server of CONTEXT7_FABRIC_BACKEND runs" in told
 
+    @pytest.mark.either_mode
     def test_doctor_leaves_nothing_behind(self, store: Path, environment: dict[str, str]) -> None:
         run_product("doctor", env=environment)
         (told,) = stored(environment)
         assert told["key"] == "key"
 
     @pytest.mark.timeout(120)  # four processes of the product
+    @pytest.mark.either_mode
     def test_stats_of_another_process_tells_a_servers_faults_when_it_works_again(
         self, store: Path, environment: dict[str, str]
     ) -> None:

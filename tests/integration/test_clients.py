@@ -14,8 +14,6 @@ from support.inspector import inspect, options
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 from support.upstreams import clean_environment
 
-pytestmark = pytest.mark.either_mode
-
 WALK = Path(__file__).with_name("clients") / "walk.mjs"
 SECONDS = 50
 TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]
@@ -71,6 +69,7 @@ def assert_served_well(told: dict[str, Any], api: Api) -> None:
     assert api.calls == 2
 
 
+@pytest.mark.either_mode
 def test_the_typescript_sdk_on_stdio(api: Api, home: Path, by_http: Variables, sdk: Path) -> None:
     environment = product_environment(home, by_http)
     told = walk(sdk, transport="stdio", command=[PROGRAM], env=environment)
@@ -92,6 +91,7 @@ def assert_inspected_well(inspector: str, tmp_path: Path, target: Sequence[str],
     assert api.calls == 1
 
 
+@pytest.mark.either_mode
 def test_the_inspector_on_stdio(
     api: Api, tmp_path: Path, home: Path, by_http: Variables, inspector: str
 ) -> None:

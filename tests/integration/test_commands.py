@@ -18,8 +18,6 @@ from support.knocks import knocks
 from support.processes import spawn
 from support.product import PROGRAM, Variables, product_environment, run_product
 
-pytestmark = pytest.mark.either_mode
-
 FASTAPI = "/fastapi/fastapi"
 QUESTION = "How do I test a WebSocket?"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -120,6 +118,7 @@ class TestDocs:
         assert (told["text"], told["outcome"]) == (SERVER_ERROR.message, "error")
 
 
+@pytest.mark.either_mode
 class TestPurge:
     @pytest.fixture
     def environment(self, full: Path, home: Path, environment: dict[str, str]) -> dict[str, str]:
@@ -176,6 +175,7 @@ class TestConfig:
                 assert Dialogue(process).introduce()["serverInfo"]["name"] == "context7-fabric"
 
 
+@pytest.mark.either_mode
 class TestDoctor:
     def test_finds_all_well_with_upstream_up(
         self, full: Path, home: Path, environment: dict[str, str]
@@ -281,6 +281,7 @@ def without_network() -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["stats", "doctor"])
+@pytest.mark.either_mode
 def test_whoever_reads_has_enough_at_any_time(home: Path, command: str) -> None:
     environment = product_environment(home, OFF)
     with subprocess.Popen(

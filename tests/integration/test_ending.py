@@ -16,8 +16,6 @@ from support.dialogue import Dialogue, outcome_of
 from support.processes import Process, children_of, spawn, wait_gone
 from support.product import BY_ITSELF, PROGRAM, product_environment
 
-pytestmark = pytest.mark.either_mode
-
 SOON = 0.5
 ORPHANS_GONE = 3.0
 
@@ -84,6 +82,7 @@ def test_killed_it_leaves_no_orphan(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("how", HOW)
+@pytest.mark.either_mode
 def test_it_ends_at_once_before_anything_was_asked(home: Path, how: str) -> None:
     environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     with spawn([PROGRAM], environment) as process:
@@ -96,6 +95,7 @@ def test_it_ends_at_once_before_anything_was_asked(home: Path, how: str) -> None
 
 
 @pytest.mark.parametrize("how", HOW)
+@pytest.mark.either_mode
 def test_it_ends_at_once_during_a_call(
     api: Api, home: Path, newest: Sequence[str], how: str
 ) -> None:

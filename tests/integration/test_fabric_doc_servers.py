@@ -33,7 +33,6 @@ FETCH = """\
 import sys
 from fastembed import TextEmbedding
 
-pytestmark = pytest.mark.either_mode
 TextEmbedding("sentence-transformers/all-MiniLM-L6-v2", cache_dir=sys.argv[1], lazy_load=True)
 """
 
@@ -140,6 +139,7 @@ async def _fill(fabric: Fabric) -> None:
         await fabric.set_context(f"other:{number}", "x" * 1000, disposable=True)
 
 
+@pytest.mark.either_mode
 def test_the_shell_prints_what_stands_below_its_commands(tmp_path: Path) -> None:
     environment = product_environment(tmp_path, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     for block in SHELL.values():

@@ -41,13 +41,11 @@ FILLED = {
 
 Inspect = Callable[..., dict[str, Any]]
 
-pytestmark = [
-    pytest.mark.either_mode,
-    pytest.mark.timeout(120),
-]  # each method is a process of node, and one of ours
+# Each method is a process of node, and one of ours.
+pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(params=["stdio", "http"])
+@pytest.fixture(params=[pytest.param("stdio", marks=pytest.mark.either_mode), "http"])
 def inspected(
     request: pytest.FixtureRequest,
     tmp_path: Path,

@@ -23,8 +23,6 @@ from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribe
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 from support.site import FASTAPI, asked, call, outcome, result_of
 
-pytestmark = pytest.mark.either_mode
-
 ENTRY = "fabric://GLOBAL/note%3Abread"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 SECOND = 1.0
@@ -73,8 +71,8 @@ def _plain(
 
 
 WAYS = [
-    pytest.param(partial(over_stdio, "legacy"), id="stdio-legacy"),
-    pytest.param(partial(over_stdio, "auto"), id="stdio-modern"),
+    pytest.param(partial(over_stdio, "legacy"), id="stdio-legacy", marks=pytest.mark.either_mode),
+    pytest.param(partial(over_stdio, "auto"), id="stdio-modern", marks=pytest.mark.either_mode),
     pytest.param(over_sse, id="sse-legacy"),
     pytest.param(partial(over_mcp, "auto"), id="mcp-modern"),
 ]

@@ -210,6 +210,7 @@ async def test_vectors_of_another_format_are_made_again(redis: RedisServer) -> N
     await backend.aclose()
 
 
+@pytest.mark.either_mode
 def test_another_version_with_the_same_format_shares_all(
     api: Api, this: Replica, variables: Variables, tmp_path: Path
 ) -> None:

@@ -18,8 +18,6 @@ from support.clients import over_stdio
 from support.context7_api import Api
 from support.product import PROGRAM, Variables, product_environment, run_product
 
-pytestmark = pytest.mark.either_mode
-
 KEPT_KEYS = {
     "calls_this_month",
     "calls_saved",
@@ -64,6 +62,7 @@ def shown(environment: Variables, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.either_mode
 async def test_calls_of_a_server_are_counted_after_it_has_ended(
     api: Api, home: Path, by_http: Variables
 ) -> None:
