@@ -17,7 +17,7 @@ import pytest
 from support.checkout import TOOLS, Checkout, checkout_in
 from support.wheels import BACKEND, source_of, wheel
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 SHAPES: Mapping[str, Mapping[str, list[str]]] = {
     "a lower bound": {"runner": ["measure[toml]>=1"], "measure": ['reader; extra == "toml"']},

@@ -91,7 +91,7 @@ class Checkout:
             env=_plain_environment() | given,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=220,
             check=False,
         )
 
