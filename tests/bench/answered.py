@@ -9,7 +9,7 @@ from random import Random
 from typing import cast
 
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import content_words, question_key
+from context7_fabric.documents.keys import question_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
 from context7_fabric.principals import owned
@@ -51,6 +51,6 @@ def longest_text() -> str:
 
 def stored(library: LibraryId, asked: str, text: str) -> tuple[str, Json]:
     """Return an answer as it is stored, with its key."""
-    key = docs_key(question_key(library, words=content_words(asked), mode="any", page=1))
+    key = docs_key(question_key(library, asked, mode="any", page=1))
     record = Stamp(time.time, DEFAULT_UPSTREAM).answer(text, str(library), asked, PUBLIC)
     return owned(key, PUBLIC), cast("Json", asdict(record))

@@ -27,7 +27,7 @@ async def test_a_miss_is_upstreams_text_verbatim_and_the_next_call_is_a_hit(
 ) -> None:
     async with connected(app, mode) as client:
         miss = await call(client, "query-docs", libraryId=FIRST, query="How to start?")
-        hit = await call(client, "query-docs", libraryId=FIRST, query="how to start")
+        hit = await call(client, "query-docs", libraryId=FIRST, query=" How  to start?\n")
     assert texts(miss) == [docs_text({"query": "How to start?"})]
     assert texts(hit) == texts(miss)
     assert [provenance(miss)["outcome"], provenance(hit)["outcome"]] == ["miss", "hit"]

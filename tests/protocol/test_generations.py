@@ -1,10 +1,15 @@
 """The older tool on a newer upstream, and the newer tool on an older one."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import pytest
 
 from context7_fabric.app import App
 from context7_fabric.documents.snippets import parse_snippets
-from support.scripted import ScriptedUpstream, docs_text
+from context7_fabric.errors import UpstreamUnreachable
+from context7_fabric.upstream.base import ToolList
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
 
 FIRST = "/widgets/widget1"
@@ -25,7 +30,7 @@ async def test_both_tools_share_what_is_stored(app: App, upstream: ScriptedUpstr
     async with connected(app) as client:
         await call(client, "query-docs", libraryId=FIRST, query="routing")
         hit = await call(
-            client, "get-library-docs", context7CompatibleLibraryID=FIRST, topic="Routing"
+            client, "get-library-docs", context7CompatibleLibraryID=FIRST, topic="routing"
         )
     assert provenance(hit)["outcome"] == "hit"
     assert len(upstream.calls) == 1
@@ -124,3 +129,28 @@ async def test_pages_of_an_older_upstream_are_stored_apart(
         again = await call(client, "get-library-docs", **asked, page=2)
     assert texts(one) != texts(two) == texts(again)
     assert len(upstream.calls) == 2
+
+
+@dataclass
+class LateLister(ScriptedUpstream):
+    """An older upstream whose first list of tools fails."""
+
+    generation: int = 1
+
+    async def list_tools(self) -> ToolList:
+        if not self.lists:
+            self.lists += 1
+            raise UpstreamUnreachable("the test", "no route to host")
+        return await super().list_tools()
+
+
+@pytest.mark.parametrize(("page", "mode"), [(2, "info"), (3, "code"), (1, "info")])
+async def test_docs_when_the_generation_shows_late_keep_the_page_apart_from_the_plain_answer(
+    clock: FakeClock, tmp_path: Path, page: int, mode: str
+) -> None:
+    upstream = LateLister()
+    asked = {"context7CompatibleLibraryID": FIRST, "topic": "routing"}
+    async with scripted_app(upstream, clock, tmp_path) as app, connected(app) as client:
+        await call(client, "get-library-docs", **asked, page=page, mode=mode)
+        plain = await call(client, "get-library-docs", **asked)
+    assert texts(plain) == [docs_text(asked)]

@@ -1,19 +1,17 @@
 """Keys: what makes two questions, or two names of libraries, count as one.
 
 A key can be read. It is built so that different parts never give the same key: two questions
-share one only by having the same content words. How a fabric stores a key is its own business.
+share one only where they differ in nothing but white space. How a fabric stores a key is its own
+business.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.words import content_words, fold, question_of
-
-__all__ = ["MAX_KEY_LENGTH", "bounded", "content_words", "name_key", "question_key", "question_of"]
+from context7_fabric.documents.words import fold
 
 MAX_KEY_LENGTH = 384
 """Longest key, in characters: what is put before and behind it has room up to the fabric's 512."""
@@ -28,16 +26,18 @@ _NAME_SEPARATORS = re.compile(r"[\s_-]+")
 _NAME_WRAPPING = "\"'`\u201c\u201d\u00ab\u00bb \t\r\n"
 
 
-def question_key(library: LibraryId, *, words: Iterable[str], mode: str, page: int) -> str:
+def question_key(library: LibraryId, question: str, *, mode: str, page: int) -> str:
     """Return the key of a question about `library`.
 
-    `words` are its content words, `mode` and `page` which part of the answer is asked for. The
-    key begins with `/org/project@version?` (no version: `/org/project?`), is at most
-    `MAX_KEY_LENGTH` characters long, and two different sets of arguments have different keys.
+    White space around `question` is dropped and each run of it inside, line breaks included, is
+    one blank; every other character counts. `mode` and `page` say which part of the answer is
+    asked for. The key begins with `/org/project@version?` (no version: `/org/project?`), is at
+    most `MAX_KEY_LENGTH` characters long, and two different sets of arguments have different keys.
     """
-    asked = "+".join(_escaped(_RESERVED_IN_WORD, word) for word in words)
+    asked = "+".join(_escaped(_RESERVED_IN_WORD, word) for word in question.split())
     shown_mode = _escaped(_RESERVED_IN_WORD, mode)
-    return bounded(f"{_library_part(library)}?{asked}&mode={shown_mode}&page={page}")
+    # Earlier releases kept content words alone, right behind the "?"; no word of theirs has a "=".
+    return bounded(f"{_library_part(library)}?q={asked}&mode={shown_mode}&page={page}")
 
 
 def _library_part(library: LibraryId) -> str:

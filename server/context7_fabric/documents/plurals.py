@@ -1,4 +1,4 @@
-"""The singular of an English word, well enough that both spellings of a question meet.
+"""The singular of an English word, well enough for ranking.
 
 Only plain words have one: what has a digit, a sign or an accent is an identifier or not English,
 and so is a compound that begins like a function's name, because `useQuery` and `useQueries` are

@@ -161,6 +161,11 @@ class WordIndex:
         return len(self._rows) - 1
 
 
+def terms_in(text: str) -> set[str]:
+    """Return what `text` is found by: its words without stop words and endings, for ranking."""
+    return {term for _, term in _words(text)}
+
+
 def _texts(row: Row) -> tuple[object, ...]:
     return row.name, row.aliases, row.description
 

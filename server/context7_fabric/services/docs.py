@@ -8,7 +8,7 @@ from functools import partial
 
 from context7_fabric.documents.admission import Reason
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import content_words, question_key, question_of
+from context7_fabric.documents.keys import question_key
 from context7_fabric.documents.snippets import Snippet, parse_snippets
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
@@ -107,7 +107,9 @@ class Docs:
         if not _is_plain(question) and await self._context7.generation() is Generation.TOPIC:
             mode = question.mode or "code"
             return await self._page(question, library, mode, question.page, caller)
-        answer = await self._page(question, library, "any", 1, caller)
+        # Upstream may turn out to know mode and page after all: this is not the place for either.
+        plain = replace(question, mode=None, page=1)
+        answer = await self._page(plain, library, "any", 1, caller)
         if question.page > 1:
             return await self._later_page(question, library, answer, caller)
         return _of_kind(answer, question.mode)
@@ -145,8 +147,9 @@ class Docs:
         progress: Progress,
     ) -> Fetched:
         """Ask upstream, following redirects, and admit what it says."""
-        title = "" if question.text else self._title(library)
-        request = DocsRequest(str(library), question.text, question.mode, question.page, title)
+        text = question.text if question.text.strip() else ""
+        title = "" if text else self._title(library)
+        request = DocsRequest(str(library), text, question.mode, question.page, title)
         fetched = Fetched("")
         for _hop in range(MOST_MOVES + 1):
             heard = await self._context7.docs(request, progress)
@@ -220,8 +223,7 @@ def _is_plain(question: Question) -> bool:
 
 @remembered(MOST_QUESTIONS, LONGEST_QUESTION)
 def _key(text: str, mode: str, page_number: int, library: LibraryId) -> str:
-    words = content_words(text) or (question_of(text),)
-    return docs_key(question_key(library, words=words, mode=mode, page=page_number))
+    return docs_key(question_key(library, text, mode=mode, page=page_number))
 
 
 def _past_the_last_page(question: Question, fetched: Fetched) -> bool:

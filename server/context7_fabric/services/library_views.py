@@ -103,7 +103,7 @@ class LibraryViews:
         return [_Ranked(row, "usage") for row in rows]
 
     async def _questions(self, library: LibraryId, viewer: Viewer) -> list[Json]:
-        stem = docs_key(question_key(library, words=(), mode="", page=1)).partition("?")[0]
+        stem = docs_key(question_key(library, "", mode="", page=1)).partition("?")[0]
         found = [
             context
             for sign in "?@"  # what follows in the keys of all versions together, and of one

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import content_words
 from context7_fabric.documents.screening import screen
 from context7_fabric.documents.snippets import Snippet, parse_snippets
 from context7_fabric.durations import format_duration
 from context7_fabric.models import Answer, Clock, Outcome, Tier
+from context7_fabric.registry.lexical import terms_in
 from context7_fabric.render import page
 from context7_fabric.services.records import AnswerShelf, StoredAnswer
 
@@ -40,7 +40,7 @@ class Bookcase:
         It is labelled with `why` upstream says nothing.
         """
         records = await self._records(library, principal)
-        wanted = set(content_words(question))
+        wanted = terms_in(question)
         ranked = [snippet for snippet in _ranked(records, question) if _score(snippet, wanted)]
         if not ranked:
             return None
@@ -75,12 +75,12 @@ class Bookcase:
 
 def _ranked(records: Iterable[StoredAnswer], question: str) -> list[Snippet]:
     """Return the records' snippets, each once, those that share most with `question` first."""
-    wanted = set(content_words(question))
+    wanted = terms_in(question)
     texts = (screen(record.text).clean for record in records)
     unique = {snippet.text: snippet for text in texts for snippet in parse_snippets(text)}
     return sorted(unique.values(), key=lambda snippet: -_score(snippet, wanted))
 
 
 def _score(snippet: Snippet, wanted: set[str]) -> int:
-    title = len(wanted & set(content_words(snippet.title)))
-    return TITLE_WEIGHT * title + len(wanted & set(content_words(snippet.text)))
+    title = len(wanted & terms_in(snippet.title))
+    return TITLE_WEIGHT * title + len(wanted & terms_in(snippet.text))

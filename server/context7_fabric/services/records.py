@@ -279,7 +279,7 @@ class AnswerShelf:
 def _in_keys(library: str) -> str:
     """Return the id `library` as the keys of answers spell it."""
     parsed = parse_id(library)
-    key = question_key(parsed, words=(), mode="any", page=1) if parsed else library
+    key = question_key(parsed, "", mode="any", page=1) if parsed else library
     return key.partition("?")[0]
 
 

@@ -183,7 +183,7 @@ class TestFinding:
         for subject in (library, f"{library}/1.0", f"{library}x", "/acme/other"):
             parsed = parse_id(subject)
             assert parsed is not None
-            key = docs_key(question_key(parsed, words=("how",), mode="any", page=1))
+            key = docs_key(question_key(parsed, "how", mode="any", page=1))
             await shelf.write(key, answer(text=subject))
             texts.append(subject)
         found = await shelf.about(library, PUBLIC)
