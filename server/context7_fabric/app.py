@@ -37,6 +37,7 @@ from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.leases import Leases
 from context7_fabric.services.local import LocalKnowledge
+from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.prompts import PromptBook
@@ -200,14 +201,15 @@ def _desk(
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
     answers = Answers(shelf, tasks, Leases(fabric, tasks, commons.news), clock, meter, answering)
-    local = LocalKnowledge(registry, suggester)
+    meanings = Meanings(registry, learned, viewer)
+    local = LocalKnowledge(registry, suggester, meanings)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
     docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
     redacted = redact if settings.redact else str
     executions = Executions(fabric, clock, redacted, settings.executions)
-    feedback = Feedback(fabric, executions, clock, redacted, principal)
+    feedback = Feedback(fabric, executions, clock, redacted, principal, viewer.owner)
     states = States(fabric, registry, tools, viewer)
     changes = Changes(states.look, ear)
     for each in (meter.write_behind, executions.write_behind, changes.run):
@@ -219,6 +221,7 @@ def _desk(
         shelf=shelf,
         registry=registry,
         suggester=suggester,
+        meanings=meanings,
         meter=meter,
         turnstile=turnstile,
         executions=executions,

@@ -32,6 +32,14 @@ LOCAL_OWNER = "local"
 """The owner of what the operating-system user stores in the USER scope."""
 
 
+def holder_of(principal: str, owner: str) -> str:
+    """Return the name under which `owner` keeps what it chose with `principal`'s credential.
+
+    No principal has such a name, so no other caller is shown what is kept under it.
+    """
+    return f"{principal}/{owner}"
+
+
 class Outcome(StrEnum):
     """How a call ended, as told in its `_meta`."""
 
@@ -125,19 +133,26 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `principal` decides what may be read, `connection` ties calls of one client.
+    """Who asks: `principal` decides what may be read, `owner` holds the choices that it makes.
 
-    `client` is what the client's program calls itself. `request_id` and `protocol`, the version,
-    are those of a call on the express lane, which the SDK does not see; else they are empty.
+    `connection` ties the calls of one session; it is None where no session is certain. `client` is
+    what the client's program calls itself. `request_id` and `protocol`, the version, are those of
+    a call on the express lane, which the SDK does not see; else they are empty.
     """
 
     principal: str = PUBLIC
-    connection: str = "local"
+    owner: str = LOCAL_OWNER
+    connection: str | None = "local"
     progress: Progress = no_progress
     client: str = ""
     request_id: str = ""
     protocol: str = ""
     trace: Trace = field(default_factory=Trace, compare=False)
+
+    @property
+    def holder(self) -> str:
+        """Whose the choices are that the calls make."""
+        return holder_of(self.principal, self.owner)
 
 
 def tokens(text: str) -> int:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from context7_fabric.documents.libraries import Library, LibraryList
+from context7_fabric.documents.libraries import RULE, Library, LibraryList
 from context7_fabric.documents.snippets import Snippet, join_snippets
 
 HEADER = "Available Libraries:\n\n"
+_RULED = f"\n{RULE}\n"
 MOST_OTHERS = 9
 """How many other ids the short form of a list names before it only counts."""
 
 
-def chosen_entry(found: LibraryList, chosen: Library) -> str:
-    """Return the short form of a list: the chosen entry in full, the other ids in one line."""
-    others = [library.id for library in found.libraries if library.id != chosen.id]
+def short_list(found: LibraryList, shown: Sequence[Library]) -> str:
+    """Return the short form of a list: the entries `shown` in full, the other ids in one line."""
+    ids = {library.id for library in shown}
+    others = [library.id for library in found.libraries if library.id not in ids]
     note = f"{found.note}\n\n" if found.note else ""
-    entry = f"{note}{chosen.text}"
-    return f"{entry}\n- Also matching: {_some(others)}" if others else entry
+    text = note + _RULED.join(library.text for library in shown)
+    return f"{text}\n- Also matching: {_some(others)}" if others else text
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -29,7 +31,7 @@ def _some(ids: Sequence[str]) -> str:
 
 def entries(libraries: Sequence[Library]) -> str:
     """Return libraries of our own knowledge in the form of upstream's list."""
-    return HEADER + "\n----------\n".join(library.text for library in libraries)
+    return HEADER + _RULED.join(library.text for library in libraries)
 
 
 def page(snippets: Sequence[Snippet]) -> str:

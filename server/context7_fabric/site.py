@@ -23,7 +23,8 @@ from context7_fabric.household import Household
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
-from context7_fabric.services.collection import LibraryCollection, collection_of
+from context7_fabric.services.collection import LibraryCollection
+from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.web.access import Access, Visitor
@@ -140,7 +141,7 @@ def _served(app: App) -> Starlette:
 
     @asynccontextmanager
     async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
-        yield collection_of(app.desk, app.fabric, app.principal)
+        yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
 
     rest = Rest(lend).routes()
     server = build_server(app.desk, app.principal, app.owner)

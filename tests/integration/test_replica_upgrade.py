@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
@@ -22,7 +22,7 @@ from support.context7_api import Api
 from support.product import Variables, run_product
 from support.redis_servers import RedisServer, redis_server
 from support.replicas import Callers, Replica, answers, on_redis, replica_of, replicas, text_of
-from support.site import FASTAPI, asked, outcome, result_of
+from support.site import FASTAPI, asked, call, outcome, result_of
 
 VERSION = "9.9.9"
 TIMEOUT = 5.0
@@ -161,8 +161,8 @@ def test_what_another_version_fetched_is_fetched_anew_and_then_a_hit(
 
 def stored_every_kind(replica: Replica) -> tuple[str, str]:
     """Have a replica store a record of every kind; a look-up's text, and an execution's id."""
-    listed = text_of(replica.call("resolve-library-id", **LOOK_UP))
-    replica.ask(QUESTION)
+    listed = text_of(in_session(replica, "resolve-library-id", **LOOK_UP))
+    in_session(replica, "query-docs", libraryId=FASTAPI, query=QUESTION)
     replica.call("query-docs", libraryId=MOVED, query=QUESTION)
     told = replica.ask(QUESTION)
     assert outcome(told) == "hit"
@@ -172,6 +172,14 @@ def stored_every_kind(replica: Replica) -> tuple[str, str]:
     replica.call("fabric-set", value="Just do it.", **PROMPT)
     assert text_of(replica.call("resolve-library-id", **LOOK_UP)) != listed  # one is chosen
     return listed, execution
+
+
+def in_session(replica: Replica, tool: str, **arguments: object) -> dict[str, Any]:
+    """The result of a call that belongs with the others of one session."""
+    session = {"mcp-session-id": "upgrade"}
+    message = call(tool, **arguments)
+    result: dict[str, Any] = result_of(asked(replica.served, headers=session, message=message))
+    return result
 
 
 async def all_of(url: str) -> list[Entry]:

@@ -54,10 +54,10 @@ async def test_a_list_is_served_as_sent_until_a_question_shows_what_was_meant(
 ) -> None:
     upstream.texts["resolve-library-id"] = list_text(14)
     async with connected(app) as client:
-        miss = await call(client, "resolve-library-id", libraryName="Widget", query="x")
-        again = await call(client, "resolve-library-id", libraryName="widget", query="other")
+        miss = await call(client, "resolve-library-id", libraryName="Widget 2", query="x")
+        again = await call(client, "resolve-library-id", libraryName="widget 2", query="other")
         await call(client, "query-docs", libraryId="/widgets/widget2", query="start")
-        chosen = await call(client, "resolve-library-id", libraryName="widget", query="x")
+        chosen = await call(client, "resolve-library-id", libraryName="widget 2", query="x")
     assert texts(again) == texts(miss) == [list_text(14)]
     lines = texts(chosen)[0].splitlines()
     assert lines[0] == "- Title: Widget 2"
@@ -70,17 +70,17 @@ async def test_a_list_is_served_as_sent_until_a_question_shows_what_was_meant(
 
 async def test_a_versioned_id_teaches_the_choice_of_its_library(app: App) -> None:
     async with connected(app) as client:
-        await call(client, "resolve-library-id", libraryName="widget", query="x")
+        await call(client, "resolve-library-id", libraryName="widget3", query="x")
         await call(client, "query-docs", libraryId="/widgets/widget3/v2", query="start")
-        chosen = await call(client, "resolve-library-id", libraryName="widget", query="x")
+        chosen = await call(client, "resolve-library-id", libraryName="widget3", query="x")
     assert provenance(chosen)["library_id"] == "/widgets/widget3"
 
 
 async def test_what_one_connection_asked_teaches_nothing_about_anothers_look_up(app: App) -> None:
     async with connected(app, "legacy") as one, connected(app, "legacy") as other:
-        await call(one, "resolve-library-id", libraryName="widget", query="x")
+        await call(one, "resolve-library-id", libraryName="widget3", query="x")
         await call(other, "query-docs", libraryId="/widgets/widget3", query="start")
-        served = await call(one, "resolve-library-id", libraryName="widget", query="x")
+        served = await call(one, "resolve-library-id", libraryName="widget3", query="x")
     assert provenance(served)["tier"] == "name"
 
 

@@ -13,7 +13,7 @@ from context7_fabric.models import PUBLIC
 from context7_fabric.registry.learned import Learned
 from context7_fabric.services.recall import Recall
 from context7_fabric.services.records import Stamp
-from support.scripted import FakeClock, ScriptedUpstream, scripted_app
+from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from support.windows import ASKED, OLD, QUERY, RESOLVE, Window, at_the_door, opened, records, told
 
 DAY = 86400.0
@@ -182,6 +182,7 @@ async def test_a_client_that_shakes_hands_anew_is_served_by_the_sdk(
 async def test_a_question_still_teaches_what_a_look_up_meant(
     window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
+    upstream.texts[RESOLVE] = list_text(2, "Widget")
     look_up = {"libraryName": "widget", "query": "start"}
     other = {"libraryId": "/widgets/widget2", "query": "start"}
     await window.express()
@@ -201,8 +202,9 @@ async def test_a_question_still_teaches_what_a_look_up_meant(
 
 
 async def test_a_look_up_is_learned_from_though_every_answer_is_at_hand(
-    window: Window, app: App
+    window: Window, app: App, upstream: ScriptedUpstream
 ) -> None:
+    upstream.texts[RESOLVE] = list_text(2, "Widget")
     look_up = {"libraryName": "widget", "query": "start"}
     second = {"libraryId": "/widgets/widget2", "query": "start"}
     async with opened(app) as other:

@@ -13,7 +13,7 @@ from mcp import Client
 from context7_fabric.app import App
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC
-from support.scripted import FakeClock, ScriptedUpstream, scripted_app
+from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from support.wire import MODES, call, connected, provenance, texts
 
 DAY = 86400
@@ -56,7 +56,10 @@ async def test_a_bad_answer_is_asked_for_again(app: App, mode: str) -> None:
     assert (kept.value["comment"], kept.value["corrections"]) == ("wrong", "use v2")
 
 
-async def test_a_bad_look_up_loses_its_list_and_the_choice(app: App) -> None:
+async def test_a_bad_look_up_loses_its_list_and_the_choice(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    upstream.texts["resolve-library-id"] = list_text(title="Widget")
     async with connected(app) as client:
         await asked(client, "resolve-library-id", NAME)
         await asked(client, "query-docs", DOCS)
@@ -69,7 +72,10 @@ async def test_a_bad_look_up_loses_its_list_and_the_choice(app: App) -> None:
         assert (await asked(client, "resolve-library-id", NAME))["tier"] == "name"
 
 
-async def test_a_library_of_the_registry_loses_its_choice_as_such_too(app: App) -> None:
+async def test_a_library_of_the_registry_loses_its_choice_as_such_too(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    upstream.texts["resolve-library-id"] = list_text(title="FastAPI")
     async with connected(app) as client:
         alias, name = {**NAME, "libraryName": "fast-api"}, {**NAME, "libraryName": "fastapi"}
         await asked(client, "resolve-library-id", alias)

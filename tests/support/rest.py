@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from context7_fabric.app import App
-from context7_fabric.services.collection import LibraryCollection, collection_of
+from context7_fabric.services.collection import LibraryCollection
+from context7_fabric.services.views import Viewer
 from context7_fabric.web.rest import Rest
 
 
@@ -25,7 +26,7 @@ def rest_app(app: App) -> Starlette:
 
     @asynccontextmanager
     async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
-        yield collection_of(app.desk, app.fabric, app.principal)
+        yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
 
     routes = Rest(lend).routes()
     return Starlette(routes=[Mount("/rag", routes=routes), *routes])

@@ -90,10 +90,10 @@ class ScriptedUpstream:
         return list_text() if name == RESOLVE else docs_text(arguments, self.revision)
 
 
-def list_text(count: int = 5) -> str:
+def list_text(count: int = 5, title: str = "Widget {}") -> str:
     """Return a list of `count` libraries, as server 4.1.1 would send it."""
     entries = (
-        f"- Title: Widget {number}\n"
+        f"- Title: {title.format(number)}\n"
         f"- Context7-compatible library ID: /widgets/widget{number}\n"
         f"- Description: The widget library number {number}.\n"
         f"- Code Snippets: {100 + number}\n"

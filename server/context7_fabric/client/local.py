@@ -27,6 +27,7 @@ from context7_fabric.registry.names import read_name
 from context7_fabric.services.egress import redact
 from context7_fabric.services.meanings import Meanings, metadata_of
 from context7_fabric.services.subjects import LookUp, subject_of
+from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class LocalRegistry:
         self._locks: WeakKeyDictionary[AbstractEventLoop, anyio.Lock] = WeakKeyDictionary()
 
     async def find(self, name: str) -> Found | None:
-        """Return what `name` means by a learned choice or the registry's exact rule.
+        """Return what `name` means by a lesson, a choice or the registry's exact rule.
 
         A name that is used in several languages means the library that Python programs install.
         """
@@ -57,13 +58,12 @@ class LocalRegistry:
         return Found(library_of(metadata_of(row)), await opened.lists.tokens(subject.keys))
 
     async def learn(self, name: str, library_id: LibraryId) -> Found:
-        """Remember an id as a row and a choice; one with a version only the caller keeps."""
+        """Remember an id as this user's lesson; one with a version only the caller keeps."""
         opened, name = await self._in_step(), self._redacted(name)
         now = self._clock()
         if library_id.version is None and read_name(name).name:
             with _unstorable_let_go():
                 await _meanings(opened).learn([Lesson(name, library_id)], now)
-                opened.looked_at = float("-inf")
         subject = subject_of(LookUp(name), opened.registry)
         return Found(bare_library(name, library_id, now), await opened.lists.tokens(subject.keys))
 
@@ -112,4 +112,4 @@ def _unstorable_let_go() -> Iterator[None]:
 
 
 def _meanings(opened: Opened) -> Meanings:
-    return Meanings(opened.registry, opened.rows, opened.learned, opened.principal)
+    return Meanings(opened.registry, opened.learned, Viewer(opened.principal))

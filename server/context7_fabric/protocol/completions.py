@@ -38,7 +38,7 @@ class Completions:
         """Propose what `desk` knows and `viewer` may read."""
         self._viewer = viewer
         self._views = desk.views
-        self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester)
+        self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester, desk.meanings)
 
     async def complete(
         self, _ctx: Context, params: types.CompleteRequestParams

@@ -33,7 +33,7 @@ from context7_fabric.protocol.subscriber import (
     TooManySubscriptions,
     topic_of,
 )
-from context7_fabric.protocol.tools import Context
+from context7_fabric.protocol.tools import Context, has_channel
 from context7_fabric.services.changes import Changes
 
 PUSHED = NotificationOptions(prompts_changed=True, tools_changed=True)
@@ -153,7 +153,7 @@ class Notices:
 
     def _line(self, ctx: Context) -> _Line | None:
         """Return the way to the client that asks, None where there is none."""
-        if not ctx.session._connection.has_standalone_channel:  # noqa: SLF001  # nothing else tells
+        if not has_channel(ctx):
             return None
         return self._lines[ctx.lifespan_context]
 

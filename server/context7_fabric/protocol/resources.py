@@ -53,7 +53,7 @@ class Resources:
         """Show what `desk` knows and `viewer` may read."""
         self._viewer = viewer
         self._views = desk.views
-        self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester)
+        self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester, desk.meanings)
         self._stats = StatsView(desk.views, desk.meter)
 
     async def list(

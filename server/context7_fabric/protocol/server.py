@@ -52,7 +52,7 @@ def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Fabric
     What is in USER belongs to `owner`.
     """
     viewer = Viewer(principal, owner)
-    tools, resources, prompts = Tools(desk, principal), Resources(desk, viewer), Prompts(desk)
+    tools, resources, prompts = Tools(desk, viewer), Resources(desk, viewer), Prompts(desk)
     completions, notices = Completions(desk, viewer), Notices(desk.changes)
     server = FabricServer(
         NAME,

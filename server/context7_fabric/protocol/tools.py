@@ -20,6 +20,7 @@ from context7_fabric.protocol.optional_tools import OptionalTools
 from context7_fabric.protocol.tool_list import served_tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Question
+from context7_fabric.services.views import Viewer
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
 log = logging.getLogger(__name__)
@@ -37,10 +38,10 @@ _QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
 class Tools:
     """Lists and calls tools."""
 
-    def __init__(self, desk: Desk, principal: str) -> None:
-        """Answer from `desk`, what `principal` may read."""
+    def __init__(self, desk: Desk, viewer: Viewer) -> None:
+        """Answer from `desk`, what `viewer` may read."""
         self._desk = desk
-        self._principal = principal
+        self._viewer = viewer
         self._optional = OptionalTools(desk.feedback, desk.contexts)
 
     async def list(
@@ -87,7 +88,14 @@ class Tools:
 
     def callers(self, ctx: Context) -> Callable[..., Caller]:
         """Return what makes a caller for each further call of the client that `ctx` is about."""
-        return partial(Caller, self._principal, connection=_connection(ctx), client=_client(ctx))
+        viewer = self._viewer
+        return partial(
+            Caller,
+            viewer.principal,
+            viewer.owner,
+            connection=_session(ctx),
+            client=_client(ctx),
+        )
 
     def _record(self, tool: str, given: dict[str, Any], caller: Caller, answer: Answer) -> None:
         self._desk.note(tool, given, caller, answer)
@@ -106,13 +114,19 @@ class Tools:
             return Answer(str(error), Outcome.ERROR, Tier.LOCAL, is_error=True)
 
 
-def _connection(ctx: Context) -> str:
-    """Name the client's connection, as far as the transport tells one from another."""
-    if ctx.request is None:
+def _session(ctx: Context) -> str | None:
+    """Name the client's session: a lasting connection, or one that the request names itself.
+
+    None for any other request over HTTP: an address may be that of several clients.
+    """
+    if has_channel(ctx) or ctx.request is None:
         return ctx.lifespan_context
-    session = ctx.request.headers.get("mcp-session-id")
-    peer = ctx.request.client.host if ctx.request.client else ""
-    return session or f"{ctx.lifespan_context} {peer}"
+    return ctx.request.headers.get("mcp-session-id") or None
+
+
+def has_channel(ctx: Context) -> bool:
+    """Tell whether a connection with a channel of its own lasts, as over stdio and `/sse`."""
+    return ctx.session._connection.has_standalone_channel  # noqa: SLF001  # nothing else tells
 
 
 def _client(ctx: Context) -> str:

@@ -1,8 +1,12 @@
-"""What using Context7 taught: which library a name stands for, and where an id moved to."""
+"""What using Context7 taught: choices, lessons, and where an id moved to.
+
+A choice is the library that a question showed a name to stand for; a lesson is a library that a
+caller stored for a name. Both belong to a holder, and are followed for no other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from context7_fabric.documents.keys import bounded
@@ -11,9 +15,16 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.firsts import first_of
 from context7_fabric.fabric.steady import Revision, Steady
 from context7_fabric.principals import owned
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.store import row_in, row_value
 
 MOST_MOVES = 3
 """How many redirects in a row are followed before upstream's own word is passed on."""
+
+MOST_LESSONS = 1_000
+"""How many lessons of one holder, the newest, are looked through; by its name each is found."""
+
+LESSONS = "taught:"
 
 MOST_LATELY = 512
 """How many ids, with where they lead, and choices are kept in memory until something is stored."""
@@ -28,47 +39,66 @@ class Learned:
         self._lately = Steady[str](fabric.revision, MOST_LATELY)
         self._choices = Steady[str](fabric.revision, MOST_LATELY)
 
-    async def choose(self, name_key: str, library_id: str, principal: str) -> None:
-        """Remember that `principal` means the library `library_id` (no version) by a name."""
-        if await self.choice([name_key], principal) != library_id:
-            await self._fabric.set_context(
-                _choice(name_key, principal), library_id, disposable=True
-            )
+    async def choose(self, name_key: str, library_id: str, holder: str) -> None:
+        """Remember that `holder` means the library `library_id` by a name."""
+        if await self.choice([name_key], holder) != library_id:
+            await self._fabric.set_context(_choice(name_key, holder), library_id, disposable=True)
 
-    async def choice(self, name_keys: Sequence[str], principal: str) -> str | None:
-        """Return the id that `principal` means by the first of several names that has a choice.
+    async def choice(self, name_keys: Sequence[str], holder: str) -> str | None:
+        """Return the id that `holder` means by the first of several names that has a choice.
 
-        None while nobody knows.
+        None without a choice. Whether its library goes by the name is for the caller to check.
         """
         as_of = self._choices.revision()
-        known = self._choices.get((name_keys[0], principal)) if name_keys else None
-        return known or await self._chosen(name_keys, principal, as_of)
+        known = self._choices.get((name_keys[0], holder)) if name_keys else None
+        return known or await self._chosen(name_keys, holder, as_of)
 
     async def _chosen(
-        self, name_keys: Sequence[str], principal: str, as_of: Revision | None
+        self, name_keys: Sequence[str], holder: str, as_of: Revision | None
     ) -> str | None:
-        names = {_choice(name, principal): name for name in name_keys}
+        names = {_choice(name, holder): name for name in name_keys}
 
         def read(context: Context) -> str | None:
             known = context.value if isinstance(context.value, str) else None
             if known is not None:
-                self._choices.keep((names[context.key], principal), known, as_of)
+                self._choices.keep((names[context.key], holder), known, as_of)
             return known
 
         return await first_of(self._fabric, list(names), read)
 
-    def is_chosen(self, name_key: str, library_id: str, principal: str) -> bool:
+    def is_chosen(self, name_key: str, library_id: str, holder: str) -> bool:
         """Tell whether `choose` would store nothing, as far as memory alone knows."""
         self._choices.revision()
-        return self._choices.get((name_key, principal)) == library_id
+        return self._choices.get((name_key, holder)) == library_id
 
-    async def forget(self, name_key: str, principal: str) -> bool:
-        """Forget what `principal` means by a name; tell whether it was known.
+    async def forget(self, name_key: str, holder: str) -> bool:
+        """Forget what `holder` means by a name; tell whether it was known.
 
         Raises:
             StoreError: It could not be removed.
         """
-        return await self._fabric.delete_context(_choice(name_key, principal))
+        return await self._fabric.delete_context(_choice(name_key, holder))
+
+    async def teach(self, lessons: Mapping[str, Row], holder: str) -> None:
+        """Store rows by the names that `holder` says mean them.
+
+        Raises:
+            ContextError: The store does not take one of them.
+        """
+        values = {_lesson(name, holder): row_value(row) for name, row in lessons.items()}
+        if values:
+            await self._fabric.set_many(values)
+
+    async def lesson(self, name_keys: Sequence[str], holder: str) -> Row | None:
+        """Return the row that `holder` stored for the first of several names that has one."""
+        places = [_lesson(name, holder) for name in name_keys]
+        return await first_of(self._fabric, places, row_in)
+
+    async def lessons(self, holder: str) -> list[Row]:
+        """Return the rows that `holder` stored, each once and as it was stored last."""
+        newest = await self._fabric.query(f"{lessons_of(holder)}*", limit=MOST_LESSONS)
+        rows = (row_in(context) for context in reversed(newest))
+        return list({row.key: row for row in rows if row is not None}.values())
 
     async def move(self, old: str, new: str, principal: str) -> None:
         """Remember that upstream redirects the id `old` to `new`, as told to `principal`."""
@@ -88,22 +118,49 @@ class Learned:
         self._lately.revision()
         return self._lately.get((library_id, principal))
 
+    async def forget_moves(self, library_id: str, principal: str) -> None:
+        """Forget the moves that lead `principal` on from `library_id`.
+
+        Raises:
+            StoreError: They could not be removed.
+        """
+        for old in (await self._way(library_id, principal))[:-1]:
+            await self._fabric.delete_context(_move(old, principal))
+
     async def _followed(self, library_id: str, principal: str) -> str:
-        for _hop in range(MOST_MOVES):
-            target = await self._text(_move(library_id, principal))
+        way = await self._way(library_id, principal)
+        return library_id if way[-1] in way[:-1] else way[-1]
+
+    async def _way(self, library_id: str, principal: str) -> list[str]:
+        """Return the ids from `library_id` on; one that comes again ends them."""
+        way = [library_id]
+        while len(way) <= MOST_MOVES and way[-1] not in way[:-1]:
+            target = await self._text(_move(way[-1], principal))
             if target is None:
                 break
-            library_id = target
-        return library_id
+            way.append(target)
+        return way
 
     async def _text(self, key: str) -> str | None:
         context = await self._fabric.get_context(key)
         return context.value if context and isinstance(context.value, str) else None
 
 
-def _choice(name_key: str, principal: str) -> str:
-    quoted = quote(name_key, safe="@/+.|:", errors="surrogatepass")
-    return owned(bounded(f"choice:{quoted}"), principal)
+def lessons_of(holder: str) -> str:
+    """Return how the keys of a holder's lessons begin."""
+    return f"{LESSONS}{holder}:"
+
+
+def _lesson(name_key: str, holder: str) -> str:
+    return bounded(f"{lessons_of(holder)}{_quoted(name_key)}")
+
+
+def _choice(name_key: str, holder: str) -> str:
+    return owned(bounded(f"choice:{_quoted(name_key)}"), holder)
+
+
+def _quoted(name_key: str) -> str:
+    return quote(name_key, safe="@/+.|:", errors="surrogatepass")
 
 
 def _move(library_id: str, principal: str) -> str:

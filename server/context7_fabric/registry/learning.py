@@ -1,4 +1,4 @@
-"""Which row of the registry a name belongs in whose id somebody else has found. Pure."""
+"""Rows made of what callers say that names mean. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from context7_fabric.documents.ids import LibraryId
 from context7_fabric.documents.keys import name_key
 from context7_fabric.registry.names import read_name
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.rows import Row
-
-LIVE = "context7-live-resolve"
-"""The source of rows that came about in this way."""
+from context7_fabric.registry.rows import LIVE, Row
+from context7_fabric.registry.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +23,27 @@ class Lesson:
     category: str = ""
 
 
-def learned_rows(lessons: Iterable[Lesson], registry: Registry, now: float) -> list[Row]:
-    """Return the rows that say what `lessons` say, verified `now`; one for each library.
+def learned_rows(
+    lessons: Iterable[Lesson], registry: Registry, own: Table, now: float
+) -> dict[str, Row]:
+    """Return the rows that say what `lessons` say, verified `now`, by each name that means them.
 
-    It is the row that the name means, unless upstream knows that one by another id; where nothing
-    has the name, the library's own row with the name as an alias, or a new one. Where the name is
-    taken, it is the library's own row as it was; none when there is none. Aliases are added that
-    nothing has, and the category where there is none.
+    `own` holds the rows that were stored for the same holder before. A lesson's row is the one
+    that the name means, unless upstream knows that one by another id; where nothing has the name,
+    the library's own row with the name as an alias, or a new one. Where the name is taken, it is
+    the library's own row as it was, or a new one. Aliases are added that nothing has, and the
+    category where there is none.
     """
-    learned: dict[str, Row] = {}
+    ids: dict[str, str] = {}
     for lesson in lessons:
         base = lesson.library_id.base
-        row = _row_for(lesson, registry, learned.get(base) or registry.row(base))
-        if row is not None:
-            fuller = _with_the_rest(row, lesson, registry)
-            learned[base] = replace(fuller, id=base, last_verified=now, broken=False)
-    return list(learned.values())
+        row = _row_for(lesson, registry, own.row(base) or registry.row(base))
+        free = [each for each in lesson.aliases if _is_free(each, registry, own)]
+        fuller = replace(row, aliases=_joined(row, free), category=row.category or lesson.category)
+        own.put(replace(fuller, id=base, last_verified=now, broken=False))
+        ids |= dict.fromkeys((lesson.name, *free), base)
+    rows = {name: own.row(base) for name, base in ids.items()}
+    return {name: row for name, row in rows.items() if row is not None}
 
 
 def found_row(name: str, registry: Registry, question: str = "") -> Row | None:
@@ -49,11 +52,12 @@ def found_row(name: str, registry: Registry, question: str = "") -> Row | None:
     return match.row if match else None
 
 
-def _row_for(lesson: Lesson, registry: Registry, known: Row | None) -> Row | None:
+def _row_for(lesson: Lesson, registry: Registry, known: Row | None) -> Row:
     meant, base = found_row(lesson.name, registry), lesson.library_id.base
     if meant is not None and (meant.broken or meant.id in ("", base)):
         return known if known is not None and known.key == meant.key else meant
-    if meant is not None or registry.namesakes(lesson.name):
+    is_taken = meant is not None or bool(registry.namesakes(lesson.name))
+    if known is not None and is_taken:
         return known
     if known is not None and known.ecosystem:
         return replace(known, aliases=_joined(known, (lesson.name,)))
@@ -61,13 +65,10 @@ def _row_for(lesson: Lesson, registry: Registry, known: Row | None) -> Row | Non
     return Row(name, "other", title=title, usage_count=1, source=LIVE)
 
 
-def _with_the_rest(row: Row, lesson: Lesson, registry: Registry) -> Row:
-    free = [each for each in lesson.aliases if _is_free(each, registry)]
-    return replace(row, aliases=_joined(row, free), category=row.category or lesson.category)
-
-
-def _is_free(alias: str, registry: Registry) -> bool:
-    taken = registry.find(alias) is not None or registry.namesakes(alias)
+def _is_free(alias: str, registry: Registry, own: Table) -> bool:
+    taken = any(
+        table.find(alias) is not None or table.namesakes(alias) for table in (registry, own)
+    )
     return bool(read_name(alias).name) and not taken
 
 

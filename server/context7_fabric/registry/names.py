@@ -132,6 +132,27 @@ class NameIndex(Generic[RowT]):
             del self._spelled[spelled]
 
 
+def fitting(text: str, rows: Iterable[RowT]) -> list[RowT]:
+    """Return the rows that `text` names: those that go by the first reading any of them goes by.
+
+    A language word in `text` leaves only rows of its ecosystems, and none where that is not known.
+    """
+    spelled = [(row, _spellings(row)) for row in rows]
+    for asked in readings(text):
+        wanted = {asked.name, asked.glued} - {""}
+        named = [row for row, spellings in spelled if not wanted.isdisjoint(spellings)]
+        if named:
+            admitted = asked.ecosystems
+            return [row for row in named if admitted is None or row.ecosystem in admitted]
+    return []
+
+
+def goes_by_one_of(row: Named, other: Named) -> bool:
+    """Tell whether `row` goes by a name or an alias of `other`."""
+    named = {_own(text) for text in (other.name, *other.aliases)} - {""}
+    return not named.isdisjoint(_spellings(row))
+
+
 def _spellings(row: Named) -> set[str]:
     """Return what a look-up may call a row; a string of the row itself where that is the same."""
     own = {_own(text) for text in (row.name, *row.aliases)}

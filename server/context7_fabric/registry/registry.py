@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import anyio
@@ -18,7 +18,7 @@ from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.registry.names import Match
 from context7_fabric.registry.resting import collector_resting
-from context7_fabric.registry.rows import Row
+from context7_fabric.registry.rows import Row, vouched
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.registry.store import MARGIN, MOST_ROWS, Revision, RowStore
 from context7_fabric.registry.table import Table, differences
@@ -42,6 +42,7 @@ class Registry:
         """Know nothing until `load` has run."""
         self._store = store
         self._seeds = seeds
+        self._seeded: dict[str, Row] = {}
         self._clock = clock
         self._table = Table()
         self._changing = threading.RLock()  # held while no event loop gets to wait
@@ -76,7 +77,8 @@ class Registry:
                     log.info("the stored rows cannot be read: %s", error)
                     stored, revision = dict(self._table.rows), None
                     self._missed += 1
-                rows = {row.key: row for row in seeds} | stored
+                self._seeded = {row.key: row for row in seeds}
+                rows = self._seeded | self._vouched(stored)
                 table = await to_thread.run_sync(Table, rows.values())
             before = self._take_in(table, number, meanwhile)
         finally:
@@ -107,19 +109,17 @@ class Registry:
         """Return every row that a name may mean, where several share it."""
         return self._table.namesakes(text)
 
+    def named(self, text: str, titles: Mapping[str, str]) -> frozenset[str]:
+        """Return which libraries a name means exactly, of those with `titles` by id."""
+        return self._table.named(text, titles)
+
     async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
         now = self._clock()
-        taught = [self._table.taught(entry, asked, now) for entry in listed.libraries]
+        taught = self._table.taught(listed.libraries, asked, now)
         for row in taught:
             self._put(row)
         await self._keep(taught)
-
-    def take_in_stored(self, rows: Sequence[Row]) -> None:
-        """Take in `rows` that were just stored for the same principal beside this registry."""
-        for row in rows:
-            self._uses.pop(row.key, None)  # they are counted in it
-            self._put(row)
 
     async def moved(self, old: str, new: str) -> None:
         """Take note that upstream redirects the id `old` to `new`."""
@@ -172,7 +172,7 @@ class Registry:
         if self._missed > self._made_up:
             await self.load_if_changed()
         elif rows:
-            for row in rows.values():
+            for row in self._vouched(rows).values():
                 self._put(self._with_uses(row))
             await self._tell_of(rows)
             self._heard = await self._store.revision()
@@ -255,6 +255,10 @@ class Registry:
         except BaseException:
             self._untold = due | self._untold
             raise
+
+    def _vouched(self, stored: Mapping[str, Row]) -> dict[str, Row]:
+        rows = {key: vouched(row, self._seeded.get(key)) for key, row in stored.items()}
+        return {key: row for key, row in rows.items() if row is not None}
 
     def _with_uses(self, row: Row) -> Row:
         """Return a row that was stored, with the uses that are not written yet."""

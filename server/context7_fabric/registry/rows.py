@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 NAMESPACE = UUID("6f1c5cf5-5d0e-5b0c-9d1e-2a4c2d1b7f10")
 """Namespace of the ids that rows have in a vector index; it never changes."""
 
 COLLECTION = "library_registry"
+
+LIVE = "context7-live-resolve"
+"""The source of rows that callers added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,17 @@ class Row:
 def naming(row: Row) -> tuple[object, ...]:
     """Return what of a row decides which names mean it."""
     return row.name, row.aliases, row.ecosystem, row.id
+
+
+def vouched(row: Row, seed: Row | None) -> Row | None:
+    """Return what upstream or the `seed` of its key vouches for in a stored row, None if nothing.
+
+    Earlier releases kept in the rows what callers claimed: rows of their own, aliases, and the id
+    of a row that upstream had never listed, which shows in that it has no title.
+    """
+    if row.source == LIVE:
+        return seed
+    known = seed or replace(row, id="", aliases=(), last_verified=None)
+    is_listed = bool(row.title) or row.last_verified is None
+    kept = row if is_listed else replace(row, id=known.id, last_verified=known.last_verified)
+    return replace(kept, aliases=known.aliases)

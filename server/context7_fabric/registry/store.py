@@ -157,7 +157,7 @@ class RowStore:
 
     async def save(self, rows: Iterable[Row]) -> None:
         """Store `rows`, all or none."""
-        values: dict[str, Json] = {self._address(row): _told(row) for row in rows}
+        values: dict[str, Json] = {self._address(row): row_value(row) for row in rows}
         if values:
             await self._fabric.set_many(values | {REVISION: uuid4().hex})
 
@@ -182,8 +182,8 @@ async def tell_of_changed_rows(fabric: Fabric) -> None:
     await fabric.set_context(REVISION, uuid4().hex, disposable=True)
 
 
-def _told(row: Row) -> dict[str, Json]:
-    """Return what of `row` differs from a row of which nothing is known."""
+def row_value(row: Row) -> dict[str, Json]:
+    """Return what is stored of `row`: what differs from a row of which nothing is known."""
     return {
         each.name: value
         for each in fields(row)
@@ -191,11 +191,14 @@ def _told(row: Row) -> dict[str, Json]:
     }
 
 
+def row_in(context: Context) -> Row | None:
+    """Return the row that is stored in `context`, None when it is no row."""
+    with suppress(ValidationError):
+        return _form().validate_python(context.value)
+    return None
+
+
 def _rows(contexts: Sequence[Context]) -> list[tuple[str, Row]]:
     """Return the rows in `contexts` with their owners, leaving out what is none."""
-    found = []
-    for context in contexts:
-        with suppress(ValidationError):
-            row = _form().validate_python(context.value)
-            found.append((context.key.rpartition("#")[2], row))
-    return found
+    found = [(context.key.rpartition("#")[2], row_in(context)) for context in contexts]
+    return [(owner, row) for owner, row in found if row is not None]

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from context7_fabric.documents.libraries import Library
-from context7_fabric.registry.names import Match, NameIndex
+from context7_fabric.registry.names import Match, NameIndex, fitting, goes_by_one_of
 from context7_fabric.registry.rows import Row, naming
+from context7_fabric.registry.versions import is_version
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A library of a list by all that it goes by; `ecosystem` is "" where it is not known."""
+
+    id: str
+    name: str
+    aliases: tuple[str, ...]
+    ecosystem: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.id
 
 
 class Table:
@@ -44,11 +59,38 @@ class Table:
         if row.ecosystem and (before is None or naming(before) != naming(row)):
             self._index.add(row)
 
-    def taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
-        """Return the row that an entry of upstream's list makes, verified `now`.
+    def named(self, text: str, titles: Mapping[str, str]) -> frozenset[str]:
+        """Return which libraries `text` means by the exact rule, of those with `titles` by id.
 
-        It is made of the row that has the entry's id, of the one `asked` for, or of none.
+        Each goes by its title, its project and the names of its row; one that is titled as a row
+        that `text` means goes by that row's names as well.
         """
+        match = self.find(text)
+        meant = [match.row] if match else self.namesakes(text)
+        listed = [self._listed(*each, meant) for each in titles.items()]
+        return frozenset(each.id for each in fitting(text, listed))
+
+    def _listed(self, library_id: str, title: str, meant: Iterable[Row]) -> _Listed:
+        row, own = self.row(library_id), (title, *_project(library_id))
+        if row is not None and row.ecosystem:
+            return _Listed(library_id, row.name, (*own, *row.aliases), row.ecosystem)
+        bare = _Listed(library_id, own[-1], own)
+        shared = [each for each in meant if goes_by_one_of(each, bare)]
+        names = (name for each in shared for name in (each.name, *each.aliases))
+        return replace(bare, aliases=(*own, *names))
+
+    def taught(self, listed: Sequence[Library], asked: Match[Row] | None, now: float) -> list[Row]:
+        """Return the rows that the entries of upstream's list make, verified `now`.
+
+        Each is made of the row that has the entry's id, of the one `asked` for, or of none. The
+        row asked for gets no id where several entries have its name.
+        """
+        titles = {entry.id: entry.title for entry in listed}
+        is_one = asked is not None and len(self.named(asked.row.name, titles)) == 1
+        asked = asked if is_one else None
+        return [self._taught(entry, asked, now) for entry in listed]
+
+    def _taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
         row = self.row(entry.id) or self._meant(entry, asked) or _new_row(entry)
         return replace(
             row,
@@ -84,3 +126,10 @@ def differences(before: dict[str, Row], after: dict[str, Row]) -> tuple[list[str
     """Return the keys of the rows that are gone, and those that are new or changed."""
     gone = [key for key in before if key not in after]
     return gone, [row for key, row in after.items() if before.get(key) != row]
+
+
+def _project(library_id: str) -> tuple[str, ...]:
+    """Return the project part of an id; none of an id that names a part of a project."""
+    parts = library_id.strip("/").split("/")
+    is_whole = len(parts) == 2 or (len(parts) == 3 and is_version(parts[2]))  # noqa: PLR2004
+    return (parts[1],) if is_whole else ()

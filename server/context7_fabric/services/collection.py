@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from heapq import nsmallest
 from statistics import fmean
-from typing import cast
 
 from anyio import to_thread
 
 from context7_fabric.documents.keys import name_key
 from context7_fabric.fabric.context import Json, Scope
-from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.collections import load_collection
-from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.rows import COLLECTION, Row
-from context7_fabric.registry.store import RowStore
 from context7_fabric.registry.worker_client import NO_MODEL
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.execution import execution_of
 from context7_fabric.services.indexing import LOOK_UPS_A_DAY
-from context7_fabric.services.library_views import LibraryViews, RankedBy
-from context7_fabric.services.meanings import Meanings, metadata_of, usable
+from context7_fabric.services.library_views import LibraryViews, Ranked, RankedBy
+from context7_fabric.services.meanings import metadata_of, usable
 from context7_fabric.services.showing import as_data
 from context7_fabric.services.stats_view import LOOKED_AT
 from context7_fabric.services.views import Viewer
@@ -48,10 +44,9 @@ class _Result:
 
 @dataclass(frozen=True, slots=True)
 class LibraryCollection:
-    """The rows of the registry at `desk`: those of its principal, and the public ones."""
+    """The rows that `viewer`, whose `desk` it is, sees: the registry's and its own lessons."""
 
     desk: Desk
-    meanings: Meanings
     viewer: Viewer
 
     async def query(self, phrase: str, most: int, wanted: Mapping[str, Json]) -> dict[str, Json]:
@@ -64,7 +59,8 @@ class LibraryCollection:
         found = await self._ranked(self.desk.redacted(phrase))
         if wanted:
             found = [each for each in found if _has(each.row, wanted)]
-            rows = await to_thread.run_sync(_others, self.desk.registry.rows(), wanted, found, most)
+            rows = await self.desk.meanings.rows()
+            rows = await to_thread.run_sync(_others, rows, wanted, found, most)
             found += [_Result(row, "usage", 0.0) for row in rows]
         return as_data({"results": [_told(each) for each in found[:most]]}, "results")
 
@@ -76,12 +72,9 @@ class LibraryCollection:
         Raises:
             ContextError: The store does not take one of them.
         """
-        registry = self.desk.registry
-        await registry.loaded.wait()
-        await registry.flush()  # counts that are not written yet would lie over the new rows
-        rows = await self.meanings.learn(lessons, self.desk.views.clock())
-        await self.desk.suggester.learn(rows)
-        meant = [await self.meanings.meant(each.name) for each in lessons]
+        await self.desk.registry.loaded.wait()
+        await self.desk.meanings.learn(lessons, self.desk.views.clock())
+        meant = [await self.desk.meanings.meant(each.name) for each in lessons]
         return [row for row in meant if row is not None]
 
     async def collections(self) -> list[Json]:
@@ -127,26 +120,17 @@ class LibraryCollection:
         return {"status": "healthy" if well else "degraded", "qdrant_status": index}
 
     async def _ranked(self, phrase: str) -> list[_Result]:
-        meant = await self.meanings.meant(phrase) if phrase.strip() else None
-        found = [_Result(meant, "exact", 1.0)] if meant else []
         desk = self.desk
-        told = await LibraryViews(desk.views, desk.registry, desk.suggester).registry(phrase)
-        lines = cast("list[dict[str, Json]]", told["rows"])
+        meant = await desk.meanings.meant(phrase) if phrase.strip() else None
+        found = [_Result(meant, "exact", 1.0)] if meant else []
+        views = LibraryViews(desk.views, desk.registry, desk.suggester, desk.meanings)
+        suggested = [_suggested(each) for each in await views.ranked(phrase) if usable(each.row)]
         seen = {each.row.key for each in found}
-        return found + [each for each in self._suggested(lines) if each.row.key not in seen]
-
-    def _suggested(self, lines: Sequence[Mapping[str, Json]]) -> Iterator[_Result]:
-        for line in lines:
-            row = self.desk.registry.row(str(line["id"]))
-            if row is not None and usable(row):
-                by = cast("RankedBy", line["ranked_by"])
-                score = cast("float", line["score"] or 0.0)
-                # What the name means by the rule is not what it means to this visitor.
-                yield _Result(row, "namesake" if by == "exact" else by, score * LIKENESS)
+        return found + [each for each in suggested if each.row.key not in seen]
 
     async def _rows(self) -> list[Row]:
         await self.desk.registry.loaded.wait()
-        rows = self.desk.registry.rows()
+        rows = await self.desk.meanings.rows()
         return await to_thread.run_sync(lambda: [row for row in rows if usable(row)])
 
     async def _saved(self) -> tuple[int, str]:
@@ -161,13 +145,6 @@ class LibraryCollection:
         return TOKENS_A_HIT, "the look-ups of 50 libraries in the project's benchmark"
 
 
-def collection_of(desk: Desk, fabric: Fabric, principal: str) -> LibraryCollection:
-    """Return the collection at `desk`, which stores in `fabric` what `principal` teaches."""
-    rows, learned = RowStore(fabric, principal), Learned(fabric)
-    meanings = Meanings(desk.registry, rows, learned, principal)
-    return LibraryCollection(desk, meanings, Viewer(principal))
-
-
 def index_status(worker_pid: int | None, trouble: str | None) -> str:
     """Return how the vector index is, by whether a worker is ready and why none is. Pure."""
     if worker_pid is not None:
@@ -175,6 +152,12 @@ def index_status(worker_pid: int | None, trouble: str | None) -> str:
     if trouble is None:
         return "idle"
     return "off" if trouble == NO_MODEL else "unreachable"
+
+
+def _suggested(ranked: Ranked) -> _Result:
+    # What the name means by the rule is not what it means to this visitor.
+    by: RankedBy = "namesake" if ranked.by == "exact" else ranked.by
+    return _Result(ranked.row, by, (ranked.score or 0.0) * LIKENESS)
 
 
 @cache

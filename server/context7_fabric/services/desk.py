@@ -14,6 +14,7 @@ from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
+from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.prompts import PromptBook
 from context7_fabric.services.records import AnswerShelf
@@ -41,6 +42,7 @@ class Desk:
     shelf: AnswerShelf
     registry: Registry
     suggester: Suggester
+    meanings: Meanings
     meter: Meter
     turnstile: Turnstile
     executions: Executions

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from context7_fabric.errors import StoreError, UnusableFeedback
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Clock
+from context7_fabric.models import LOCAL_OWNER, Clock, holder_of
 from context7_fabric.registry.learned import Learned
 from context7_fabric.services.execution import Execution
 from context7_fabric.services.executions import Executions
@@ -69,13 +69,15 @@ class Feedback:
         clock: Clock,
         redacted: Callable[[str], str],
         principal: str,
+        owner: str = LOCAL_OWNER,
     ) -> None:
-        """Keep it in `fabric`; texts go through `redacted` first."""
+        """Keep it in `fabric`; texts go through `redacted` first; choices are `owner`'s."""
         self._fabric = fabric
         self._executions = executions
         self._clock = clock
         self._redacted = redacted
         self._principal = principal
+        self._holder = holder_of(principal, owner)
         self._shelf = AnswerShelf(fabric)
         self._learned = Learned(fabric)
 
@@ -130,7 +132,7 @@ class Feedback:
     async def _drop(self, execution: Execution, rating: int) -> Effect:
         names = [name for name in map(name_in, execution.stored_at) if name is not None]
         dropped = await self._shelf.drop(execution.stored_at, self._principal)
-        forgotten = [await self._learned.forget(name, self._principal) for name in names]
+        forgotten = [await self._learned.forget(name, self._holder) for name in names]
         return Effect(execution.id, rating, dropped=dropped, forgotten=any(forgotten))
 
     async def _praise(self, execution: Execution, rating: int) -> Effect:

@@ -9,7 +9,7 @@ from enum import Enum
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.models import Answer, Caller, Outcome, tokens
 from context7_fabric.registry.rows import Row
-from context7_fabric.render import chosen_entry
+from context7_fabric.render import short_list
 from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.turnstile import Turnstile
@@ -101,4 +101,4 @@ def _look_up(row: Row) -> LookUp:
 def _saving(text: str) -> int:
     """Return the tokens that the short form of a list saves."""
     listed = parse_list(text)
-    return 0 if listed is None else tokens(text) - tokens(chosen_entry(listed, listed.libraries[0]))
+    return 0 if listed is None else tokens(text) - tokens(short_list(listed, listed.libraries[:1]))

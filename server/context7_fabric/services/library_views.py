@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from heapq import nsmallest
 from typing import Literal, cast
 
@@ -12,18 +12,21 @@ from anyio import to_thread
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.documents.keys import question_key
 from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.registry.lexical import terms_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggester
+from context7_fabric.registry.suggestions import LONGEST_PHRASE, Suggester
+from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.records import docs_key, record_of
 from context7_fabric.services.showing import as_data
+from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.views import PAGE, Viewer, Views
 
 RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Ranked:
+class Ranked:
     """A row, what it was ranked by, and how well it fits a phrase (0 to 1), if there is one."""
 
     row: Row
@@ -32,13 +35,16 @@ class _Ranked:
 
 
 class LibraryViews:
-    """The registry as one principal sees it: it holds no rows of others."""
+    """The registry as one holder sees it: its own lessons are in it, and nobody else's."""
 
-    def __init__(self, views: Views, registry: Registry, suggester: Suggester) -> None:
-        """Show the rows of `registry`, ranked by `suggester`, and stored answers by `views`."""
+    def __init__(
+        self, views: Views, registry: Registry, suggester: Suggester, meanings: Meanings
+    ) -> None:
+        """Show the rows of `meanings`, ranked by `suggester`, and stored answers by `views`."""
         self._views = views
         self._registry = registry
         self._suggester = suggester
+        self._meanings = meanings
 
     async def registry(self, phrase: str) -> dict[str, Json]:
         """Return the rows that `phrase` may mean, the best first; without one, the most used.
@@ -46,10 +52,14 @@ class LibraryViews:
         `ranked_by` tells for each why it stands there: `exact` is what the phrase means for
         certain, `namesake` one of several of that name, `words` and `vectors` are only alike.
         """
-        await self._registry.loaded.wait()
-        ranked = await (self._alike(phrase) if phrase.strip() else self._most_used())
-        rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked[:PAGE], start=1)]
+        ranked = await self.ranked(phrase)
+        rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked, start=1)]
         return as_data({"q": phrase, "count": len(rows), "rows": rows}, "rows")
+
+    async def ranked(self, phrase: str) -> list[Ranked]:
+        """Return the rows that `registry` shows, as they are."""
+        await self._registry.loaded.wait()
+        return (await (self._alike(phrase) if phrase.strip() else self._most_used()))[:PAGE]
 
     async def library(self, library: LibraryId, viewer: Viewer) -> dict[str, Json] | None:
         """Return a library's row, its versions, and the newest stored questions about it.
@@ -57,7 +67,7 @@ class LibraryViews:
         None when nothing is known of it.
         """
         await self._registry.loaded.wait()
-        row = self._registry.row(library.base)
+        row = await self._meanings.row(library.base)
         questions = await self._questions(library, viewer)
         if row is None and not questions:
             return None
@@ -84,23 +94,23 @@ class LibraryViews:
         """Return the names of known libraries that begin so, in any case."""
         return await self._beginning(beginning, lambda row: iter((row.name,)))
 
-    async def _alike(self, phrase: str) -> list[_Ranked]:
+    async def _alike(self, phrase: str) -> list[Ranked]:
+        own = await self._meanings.lessons()
+        lesson = await self._meanings.lesson(LookUp(phrase))
+        named = [Ranked(lesson, "exact", 1.0)] if lesson else []
         match = self._registry.find(phrase)
-        named = [_Ranked(match.row, "exact", 1.0)] if match else self._namesakes(phrase)
-        known = {each.row.key for each in named}
+        if match:
+            named.append(Ranked(match.row, "namesake" if lesson else "exact", 1.0))
+        else:
+            named += (Ranked(row, "namesake", 1.0) for row in self._registry.namesakes(phrase))
         suggested = await self._suggester.suggest(phrase, PAGE)
-        return named + [
-            _Ranked(each.row, suggested.method, round(each.score, 4))
-            for each in suggested.candidates
-            if each.row.key not in known
-        ]
+        alike = [Ranked(each.row, suggested.method, each.score) for each in suggested.candidates]
+        alike += (Ranked(*each) for each in _sharing_words(phrase, own))
+        return _each_once([*named, *sorted(alike, key=lambda each: -(each.score or 0.0))], own)
 
-    def _namesakes(self, phrase: str) -> list[_Ranked]:
-        return [_Ranked(row, "namesake", 1.0) for row in self._registry.namesakes(phrase)]
-
-    async def _most_used(self) -> list[_Ranked]:
-        rows = await to_thread.run_sync(_most_used, self._registry.rows())
-        return [_Ranked(row, "usage") for row in rows]
+    async def _most_used(self) -> list[Ranked]:
+        rows = await to_thread.run_sync(_most_used, await self._meanings.rows())
+        return [Ranked(row, "usage") for row in rows]
 
     async def _questions(self, library: LibraryId, viewer: Viewer) -> list[Json]:
         stem = docs_key(question_key(library, "", mode="", page=1)).partition("?")[0]
@@ -114,7 +124,24 @@ class LibraryViews:
 
     async def _beginning(self, beginning: str, names: Callable[[Row], Iterator[str]]) -> list[str]:
         await self._registry.loaded.wait()
-        return await to_thread.run_sync(_matching, self._registry.rows(), beginning, names)
+        return await to_thread.run_sync(_matching, await self._meanings.rows(), beginning, names)
+
+
+def _sharing_words(phrase: str, own: Sequence[Row]) -> Iterator[tuple[Row, RankedBy, float]]:
+    """Give the rows of `own`, which are in no index, by the share of the phrase's words in them."""
+    asked = terms_in(phrase[:LONGEST_PHRASE])
+    for row in own:
+        if shared := asked & terms_in(row.text):
+            yield row, "words", len(shared) / len(asked)
+
+
+def _each_once(ranked: Iterable[Ranked], own: Sequence[Row]) -> list[Ranked]:
+    """Leave out a row that was there before; one of `own` stands in the place of the registry's."""
+    mine = {row.key: row for row in own}
+    first: dict[str, Ranked] = {}
+    for each in ranked:
+        first.setdefault(each.row.key, replace(each, row=mine.get(each.row.key, each.row)))
+    return list(first.values())
 
 
 def _most_used(rows: Iterable[Row]) -> list[Row]:
@@ -135,12 +162,12 @@ def _ids(row: Row) -> Iterator[LibraryId]:
         yield library
 
 
-def _line(rank: int, ranked: _Ranked) -> dict[str, Json]:
+def _line(rank: int, ranked: Ranked) -> dict[str, Json]:
     row = ranked.row
     return {
         "rank": rank,
         "ranked_by": ranked.by,
-        "score": ranked.score,
+        "score": None if ranked.score is None else round(ranked.score, 4),
         "name": row.name,
         "id": row.id,
         "title": row.title,

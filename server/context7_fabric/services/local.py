@@ -13,6 +13,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.render import entries
+from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.subjects import LookUp
 
 LOAD_SECONDS = 7.0
@@ -27,10 +28,11 @@ CANDIDATES = 50
 class LocalKnowledge:
     """Answers look-ups from the registry alone."""
 
-    def __init__(self, registry: Registry, suggester: Suggester) -> None:
-        """Look into `registry`; what is in no row by name goes to `suggester`."""
+    def __init__(self, registry: Registry, suggester: Suggester, meanings: Meanings) -> None:
+        """Look into `registry`, then into the lessons of `meanings`; phrases go to `suggester`."""
         self._registry = registry
         self._suggester = suggester
+        self._meanings = meanings
 
     async def answer(self, look_up: LookUp, why: str) -> Answer | None:
         """Return what the registry says of a name, labelled with `why` upstream says nothing.
@@ -43,6 +45,9 @@ class LocalKnowledge:
         rows = [exact.row] if exact else self._registry.namesakes(look_up.name)
         if rows := _usable(rows):
             return _known(rows, why)
+        lesson = await self._meanings.lesson(look_up)
+        if lesson is not None:
+            return _known([lesson], why)
         if not _is_phrase(look_up.name):
             return None
         suggested = await self._suggester.suggest(look_up.name, CANDIDATES)

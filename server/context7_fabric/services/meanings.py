@@ -1,4 +1,4 @@
-"""Which library a name means to one principal, exactly or not at all, and what it is taught."""
+"""Meanings of names for one holder: exact or none, and the lessons that it stores."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from context7_fabric.fabric.context import Json
 from context7_fabric.registry.learned import Learned
-from context7_fabric.registry.learning import LIVE, Lesson, found_row, learned_rows
+from context7_fabric.registry.learning import Lesson, found_row, learned_rows
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.table import Table
 from context7_fabric.services.subjects import LookUp, subject_of
+from context7_fabric.services.views import Viewer
 
 IN_PYTHON = "in Python"
 """What a name is looked up for, as far as the language of our callers tells."""
@@ -21,49 +22,75 @@ UNKNOWN = "unknown"
 
 
 class Meanings:
-    """Choices go before the registry's rule; both are `principal`'s."""
+    """Lessons go before choices, and these before the registry's rule; both are the holder's own.
 
-    def __init__(
-        self, registry: Registry, rows: RowStore, learned: Learned, principal: str
-    ) -> None:
-        """Look into `registry`, which has to be loaded; learn into `rows` and `learned`."""
+    What a holder stored is no part of the registry: no look-up of another is answered by it.
+    """
+
+    def __init__(self, registry: Registry, learned: Learned, viewer: Viewer) -> None:
+        """Look into `registry`, which has to be loaded; learn into `learned` for `viewer`."""
         self._registry = registry
-        self._rows = rows
         self._learned = learned
-        self._principal = principal
+        self._principal = viewer.principal
+        self._holder = viewer.holder
 
     async def meant(self, name: str) -> Row | None:
         """Return the row that `name` means, with an id that upstream is believed to know.
 
         A name that is used in several languages means the library that Python programs install.
         """
-        subject = subject_of(LookUp(name), self._registry)
-        chosen = await self._choice(subject.names)
-        if chosen is not None:
-            bare = Row(subject.plain, "", chosen, source=LIVE)
-            return usable(self._registry.row(chosen) or bare)
+        row = await self.lesson(LookUp(name)) or await self._chosen(name)
+        if row is not None:
+            return row
         registry = self._registry
         row = found_row(name, registry) or found_row(name, registry, IN_PYTHON)
         return usable(row) if row else None
 
-    async def learn(self, lessons: Sequence[Lesson], now: float) -> list[Row]:
-        """Store what `lessons` say, for the registry as well; return the rows.
+    async def lesson(self, look_up: LookUp) -> Row | None:
+        """Return the row that the holder stored for a name, None when it stored none."""
+        names = subject_of(look_up, self._registry).names
+        return await self._learned.lesson(names, self._holder)
+
+    async def lessons(self) -> list[Row]:
+        """Return the rows that the holder stored."""
+        return await self._learned.lessons(self._holder)
+
+    async def rows(self) -> list[Row]:
+        """Return the rows that the holder sees: the registry's, its own in their place."""
+        own = {row.key: row for row in await self.lessons()}
+        return [*own.values(), *(row for row in self._registry.rows() if row.key not in own)]
+
+    async def row(self, library_id: str) -> Row | None:
+        """Return the row of the library with id `library_id`, the holder's own first."""
+        own = (row for row in await self.lessons() if row.id == library_id)
+        return next(own, None) or self._registry.row(library_id)
+
+    async def learn(self, lessons: Sequence[Lesson], now: float) -> None:
+        """Store what `lessons` say.
 
         Raises:
             ContextError: The store does not take one of them.
         """
-        rows = learned_rows(lessons, self._registry, now)
-        for lesson in lessons:
-            for name in subject_of(LookUp(lesson.name), self._registry).names:
-                await self._learned.choose(name, lesson.library_id.base, self._principal)
-        await self._rows.save(rows)
-        self._registry.take_in_stored(rows)
-        return rows
+        rows = learned_rows(lessons, self._registry, Table(await self.lessons()), now)
+        named = {
+            each: row
+            for name, row in rows.items()
+            for each in subject_of(LookUp(name), self._registry).names
+        }
+        await self._learned.teach(named, self._holder)
+        for name, row in named.items():
+            await self._learned.choose(name, row.id, self._holder)
 
-    async def _choice(self, names: Sequence[str]) -> str | None:
-        """Return the id that was chosen for the first of `names` that has one."""
-        chosen = await self._learned.choice(names, self._principal)
-        return None if chosen is None else await self._learned.moved(chosen, self._principal)
+    async def _chosen(self, name: str) -> Row | None:
+        """Return the row that was chosen for `name`, if it goes by that name."""
+        names = subject_of(LookUp(name), self._registry).names
+        chosen = await self._learned.choice(names, self._holder)
+        if chosen is None:
+            return None
+        row = self._registry.row(await self._learned.moved(chosen, self._principal))
+        if row is None or row.id not in self._registry.named(name, {row.id: row.title}):
+            return None
+        return usable(row)
 
 
 def usable(row: Row) -> Row | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +15,7 @@ from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import Registry
-from context7_fabric.render import chosen_entry
+from context7_fabric.render import short_list
 from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
@@ -23,7 +23,13 @@ from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
 from context7_fabric.services.remembering import id_of, screened
-from context7_fabric.services.subjects import LookUp, Subject, needs_registry, subject_of
+from context7_fabric.services.subjects import (
+    LookUp,
+    Subject,
+    agrees,
+    needs_registry,
+    subject_of,
+)
 
 LOAD_SECONDS = 3.0
 """How long a look-up waits for the registry to be loaded, once, after the start."""
@@ -54,6 +60,7 @@ class Resolver:
         self._stamp = stamp
         self._lifetime = lifetime
         self._recent: OrderedDict[tuple[str, tuple[str, ...]], frozenset[str]] = OrderedDict()
+        # By session and names: the ids that were listed and that the name means by the exact rule.
 
     async def resolve(self, look_up: LookUp, caller: Caller, *, refresh: bool = False) -> Answer:
         """Return the libraries that `look_up.name` may mean, as upstream lists them.
@@ -64,8 +71,8 @@ class Resolver:
         enquiry = self._enquiry(look_up, subject, caller, refresh=refresh)
         found = await self._answers.ask(enquiry, caller)
         if found.record is not None:
-            self._remember(caller, subject, found.record)
-            return await self._served(found, found.record, subject, caller)
+            self._remember(caller, look_up, subject, found.record)
+            return await self._served(found, look_up, subject, caller)
         return await self._unknown(look_up, found)
 
     async def is_fresh(self, look_up: LookUp, caller: Caller) -> bool:
@@ -75,11 +82,11 @@ class Resolver:
         return await self._answers.is_fresh(enquiry, caller)
 
     async def used(self, library_id: str, caller: Caller) -> None:
-        """Learn from a question about `library_id` what the connection's last look-up meant."""
-        base = _base(library_id)
+        """Learn from a question about `library_id` what a look-up of the session meant."""
         self.count(library_id)
-        for name in self._meant(base, caller):
-            await self._learned.choose(name, base, caller.principal)
+        names, meant = self._meant(library_id, caller)
+        for name in names:
+            await self._learned.choose(name, meant, caller.holder)
 
     def count(self, library_id: str) -> None:
         """Count one use of a library."""
@@ -87,16 +94,20 @@ class Resolver:
 
     def teaches_nothing(self, library_id: str, caller: Caller) -> bool:
         """Tell whether `used` would only count, as far as memory alone knows."""
-        base = _base(library_id)
-        names = self._meant(base, caller)
-        return all(self._learned.is_chosen(name, base, caller.principal) for name in names)
+        names, meant = self._meant(library_id, caller)
+        return all(self._learned.is_chosen(name, meant, caller.holder) for name in names)
 
-    def _meant(self, base: str, caller: Caller) -> tuple[str, ...]:
-        """Return the names of the connection's last look-up that listed `base`, none if none."""
+    def _meant(self, library_id: str, caller: Caller) -> tuple[tuple[str, ...], str]:
+        """Return the names of the session's last look-up that means a library, and its listed id.
+
+        Without a session there are none: requests of one address may be of several clients.
+        """
         for connection, names in reversed(self._recent):
-            if connection == caller.connection and base in self._recent[connection, names]:
-                return names
-        return ()
+            ids = self._recent[connection, names] if connection == caller.connection else ()
+            for listed in (library_id.strip(), _base(library_id)):
+                if listed in ids:
+                    return names, listed
+        return (), library_id
 
     async def _subject(self, look_up: LookUp, caller: Caller) -> Subject:
         """Return what is meant; while the registry loads, the plain name does if it has a list."""
@@ -136,29 +147,36 @@ class Resolver:
         return Fetched(heard.text, record)
 
     async def _served(
-        self, found: Found, record: StoredAnswer, subject: Subject, caller: Caller
+        self, found: Found, look_up: LookUp, subject: Subject, caller: Caller
     ) -> Answer:
         answer = served(found, subject.tier, self._stamp.clock())
         if found.how is How.FETCHED:
             return answer
-        return await self._shortened(answer, record, subject, caller)
+        return await self._shortened(answer, look_up, subject, caller)
 
     async def _shortened(
-        self, answer: Answer, record: StoredAnswer, subject: Subject, caller: Caller
+        self, answer: Answer, look_up: LookUp, subject: Subject, caller: Caller
     ) -> Answer:
-        """Return the chosen entry alone once a choice is known: the caller saves the rest."""
-        listed = parse_list(answer.text)
-        choice = await self._learned.choice(subject.names, caller.principal)
-        chosen = next((entry for entry in _entries(listed) if entry.id == choice), None)
-        if listed is None or chosen is None:
+        """Return the chosen entry, and others that the name means: the caller saves the rest.
+
+        The list stays whole without a choice, and where the chosen entry does not go by the name.
+        """
+        choice = await self._learned.choice(subject.names, caller.holder)
+        listed = None if choice is None else parse_list(answer.text)
+        if choice is None or listed is None:
             return answer
-        text = chosen_entry(listed, chosen)
+        named = self._named(look_up, listed.libraries)
+        if choice not in named or not agrees(look_up, choice, self._registry):
+            return answer
+        shown = [entry for entry in listed.libraries if entry.id in named]
+        shown.sort(key=lambda entry: entry.id != choice)
+        text = short_list(listed, shown)
         return replace(
             answer,
             text=text,
             tier=Tier.LEARNED,
-            library_id=chosen.id,
-            tokens_saved=max(0, tokens(record.text) - tokens(text)),
+            library_id=choice,
+            tokens_saved=max(0, tokens(answer.text) - tokens(text)),
         )
 
     async def _unknown(self, look_up: LookUp, found: Found) -> Answer:
@@ -176,12 +194,23 @@ class Resolver:
             lacking = "what is known of libraries is still being read: ask again in a few seconds"
         return failed(error, lacking)
 
-    def _remember(self, caller: Caller, subject: Subject, record: StoredAnswer) -> None:
-        ids = frozenset(entry.id for entry in _entries(parse_list(screened(record.text).clean)))
+    def _remember(
+        self, caller: Caller, look_up: LookUp, subject: Subject, record: StoredAnswer
+    ) -> None:
+        """Keep which of the listed libraries the look-up may have meant, for its session."""
+        if caller.connection is None:
+            return
+        listed = _entries(parse_list(screened(record.text).clean))
+        named = self._named(look_up, listed)
+        ids = frozenset(each for each in named if agrees(look_up, each, self._registry))
         self._recent.pop((caller.connection, subject.names), None)
         self._recent[caller.connection, subject.names] = ids
         while len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
+
+    def _named(self, look_up: LookUp, listed: Sequence[Library]) -> frozenset[str]:
+        """Return the ids of the entries that the name means by the exact rule."""
+        return self._registry.named(look_up.name, {entry.id: entry.title for entry in listed})
 
 
 def _base(library_id: str) -> str:

@@ -74,3 +74,9 @@ def subject_of(look_up: LookUp, registry: Registry) -> Subject:
 def needs_registry(look_up: LookUp) -> bool:
     """Tell whether the plain name alone could find the wrong list: the question has a say."""
     return languages_in(look_up.question) is not None
+
+
+def agrees(look_up: LookUp, library_id: str, registry: Registry) -> bool:
+    """Tell whether a library may be meant for all that the question says of the language."""
+    hints, row = languages_in(look_up.question), registry.row(library_id)
+    return hints is None or row is None or not row.ecosystem or row.ecosystem in hints

@@ -12,7 +12,8 @@ from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.base import Place
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock
+from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock, holder_of
+from context7_fabric.registry.learned import LESSONS
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, owners
 
@@ -27,8 +28,8 @@ _LOOK, _LONGEST_LOOK = 64, 1000
 as many as the one before."""
 
 _ANSWERS = (DOCS, LISTS, QUARANTINE)
-_PRINCIPAL_FIRST = ("meter:", "upstream:rest:")
-"""Keys that go on with the principal, and a colon if with anything else."""
+_PRINCIPAL_FIRST = ("meter:", "upstream:rest:", LESSONS)
+"""Keys that go on with the principal or the holder, and a colon if with anything else."""
 
 _NOBODYS = ("vector:", "rows:revision")
 """Vectors carry the names of libraries, and do not tell whose rows these are; the revision changes
@@ -41,6 +42,11 @@ class Viewer:
 
     principal: str = PUBLIC
     owner: str = LOCAL_OWNER
+
+    @property
+    def holder(self) -> str:
+        """Whose its choices and lessons are."""
+        return holder_of(self.principal, self.owner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,19 +55,21 @@ async def test_the_choice_that_the_server_learned_goes_first(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(LookUp("pydantic"), caller)
+        await app.desk.resolve(LookUp("widget1"), caller)
         await app.desk.resolver.used(WIDGET, caller)
-    assert await cache.get_library_id("pydantic") == WIDGET
+    assert await cache.get_library_id("widget1") == WIDGET
 
 
 async def test_a_choice_is_followed_to_where_its_library_moved(
     cache: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
     async with server(home, clock) as app:
-        knowledge = Learned(app.fabric)
-        await knowledge.choose("pydantic", WIDGET, app.principal)
-        await knowledge.move(WIDGET, "/widgets/new", app.principal)
-    assert await cache.get_library_id("pydantic") == "/widgets/new"
+        caller = Caller(app.principal)
+        await app.desk.resolve(LookUp("widget 1"), caller)
+        await app.desk.resolver.used(WIDGET, caller)
+        await Learned(app.fabric).move(WIDGET, "/widgets/new", app.principal)
+        await app.desk.registry.moved(WIDGET, "/widgets/new")
+    assert await cache.get_library_id("widget 1") == "/widgets/new"
 
 
 async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
@@ -76,7 +78,7 @@ async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
     async with server(home, clock) as app:
         await app.desk.registry.broken(PYDANTIC)
         await app.desk.registry.broken(REDIS)
-        await Learned(app.fabric).choose("redis", REDIS, app.principal)
+        await Learned(app.fabric).choose("redis", REDIS, Caller(app.principal).holder)
     assert await cache.get_library_id("pydantic") is None
     assert await cache.get_library_id("redis") is None
 

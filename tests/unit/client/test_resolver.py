@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.client import Context7CacheClient
+from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
+from context7_fabric.services.subjects import LookUp
 from contracts.disk_store import execute
 from support.scripted import FakeClock
 from unit.client.programs import DAY, LANGGRAPH, PYDANTIC, WIDGET, Asked, known, learned, server
@@ -75,10 +77,13 @@ async def test_an_id_with_a_version_is_kept_by_the_client_alone(
     assert await known(clock, "widget") is None
 
 
-async def test_what_is_learned_is_a_row_of_the_servers(home: Path, clock: FakeClock) -> None:
+async def test_get_library_id_when_learned_is_a_lesson_and_no_row_of_the_registry(
+    home: Path, clock: FakeClock
+) -> None:
     await learned(clock, "Some Widget")
     async with server(home, clock) as app:
-        assert app.desk.registry.row(WIDGET) == Row(
+        assert app.desk.registry.row(WIDGET) is None
+        assert await app.desk.meanings.meant("some widget") == Row(
             name="some-widget",
             ecosystem="other",
             id=WIDGET,
@@ -94,18 +99,22 @@ async def test_another_name_of_a_known_library_becomes_its_alias(
 ) -> None:
     await learned(clock, "agent graphs", LANGGRAPH)
     async with server(home, clock) as app:
-        match = app.desk.registry.find("agent graphs")
-        assert match is not None
-        assert (match.row.name, match.row.id, match.tier) == ("langgraph", LANGGRAPH, "alias")
-        assert match.row.last_verified == clock.now
+        row = await app.desk.meanings.meant("agent graphs")
+        assert row is not None
+        assert (row.name, row.id, row.aliases[-1]) == ("langgraph", LANGGRAPH, "agent graphs")
+        assert row.last_verified == clock.now
+        assert app.desk.registry.find("agent graphs") is None
 
 
-async def test_a_row_without_an_id_gets_it(home: Path, clock: FakeClock) -> None:
+async def test_a_row_without_an_id_gets_it_for_the_user_alone(home: Path, clock: FakeClock) -> None:
     await learned(clock, "huggingface", "/huggingface/transformers")
     async with server(home, clock) as app:
+        row = await app.desk.meanings.meant("huggingface")
+        assert row is not None
+        assert (row.id, row.source) == ("/huggingface/transformers", "seed")
         match = app.desk.registry.find("huggingface")
         assert match is not None
-        assert (match.row.id, match.row.source) == ("/huggingface/transformers", "seed")
+        assert match.row.id == ""
 
 
 async def test_an_answer_for_a_shared_name_is_put_into_nobodys_row(
@@ -121,14 +130,16 @@ async def test_an_answer_for_a_shared_name_is_put_into_nobodys_row(
 async def test_an_answer_does_not_change_the_id_that_upstream_listed(
     home: Path, clock: FakeClock
 ) -> None:
-    await learned(clock, "widget")
-    clock.forward(31 * DAY)
-    assert await learned(clock, "widget", "/else/where") == "/else/where"
-    assert await known(clock, "widget") == "/else/where"
     async with server(home, clock) as app:
-        match = app.desk.registry.find("widget")
-        assert match is not None
-        assert match.row.id == WIDGET
+        await app.desk.resolve(LookUp("widget1"), Caller(app.principal))
+    await learned(clock, "Widget 1")
+    clock.forward(31 * DAY)
+    assert await learned(clock, "Widget 1", "/else/where") == "/else/where"
+    assert await known(clock, "Widget 1") == "/else/where"
+    async with server(home, clock) as app:
+        row = app.desk.registry.row(WIDGET)
+        assert row is not None
+        assert row.title == "Widget 1"
 
 
 @pytest.mark.parametrize(
@@ -149,6 +160,6 @@ async def test_a_name_is_stored_without_the_secrets_in_it(home: Path, clock: Fak
     secret = "ghp_" + "a1B2" * 9
     await learned(clock, f"widget {secret}")
     rows = execute(home / "fabric", "SELECT key, value FROM Cache")
-    assert "lib-other-widget" in str(rows)
+    assert "widget-[api-key]" in str(rows)
     assert secret not in str(rows)
     assert secret.lower() not in str(rows)

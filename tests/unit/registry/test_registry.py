@@ -1,7 +1,5 @@
 """What a name finds is the row as it is now, whatever has become of it since it was named."""
 
-from dataclasses import replace
-
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
@@ -55,21 +53,6 @@ async def test_namesakes_are_counted_as_they_are_now() -> None:
         registry.used("/js/flask")
         counts = {row.id: row.usage_count for row in registry.namesakes("flask")}
     assert counts == {"/pallets/flask": 0, "/js/flask": 1}
-
-
-async def test_rows_that_were_stored_beside_it_are_found_and_no_count_undoes_them() -> None:
-    clock = FakeClock()
-    async with Fabric(MemoryBackend(), clock) as fabric:
-        registry = await registry_of(fabric, clock, ROW)
-        registry.used("/pallets/flask")
-        stored = replace(ROW, aliases=("flasky",), usage_count=7)
-        await RowStore(fabric, "").save([stored])
-        registry.take_in_stored([stored])
-        await registry.flush()
-        found = registry.find("flasky")
-        kept = await RowStore(fabric, "").load()
-    assert found is not None
-    assert found.row == kept[ROW.key] == stored
 
 
 async def test_a_load_that_was_overtaken_ends_when_the_rows_are_known(

@@ -233,14 +233,15 @@ class TestBadAnswer:
         names, learned = ("pypi:acme widgets", "widgets|python"), Learned(store.fabric)
         for name in (*names, "other"):
             for principal in (MINE, THEIRS):
-                await learned.choose(name, "/acme/widgets", principal)
+                await learned.choose(name, "/acme/widgets", Caller(principal).holder)
         await store.called(*map(list_key, names))
         effect = await store.feedback().give("abc1", 2)
         assert effect == Effect("abc1", 2, forgotten=True)
         assert effect.told.endswith(": the library chosen for the name is forgotten")
-        assert [await learned.choice([name], MINE) for name in names] == [None, None]
-        assert await learned.choice(["other"], MINE) == "/acme/widgets"
-        assert await learned.choice([names[0]], THEIRS) == "/acme/widgets"
+        mine, theirs = Caller(MINE).holder, Caller(THEIRS).holder
+        assert [await learned.choice([name], mine) for name in names] == [None, None]
+        assert await learned.choice(["other"], mine) == "/acme/widgets"
+        assert await learned.choice([names[0]], theirs) == "/acme/widgets"
 
     async def test_what_was_never_stored_is_only_recorded(self, store: Store) -> None:
         await store.called(DOCS, list_key("x" * 1000))

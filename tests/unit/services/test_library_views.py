@@ -13,6 +13,7 @@ from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
+from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
@@ -21,9 +22,10 @@ from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.registry.worker_client import WorkerClient
 from context7_fabric.services.library_views import LibraryViews
+from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.records import AnswerShelf, docs_key
 from context7_fabric.services.showing import NOTICE
-from context7_fabric.services.views import Views
+from context7_fabric.services.views import Viewer, Views
 from support.viewing import ME, MINE, OTHER, answer
 
 WIDGET = Row("widget", "pypi", "/widgets/widget1", title="Widget", versions=("1.0", "2.0"))
@@ -43,7 +45,8 @@ async def libraries_of(
         worker = WorkerClient(tasks, SuggestionSettings(Path("nowhere"), enabled=False))
         vectors = FabricVectors(fabric, "none")
         suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
-        yield LibraryViews(views, registry, suggester)
+        meanings = Meanings(registry, Learned(fabric), Viewer(principal))
+        yield LibraryViews(views, registry, suggester, meanings)
         await worker.aclose()
 
 

@@ -128,12 +128,15 @@ class TestLibrary:
         for owner in (PUBLIC, MINE):
             await learned.choose("w", "/acme/widgets", owner)
             await learned.choose("g", "/acme/gadgets", owner)
+        rows = {"w": Row("w", "other", "/acme/widgets"), "g": Row("g", "other", "/acme/gadgets")}
+        await learned.teach(rows, f"{MINE}/ann")
         await learned.move("/acme/old", "/acme/widgets", PUBLIC)
         await learned.move("/acme/widgets", "/acme/new", MINE)
         await learned.move("/acme/widgets/1.0", "/acme/new/1.0", PUBLIC)
         await learned.move("/acme/old-gadgets", "/acme/gadgets", PUBLIC)
-        assert await recall.library(WIDGETS) == 5
-        assert await store.left() == {"choice:g", f"choice:g#{MINE}", "move:/acme/old-gadgets"}
+        assert await recall.library(WIDGETS) == 6
+        kept = {"choice:g", f"choice:g#{MINE}", "move:/acme/old-gadgets", f"taught:{MINE}/ann:g"}
+        assert await store.left() == kept
 
     async def test_rows_of_the_registry_go(self, store: Store, recall: Recall) -> None:
         row = Row("widgets", "npm", id="/acme/widgets")

@@ -161,9 +161,9 @@ async def test_savings_are_measured_on_the_visitors_own_look_ups(
 ) -> None:
     caller = Caller(app.principal)
     await app.desk.registry.loaded.wait()
-    await app.desk.resolve(LookUp("widget"), caller)
-    await http.post("/index", json=entries(widget=WIDGET))
-    answer = await app.desk.resolve(LookUp("widget"), caller)
+    await app.desk.resolve(LookUp("widget1"), caller)
+    await http.post("/index", json=entries(widget1=WIDGET))
+    answer = await app.desk.resolve(LookUp("widget1"), caller)
     assert 0 < answer.tokens_saved < tokens(list_text(5))
     app.desk.executions.record("resolve-library-id", {"libraryName": "widget"}, caller, answer)
     savings = (await http.get("/library-cache/stats")).json()["estimated_savings"]
