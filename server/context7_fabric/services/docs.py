@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 from context7_fabric.documents.admission import Reason
 from context7_fabric.documents.ids import LibraryId
 from context7_fabric.documents.keys import question_key
 from context7_fabric.documents.snippets import Snippet, parse_snippets
-from context7_fabric.errors import UpstreamError
+from context7_fabric.errors import StoreError, UpstreamError
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Answer, Caller, Outcome, Progress, Tier
 from context7_fabric.registry.learned import MOST_MOVES, Learned
@@ -18,7 +20,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.render import no_further_page, page
 from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7, Heard
-from context7_fabric.services.enquiries import Enquiry, Fetched, Found
+from context7_fabric.services.enquiries import DEFINITE, Enquiry, Fetched, Found
 from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import Stamp, docs_key
@@ -31,6 +33,9 @@ from context7_fabric.services.remembering import (
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4
+
+NOWHERE = DEFINITE | {Reason.MOVED}
+"""Refusals of a redirect's target for which the redirect is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +122,16 @@ class Docs:
     async def _page(
         self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
     ) -> Answer:
-        enquiry = self._enquiry(question, library, mode, number, caller)
-        found = await self._answers.ask(enquiry, caller)
+        asked = id_of(question.library_id) or library
+        found = await self._answers.ask(
+            self._enquiry(question, library, mode, number, caller), caller
+        )
+        if library != asked and _leads_nowhere(found.fetched):
+            await self._move_back(library, asked, caller.principal)
+            library = asked
+            found = await self._answers.ask(
+                self._enquiry(question, asked, mode, number, caller), caller
+            )
         if found.record is not None:
             return self._served(found)
         return await self._without_record(question, library, found, caller)
@@ -146,21 +159,51 @@ class Docs:
         caller: Caller,
         progress: Progress,
     ) -> Fetched:
-        """Ask upstream, following redirects, and admit what it says."""
+        """Ask upstream, following redirects, and admit what it says.
+
+        A redirect is learned once its target has answered. Where it leads to nothing that upstream
+        knows, or in a circle, what upstream says of the id it was asked for is the answer.
+        """
         text = question.text if question.text.strip() else ""
         title = "" if text else self._title(library)
         request = DocsRequest(str(library), text, question.mode, question.page, title)
-        fetched = Fetched("")
-        for _hop in range(MOST_MOVES + 1):
+        way, answers = [request.library_id], list[Fetched]()
+        while len(answers) < len(way) <= MOST_MOVES + 1:
+            request = replace(request, library_id=way[-1])
             heard = await self._context7.docs(request, progress)
-            fetched = self._fetched(heard, request, caller)
-            moved_to = fetched.refusal.moved_to if fetched.refusal else None
-            if moved_to is None:
-                break
-            await self._learned.move(request.library_id, moved_to, caller.principal)
-            await self._registry.moved(request.library_id, moved_to)
-            request = replace(request, library_id=moved_to)
-        return replace(fetched, key=key_for(id_of(request.library_id) or library))
+            answers.append(self._fetched(heard, request, caller))
+            target = answers[-1].refusal.moved_to if answers[-1].refusal else None
+            if target is not None and target not in way:
+                way.append(target)
+        if _leads_nowhere(answers[-1]):
+            await self._forget_way_to(library, question, caller.principal)
+            return replace(answers[0], key=key_for(library))
+        if answers[-1].record is not None:
+            await self._learn_way(way, caller.principal)
+        return replace(answers[-1], key=key_for(id_of(way[-1]) or library))
+
+    async def _learn_way(self, way: Sequence[str], principal: str) -> None:
+        if len(way) > 1:
+            await self._forget_moves(way[-1], principal)  # it answers: it has moved nowhere
+        for old, new in pairwise(way):
+            await self._learned.move(old, new, principal)
+            await self._registry.moved(old, new)
+
+    async def _forget_way_to(self, library: LibraryId, question: Question, principal: str) -> None:
+        """Forget the redirect by which `library` is asked in place of the question's."""
+        asked = id_of(question.library_id) or library
+        if asked != library:
+            await self._move_back(library, asked, principal)
+
+    async def _move_back(self, library: LibraryId, asked: LibraryId, principal: str) -> None:
+        """Forget that `asked` leads to `library`, which upstream does not know."""
+        await self._forget_moves(str(asked), principal)
+        if asked.version is None and self._registry.row(asked.base) is None:
+            await self._registry.moved(library.base, asked.base)
+
+    async def _forget_moves(self, library_id: str, principal: str) -> None:
+        with suppress(StoreError):
+            await self._learned.forget_moves(library_id, principal)
 
     def _title(self, library: LibraryId) -> str:
         row = self._registry.row(library.base)
@@ -214,6 +257,12 @@ class Docs:
             text=text or no_further_page(str(library), question.page),
             tier=Tier.SNIPPETS if text else first.tier,
         )
+
+
+def _leads_nowhere(fetched: Fetched | None) -> bool:
+    """Tell whether upstream knows nothing by the id, or only redirects from it."""
+    refusal = None if fetched is None else fetched.refusal
+    return refusal is not None and refusal.reason in NOWHERE
 
 
 def _is_plain(question: Question) -> bool:

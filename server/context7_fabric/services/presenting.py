@@ -50,10 +50,11 @@ def findings(screening: Screening) -> tuple[str, ...]:
 def stands(fetched: Fetched) -> bool:
     """Tell whether upstream's text is its answer, as opposed to a failure that we may bridge.
 
-    What nobody can read may be a form that is newer than this program: it is passed on.
+    What nobody can read may be a form that is newer than this program: it is passed on. So is a
+    redirect: it comes this far only where it leads nowhere.
     """
     reason = fetched.refusal.reason if fetched.refusal else None
-    return fetched.definite or reason in (None, Reason.UNRECOGNISED)
+    return fetched.definite or reason in (None, Reason.UNRECOGNISED, Reason.MOVED)
 
 
 def silence(found: Found) -> str:
