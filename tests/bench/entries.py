@@ -34,10 +34,15 @@ class Entries:
     libraries: tuple[Library, ...]
     origin: str
 
-    def listed(self, start: int, count: int) -> tuple[Library, ...]:
-        """Return `count` of them in a row, from one of them on, over the end to the beginning."""
+    def listed(self, start: int, count: int, name: str, named: int) -> tuple[Library, ...]:
+        """Return `count` of them in a row, from one of them on, over the end to the beginning.
+
+        The first `named` of them have `name` for a title.
+        """
         everything = len(self.libraries)
-        return tuple(self.libraries[(start + each) % everything] for each in range(count))
+        row = [self.libraries[(start + each) % everything] for each in range(count)]
+        titled = [_with_text(replace(each, title=name)) for each in row[:named]]
+        return (*titled, *row[named:])
 
     def about(self, name: str, otherwise: int) -> int:
         """Return which entry is the first with `name` for a title; `otherwise` if none has it."""

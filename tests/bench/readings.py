@@ -40,13 +40,15 @@ class Shape:
 class Reading:
     """Tokens about one library: of its list, then of an answer about it.
 
-    `miss` and `hit` are ours, with nothing stored and with a choice known; `said_saved` is what we
-    say of the hit.
+    `miss` and `hit` are ours, with nothing stored and with a choice known, and beside them those
+    of the `_meta` that each comes with; `said_saved` is what we say of the hit.
     """
 
     upstream: int
     miss: int
     hit: int
+    miss_meta: int
+    hit_meta: int
     said_saved: int
     docs_upstream: int
     docs_miss: int
@@ -54,8 +56,8 @@ class Reading:
 
     @property
     def saved(self) -> float:
-        """The share that a hit saves."""
-        return 1 - self.hit / self.upstream
+        """The share that a hit saves, its `_meta` counted."""
+        return 1 - (self.hit + self.hit_meta) / self.upstream
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,15 @@ class Scribe:
 
 
 async def read_all(
-    shape: Shape, names: Sequence[str], pool: Entries, count: Count, home: Path
+    shape: Shape, names: Mapping[str, int], pool: Entries, count: Count, home: Path
 ) -> tuple[dict[str, Reading], Session | None]:
-    """Look every name up, ask about what it meant, and look it up again."""
-    starts = [pool.about(name, otherwise=number) for number, name in enumerate(names)]
+    """Look every name up, ask about what it meant, and look it up again.
+
+    `names` tells for each how many of the libraries that are listed have it.
+    """
     lists = {
-        name: pool.listed(start, shape.entries) for name, start in zip(names, starts, strict=True)
+        name: pool.listed(pool.about(name, otherwise=number), shape.entries, name, named)
+        for number, (name, named) in enumerate(names.items())
     }
     scribe = Scribe(lists)
     upstream = ScriptedUpstream(generation=shape.generation, say=scribe.say)
@@ -121,11 +126,18 @@ async def _reading(client: Client, name: str, scribe: Scribe, count: Count) -> R
         upstream=count(listed),
         miss=read(miss),
         hit=read(hit),
+        miss_meta=_counted_meta(miss, count),
+        hit_meta=_counted_meta(hit, count),
         said_saved=provenance(hit)["tokens_saved"],
         docs_upstream=count(docs),
         docs_miss=read(docs_miss),
         docs_hit=read(docs_hit),
     )
+
+
+def _counted_meta(result: types.CallToolResult, count: Count) -> int:
+    """Count a result's `_meta` as a client shows it that hands whole results to the model."""
+    return count(f'"_meta": {json.dumps(result.meta)}') if result.meta else 0
 
 
 async def _session(client: Client, count: Count) -> Session:
