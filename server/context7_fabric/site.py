@@ -30,7 +30,7 @@ from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.web.access import Access, Visitor
 from context7_fabric.web.bodies import BodyGuard
 from context7_fabric.web.commons import open_routes
-from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard
+from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard, PathGuard
 from context7_fabric.web.hosts import Hosts
 from context7_fabric.web.limits import RateLimits
 from context7_fabric.web.metrics import PATH as METRICS
@@ -79,7 +79,8 @@ def build_site(
     let_in = AccessGuard(streams, access, limits)
     watched = Route(METRICS, AccessGuard(page, access, limits))
     whole = Starlette(routes=[*open_routes(), watched, Mount("/", let_in)])
-    return Site(HeaderGuard(HostGuard(whole, Hosts(_names(settings, tokens)))), streams.end)
+    hosts = Hosts(_names(settings, tokens), settings.web.origins)
+    return Site(HeaderGuard(HostGuard(PathGuard(whole), hosts)), streams.end)
 
 
 def opened_tokens(settings: WebSettings, host: str) -> TokenFile | None:

@@ -71,7 +71,6 @@ def listening() -> bytes:
 
 STREAMS = {
     "events": request(None, "GET", "/sse"),
-    "notices": request(None, "GET"),
     "listening": listening(),
 }
 

@@ -45,27 +45,27 @@ def sent(served: Served, content: bytes, path: str = "/mcp", **headers: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "code"),
+    ("content", "code", "number"),
     [
-        (b"", -32700),
-        (b"{nonsense", -32700),
-        (b"\xff\xfe", -32700),
-        (b"[" * 20_000, -32700),
-        (b"[]", -32600),
-        (b'{"jsonrpc": "2.0"}', -32600),
-        (b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}', -32600),
-        (b'{"jsonrpc": "2.0", "id": 1, "method": "nonsense", "params": "nonsense"}', -32600),
+        (b"", -32700, None),
+        (b"{nonsense", -32700, None),
+        (b"\xff\xfe", -32700, None),
+        (b"[" * 20_000, -32700, None),
+        (b"[]", -32600, None),
+        (b'{"jsonrpc": "2.0"}', -32600, None),
+        (b'{"jsonrpc": "1.0", "id": 1, "method": "tools/list"}', -32600, 1),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "nonsense", "params": "nonsense"}', -32600, 1),
     ],
     ids=["nothing", "no json", "no text", "deep", "a list", "no method", "version", "params"],
 )
 @pytest.mark.parametrize("era", ["2025-06-18", "2026-07-28"])
 def test_what_is_no_message_is_refused_in_json_rpc_in_one_line(
-    served: Served, era: str, content: bytes, code: int
+    served: Served, era: str, content: bytes, code: int, number: object
 ) -> None:
     reply = sent(served, content, mcp_protocol_version=era)
     assert reply.status_code == 400
     told = reply.json()
-    assert (told["jsonrpc"], told["id"], told["error"]["code"]) == ("2.0", None, code)
+    assert (told["jsonrpc"], told["id"], told["error"]["code"]) == ("2.0", number, code)
     text = told["error"]["message"]
     assert "\n" not in text
     assert "nonsense" not in text

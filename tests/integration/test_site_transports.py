@@ -144,12 +144,12 @@ def test_only_a_trusted_proxys_word_counts(
 def listened_to(
     request: pytest.FixtureRequest, environment: dict[str, str], papers: Papers
 ) -> Iterator[Served]:
-    """A server with open streams of both kinds."""
+    """A server with open streams."""
     variables: Variables = papers.variables if request.param == "tls" else {}
     with product_at_port("http", environment | dict(variables)) as served, ExitStack() as stack:
         client = stack.enter_context(httpx2.Client(verify=papers.trusting, trust_env=False))
         for number in range(STREAMS):
-            path = ("/mcp", "/sse")[number % 2]
+            path = ("/sse", "/sse/")[number % 2]
             stream = client.stream("GET", served.url(path), headers=HEADERS)
             assert stack.enter_context(stream).status_code == 200
         yield served

@@ -145,13 +145,16 @@ async def test_other_calls_always_come_through_the_sdk(
         await window.by_the_sdk(tool, **arguments)
 
 
-async def test_before_the_handshake_the_sdk_refuses(window: Window, app: App) -> None:
+async def test_before_the_handshake_the_sdk_answers(window: Window, app: App) -> None:
     await window.express()
     async with at_the_door(app) as other:
         for _ in range(3):
-            assert "error" in await other.by_the_sdk()
-        await other.shake_hands()
+            assert told(await other.by_the_sdk())["outcome"] == "hit"
+        await other.shake_hands(client="late")
+        reply = await other.by_the_sdk()
         await other.express()
+    record = next(each for each in await records(app) if each.id == told(reply)["execution_id"])
+    assert record.client == "late 1"
 
 
 async def test_a_client_of_the_modern_era_is_served_by_the_sdk(window: Window, app: App) -> None:

@@ -1,7 +1,7 @@
 """An MCP server on a loopback port that answers as Context7 would, and keeps the `_meta` it got."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ UNKNOWN_METHOD, REFUSED = -32601, -32000
 class McpUpstream:
     """What was asked so far; with `refuses` it answers calls with an error that quotes them.
 
-    `described` is what it says of each of its tools.
+    `described` is what it says of each of its tools. What it replies goes out as `written` makes of
+    it: as JSON, or with `streams` as a stream of one event.
     """
 
     url = ""
@@ -27,6 +28,8 @@ class McpUpstream:
         self.metas: list[Mapping[str, Any]] = []
         self.refuses = False
         self.described = "As sent."
+        self.written: Callable[[bytes], bytes] = bytes
+        self.streams = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one message; the ASGI side."""
@@ -34,11 +37,19 @@ class McpUpstream:
         message = json.loads(await request.body()) if request.method == "POST" else {}
         response: Response = JSONResponse({}, 405)
         if "id" in message:
-            said = self._reply(message["method"], message.get("params") or {})
-            response = JSONResponse({"jsonrpc": "2.0", "id": message["id"], **said})
+            body = self.answer(message)
+            kind = "text/event-stream" if self.streams else "application/json"
+            body = b"event: message\ndata: %b\n\n" % body if self.streams else body
+            response = Response(body, media_type=kind)
         elif message:
             response = Response(status_code=202)
         await response(scope, receive, send)
+
+    def answer(self, message: dict[str, Any]) -> bytes:
+        """The reply to a request, as it is written."""
+        said = self._reply(message["method"], message.get("params") or {})
+        whole = {"jsonrpc": "2.0", "id": message["id"], **said}
+        return self.written(json.dumps(whole).encode())
 
     def _reply(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method == "initialize":

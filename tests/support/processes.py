@@ -29,9 +29,9 @@ class Process:
         self.err = Lines(popen.stderr)
         self._stdin = popen.stdin
 
-    def send(self, line: str) -> None:
+    def send(self, line: str | bytes) -> None:
         """Write one line to its standard input."""
-        self._stdin.write(line.encode() + b"\n")
+        self._stdin.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
         self._stdin.flush()
 
     def close_stdin(self) -> None:

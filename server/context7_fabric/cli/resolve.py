@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
 from context7_fabric.documents.libraries import parse_list
+from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.subjects import LookUp
 
@@ -34,8 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "context7-fabric resolve", description="Look library names up.", allow_abbrev=False
     )
-    parser.add_argument("names", nargs="+", metavar="NAME", help="`-` reads names, a line each")
-    parser.add_argument("--question", default="", help="what it is wanted for")
+    parser.add_argument(
+        "names", nargs="+", type=readable, metavar="NAME", help="`-` reads names, a line each"
+    )
+    parser.add_argument("--question", type=readable, default="", help="what it is wanted for")
     parser.add_argument("--json", action="store_true", help="one JSON object a name")
     return parser
 
@@ -43,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
 def _names(given: Iterable[str]) -> Iterator[str]:
     for name in given:
         if name == "-":
+            if isinstance(sys.stdin, TextIOWrapper):
+                sys.stdin.reconfigure(errors="replace")
             yield from (line.strip() for line in sys.stdin if line.strip())
         else:
             yield name

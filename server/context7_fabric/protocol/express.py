@@ -19,9 +19,10 @@ from mcp_types import (
     PROTOCOL_VERSION_META_KEY,
 )
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from context7_fabric.models import Answer, Caller
+from context7_fabric.protocol.parsing import LONGEST_ID, NotAMessage, read_json
 from context7_fabric.protocol.tools import META_KEY, Context, Tools, provenance, texts_of
 
 _REQUEST: Final = frozenset({"jsonrpc", "id", "method", "params"})
@@ -74,6 +75,7 @@ class Express:
         message = message_on(line)
         if message.get("method") == "initialize":
             self._handshakes += 1
+            self._new_caller = None
         if self._new_caller is None or self._handshakes != 1:
             return None
         call = call_in(message)
@@ -120,10 +122,10 @@ async def called(
 
 
 def message_on(line: bytes) -> dict[str, Any]:
-    """Return the object on a line, an empty one where none is."""
+    """Return the object on a line, mended if need be, an empty one where none is."""
     try:
-        message = from_json(line)
-    except ValueError:
+        message, _clean = read_json(line)
+    except NotAMessage:
         return {}
     return message if isinstance(message, dict) else {}
 
@@ -147,7 +149,7 @@ def call_in(message: dict[str, Any]) -> Call | None:
 
 def _is_id(value: object) -> bool:
     if isinstance(value, str):
-        return True
+        return len(value) <= LONGEST_ID
     return type(value) is int and abs(value) <= _GREATEST_ID
 
 

@@ -49,8 +49,8 @@ LONGEST_ENVELOPE: Final = 2000
 """Bytes that a modern client may need to say who it is."""
 
 _JSON: Final = "application/json"
-_EVENT: Final = b"event: message\r\ndata: %b\r\n\r\n"
-_HEADERS: Final = (
+EVENT: Final = b"event: message\r\ndata: %b\r\n\r\n"
+HEADERS: Final = (
     (b"cache-control", b"no-cache, no-transform"),
     (b"connection", b"keep-alive"),
     (b"content-type", b"text/event-stream"),
@@ -81,7 +81,7 @@ class ExpressPosts:
         call = None if begun.get("more_body") else call_in(message_on(begun.get("body", b"")))
         lane = None if call is None else self._lane(request, call)
         if call is None or lane is None:
-            await self._app(scope, _replayed(begun, receive), send)
+            await self._app(scope, replayed(begun, receive), send)
             return
         version = _version(request)
         answer = self._answer(lane, call, version)
@@ -93,7 +93,7 @@ class ExpressPosts:
                 await Response(body, media_type=_JSON)(scope, receive, send)
             return
         with beside(partial(self._open, lane)):
-            await self._app(scope, _replayed(begun, receive), send)
+            await self._app(scope, replayed(begun, receive), send)
 
     def _answer(self, lane: _Lane, call: Call, version: str) -> Answer | None:
         new_caller = self._new_callers.get(lane)
@@ -159,8 +159,8 @@ def _is_routed(request: Request, call: Call, version: str) -> bool:
 
 async def _send_event(line: bytes, send: Send) -> None:
     """Send a line as the stream of one event that the SDK makes of it."""
-    await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
-    await send({"type": "http.response.body", "body": _EVENT % line, "more_body": False})
+    await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
+    await send({"type": "http.response.body", "body": EVENT % line, "more_body": False})
 
 
 def _modern_reply(number: int | str, answer: Answer, server_info: Mapping[str, object]) -> bytes:
@@ -171,7 +171,7 @@ def _modern_reply(number: int | str, answer: Answer, server_info: Mapping[str, o
     return json.dumps(told, separators=(",", ":")).encode()
 
 
-def _replayed(begun: Message, receive: Receive) -> Receive:
+def replayed(begun: Message, receive: Receive) -> Receive:
     """Return a `receive` that says `begun` first, and then what `receive` does."""
     said = [begun]
 

@@ -8,8 +8,11 @@ from typing import Final
 
 import anyio
 
-LONGEST: Final = 16 * 2**20
-"""Bytes of the longest line that is read; of a longer one nothing is kept."""
+from context7_fabric.lenient_json import HEAD_BYTES
+from context7_fabric.relay.pump import LONGEST_LINE
+
+LONGEST: Final = LONGEST_LINE
+"""Bytes of the longest line that is read; of a longer one the beginning is kept."""
 
 _READ_AHEAD: Final = 64
 """Lines that may wait to be taken before no more is read."""
@@ -18,8 +21,11 @@ MOST_UNREAD: Final = 2**20
 """Bytes that may wait for a client to read them before it is not listened to either: one that asks
 much before it reads has its answers all the same."""
 
-TOO_LONG: Final = b""
-"""Stands for a line that was longer; no line is empty."""
+
+class Overlong(bytes):
+    """The beginning of a line that is longer than `LONGEST`."""
+
+    __slots__ = ()
 
 
 class Lines(asyncio.Protocol):
@@ -66,7 +72,7 @@ class Lines(asyncio.Protocol):
         self._wake()
 
     async def take(self) -> bytes | None:
-        """Return the next line, `TOO_LONG` for one that was, None at the end."""
+        """Return the next line, of one that is too long an `Overlong`; None at the end."""
         while not self._waiting:
             if self.ended.is_set():
                 return None
@@ -79,16 +85,18 @@ class Lines(asyncio.Protocol):
         return line
 
     def _add(self, part: bytes) -> None:
+        fitted = self._size <= LONGEST
         self._size += len(part)
         if self._size <= LONGEST:
             self._parts.append(part)
-        else:
-            self._parts.clear()
+        elif fitted:
+            head = b"".join((*self._parts, part[:HEAD_BYTES]))[:HEAD_BYTES]
+            self._parts = [head]
 
     def _finish(self) -> None:
         line = b"".join(self._parts)
         if self._size > LONGEST:
-            self._waiting.append(TOO_LONG)
+            self._waiting.append(Overlong(line))
         elif line.strip():
             self._waiting.append(line)
         self._parts.clear()

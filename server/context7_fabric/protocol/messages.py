@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
@@ -11,20 +12,16 @@ import anyio
 import mcp_types as types
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.protocol.lines import LONGEST, TOO_LONG, Lines, Outlet
+from context7_fabric.lenient_json import id_in
+from context7_fabric.protocol.lines import LONGEST, Lines, Outlet, Overlong
+from context7_fabric.protocol.parsing import NotAMessage, read_message
 
 _CLOSING_SECONDS: Final = 1.0
 
 Lane = Callable[[bytes], bytes | None]
 """Returns the reply to the request on a line, None where the SDK is to have it."""
 
-_REFUSAL: Final = types.JSONRPCError(
-    jsonrpc="2.0",
-    id=None,
-    error=types.ErrorData(
-        code=types.INVALID_REQUEST, message=f"A message may have {LONGEST:,} bytes"
-    ),
-)
+log = logging.getLogger(__name__)
 
 
 class _Closing:
@@ -80,10 +77,10 @@ class MessageWriter(_Closing):
 
 
 class MessageReader(_Closing):
-    """The SDK's stream of messages in; a line that is none comes as the error that it is."""
+    """The SDK's stream of messages in; a line that is none is answered with an error."""
 
     def __init__(self, lines: Lines, writer: MessageWriter) -> None:
-        """Read `lines`; `writer` tells the client of one that is too long."""
+        """Read `lines`; `writer` tells the client of one that is no message."""
         self._lines = lines
         self._writer = writer
         self._outlet = writer.outlet
@@ -103,13 +100,15 @@ class MessageReader(_Closing):
             line = await self._lines.take()
             if line is None:
                 raise anyio.EndOfStream
-            if line is TOO_LONG:
-                await self._writer.send(SessionMessage(_REFUSAL))
-            elif (reply := self._at_hand(line)) is not None:
-                self._writer.put(reply)
-                await asyncio.sleep(0)  # others have their turn, however many lines wait here
-            else:
-                return _read(line)
+            reply = self._at_hand(line)
+            if reply is None:
+                try:
+                    return SessionMessage(_read(line))
+                except NotAMessage as error:
+                    log.warning("a line from a client was not a message: %s", error)
+                    reply = error.reply
+            self._writer.put(reply)
+            await asyncio.sleep(0)  # others have their turn, however many lines wait here
 
     async def _until_read(self) -> None:
         """Wait until what is written has been read, or no more is said: the end is near then."""
@@ -135,13 +134,13 @@ class MessageReader(_Closing):
             raise StopAsyncIteration from None
 
 
-def _read(line: bytes) -> SessionMessage | Exception:
-    """Return the message on a line; nearly all are requests, and looked at as such first."""
-    try:
-        return SessionMessage(types.JSONRPCRequest.model_validate_json(line, by_name=False))
-    except ValueError:
-        pass
-    try:
-        return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError as error:
-        return error
+def _read(line: bytes) -> types.JSONRPCMessage:
+    """Return the message on a line.
+
+    Raises:
+        NotAMessage: There is none.
+    """
+    if isinstance(line, Overlong):
+        text = f"Invalid Request: a message has at most {LONGEST:,} bytes"
+        raise NotAMessage(types.INVALID_REQUEST, text, id_in(line))
+    return read_message(line)

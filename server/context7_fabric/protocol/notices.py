@@ -100,7 +100,7 @@ class Notices:
         if line is not None and ctx.method == "initialize":
             with anyio.move_on_after(PATIENCE):
                 await line.subscriber.add([ToolsListChanged(), PromptsListChanged()])
-        elif line is not None:
+        elif line is not None and ctx.session.client_params is not None:
             line.open(ctx.session)
         return await call_next(ctx)
 

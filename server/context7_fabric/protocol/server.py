@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.shared._stream_protocols import ReadStream, WriteStream
@@ -23,7 +24,7 @@ from context7_fabric.protocol.notices import Notices
 from context7_fabric.protocol.prompts import Prompts
 from context7_fabric.protocol.resources import Resources
 from context7_fabric.protocol.tool_list import InputSchemas
-from context7_fabric.protocol.tools import Tools
+from context7_fabric.protocol.tools import Context, Tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.views import Viewer
 
@@ -75,9 +76,20 @@ def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Fabric
         cache_hints=CACHE_HINTS,
         get_tool_input_schema=InputSchemas(desk.tools, desk.tool_names),
     )
-    server.middleware.append(notices.greet)
+    server.middleware += [admit, notices.greet]
     server.at_hand = tools.at_hand
     return server
+
+
+async def admit(ctx: Context, call_next: CallNext) -> HandlerResult:
+    """Serve also a client that has not shaken hands: as one of the last era that does.
+
+    It has no capabilities then, and may still send `initialize` later.
+    """
+    connection = ctx.session._connection  # noqa: SLF001  # nothing else opens it
+    if ctx.method != "initialize" and not connection.initialize_accepted:
+        connection.initialized.set()
+    return await call_next(ctx)
 
 
 class FabricServer(Server[str]):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+from context7_fabric.lenient_json import as_id
+
 _ANSWER = b'{"jsonrpc":"2.0","id":'
 """How the daemon's answers begin."""
 
-_LONGEST_ID = 1000
-"""Bytes of an id that are read; whoever has longer ones is not asked again for them."""
+_LONGEST_ID = 2**15
+"""Bytes of an answer in which its id is read: six for each character that an id may have."""
 
 _MOST = 1000
 """Calls that are kept to be said again; a client that has more in flight loses those beyond."""
@@ -99,7 +101,7 @@ def _id_of(answer: bytes) -> str:
 
 def _message(line: bytes) -> dict[str, object]:
     try:
-        message = json.loads(line)
+        message = json.loads(line.decode("utf-8-sig", "replace"), strict=False)
     except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}
@@ -112,7 +114,7 @@ def _params(message: dict[str, object]) -> dict[str, object]:
 
 def _name(request_id: object) -> str:
     """Return the id of a request as JSON, in which 1 and "1" are two."""
-    return json.dumps(request_id)
+    return json.dumps(as_id(request_id))
 
 
 def _failed(name: str) -> bytes:

@@ -12,12 +12,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 65536
+
+LONGEST_LINE = 2**24
+"""Bytes of a line from a client; of a longer one the daemon gets so many that it refuses it."""
+
 _STDIN, _STDOUT = 0, 1
 _MOST_MUTE = 3
 """Daemons in a row that end without a word before no other is started behind the client's back."""
 
 LAST_WORDS = 1.0
 """Seconds that the daemon has for what it still says when the client is gone."""
+
+
+class _Cut:
+    """Cuts a stream into lines, in time that grows with its length alone."""
+
+    def __init__(self, longest: int | None = None) -> None:
+        """Keep the first `longest` bytes of a line and one more, by which it is known as longer."""
+        self._longest = longest
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def lines(self, data: bytes) -> list[bytes]:
+        """Return the lines that end in `data`; what stands behind them waits for its end."""
+        *ends, rest = data.split(b"\n")
+        lines = [self._finished(end) for end in ends]
+        self._add(rest)
+        return lines
+
+    def _add(self, part: bytes) -> None:
+        if self._longest is not None:
+            part = part[: self._longest + 1 - self.size]
+        if part:
+            self._parts.append(part)
+            self.size += len(part)
+
+    def _finished(self, end: bytes) -> bytes:
+        self._add(end)
+        line = b"".join((*self._parts, b"\n"))
+        self._parts.clear()
+        self.size = 0
+        return line
 
 
 class Pump:
@@ -46,11 +81,10 @@ class Pump:
         self._take_leave()
 
     def _take(self) -> None:
-        rest = b""
+        cut = _Cut(LONGEST_LINE)
         while data := _read(_STDIN):
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                self._pass_on(line + b"\n")
+            for line in cut.lines(data):
+                self._pass_on(line)
 
     def _pass_on(self, line: bytes) -> None:
         with self._lock:
@@ -90,15 +124,14 @@ class Pump:
 
     def _bring_from(self, connection: socket.socket) -> bool:
         """Write whole lines to stdout until the connection breaks; tell whether there was one."""
-        rest, calls, heard = b"", self._calls, False
+        cut, calls, heard = _Cut(), self._calls, False
         while data := _receive(connection):
             heard = True
-            if not rest and data.find(b"\n") == len(data) - 1 and not calls.repeated:
+            if not cut.size and data.find(b"\n") == len(data) - 1 and not calls.repeated:
                 _write(data)  # one answer, as nearly always: the client need not wait for our books
                 calls.heard(data)
                 continue
-            *lines, rest = (rest + data).split(b"\n")
-            _write(b"".join(line + b"\n" for line in lines if calls.heard(line)))
+            _write(b"".join(line for line in cut.lines(data) if calls.heard(line)))
         connection.close()
         return heard
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.suggestions import Suggester
@@ -57,12 +58,12 @@ class Desk:
 
     async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:
         """Return the libraries that a name may mean."""
-        asked = LookUp(self.redacted(look_up.name), self.redacted(look_up.question))
+        asked = LookUp(self._clean(look_up.name), self._clean(look_up.question))
         return await self.resolver.resolve(asked, caller)
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
-        question = self._redacted(question)
+        question = self._cleaned(question)
         answer = await self.docs.query(question, caller)
         if answer.outcome in _HELPED and answer.library_id is not None:
             await self.resolver.used(question.library_id, caller)
@@ -73,7 +74,7 @@ class Desk:
 
         A hit leaves behind what it does there; None leaves nothing behind.
         """
-        question = self._redacted(question)
+        question = self._cleaned(question)
         if not self.resolver.teaches_nothing(question.library_id, caller):
             return None
         answer = self.docs.at_hand(question, caller)
@@ -87,8 +88,12 @@ class Desk:
         for observer in self.observers:
             observer.answered(tool, given, caller, answer)
 
-    def _redacted(self, question: Question) -> Question:
-        text, library_id = self.redacted(question.text), self.redacted(question.library_id)
+    def _clean(self, text: str) -> str:
+        """Return `text` without secrets, and as UTF-8 can say it."""
+        return self.redacted(readable(text))
+
+    def _cleaned(self, question: Question) -> Question:
+        text, library_id = self._clean(question.text), self._clean(question.library_id)
         if (text, library_id) == (question.text, question.library_id):
             return question
         return replace(question, text=text, library_id=library_id)

@@ -17,6 +17,7 @@ from context7_fabric.upstream.settings import (
     Target,
     UpstreamSettings,
     UrlTarget,
+    bare_key,
 )
 
 DEFAULT_COMMAND = ("npx", "-y", "@upstash/context7-mcp")
@@ -39,7 +40,7 @@ def read_upstream(reader: Reader, api_key: str | None, directory: Path | None) -
     environ = reader.environ
     api_url = environ.get("CONTEXT7_API_URL", "").strip() or None
     target = _target(reader.text("UPSTREAM"), api_url)
-    key = (api_key or environ.get("CONTEXT7_API_KEY", "")).strip() or None
+    key = bare_key((api_key or environ.get("CONTEXT7_API_KEY", "")).strip()) or None
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise SettingError("CONTEXT7_API_KEY", "…", "a key: it holds blanks or odd characters")
     extra_ca = environ.get("NODE_EXTRA_CA_CERTS", "").strip()

@@ -25,6 +25,7 @@ def read_web(reader: Reader, home: Path) -> WebSettings:
         tokens_file=(named or home / "tokens").absolute(),
         wants_tokens=named is not None,
         hosts=_names(reader.text("HOSTS")),
+        origins=_origins(reader.text("ORIGINS")),
         rate=reader.whole("RATE") or default.rate,
         certificate=certificate,
         certificate_key=key,
@@ -55,6 +56,17 @@ def _names(text: str | None) -> frozenset[str] | None:
         if not is_host(name):
             raise unusable("HOSTS", name, "the name of a host")
     return names
+
+
+def _origins(text: str | None) -> frozenset[str] | None:
+    if text is None:
+        return None
+    origins = frozenset(word.strip().rstrip("/").lower() for word in text.split(",")) - {""}
+    for origin in origins:
+        scheme, _, rest = origin.partition("://")
+        if not scheme or not rest or set(rest) & set("/?#@*\\ "):
+            raise unusable("ORIGINS", origin, "an origin such as https://app.example or its port")
+    return origins
 
 
 def _networks(text: str | None) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from context7_fabric.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from context7_fabric.lenient_json import readable
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.upstream.base import Reply, ToolList
 from context7_fabric.upstream.target import Door
@@ -116,7 +117,7 @@ class McpUpstream:
     ) -> Reply:
         """Call the tool `name` and return its text, block after block."""
         # The client's own call_tool lists the tools again after each call of an unlisted one.
-        params = types.CallToolRequestParams(name=name, arguments=arguments)
+        params = types.CallToolRequestParams(name=name, arguments=_sendable(arguments))
         request = types.CallToolRequest(params=params)
         result = await self._request(
             lambda session: session.send_request(
@@ -225,6 +226,14 @@ class McpUpstream:
     def _forget(self, link: _Link) -> None:
         if self._link is link:
             self._link = None
+
+
+def _sendable(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments whose texts UTF-8 can say: another would break the connection."""
+    return {
+        name: readable(value) if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
 
 
 async def _quietly(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -13,6 +13,9 @@ _KEY_IN_COMMAND = re.compile(
     r"(?:api[-_]key|authorization)\s*[=:\s]\s*(?:bearer\s+)?(\S+)", re.IGNORECASE
 )
 
+_BEARER = re.compile(r"^bearer(?:\s+|$)", re.IGNORECASE)
+_AROUND_A_KEY = " \t\r\n\f\v\ufeff\"'"
+
 
 @dataclass(frozen=True, slots=True)
 class UrlTarget:
@@ -86,6 +89,12 @@ class UpstreamSettings:
             api_url = self.child_environment.get("CONTEXT7_API_URL", "")
             return match[1] if match else _key_in_url(api_url)
         return None
+
+
+def bare_key(text: str) -> str:
+    """Return an API key without what is often copied along: blanks, quotes, the word Bearer."""
+    bare = text.strip(_AROUND_A_KEY)
+    return _BEARER.sub("", bare).strip(_AROUND_A_KEY)
 
 
 def _key_in_url(url: str) -> str | None:

@@ -19,6 +19,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from context7_fabric.errors import SettingError, UpstreamOff
+from context7_fabric.upstream.mending import Mended, mend
 from context7_fabric.upstream.settings import CommandTarget, UpstreamSettings, UrlTarget
 
 CONNECT_TIMEOUT = 10.0
@@ -87,15 +88,15 @@ async def _over_http(
 ) -> AsyncGenerator[object]:
     headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
     timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=settings.timeout + READ_MARGIN)
-    hooks = {"response": [door.watch]}
+    hooks = {"response": [door.watch, mend]}
     trust = await to_thread.run_sync(_trust, settings.extra_ca_file)
     async with (
         httpx2.AsyncClient(
             headers=headers, timeout=timeout, verify=trust, event_hooks=hooks
         ) as client,
-        streamable_http_client(target.url, http_client=client) as streams,
+        streamable_http_client(target.url, http_client=client) as (read, write),
     ):
-        yield streams
+        yield Mended(read), write
 
 
 @cache
@@ -115,14 +116,18 @@ def _add_authorities(context: ssl.SSLContext, path: Path) -> None:
         raise SettingError("NODE_EXTRA_CA_CERTS", str(path), expected) from error
 
 
-def _as_child(
-    target: CommandTarget, settings: UpstreamSettings
-) -> AbstractAsyncContextManager[object]:
+@asynccontextmanager
+async def _as_child(target: CommandTarget, settings: UpstreamSettings) -> AsyncGenerator[object]:
     environment = dict(settings.child_environment)
     if settings.api_key:
         environment["CONTEXT7_API_KEY"] = settings.api_key
     command, *arguments = target.command
     parameters = StdioServerParameters(
-        command=command, args=arguments, env=environment, cwd=settings.directory
+        command=command,
+        args=arguments,
+        env=environment,
+        cwd=settings.directory,
+        encoding_error_handler="replace",
     )
-    return stdio_client(parameters, errlog=sys.stderr)
+    async with stdio_client(parameters, errlog=sys.stderr) as (read, write):
+        yield Mended(read), write

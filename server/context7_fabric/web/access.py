@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from context7_fabric.errors import NotLetIn, UnusableKey
+from context7_fabric.upstream.settings import bare_key
 from context7_fabric.web.token_lines import TOKEN_PREFIX
 from context7_fabric.web.tokens import TokenFile
 
@@ -22,6 +23,9 @@ KEY_HEADERS: Final = (
 
 _BLANKS = " \t"
 _BEARER = re.compile(r"bearer(?:[ \t]+(.*))?", re.IGNORECASE | re.DOTALL)
+_OTHER_SCHEME = re.compile(
+    r"(?:basic|digest|dpop|hoba|negotiate|ntlm|oauth|token)[ \t]", re.IGNORECASE
+)
 _HOW = "send `Authorization: Bearer TOKEN`; `context7-fabric token add NAME` gives one"
 
 
@@ -67,16 +71,16 @@ class Access:
     def known_visitor(self, headers: Mapping[str, str]) -> Visitor:
         """Return the same by who was let in when that was last looked at; raises the same."""
         authorization = headers.get("authorization", "").strip(_BLANKS)
-        others = (headers.get(name, "").strip(_BLANKS) for name in KEY_HEADERS)
+        others = (bare_key(headers.get(name, "")) for name in KEY_HEADERS)
         if self._tokens is None:
-            return Visitor(None, _key((_without_scheme(authorization), *others)))
+            return Visitor(None, _key((_key_in(authorization), *others)))
         name = _owner(self._tokens, authorization)
         return Visitor(name, _key(others))
 
 
-def _without_scheme(authorization: str) -> str:
-    bearer = _BEARER.fullmatch(authorization)
-    return authorization if bearer is None else bearer[1] or ""
+def _key_in(authorization: str) -> str:
+    """Return the key in an Authorization; another scheme than Bearer, such as Basic, has none."""
+    return "" if _OTHER_SCHEME.match(authorization) else bare_key(authorization)
 
 
 def _owner(tokens: TokenFile, authorization: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.errors import NotLetIn, RateLimited, UnusableKey
 from context7_fabric.web.access import Access
-from context7_fabric.web.hosts import Hosts
+from context7_fabric.web.hosts import Hosts, is_own, preflight, shared_with
 from context7_fabric.web.limits import RateLimits
 from context7_fabric.web.refusals import refusal_of
 
@@ -21,6 +22,8 @@ _POLICY: Final = "content-security-policy"
 _NO_STORE: Final = "no-store"
 _NOTHING_ELSE: Final = "default-src 'none'; frame-ancestors 'none'"
 _POLICY_VIOLATION = 1008
+_MESSAGES: Final = "/messages"
+_PREFLIGHT: Final = "access-control-request-method"
 
 
 class HeaderGuard:
@@ -56,8 +59,27 @@ def _protect(headers: MutableHeaders) -> None:
         headers["Cache-Control"] = f"{kept}, {_NO_STORE}"  # no-transform must stay on a stream
 
 
+class PathGuard:
+    """Serves a path alike with and without a slash at its end; a redirect would lose the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on under the path that is served."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": _served_path(scope["path"])}
+        await self._app(scope, receive, send)
+
+
+def _served_path(path: str) -> str:
+    bare = path.rstrip("/") or "/"
+    return f"{bare}/" if bare == _MESSAGES else bare
+
+
 class HostGuard:
-    """Lets a request pass that was meant for this server, and was not sent by another's page."""
+    """Lets a request pass that was meant for this server, and whose page may use it."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         """Guard `app`, which answers under the names of `hosts`."""
@@ -65,12 +87,31 @@ class HostGuard:
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request on, or answer 421 or 403."""
-        refusal = None
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            refusal = self._hosts.refusal(_said(headers, "host"), _said(headers, "origin"))
-        await (refusal or self._app)(scope, receive, send)
+        """Hand the request on, or answer 421, 403, or a browser that asks beforehand."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host, origin = _said(headers, "host"), _said(headers, "origin")
+        refusal = self._hosts.refusal(host, origin)
+        if refusal is not None or origin is None or is_own(origin, host):
+            await (refusal or self._app)(scope, receive, send)
+        elif scope["method"] == "OPTIONS" and _PREFLIGHT in headers:
+            await Response(status_code=204, headers=preflight(origin))(scope, receive, send)
+        else:
+            await self._app(scope, receive, _shared(send, origin))
+
+
+def _shared(send: Send, origin: str) -> Send:
+    """Return a `send` that lets the pages of `origin` read the answer."""
+
+    async def send_shared(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message.setdefault("headers", [])
+            MutableHeaders(scope=message).update(shared_with(origin))
+        await send(message)
+
+    return send_shared
 
 
 def _said(headers: Headers, name: str) -> str | None:

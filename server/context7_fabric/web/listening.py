@@ -99,6 +99,10 @@ class GuardedHead(HttpToolsProtocol):
         self._taken = 0
         self._wait()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header without the blanks behind it, which are no part of its value."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """Wait no more."""
         self._taken = None

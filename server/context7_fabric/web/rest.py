@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from context7_fabric import __version__
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.errors import ContextError, StoreError
+from context7_fabric.lenient_json import mended
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
 from context7_fabric.registry.rows import COLLECTION
@@ -153,10 +155,19 @@ async def _index(collection: LibraryCollection, body: bytes) -> object:
 
 def _read(kind: type[FormT], body: bytes) -> FormT:
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate_json(_readable(body))
     except ValidationError as error:
         malformed = any(each["type"] == "json_invalid" for each in error.errors())
         raise _Unusable(400 if malformed else 422, problems(error)) from error
+
+
+def _readable(body: bytes) -> bytes:
+    """Return a body as strict readers take it, mended only where that has to be."""
+    try:
+        from_json(body)
+    except ValueError:
+        return mended(body) or body
+    return body
 
 
 def _check_name(collection: str) -> None:

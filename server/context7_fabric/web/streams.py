@@ -15,7 +15,7 @@ from context7_fabric.web.access import Access
 from context7_fabric.web.refusals import Refusal
 from context7_fabric.web.tokens import LOOK_EVERY
 
-_GET_STREAMS: Final = ("/mcp", "/sse")
+_STREAM: Final = "/sse"
 _LISTEN: Final = "subscriptions/listen"
 _LEFT: Final[Message] = {"type": "http.disconnect"}
 _LAST: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -27,7 +27,7 @@ def is_stream(scope: Scope) -> bool:
     if scope["type"] != "http":
         return False
     if scope["method"] == "GET":
-        return scope["path"] in _GET_STREAMS
+        return bool(scope["path"] == _STREAM)
     return Headers(scope=scope).get("mcp-method") == _LISTEN
 
 

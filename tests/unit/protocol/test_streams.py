@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 
+from context7_fabric.lenient_json import HEAD_BYTES
 from context7_fabric.protocol import lines as lines_module
 from context7_fabric.protocol import messages as messages_module
-from context7_fabric.protocol.lines import TOO_LONG, Duplex, Lines
+from context7_fabric.protocol.lines import Duplex, Lines, Overlong
 from context7_fabric.protocol.messages import MessageReader, MessageWriter
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
@@ -59,15 +60,25 @@ def test_a_line_that_is_too_long_is_dropped_and_the_others_are_not(
         for start in range(0, len(data), chunk):
             lines.data_received(data[start : start + chunk])
         lines.eof_received()
-        assert taken(lines) == [b"x" * size if size <= 10 else TOO_LONG for size in sizes]
+        got = taken(lines)
+    assert [isinstance(line, Overlong) for line in got] == [size > 10 for size in sizes]
+    assert [line for line in got if not isinstance(line, Overlong)] == [
+        b"x" * size for size in sizes if size <= 10
+    ]
 
 
-def test_nothing_is_kept_of_a_line_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines_module, "LONGEST", 10)
-    lines = Lines()
-    for _ in range(100):
-        lines.data_received(b"x" * 10)
-    assert sum(map(len, lines._parts)) <= 10
+@pytest.mark.parametrize("chunk", [1, 7, 4096, 100_000])
+def test_lines_keep_only_the_head_of_one_without_an_end(
+    monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(lines_module, "LONGEST", 10_000)
+    data, lines = bytes(range(32, 127)) * 300, Lines()
+    for start in range(0, len(data), chunk):
+        lines.data_received(data[start : start + chunk])
+    assert b"".join(lines._parts) == data[:HEAD_BYTES]
+    lines.data_received(b"\n")
+    lines.eof_received()
+    assert taken(lines) == [data[:HEAD_BYTES]]
 
 
 def test_what_was_read_before_comes_first() -> None:
@@ -152,10 +163,10 @@ def message(size: int = 0) -> SessionMessage:
 
 
 class TestMessages:
-    async def test_one_is_read_and_what_is_none_comes_as_its_error(self, ends: Ends) -> None:
+    async def test_one_is_read_and_what_is_none_is_answered_with_an_error(self, ends: Ends) -> None:
         await ends.theirs.send(b"garbage\n\n" + PING + b"\r\n")
-        assert isinstance(await ends.reader.receive(), ValueError)
         got = await ends.reader.receive()
+        assert json.loads(await ends.theirs.receive())["error"]["code"] == types.PARSE_ERROR
         assert isinstance(got, SessionMessage)
         assert isinstance(got.message, types.JSONRPCRequest)
         assert (got.message.id, got.message.method) == (7, "ping")
@@ -164,11 +175,11 @@ class TestMessages:
         self, ends: Ends, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lines_module, "LONGEST", 100)
-        await ends.theirs.send(b'"' + b"x" * 100_000 + b'"\n' + PING + b"\n")
+        await ends.theirs.send(b'{"id":8,"x":"' + b"x" * 100_000 + b'"}\n' + PING + b"\n")
         assert isinstance(await ends.reader.receive(), SessionMessage)
         (refusal,) = (await ends.theirs.receive()).splitlines()
         told = json.loads(refusal)
-        assert told["id"] is None
+        assert told["id"] == 8
         assert told["error"]["code"] == types.INVALID_REQUEST
 
     async def test_the_loop_over_them_ends_with_the_other_end(self, ends: Ends) -> None:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.web.access import Access, Visitor
 from context7_fabric.web.bodies import BodyGuard
-from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard
+from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard, PathGuard
 from context7_fabric.web.hosts import Hosts
 from context7_fabric.web.limits import RateLimits
 from context7_fabric.web.tokens import TokenFile
@@ -175,12 +175,84 @@ class TestHosts:
         assert (answer.status, app.scopes) == (403, [])
         assert "Origin" in answer.error
 
+    @pytest.mark.parametrize(
+        ("origins", "origin"),
+        [
+            (None, "http://localhost:6274"),
+            (None, "https://127.0.0.1"),
+            (None, "http://[::1]:8080"),
+            ({"https://app.example"}, "https://APP.example"),
+            ({"https://a.example", "http://b.example:81"}, "http://b.example:81"),
+            ({"vscode-webview://panel"}, "vscode-webview://panel"),
+        ],
+    )
+    async def test_host_guard_with_an_allowed_origin_shares_the_answer_with_its_pages(
+        self, origins: set[str] | None, origin: str
+    ) -> None:
+        hosts = Hosts(None, None if origins is None else frozenset(origins))
+        headers = {"host": "docs.example:8080", "origin": origin}
+        guard = HostGuard(Application(), hosts)
+        answer = await asked(guard, scope_of(headers))
+        assert answer.status == 200
+        assert answer.headers["access-control-allow-origin"] == origin
+        assert answer.headers["vary"] == "Origin"
+        asks = headers | {"access-control-request-method": "POST"}
+        answer = await asked(guard, scope_of(asks, method="OPTIONS"))
+        assert answer.status == 204
+        assert answer.headers["access-control-allow-origin"] == origin
+        allowed = answer.headers["access-control-allow-headers"].lower()
+        assert {"mcp-name", "authorization", "context7-api-key"} <= set(allowed.split(", "))
+
+    @pytest.mark.parametrize(
+        ("origins", "origin"),
+        [
+            (None, "http://localhost.evil.example"),
+            (None, "http://127.0.0.1.evil.example"),
+            (None, "null"),
+            ({"https://app.example"}, "http://app.example"),
+            ({"https://app.example"}, "https://app.example:8443"),
+            ({"https://app.example"}, "https://sub.app.example"),
+            ({"https://app.example"}, "http://localhost:3000"),
+        ],
+    )
+    async def test_host_guard_with_another_origin_refuses_also_what_asks_beforehand(
+        self, origins: set[str] | None, origin: str
+    ) -> None:
+        hosts = Hosts(None, None if origins is None else frozenset(origins))
+        asks = {"host": "docs.example", "origin": origin, "access-control-request-method": "POST"}
+        for method in ("GET", "POST", "OPTIONS"):
+            answer = await asked(HostGuard(Application(), hosts), scope_of(asks, method=method), [])
+            assert answer.status == 403
+            assert not [name for name in answer.headers if name.startswith("access-control-")]
+
     async def test_a_page_without_a_host_or_with_two_origins_is_refused(self) -> None:
         guard = HostGuard(Application(), Hosts(None))
         assert (await asked(guard, scope_of({"origin": "http://a"}), [])).status == 403
         twice = scope_of({"host": "a"})
         twice["headers"] += [(b"origin", b"http://a"), (b"origin", b"http://evil")]
         assert (await asked(guard, twice, [])).status == 403
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        ("asked_for", "served"),
+        [
+            ("/mcp", "/mcp"),
+            ("/mcp/", "/mcp"),
+            ("/sse/", "/sse"),
+            ("/messages", "/messages/"),
+            ("/messages/", "/messages/"),
+            ("/rag/query/", "/rag/query"),
+            ("/health//", "/health"),
+            ("/", "/"),
+        ],
+    )
+    async def test_path_guard_with_any_end_of_a_path_serves_the_one(
+        self, asked_for: str, served: str
+    ) -> None:
+        app = Application()
+        await asked(PathGuard(app), scope_of(path=asked_for))
+        assert app.scopes[0]["path"] == served
 
 
 class TestHeaders:

@@ -88,7 +88,7 @@ class Client:
     ("scope", "stream"),
     [
         (stream_scope(), True),
-        (stream_scope(path="/mcp"), True),
+        (stream_scope(path="/mcp"), False),
         (stream_scope(path="/health"), False),
         (scope_of({"mcp-method": "subscriptions/listen"}, path="/mcp"), True),
         (scope_of({"mcp-method": "tools/call"}, path="/mcp"), False),
