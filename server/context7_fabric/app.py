@@ -195,7 +195,7 @@ def _desk(
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
     meter = Meter(fabric, clock, principal, settings.monthly_calls)
     turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
-    tools = ToolBook(fabric, upstream, settings.upstream.origin)
+    tools = ToolBook(fabric, upstream, settings.upstream.origin, tasks)
     context7 = Context7(upstream, tools, turnstile, commons.observers)
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from context7_fabric.resources import exhausted
+
 log = logging.getLogger(__name__)
 
 K = TypeVar("K", bound=Hashable)
@@ -139,7 +141,10 @@ class Pool(Generic[K, T]):
                 await self._unused(slot)
                 self._forget(key, slot)
         except Exception as error:
-            if slot.ready.is_set():
+            limit = exhausted(error)
+            if limit is not None:
+                log.error("what several clients share has failed: %s", limit)  # noqa: TRY400  # one line
+            elif slot.ready.is_set():
                 log.exception("something that is shared has failed")
             slot.fail(error)
         finally:

@@ -146,8 +146,7 @@ def test_stdio_with_arguments_of_the_wrong_kind_tells_it_in_a_plain_line(
         ("prompts/get", b'{"name":"\\ud83c","arguments":{"\\ud83c":"\\ud83c"}}'),
         (
             "completion/complete",
-            b'{"ref":{"type":"ref/prompt","name":"\\ud83c"},'
-            b'"argument":{"name":"x","value":"\\ud83c"}}',
+            b'{"ref":{"type":"ref/prompt","name":"\\ud83c"},"argument":{"name":"x","value":"\\ud83c"}}',
         ),
         ("no/such/\\ud83c", b"{}"),
     ],

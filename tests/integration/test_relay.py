@@ -27,6 +27,7 @@ BEFORE_THE_HAND_SHAKE = {
     *("socket", "_socket", "array", "errno", "math", "select", "selectors"),
 }
 BEHIND_IT = {
+    f"{OURS}.lenient_json",
     f"{OURS}.relay.calls",
     *("json", "json.decoder", "json.encoder", "json.scanner", "_json"),
 }

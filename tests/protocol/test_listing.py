@@ -2,13 +2,25 @@
 
 from typing import Any
 
+import anyio
 import pytest
+from mcp import Client
 
 from context7_fabric import __version__
 from context7_fabric.app import App
+from context7_fabric.errors import (
+    UpstreamError,
+    UpstreamOff,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from context7_fabric.protocol.server import INSTRUCTIONS
-from context7_fabric.protocol.tool_list import InputSchemas
+from context7_fabric.protocol.tool_list import OWN, InputSchemas
+from context7_fabric.services import tool_book
 from context7_fabric.upstream.base import ToolList
+from support.notices import TOOLS as TOOLS_CHANGED
+from support.notices import Inbox, subscribed
 from support.scripted import ScriptedUpstream
 from support.wire import MODES, call, connected
 
@@ -20,6 +32,7 @@ TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]
 async def test_every_list_is_answered_before_upstream_was_ever_reached(
     app: App, upstream: ScriptedUpstream, mode: str
 ) -> None:
+    upstream.error = UpstreamUnreachable("upstream", "nobody listens")
     async with connected(app, mode) as client:
         tools = await client.list_tools()
         assert [tool.name for tool in tools.tools] == TOOLS
@@ -27,7 +40,72 @@ async def test_every_list_is_answered_before_upstream_was_ever_reached(
         assert [prompt.name for prompt in (await client.list_prompts()).prompts] == PROMPTS
         assert len((await client.list_resources()).resources) == 6
         assert len((await client.list_resource_templates()).resource_templates) == 4
-    assert upstream.lists == 0
+    assert upstream.lists == 1
+
+
+DESCRIBED = ToolList(
+    tuple(
+        {"name": name, "description": "As sent.", "inputSchema": {"type": "object"}}
+        for name in ("resolve-library-id", "query-docs")
+    )
+)
+
+
+OUR_WORDS = OWN["query-docs"]["description"]
+
+
+async def query_docs(client: Client) -> str | None:
+    """How query-docs is described."""
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    return tools["query-docs"].description
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_tools_list_of_a_new_home_is_upstreams_from_the_first(
+    app: App, upstream: ScriptedUpstream, mode: str
+) -> None:
+    upstream.tools = DESCRIBED
+    async with connected(app, mode) as client:
+        assert [await query_docs(client) for _time in range(3)] == ["As sent."] * 3
+    assert upstream.lists == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_tools_list_of_a_new_home_with_a_slow_upstream_waits_once_and_notifies_then(
+    app: App, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(tool_book, "PATIENCE", 0.05)
+    upstream.tools, upstream.list_gate = DESCRIBED, anyio.Event()
+    inbox = Inbox(seconds=10)
+    async with connected(app, mode, inbox) as client, subscribed(client):
+        assert {await query_docs(client) for _time in range(3)} == {
+            OWN["query-docs"]["description"]
+        }
+        upstream.list_gate.set()
+        await inbox.wait_for(TOOLS_CHANGED)
+        assert await query_docs(client) == "As sent."
+    assert upstream.lists == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamOff(),
+        UpstreamUnreachable("upstream", "nobody listens"),
+        UpstreamTimeout("upstream", 55),
+        UpstreamRejected(-32601, "no such method"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_tools_list_of_a_new_home_without_upstream_asks_it_once(
+    app: App, upstream: ScriptedUpstream, error: UpstreamError
+) -> None:
+    upstream.error = error
+    async with connected(app) as client:
+        assert {await query_docs(client) for _time in range(3)} == {
+            OWN["query-docs"]["description"]
+        }
+    assert upstream.lists == 1
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -54,6 +54,7 @@ class ScriptedUpstream:
     calls: list[Asked] = field(default_factory=list)
     lists: int = 0
     gate: anyio.Event | None = None
+    list_gate: anyio.Event | None = None
     arrived: anyio.Event = field(default_factory=anyio.Event)
     texts: dict[str, str] = field(default_factory=dict)
     say: Callable[[str, Mapping[str, Any]], str] | None = None
@@ -63,6 +64,8 @@ class ScriptedUpstream:
     async def list_tools(self) -> ToolList:
         """Return the tools of the generation, or those that were set."""
         self.lists += 1
+        if self.list_gate is not None:
+            await self.list_gate.wait()
         if self.error is not None:
             raise self.error
         docs = QUERY_DOCS if self.generation == 2 else GET_DOCS

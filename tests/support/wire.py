@@ -21,6 +21,7 @@ from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import SERVE, hello, identity
+from support.notices import Inbox
 from support.product import DAEMON
 
 MODES = ("auto", "legacy", "2026-07-28")
@@ -32,14 +33,20 @@ HELLO = hello(SERVE, {}, "/", None)
 
 
 @asynccontextmanager
-async def connected(app: App, mode: str = "auto") -> AsyncGenerator[Client]:
+async def connected(
+    app: App, mode: str = "auto", inbox: Inbox | None = None
+) -> AsyncGenerator[Client]:
     """Yield a client of `app`'s server: in memory, or through a daemon's socket."""
     server = build_server(app.desk, app.principal)
+    hear = (inbox or Inbox()).take
     if DAEMON == "off":
-        async with Client(server, mode=mode, cache=None) as client:
+        async with Client(server, mode=mode, cache=None, message_handler=hear) as client:
             yield client
         return
-    async with hosted(server) as door, Client(entered(door), mode=mode, cache=None) as client:
+    async with (
+        hosted(server) as door,
+        Client(entered(door), mode=mode, cache=None, message_handler=hear) as client,
+    ):
         yield client
 
 

@@ -84,6 +84,7 @@ class TestDefaults:
                 tokens_file=platformdirs.user_cache_path("context7-fabric") / "tokens",
                 wants_tokens=False,
                 hosts=None,
+                origins=None,
                 rate=600,
                 certificate=None,
                 certificate_key=None,
@@ -268,3 +269,22 @@ class TestRedisAsBackend:
         told = str(refused(BACKEND=url))
         assert told.startswith("CONTEXT7_FABRIC_BACKEND: '…' is not usable: ")
         assert "secret" not in told
+
+
+class TestOrigins:
+    @pytest.mark.parametrize(
+        ("written", "origins"),
+        [
+            ("https://app.example", {"https://app.example"}),
+            (" https://A.example/ , http://b:81,", {"https://a.example", "http://b:81"}),
+            ("vscode-webview://panel", {"vscode-webview://panel"}),
+            ("http://[::1]:3000", {"http://[::1]:3000"}),
+        ],
+    )
+    def test_origins_are_read_as_browsers_write_them(self, written: str, origins: set[str]) -> None:
+        assert settings(ORIGINS=written).web.origins == frozenset(origins)
+
+    @pytest.mark.parametrize("written", ["app.example", "https://", "*", "https://a/b", "null"])
+    def test_what_is_no_origin_is_refused(self, written: str) -> None:
+        with pytest.raises(SettingError, match="CONTEXT7_FABRIC_ORIGINS"):
+            settings(ORIGINS=written)

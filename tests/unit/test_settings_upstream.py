@@ -141,6 +141,26 @@ class TestKeys:
         assert settings("", CONTEXT7_API_KEY="theirs").upstream.api_key == "theirs"
         assert settings().upstream.api_key is None
 
+    @pytest.mark.parametrize(
+        "written",
+        [
+            f"Bearer {KEY}",
+            f"bearer\t{KEY}\n",
+            f'"{KEY}"',
+            f"'Bearer {KEY}'",
+            f"\ufeff{KEY}\r\n",
+            f"Bearer '{KEY}'",
+        ],
+        ids=ascii,
+    )
+    def test_a_key_with_something_copied_along_is_the_bare_key(self, written: str) -> None:
+        assert settings(CONTEXT7_API_KEY=written).upstream.api_key == KEY
+        assert settings(written).upstream.api_key == KEY
+
+    @pytest.mark.parametrize("written", ["Bearer ", "Bearer", "''", '" "', "bearer\t\n", "\r\n"])
+    def test_a_key_of_nothing_is_none(self, written: str) -> None:
+        assert settings(CONTEXT7_API_KEY=written).upstream.api_key is None
+
     def test_a_key_goes_before_one_inside_of_the_target(self) -> None:
         given = upstream("https://me:pw@example.com/mcp", CONTEXT7_API_KEY=KEY)
         assert given.credential == KEY

@@ -27,6 +27,7 @@ from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import NOT_HERE, identity
+from context7_fabric.resources import raise_file_limit
 from context7_fabric.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def _own_listener(door: Door) -> socket.socket:
 
 
 async def _serve(door: Door, terms: Terms, settings: Settings, listener: socket.socket) -> None:
+    raise_file_limit()
     async with open_household(settings, linger=terms.idle or None, traced=True) as household:
         host = Host(door, terms, partial(_server_for, household), partial(_figures, household))
         log.info("the daemon %d serves %s", os.getpid(), settings.home)

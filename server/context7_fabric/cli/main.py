@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 from context7_fabric import __version__
 from context7_fabric.errors import FabricError, SettingError
+from context7_fabric.resources import exhausted
 
 COMMANDS: Final = {
     "serve": "serve MCP on stdio, HTTP or SSE (the default)",
@@ -74,7 +75,10 @@ def _told(error: Exception) -> int | None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     if not isinstance(cause, FabricError):
-        return None
+        limit = exhausted(error)
+        if limit is not None:
+            _complain(f"it cannot go on: {limit}")
+        return None if limit is None else 1
     _complain(str(cause))
     return 2 if isinstance(cause, SettingError) else 1
 

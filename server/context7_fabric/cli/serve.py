@@ -19,6 +19,7 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
+from context7_fabric.resources import raise_file_limit
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host
 
@@ -125,7 +126,7 @@ async def _http(settings: Settings, host: str, port: int) -> None:
     from context7_fabric.health import watch_loop
     from context7_fabric.site import build_site, opened_tokens
     from context7_fabric.telemetry.metrics import Metrics
-    from context7_fabric.web.listening import HttpServer, bound_socket, raise_file_limit
+    from context7_fabric.web.listening import HttpServer, bound_socket
 
     raise_file_limit()
     tokens, metrics = opened_tokens(settings.web, host), Metrics()

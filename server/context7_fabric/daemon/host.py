@@ -25,7 +25,8 @@ from context7_fabric.protocol.lines import Duplex
 from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.relay.door import Door, peer
-from context7_fabric.relay.hello import NOT_HERE, SERVE, STATUS, STOP, WELCOME
+from context7_fabric.relay.hello import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
+from context7_fabric.resources import can_open
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ LOOK_EVERY = 10.0
 
 HELLO_SECONDS = 2.0
 """How long a visitor may take to say what it wants."""
+
+SPARE_FILES = 4
+"""Files that must be left when a window comes: for others to be told, and for the store."""
 
 OpenServer = Callable[[Greeting], AbstractAsyncContextManager[Server[Any]]]
 """Opens what a window is to talk to; raises a `FabricError` when its settings are of no use."""
@@ -130,7 +134,11 @@ class Host:
         writer: MessageWriter,
         transport: asyncio.Transport,
     ) -> None:
-        """Serve a window from its first request to its end."""
+        """Serve a window from its first request to its end, if there is room for one more."""
+        if not can_open(SPARE_FILES):
+            log.warning("a window was turned away: no more files can be opened (`ulimit -n`)")
+            transport.write(FULL + b"\n")
+            return
         self._count(+1)
         try:
             async with self._open_server(greeting) as server:

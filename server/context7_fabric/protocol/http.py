@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from context7_fabric.protocol.http_express import PATH, ExpressPosts
 from context7_fabric.protocol.http_posts import MESSAGES, LenientPosts
 from context7_fabric.protocol.notices import PUSHED
+from context7_fabric.protocol.pacing import Paced
 from context7_fabric.protocol.server import FabricServer
 
 MAX_BODY = 2**20
@@ -28,7 +29,8 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
 
     async def serve_events(request: Request) -> Response:
         async with events.connect_sse(request.scope, request.receive, request._send) as streams:  # noqa: SLF001  # the SDK's documented way
-            await server.run(streams[0], streams[1], options)
+            paced = Paced(*streams)
+            await server.run(paced.incoming, paced.outgoing, options)
         return Response()
 
     app = server.streamable_http_app(

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.protocol.http_express import EVENT, HEADERS, PATH, replayed
+from context7_fabric.protocol.pacing import MOST_UNANSWERED
 from context7_fabric.protocol.parsing import NotAMessage, as_message, read_json
 
 MESSAGES: Final = "/messages/"
@@ -42,6 +43,7 @@ class LenientPosts:
     def __init__(self, app: ASGIApp) -> None:
         """Stand before `app`."""
         self._app = app
+        self._posting: dict[bytes, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on, as one or more of a message each."""
@@ -70,8 +72,24 @@ class LenientPosts:
             return
         if isinstance(bodies, list):
             await self._batch(bodies, scope, receive, send)
+        elif scope["path"] == MESSAGES:
+            await self._message(bodies, scope, receive, send)
         else:
             await self._app(scope, replayed(_whole(bodies), receive), send)
+
+    async def _message(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a message on to its stream, unless too many wait for that already."""
+        session = scope["query_string"]
+        if self._posting.get(session, 0) >= MOST_UNANSWERED:
+            await Response(status_code=503, headers={"Retry-After": "1"})(scope, receive, send)
+            return
+        self._posting[session] = self._posting.get(session, 0) + 1
+        try:
+            await self._app(scope, replayed(_whole(body), receive), send)
+        finally:
+            self._posting[session] -= 1
+            if not self._posting[session]:
+                del self._posting[session]
 
     async def _batch(self, bodies: list[bytes], scope: Scope, receive: Receive, send: Send) -> None:
         """Answer each message in turn, in one stream of events where there is any answer."""

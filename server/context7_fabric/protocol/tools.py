@@ -48,7 +48,7 @@ class Tools:
         self, _ctx: Context, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """Return upstream's tools and ours, as far as they are served."""
-        tools = served_tools(await self._desk.tools.stored(), self._desk.tool_names)
+        tools = served_tools(await self._desk.tools.listed(), self._desk.tool_names)
         return types.ListToolsResult(tools=tools)
 
     async def call(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:

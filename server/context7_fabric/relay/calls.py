@@ -15,6 +15,7 @@ _LONGEST_ID = 2**15
 _MOST = 1000
 """Calls that are kept to be said again; a client that has more in flight loses those beyond."""
 
+_MARK = "\ufeff"
 _read = json.JSONDecoder().raw_decode
 
 
@@ -101,7 +102,7 @@ def _id_of(answer: bytes) -> str:
 
 def _message(line: bytes) -> dict[str, object]:
     try:
-        message = json.loads(line.decode("utf-8-sig", "replace"), strict=False)
+        message = json.loads(line.decode(errors="replace").lstrip(_MARK), strict=False)
     except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}

@@ -9,7 +9,7 @@ import sys
 import time
 import zlib
 
-from context7_fabric.relay.hello import WELCOME
+from context7_fabric.relay.hello import FULL, WELCOME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ _LONGEST_PATH = 100
 
 _LONGEST_WORD = 4096
 _PEER_OPTION = (0, 1, 76)  # macOS: SOL_LOCAL, LOCAL_PEERCRED, the size of a struct xucred
+
+
+_NO_ROOM = "it has as many open files as it may, raise the limit (`ulimit -n`)"
 
 
 class NoDaemon(Exception):
@@ -78,7 +81,7 @@ class Door:
                     return connection
                 connection.close()
                 if word:
-                    raise NoDaemon
+                    raise NoDaemon(_NO_ROOM if word == FULL else "")
         except _Locked as error:
             raise NoDaemon(str(error)) from error
         except TimeoutError as error:

@@ -86,7 +86,7 @@ _PREFIX = "CONTEXT7_FABRIC_"
 _OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
 
 SERVE, STATUS, STOP = "serve", "status", "stop"
-WELCOME, NOT_HERE = b"welcome", b"not here"
+WELCOME, NOT_HERE, FULL = b"welcome", b"not here", b"full"
 """What a daemon answers."""
 
 

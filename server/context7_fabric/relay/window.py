@@ -74,6 +74,8 @@ def serve(
         return False
     except KeyboardInterrupt:
         pass
+    except RuntimeError as trouble:
+        _end(trouble)
     os._exit(0)
 
 
@@ -116,6 +118,16 @@ class _Window:
 
     def _start(self, listener: socket.socket) -> None:
         start(listener, self._environ, self._door.log)
+
+
+def _end(trouble: RuntimeError) -> None:
+    """Tell why there can be no thread, without which nothing here can serve either."""
+    told = (
+        f"context7-fabric: it cannot go on: {trouble}; raise the limit of threads (`ulimit -u`)\n"
+    )
+    sys.stderr.write(told)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _tell(trouble: Exception) -> None:

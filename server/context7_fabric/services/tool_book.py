@@ -11,9 +11,12 @@ import logging
 from collections.abc import Iterable
 from typing import Any, cast
 
+import anyio
+from anyio.abc import TaskGroup
+
 from context7_fabric.documents.keys import bounded
 from context7_fabric.documents.screening import screen
-from context7_fabric.errors import UpstreamError
+from context7_fabric.errors import FabricError, UpstreamError
 from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
@@ -28,6 +31,9 @@ from context7_fabric.upstream.generations import (
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 2.0
+"""Seconds that the first request for the list of a new home waits for upstream's."""
+
 MAX_TOOL_BYTES = 64 * 1024
 LISTED = "upstream:tools:"
 """How the keys begin under which the lists of tools are kept."""
@@ -38,8 +44,20 @@ CONTEXT7_TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 class ToolBook:
     """The tools that upstream said it has."""
 
-    def __init__(self, fabric: Fabric, upstream: Upstream, origin: str) -> None:
-        """Keep the list of the Context7 called `origin` in `fabric`."""
+    def __init__(
+        self,
+        fabric: Fabric,
+        upstream: Upstream,
+        origin: str,
+        tasks: TaskGroup | None = None,
+    ) -> None:
+        """Keep the list of the Context7 called `origin` in `fabric`.
+
+        Without `tasks` to fetch it in, a new home waits for its first call to have one.
+        """
+        self._tasks = tasks
+        self._first: anyio.Event | None = None
+        self._patience_ends = 0.0
         self._fabric = fabric
         self._upstream = upstream
         self._key = bounded(f"{LISTED}{origin}")
@@ -62,6 +80,30 @@ class ToolBook:
                 self._read = mark
                 self._tools = _tool_list(context.value) or self._tools
         return self._tools
+
+    async def listed(self) -> ToolList | None:
+        """Return the list as `stored` does; in a new home, fetch it and wait a little for it.
+
+        That is done once: what comes later is stored, and clients are notified.
+        """
+        stored = await self.stored()
+        if stored is not None or self._tasks is None:
+            return stored
+        if self._first is None:
+            self._first = anyio.Event()
+            self._patience_ends = anyio.current_time() + PATIENCE
+            self._tasks.start_soon(self._fetch_first, self._first)
+        with anyio.CancelScope(deadline=self._patience_ends):
+            await self._first.wait()
+        return self._tools
+
+    async def _fetch_first(self, done: anyio.Event) -> None:
+        try:
+            await self.refresh_quietly()
+        except FabricError as error:
+            log.warning("upstream's tools are not kept: %s", error)
+        finally:
+            done.set()
 
     async def generation(self) -> Generation:
         """Tell which set of tools upstream has, asking it when it was never seen.

@@ -7,9 +7,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.web.refusals import Refusal
+from context7_fabric.web.streams import is_stream
 
 MOST_BYTES = 2**20
 MOST_SECONDS = 30.0
+
+MOST_TOGETHER = 2**25
+"""Bytes of all bodies that are being read."""
+
+STREAM_BYTES = 2**16
+"""Bytes of a body that asks for a stream: it is kept as long as that."""
 
 # Only behind one that is too slow. The server drops the rest of one that is too large: a connection
 # that is closed in its sender's face would take the 413 along.
@@ -24,40 +31,57 @@ class BodyGuard:
         self._app = app
         self._most = most
         self._seconds = seconds
+        self._arriving = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on with its body, or answer 413 or 408; nobody hears who has left."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = self._too_large() if self._announces_more(scope) else await self._body(receive)
+        most = min(self._most, STREAM_BYTES) if is_stream(scope) else self._most
+        if _announces_more(scope, most):
+            body: Refusal | bytes | None = _too_large(most)
+        else:
+            body = await self._body(receive, most)
         if isinstance(body, Refusal):
             await body(scope, receive, send)
         elif body is not None:
             await self._app(scope, _replayed(body, receive), send)
 
-    def _announces_more(self, scope: Scope) -> bool:
-        length = Headers(scope=scope).get("content-length", "")
-        # Twenty digits are more than enough to tell, and quick to read.
-        return length.isascii() and length.isdecimal() and int(length[:20]) > self._most
-
-    async def _body(self, receive: Receive) -> bytes | Refusal | None:
+    async def _body(self, receive: Receive, most: int) -> bytes | Refusal | None:
         """Return the whole body, what to answer instead, or None when the client has left."""
         body = bytearray()
-        with anyio.move_on_after(self._seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                body += message.get("body", b"")
-                if len(body) > self._most:
-                    return self._too_large()
-                if not message.get("more_body", False):
-                    return bytes(body)
+        try:
+            with anyio.move_on_after(self._seconds):
+                return await self._read(receive, body, most)
+        finally:
+            self._arriving -= len(body)
         return Refusal(408, f"the request's body took more than {self._seconds:g} s", _LAST)
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the request's body has more than {self._most:,} bytes")
+    async def _read(self, receive: Receive, body: bytearray, most: int) -> bytes | Refusal | None:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            part = message.get("body", b"")
+            body += part
+            self._arriving += len(part)
+            if len(body) > most:
+                return _too_large(most)
+            if self._arriving > MOST_TOGETHER:
+                return Refusal(503, "too many large requests at once", {"Retry-After": "1"})
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _announces_more(scope: Scope, most: int) -> bool:
+    length = Headers(scope=scope).get("content-length", "")
+    # Twenty digits are more than enough to tell, and quick to read.
+    return length.isascii() and length.isdecimal() and int(length[:20]) > most
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(413, f"the request's body has more than {most:,} bytes")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

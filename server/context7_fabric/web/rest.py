@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -119,7 +120,12 @@ def _refused(operation: Operation, request: Request) -> Refusal | None:
 
 
 async def _openapi(_request: Request) -> Response:
-    return Response(json.dumps(document()), media_type=JSON)
+    return Response(_written_document(), media_type=JSON)
+
+
+@cache
+def _written_document() -> bytes:
+    return json.dumps(document()).encode()
 
 
 async def _health(collection: LibraryCollection, _body: bytes) -> object:

@@ -53,6 +53,21 @@ class TestWithoutTokens:
     async def test_a_scheme_without_a_key_is_none(self, value: str) -> None:
         assert (await EVERYBODY.visitor({"authorization": value})).api_key is None
 
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "Basic dXNlcjpwYXNz",
+            "basic  dXNlcjpwYXNz",
+            'Digest username="a b", realm="c"',
+            "Negotiate YII=",
+            "NTLM TlRM",
+        ],
+    )
+    async def test_authorization_of_another_scheme_is_no_key(self, value: str) -> None:
+        assert (await EVERYBODY.visitor({"authorization": value})).api_key is None
+        both = {"authorization": value, "x-api-key": "key"}
+        assert (await EVERYBODY.visitor(both)).api_key == "key"
+
     async def test_a_key_may_begin_like_a_scheme(self) -> None:
         assert (await EVERYBODY.visitor({"authorization": "bearerkey"})).api_key == "bearerkey"
 

@@ -57,7 +57,7 @@ async def test_a_refusal_repeats_nothing_that_may_be_secret(http: httpx2.AsyncCl
         assert SECRET not in error
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"query": "\xff"}', b"[" * 5000, b"NaN,"])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"query": "\xff"', b"[" * 5000, b"NaN,"])
 @pytest.mark.parametrize("path", POSTS)
 async def test_what_is_no_json_is_a_bad_request(
     http: httpx2.AsyncClient, path: str, body: bytes

@@ -1,0 +1,66 @@
+"""Limits that the system sets to this process: open files, threads and processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
+_NO_THREAD = "can't start new thread"
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many files as it may at all: each connection is one."""
+    try:
+        import resource  # noqa: PLC0415  # Windows has no such limit
+    except ImportError:
+        return
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # some systems name a hard limit that they do not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def file_limit(most: int) -> int:
+    """Return how many files this process may have open, `most` where there is no limit."""
+    try:
+        import resource  # noqa: PLC0415  # Windows has no such limit
+    except ImportError:
+        return most
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if soft == resource.RLIM_INFINITY else soft
+
+
+def can_open(files: int) -> bool:
+    """Tell whether so many more files can be opened now."""
+    spare: list[int] = []
+    try:
+        for _each in range(files):
+            spare.append(os.open(os.devnull, os.O_RDONLY))  # noqa: PERF401  # those before a failure count
+    except OSError:
+        return False
+    finally:
+        for descriptor in spare:
+            os.close(descriptor)
+    return True
+
+
+def exhausted(error: BaseException) -> str | None:
+    """Return in one line which limit has made the program fail, None where none has."""
+    for each in _all(error):
+        if isinstance(each, OSError) and each.errno in _NO_FILES:
+            return f"it may not open more files than {file_limit(0)}: raise the limit (`ulimit -n`)"
+        if isinstance(each, BlockingIOError) or str(each) == _NO_THREAD:
+            return "it may not start another thread or process: raise the limit (`ulimit -u`)"
+    return None
+
+
+def _all(error: BaseException) -> Iterator[BaseException]:
+    """Yield `error` and all that it was made of."""
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _all(each)
+    if error.__cause__ is not None:
+        yield from _all(error.__cause__)

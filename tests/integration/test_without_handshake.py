@@ -1,0 +1,49 @@
+"""Clients on stdio that send no `initialize`, or send it late or twice, are answered."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.daemons import daemons, with_daemon
+from support.dialogue import Dialogue
+from support.processes import spawn
+from support.product import BY_ITSELF, PROGRAM, product_environment
+
+OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
+INITIALIZED = json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+
+@pytest.fixture(params=["by itself", "by a daemon"])
+def window(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dialogue]:
+    """A window that has not said anything."""
+    with daemons(tmp_path) as home:
+        alone = product_environment(home, OFFLINE | BY_ITSELF)
+        environment = alone if request.param == "by itself" else with_daemon(home)
+        with spawn([PROGRAM], environment) as process:
+            yield Dialogue(process)
+
+
+def test_every_method_is_answered_without_a_handshake(window: Dialogue) -> None:
+    assert window.ask("ping") == {}
+    assert window.ask("tools/list")["tools"]
+    assert window.ask("resources/list")["resources"]
+    assert window.ask("resources/templates/list")["resourceTemplates"]
+    assert window.ask("resources/read", uri="library://registry")["contents"]
+    assert window.ask("prompts/list")["prompts"]
+    assert window.call("query-docs", libraryId="/a/b", query="x")["content"]
+    assert window.ask("resources/subscribe", uri="fabric://GLOBAL/x") == {}
+    assert "notifications/" not in window.process.out.text
+
+
+@pytest.mark.parametrize("first", ["tools/list", "ping", "notifications/initialized"])
+def test_a_late_handshake_is_accepted_and_so_is_another(window: Dialogue, first: str) -> None:
+    if first.startswith("notifications/"):
+        window.process.send(INITIALIZED)
+    else:
+        window.ask(first)
+    assert window.call("query-docs", libraryId="/a/b", query="x")["content"]
+    for _time in range(2):
+        assert window.introduce()["protocolVersion"] == "2025-06-18"
+        assert window.ask("tools/list")["tools"]
