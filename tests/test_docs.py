@@ -7,11 +7,20 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import COMMANDS
+from context7_fabric.protocol.http_posts import MOST_TOGETHER as BATCH
+from context7_fabric.protocol.pacing import MOST_UNANSWERED
 from context7_fabric.settings import read_settings
 from context7_fabric.site import MOST_OF_ONE, MOST_VISITORS
-from context7_fabric.web.bodies import MOST_BYTES, MOST_SECONDS
+from context7_fabric.web.bodies import MOST_BYTES, MOST_SECONDS, MOST_TOGETHER, STREAM_BYTES
+from context7_fabric.web.connections import (
+    HEAD_BYTES,
+    HEAD_SECONDS,
+    MOST_CONNECTIONS,
+    MOST_HEADERS,
+    MOST_UNSENT,
+    READING_SECONDS,
+)
 from context7_fabric.web.limits import burst_of
-from context7_fabric.web.listening import HEAD_BYTES, HEAD_SECONDS
 from context7_fabric.web.settings import WebSettings
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +52,15 @@ def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
     rows = {
         "requests of each token": f"{rate} a minute, {burst_of(rate)} at once",
         "body of a request": f"{MOST_BYTES // 2**20} MiB, in {MOST_SECONDS:g} s",
-        "head of a request": f"{HEAD_BYTES // 2**10} KiB, in {HEAD_SECONDS:g} s",
+        "head of a request": f"{HEAD_BYTES // 2**10} KiB and {MOST_HEADERS} headers,"
+        f" in {HEAD_SECONDS:g} s",
+        "body that asks for a stream": f"{STREAM_BYTES // 2**10} KiB",
+        "bodies that arrive at once, together": f"{MOST_TOGETHER // 2**20} MiB",
+        "answers that wait for slow clients, together": f"{MOST_UNSENT // 2**20} MiB;"
+        f" each client reads something within {READING_SECONDS:g} s",
+        "connections": f"{MOST_CONNECTIONS:,}, or as many as the limit of open files allows",
+        "messages of a batch": f"{BATCH}",
+        "requests of one `/sse` stream without an answer": f"{MOST_UNANSWERED}",
         "different keys and tokens at once": f"{MOST_VISITORS}",
         "of them with one token, or from one address where there are none": f"{MOST_OF_ONE}",
     }
