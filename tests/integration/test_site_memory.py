@@ -60,6 +60,18 @@ KINDS = {
         b"a: b\r\n" * 9000,
         3 * MEBIBYTE,
     ),
+    "a trailer without an end": Traffic(
+        50,
+        POST % b"/ping" + b"Transfer-Encoding: chunked\r\n\r\n0\r\nA: ",
+        b"a" * 60_000,
+        5 * MEBIBYTE,
+    ),
+    "a chunk's line without an end": Traffic(
+        50,
+        POST % b"/ping" + b"Transfer-Encoding: chunked\r\n\r\n1;a=",
+        b"a" * 60_000,
+        5 * MEBIBYTE,
+    ),
     "bodies that are waited for": Traffic(
         800, POST % b"/query" + b"Content-Length: 9000\r\nExpect: 100-continue\r\n\r\n", b"", 0
     ),

@@ -67,6 +67,9 @@ class GuardedConnection(HttpToolsProtocol):
     _waiting: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _head = _Head()
+    _taken: int | None = None  # bytes of a head that is not whole yet
+    _quiet = 0  # bytes since the parser had something to tell
+    _heard = False
     _refusal: HTTPStatus | None = None
     _unread = b""  # what comes behind a request that is not answered yet
     _read = 0  # bytes of it that the parser has had
@@ -89,6 +92,7 @@ class GuardedConnection(HttpToolsProtocol):
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
         self._head = _Head()
+        self._taken = 0
         self._wait()
 
     def on_url(self, url: bytes) -> None:
@@ -98,14 +102,21 @@ class GuardedConnection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header without the blanks behind it, which are no part of its value."""
+        self._heard = True
         self._head.headers += 1
         self._count(name, value)
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Wait no more."""
+        self._taken = None
         self._wait_no_more()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._heard = True
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Read the next request, if it is here already."""
@@ -159,7 +170,18 @@ class GuardedConnection(HttpToolsProtocol):
                 return
             if self.idle:
                 self._wait()
-            super().data_received(self._next_part())
+            part = self._next_part()
+            self._heard = False
+            super().data_received(part)
+            self._count_unfinished(len(part))
+
+    def _count_unfinished(self, size: int) -> None:
+        """Count what the parser keeps without a word: a head, or a line behind a body's chunk."""
+        self._quiet = 0 if self._heard else self._quiet + size
+        if self._taken is not None:
+            self._taken += size
+        if max(self._quiet, self._taken or 0) > HEAD_BYTES and not self.transport.is_closing():
+            self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _next_part(self) -> bytes:
         """Take what is here up to the end of a head, or all of it where no head ends."""
