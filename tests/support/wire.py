@@ -21,6 +21,7 @@ from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import SERVE, hello, identity
+from context7_fabric.services.settings import Meta
 from support.product import DAEMON
 
 MODES = ("auto", "legacy", "2026-07-28")
@@ -32,9 +33,9 @@ HELLO = hello(SERVE, {}, "/", None)
 
 
 @asynccontextmanager
-async def connected(app: App, mode: str = "auto") -> AsyncGenerator[Client]:
+async def connected(app: App, mode: str = "auto", meta: Meta = "full") -> AsyncGenerator[Client]:
     """Yield a client of `app`'s server: in memory, or through a daemon's socket."""
-    server = build_server(app.desk, app.principal)
+    server = build_server(app.desk, app.principal, meta=meta)
     if DAEMON == "off":
         async with Client(server, mode=mode, cache=None) as client:
             yield client

@@ -105,7 +105,7 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.protocol.stdio import serve_socket
 
     async with open_household(settings, traced=True) as household, household.app(settings) as app:
-        await serve_socket(build_server(app.desk, app.principal), connection)
+        await serve_socket(build_server(app.desk, app.principal, meta=settings.meta), connection)
 
 
 async def _stdio(settings: Settings) -> None:
@@ -116,7 +116,7 @@ async def _stdio(settings: Settings) -> None:
         _ended_by_signal(partial(_close, household)),
         household.app(settings) as app,
     ):
-        await serve_stdio(build_server(app.desk, app.principal))
+        await serve_stdio(build_server(app.desk, app.principal, meta=settings.meta))
         await _close(household)
         leave()
 

@@ -70,6 +70,7 @@ WINDOW_ENVIRONMENT = (
     "CONTEXT7_FABRIC_UPSTREAM",
     "CONTEXT7_FABRIC_PRINCIPAL",
     "CONTEXT7_FABRIC_TOOLS",
+    "CONTEXT7_FABRIC_META",
     "PATH",
 )
 """What windows of one daemon may differ in, credentials among it."""
