@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 from pathlib import Path
+
+from context7_fabric.cli.parser import CommandParser
 
 SERVER_NAME = "context7"
 """Upstream's own name in these files, so that prompts and allow-lists keep working."""
@@ -20,10 +21,8 @@ _CLIENTS = {
 
 def run(words: list[str]) -> int:
     """Print the snippet on stdout, and on stderr where it belongs."""
-    parser = argparse.ArgumentParser(
-        "context7-fabric config",
-        description="Print the configuration snippet for a client.",
-        allow_abbrev=False,
+    parser = CommandParser(
+        "context7-fabric config", description="Print the configuration snippet for a client."
     )
     parser.add_argument("client", choices=sorted(_CLIENTS))
     section, place = _CLIENTS[parser.parse_args(words).client]

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,10 +18,11 @@ from context7_fabric.app import App
 from context7_fabric.cli.output import (
     asks_for_json,
     harmless,
-    plain_console,
     print_json,
+    print_table,
     with_app,
 )
+from context7_fabric.cli.text import local_time
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -104,7 +104,7 @@ def _visited(visit: Visit) -> str:
     if status is None:
         return f"one {visit.trouble}: end its process, {visit.log} tells which"
     windows = "1 window" if status.windows == 1 else f"{status.windows} windows"
-    since = datetime.fromtimestamp(status.since).astimezone().isoformat(" ", "seconds")
+    since = local_time(status.since)
     return f"pid {status.pid}, version {status.version}, {windows}, up since {since}"
 
 
@@ -175,6 +175,8 @@ def _show(checks: list[Check], *, as_json: bool) -> None:
         return
     marks = {True: Text("ok", "green"), False: Text("wrong", "red"), None: Text()}
     table = Table(box=None, show_header=False)
+    for _column in range(3):
+        table.add_column(overflow="fold")
     for check in checks:
         table.add_row(check.name, marks[check.ok], harmless(check.told))
-    plain_console().print(table)
+    print_table(table)

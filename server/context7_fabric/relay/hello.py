@@ -91,6 +91,14 @@ WELCOME, NOT_HERE = b"welcome", b"not here"
 """What a daemon answers."""
 
 
+def working_directory() -> str:
+    """Return the folder that this process is in, `/` where that was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
+
+
 def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
     """Return `environ` with its paths as meant in `directory`, and the home in full."""
     clear = dict(environ)
