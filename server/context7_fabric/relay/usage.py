@@ -13,7 +13,7 @@ VERSION_OPTIONS = ("--version", "-v", "-V")
 _VALUED = ("--transport", "--port", "--host", "--api-key")
 _OPTIONS = (*_VALUED, *VERSION_OPTIONS, "--help", "-h", "--")
 
-_PREFIX = "CONTEXT7_FABRIC_"
+PREFIX = "CONTEXT7_FABRIC_"
 VARIABLES = (
     "BACKEND",
     "DAEMON",
@@ -88,8 +88,8 @@ def note_usage(words: list[str], environ: Mapping[str, str], *, on_stdio: bool) 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Return the variables of `environ` that have our prefix and are none of ours."""
-    ours = (name for name in sorted(environ) if name.startswith(_PREFIX))
-    return [name for name in ours if name[len(_PREFIX) :] not in VARIABLES][:_MOST]
+    ours = (name for name in sorted(environ) if name.startswith(PREFIX))
+    return [name for name in ours if name[len(PREFIX) :] not in VARIABLES][:_MOST]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -120,7 +120,7 @@ def _option_note(name: str) -> str:
 
 
 def _variable_note(name: str) -> str:
-    hint = suggestion(name[len(_PREFIX) :], VARIABLES).replace("'", f"'{_PREFIX}", 1)
+    hint = suggestion(name[len(PREFIX) :], VARIABLES).replace("'", f"'{PREFIX}", 1)
     return _note("variable", name, hint)
 
 
