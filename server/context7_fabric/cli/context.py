@@ -9,6 +9,7 @@ import argparse
 import shlex
 import sys
 import time
+from collections.abc import Callable
 
 from context7_fabric.cli.context_tables import (
     as_object,
@@ -23,6 +24,8 @@ from context7_fabric.durations import format_duration
 from context7_fabric.errors import SettingError, StoreError
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.services.contexts import listed, similar
+from context7_fabric.services.views import is_listed
 
 Options = argparse.Namespace
 
@@ -82,7 +85,9 @@ async def _list(fabric: Fabric, options: Options) -> int:
         after = await _found(fabric, options.after, options.scope)
         if after is None:
             return 1
-    found = await fabric.query(options.pattern, options.scope, options.limit + 1, after=after)
+    shown = _shown(options, options.pattern)
+    most = options.limit + 1
+    found = await listed(fabric, options.pattern, options.scope, most, shown, after)
     page = found[: options.limit]
     if options.json:
         for context in page:
@@ -98,7 +103,8 @@ async def _list(fabric: Fabric, options: Options) -> int:
 
 async def _search(fabric: Fabric, options: Options) -> int:
     """Find the contexts that are most similar to QUERY; the best first."""
-    matches = await fabric.search(options.query, options.scope, options.limit)
+    shown = _shown(options, "")
+    matches = await similar(fabric, options.query, options.scope, options.limit, shown)
     if options.json:
         for match in matches:
             print_json(as_object(match))
@@ -107,6 +113,11 @@ async def _search(fabric: Fabric, options: Options) -> int:
     if not matches and not fabric.faults.count:
         complain(f"nothing in {options.scope} is similar to {options.query!r}")
     return 0
+
+
+def _shown(options: Options, asked: str) -> Callable[[Context], bool]:
+    """Return what tells whether a context is shown: the program's own are on demand."""
+    return lambda context: options.all or is_listed(context.key, options.scope, asked)
 
 
 async def _delete(fabric: Fabric, options: Options) -> int:
@@ -138,6 +149,7 @@ def _tell_of_missing(key: str, scope: Scope) -> None:
 
 def _tell_of_more(options: Options, last: str) -> None:
     words = ["list", options.pattern, "--scope", options.scope, "--limit", str(options.limit)]
+    words += ["--all"] if options.all else []
     command = shlex.join(["context7-fabric", "context", *words, "--after", last])
     tell(f"more: {one_line(command)}")
 

@@ -32,6 +32,9 @@ def context_parser(actions: Mapping[str, Callable[..., object]]) -> argparse.Arg
     _add_list(named["list"])
     named["search"].add_argument("query", metavar="QUERY")
     named["search"].add_argument("--limit", metavar="N", type=_limit, default=5)
+    for name in ("list", "search"):
+        told = "the program's own records too: counts, library rows and choices"
+        named[name].add_argument("--all", action="store_true", help=told)
     named["delete"].add_argument("keys", metavar="KEY", nargs="+")
     return parser
 

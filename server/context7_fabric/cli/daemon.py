@@ -23,7 +23,7 @@ from context7_fabric.cli.daemon_visits import (
 )
 from context7_fabric.cli.main import imported
 from context7_fabric.cli.output import harmless, print_json, print_table
-from context7_fabric.cli.parser import CommandParser, TextHelpFormatter
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import complain, say
 from context7_fabric.durations import format_duration
 from context7_fabric.relay.door import FOLDER, Door
@@ -46,9 +46,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        "context7-fabric daemon", description=_ABOUT, formatter_class=TextHelpFormatter
-    )
+    parser = CommandParser("context7-fabric daemon", description=_ABOUT)
     named = parser.add_subparsers(required=True, metavar="status|stop|logs|run")
     add = partial(_add, named)
     status = add("status", _status, "tell which daemons serve this home, and how they are")

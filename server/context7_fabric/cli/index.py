@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import with_app
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
@@ -52,10 +53,9 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "context7-fabric index",
         description="Resolve the seeds through Context7 and keep the answers.",
-        allow_abbrev=False,
     )
     parser.add_argument("--refresh", action="store_true", help="also what is stored and fresh")
     parser.add_argument("--category", metavar="C", help="only the seeds of this category")

@@ -35,7 +35,3 @@ class HelpFormatter(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         """Format help for `prog`."""
         super().__init__(prog, width=max(_LEAST_WIDTH, min(COLUMNS, columns())) - 2)
-
-
-class TextHelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """As `HelpFormatter`, with the lines of the description as they are."""

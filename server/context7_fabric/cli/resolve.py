@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.subjects import LookUp
@@ -31,9 +32,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric resolve", description="Look library names up.", allow_abbrev=False
-    )
+    parser = CommandParser("context7-fabric resolve", description="Look library names up.")
     parser.add_argument("names", nargs="+", metavar="NAME", help="`-` reads names, a line each")
     parser.add_argument("--question", default="", help="what it is wanted for")
     parser.add_argument("--json", action="store_true", help="one JSON object a name")
