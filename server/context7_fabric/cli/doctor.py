@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from context7_fabric.cli.text import local_time
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.relay.usage import unknown_variables
 
 if TYPE_CHECKING:
     from context7_fabric.cli.daemon_visits import Visit
@@ -50,7 +52,7 @@ def run(words: list[str]) -> int:
 
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
-        checks = [_version(), _home(app), daemon, await _upstream(app)]
+        checks = [_version(), _home(app), _variables(), daemon, await _upstream(app)]
         # The faults come last, so that they hold what the checks before them met.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
         _show(checks, as_json=as_json)
@@ -61,6 +63,14 @@ def run(words: list[str]) -> int:
 
 def _version() -> Check:
     return Check("version", None, __version__)
+
+
+def _variables() -> Check:
+    unknown = unknown_variables(os.environ)
+    if not unknown:
+        return Check("variables", ok=True, told="every CONTEXT7_FABRIC_ name is known")
+    told = f"unknown and ignored: {', '.join(unknown)}; unset them, or correct their names"
+    return Check("variables", None, told)
 
 
 def _home(app: App) -> Check:
