@@ -50,6 +50,8 @@ def run_to_the_end(words: list[str]) -> int:
         code = main(words)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except OSError as error:
+        return _told_of_system(error)
     if is_closed and code == 0:
         complain("standard output is closed: the result cannot be printed")
         return 1
