@@ -19,6 +19,7 @@ from support.product import product_environment
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import call, connected, provenance
 
+pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3

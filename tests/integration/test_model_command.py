@@ -10,6 +10,7 @@ import pytest
 
 from support.product import product_environment, run_product
 
+pytestmark = pytest.mark.timeout(180)
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 LOADING = {
     "model status": "import sys\n"

@@ -14,6 +14,7 @@ from support.dialogue import Dialogue
 from support.processes import spawn
 from support.product import PROGRAM, product_environment
 
+pytestmark = pytest.mark.timeout(180)
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 SECONDS = 50
 

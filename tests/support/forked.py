@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, NoReturn
+from itertools import count
+from typing import IO, Any, NoReturn
 
 COLUMNS = 80
 
@@ -34,6 +35,7 @@ class Forks:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._numbers = count()
 
     def run(
         self,
@@ -44,12 +46,16 @@ class Forks:
         terminal: bool = False,
     ) -> Done:
         """Run one command line to its end."""
+        number = next(self._numbers)
         wanted = {"words": words, "env": dict(env), "encoding": encoding, "terminal": terminal}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.write(json.dumps([number, wanted]) + "\n")
         self._process.stdin.flush()
-        return Done(**json.loads(self._process.stdout.readline()))
+        answered, done = -1, dict[str, Any]()
+        while answered != number:  # one that a test did not wait for comes first
+            answered, done = json.loads(self._process.stdout.readline())
+        return Done(**done)
 
 
 @contextmanager
@@ -73,7 +79,8 @@ def forking(env: Mapping[str, str]) -> Iterator[Forks]:
 def _serve() -> None:
     _import_commands()
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(_run(**json.loads(line))) + "\n")
+        number, wanted = json.loads(line)
+        sys.stdout.write(json.dumps([number, _run(**wanted)]) + "\n")
         sys.stdout.flush()
 
 

@@ -106,14 +106,22 @@ def plain_console(*, stderr: bool = False, markup: bool = False) -> Console:
 
 
 def print_table(table: Table) -> None:
-    """Print `table` as wide as the terminal; in a pipe each row is one whole line."""
+    """Print `table` as wide as the terminal; in a pipe each row is one whole line.
+
+    One that is made to fill the terminal has the width that `COLUMNS` gives it in a pipe, and what
+    does not fit into a line goes on in the next.
+    """
     console = plain_console()
     if console.is_terminal:
         console.print(table)
         return
-    table.expand = False
+    width = os.environ.get("COLUMNS", "")
+    table.expand = table.expand and width.isdecimal() and int(width) > 0
+    for column in table.columns if table.expand else ():
+        column.overflow = "fold"
+        column.no_wrap = column.ratio is None
     with console.capture() as captured:
-        console.print(table)
+        console.print(table, width=columns() if table.expand else None)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
 
 
