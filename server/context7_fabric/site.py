@@ -24,6 +24,7 @@ from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
 from context7_fabric.services.collection import LibraryCollection
+from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.telemetry.metrics import Metrics
@@ -132,12 +133,12 @@ class _Visitors:
     async def _opened(self, visitor: Visitor) -> AsyncGenerator[ASGIApp]:
         settings, owner = _settings_of(visitor, self._settings), visitor.name or LOCAL_OWNER
         async with self._household.app(settings, owner=owner) as app:
-            served = _served(app)
+            served = _served(app, settings.meta)
             async with served.router.lifespan_context(served):
                 yield served
 
 
-def _served(app: App) -> Starlette:
+def _served(app: App, meta: Meta) -> Starlette:
     """Return what the visitor of `app` gets: MCP, and the libraries over REST."""
 
     @asynccontextmanager
@@ -145,7 +146,7 @@ def _served(app: App) -> Starlette:
         yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
 
     rest = Rest(lend).routes()
-    server = build_server(app.desk, app.principal, app.owner)
+    server = build_server(app.desk, app.principal, app.owner, meta)
     return http_app(server, [Mount("/rag", routes=rest), *rest])
 
 

@@ -180,7 +180,9 @@ async def test_redirects_are_followed_once_and_remembered(
 ) -> None:
     old = "/tiangolo/fastapi"
     api.redirects = {old: "/fast/api", "/fast/api": FASTAPI}
-    async with over_stdio([PROGRAM], product_environment(home, upstream)) as client:
+    async with over_stdio(
+        [PROGRAM], product_environment(home, {**upstream, "CONTEXT7_FABRIC_META": "full"})
+    ) as client:
         answer = await docs(client, QUESTION, old)
         asked = [each.query["libraryId"] for each in api.requests]
         again = await docs(client, QUESTION, old)

@@ -95,6 +95,7 @@ async def test_the_older_tool_passes_mode_and_page_on_and_keeps_them_apart(
 async def test_after_the_question_shows_the_choice_a_look_up_is_short_also_after_a_restart(
     api: Api, environment: dict[str, str]
 ) -> None:
+    environment = environment | {"CONTEXT7_FABRIC_META": "full"}
     async with over_stdio([PROGRAM], environment) as client:
         first = await client.call_tool("resolve-library-id", {"libraryName": "react"})
         await client.call_tool("query-docs", {"libraryId": "/reactjs/react.dev", "query": "hooks"})

@@ -125,7 +125,7 @@ class TestAHit:
     def test_it_carries_langsmiths_names(
         self, home: Path, asked: McpUpstream, receiver: Receiver
     ) -> None:
-        with traced(home, asked, receiver) as dialogue:
+        with traced(home, asked, receiver, CONTEXT7_FABRIC_META="full") as dialogue:
             query(dialogue)
             told = query(dialogue)["_meta"]["context7-fabric/answer"]
             receiver.wait_for(2)

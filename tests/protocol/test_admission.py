@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from context7_fabric.app import App
+from context7_fabric.documents.screening import screen
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
 from support.wire import call, connected, provenance, texts
 
@@ -46,7 +47,7 @@ async def test_what_is_no_documentation_is_passed_on_and_never_stored(
         docs = await call(client, "query-docs", libraryId="/a/b", query="start")
         clock.forward(AFTER_ANY_REST)
         found = await call(client, "resolve-library-id", libraryName="a", query="start")
-    assert texts(docs) == texts(found) == [text]
+    assert texts(docs) == texts(found) == [screen(text).clean]
     assert provenance(docs)["outcome"] in ("error", "negative", "miss")
     assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
 

@@ -16,6 +16,7 @@ from context7_fabric.app import App
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY, Context
+from context7_fabric.services.settings import Meta
 from context7_fabric.web.bodies import BodyGuard
 from support.windows import ASKED, OLD, QUERY
 
@@ -93,9 +94,9 @@ class Site:
 
 
 @asynccontextmanager
-async def served(app: App) -> AsyncGenerator[Site]:
+async def served(app: App, meta: Meta = "full") -> AsyncGenerator[Site]:
     """A site that nobody has asked anything yet."""
-    server = build_server(app.desk, app.principal)
+    server = build_server(app.desk, app.principal, meta=meta)
     site = Site(http_app(server, []))
     server.middleware.append(site.count)
     async with site.app.router.lifespan_context(site.app):

@@ -16,6 +16,7 @@ from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.stdio import serve_socket
 from context7_fabric.protocol.tools import META_KEY, Context
 from context7_fabric.services.execution import Execution, execution_of
+from context7_fabric.services.settings import Meta
 
 SECONDS = 10
 QUERY, OLD, RESOLVE = "query-docs", "get-library-docs", "resolve-library-id"
@@ -76,6 +77,13 @@ class Window:
                 return reply
         raise AssertionError("only the SDK answers")
 
+    async def by_the_sdk_with(self, meta: object, tool: str = QUERY, **arguments: object) -> Reply:
+        """The reply to a call with a `_meta` that leaves it to the SDK."""
+        before = self.by_sdk
+        reply = await self.ask(tool, 7, meta, **arguments)
+        assert self.by_sdk == before + 1, reply
+        return reply
+
     async def by_the_sdk(self, tool: str = QUERY, **arguments: object) -> Reply:
         """The reply to a call, which must come through the SDK."""
         before = self.by_sdk
@@ -85,11 +93,12 @@ class Window:
 
 
 @asynccontextmanager
-async def at_the_door(app: App) -> AsyncGenerator[Window]:
+async def at_the_door(app: App, meta: Meta = "full") -> AsyncGenerator[Window]:
     """A window of `app` that has not said anything yet."""
     ours, theirs = socket.socketpair()
     incoming, outgoing = await asyncio.open_connection(sock=theirs, limit=2**24)
-    window, server = Window(incoming, outgoing), build_server(app.desk, app.principal)
+    window = Window(incoming, outgoing)
+    server = build_server(app.desk, app.principal, meta=meta)
     server.middleware.append(window.count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve_socket, server, ours)
@@ -99,9 +108,11 @@ async def at_the_door(app: App) -> AsyncGenerator[Window]:
 
 
 @asynccontextmanager
-async def opened(app: App, version: str = "2025-06-18") -> AsyncGenerator[Window]:
+async def opened(
+    app: App, version: str = "2025-06-18", meta: Meta = "full"
+) -> AsyncGenerator[Window]:
     """A window of `app` past the handshake."""
-    async with at_the_door(app) as window:
+    async with at_the_door(app, meta) as window:
         await window.shake_hands(version)
         yield window
 

@@ -21,6 +21,7 @@ from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import SERVE, hello, identity
+from context7_fabric.services.settings import Meta
 from support.notices import Inbox
 from support.product import DAEMON
 
@@ -34,10 +35,10 @@ HELLO = hello(SERVE, {}, "/", None)
 
 @asynccontextmanager
 async def connected(
-    app: App, mode: str = "auto", inbox: Inbox | None = None
+    app: App, mode: str = "auto", inbox: Inbox | None = None, meta: Meta = "full"
 ) -> AsyncGenerator[Client]:
     """Yield a client of `app`'s server: in memory, or through a daemon's socket."""
-    server = build_server(app.desk, app.principal)
+    server = build_server(app.desk, app.principal, meta=meta)
     hear = (inbox or Inbox()).take
     if DAEMON == "off":
         async with Client(server, mode=mode, cache=None, message_handler=hear) as client:

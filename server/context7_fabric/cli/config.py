@@ -2,40 +2,146 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import os
+import re
+import shlex
 import shutil
 import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import tell
+from context7_fabric.relay.hello import resolved, working_directory
+from context7_fabric.relay.usage import PREFIX, VARIABLES
+from context7_fabric.services.egress import redact
 
 SERVER_NAME = "context7"
 """Upstream's own name in these files, so that prompts and allow-lists keep working."""
 
-_CLIENTS = {
-    "claude-code": ("mcpServers", ".mcp.json in the project (or run: claude mcp add-json)"),
-    "cursor": ("mcpServers", "~/.cursor/mcp.json, or .cursor/mcp.json in the project"),
-    "vscode": ("servers", ".vscode/mcp.json in the project"),
+_PROGRAM = "context7-fabric"
+_CLAUDE = "claude-code"
+_CLIENTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    _CLAUDE: ("mcpServers", ".mcp.json in the project", "${%s:-}"),
+    "cursor": (
+        "mcpServers",
+        "~/.cursor/mcp.json, or .cursor/mcp.json in the project",
+        "${env:%s}",
+    ),
+    "vscode": ("servers", ".vscode/mcp.json in the project", "${env:%s}"),
 }
+"""Of each client: the section of its file, the file, a reference to a variable of its own."""
+
+_COPIED: Final = ("CONTEXT7_API_URL", *(PREFIX + name for name in VARIABLES))
+_SECRET: Final = ("CONTEXT7_API_KEY", f"{PREFIX}QDRANT_API_KEY", f"{PREFIX}TOKEN")
+_WITH_KEYS: Final = (
+    "CONTEXT7_API_URL",
+    *(f"{PREFIX}{name}" for name in ("UPSTREAM", "BACKEND", "QDRANT_URL")),
+)
+_REDACTED: Final = re.compile(r"\[(?:api-key|bearer-token|jwt|password|private-key)\]")
+_UV_CACHE: Final = ("archive-v", "environments-v", "builds-v")
+"""How the folders of uv's cache begin that environments of a single run are in."""
 
 
 def run(words: list[str]) -> int:
     """Print the snippet on stdout, and on stderr where it belongs."""
-    parser = argparse.ArgumentParser(
-        "context7-fabric config",
-        description="Print the configuration snippet for a client.",
-        allow_abbrev=False,
+    parser = CommandParser(
+        "context7-fabric config", description="Print the configuration snippet for a client."
     )
     parser.add_argument("client", choices=sorted(_CLIENTS))
-    section, place = _CLIENTS[parser.parse_args(words).client]
-    server = {"type": "stdio", "command": _command(), "args": []}
+    client = parser.parse_args(words).client
+    section, place, reference = _CLIENTS[client]
+    copied, secret = _variables(os.environ)
+    environment = copied | {name: reference % name for name in secret}
+    command, *args = _command()
+    server: dict[str, object] = {"type": "stdio", "command": command, "args": args}
+    server |= {"env": environment} if environment else {}
     print(json.dumps({section: {SERVER_NAME: server}}, indent=2))
-    print(f"Put this into {place}, in place of the present context7 entry.", file=sys.stderr)
+    tell(f"Put this into {place}, in place of the present context7 entry.")
+    if client == _CLAUDE:
+        entry = shlex.quote(json.dumps(server))
+        print(f"Or run: claude mcp add-json {SERVER_NAME} {entry}", file=sys.stderr)
+    _tell_of(copied, secret)
     return 0
 
 
-def _command() -> str:
+def _tell_of(copied: Mapping[str, str], secret: list[str]) -> None:
+    if copied:
+        tell(f"From this shell it has {', '.join(copied)}.")
+    if secret:
+        tell(
+            f"{', '.join(secret)}: a secret is not printed. The entry refers to the variable,"
+            " so set it where the client starts, or put the value in its place."
+        )
+
+
+def _variables(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the variables of a shell that matter here, and the names of those that are secret."""
+    clear = resolved(environ, working_directory())
+    told = {name: clear[name] for name in _COPIED if environ.get(name, "").strip()}
+    secret = [name for name in _SECRET if environ.get(name, "").strip()]
+    secret += [name for name in told if name not in secret and _is_secret(name, told[name])]
+    return {name: text for name, text in told.items() if name not in secret}, secret
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Tell whether a setting holds a key, as a URL or a command line may."""
+    if name not in _WITH_KEYS:
+        return False
+    try:
+        parts = [urlsplit(word) for word in value.split()]
+    except ValueError:
+        return True
+    in_url = any("@" in each.netloc or each.query for each in parts)
+    return in_url or "key" in value.lower() or bool(_REDACTED.search(redact(value)))
+
+
+def _command() -> list[str]:
+    """Return the words that start this program, also when the present environment is gone."""
+    return _by_runner(Path(sys.prefix)) or [_path()]
+
+
+def _path() -> str:
     """Return this program's full path: editors do not share the shell's PATH."""
     started = Path(sys.argv[0])
-    if started.name.startswith("context7-fabric") and started.is_file():
-        return str(started.absolute())
-    return shutil.which("context7-fabric") or "context7-fabric"
+    if started.name.startswith(_PROGRAM) and started.is_file():
+        return os.path.join(working_directory(), started)  # noqa: PTH118  # it may be deleted
+    return shutil.which(_PROGRAM) or _PROGRAM
+
+
+def _by_runner(prefix: Path) -> list[str] | None:
+    """Return the words for the runner in whose cache the environment `prefix` lies, if it does."""
+    if any(part.startswith(_UV_CACHE) for part in prefix.parts):
+        return [_full("uvx"), "--from", _source(), _PROGRAM]
+    if {"pipx", ".cache"} <= set(prefix.parts):
+        return [_full("pipx"), "run", "--spec", _source(), _PROGRAM]
+    return None
+
+
+def _full(program: str) -> str:
+    """Return the full path of a runner: on the PATH, or beside the uv that started us."""
+    beside = Path(os.environ.get("UV", "")).with_name(program) if os.environ.get("UV") else None
+    found = shutil.which(program) or (str(beside) if beside and beside.is_file() else None)
+    return found or program
+
+
+def _source() -> str:
+    """Return what this program was installed from, as installers take it."""
+    try:
+        return source_in(distribution(_PROGRAM).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return _PROGRAM
+
+
+def source_in(direct_url: str) -> str:
+    """Return the source that a file `direct_url.json` of an installed package names. Pure."""
+    told = json.loads(direct_url)
+    url, version_control = str(told.get("url", "")), told.get("vcs_info")
+    if version_control:
+        revision = version_control.get("requested_revision")
+        return f"{version_control['vcs']}+{url}" + (f"@{revision}" if revision else "")
+    return unquote(urlsplit(url).path) if url.startswith("file:") else url or _PROGRAM

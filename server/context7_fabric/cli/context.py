@@ -9,20 +9,23 @@ import argparse
 import shlex
 import sys
 import time
+from collections.abc import Callable
 
 from context7_fabric.cli.context_tables import (
     as_object,
-    one_line,
     show_listed,
     show_matches,
     show_value,
 )
 from context7_fabric.cli.context_words import context_parser, json_value
 from context7_fabric.cli.output import print_json, with_fabric
+from context7_fabric.cli.text import complain, one_line, say, tell
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import SettingError, StoreError
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.services.contexts import listed, similar
+from context7_fabric.services.views import is_listed
 
 Options = argparse.Namespace
 
@@ -41,7 +44,7 @@ def run(words: list[str]) -> int:
     try:
         return with_fabric(work)
     except StoreError as error:
-        _complain(f"{error}: `context7-fabric doctor` tells what to do")
+        complain(f"{error}: `context7-fabric doctor` tells what to do")
         return 1
 
 
@@ -71,7 +74,7 @@ async def _set(fabric: Fabric, options: Options) -> int:
         print_json(as_object(context))
     elif context is not None:
         kept = "" if options.ttl is None else f", for {format_duration(options.ttl)}"
-        print(f"stored {one_line(options.key)} as version {context.version}{kept}")
+        say(f"stored {one_line(options.key)} as version {context.version}{kept}")
     return 0 if context else 1
 
 
@@ -82,7 +85,9 @@ async def _list(fabric: Fabric, options: Options) -> int:
         after = await _found(fabric, options.after, options.scope)
         if after is None:
             return 1
-    found = await fabric.query(options.pattern, options.scope, options.limit + 1, after=after)
+    shown = _shown(options, options.pattern)
+    most = options.limit + 1
+    found = await listed(fabric, options.pattern, options.scope, most, shown, after)
     page = found[: options.limit]
     if options.json:
         for context in page:
@@ -90,7 +95,7 @@ async def _list(fabric: Fabric, options: Options) -> int:
     elif page:
         show_listed(page, time.time())
     if not page and not fabric.faults.count:
-        _complain(f"no key in {options.scope} matches {options.pattern!r}")
+        complain(f"no key in {options.scope} matches {options.pattern!r}")
     if len(found) > len(page):
         _tell_of_more(options, page[-1].key)
     return 0
@@ -98,15 +103,21 @@ async def _list(fabric: Fabric, options: Options) -> int:
 
 async def _search(fabric: Fabric, options: Options) -> int:
     """Find the contexts that are most similar to QUERY; the best first."""
-    matches = await fabric.search(options.query, options.scope, options.limit)
+    shown = _shown(options, "")
+    matches = await similar(fabric, options.query, options.scope, options.limit, shown)
     if options.json:
         for match in matches:
             print_json(as_object(match))
     elif matches:
         show_matches(matches)
     if not matches and not fabric.faults.count:
-        _complain(f"nothing in {options.scope} is similar to {options.query!r}")
+        complain(f"nothing in {options.scope} is similar to {options.query!r}")
     return 0
+
+
+def _shown(options: Options, asked: str) -> Callable[[Context], bool]:
+    """Return what tells whether a context is shown: the program's own are on demand."""
+    return lambda context: options.all or is_listed(context.key, options.scope, asked)
 
 
 async def _delete(fabric: Fabric, options: Options) -> int:
@@ -118,7 +129,7 @@ async def _delete(fabric: Fabric, options: Options) -> int:
         if options.json:
             print_json({"key": key, "scope": options.scope, "deleted": deleted})
         elif deleted:
-            print(f"deleted {one_line(key)}")
+            say(f"deleted {one_line(key)}")
         if not deleted:
             _tell_of_missing(key, options.scope)
     return 1 if missing else 0
@@ -133,13 +144,14 @@ async def _found(fabric: Fabric, key: str, scope: Scope) -> Context | None:
 
 
 def _tell_of_missing(key: str, scope: Scope) -> None:
-    _complain(f"there is no {key!r} in {scope}; `context list` tells what there is")
+    complain(f"there is no {key!r} in {scope}; `context list` tells what there is")
 
 
 def _tell_of_more(options: Options, last: str) -> None:
     words = ["list", options.pattern, "--scope", options.scope, "--limit", str(options.limit)]
+    words += ["--all"] if options.all else []
     command = shlex.join(["context7-fabric", "context", *words, "--after", last])
-    print(f"more: {one_line(command)}", file=sys.stderr)
+    tell(f"more: {one_line(command)}")
 
 
 def _typed() -> str:
@@ -148,7 +160,3 @@ def _typed() -> str:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise SettingError("standard input", "-", f"UTF-8 text: {error.reason}") from error
-
-
-def _complain(text: str) -> None:
-    print(f"context7-fabric: {one_line(text)}", file=sys.stderr)

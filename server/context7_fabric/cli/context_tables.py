@@ -13,7 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import OverflowMethod
 from rich.table import Table
 
-from context7_fabric.cli.output import harmless, plain_console
+from context7_fabric.cli.output import print_table
+from context7_fabric.cli.text import harmless, one_line, say
 from context7_fabric.durations import format_duration
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.search import Match
@@ -38,11 +39,6 @@ def as_object(context: Context) -> dict[str, Json]:
     return told
 
 
-def one_line(text: str) -> str:
-    """Return `text` on one line, harmless to a terminal."""
-    return harmless(" ".join(text.split()))
-
-
 def show_value(value: Json) -> None:
     """Print a value: text as it is, all else as indented JSON.
 
@@ -65,7 +61,7 @@ def show_listed(contexts: Sequence[Context], now: float) -> None:
         version = str(context.version)
         age, left = format_duration(max(0.0, now - context.created_at)), _left(context, now)
         table.add_row(one_line(context.key), age, left, version, _beginning(context.value))
-    plain_console().print(table)
+    print_table(table)
 
 
 def show_matches(matches: Sequence[Match]) -> None:
@@ -74,10 +70,9 @@ def show_matches(matches: Sequence[Match]) -> None:
     for match in matches:
         row = f"{match.similarity:.2f}", one_line(match.key), _beginning(match.value)
         table.add_row(*row)
-    console = plain_console()
-    console.print(table)
+    print_table(table)
     for ranked_by in dict.fromkeys(match.ranked_by for match in matches):
-        console.print(f"ranked by {ranked_by}")
+        say(f"ranked by {ranked_by}")
 
 
 def _table(*columns: str) -> Table:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.codec import check
@@ -23,11 +24,7 @@ _TEXT = "`-` reads it from standard input"
 
 def context_parser(actions: Mapping[str, Callable[..., object]]) -> argparse.ArgumentParser:
     """Return the parser, which puts the one of the `actions` that is asked for into `action`."""
-    parser = argparse.ArgumentParser(
-        "context7-fabric context",
-        description="Read and write what is stored.",
-        allow_abbrev=False,
-    )
+    parser = CommandParser("context7-fabric context", description="Read and write what is stored.")
     commands = parser.add_subparsers(required=True, metavar="get|set|list|search|delete")
     named = {name: _command(commands, name, action) for name, action in actions.items()}
     named["get"].add_argument("key", metavar="KEY")
@@ -35,6 +32,9 @@ def context_parser(actions: Mapping[str, Callable[..., object]]) -> argparse.Arg
     _add_list(named["list"])
     named["search"].add_argument("query", metavar="QUERY")
     named["search"].add_argument("--limit", metavar="N", type=_limit, default=5)
+    for name in ("list", "search"):
+        told = "the program's own records too: counts, library rows and choices"
+        named[name].add_argument("--all", action="store_true", help=told)
     named["delete"].add_argument("keys", metavar="KEY", nargs="+")
     return parser
 
@@ -45,9 +45,7 @@ def _command(
     action: Callable[..., object],
 ) -> argparse.ArgumentParser:
     told = (action.__doc__ or "").partition(";")[0].rstrip(".")
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, description=f"{told}.", help=told, allow_abbrev=False
-    )
+    parser: argparse.ArgumentParser = commands.add_parser(name, description=f"{told}.", help=told)
     scopes = ", ".join(Scope)
     parser.add_argument(
         "--scope", type=_scope, default=Scope.GLOBAL, help=f"one of {scopes} (default GLOBAL)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from dataclasses import asdict
 from functools import partial
@@ -23,10 +22,12 @@ from context7_fabric.cli.daemon_visits import (
     visits,
 )
 from context7_fabric.cli.main import imported
-from context7_fabric.cli.output import harmless, plain_console, print_json
+from context7_fabric.cli.output import harmless, print_json, print_table
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import complain, say
 from context7_fabric.durations import format_duration
 from context7_fabric.relay.door import FOLDER, Door
-from context7_fabric.relay.hello import STATUS, STOP, identity, resolved
+from context7_fabric.relay.hello import STATUS, STOP, identity, resolved, working_directory
 
 END_SECONDS = 5.0
 """How long a daemon may take to end."""
@@ -45,12 +46,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric daemon",
-        description=_ABOUT,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = CommandParser("context7-fabric daemon", description=_ABOUT)
     named = parser.add_subparsers(required=True, metavar="status|stop|logs|run")
     add = partial(_add, named)
     status = add("status", _status, "tell which daemons serve this home, and how they are")
@@ -68,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(named: Any, name: str, do: Any, told: str) -> argparse.ArgumentParser:  # noqa: ANN401  # argparse's subparsers have no public type
     parser: argparse.ArgumentParser = named.add_parser(
-        name, help=told, description=f"{told[0].upper()}{told[1:]}.", allow_abbrev=False
+        name, help=told, description=f"{told[0].upper()}{told[1:]}."
     )
     parser.set_defaults(do=do)
     return parser
@@ -88,9 +84,9 @@ def _status(options: argparse.Namespace) -> int:
     elif found:
         _show(found)
     elif trouble is None:
-        print("No daemon runs; the next window starts one.")
+        say("No daemon runs; the next window starts one.")
     if trouble is not None:
-        _complain(f"{trouble}: each window serves itself")
+        complain(f"{trouble}: each window serves itself")
     return _told_troubles(found) or int(trouble is not None)
 
 
@@ -109,10 +105,10 @@ def _show(found: list[Visit]) -> None:
         table.add_column(column, no_wrap=True)
     for _log, status in told:
         table.add_row(*map(harmless, _row(status)))
-    plain_console().print(table)
+    print_table(table)
     # Not in the table, where a path might be cut.
     for log, status in told:
-        print(f"log of {status.pid}: {harmless(log)}")
+        say(f"log of {status.pid}: {log}")
 
 
 def _row(status: Status) -> tuple[str, ...]:
@@ -131,12 +127,12 @@ def _stop(_options: argparse.Namespace) -> int:
     left = 0
     for status in (visit.status for visit in found if visit.status is not None):
         if ends(status.pid, END_SECONDS):
-            print(f"The daemon {status.pid} has ended.")
+            say(f"The daemon {status.pid} has ended.")
         else:
             left += 1
-            _complain(f"the daemon {status.pid} was told to end and still runs")
+            complain(f"the daemon {status.pid} was told to end and still runs")
     if not found:
-        print("No daemon runs.")
+        say("No daemon runs.")
     return _told_troubles(found) or min(left, 1)
 
 
@@ -147,7 +143,7 @@ def _logs(options: argparse.Namespace) -> int:
         for line in log.last_lines(options.lines):
             shown.line(log.path, line)
     if not logs:
-        _complain(f"there is no log in {folder}: no daemon has run")
+        complain(f"there is no log in {folder}: no daemon has run")
     if options.follow:
         # Looking costs nothing that anybody notices, and works on every platform and file system.
         for path, line in added(folder, logs, partial(time.sleep, _READ_EVERY)):
@@ -163,13 +159,13 @@ class _Shown:
 
     def line(self, log: Path, line: str) -> None:
         if log != self._last:
-            print(harmless(f"==> {log} <=="))
+            say(f"==> {log} <==")
             self._last = log
-        print(harmless(line), flush=True)
+        say(line)
 
 
 def _run(options: argparse.Namespace) -> int:
-    environ = resolved(os.environ, str(Path.cwd()))
+    environ = resolved(os.environ, working_directory())
     door = Door.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
     imported("context7_fabric.cli.daemon_run").run_daemon(door, environ, options.listener)
     return 0
@@ -179,9 +175,5 @@ def _told_troubles(found: list[Visit]) -> int:
     """Tell what was wrong at each door; return the exit code that follows."""
     troubles = [visit for visit in found if visit.trouble is not None]
     for visit in troubles:
-        _complain(f"a daemon {visit.trouble}; its log is {visit.log}")
+        complain(f"a daemon {visit.trouble}; its log is {visit.log}")
     return 1 if troubles else 0
-
-
-def _complain(text: str) -> None:
-    print(harmless(f"context7-fabric: {text}"), file=sys.stderr, flush=True)

@@ -109,7 +109,7 @@ async def _server_for(household: Household, greeting: Greeting) -> AsyncGenerato
         greeting.environ, api_key=greeting.api_key, directory=Path(greeting.directory)
     )
     async with household.app(settings) as app:
-        yield build_server(app.desk, app.principal)
+        yield build_server(app.desk, app.principal, meta=settings.meta)
         await app.flush()
 
 

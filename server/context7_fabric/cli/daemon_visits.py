@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from context7_fabric.relay.door import FOLDER, Door, doors
-from context7_fabric.relay.hello import hello, resolved
+from context7_fabric.relay.hello import hello, resolved, working_directory
 
 ANSWER_SECONDS = 5.0
 """How long a daemon may take to tell how it is: it may have to start first."""
@@ -53,7 +53,7 @@ _STATUS = TypeAdapter(Status)
 
 def home_of_daemons() -> str:
     """Return the home whose daemons the windows of this environment would ask."""
-    return resolved(os.environ, str(Path.cwd()))["CONTEXT7_FABRIC_HOME"]
+    return resolved(os.environ, working_directory())["CONTEXT7_FABRIC_HOME"]
 
 
 def visits(home: str, wish: str, seconds: float = ANSWER_SECONDS) -> Iterator[Visit]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from dataclasses import replace
@@ -10,10 +9,13 @@ from pathlib import Path
 
 import anyio
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from context7_fabric.cli.main import set_up_logging
+from context7_fabric.cli.output import plain_console, print_table
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import harmless
 from context7_fabric.demo.walk import Step, walk_live, walk_sample
 from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import SuggestionSettings
@@ -22,10 +24,9 @@ from context7_fabric.settings import Settings, read_settings
 
 def run(words: list[str]) -> int:
     """Walk, printing each step as it is done and the table at the end."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "context7-fabric demo",
         description="See what it does: against a sample in process, no network needed.",
-        allow_abbrev=False,
     )
     parser.add_argument("--live", action="store_true", help="against the real Context7: two calls")
     live = parser.parse_args(words).live
@@ -42,7 +43,7 @@ def run(words: list[str]) -> int:
 
 
 def _walked(settings: Settings, *, live: bool) -> list[Step]:
-    console = Console(highlight=False)
+    console = plain_console(markup=True)
     steps: list[Step] = []
 
     def show(step: Step) -> None:
@@ -53,12 +54,17 @@ def _walked(settings: Settings, *, live: bool) -> list[Step]:
     source = "the real Context7" if live else "a sample Context7 in this process, with made-up text"
     console.print(f"Asking [bold]{source}[/].\n")
     anyio.run(walk_live if live else walk_sample, settings, show)
-    console.print(_table(steps))
+    print_table(_table(steps))
     for note in dict.fromkeys(step.answer.note for step in steps if step.answer.note):
-        console.print(f"[dim]Second block of the outage's answers:[/] {note}")
+        console.print(f"[dim]Second block of the outage's answers:[/] {_quoted(note)}")
     for text in dict.fromkeys(step.answer.text for step in steps if step.answer.is_error):
-        console.print(f"[red]{text}[/]")
+        console.print(f"[red]{_quoted(text)}[/]")
     return steps
+
+
+def _quoted(text: str) -> str:
+    """Return text from outside as it may stand in mark-up."""
+    return escape(harmless(text))
 
 
 def _table(steps: list[Step]) -> Table:

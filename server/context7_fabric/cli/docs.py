@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.docs import Question
@@ -27,9 +28,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric docs", description="Ask a library's documentation.", allow_abbrev=False
-    )
+    parser = CommandParser("context7-fabric docs", description="Ask a library's documentation.")
     parser.add_argument("library_id", metavar="ID", help="/org/project or /org/project/version")
     parser.add_argument("question", metavar="QUESTION", type=readable)
     parser.add_argument("--json", action="store_true", help="one JSON object with the text")

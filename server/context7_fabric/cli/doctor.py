@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,13 +19,15 @@ from context7_fabric.app import App
 from context7_fabric.cli.output import (
     asks_for_json,
     harmless,
-    plain_console,
     print_json,
+    print_table,
     with_app,
 )
+from context7_fabric.cli.text import local_time
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.relay.usage import unknown_variables
 
 if TYPE_CHECKING:
     from context7_fabric.cli.daemon_visits import Visit
@@ -50,7 +52,7 @@ def run(words: list[str]) -> int:
 
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
-        checks = [_version(), _home(app), daemon, await _upstream(app)]
+        checks = [_version(), _home(app), _variables(), daemon, await _upstream(app)]
         # The faults come last, so that they hold what the checks before them met.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
         _show(checks, as_json=as_json)
@@ -61,6 +63,14 @@ def run(words: list[str]) -> int:
 
 def _version() -> Check:
     return Check("version", None, __version__)
+
+
+def _variables() -> Check:
+    unknown = unknown_variables(os.environ)
+    if not unknown:
+        return Check("variables", ok=True, told="every CONTEXT7_FABRIC_ name is known")
+    told = f"unknown and ignored: {', '.join(unknown)}; unset them, or correct their names"
+    return Check("variables", None, told)
 
 
 def _home(app: App) -> Check:
@@ -104,7 +114,7 @@ def _visited(visit: Visit) -> str:
     if status is None:
         return f"one {visit.trouble}: end its process, {visit.log} tells which"
     windows = "1 window" if status.windows == 1 else f"{status.windows} windows"
-    since = datetime.fromtimestamp(status.since).astimezone().isoformat(" ", "seconds")
+    since = local_time(status.since)
     return f"pid {status.pid}, version {status.version}, {windows}, up since {since}"
 
 
@@ -175,6 +185,8 @@ def _show(checks: list[Check], *, as_json: bool) -> None:
         return
     marks = {True: Text("ok", "green"), False: Text("wrong", "red"), None: Text()}
     table = Table(box=None, show_header=False)
+    for _column in range(3):
+        table.add_column(overflow="fold")
     for check in checks:
         table.add_row(check.name, marks[check.ok], harmless(check.told))
-    plain_console().print(table)
+    print_table(table)

@@ -7,11 +7,13 @@ import os
 import time
 
 from context7_fabric.cli.output import with_fabric
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import say
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import read_principal
 from context7_fabric.services.egress import redact
 from context7_fabric.services.executions import Executions
-from context7_fabric.services.feedback import Feedback
+from context7_fabric.services.feedback import BEST, WORST, Feedback
 from context7_fabric.settings import Settings, read_settings
 
 
@@ -26,7 +28,7 @@ def run(words: list[str]) -> int:
         effect = await feedback.give(
             options.execution, options.rating, options.comment, options.correction
         )
-        print(effect.told)
+        say(effect.told)
         return 0
 
     return with_fabric(work)
@@ -40,15 +42,20 @@ def feedback_on(fabric: Fabric, settings: Settings, principal: str) -> Feedback:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "context7-fabric feedback",
         description="Rate an answer: 1 or 2 drops the stored copy, 4 or 5 keeps it fresh longer.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "execution", metavar="EXECUTION", help="the answer's execution_id, or how it begins"
     )
-    parser.add_argument("--rating", metavar="N", type=int, required=True, help="from 1 to 5")
+    parser.add_argument("--rating", metavar="N", type=_rating, required=True, help="from 1 to 5")
     parser.add_argument("--comment", metavar="TEXT", help="why")
     parser.add_argument("--correction", metavar="TEXT", help="what would have been right")
     return parser
+
+
+def _rating(text: str) -> int:
+    if text not in map(str, range(WORST, BEST + 1)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {WORST} to {BEST}")
+    return int(text)

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import with_app
+from context7_fabric.cli.output import plain_console, with_app
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import one_line
 from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
@@ -31,7 +33,7 @@ def run(words: list[str]) -> int:
     """Resolve what is due; exit code 1 when something failed or the quota ended it."""
     options = _parser().parse_args(words)
     delay = _delay(os.environ.get("CONTEXT7_RESOLVE_DELAY", ""))
-    console = Console(highlight=False, stderr=True)
+    console = plain_console(stderr=True)
 
     async def work(app: App) -> int:
         seeds = load_seeds(options.seed or app.settings.seed_file)
@@ -52,10 +54,9 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "context7-fabric index",
         description="Resolve the seeds through Context7 and keep the answers.",
-        allow_abbrev=False,
     )
     parser.add_argument("--refresh", action="store_true", help="also what is stored and fresh")
     parser.add_argument("--category", metavar="C", help="only the seeds of this category")
@@ -117,7 +118,7 @@ async def _walk(
             steps.append(step)
             bar.advance(task)
             if step.result in (Result.FAILED, Result.QUOTA):
-                bar.console.print(f"{step.row.name}: {step.told}")
+                bar.console.print(one_line(f"{step.row.name}: {step.told}"))
     return steps
 
 

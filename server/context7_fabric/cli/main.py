@@ -5,18 +5,24 @@ Nothing heavy is imported before it is known what is wanted.
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import ModuleType
 from typing import Final, NoReturn
 
 from context7_fabric import __version__
-from context7_fabric.errors import FabricError, SettingError
+from context7_fabric.cli.text import complain, harmless
+from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
+from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
 from context7_fabric.resources import exhausted
+
+_OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 
 COMMANDS: Final = {
     "serve": "serve MCP on stdio, HTTP or SSE (the default)",
@@ -38,13 +44,46 @@ COMMANDS: Final = {
 """Each command and what it does; its module in this package bears the same name."""
 
 
+def run_to_the_end(words: list[str]) -> int:
+    """Run this process's command line to the last byte of its output; return the exit code."""
+    is_closed = _prepare_streams()
+    try:
+        code = main(words)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except OSError as error:
+        return _told_of_system(error)
+    if is_closed and code == 0:
+        complain("standard output is closed: the result cannot be printed")
+        return 1
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        return _told(error) or code
+    return code
+
+
+def _prepare_streams() -> bool:
+    """Let no character end a command that its streams cannot encode; tell if stdout is closed."""
+    is_closed = sys.stdout is None
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  # to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return is_closed
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (without the program's name); return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] in (["--help"], ["-h"], ["help"]):
         print(_help())
         return 0
-    if words[:1] in (["--version"], ["-v"]):
+    if asks_to_serve(words) and asks_for_version(words):
         print(__version__)
         return 0
     name = "serve"
@@ -55,32 +94,45 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     if name not in COMMANDS:
-        _complain(f"there is no command {name!r}; `context7-fabric --help` lists them")
+        hint = suggestion(name, COMMANDS) or "; `context7-fabric --help` lists them"
+        complain(f"there is no command {name!r}{hint}")
         return 2
     try:
         return int(imported(f"context7_fabric.cli.{name}").run(words))
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        code = _told(error)
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
+        code = _told(_cause(error))
         if code is None:
             raise
         return code
 
 
-def _told(error: Exception) -> int | None:
+def _told(cause: BaseException) -> int | None:
     """Tell what went wrong in one line and return the exit code, None for a defect of ours."""
-    cause = _cause(error)
-    if isinstance(cause, BrokenPipeError):  # whoever reads has enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(cause, KeyboardInterrupt):
+        return 130
+    limit = None if isinstance(cause, FabricError) else exhausted(cause)
+    if limit is not None:
+        complain(f"cannot go on: {limit}")
         return 1
+    if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
+        return _told_of_system(cause)
     if not isinstance(cause, FabricError):
-        limit = exhausted(error)
-        if limit is not None:
-            _complain(f"it cannot go on: {limit}")
-        return None if limit is None else 1
-    _complain(str(cause))
-    return 2 if isinstance(cause, SettingError) else 1
+        return None
+    complain(str(cause))
+    return 2 if isinstance(cause, SettingError | UnusableFeedback) else 1
+
+
+def _told_of_system(error: OSError) -> int:
+    """Tell what the operating system refused; a reader that has enough, as `head`, is no fault."""
+    if not isinstance(error, BrokenPipeError):
+        about = "the output cannot be written" if error.errno in _OF_OUTPUT else "system error"
+        about = about if error.filename is None else repr(error.filename)
+        complain(f"{about}: {error.strerror or error}")
+    try:
+        sys.stdout.flush()
+    except OSError:  # it would fail again when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def imported(name: str) -> ModuleType:
@@ -96,9 +148,9 @@ def imported(name: str) -> ModuleType:
         gc.enable()
 
 
-def _cause(error: Exception) -> Exception:
+def _cause(error: BaseException) -> BaseException:
     """Return what a task group, through which a command's error comes, has wrapped."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
@@ -110,11 +162,16 @@ def set_up_logging(level: str, handler: logging.Handler | None = None) -> None:
     """
     if handler is None:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("context7-fabric: %(levelname)s: %(message)s"))
+        handler.setFormatter(_HarmlessFormatter("context7-fabric: %(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("context7_fabric").setLevel(level.upper())
     logging.getLogger("mcp").setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+
+
+class _HarmlessFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
 
 def leave() -> NoReturn:
@@ -124,10 +181,6 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
-def _complain(text: str) -> None:
-    print(f"context7-fabric: {text}", file=sys.stderr)
-
-
 def _help() -> str:
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
@@ -135,6 +188,6 @@ def _help() -> str:
         "usage: context7-fabric [COMMAND] [OPTIONS]\n\n"
         "A drop-in for Context7's MCP server that answers from what it already knows.\n\n"
         f"commands:\n{listed}\n\n"
-        "Without a command it serves MCP and takes upstream's options: --transport, --port,\n"
-        "--api-key; others are ignored. `context7-fabric COMMAND --help` tells more."
+        "Without a command it serves MCP and takes upstream's options: --transport,\n"
+        "--port, --api-key; others are ignored. More: `context7-fabric COMMAND --help`."
     )

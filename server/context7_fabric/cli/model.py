@@ -6,10 +6,8 @@ here. Only `fetch` uses the network.
 
 from __future__ import annotations
 
-import argparse
 import os
 import stat
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from context7_fabric.cli.main import set_up_logging
 from context7_fabric.cli.output import print_json
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import complain, say, tell
 from context7_fabric.registry.worker.link import Link, open_link
 from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import read_settings
@@ -33,10 +33,8 @@ _LOOK_SECONDS = 0.2
 
 def run(words: list[str]) -> int:
     """Fetch the model or tell how it is; exit code 1 when it is not there afterwards."""
-    parser = argparse.ArgumentParser(
-        "context7-fabric model",
-        description="The embedding model that ranks suggestions.",
-        allow_abbrev=False,
+    parser = CommandParser(
+        "context7-fabric model", description="The embedding model that ranks suggestions."
     )
     parser.add_argument("what", choices=("fetch", "status"))
     parser.add_argument("--json", action="store_true", help="the state as a JSON object")
@@ -55,7 +53,7 @@ async def _status(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: 
 
 async def _fetch(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: FBT001  # by anyio.run
     if settings.model_path is not None:
-        print(f"the model lies in {settings.model_path}: nothing is fetched", file=sys.stderr)
+        tell(f"the model lies in {settings.model_path}: nothing is fetched")
         return await _status(settings, as_json)
     async with open_link(_FETCH_SECONDS) as link:
         state = await _state(link, settings)
@@ -119,7 +117,7 @@ def _tell(state: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print_json(state)
     elif state["ready"]:
-        print(f"{state['model']} is there, in {state['place']} ({state['dimension']} dimensions)")
+        say(f"{state['model']} is there, in {state['place']} ({state['dimension']} dimensions)")
     else:
-        print(f"context7-fabric: {state['trouble']}", file=sys.stderr)
+        complain(str(state["trouble"]))
     return 0 if state["ready"] else 1

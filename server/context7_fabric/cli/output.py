@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 from rich.console import Console
+from rich.table import Table
 
 from context7_fabric.cli.main import set_up_logging
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import columns, harmless, is_utf8
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import open_backend
@@ -22,7 +25,19 @@ from context7_fabric.settings import Settings, read_settings
 if TYPE_CHECKING:
     from context7_fabric.app import App
 
+__all__ = [
+    "asks_for_json",
+    "harmless",
+    "plain_console",
+    "print_json",
+    "print_table",
+    "with_app",
+    "with_fabric",
+]
+
 _BEYOND_ASCII = re.compile(r"[^ -~]")
+_UNBOUNDED = 100_000
+"""Columns of what is no terminal: nothing is wrapped or cut there."""
 
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
@@ -65,9 +80,7 @@ def _settings() -> Settings:
 
 def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
     """Read the `words` behind a command whose only option is `--json`; tell whether it is there."""
-    parser = argparse.ArgumentParser(
-        f"context7-fabric {command}", description=description, allow_abbrev=False
-    )
+    parser = CommandParser(f"context7-fabric {command}", description=description)
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     return bool(parser.parse_args(words).json)
 
@@ -78,26 +91,44 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def plain_console(*, stderr: bool = False) -> Console:
-    """Return a console that reads no mark-up in what it prints."""
-    return _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+def plain_console(*, stderr: bool = False, markup: bool = False) -> Console:
+    """Return a console that colours only a terminal, and reads mark-up only if it is to."""
+    stream = sys.stderr if stderr else sys.stdout
+    is_terminal = stream.isatty()
+    return _Console(
+        stderr=stderr,
+        highlight=False,
+        markup=markup,
+        emoji=False,
+        force_terminal=is_terminal,
+        width=columns() if is_terminal else _UNBOUNDED,
+    )
 
 
-def harmless(text: str) -> str:
-    """Return `text` without what would steer a terminal: each such sign becomes U+FFFD.
+def print_table(table: Table) -> None:
+    """Print `table` as wide as the terminal; in a pipe each row is one whole line.
 
-    Line feeds and tabs stay.
+    One that is made to fill the terminal has the width that `COLUMNS` gives it in a pipe, and what
+    does not fit into a line goes on in the next.
     """
-    return _BEYOND_ASCII.sub(_shown, text)
+    console = plain_console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    width = os.environ.get("COLUMNS", "")
+    table.expand = table.expand and width.isdecimal() and int(width) > 0
+    for column in table.columns if table.expand else ():
+        column.overflow = "fold"
+        column.no_wrap = column.ratio is None
+    with console.capture() as captured:
+        console.print(table, width=columns() if table.expand else None)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401  # whatever JSON can say
     """Print `value` as one line of JSON, in which what cannot be printed is escaped."""
-    print(_BEYOND_ASCII.sub(_escaped, json.dumps(value, ensure_ascii=False)), flush=True)
-
-
-def _shown(sign: re.Match[str]) -> str:
-    return sign[0] if sign[0].isprintable() or sign[0] in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+    told = json.dumps(value, ensure_ascii=not is_utf8(sys.stdout))
+    print(_BEYOND_ASCII.sub(_escaped, told), flush=True)
 
 
 def _escaped(sign: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ import argparse
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.errors import SettingError
 from context7_fabric.services.recall import Recall
@@ -28,15 +29,19 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric purge", description="Forget what is stored.", allow_abbrev=False
-    )
+    parser = CommandParser("context7-fabric purge", description="Forget what is stored.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--library", metavar="ID", help="everything about /org/project[/version]")
-    what.add_argument("--matching", metavar="TEXT", help="every text that holds TEXT")
+    what.add_argument("--matching", metavar="TEXT", type=_text, help="every text that holds TEXT")
     what.add_argument("--all", action="store_true", help="all that was fetched or learned")
     parser.add_argument("--json", action="store_true", help="the count as a JSON object")
     return parser
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty text is in every entry: `--all` removes them")
+    return text
 
 
 def _library(text: str | None) -> LibraryId | None:

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
@@ -33,9 +34,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric resolve", description="Look library names up.", allow_abbrev=False
-    )
+    parser = CommandParser("context7-fabric resolve", description="Look library names up.")
     parser.add_argument(
         "names", nargs="+", type=readable, metavar="NAME", help="`-` reads names, a line each"
     )

@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +16,8 @@ import anyio
 from anyio.abc import TaskStatus
 
 from context7_fabric.cli.main import leave, set_up_logging
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import tell
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server
 from context7_fabric.resources import raise_file_limit
@@ -40,8 +41,8 @@ def run(words: list[str]) -> int:
     options, _ignored = _parser().parse_known_args(words)
     problem = _conflict(options)
     if problem is not None:
-        print(problem, file=sys.stderr)
-        return 1
+        tell(problem)
+        return 2
     settings = read_settings(os.environ, api_key=options.api_key)
     set_up_logging(settings.log_level)
     if options.transport == "stdio":
@@ -53,10 +54,9 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "context7-fabric serve",
         description="Serve MCP. Options of upstream's command that are not listed are ignored.",
-        allow_abbrev=False,
     )
     parser.add_argument("--transport", default="stdio", metavar="|".join(TRANSPORTS))
     parser.add_argument("--port", metavar="N", help="HTTP and SSE only; 3000, or the next free one")
@@ -106,7 +106,7 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.protocol.stdio import serve_socket
 
     async with open_household(settings, traced=True) as household, household.app(settings) as app:
-        await serve_socket(build_server(app.desk, app.principal), connection)
+        await serve_socket(build_server(app.desk, app.principal, meta=settings.meta), connection)
 
 
 async def _stdio(settings: Settings) -> None:
@@ -117,7 +117,7 @@ async def _stdio(settings: Settings) -> None:
         _ended_by_signal(partial(_close, household)),
         household.app(settings) as app,
     ):
-        await serve_stdio(build_server(app.desk, app.principal))
+        await serve_stdio(build_server(app.desk, app.principal, meta=settings.meta))
         await _close(household)
         leave()
 
@@ -140,14 +140,14 @@ async def _http(settings: Settings, host: str, port: int) -> None:
         listening = bound_socket(host, port)
         scheme = "http" if settings.web.certificate is None else "https"
         async with _ended_by_signal(partial(_finish, site, server, household)):
-            _tell(scheme, host, listening.getsockname()[1])
+            _announce(scheme, host, listening.getsockname()[1])
             await server.serve(sockets=[listening])
 
 
-def _tell(scheme: str, host: str, port: int) -> None:
+def _announce(scheme: str, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     address = f"{scheme}://{shown}:{port}"
-    print(f"context7-fabric serves MCP at {address}/mcp and /sse", file=sys.stderr, flush=True)
+    tell(f"context7-fabric serves MCP at {address}/mcp and /sse")
 
 
 async def _finish(site: Site, server: HttpServer, household: Household) -> None:

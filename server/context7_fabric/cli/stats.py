@@ -10,6 +10,7 @@ from functools import partial
 
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.stats_tables import show_figures, show_statistics
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
@@ -39,10 +40,9 @@ def run(words: list[str]) -> int:
 
 
 def _parser(now: float) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "context7-fabric stats",
         description="Calls made and saved this month, the quota, and what the records tell.",
-        allow_abbrev=False,
     )
     since: Callable[[str], float] = partial(_since, now)
     parser.add_argument(

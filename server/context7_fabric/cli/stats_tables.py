@@ -5,14 +5,15 @@ Names come from clients and from upstream: none of them reaches a terminal as an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from context7_fabric.cli.context_tables import one_line
-from context7_fabric.cli.output import harmless, plain_console
+from context7_fabric.cli.output import print_table
+from context7_fabric.cli.text import harmless, is_utf8, local_time, one_line, say
 from context7_fabric.services.statistics import ErrorCount, Statistics, Tally, ranked
 
 BAR = 40
@@ -30,25 +31,24 @@ def show_figures(figures: Mapping[str, object]) -> None:
     table = Table(box=None, show_header=False)
     for name, value in figures.items():
         table.add_row(name.replace("_", " "), _worded(name, value))
-    plain_console().print(table)
+    print_table(table)
 
 
 def show_statistics(statistics: Statistics) -> None:
     """Print what the records add up to, or that there are none."""
-    console = plain_console()
-    console.print()
+    say("")
     if not statistics.total.calls:
-        console.print(_none(statistics))
+        say(_none(statistics))
         return
-    console.print(_span(statistics))
-    console.print(_tallied("tool", [("all", statistics.total), *ranked(statistics.tools)]))
-    console.print(_tallied("tier", ranked(statistics.tiers)))
+    say(_span(statistics))
+    print_table(_tallied("tool", [("all", statistics.total), *ranked(statistics.tools)]))
+    print_table(_tallied("tier", ranked(statistics.tiers)))
     if statistics.libraries:
-        console.print(_tallied("most asked libraries", statistics.most_asked))
-        console.print(_tallied("slowest libraries", statistics.slowest))
-    console.print(_chart(statistics.days))
+        print_table(_tallied("most asked libraries", statistics.most_asked))
+        print_table(_tallied("slowest libraries", statistics.slowest))
+    print_table(_chart(statistics.days))
     if statistics.errors:
-        console.print(_failures(statistics.failures))
+        print_table(_failures(statistics.failures))
 
 
 def _none(statistics: Statistics) -> str:
@@ -67,7 +67,7 @@ def _span(statistics: Statistics) -> str:
 def _tallied(title: str, tallies: Iterable[tuple[str, Tally]]) -> Table:
     """Return a table of tallies, as wide as the terminal: names take what the figures leave."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column(f"\n{title}", ratio=1, overflow="ellipsis", no_wrap=True)
+    table.add_column(f"\n{title}", ratio=1, overflow="fold")
     for name in _FIGURES:
         table.add_column(name, justify="right", no_wrap=True)
     for name, each in tallies:
@@ -89,7 +89,8 @@ def _chart(days: Mapping[date, Tally]) -> Table:
     """Return a bar a day: what was hits, and what was not."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("day")
-    table.add_column("█ hits ░ other calls", min_width=BAR)
+    full, empty = _signs()
+    table.add_column(f"{full} hits {empty} other calls", min_width=BAR)
     table.add_column("calls", justify="right")
     table.add_column("hits", justify="right")
     shown = _shown(days)
@@ -112,7 +113,13 @@ def _bar(hits: int, calls: int, most: int) -> str:
     """Return a bar for `calls`, `BAR` signs long for `most`; what is there shows."""
     length = -(-calls * BAR // most)
     full = length * hits // calls if calls else 0
-    return "█" * full + "░" * (length - full)
+    hit, other = _signs()
+    return hit * full + other * (length - full)
+
+
+def _signs() -> tuple[str, str]:
+    """Return the signs of a bar's hits and of its other calls."""
+    return ("█", "░") if is_utf8(sys.stdout) else ("#", ".")
 
 
 def _failures(errors: Sequence[ErrorCount]) -> Table:
@@ -132,13 +139,9 @@ def _worded(name: str, value: object) -> str:
     if value is None:
         return "-"
     if name in _TIMES and isinstance(value, float):
-        return _time(value)
+        return local_time(value)
     return harmless(str(value))
 
 
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
-
-
 def _minute(at: float) -> str:
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
+    return local_time(at, "minutes")

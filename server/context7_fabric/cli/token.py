@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 from rich.table import Table
 
-from context7_fabric.cli.output import harmless, plain_console, print_json
+from context7_fabric.cli.output import print_json, print_table
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import harmless, local_time, say, tell
 from context7_fabric.settings import read_settings
 from context7_fabric.web.token_lines import NAME_FORM, name_trouble
 from context7_fabric.web.tokens import TokenFile
@@ -27,18 +28,16 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric token", description=_ABOUT, allow_abbrev=False
-    )
+    parser = CommandParser("context7-fabric token", description=_ABOUT)
     named = parser.add_subparsers(required=True, metavar="add|list|revoke")
-    add = named.add_parser("add", help="print a new token", allow_abbrev=False)
+    add = named.add_parser("add", help="print a new token")
     add.add_argument("name", metavar="NAME", type=_name)
     add.set_defaults(do=_add)
-    listed = named.add_parser("list", help="tell who has a token", allow_abbrev=False)
+    listed = named.add_parser("list", help="list who has a token")
     listed.add_argument("--json", action="store_true", help="the same as a JSON object a line")
     listed.set_defaults(do=_list)
-    revoke = named.add_parser("revoke", help="take a token back", allow_abbrev=False)
-    revoke.add_argument("name", metavar="NAME")
+    revoke = named.add_parser("revoke", help="take a token back")
+    revoke.add_argument("name", metavar="NAME", type=_name)
     revoke.set_defaults(do=_revoke)
     return parser
 
@@ -52,7 +51,7 @@ def _name(text: str) -> str:
 
 def _add(file: TokenFile, options: argparse.Namespace) -> int:
     print(file.add(options.name), flush=True)
-    _tell(_SHOWN_ONCE.format(path=file.path, name=options.name))
+    tell(_SHOWN_ONCE.format(path=file.path, name=options.name))
     return 0
 
 
@@ -66,18 +65,14 @@ def _list(file: TokenFile, options: argparse.Namespace) -> int:
     elif entries:
         table = Table("name", "made", box=None, pad_edge=False)
         for entry in entries:
-            table.add_row(entry.name, entry.made.isoformat(" ", "minutes"))
-        plain_console().print(table)
+            table.add_row(harmless(entry.name), local_time(entry.made.timestamp(), "minutes"))
+        print_table(table)
     if not entries:
-        _tell("Nobody has a token; `context7-fabric token add NAME` gives one.")
+        tell("Nobody has a token; `context7-fabric token add NAME` gives one.")
     return 0
 
 
 def _revoke(file: TokenFile, options: argparse.Namespace) -> int:
     file.revoke(options.name)
-    print(f"The token of {options.name} is taken back.")
+    say(f"The token of {options.name} is taken back.")
     return 0
-
-
-def _tell(text: str) -> None:
-    print(harmless(text), file=sys.stderr)

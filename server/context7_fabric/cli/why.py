@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 from context7_fabric import __version__
-from context7_fabric.cli.context_tables import one_line
 from context7_fabric.cli.feedback import feedback_on
 from context7_fabric.cli.output import print_json, with_fabric
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import local_time, one_line, say, tell
 from context7_fabric.errors import UnknownExecution
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
@@ -51,7 +50,7 @@ def run(words: list[str]) -> int:
         except UnknownExecution:
             if options.execution:
                 raise
-            print(NONE_YET, file=sys.stderr)
+            tell(NONE_YET)
             return 0
         feedback = await feedback_on(fabric, settings, principal).of(execution)
         _print(execution, feedback, as_json=options.json)
@@ -61,9 +60,7 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "context7-fabric why", description="Tell how an answer came about.", allow_abbrev=False
-    )
+    parser = CommandParser("context7-fabric why", description="Tell how an answer came about.")
     parser.add_argument(
         "execution",
         metavar="EXECUTION",
@@ -82,14 +79,14 @@ def _print(execution: Execution, feedback: dict[str, Json] | None, *, as_json: b
         print_json(told)
         return
     for name, value in _report(execution, feedback):
-        print(f"{name:<{_WIDTH}} {one_line(value)}".rstrip())
+        say(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
 
 
 def _report(execution: Execution, feedback: dict[str, Json] | None) -> Iterator[tuple[str, str]]:
     """Yield what there is to tell of a call, a name and a text at a time."""
     yield "context7-fabric", __version__
     yield "call", f"{execution.tool} {execution.id}"
-    yield "at", datetime.fromtimestamp(execution.at, UTC).isoformat(" ", "seconds")
+    yield "at", local_time(execution.at)
     yield "arguments", json.dumps(execution.arguments, ensure_ascii=False)
     yield "client", execution.client or "did not say its name"
     yield "outcome", f"{execution.outcome}, found by: {execution.tier}"

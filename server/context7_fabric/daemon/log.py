@@ -23,7 +23,8 @@ class DaemonLog(RotatingFileHandler):
     def __init__(self, path: Path) -> None:
         """Append to `path`, which only this user may read."""
         super().__init__(path, maxBytes=LARGEST, backupCount=1, encoding="utf-8")
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s: %(message)s"))
+        form = "%(asctime)s %(levelname)s: %(message)s"
+        self.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S%z"))
         self._divert()
 
     def doRollover(self) -> None:  # noqa: N802  # logging's name

@@ -51,11 +51,19 @@ _SIGNS = (
         r"\bin your (?:answer|reply|next (?:message|response))\b"
     ),
 )
-# An order in inline code or quotation marks is an example of one.
+# All that stands in inline code or quotation marks is an example: none of it is said to the model.
+_EXAMPLE = re.compile(
+    r"`[^`]*`"
+    r'|"[^"]*"'
+    r"|\u201c[^\u201c\u201d]{0,2000}\u201d|\u201e[^\u201c-\u201e]{0,2000}[\u201c\u201d]"
+    r"|\u00ab[^\u00ab\u00bb]{0,2000}\u00bb|\u300c[^\u300c\u300d]{0,2000}\u300d"
+    r"|(?<!\w)'[^']{0,2000}(?:(?<=\w)'(?=\w)[^']{0,2000}){0,50}'(?!\w)"
+)
+# A quotation may also go on in the next paragraph.
 _BEGIN = "(?<![\\w\"'`\u201c\u2018])"
 _ORDER = re.compile(f"{_BEGIN}(?:{'|'.join(_SIGNS)})")
 
 
 def is_order(says: str) -> bool:
     """Tell whether a paragraph, which says this, gives the model that reads it an order."""
-    return _ORDER.search(says) is not None
+    return _ORDER.search(_EXAMPLE.sub("''", says)) is not None

@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 from context7_fabric.documents.fences import prose_lines
 from context7_fabric.documents.snippets import snippet_starts
 
-_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "*": None})
+_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "*": None, "\u00ad": None})
 
 
 @dataclass(frozen=True, slots=True)

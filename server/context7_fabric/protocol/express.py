@@ -23,7 +23,8 @@ from pydantic_core import to_json
 
 from context7_fabric.models import Answer, Caller
 from context7_fabric.protocol.parsing import LONGEST_ID, NotAMessage, read_json
-from context7_fabric.protocol.tools import META_KEY, Context, Tools, provenance, texts_of
+from context7_fabric.protocol.tools import Context, Tools, meta_of, texts_of
+from context7_fabric.services.settings import Meta
 
 _REQUEST: Final = frozenset({"jsonrpc", "id", "method", "params"})
 _PARAMS: Final = frozenset({"name", "arguments", "_meta"})
@@ -56,9 +57,10 @@ NewCaller = Callable[..., Caller]
 class Express:
     """The lane of one connection; it is open once the SDK has let a call of the client pass."""
 
-    def __init__(self, at_hand: AtHand) -> None:
-        """Answer what is `at_hand`."""
+    def __init__(self, at_hand: AtHand, meta: Meta) -> None:
+        """Answer what is `at_hand`; `meta` is the extent of the answers' `_meta`."""
         self._at_hand = at_hand
+        self._meta: Meta = meta
         self._handshakes = 0
         self._new_caller: NewCaller | None = None
 
@@ -82,7 +84,7 @@ class Express:
         if call is None or call.envelope:
             return None
         answer = answer_at_hand(call, self._at_hand, self._new_caller)
-        return None if answer is None else reply(call.id, answer)
+        return None if answer is None else reply(call.id, answer, self._meta)
 
 
 def answer_at_hand(call: Call, at_hand: AtHand, new_caller: NewCaller) -> Answer | None:
@@ -161,15 +163,15 @@ def _envelope(meta: object) -> dict[str, Any] | None:
     return envelope if envelope.keys() <= _ENVELOPE else None
 
 
-def reply(number: int | str, answer: Answer) -> bytes:
+def reply(number: int | str, answer: Answer, meta: Meta) -> bytes:
     """Return the line on which the SDK would send `answer` to a client with a handshake."""
-    return to_json({"jsonrpc": "2.0", "id": number, "result": result_of(answer)})
+    return to_json({"jsonrpc": "2.0", "id": number, "result": result_of(answer, meta)})
 
 
-def result_of(answer: Answer) -> dict[str, Any]:
+def result_of(answer: Answer, meta: Meta) -> dict[str, Any]:
     """Return the result that the SDK would make of `answer`."""
-    return {
-        "_meta": {META_KEY: provenance(answer)},
+    told = meta_of(answer, meta)
+    return ({} if told is None else {"_meta": told}) | {
         "content": [{"text": text, "type": "text"} for text in texts_of(answer)],
         "isError": answer.is_error,
     }

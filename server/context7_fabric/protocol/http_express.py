@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -87,9 +86,9 @@ class ExpressPosts:
         answer = self._answer(lane, call, version)
         if answer is not None:
             if version in HANDSHAKE_PROTOCOL_VERSIONS:
-                await _send_event(reply(call.id, answer), send)
+                await _send_event(reply(call.id, answer, self._server.meta), send)
             else:
-                body = _modern_reply(call.id, answer, self._server.server_info_stamp)
+                body = _modern_reply(call.id, answer, self._server)
                 await Response(body, media_type=_JSON)(scope, receive, send)
             return
         with beside(partial(self._open, lane)):
@@ -163,10 +162,10 @@ async def _send_event(line: bytes, send: Send) -> None:
     await send({"type": "http.response.body", "body": EVENT % line, "more_body": False})
 
 
-def _modern_reply(number: int | str, answer: Answer, server_info: Mapping[str, object]) -> bytes:
-    """Return the body in which the SDK would send `answer` to a modern client."""
-    result = result_of(answer) | {"resultType": "complete"}
-    result["_meta"][SERVER_INFO_META_KEY] = server_info
+def _modern_reply(number: int | str, answer: Answer, server: FabricServer) -> bytes:
+    """Return the body in which the SDK of `server` would send `answer` to a modern client."""
+    result = result_of(answer, server.meta) | {"resultType": "complete"}
+    result.setdefault("_meta", {})[SERVER_INFO_META_KEY] = server.server_info_stamp
     told = {"jsonrpc": "2.0", "id": number, "result": result}
     return json.dumps(told, separators=(",", ":")).encode()
 

@@ -26,6 +26,7 @@ from context7_fabric.protocol.resources import Resources
 from context7_fabric.protocol.tool_list import InputSchemas
 from context7_fabric.protocol.tools import Context, Tools
 from context7_fabric.services.desk import Desk
+from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 
 NAME = "context7-fabric"
@@ -47,13 +48,15 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
-def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> FabricServer:
+def build_server(
+    desk: Desk, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
+) -> FabricServer:
     """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read.
 
-    What is in USER belongs to `owner`.
+    What is in USER belongs to `owner`. `meta` is the extent of the answers' `_meta`.
     """
     viewer = Viewer(principal, owner)
-    tools, resources, prompts = Tools(desk, viewer), Resources(desk, viewer), Prompts(desk)
+    tools, resources, prompts = Tools(desk, viewer, meta), Resources(desk, viewer), Prompts(desk)
     completions, notices = Completions(desk, viewer), Notices(desk.changes)
     server = FabricServer(
         NAME,
@@ -77,7 +80,7 @@ def build_server(desk: Desk, principal: str, owner: str = LOCAL_OWNER) -> Fabric
         get_tool_input_schema=InputSchemas(desk.tools, desk.tool_names),
     )
     server.middleware += [admit, notices.greet]
-    server.at_hand = tools.at_hand
+    server.at_hand, server.meta = tools.at_hand, meta
     return server
 
 
@@ -100,6 +103,7 @@ class FabricServer(Server[str]):
     """
 
     at_hand: AtHand
+    meta: Meta
 
     async def run(
         self,
@@ -109,7 +113,7 @@ class FabricServer(Server[str]):
         raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
     ) -> None:
         """Serve one connection until it ends."""
-        lane = Express(self.at_hand)
+        lane = Express(self.at_hand, self.meta)
         if isinstance(read_stream, MessageReader):
             read_stream.lane = lane.answer
         with beside(lane.open):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from context7_fabric.protocol.optional_tools import OptionalTools
 from context7_fabric.protocol.tool_list import served_tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Question
+from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
@@ -38,10 +40,11 @@ _QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
 class Tools:
     """Lists and calls tools."""
 
-    def __init__(self, desk: Desk, viewer: Viewer) -> None:
-        """Answer from `desk`, what `viewer` may read."""
+    def __init__(self, desk: Desk, viewer: Viewer, meta: Meta) -> None:
+        """Answer from `desk`, what `viewer` may read; `meta` is the extent of `_meta`."""
         self._desk = desk
         self._viewer = viewer
+        self._meta: Meta = meta
         self._optional = OptionalTools(desk.feedback, desk.contexts)
 
     async def list(
@@ -63,9 +66,9 @@ class Tools:
         if params.name in OPTIONAL:
             return await self._optional.call(params.name, given)
         caller = self._caller(ctx)
-        answer = await self._answer(params.name, given, caller)
+        answer = self._numbered(await self._answer(params.name, given, caller))
         self._record(params.name, given, caller, answer)
-        return as_result(answer)
+        return as_result(answer, self._meta)
 
     def at_hand(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer | None:
         """Return the answer that `call` would give if it is a hit in memory, else None.
@@ -82,8 +85,10 @@ class Tools:
             answer = self._desk.at_hand(_QUESTIONS[tool](given), caller)
         except FabricError:
             return None
-        if answer is not None:
-            asyncio.get_running_loop().call_soon(self._record, tool, given, caller, answer)
+        if answer is None:
+            return None
+        answer = self._numbered(answer)
+        asyncio.get_running_loop().call_soon(self._record, tool, given, caller, answer)
         return answer
 
     def callers(self, ctx: Context) -> Callable[..., Caller]:
@@ -96,6 +101,10 @@ class Tools:
             connection=_session(ctx),
             client=_client(ctx),
         )
+
+    def _numbered(self, answer: Answer) -> Answer:
+        """Return `answer` under an id that no other record has."""
+        return replace(answer, execution_id=self._desk.executions.new_id())
 
     def _record(self, tool: str, given: dict[str, Any], caller: Caller, answer: Answer) -> None:
         self._desk.note(tool, given, caller, answer)
@@ -135,12 +144,12 @@ def _client(ctx: Context) -> str:
     return f"{params.client_info.name} {params.client_info.version}" if params else ""
 
 
-def as_result(answer: Answer) -> types.CallToolResult:
+def as_result(answer: Answer, meta: Meta) -> types.CallToolResult:
     """Return `answer` on the wire: text first, a note about it second, provenance in `_meta`."""
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text) for text in texts_of(answer)],
         is_error=answer.is_error,
-        _meta={META_KEY: provenance(answer)},
+        _meta=meta_of(answer, meta),
     )
 
 
@@ -149,9 +158,16 @@ def texts_of(answer: Answer) -> list[str]:
     return [answer.text] if answer.note is None else [answer.text, answer.note]
 
 
-def provenance(answer: Answer) -> dict[str, Any]:
-    """Return what is told about an answer beside its text."""
-    told: dict[str, Any] = {
+def meta_of(answer: Answer, meta: Meta) -> dict[str, Any] | None:
+    """Return the `_meta` of a result with `answer`, None for none."""
+    if meta == "off":
+        return None
+    told = _in_full(answer) if meta == "full" else _in_brief(answer)
+    return {META_KEY: told | ({"screening": list(answer.screening)} if answer.screening else {})}
+
+
+def _in_full(answer: Answer) -> dict[str, Any]:
+    return {
         "outcome": answer.outcome.value,
         "tier": answer.tier.value,
         "fetched_at": answer.fetched_at,
@@ -160,4 +176,11 @@ def provenance(answer: Answer) -> dict[str, Any]:
         "execution_id": answer.execution_id,
         "tokens_saved": answer.tokens_saved,
     }
-    return told | ({"screening": list(answer.screening)} if answer.screening else {})
+
+
+def _in_brief(answer: Answer) -> dict[str, Any]:
+    """Return what a model can use; many clients hand it all of a result, `_meta` included."""
+    told: dict[str, Any] = {"outcome": answer.outcome.value, "tier": answer.tier.value}
+    if answer.age_seconds is not None and answer.tier is not Tier.UPSTREAM:
+        told["age_seconds"] = int(answer.age_seconds)
+    return told | {"execution_id": answer.execution_id}

@@ -70,6 +70,7 @@ WINDOW_ENVIRONMENT = (
     "CONTEXT7_FABRIC_UPSTREAM",
     "CONTEXT7_FABRIC_PRINCIPAL",
     "CONTEXT7_FABRIC_TOOLS",
+    "CONTEXT7_FABRIC_META",
     "PATH",
 )
 """What windows of one daemon may differ in, credentials among it."""
@@ -88,6 +89,14 @@ _OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
 SERVE, STATUS, STOP = "serve", "status", "stop"
 WELCOME, NOT_HERE, FULL = b"welcome", b"not here", b"full"
 """What a daemon answers."""
+
+
+def working_directory() -> str:
+    """Return the folder that this process is in, `/` where that was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
 
 
 def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:

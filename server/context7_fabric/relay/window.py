@@ -8,9 +8,10 @@ import socket
 import sys
 
 from context7_fabric.relay.door import Door, NoDaemon
-from context7_fabric.relay.hello import SERVE, hello, identity, resolved
+from context7_fabric.relay.hello import SERVE, hello, identity, resolved, working_directory
 from context7_fabric.relay.pump import Pump
 from context7_fabric.relay.start import start
+from context7_fabric.relay.usage import asks_for_version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def asks_for_stdio(words: list[str]) -> bool:
     """Tell whether a command line plainly means to serve on stdio; what is doubtful does not."""
     if words and not words[0].startswith("-") and words[0] != "serve":
         return False
-    if words[:1] in (["--version"], ["-v"]) or _lacks_value(words):
+    if asks_for_version(words) or _lacks_value(words):
         return False
     if any(word.partition("=")[0] in _NOT_OURS for word in words):
         return False
@@ -84,7 +85,7 @@ def _serve(
     api_key: str | None,
     here: Callable[[socket.socket, dict[str, str], str | None], None],
 ) -> None:
-    directory = os.getcwd()
+    directory = working_directory()
     clear = resolved(environ, directory)
     window = _Window(clear, hello(SERVE, clear, directory, api_key))
     connection = window.connect()

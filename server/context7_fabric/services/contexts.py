@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import Match
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.services.recall import FETCHED
-from context7_fabric.services.views import visible
+from context7_fabric.services.views import is_listed, visible
 
 BOOKKEEPING = (*FETCHED, "rows:", "upstream:", "vector:", "meter:", "execution:", "feedback:")
 """What the keys begin with of everything that this program itself keeps."""
@@ -57,26 +58,22 @@ class Contexts:
 
     async def query(self, pattern: str, scope: Scope, limit: int) -> list[Context]:
         """Return the newest contexts whose keys match the glob `pattern`, `limit` at most."""
-        found, last = list[Context](), None
-        while len(found) < limit:
-            page = await self._fabric.query(
-                self._stored(pattern, scope), scope, _LOOKED_AT, after=last
-            )
-            found += filter(self._shown, page)
-            if len(page) < _LOOKED_AT:
-                break
-            last = page[-1]
-        return [self._named(each) for each in found[:limit]]
+        stored = self._stored(pattern, scope)
+
+        def shown(context: Context) -> bool:
+            return self._shown(context) and is_listed(context.key, scope, stored)
+
+        found = await listed(self._fabric, stored, scope, limit, shown)
+        return [self._named(each) for each in found]
 
     async def search(self, query: str, scope: Scope, limit: int) -> list[Match]:
         """Return the contexts most similar to `query`, the best first, `limit` at most."""
-        most = limit
-        while True:
-            matches = await self._fabric.search(query, scope, most)
-            found = [match for match in matches if self._shown(match)]
-            if len(found) >= limit or len(matches) < most:
-                return [self._named(each) for each in found[:limit]]
-            most *= 10  # what others own was among them: look further down
+
+        def shown(context: Context) -> bool:
+            return self._shown(context) and is_listed(context.key, scope)
+
+        found = await similar(self._fabric, query, scope, limit, shown)
+        return [self._named(each) for each in found]
 
     def _stored(self, key: str, scope: Scope) -> str:
         """Return the key of the store, in which each owner of USER's contexts has keys of its own.
@@ -99,3 +96,35 @@ class Contexts:
 
     def _shown(self, context: Context) -> bool:
         return visible(context, self._principal, self._owner)
+
+
+async def listed(
+    fabric: Fabric,
+    pattern: str,
+    scope: Scope,
+    limit: int,
+    shown: Callable[[Context], bool],
+    after: Context | None = None,
+) -> list[Context]:
+    """Return the newest contexts that match the glob `pattern` and are `shown`, `limit` at most."""
+    found = list[Context]()
+    while len(found) < limit:
+        page = await fabric.query(pattern, scope, _LOOKED_AT, after=after)
+        found += filter(shown, page)
+        if len(page) < _LOOKED_AT:
+            break
+        after = page[-1]
+    return found[:limit]
+
+
+async def similar(
+    fabric: Fabric, query: str, scope: Scope, limit: int, shown: Callable[[Context], bool]
+) -> list[Match]:
+    """Return the contexts most similar to `query` that are `shown`, `limit` at most."""
+    most = limit
+    while True:
+        matches = await fabric.search(query, scope, most)
+        found = [match for match in matches if shown(match)]
+        if len(found) >= limit or len(matches) < most:
+            return found[:limit]
+        most *= 10  # those that are not shown were among them: look further down

@@ -17,6 +17,7 @@ from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.meter import Meter
+from context7_fabric.services.presenting import screened_throughout
 from context7_fabric.services.prompts import PromptBook
 from context7_fabric.services.records import AnswerShelf
 from context7_fabric.services.resolver import Resolver
@@ -59,7 +60,7 @@ class Desk:
     async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:
         """Return the libraries that a name may mean."""
         asked = LookUp(self._clean(look_up.name), self._clean(look_up.question))
-        return await self.resolver.resolve(asked, caller)
+        return screened_throughout(await self.resolver.resolve(asked, caller))
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
@@ -67,7 +68,7 @@ class Desk:
         answer = await self.docs.query(question, caller)
         if answer.outcome in _HELPED and answer.library_id is not None:
             await self.resolver.used(question.library_id, caller)
-        return answer
+        return screened_throughout(answer)
 
     def at_hand(self, question: Question, caller: Caller) -> Answer | None:
         """Return what `query` would where that is a hit in memory and teaches nothing, else None.

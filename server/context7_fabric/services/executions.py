@@ -15,9 +15,18 @@ import anyio
 from pydantic import JsonValue
 
 from context7_fabric.errors import StoreError, UnknownExecution
-from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import ANSWERED, HITS, Answer, Caller, Clock, Outcome, tokens
+from context7_fabric.models import (
+    ANSWERED,
+    HITS,
+    Answer,
+    Caller,
+    Clock,
+    Outcome,
+    new_execution_id,
+    tokens,
+)
 from context7_fabric.services.execution import (
     Automated,
     Execution,
@@ -101,6 +110,7 @@ class Executions:
         self._writing = anyio.Lock()
         self._until_trim = 0
         self._failed = False
+        self._free_ids: list[str] = []
 
     def record(
         self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
@@ -116,6 +126,10 @@ class Executions:
         if len(self._waiting) >= MANY:
             self._many.set()
 
+    def new_id(self) -> str:
+        """Return an id that no kept record had when the store was last looked at."""
+        return self._free_ids.pop() if self._free_ids else new_execution_id()
+
     @property
     def waiting(self) -> int:
         """How many records are not written yet."""
@@ -129,6 +143,7 @@ class Executions:
     async def write_behind(self) -> None:
         """Write records soon after they come; runs until it is cancelled."""
         while True:
+            await self._find_free_ids()
             await self._some.wait()
             with anyio.move_on_after(WRITE_EVERY):
                 await self._many.wait()
@@ -162,10 +177,30 @@ class Executions:
             StoreError: The store cannot be searched.
         """
         await self.flush()
-        found = await self._beginning(beginning, shown, 2 if beginning else 1)
+        found = await self._named(beginning, shown) if beginning else []
+        found = found or await self._beginning(beginning, shown, 2 if beginning else 1)
         if len(found) != 1:
             raise UnknownExecution(beginning, tuple(each.id for each in found))
         return found[0]
+
+    async def _named(self, execution_id: str, shown: Callable[[Context], bool]) -> list[Execution]:
+        """Return the record with just this id, which longer ids may begin with."""
+        found = await self._fabric.get_many([PREFIX + execution_id], Scope.EXECUTION)
+        records = (execution_of(context) for context in found if shown(context))
+        return [record for record in records if record is not None]
+
+    async def _find_free_ids(self) -> None:
+        """Draw ids for the next calls, none of which a kept record has.
+
+        The backend is asked without the fabric: a failure here is met again by the next write.
+        """
+        drawn = {new_execution_id() for _ in range(MANY - len(self._free_ids))}
+        keys = {address(Scope.EXECUTION, PREFIX + each): each for each in drawn}
+        try:
+            taken = await self._fabric.backend.get_many(list(keys))
+        except StoreError:
+            return
+        self._free_ids += drawn - {keys[entry.key] for entry in taken} - set(self._free_ids)
 
     async def _beginning(
         self, beginning: str, shown: Callable[[Context], bool], most: int

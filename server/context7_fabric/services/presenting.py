@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from context7_fabric.documents.admission import Reason
 from context7_fabric.documents.screening import Screening
 from context7_fabric.errors import FabricError
@@ -39,6 +41,24 @@ def served(found: Found, tier: Tier, now: float, library_id: str | None = None) 
         age_seconds=max(0.0, now - record.fetched_at),
         note=_joined(found.note, _told(screening)),
         screening=findings(screening),
+    )
+
+
+def screened_throughout(answer: Answer) -> Answer:
+    """Return `answer` with refusals, errors and notes screened too: they quote upstream's words."""
+    text, note = screened(answer.text), screened(answer.note or "")
+    found = dict.fromkeys((*answer.screening, *findings(text), *findings(note)))
+    if (text.clean, note.clean, len(found)) == (
+        answer.text,
+        answer.note or "",
+        len(answer.screening),
+    ):
+        return answer
+    return replace(
+        answer,
+        text=text.clean,
+        note=_joined(note.clean, _told(text)),
+        screening=tuple(found),
     )
 
 

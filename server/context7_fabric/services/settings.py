@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from context7_fabric.errors import SettingError
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
 
 DAY = 86400.0
+
+Meta = Literal["brief", "full", "off"]
+"""Extent of the `_meta` of an answer over MCP: `brief` leaves out what a model has no use for."""
+
+METAS: tuple[Meta, ...] = get_args(Meta)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ _ANSWERS = (DOCS, LISTS, QUARANTINE)
 _PRINCIPAL_FIRST = ("meter:", "upstream:rest:", LESSONS)
 """Keys that go on with the principal or the holder, and a colon if with anything else."""
 
+OWN = ("row:", "rows:", "move:", "choice:", "upstream:", "vector:", "meter:", "doctor:")
+"""Beginnings of the keys in GLOBAL of the program's own records, which users did not write."""
+
 _NOBODYS = ("vector:", "rows:revision")
 """Vectors carry the names of libraries, and do not tell whose rows these are; the revision changes
 with everybody's rows."""
@@ -81,6 +84,14 @@ def visible(context: Context, principal: str, owner: str) -> bool:
         return context.metadata.get("owner", LOCAL_OWNER) == owner
     readable = owners(principal)
     return all(each in readable for each in _principals(context))
+
+
+def is_listed(key: str, scope: Scope, asked: str = "") -> bool:
+    """Tell whether a list has `key`: the program's own are in those that are asked for by `asked`.
+
+    That is how the keys begin that are asked for. Pure.
+    """
+    return scope is not Scope.GLOBAL or not key.startswith(OWN) or asked.startswith(OWN)
 
 
 def is_public(context: Context) -> bool:
@@ -155,14 +166,17 @@ class Views:
     async def newest(
         self, scope: Scope, prefix: str, most: int, viewer: Viewer, after: Context | None = None
     ) -> list[Context]:
-        """Return up to `most` entries below `prefix` that `viewer` sees, newest first."""
+        """Return up to `most` entries below `prefix` that `viewer` sees, newest first.
+
+        The program's own records are among them only where `prefix` names their kind.
+        """
         await self._up_to_date(scope)
         place = Place(after.created_at, address(scope, after.key)) if after else None
         found: list[Context] = []
         size = min(_LONGEST_LOOK, max(_LOOK, most))
         while len(found) < most:
             places = await self._places(address(scope, prefix), place, size)
-            found += await self._seen(scope, places, viewer)
+            found += await self._seen(scope, places, viewer, prefix)
             if len(places) < size:
                 break
             place, size = places[-1], min(_LONGEST_LOOK, 2 * size)
@@ -172,12 +186,15 @@ class Views:
         """Return what `viewer` sees among the newest `most` entries, whosever they are."""
         await self._up_to_date(scope)
         places = await self._places(address(scope, ""), None, most)
-        found = await self._seen(scope, places, viewer)
+        found = await self._seen(scope, places, viewer, "")
         return Page(scope, tuple(found), more=len(places) == most)
 
-    async def _seen(self, scope: Scope, places: Sequence[Place], viewer: Viewer) -> list[Context]:
+    async def _seen(
+        self, scope: Scope, places: Sequence[Place], viewer: Viewer, prefix: str
+    ) -> list[Context]:
         start, readable = address(scope, ""), owners(viewer.principal)
         keys = [place.key.removeprefix(start) for place in places]
+        keys = [key for key in keys if is_listed(key, scope, prefix)]
         if scope is Scope.GLOBAL:
             keys = [key for key in keys if _principal_in(key) in readable]
         contexts = await self._fabric.get_many(keys, scope)

@@ -20,8 +20,10 @@ from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
 from context7_fabric.services.settings import (
     DEFAULT_TOOLS,
+    METAS,
     ExecutionSettings,
     FreshnessSettings,
+    Meta,
     chosen_tools,
 )
 from context7_fabric.settings.reader import Reader, unusable
@@ -56,6 +58,7 @@ class Settings:
     seed_file: Path | None = None
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     tools: frozenset[str] = DEFAULT_TOOLS
+    meta: Meta = "brief"
     redact: bool = True
     monthly_calls: int | None = None
     log_level: str = "warning"
@@ -88,6 +91,7 @@ def read_settings(
         seed_file=reader.path("SEED"),
         suggestions=_suggestions(reader, home, upstream),
         tools=chosen_tools(reader.text("TOOLS") or ""),
+        meta=reader.choice("META", METAS, "brief"),
         redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
         monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
         log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),

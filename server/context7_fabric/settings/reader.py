@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+
+_Choice = TypeVar("_Choice", bound=str)
 
 _WHOLE = re.compile(r"[0-9]{1,15}")
 
@@ -34,12 +37,13 @@ class Reader:
         except RuntimeError as error:  # ~somebody who is not known here
             raise unusable(name, str(text), f"a path ({error})") from error
 
-    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+    def choice(self, name: str, allowed: tuple[_Choice, ...], default: _Choice) -> _Choice:
         """Return one of the words `allowed`, in lower case."""
         text = (self.text(name) or default).lower()
-        if text not in allowed:
-            raise unusable(name, text, f"one of {', '.join(allowed)}")
-        return text
+        for each in allowed:
+            if text == each:
+                return each
+        raise unusable(name, text, f"one of {', '.join(allowed)}")
 
     def whole(self, name: str) -> int | None:
         """Return a whole number."""

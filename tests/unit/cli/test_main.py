@@ -51,7 +51,7 @@ class TestChoosing:
         told = capsys.readouterr().out
         assert all(f"  {name} " in told and what in told for name, what in COMMANDS.items())
 
-    @pytest.mark.parametrize("word", ["--version", "-v"])
+    @pytest.mark.parametrize("word", ["--version", "-v", "-V"])
     def test_the_version_is_told(self, word: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([word]) == 0
         assert capsys.readouterr().out == f"{__version__}\n"
@@ -77,7 +77,7 @@ class TestChoosing:
         assert capsys.readouterr().out == f"{__version__}\n"
 
     def test_options_alone_are_those_of_serving(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["--transport", "pigeon"]) == 1
+        assert main(["--transport", "pigeon"]) == 2
         assert "Invalid --transport value: 'pigeon'" in capsys.readouterr().err
 
     def test_an_unknown_command_is_wrong_usage(self, capsys: pytest.CaptureFixture[str]) -> None:

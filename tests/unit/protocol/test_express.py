@@ -56,7 +56,7 @@ class Hearing:
 
 def opened(hearing: Hearing) -> Express:
     """A lane past the handshake and the first call."""
-    lane = Express(hearing)
+    lane = Express(hearing, "full")
     assert lane.answer(HANDSHAKE) is None
     lane.open(partial(Caller, client="tests 1"), "2025-06-18")
     return lane
@@ -200,14 +200,14 @@ def test_a_call_with_anything_unusual_is_left_to_the_sdk(message: object) -> Non
 
 
 def test_nothing_is_answered_before_a_call_came_through() -> None:
-    lane = Express(Hearing())
+    lane = Express(Hearing(), "full")
     assert lane.answer(line_of(CALL)) is None
     assert lane.answer(HANDSHAKE) is None
     assert lane.answer(line_of(CALL)) is None
 
 
 def test_nothing_is_answered_without_a_handshake() -> None:
-    lane = Express(Hearing())
+    lane = Express(Hearing(), "full")
     lane.open(Caller, "2025-06-18")
     assert lane.answer(line_of(CALL)) is None
 
@@ -231,14 +231,14 @@ def test_who_answers_is_told_the_id_of_the_request(number: int | str) -> None:
 
 
 def test_it_stays_closed_to_a_client_of_an_era_without_a_handshake() -> None:
-    lane = Express(Hearing())
+    lane = Express(Hearing(), "full")
     assert lane.answer(HANDSHAKE) is None
     lane.open(partial(Caller, client="tests 1"), "2026-07-28")
     assert lane.answer(line_of(CALL)) is None
 
 
 def test_what_is_not_at_hand_is_left_to_the_sdk() -> None:
-    lane = Express(lambda *_call: None)
+    lane = Express(lambda *_call: None, "full")
     lane.answer(HANDSHAKE)
     lane.open(Caller, "2025-06-18")
     assert lane.answer(line_of(CALL)) is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import AsyncIterator, Sequence
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from context7_fabric import models
 from context7_fabric.errors import UnknownExecution
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -293,3 +296,37 @@ class TestFinding:
             records.record("query-docs", {}, Caller(owner), answer(execution_id=f"{number}"))
             await records.flush()
         assert (await records.find("", mine)).id == "1"
+
+
+@pytest.mark.parametrize("kept", [1, 3, 150])
+async def test_new_id_never_is_one_that_a_kept_record_has(
+    fabric: Fabric, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    """Chance draws the ids of kept records first, and then others."""
+    taken = [f"{number:08d}" for number in range(kept)]
+    drawn = itertools.chain(taken, (f"{number:08d}" for number in itertools.count(90_000)))
+    for each in taken:
+        await fabric.set_context(f"execution:{each}", {}, Scope.EXECUTION)
+    monkeypatch.setattr(models, "token_hex", lambda _size: next(drawn))
+    executions = Executions(fabric, clock, str, ExecutionSettings())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(executions.write_behind)
+        while len(executions._free_ids) < 20:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    given = [executions.new_id() for _ in range(20)]
+    assert len(set(given)) == 20
+    assert not set(given) & set(taken)
+
+
+@pytest.mark.parametrize("longer", ["0a1b2c3d", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"])
+async def test_find_with_an_id_in_full_returns_its_record_beside_longer_ids(
+    fabric: Fabric, clock: FakeClock, longer: str
+) -> None:
+    executions = Executions(fabric, clock, str, ExecutionSettings())
+    for each in dict.fromkeys(("0a1b2c3d", longer)):
+        answer = Answer("text", Outcome.HIT, Tier.QUESTION, execution_id=each)
+        executions.record("query-docs", {}, Caller(), answer)
+    assert (await executions.find("0a1b2c3d", lambda _each: True)).id == "0a1b2c3d"
+    assert (await executions.find(longer, lambda _each: True)).id == longer
+    assert (await executions.find(longer[:20], lambda _each: True)).id == longer

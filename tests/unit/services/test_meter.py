@@ -148,6 +148,66 @@ class TestCalls:
         await fabric.set_context("meter:", value)
         assert await meter.everybody() == Usage()
 
+    @pytest.mark.parametrize("processes", [2, 3, 7])
+    async def test_row_that_several_processes_add_to_is_one_and_the_sum(
+        self, backend: Faltering, clock: FakeClock, processes: int
+    ) -> None:
+        meters = [Meter(Fabric(backend, clock), clock, PUBLIC, None) for _ in range(processes)]
+        async with anyio.create_task_group() as tasks:
+            for each in meters:
+                for _call in range(3):
+                    each.called()
+                    each.saved()
+                    tasks.start_soon(each.flush)
+        assert await backend.keys("GLOBAL/meter:") == ["GLOBAL/meter::2023-11:sum"]
+        for each in meters:
+            assert await each.month() == Usage(calls=3 * processes, saved=3 * processes)
+
+    @pytest.mark.parametrize("earlier", [1, 2, 20])
+    async def test_rows_of_an_earlier_version_are_added_once_though_it_still_runs(
+        self, meter: Meter, elsewhere: Meter, fabric: Fabric, earlier: int
+    ) -> None:
+        names = [f"meter::2023-11:{number:012x}" for number in range(earlier)]
+        for name in names:
+            await fabric.set_context(name, {"calls": 2, "saved": 1, "faults": 0})
+        assert await meter.month() == Usage(calls=2 * earlier, saved=earlier)
+        for each in (meter, elsewhere):
+            each.called()
+            await each.flush()
+        assert await fabric.keys(Scope.GLOBAL) == ["meter::2023-11:sum"]
+        # The process of the earlier version writes all that it has counted.
+        await fabric.set_context(names[0], {"calls": 5, "saved": 1, "faults": 0})
+        assert (await elsewhere.month()).calls == 2 * earlier + 2 + 3
+        meter.called()
+        await meter.flush()
+        assert await fabric.keys(Scope.GLOBAL) == ["meter::2023-11:sum"]
+        assert await meter.month() == Usage(calls=2 * earlier + 2 + 3 + 1, saved=earlier)
+
+    async def test_rows_that_were_added_and_not_removed_count_once(
+        self, meter: Meter, elsewhere: Meter, fabric: Fabric
+    ) -> None:
+        """The process was killed before it removed them."""
+        earlier: Json = {"calls": 2, "saved": 1, "faults": 0}
+        await fabric.set_context("meter::2023-11:0123456789ab", earlier)
+        meter.called()
+        await meter.flush()
+        await fabric.set_context("meter::2023-11:0123456789ab", earlier)
+        assert await elsewhere.month() == Usage(calls=3, saved=1)
+        elsewhere.saved()
+        await elsewhere.flush()
+        assert await meter.month() == Usage(calls=3, saved=2)
+
+    @pytest.mark.parametrize(
+        "value", ["text", {"calls": 1, "added": 3}, {"calls": 1, "added": {"k": []}}]
+    )
+    async def test_row_that_holds_something_else_is_replaced(
+        self, meter: Meter, fabric: Fabric, value: Json
+    ) -> None:
+        await fabric.set_context("meter::2023-11:sum", value)
+        meter.called()
+        await meter.flush()
+        assert await meter.month() == Usage(calls=1)
+
     async def test_what_an_earlier_release_wrote_counts(self, meter: Meter, fabric: Fabric) -> None:
         await fabric.set_context("meter::2023-11:somebody", {"calls": 2, "saved": 3})
         assert await meter.month() == Usage(calls=2, saved=3)
@@ -181,7 +241,7 @@ class TestFaults:
         backend.failing = False
         usage = await elsewhere.everybody()
         assert (usage.calls, usage.faults) == (1, 2)
-        assert usage.last_fault == StoreFault(NOON + 60, "store put failed: disk full")
+        assert usage.last_fault == StoreFault(NOON + 60, "store get failed: disk full")
 
     async def test_what_another_principal_met_is_told_to_everybody(
         self, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock

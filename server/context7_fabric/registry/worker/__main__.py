@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import closing
 
-from context7_fabric.registry.worker.wire import Lines
+from context7_fabric.registry.worker.wire import Lines, decode, encode
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ _ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1",
     "LOGURU_AUTOINIT": "0",
+    "ORT_DISABLE_TELEMETRY": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TQDM_DISABLE": "1",
@@ -61,7 +62,11 @@ def _claim() -> tuple[int, int]:
 
 def _serve(incoming: int, outgoing: int, idle: float) -> None:
     os.environ.update(_ENVIRONMENT)
-    from context7_fabric.registry.worker.session import Session  # noqa: PLC0415  # reads it
+    try:
+        from context7_fabric.registry.worker.session import Session  # noqa: PLC0415  # reads it
+    except ImportError as error:
+        _refuse(incoming, outgoing, idle, error)
+        return
 
     session, lines = Session(), Lines()
     deadline = time.monotonic() + idle
@@ -75,6 +80,17 @@ def _serve(incoming: int, outgoing: int, idle: float) -> None:
                     deadline = time.monotonic() + idle
                 if session.worn:
                     return
+
+
+def _refuse(incoming: int, outgoing: int, idle: float, error: ImportError) -> None:
+    """Answer each request with why there is no session; the client tells its user."""
+    told = f"{error.name or 'a package'} cannot be imported ({error}): install context7-fabric anew"
+    lines, deadline = Lines(), time.monotonic() + idle
+    with os.fdopen(outgoing, "wb") as replies:
+        while data := _read(incoming, deadline):
+            for line in lines.feed(data):
+                replies.write(encode({"id": decode(line).get("id"), "error": told}))
+                replies.flush()
 
 
 def _read(incoming: int, deadline: float) -> bytes:

@@ -1,0 +1,85 @@
+"""Text for people: no control characters, no longer lines than the terminal, local times.
+
+What commands print comes in part from upstream and from other programs. It is data, and reaches a
+terminal, or a file that is shown on one later, as text alone.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+from datetime import datetime
+from typing import TextIO
+from unicodedata import category
+
+COLUMNS = 80
+"""Columns of help, and of a terminal that does not say how wide it is."""
+
+_LEAST_COLUMNS = 20
+
+_BEYOND_ASCII = re.compile(r"[^ -~]")
+_ORDINARY = "\n\t\u00ad\u061c\u200c\u200d\u200e\u200f"
+"""Format characters of ordinary text: they shape and order the letters beside them."""
+
+
+def harmless(text: str) -> str:
+    """Return `text` without what would steer a terminal: each such character becomes U+FFFD.
+
+    Line feeds and tabs stay; a carriage return goes where a line feed follows.
+    """
+    return _BEYOND_ASCII.sub(_shown, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, harmless to a terminal."""
+    return harmless(" ".join(text.split()))
+
+
+def say(text: str, *, hanging: int = 0) -> None:
+    """Print `text` on stdout, harmless; lines that a terminal breaks go on `hanging` columns in."""
+    print(_fitted(harmless(text), sys.stdout, hanging), flush=True)
+
+
+def tell(text: str) -> None:
+    """Print `text` on stderr, harmless."""
+    if sys.stderr is not None:
+        print(_fitted(harmless(text), sys.stderr, 0), file=sys.stderr, flush=True)
+
+
+def complain(text: str) -> None:
+    """Print in one line on stderr that something is wrong."""
+    tell(one_line(f"context7-fabric: {text}"))
+
+
+def local_time(at: float, precision: str = "seconds") -> str:
+    """Return the time `at` (epoch seconds) as it is in this machine's zone, which is named."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(" ", precision)
+
+
+def columns() -> int:
+    """Return how many columns the terminal has."""
+    return max(_LEAST_COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns)
+
+
+def is_utf8(stream: TextIO) -> bool:
+    """Tell whether `stream` takes every character there is."""
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def _shown(found: re.Match[str]) -> str:
+    sign = found[0]
+    ordinary = sign.isprintable() or sign in _ORDINARY or category(sign) == "Zs"
+    return sign if ordinary else "\N{REPLACEMENT CHARACTER}"
+
+
+def _fitted(text: str, stream: TextIO, hanging: int) -> str:
+    """Return `text` with its lines no longer than the terminal that `stream` may be."""
+    if not stream.isatty():
+        return text
+    width = columns()
+    wrap = textwrap.TextWrapper(
+        width, subsequent_indent=" " * min(hanging, width // 2), break_on_hyphens=False
+    )
+    return "\n".join(line if len(line) <= width else wrap.fill(line) for line in text.split("\n"))

@@ -1,0 +1,260 @@
+"""Every command: its exit codes, its JSON, and its text in a pipe, on 80 columns, beyond UTF-8."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import pytest
+
+from context7_fabric.cli.main import COMMANDS, main
+from context7_fabric.fabric.context import Scope
+from support.forked import COLUMNS, Done, Forks, forking
+from support.product import product_environment
+from support.scripted import FakeClock, ScriptedUpstream, scripted_app
+from support.wire import call, connected, provenance
+
+pytestmark = pytest.mark.timeout(180)
+LIBRARY = "/widgets/widget1"
+HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
+WIDE = "日本語 🎉 naïve — “quoted” " * 3
+LONG = "key:" + "/a/long/path/without/a/blank" * 4
+DOCUMENTATION = (
+    f"### Start {WIDE}\n\nSource: https://a.example/x\n\nUse it. {WIDE}\n\n```py\nrun()\n```"
+)
+CONTROLS = re.compile(r"[^\n\t -~\u00a0-\u2027\u202f-\u2065\u206a-\U000dffff]")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What draws a table's colours, and a bar that moves, on a terminal."""
+SUBCOMMANDS = re.compile(r"(?<=\s)[a-z]+(?:\|[a-z]+)+(?=\s)|(?<=\{)[a-z]+(?:,[a-z]+)+(?=\})")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command's words that do what it is for, and others that end otherwise."""
+
+    words: Sequence[str]
+    code: int = 0
+    json: bool = True
+    fails: Sequence[str] = ()
+    wrong: Sequence[Sequence[str]] = field(default_factory=list)
+    verbatim: bool = False
+    """Whether it prints a text from outside, or one for a program, with its own line ends."""
+
+
+CASES = {
+    "serve": Case(
+        [],
+        json=False,
+        wrong=[
+            ["--transport", "htp"],
+            ["--transport", "http", "--port", "abc"],
+            ["--transport", "sse", "--port", "65536"],
+            ["--port", "80"],
+            ["--transport", "http", "--api-key", "k"],
+            ["--transport", "http", "--host", "a b"],
+        ],
+    ),
+    "resolve": Case(["widget"], fails=["zzqx"], code=0, wrong=[[], ["--jsn", "x"]]),
+    "docs": Case([LIBRARY, "start"], fails=["/no/such", "x"], wrong=[[], [LIBRARY]], verbatim=True),
+    "index": Case(
+        ["--dry-run", "--category", "web-frameworks"],
+        json=False,
+        fails=["--dry-run", "--seed", "/nowhere"],
+        wrong=[["--category", "nonsense"], ["--delay"]],
+    ),
+    "model fetch": Case([], code=1, wrong=[["now"]]),
+    "model status": Case([], code=1, wrong=[["--jsn"]]),
+    "context get": Case(["note"], fails=["nothing"], wrong=[[], ["a", "b"]], verbatim=True),
+    "context set": Case(["k", "v"], wrong=[["k"], ["k", "v", "--ttl", "soon"]]),
+    "context list": Case([], wrong=[["--limit", "-1"], ["--limit", "x"], ["--scope", "room"]]),
+    "context search": Case(["widget"], wrong=[[], ["x", "--limit", "0"]]),
+    "context delete": Case(["old"], fails=["nothing"], wrong=[[]]),
+    "purge": Case(
+        ["--matching", "no such text"], wrong=[[], ["--matching", " "], ["--library", "x"]]
+    ),
+    "config": Case(["cursor"], json=False, wrong=[[], ["ed"]], verbatim=True),
+    "why": Case([], fails=["ffffffffff"], wrong=[["a", "b"]]),
+    "feedback": Case(
+        ["{execution}", "--rating", "3"],
+        json=False,
+        fails=["ffffffffff", "--rating", "3"],
+        wrong=[["x"], ["x", "--rating", "9"], ["x", "--rating", "0"], ["x", "--rating", "good"]],
+    ),
+    "daemon status": Case([], wrong=[["now"]]),
+    "daemon stop": Case([], json=False, wrong=[["now"]]),
+    "daemon logs": Case([], json=False, wrong=[["--lines", "x"], ["-n", "0"]]),
+    "daemon run": Case(["--listener", "999"], code=1, json=False, wrong=[["--listener", "x"]]),
+    "token add": Case(["ann"], json=False, wrong=[[], [""], ["a/b"]]),
+    "token list": Case([], wrong=[["ann"]]),
+    "token revoke": Case(["bob"], json=False, fails=["nobody"], wrong=[[], [""]]),
+    "stats": Case([], wrong=[["--since", "nonsense"], ["--since"], ["--since", "1s ago"]]),
+    "doctor": Case([], wrong=[["--jsn"], ["now"]]),
+    "demo": Case([], json=False, wrong=[["--dead"]]),
+}
+OK = [pytest.param(name, id=name) for name in CASES]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A home with a bit of everything, and no upstream."""
+    home = tmp_path_factory.mktemp("a folder with a long name, as users have them") / "home" / "of"
+    anyio.run(_fill, home)
+    (home / "tokens").write_text("")
+    variables = {
+        "CONTEXT7_FABRIC_UPSTREAM": "off",
+        "CONTEXT7_FABRIC_DAEMON": "off",
+        "CONTEXT7_FABRIC_MODEL": "no-such-model",
+        "HF_HUB_OFFLINE": "1",
+    }
+    return product_environment(home, variables)
+
+
+async def _fill(home: Path) -> None:
+    upstream, clock = ScriptedUpstream(), FakeClock(time.time() - 3600)
+    upstream.texts["query-docs"] = DOCUMENTATION
+    async with scripted_app(upstream, clock, home) as app:
+        async with connected(app) as client:
+            await call(client, "resolve-library-id", libraryName="widget", query=HOSTILE)
+            await call(client, "query-docs", libraryId=LIBRARY, query="start")
+            upstream.texts["query-docs"], upstream.is_error = f"Refused. {HOSTILE} {WIDE}", True
+            last = await call(client, "query-docs", libraryId="/evil/one", query=f"{HOSTILE}{WIDE}")
+        await app.fabric.set_context("note", f"{WIDE} {LONG}")
+        for key in ("old", LONG, f"key {HOSTILE}"):
+            await app.fabric.set_context(key, f"{HOSTILE} {WIDE} {LONG}")
+        await app.flush()
+        await app.fabric.set_context("execution", provenance(last)["execution_id"], Scope.USER)
+
+
+@pytest.fixture(scope="module")
+def forks(environment: Mapping[str, str]) -> Iterator[Forks]:
+    with forking(environment) as forks:
+        yield forks
+
+
+@pytest.fixture(scope="module")
+def execution(forks: Forks, environment: Mapping[str, str]) -> str:
+    """The id of a recorded call."""
+    told: str = json.loads(forks.run(["why", "--json"], environment).out)["id"]
+    return told
+
+
+def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:
+    """The words of a command line."""
+    return [*name.split(), *(word.replace("{execution}", execution) for word in more)]
+
+
+def prepare(name: str, forks: Forks, environment: Mapping[str, str]) -> None:
+    """Make there be what a command takes away, and not be what it makes."""
+    before = {
+        "token add": ["token", "revoke", "ann"],
+        "token revoke": ["token", "add", "bob"],
+        "token list": ["token", "add", "cay"],
+        "context delete": ["context", "set", "old", "x"],
+    }
+    if name in before:
+        forks.run(before[name], environment)
+
+
+def assert_clean(done: Done, code: int) -> None:
+    """No traceback, no controls, and the code that is expected."""
+    assert "Traceback" not in done.out + done.err
+    assert CONTROLS.findall(COLOURS.sub("", done.out + done.err)) == []
+    assert done.code == code, done
+
+
+def test_cases_are_those_of_every_command_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = set()
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        usage = capsys.readouterr().out.partition("\n\n")[0]
+        nested = SUBCOMMANDS.search(f"{usage} ") if command not in ("config", "serve") else None
+        names = re.split(r"[|,]", nested[0]) if nested else []
+        found |= {f"{command} {name}" for name in names} or {command}
+    assert found == set(CASES)
+
+
+@pytest.mark.parametrize("name", OK)
+def test_command_in_a_pipe_of_few_characters_prints_whole_plain_lines(
+    name: str, forks: Forks, environment: dict[str, str], execution: str
+) -> None:
+    case = CASES[name]
+    prepare(name, forks, environment)
+    done = forks.run(line(name, case.words, execution), environment, "cp1252")
+    assert_clean(done, case.code)
+    assert "\x1b" not in done.out + done.err
+    assert "…" not in done.out
+
+
+@pytest.mark.parametrize("name", OK)
+def test_command_on_a_terminal_of_80_columns_prints_no_wider_line(
+    name: str, forks: Forks, environment: dict[str, str], execution: str
+) -> None:
+    case = CASES[name]
+    prepare(name, forks, environment)
+    done = forks.run(line(name, case.words, execution), environment, terminal=True)
+    plain = Done(done.code, re.sub(r"\r+\n?", "\n", CURSOR.sub("", done.out)), done.err)
+    assert_clean(plain, case.code)
+    wide = [each for each in plain.out.split("\n") if len(each) > COLUMNS]
+    assert wide == [] or case.verbatim
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.json])
+def test_command_with_json_prints_json_alone(
+    name: str, forks: Forks, environment: dict[str, str], execution: str
+) -> None:
+    case = CASES[name]
+    prepare(name, forks, environment)
+    words = [*line(name, case.words, execution), "--json"]
+    done = forks.run(words, environment, "ascii")
+    assert_clean(done, case.code)
+    lines = done.out.splitlines()
+    assert lines
+    assert all(isinstance(json.loads(each), dict | list) for each in lines)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.fails])
+def test_command_that_fails_says_why_on_stderr_and_ends_with_1(
+    name: str, forks: Forks, environment: dict[str, str]
+) -> None:
+    done = forks.run(line(name, CASES[name].fails), environment, "latin-1")
+    assert_clean(done, 1)
+    assert done.out == ""
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(line(name, wrong) for name, case in CASES.items() for wrong in case.wrong),
+        ["docss", "x"],
+        ["resolv", "x"],
+        [""],
+        *([command] for command in ("context", "daemon", "token", "model")),
+        *([command, "fly"] for command in ("context", "daemon", "token", "model")),
+    ],
+    ids=" ".join,
+)
+def test_command_line_that_is_wrong_ends_with_2(
+    words: list[str], environment: dict[str, str], forks: Forks
+) -> None:
+    done = forks.run(words, environment)
+    assert_clean(done, 2)
+    assert done.out == ""
+    assert done.err
+
+
+@pytest.mark.parametrize("columns", ["80", "300", "9", "nonsense"])
+def test_help_is_within_80_columns_of_any_terminal(
+    columns: str, forks: Forks, environment: dict[str, str]
+) -> None:
+    for name in ("", *COMMANDS):
+        done = forks.run([*name.split(), "--help"], {**environment, "COLUMNS": columns})
+        assert_clean(done, 0)
+        assert [line for line in done.out.splitlines() if len(line) > COLUMNS] == []

@@ -1,0 +1,151 @@
+"""The extent of `_meta`: brief, full or none, the same from the SDK and from every express lane."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from context7_fabric.app import App
+from context7_fabric.protocol.tools import META_KEY
+from context7_fabric.services.settings import METAS, Meta
+from support.posts import BESIDE, Site, call, served
+from support.scripted import FakeClock, ScriptedUpstream
+from support.windows import OLD, QUERY, RESOLVE, Reply, opened
+
+BRIEF = ["outcome", "tier", "age_seconds", "execution_id"]
+FULL = [
+    "outcome",
+    "tier",
+    "fetched_at",
+    "age_seconds",
+    "library_id",
+    "execution_id",
+    "tokens_saved",
+]
+KEYS: dict[Meta, list[str] | None] = {"brief": BRIEF, "full": FULL, "off": None}
+MOST_TOKENS = 40
+
+CALLS: list[tuple[str, dict[str, object]]] = [
+    (QUERY, {"libraryId": "/widgets/widget1", "query": "start"}),
+    (QUERY, {"libraryId": "/widgets/widget2/v1.2", "query": "日本 \x85 and more"}),
+    (OLD, {"libraryId": "/widgets/widget3", "topic": "start", "tokens": 30}),
+]
+
+
+def about(result: dict[str, Any]) -> dict[str, Any] | None:
+    """What a result says of itself, None for nothing at all."""
+    told: dict[str, Any] | None = result.get("_meta", {}).get(META_KEY)
+    return told
+
+
+def without_id(body: bytes, told: dict[str, Any] | None) -> bytes:
+    return body if told is None else body.replace(str(told["execution_id"]).encode(), b"ID")
+
+
+@pytest.mark.parametrize("meta", METAS)
+@pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=json.dumps)
+async def test_meta_on_stdio_has_the_chosen_extent_from_lane_and_sdk(
+    app: App, clock: FakeClock, meta: Meta, tool: str, arguments: dict[str, object]
+) -> None:
+    async with opened(app, meta=meta) as window:
+        await window.ask(tool, **arguments)
+        clock.forward(7.75)
+        by_lane = await window.express(tool, **arguments)
+        by_sdk = await window.by_the_sdk_with(BESIDE, tool, **arguments)
+    told = about(by_lane["result"])
+    assert (None if told is None else list(told)) == KEYS[meta]
+    assert ("_meta" in by_lane["result"]) == (meta != "off")
+    assert told is None or told["age_seconds"] == (7.75 if meta == "full" else 7)
+    assert as_bytes(by_lane) == as_bytes(by_sdk)
+
+
+def as_bytes(reply: Reply) -> bytes:
+    return without_id(json.dumps(reply, sort_keys=True).encode(), about(reply["result"]))
+
+
+MODERN = "2026-07-28"
+
+
+@pytest.mark.parametrize("meta", METAS)
+@pytest.mark.parametrize("modern", [False, True])
+@pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=json.dumps)
+async def test_meta_over_http_has_the_chosen_extent_from_lane_and_sdk(
+    app: App, meta: Meta, modern: bool, tool: str, arguments: dict[str, object]
+) -> None:
+    envelope = {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    routed = {"mcp-protocol-version": MODERN, "mcp-method": "tools/call", "mcp-name": tool}
+    more, headers = (envelope, routed) if modern else ({}, {})
+    async with served(app, meta) as site:
+        by_lane = await site.express(call(tool, 7, more or None, **arguments), headers=headers)
+        by_sdk = await asked_of_the_sdk(site, call(tool, 7, more | BESIDE, **arguments), headers)
+    told = about(result_in(by_lane))
+    assert (None if told is None else list(told)) == KEYS[meta]
+    assert without_id(by_lane.content, told) == without_id(by_sdk.content, about(result_in(by_sdk)))
+
+
+async def asked_of_the_sdk(
+    site: Site, body: dict[str, Any], headers: dict[str, str]
+) -> httpx2.Response:
+    before = site.by_sdk
+    reply = await site.post(body, headers=headers)
+    assert site.by_sdk == before + 1
+    return reply
+
+
+def result_in(reply: httpx2.Response) -> dict[str, Any]:
+    lines = [line[6:] for line in reply.text.split("\r\n") if line.startswith("data: ")]
+    result: dict[str, Any] = json.loads((lines or [reply.text])[0])["result"]
+    return result
+
+
+async def test_meta_of_what_did_not_come_from_the_store_has_no_age(app: App) -> None:
+    async with opened(app, meta="brief") as window:
+        miss = await window.ask(QUERY, libraryId="/widgets/widget7", query="begin")
+        looked_up = await window.ask(RESOLVE, libraryName="widget", query="begin")
+        wrong = await window.ask(QUERY, libraryId="/widgets/widget7")
+    for reply in (miss, looked_up, wrong):
+        assert list(about(reply["result"]) or {}) == ["outcome", "tier", "execution_id"]
+
+
+async def test_meta_in_brief_names_what_screening_found(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    upstream.texts[QUERY] = (
+        "### Start\n\nSource: https://a.example/x\n\nUse it.\u200b\n\n```py\nrun()\n```"
+    )
+    async with opened(app, meta="brief") as window:
+        await window.ask(QUERY, libraryId="/widgets/widget8", query="begin")
+        hit = await window.express(QUERY, libraryId="/widgets/widget8", query="begin")
+    assert about(hit["result"]) == {
+        "outcome": "hit",
+        "tier": "question",
+        "age_seconds": 0,
+        "execution_id": (about(hit["result"]) or {})["execution_id"],
+        "screening": ["hidden"],
+    }
+
+
+@pytest.mark.parametrize("age", [0, 59, 86_400, 2_591_999])
+async def test_meta_of_a_hit_in_brief_is_at_most_forty_tokens(
+    app: App, clock: FakeClock, age: int
+) -> None:
+    encoding = pytest.importorskip("bpe_openai", reason="only the benchmarks install it")
+    tokens = encoding.get_encoding("o200k_base")
+    asked = {"libraryId": "/widgets/widget9", "query": f"begin {age}"}
+    async with opened(app, meta="brief") as window:
+        await window.ask(QUERY, **asked)
+        clock.forward(age)
+        results = [(await window.ask(QUERY, **asked))["result"] for _ in range(40)]
+    for result in results:
+        if about(result)["outcome"] != "hit":  # type: ignore[index]
+            continue
+        whole = json.dumps({"_meta": result["_meta"]}, separators=(",", ":"))
+        assert len(tokens.encode(whole)) <= MOST_TOKENS
+        assert len(tokens.encode(json.dumps(result["_meta"]))) <= MOST_TOKENS
