@@ -103,9 +103,9 @@ class Registry:
         """Return the row that a name means, guarded by what the question says of the language."""
         return self._table.find(text, question)
 
-    def namesakes(self, text: str) -> list[Row]:
-        """Return every row that a name may mean, where several share it."""
-        return self._table.namesakes(text)
+    def namesakes(self, text: str, question: str = "") -> list[Row]:
+        """Return every row that goes by a name and agrees with each language named."""
+        return self._table.namesakes(text, question)
 
     async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""

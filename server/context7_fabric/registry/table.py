@@ -29,9 +29,9 @@ class Table:
         match = self._index.find(text, question)
         return match and replace(match, row=self._now(match.row))
 
-    def namesakes(self, text: str) -> list[Row]:
-        """Return every row that a name may mean, where several share it."""
-        return [self._now(row) for row in self._index.namesakes(text)]
+    def namesakes(self, text: str, question: str = "") -> list[Row]:
+        """Return every row that goes by a name and agrees with each language named."""
+        return [self._now(row) for row in self._index.namesakes(text, question)]
 
     def put(self, row: Row) -> None:
         """Put `row` in place of the one with its key."""

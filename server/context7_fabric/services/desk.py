@@ -12,6 +12,7 @@ from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
+from context7_fabric.services.exact import Resolution, resolution
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.meter import Meter
@@ -57,6 +58,11 @@ class Desk:
         """Return the libraries that a name may mean."""
         asked = LookUp(self.redacted(look_up.name), self.redacted(look_up.question))
         return await self.resolver.resolve(asked, caller)
+
+    async def find(self, look_up: LookUp, caller: Caller) -> Resolution:
+        """Return the libraries that a name may mean, and which of them it names exactly."""
+        answer = await self.resolve(look_up, caller)
+        return resolution(look_up, answer, self.registry)
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
