@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from context7_fabric.documents.libraries import Library
-from context7_fabric.registry.names import Match, NameIndex
+from context7_fabric.registry.names import Match, NameIndex, languages_in
 from context7_fabric.registry.rows import Row, naming
 
 
@@ -66,7 +66,7 @@ class Table:
     def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
         """Return the row asked for when it has no id yet and the entry's title is its name."""
         row = None if asked is None else self.rows.get(asked.row.key)
-        if row is None or row.id:
+        if row is None or row.id or _speaks_of_another(entry, row):
             return None
         titled = self.find(entry.title)
         return row if titled is not None and titled.row.key == row.key else None
@@ -74,6 +74,13 @@ class Table:
     def _now(self, row: Row) -> Row:
         """Return a row of the index, which knows it as it was named, as it is now."""
         return self.rows.get(row.key, row)
+
+
+def _speaks_of_another(entry: Library, row: Row) -> bool:
+    """Tell whether an entry names languages, by its project or description, but not the row's."""
+    words = f"{entry.id.rpartition('/')[2].replace('-', ' ')}. {entry.description}"
+    languages = languages_in(words, besides=row.name)
+    return languages is not None and row.ecosystem not in (languages | {"other"})
 
 
 def _new_row(entry: Library) -> Row:

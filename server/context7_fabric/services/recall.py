@@ -10,9 +10,10 @@ from context7_fabric.documents.screening import screen
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.store import ROWS, tell_of_changed_rows
+from context7_fabric.services.indexing import UNKNOWN
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
 
-FETCHED = (DOCS, LISTS, QUARANTINE, ROWS, "move:", "choice:", "upstream:tools:")
+FETCHED = (DOCS, LISTS, QUARANTINE, ROWS, "move:", "choice:", UNKNOWN, "upstream:tools:")
 """What the keys begin with of everything that came from upstream or was learned by it."""
 
 
