@@ -72,11 +72,14 @@ class WordUpstream(McpUpstream):
     def __init__(self, registry: Sequence[Known]) -> None:
         super().__init__()
         self.asked: list[str] = []
+        self.said: str | None = None  # in place of every answer
         self._registry = registry
 
     def _called(self, params: dict[str, Any]) -> dict[str, Any]:
         asked = params["arguments"]
-        if params["name"] != "resolve-library-id":
+        if self.said is not None:
+            text = self.said
+        elif params["name"] != "resolve-library-id":
             text = docs_text(asked)
         else:
             self.asked.append(asked["libraryName"])
