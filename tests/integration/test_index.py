@@ -10,7 +10,7 @@ import pytest
 
 from support.context7_api import Api
 from support.faults import QUOTA_SPENT
-from support.product import PROGRAM, Variables, product_environment, run_product
+from support.product import PROGRAM, SECONDS, Variables, product_environment, run_product
 
 SEED = """\
 version: "1.0"
@@ -166,7 +166,8 @@ def test_index_on_a_terminal_asks_before_it_makes_calls(
         keyboard.write(typed.encode())
         done = subprocess.run(
             [PROGRAM, "index", "--seed", str(seed)],
-            env=env, stdin=terminal, capture_output=True, text=True, timeout=20, check=False,
+            env=env, stdin=terminal, capture_output=True, text=True, timeout=SECONDS,
+            check=False,
         )  # fmt: skip
     assert "Make 3 calls to Context7? [y/N]" in done.stderr
     assert (api.calls, done.returncode) == (calls, 0 if calls else 1)
@@ -180,7 +181,8 @@ def test_index_with_yes_or_nothing_to_ask_asks_no_question(
         for words in (["--yes"], []):
             done = subprocess.run(
                 [PROGRAM, "index", "--seed", str(seed), *words],
-                env=env, stdin=terminal, capture_output=True, text=True, timeout=20, check=False,
+                env=env, stdin=terminal, capture_output=True, text=True, timeout=SECONDS,
+                check=False,
             )  # fmt: skip
             assert (done.returncode, "[y/N]" in done.stderr) == (0, False)
 

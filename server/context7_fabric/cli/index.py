@@ -151,7 +151,7 @@ def _agreed(console: Console, calls: int) -> bool:
 
 def _asked(console: Console, question: str) -> bool:
     try:
-        agreed = console.input(question).strip().lower() in ("y", "yes")
+        agreed = console.input(question, markup=False).strip().lower() in ("y", "yes")
     except EOFError:
         agreed = False
     if not agreed:
