@@ -205,7 +205,7 @@ def test_index_with_a_bad_row_names_it_and_asks_for_the_others(
     assert (done.returncode, api.calls) == (0, 3)
     (told,) = json.loads(done.stdout)["left_out"]
     assert told in done.stderr
-    assert told.startswith(f"{seed}, line 16: ")
+    assert told.startswith(f"{seed}, line 17: ")
     assert name in told
     assert reason in told
 
