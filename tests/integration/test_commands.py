@@ -73,11 +73,12 @@ class TestResolve:
         assert known == {
             "query": "fastapi",
             "library_id": FASTAPI,
+            "exact": True,
             "outcome": "miss",
             "tier": "upstream",
         }
         assert (unknown["query"], unknown["library_id"]) == ("zzqx", None)
-        assert unknown["outcome"] == "negative"
+        assert (unknown["outcome"], unknown["exact"]) == ("negative", False)
 
     def test_tells_unknown_names_on_stderr_and_goes_on(
         self, api: Api, environment: dict[str, str]

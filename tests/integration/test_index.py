@@ -1,12 +1,16 @@
 """`index` against the real server: what it says before, what it costs, where it stops, the sum."""
 
+import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.context7_api import Api
 from support.faults import QUOTA_SPENT
-from support.product import Variables, product_environment, run_product
+from support.product import PROGRAM, SECONDS, Variables, product_environment, run_product
 
 SEED = """\
 version: "1.0"
@@ -70,12 +74,20 @@ def test_it_costs_a_call_a_library_once_and_sums_up(
     }
     assert "tokens saved a day" in first.stdout
     assert (first.returncode, api.calls) == (0, 3)
+    assert "  zzz-nothing-zzz (pypi)" in first.stdout.splitlines()
     again = run_product("index", "--seed", str(seed), env=env)
-    assert figures(again.stdout)["skipped"] == 2
-    assert api.calls == 4
+    assert figures(again.stdout) == {
+        "total": 3,
+        "indexed": 0,
+        "skipped": 2,
+        "unknown": 1,
+        "failed": 0,
+    }
+    assert "  zzz-nothing-zzz (pypi)" in again.stdout.splitlines()
+    assert api.calls == 3
     refreshed = run_product("index", "--seed", str(seed), "--refresh", env=env)
     assert figures(refreshed.stdout)["indexed"] == 2
-    assert api.calls == 7
+    assert api.calls == 6
 
 
 def test_what_was_indexed_answers_without_a_call(api: Api, seed: Path, env: dict[str, str]) -> None:
@@ -112,19 +124,101 @@ def test_more_than_fifty_calls_need_a_yes(api: Api, env: dict[str, str]) -> None
     assert api.calls == 0
 
 
-def test_a_bad_seed_file_is_told_with_its_line(
-    api: Api, seed: Path, home: Path, env: dict[str, str]
+UNKNOWN = ("zzz-nothing-zzz", "qqq-none-qqq", "@zzz/none", "zzz.js")
+
+
+def test_index_with_several_unknown_names_names_each_and_asks_once(
+    api: Api, seed: Path, env: dict[str, str]
 ) -> None:
-    seed.write_text(
-        SEED.replace(
-            'ecosystem: pypi\n        id: ""\n        description: "Arrays"', "ecosystem: snakes"
-        )
-    )
-    told = run_product("index", "--seed", str(seed), env=env)
-    assert told.returncode == 1
-    assert "line 14" in told.stderr
-    assert len(told.stderr.strip().splitlines()) == 1
-    assert api.calls == 0
+    rows = "".join(f'      - {{name: "{name}", ecosystem: npm}}\n' for name in UNKNOWN)
+    seed.write_text(f"categories:\n  none:\n    libraries:\n{rows}")
+    names = [f"{name} (npm)" for name in UNKNOWN]
+    for calls in (4, 4):
+        done = run_product("index", "--seed", str(seed), "--json", env=env)
+        told = json.loads(done.stdout)
+        assert (told["total"], told["unknown"], api.calls) == (4, names, calls)
+    dry = run_product("index", "--seed", str(seed), "--json", "--dry-run", env=env)
+    assert json.loads(dry.stdout) == {"due": [], "stored": 0, "unknown": names, "left_out": []}
+    assert run_product("purge", "--all", env=env).returncode == 0
+    run_product("index", "--seed", str(seed), env=env)
+    assert api.calls == 8
+
+
+def test_index_after_the_ttl_asks_for_unknown_names_again(
+    api: Api, seed: Path, env: dict[str, str]
+) -> None:
+    for calls in (1, 2):
+        run_product(
+            "index", "--seed", str(seed), "--category", "none",
+            env=env | {"CONTEXT7_FABRIC_LIBRARY_TTL": "0s"},
+        )  # fmt: skip
+        assert api.calls == calls
+
+
+@pytest.mark.parametrize(
+    ("typed", "calls"), [("y\n", 3), ("YES\n", 3), ("n\n", 0), ("\n", 0), ("\x04", 0)]
+)
+def test_index_on_a_terminal_asks_before_it_makes_calls(
+    api: Api, seed: Path, env: dict[str, str], typed: str, calls: int
+) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs, "rb") as terminal:
+        keyboard.write(typed.encode())
+        done = subprocess.run(
+            [PROGRAM, "index", "--seed", str(seed)],
+            env=env, stdin=terminal, capture_output=True, text=True, timeout=SECONDS,
+            check=False,
+        )  # fmt: skip
+    assert "Make 3 calls to Context7? [y/N]" in done.stderr
+    assert (api.calls, done.returncode) == (calls, 0 if calls else 1)
+
+
+def test_index_with_yes_or_nothing_to_ask_asks_no_question(
+    api: Api, seed: Path, env: dict[str, str]
+) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours), os.fdopen(theirs, "rb") as terminal:
+        for words in (["--yes"], []):
+            done = subprocess.run(
+                [PROGRAM, "index", "--seed", str(seed), *words],
+                env=env, stdin=terminal, capture_output=True, text=True, timeout=SECONDS,
+                check=False,
+            )  # fmt: skip
+            assert (done.returncode, "[y/N]" in done.stderr) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "reason"),
+    [
+        ("{name: numpy, ecosystem: snakes}", "'numpy'", "'snakes' is none of"),
+        ("{name: spare, id: no-id}", "'spare'", "'no-id' is no library id"),
+        ("{id: /a/b}", "a library without a name", "needs a `name`"),
+        ("[numpy]", "a library without a name", "a mapping is wanted"),
+        ("{name: fastapi, ecosystem: pypi}", "'fastapi'", "stands here twice"),
+    ],
+)
+def test_index_with_a_bad_row_names_it_and_asks_for_the_others(
+    api: Api, seed: Path, env: dict[str, str], row: str, name: str, reason: str
+) -> None:
+    seed.write_text(SEED.replace("  none:\n", f"      - {row}\n  none:\n"))
+    done = run_product("index", "--seed", str(seed), "--json", env=env)
+    assert (done.returncode, api.calls) == (0, 3)
+    (told,) = json.loads(done.stdout)["left_out"]
+    assert told in done.stderr
+    assert told.startswith(f"{seed}, line 17: ")
+    assert name in told
+    assert reason in told
+
+
+@pytest.mark.parametrize("text", ["", "categories: [", "- a", "a: b", "\udcff"])
+def test_index_with_a_seed_file_that_is_none_fails_in_one_line(
+    api: Api, seed: Path, env: dict[str, str], text: str
+) -> None:
+    seed.write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = run_product("index", "--seed", str(seed), env=env)
+    assert (done.returncode, done.stdout, api.calls) == (1, "", 0)
+    assert done.stderr.startswith(f"context7-fabric: {seed}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_bad_pace_names_the_variable(env: dict[str, str]) -> None:

@@ -151,7 +151,7 @@ def test_tokens_are_given_taken_back_and_lost_without_a_restart(
         kept = (home / "tokens").read_bytes()
         (home / "tokens").write_bytes(b"nonsense\n")
         until(served, lambda: status(served, bob) == 401)
-        served.process.err.wait_for("ERROR: nobody is let in: .*tokens, line 1")
+        served.process.err.wait_for("ERROR: a token is left out: .*tokens, line 1")
         (home / "tokens").unlink()
         (home / "tokens").write_bytes(kept)
         until(served, lambda: status(served, bob) == 200)

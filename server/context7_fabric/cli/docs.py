@@ -1,45 +1,91 @@
-"""`docs ID QUESTION`: ask a library's documentation, as an agent would."""
+"""`docs ID-OR-NAME QUESTION…`: ask a library's documentation, as an agent would."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.output import harmless, print_json, with_app
 from context7_fabric.cli.parser import CommandParser
+from context7_fabric.documents.ids import parse_id
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.docs import Question
+from context7_fabric.services.exact import Resolution
+from context7_fabric.services.subjects import LookUp
+
+_FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 
 
 def run(words: list[str]) -> int:
     """Print the documentation; exit code 1 when there is none."""
-    options = _parser().parse_args(words)
+    options = _parser().parse_intermixed_args(words)
+    question = " ".join(options.question)
 
     async def work(app: App) -> int:
-        question = Question(options.library_id, options.question)
-        answer = await app.desk.query(question, Caller(app.principal))
-        _show(answer, options.question, as_json=options.json)
-        return 1 if answer.outcome in (Outcome.ERROR, Outcome.NEGATIVE) else 0
+        answer = await _answer(app, options.library.strip(), question)
+        _show(answer, question, as_json=options.json)
+        return 1 if answer.outcome in _FAILED else 0
 
     return with_app(work)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("context7-fabric docs", description="Ask a library's documentation.")
-    parser.add_argument("library_id", metavar="ID", help="/org/project or /org/project/version")
-    parser.add_argument("question", metavar="QUESTION", type=readable)
+    parser.add_argument(
+        "library",
+        type=readable,
+        metavar="ID-OR-NAME",
+        help="/org/project, /org/project/version, or a name that means one library exactly",
+    )
+    parser.add_argument(
+        "question",
+        nargs="+",
+        type=readable,
+        metavar="QUESTION",
+        help="all words that follow; put `--` before words that begin with a dash",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object with the text")
     return parser
+
+
+async def _answer(app: App, library: str, question: str) -> Answer:
+    caller = Caller(app.principal)
+    if not library.startswith("/"):
+        found = await app.desk.find(LookUp(library, question), caller)
+        library_id = found.library_id or _listed(library, found)
+        if library_id is None:
+            return _unresolved(library, found)
+        library = library_id
+    return await app.desk.query(Question(library, question), caller)
+
+
+def _listed(text: str, found: Resolution) -> str | None:
+    """Return the id that `text` is without its slash, if the look-up lists it."""
+    library_id = parse_id(f"/{text}")
+    known = library_id is not None and library_id.base in found.candidates
+    return str(library_id) if known else None
+
+
+def _unresolved(name: str, found: Resolution) -> Answer:
+    """Return the failure to resolve a name, with the ids that may be meant."""
+    if not found.candidates:
+        outcome = found.answer.outcome if found.answer.outcome in _FAILED else Outcome.ERROR
+        return replace(found.answer, outcome=outcome, library_id=None)
+    ids = ", ".join(found.candidates)
+    text = f"{name!r} is no exact match for one library: give one of these ids instead: {ids}"
+    return replace(found.answer, text=text, outcome=Outcome.ERROR, library_id=None)
 
 
 def _show(answer: Answer, question: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"query": question} | asdict(answer))
-        return
-    failed = answer.outcome in (Outcome.ERROR, Outcome.NEGATIVE)
-    print(answer.text, file=sys.stderr if failed else sys.stdout)
-    if answer.note:
-        print(answer.note, file=sys.stderr)
+    elif answer.outcome in _FAILED:
+        said = " ".join(answer.text.split()) or "Context7 sent an empty answer."
+        print(harmless(said), file=sys.stderr)
+    else:
+        print(answer.text)
+    if answer.note and not as_json:
+        print(harmless(answer.note), file=sys.stderr)

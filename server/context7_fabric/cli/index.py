@@ -6,25 +6,35 @@ import argparse
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 from rich.console import Console
 from rich.progress import Progress
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import plain_console, with_app
+from context7_fabric.cli.output import plain_console, print_json, with_app
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import one_line
+from context7_fabric.durations import format_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.services.indexing import LOOK_UPS_A_DAY, Indexer, Plan, Result, Step
+from context7_fabric.registry.seeds import Seeds, load_seeds
+from context7_fabric.services.indexing import (
+    LOOK_UPS_A_DAY,
+    Indexer,
+    Plan,
+    Result,
+    Step,
+    UnknownNames,
+)
 
 ASK_ABOVE = 50
-"""More calls than this are not made without a yes."""
+"""More calls than this are not made without a yes, also where there is no terminal to ask at."""
 
 DEFAULT_DELAY = 0.5
 
@@ -37,18 +47,24 @@ def run(words: list[str]) -> int:
 
     async def work(app: App) -> int:
         seeds = load_seeds(options.seed or app.settings.seed_file)
+        for error in seeds.left_out:
+            console.print(str(error), soft_wrap=True)
         rows = [seed.row for seed in seeds.libraries]
-        chosen = _chosen(rows, options.category)
-        indexer = Indexer(app.desk.resolver, app.desk.turnstile, Caller(app.principal))
-        plan = await indexer.plan(chosen, refresh=options.refresh)
+        indexer = _indexer(app, _ttl(app, seeds))
+        plan = await indexer.plan(_chosen(rows, options.category), refresh=options.refresh)
         await _announce(console, app, plan)
         if options.dry_run:
-            _list(plan)
+            _list(plan, seeds, as_json=options.json)
             return 0
-        if len(plan.due) > ASK_ABOVE and not options.yes and not _agreed(console):
+        if not options.yes and not _agreed(console, len(plan.due)):
             return 1
         steps = await _walk(console, indexer, plan, delay, refresh=options.refresh)
-        return _summary(plan, steps)
+        told = _summary(plan, steps, seeds)
+        if options.json:
+            print_json(told)
+        else:
+            _print(told, _ttl(app, seeds))
+        return 1 if told["failed"] or told["stopped_at_quota"] else 0
 
     return with_app(work)
 
@@ -58,12 +74,27 @@ def _parser() -> argparse.ArgumentParser:
         "context7-fabric index",
         description="Resolve the seeds through Context7 and keep the answers.",
     )
-    parser.add_argument("--refresh", action="store_true", help="also what is stored and fresh")
+    parser.add_argument(
+        "--refresh", action="store_true", help="also what is stored and fresh, or was unknown"
+    )
     parser.add_argument("--category", metavar="C", help="only the seeds of this category")
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be asked")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be asked")
     parser.add_argument("--seed", metavar="FILE", type=Path, help="another seed file")
-    parser.add_argument("--yes", action="store_true", help=f"do not ask above {ASK_ABOVE} calls")
+    parser.add_argument("--yes", action="store_true", help="make the calls without asking")
+    parser.add_argument("--json", action="store_true", help="the result as a JSON object")
     return parser
+
+
+def _indexer(app: App, ttl: float) -> Indexer:
+    origin = app.settings.upstream.origin
+    unknown = UnknownNames(app.fabric, origin, app.principal, ttl)
+    return Indexer(app.desk.resolver, app.desk.turnstile, Caller(app.principal), unknown)
+
+
+def _ttl(app: App, seeds: Seeds) -> float:
+    """Return for how many seconds an unknown name is not asked again: as long as a look-up."""
+    ttl = app.settings.freshness.library_ttl
+    return seeds.ttl_days * 86400.0 if ttl is None else ttl
 
 
 def _delay(text: str) -> float:
@@ -90,22 +121,43 @@ def _chosen(rows: list[Row], category: str | None) -> list[Row]:
 async def _announce(console: Console, app: App, plan: Plan) -> None:
     usage, limit = await app.desk.meter.month(), app.desk.meter.monthly_calls
     of_limit = f" of {limit}" if limit is not None else ""
+    unknown = f", {len(plan.unknown)} are unknown to it" if plan.unknown else ""
     console.print(
         f"{len(plan.due)} libraries to ask Context7 for, one call each; {len(plan.fresh)} are"
-        f" stored already. Calls made this month: {usage.calls}{of_limit}."
+        f" stored already{unknown}. Calls made this month: {usage.calls}{of_limit}.",
+        soft_wrap=True,
     )
 
 
-def _list(plan: Plan) -> None:
+def _list(plan: Plan, seeds: Seeds, *, as_json: bool) -> None:
+    if as_json:
+        left_out = list(map(str, seeds.left_out))
+        unknown = _names(plan.unknown)
+        fresh = len(plan.fresh)
+        print_json(
+            {"due": _names(plan.due), "stored": fresh, "unknown": unknown, "left_out": left_out}
+        )
+        return
     for row in plan.due:
         print(f"{row.category}  {row.name}  ({row.ecosystem})")
 
 
-def _agreed(console: Console) -> bool:
-    if not sys.stdin.isatty():
+def _agreed(console: Console, calls: int) -> bool:
+    if calls and sys.stdin is not None and sys.stdin.isatty():
+        return _asked(console, f"Make {calls} calls to Context7? [y/N] ")
+    if calls > ASK_ABOVE:
         console.print(f"More than {ASK_ABOVE} calls: say --yes to make them.")
-        return False
-    return console.input("Make these calls? [y/N] ").strip().lower() in ("y", "yes")
+    return calls <= ASK_ABOVE
+
+
+def _asked(console: Console, question: str) -> bool:
+    try:
+        agreed = console.input(question, markup=False).strip().lower() in ("y", "yes")
+    except EOFError:
+        agreed = False
+    if not agreed:
+        console.print("No call was made.")
+    return agreed
 
 
 async def _walk(
@@ -118,21 +170,49 @@ async def _walk(
             steps.append(step)
             bar.advance(task)
             if step.result in (Result.FAILED, Result.QUOTA):
-                bar.console.print(one_line(f"{step.row.name}: {step.told}"))
+                bar.console.print(one_line(f"{step.row.name}: {step.told}"), soft_wrap=True)
     return steps
 
 
-def _summary(plan: Plan, steps: list[Step]) -> int:
-    """Print the ticket's summary; `index` again goes on where this ended."""
+def _summary(plan: Plan, steps: Sequence[Step], seeds: Seeds) -> dict[str, Any]:
+    """Return the result; `index` again goes on where this ended."""
     counted = Counter(step.result for step in steps)
-    saves = LOOK_UPS_A_DAY * sum(step.saves for step in steps)
-    left = len(plan.due) - len(steps) + counted[Result.QUOTA]
-    print(f"total    {len(plan.due) + len(plan.fresh)}")
-    print(f"indexed  {counted[Result.INDEXED]}")
-    print(f"skipped  {len(plan.fresh)}")
-    print(f"unknown  {counted[Result.UNKNOWN]}")
-    print(f"failed   {counted[Result.FAILED]}")
-    print(f"tokens saved a day, at {LOOK_UPS_A_DAY} look-ups each: {saves}")
-    if counted[Result.QUOTA]:
+    unknown = [step.row for step in steps if step.result is Result.UNKNOWN]
+    failed = [step for step in steps if step.result is Result.FAILED]
+    return {
+        "total": len(plan.due) + len(plan.fresh) + len(plan.unknown),
+        "indexed": counted[Result.INDEXED],
+        "skipped": len(plan.fresh),
+        "unknown": _names([*plan.unknown, *unknown]),
+        "failed": [{"name": _name(step.row), "reason": step.told} for step in failed],
+        "left_out": list(map(str, seeds.left_out)),
+        "tokens_saved_a_day": LOOK_UPS_A_DAY * sum(step.saves for step in steps),
+        "stopped_at_quota": counted[Result.QUOTA] > 0,
+        "to_go": len(plan.due) - len(steps) + counted[Result.QUOTA],
+    }
+
+
+def _print(told: Mapping[str, Any], ttl: float) -> None:
+    print(f"total    {told['total']}")
+    print(f"indexed  {told['indexed']}")
+    print(f"skipped  {told['skipped']}")
+    print(f"unknown  {len(told['unknown'])}")
+    print(f"failed   {len(told['failed'])}")
+    print(f"tokens saved a day, at {LOOK_UPS_A_DAY} look-ups each: {told['tokens_saved_a_day']}")
+    if told["unknown"]:
+        print(
+            f"Context7 does not know these; they are asked for again after {format_duration(ttl)},"
+            " or with --refresh:"
+        )
+        print(*(f"  {name}" for name in told["unknown"]), sep="\n")
+    if told["stopped_at_quota"]:
+        left = told["to_go"]
         print(f"Stopped at the quota with {left} to go: run `index` again later to go on.")
-    return 1 if counted[Result.FAILED] or counted[Result.QUOTA] else 0
+
+
+def _names(rows: Sequence[Row]) -> list[str]:
+    return [_name(row) for row in rows]
+
+
+def _name(row: Row) -> str:
+    return f"{row.name} ({row.ecosystem})"

@@ -5,38 +5,49 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from io import TextIOWrapper
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.output import harmless, print_json, with_app
 from context7_fabric.cli.parser import CommandParser
-from context7_fabric.documents.libraries import parse_list
 from context7_fabric.lenient_json import readable
-from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.services.desk import Desk
+from context7_fabric.services.exact import Resolution
 from context7_fabric.services.subjects import LookUp
+
+LONGEST_NAME = 1_000
+"""Characters of a name that is looked up: a longer one is text that was piped by mistake."""
+
+LONGEST_REASON = 500
+"""Characters of an answer that is no list, as it is shown."""
 
 
 def run(words: list[str]) -> int:
-    """Print a line a name; exit code 1 when one of them stays unknown."""
+    """Print a line a name; exit code 1 when one of them has no exact match."""
     options = _parser().parse_args(words)
 
     async def work(app: App) -> int:
-        caller = Caller(app.principal)
-        unknown = 0
+        inexact = 0
         for name in _names(options.names):
-            answer = await app.desk.resolve(LookUp(name, options.question), caller)
-            library_id = _best(answer)
-            unknown += library_id is None
-            _show(name, library_id, answer, as_json=options.json)
-        return 1 if unknown else 0
+            found = await _found(app.desk, LookUp(name, options.question), app.principal)
+            inexact += found.library_id is None
+            _show(name, found, as_json=options.json)
+        return 1 if inexact else 0
 
     return with_app(work)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser("context7-fabric resolve", description="Look library names up.")
+    parser = CommandParser(
+        "context7-fabric resolve",
+        description="Look library names up. Exit code 1 when one of them has no exact match.",
+    )
     parser.add_argument(
-        "names", nargs="+", type=readable, metavar="NAME", help="`-` reads names, a line each"
+        "names",
+        nargs="+",
+        type=readable,
+        metavar="NAME",
+        help="`-` reads names, a line each; put `--` before a name that begins with a dash",
     )
     parser.add_argument("--question", type=readable, default="", help="what it is wanted for")
     parser.add_argument("--json", action="store_true", help="one JSON object a name")
@@ -46,42 +57,65 @@ def _parser() -> argparse.ArgumentParser:
 def _names(given: Iterable[str]) -> Iterator[str]:
     for name in given:
         if name == "-":
-            if isinstance(sys.stdin, TextIOWrapper):
-                sys.stdin.reconfigure(errors="replace")
-            yield from (line.strip() for line in sys.stdin if line.strip())
+            yield from _typed()
         else:
+            yield name.strip()
+
+
+def _typed() -> Iterator[str]:
+    """Yield the lines of standard input that are not blank; none where it is closed."""
+    for line in sys.stdin.buffer if sys.stdin is not None else ():
+        if name := line.decode("utf-8", "replace").strip("\ufeff \t\r\n\f\v"):
             yield name
 
 
-def _best(answer: Answer) -> str | None:
-    """Return the id that is meant, as far as anybody knows: the choice, else the first listed.
-
-    Suggestions mean nothing: they are only shown.
-    """
-    if answer.library_id is not None or answer.outcome is Outcome.SUGGESTION:
-        return answer.library_id
-    listed = _listed(answer)
-    return listed[0] if listed else None
-
-
-def _listed(answer: Answer) -> list[str]:
-    listed = parse_list(answer.text)
-    return [library.id for library in listed.libraries] if listed else []
+async def _found(desk: Desk, look_up: LookUp, principal: str) -> Resolution:
+    """Look one name up; what cannot be a name is not sent."""
+    reason = None
+    if not look_up.name:
+        reason = "the name is empty: give the name of a library"
+    elif len(look_up.name) > LONGEST_NAME:
+        reason = f"the name has more than {LONGEST_NAME:,} characters: give a shorter one"
+    if reason is None:
+        return await desk.find(look_up, Caller(principal))
+    return Resolution(Answer(reason, Outcome.ERROR, Tier.LOCAL, is_error=True), None)
 
 
-def _show(name: str, library_id: str | None, answer: Answer, *, as_json: bool) -> None:
+def _show(name: str, found: Resolution, *, as_json: bool) -> None:
+    shown, answer = name[:LONGEST_NAME], found.answer
     if as_json:
-        outcome, tier = answer.outcome.value, answer.tier.value
-        told = {"query": name, "library_id": library_id, "outcome": outcome, "tier": tier}
-        suggested = answer.outcome is Outcome.SUGGESTION
-        more = {"note": answer.note, "suggestions": _listed(answer) if suggested else None}
-        print_json(told | {key: value for key, value in more.items() if value})
+        print_json(_told(shown, found))
         return
-    if answer.outcome is Outcome.SUGGESTION:
-        print(f"{name}: {answer.note} {', '.join(_listed(answer))}", file=sys.stderr)
-    elif library_id is None:
-        print(f"{name}: {' '.join(answer.text.split())}", file=sys.stderr)
+    if found.library_id is not None:
+        by = f"({answer.outcome.value}, {answer.tier.value})"
+        print(harmless(f"{shown}  {found.library_id}  {by}"), flush=True)
+        said = found.note
+    elif found.candidates:
+        ids = ", ".join(found.candidates)
+        said = " ".join(filter(None, (found.note, f"No exact match; candidates: {ids}")))
     else:
-        print(f"{name}  {library_id}  ({answer.outcome.value}, {answer.tier.value})", flush=True)
-        if answer.note:
-            print(f"{name}: {answer.note}", file=sys.stderr)
+        said = _reason(found)
+    if said:
+        print(harmless(f"{shown}: {said}"), file=sys.stderr)
+
+
+def _told(name: str, found: Resolution) -> dict[str, object]:
+    answer, exact = found.answer, found.library_id is not None
+    told = {
+        "query": name,
+        "library_id": found.library_id,
+        "exact": exact,
+        "outcome": answer.outcome.value,
+        "tier": answer.tier.value,
+    }
+    listed = [] if exact else list(found.candidates)
+    suggested = listed if answer.outcome is Outcome.SUGGESTION else None
+    note = found.note if exact or listed else _reason(found)
+    more = {"note": note, "candidates": listed, "suggestions": suggested}
+    return told | {key: value for key, value in more.items() if value}
+
+
+def _reason(found: Resolution) -> str:
+    """Return in one line why there is neither an exact match nor a candidate."""
+    said = " ".join((found.note or found.answer.text).split())
+    return said[:LONGEST_REASON] or "Context7 sent an empty answer."

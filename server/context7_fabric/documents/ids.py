@@ -12,14 +12,24 @@ from dataclasses import dataclass
 MAX_ID_LENGTH = 512
 """Longest id that is read, in characters."""
 
-_FORM = re.compile(r"/[^/]+/[^/]+(/[^/]+)?")
+_FORM = re.compile(r"/[^/]+/[^/]+(/[^/]+)*")
+# A third part is a version if it looks like one; `/npm/angular/core` is a library of its own.
+_VERSION = re.compile(
+    r".*\d.*|alpha|beta|canary|current|dev|develop|development|edge|experimental|head|latest|lts|main"
+    r"|master|next|nightly|preview|rc|release|stable|staging|trunk",
+    re.IGNORECASE | re.DOTALL,
+)
 # A project may begin with "@" (a scope); only a later one starts a version.
 _TAGGED = re.compile(r"(?P<project>[^/][^@]*)@(?P<version>.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryId:
-    """A library, or one version of it; `str()` spells `/org/project` or `/org/project/version`."""
+    """A library, or one version of it; `str()` spells `/org/project` or `/org/project/version`.
+
+    The project of a longer id, `/org/repository/path/project`, has slashes in it. Its version
+    stands behind an `@`, as does one that does not look like a version.
+    """
 
     org: str
     project: str
@@ -31,14 +41,17 @@ class LibraryId:
         return f"/{self.org}/{self.project}"
 
     def __str__(self) -> str:
-        return self.base if self.version is None else f"{self.base}/{self.version}"
+        if self.version is None:
+            return self.base
+        plain = "/" not in self.project and _starts_as_version(self.version)
+        return f"{self.base}{'/' if plain else '@'}{self.version}"
 
 
 def parse_id(text: str) -> LibraryId | None:
     """Read an id as a caller wrote it.
 
     `/o/r/v` and `/o/r@v` give the same value; white space around the id is dropped. Gives None
-    for anything else: too few or too many segments, white space or an unprintable character
+    for anything else: too few segments, an empty one, white space or an unprintable character
     inside, more than `MAX_ID_LENGTH` characters.
     """
     trimmed = text.strip()
@@ -48,9 +61,14 @@ def parse_id(text: str) -> LibraryId | None:
         return None
     if not _FORM.fullmatch(trimmed):
         return None
-    _, org, project, *version = trimmed.split("/")
-    if version:
-        return LibraryId(org, project, version[0])
-    if tagged := _TAGGED.fullmatch(project):
-        return LibraryId(org, tagged["project"], tagged["version"])
-    return LibraryId(org, project)
+    _, org, *parts = trimmed.split("/")
+    *path, last = parts
+    if len(path) == 1 and _starts_as_version(last):
+        return LibraryId(org, path[0], last)
+    tagged = _TAGGED.fullmatch(last)
+    project = "/".join([*path, tagged["project"] if tagged else last])
+    return LibraryId(org, project, tagged["version"] if tagged else None)
+
+
+def _starts_as_version(text: str) -> bool:
+    return _VERSION.fullmatch(text.partition("@")[0]) is not None

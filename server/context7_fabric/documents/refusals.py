@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from context7_fabric.documents.ids import parse_id
@@ -34,14 +34,24 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The text may not be stored; `moved_to` is the library's new id where it has moved."""
+    """The text may not be stored; `moved_to` is the library's new id where it has moved.
+
+    `is_message` tells that the text has no markup: it says something, and is no list and no
+    documentation in a form that is not known yet.
+    """
 
     reason: Reason
     moved_to: str | None = None
+    is_message: bool = field(default=True, compare=False)
 
 
 # A message has no headings, fences or lists: where these stand, words are not about a failure.
 _MARKUP = re.compile(r"^(?:#+ |```|- )", re.MULTILINE)
+_HTML = re.compile(
+    r"(?>(?:<!--.*?-->|<\?xml[^>]*>)\s*)*<(?:!doctype\b|html|head|body|title|h1|center)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_STATUS = re.compile(r"(?:#+ )?(?:error |http(?:/[\d.]+)? )?[45]\d\d(?: |:|$)", re.IGNORECASE)
 _STUB = re.compile(r"Library \S+ has been redirected to this library: (/\S*[^\s.])\.?")
 _REDIRECTED = "library_redirected"
 _CODES: Mapping[str, Reason] = {
@@ -62,7 +72,7 @@ _SIGNS: Mapping[Reason, tuple[str, ...]] = {
         r"^documentation not found or not finalized",
     ),
     Reason.UNKNOWN_LIBRARY: (
-        r'^library "?/\S+ not found',
+        r'^library (?:"[^"]*"|/\S+) (?:was |could )?not (?:be )?found',
         r"^no (?:documentation )?libraries found",
         r"^the library you are trying to access does not exist",
         r"status 404\b",
@@ -107,10 +117,14 @@ def refusal(text: str) -> Refusal:
     said = text.strip()
     if not said:
         return Refusal(Reason.EMPTY)
-    if len(said) > MAX_LENGTH or _MARKUP.search(said):
-        return Refusal(Reason.UNRECOGNISED)
+    if _HTML.match(said) or _STATUS.match(said):
+        return Refusal(_reason_in(said[:MAX_LENGTH], otherwise=Reason.FAILED))
+    if _MARKUP.search(said):
+        return Refusal(Reason.UNRECOGNISED, is_message=False)
     if stub := _STUB.fullmatch(said):
         return _moved(stub[1])
+    if len(said) > MAX_LENGTH:
+        return Refusal(Reason.UNRECOGNISED)
     return _from_json(said) or Refusal(_reason_in(said))
 
 
@@ -133,7 +147,7 @@ def _from_json(text: str) -> Refusal | None:
     return Refusal(_CODES.get(code) or _reason_in(message or code.replace("_", " ")))
 
 
-def _reason_in(message: str) -> Reason:
+def _reason_in(message: str, otherwise: Reason = Reason.UNRECOGNISED) -> Reason:
     words = " ".join(message.lower().split())
     found = (reason for reason, pattern in _PATTERNS.items() if pattern.search(words))
-    return next(found, Reason.UNRECOGNISED)
+    return next(found, otherwise)

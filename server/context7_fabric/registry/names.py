@@ -114,11 +114,15 @@ class NameIndex(Generic[RowT]):
                 return _decided(asked, bare, glued, question)
         return None
 
-    def namesakes(self, text: str) -> list[RowT]:
-        """Return every row that `text` may mean, where several share the name."""
+    def namesakes(self, text: str, question: str = "") -> list[RowT]:
+        """Return every row that goes by the name in `text` and agrees with each language named.
+
+        They are candidates: `find` alone decides which of them is meant.
+        """
         for asked in readings(text):
-            if bare := self._called(asked.name):
-                return list(bare)
+            if called := [*self._called(asked.name), *self._called(asked.glued)]:
+                hints = languages_in(question, besides=asked.name)
+                return _admitted(called, both(asked.ecosystems, hints))
         return []
 
     def _called(self, spelled: str) -> Sequence[RowT]:
@@ -202,13 +206,15 @@ def _decided(
     return first if named or (asked.version or "").isdigit() else None
 
 
+def _admitted(rows: Iterable[RowT], ecosystems: Ecosystems | None) -> list[RowT]:
+    return [row for row in rows if ecosystems is None or row.ecosystem in ecosystems]
+
+
 def _matches(
     rows: Sequence[RowT], called: str, version: str | None, admitted: Ecosystems | None
 ) -> list[Match[RowT]]:
     """Return the rows of the ecosystems admitted that have the best right to the name there."""
-    ranked = [
-        (_rank(row, called), row) for row in rows if admitted is None or row.ecosystem in admitted
-    ]
+    ranked = [(_rank(row, called), row) for row in _admitted(rows, admitted)]
     best: dict[str, _Rank] = {}
     for rank, row in ranked:
         best[row.ecosystem] = min(rank, best.get(row.ecosystem, rank))

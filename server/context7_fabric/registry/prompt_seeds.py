@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from context7_fabric.registry.seed_file import SeedFile, seed_folder
+from context7_fabric.errors import SeedError
+from context7_fabric.registry.seed_file import SeedFile, named, seed_folder, tell_left_out
 
 FILE_NAME = "prompts.yaml"
 _REQUIRED = ("title", "description", "text")
@@ -27,22 +28,31 @@ class PromptSeed:
 
 
 def load_prompts(path: Path | None = None) -> tuple[PromptSeed, ...]:
-    """Read a file of prompts, the shipped one unless `path` names another.
+    """Read a file of prompts, the shipped one unless `path` names another; leave out bad ones.
 
     Raises:
-        SeedError: It cannot be read, or breaks the form; with the line where that shows.
+        SeedError: It cannot be read, is not YAML, or has no prompts.
     """
     file = _PromptFile(path or seed_folder() / FILE_NAME)
-    return file.prompts()
+    prompts = file.prompts()
+    tell_left_out(file.left_out)
+    return prompts
 
 
 class _PromptFile(SeedFile):
     def prompts(self) -> tuple[PromptSeed, ...]:
         root = self.root()
-        listed = self.fields(root).get("prompts")
+        listed = self.first_fields(root).get("prompts")
         if listed is None:
             raise self.wrong(root, "there are no `prompts`")
-        return tuple(self._prompt(name, node) for name, node in self.fields(listed).items())
+        return tuple(self.kept(self.first_fields(listed).items(), self._named_prompt))
+
+    def _named_prompt(self, given: tuple[str, yaml.Node]) -> PromptSeed:
+        name, node = given
+        try:
+            return self._prompt(name, node)
+        except SeedError as error:
+            raise named(error, f"the prompt {name!r}") from error
 
     def _prompt(self, name: str, node: yaml.Node) -> PromptSeed:
         fields = self.fields(node)

@@ -19,6 +19,7 @@ from context7_fabric.models import Clock
 from context7_fabric.registry.names import Match
 from context7_fabric.registry.resting import collector_resting
 from context7_fabric.registry.rows import Row, vouched
+from context7_fabric.registry.seed_file import tell_left_out
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.registry.store import MARGIN, MOST_ROWS, Revision, RowStore
 from context7_fabric.registry.table import Table, differences
@@ -105,9 +106,9 @@ class Registry:
         """Return the row that a name means, guarded by what the question says of the language."""
         return self._table.find(text, question)
 
-    def namesakes(self, text: str) -> list[Row]:
-        """Return every row that a name may mean, where several share it."""
-        return self._table.namesakes(text)
+    def namesakes(self, text: str, question: str = "") -> list[Row]:
+        """Return every row that goes by a name and agrees with each language named."""
+        return self._table.namesakes(text, question)
 
     def named(self, text: str, titles: Mapping[str, str]) -> frozenset[str]:
         """Return which libraries a name means exactly, of those with `titles` by id."""
@@ -233,6 +234,7 @@ class Registry:
         except SeedError as error:
             log.warning("the seeds are left out: %s", error)
             return []
+        tell_left_out(seeds.left_out)
         self.seed_ttl = seeds.ttl_days * 86400.0
         return [seed.row for seed in seeds.libraries]
 

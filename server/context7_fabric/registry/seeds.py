@@ -9,19 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
 
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.keys import name_key
+from context7_fabric.errors import SeedError
+from context7_fabric.registry.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.seed_file import SeedFile, seed_folder
+from context7_fabric.registry.seed_file import SeedFile, named, seed_folder
 
 ECOSYSTEMS = frozenset({"pypi", "npm", "crates", "go", "maven", "other"})
 FILE_NAME = "library-seed.yaml"
 DEFAULT_TTL_DAYS = 30.0
+MOST_ROWS = 100_000
+MOST_ALIASES = 50
+LONGEST_DESCRIPTION = 2_000
 _DAYS = re.compile(r"[0-9]{1,6}")
+_LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +58,34 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The seed file's content; `ttl_days` is how long what was resolved from it stays fresh."""
+    """The seed file's content; `ttl_days` is how long what was resolved from it stays fresh.
+
+    `left_out` says which rows cannot be used, each with its line and the reason.
+    """
 
     libraries: tuple[Seed, ...]
     ttl_days: float = DEFAULT_TTL_DAYS
+    left_out: tuple[SeedError, ...] = ()
 
 
 def load_seeds(path: Path | None = None) -> Seeds:
-    """Read a seed file, the shipped one unless `path` names another.
+    """Read a seed file, the shipped one unless `path` names another; leave out bad rows.
 
     Raises:
-        SeedError: It cannot be read, or breaks the form; with the line where that shows.
+        SeedError: It cannot be read, is not YAML, or has no categories.
     """
     reader = _Reader(path or seed_folder() / FILE_NAME)
     root = reader.root()
-    return Seeds(tuple(reader.libraries(root)), reader.ttl_days(root))
+    fields = reader.first_fields(root)
+    if "categories" not in fields:
+        raise reader.wrong(root, "there are no `categories`")
+    libraries = tuple(reader.libraries(fields["categories"]))
+    days = next(reader.kept([fields.get("ttl_days")], reader.ttl_days), DEFAULT_TTL_DAYS)
+    return Seeds(libraries, days, tuple(reader.left_out))
 
 
 class _Reader(SeedFile):
-    def ttl_days(self, root: yaml.Node) -> float:
-        node = self.fields(root).get("ttl_days")
+    def ttl_days(self, node: yaml.Node | None) -> float:
         if node is None:
             return DEFAULT_TTL_DAYS
         text = self.text(node)
@@ -78,28 +93,64 @@ class _Reader(SeedFile):
             raise self.wrong(node, f"`ttl_days`: {text!r} is not a number of days")
         return float(text)
 
-    def libraries(self, root: yaml.Node) -> Iterator[Seed]:
-        categories = self.fields(root).get("categories")
-        if categories is None:
-            raise self.wrong(root, "there are no `categories`")
-        for category, node in self.fields(categories).items():
-            listed = self.fields(node).get("libraries")
-            for entry in self.items(listed) if listed else ():
-                yield self._seed(category, entry)
+    def libraries(self, categories: yaml.Node) -> Iterator[Seed]:
+        taken: set[str] = set()
+        for category, entries in self.kept(self.first_fields(categories).items(), self._category):
+            for seed, node in self.kept(entries, partial(self._named_seed, category)):
+                if seed.row.key in taken:
+                    twice = self.wrong(node, "the name stands here twice in one ecosystem")
+                    self.left_out.append(named(twice, _what(seed.name)))
+                elif len(taken) < MOST_ROWS:
+                    taken.add(seed.row.key)
+                    yield seed
+                else:
+                    raise self.wrong(node, f"there are more than {MOST_ROWS:,} libraries")
+
+    def _category(self, given: tuple[str, yaml.Node]) -> tuple[str, list[yaml.Node]]:
+        category, node = given
+        listed = self.first_fields(node).get("libraries")
+        return category, self.items(listed) if listed else []
+
+    def _named_seed(self, category: str, node: yaml.Node) -> tuple[Seed, yaml.Node]:
+        try:
+            return self._seed(category, node), node
+        except SeedError as error:
+            raise named(error, _what(self._name_in(node))) from error
+
+    def _name_in(self, node: yaml.Node) -> str:
+        """Return what the row at `node` is called, as far as that can be told."""
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        named = (value for key, value in pairs if key.value == "name")
+        name = next(named, None)
+        return str(name.value).strip() if isinstance(name, yaml.ScalarNode) else ""
 
     def _seed(self, category: str, node: yaml.Node) -> Seed:
         fields = self.fields(node)
-        if "name" not in fields or not self.text(fields["name"]):
+        name = self._called(fields["name"]) if "name" in fields else ""
+        if not name:
             raise self.wrong(node, "a library needs a `name`")
-        aliases = fields.get("aliases")
+        described = fields.get("description")
         return Seed(
-            name=self.text(fields["name"]),
-            aliases=tuple(self.text(item) for item in self.items(aliases)) if aliases else (),
+            name=name,
+            aliases=self._aliases(fields.get("aliases")),
             id=self._id(fields.get("id")),
             ecosystem=self._ecosystem(fields.get("ecosystem")),
             category=category,
-            description=self.text(fields["description"]) if "description" in fields else "",
+            description=self.text(described, LONGEST_DESCRIPTION) if described else "",
         )
+
+    def _aliases(self, node: yaml.Node | None) -> tuple[str, ...]:
+        items = self.items(node) if node else []
+        if node and len(items) > MOST_ALIASES:
+            raise self.wrong(node, f"there are more than {MOST_ALIASES} aliases")
+        return tuple(map(self._called, items))
+
+    def _called(self, node: yaml.Node) -> str:
+        """Return a name or an alias, in one line."""
+        text = " ".join(self.text(node, MAX_NAME_LENGTH).split())
+        if not text.isprintable():
+            raise self.wrong(node, "a name here has an invisible character")
+        return text
 
     def _id(self, node: yaml.Node | None) -> str:
         text = self.text(node) if node else ""
@@ -112,3 +163,7 @@ class _Reader(SeedFile):
         if node is not None and text not in ECOSYSTEMS:
             raise self.wrong(node, f"{text!r} is none of {', '.join(sorted(ECOSYSTEMS))}")
         return text
+
+
+def _what(name: str) -> str:
+    return f"the library {name[:_LONGEST_SHOWN]!r}" if name else "a library without a name"

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from context7_fabric.documents.libraries import Library
-from context7_fabric.registry.names import Match, NameIndex, fitting, goes_by_one_of
+from context7_fabric.registry.names import (
+    Match,
+    NameIndex,
+    fitting,
+    goes_by_one_of,
+    languages_in,
+)
 from context7_fabric.registry.rows import Row, naming
 from context7_fabric.registry.versions import is_version
 
@@ -44,9 +50,9 @@ class Table:
         match = self._index.find(text, question)
         return match and replace(match, row=self._now(match.row))
 
-    def namesakes(self, text: str) -> list[Row]:
-        """Return every row that a name may mean, where several share it."""
-        return [self._now(row) for row in self._index.namesakes(text)]
+    def namesakes(self, text: str, question: str = "") -> list[Row]:
+        """Return every row that goes by a name and agrees with each language named."""
+        return [self._now(row) for row in self._index.namesakes(text, question)]
 
     def put(self, row: Row) -> None:
         """Put `row` in place of the one with its key."""
@@ -108,7 +114,7 @@ class Table:
     def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
         """Return the row asked for when it has no id yet and the entry's title is its name."""
         row = None if asked is None else self.rows.get(asked.row.key)
-        if row is None or row.id:
+        if row is None or row.id or _speaks_of_another(entry, row):
             return None
         titled = self.find(entry.title)
         return row if titled is not None and titled.row.key == row.key else None
@@ -116,6 +122,13 @@ class Table:
     def _now(self, row: Row) -> Row:
         """Return a row of the index, which knows it as it was named, as it is now."""
         return self.rows.get(row.key, row)
+
+
+def _speaks_of_another(entry: Library, row: Row) -> bool:
+    """Tell whether an entry names languages, by its project or description, but not the row's."""
+    words = f"{entry.id.rpartition('/')[2].replace('-', ' ')}. {entry.description}"
+    languages = languages_in(words, besides=row.name)
+    return languages is not None and row.ecosystem not in (languages | {"other"})
 
 
 def _new_row(entry: Library) -> Row:

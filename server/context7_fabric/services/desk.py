@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import anyio
+
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.registry.registry import Registry
@@ -13,6 +15,7 @@ from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.egress import redact
+from context7_fabric.services.exact import Resolution, resolution
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.meanings import Meanings
@@ -26,6 +29,9 @@ from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Views
 from context7_fabric.telemetry.observer import Observer
+
+LOAD_SECONDS = 30.0
+"""How long an exact match waits for the registry: without it, none could be told."""
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
@@ -61,6 +67,13 @@ class Desk:
         """Return the libraries that a name may mean."""
         asked = LookUp(self._clean(look_up.name), self._clean(look_up.question))
         return screened_throughout(await self.resolver.resolve(asked, caller))
+
+    async def find(self, look_up: LookUp, caller: Caller) -> Resolution:
+        """Return the libraries that a name may mean, and which of them it names exactly."""
+        answer = await self.resolve(look_up, caller)
+        with anyio.move_on_after(LOAD_SECONDS):
+            await self.registry.loaded.wait()
+        return resolution(look_up, answer, self.registry)
 
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""

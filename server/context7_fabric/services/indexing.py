@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import quote
 
+from context7_fabric.documents.keys import bounded
 from context7_fabric.documents.libraries import parse_list
+from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, tokens
+from context7_fabric.principals import owned
 from context7_fabric.registry.rows import Row
 from context7_fabric.render import short_list
 from context7_fabric.services.resolver import Resolver
@@ -16,6 +20,9 @@ from context7_fabric.services.turnstile import Turnstile
 
 LOOK_UPS_A_DAY = 10
 """How often the ticket expects each library to be looked up a day."""
+
+UNKNOWN = "unknown:"
+"""What the keys begin with of names that Context7 did not know."""
 
 LANGUAGES = {
     "pypi": "python",
@@ -47,27 +54,72 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: `due` costs a call each, `fresh` is stored already."""
+    """What is to be done: `due` costs a call each, `fresh` is stored already.
+
+    `unknown` are those that Context7 did not know when it was asked last.
+    """
 
     due: tuple[Row, ...]
-    fresh: tuple[Row, ...]
+    fresh: tuple[Row, ...] = ()
+    unknown: tuple[Row, ...] = ()
+
+
+class UnknownNames:
+    """The libraries that one Context7 does not know, as told to one principal."""
+
+    def __init__(self, fabric: Fabric, origin: str, principal: str, ttl: float) -> None:
+        """Remember in `fabric` for `ttl` seconds what the Context7 at `origin` says."""
+        self._fabric = fabric
+        self._origin = origin
+        self._principal = principal
+        self._ttl = ttl
+
+    async def among(self, rows: Sequence[Row]) -> list[Row]:
+        """Return those of `rows` that are remembered."""
+        keys = {self._key(row): row for row in rows}
+        found = await self._fabric.get_many(list(keys))
+        return [keys[each.key] for each in found if each.value == self._origin]
+
+    async def remember(self, row: Row) -> None:
+        """Remember that Context7 does not know `row`."""
+        if self._ttl > 0:
+            key = self._key(row)
+            await self._fabric.set_context(key, self._origin, ttl=self._ttl, disposable=True)
+
+    async def forget(self, row: Row) -> None:
+        """Forget it: Context7 knows `row` now."""
+        await self._fabric.delete_context(self._key(row))
+
+    def _key(self, row: Row) -> str:
+        key = quote(row.key, safe="/@+.", errors="surrogatepass")
+        return owned(bounded(f"{UNKNOWN}{key}"), self._principal)
 
 
 class Indexer:
     """Walks over seeds and asks upstream for each."""
 
-    def __init__(self, resolver: Resolver, turnstile: Turnstile, caller: Caller) -> None:
-        """Ask as `caller`; stop when `turnstile` says that upstream rests."""
+    def __init__(
+        self, resolver: Resolver, turnstile: Turnstile, caller: Caller, unknown: UnknownNames
+    ) -> None:
+        """Ask as `caller`; stop when `turnstile` says that upstream rests.
+
+        What is `unknown` is not asked again, unless it is refreshed.
+        """
         self._resolver = resolver
         self._turnstile = turnstile
         self._caller = caller
+        self._unknown = unknown
 
     async def plan(self, rows: Sequence[Row], *, refresh: bool) -> Plan:
         """Tell which of `rows` would cost a call."""
         if refresh:
-            return Plan(tuple(rows), ())
+            return Plan(tuple(rows))
         fresh = [row for row in rows if await self._resolver.is_fresh(_look_up(row), self._caller)]
-        return Plan(tuple(row for row in rows if row not in fresh), tuple(fresh))
+        known = {row.key for row in fresh}
+        unknown = await self._unknown.among([row for row in rows if row.key not in known])
+        done = known | {row.key for row in unknown}
+        due = tuple(row for row in rows if row.key not in done)
+        return Plan(due, tuple(fresh), tuple(unknown))
 
     async def run(
         self, plan: Plan, pause: Callable[[], Awaitable[None]], *, refresh: bool
@@ -84,8 +136,10 @@ class Indexer:
 
     async def _step(self, row: Row, answer: Answer) -> Step:
         if answer.outcome in (Outcome.MISS, Outcome.COALESCED, Outcome.HIT):
+            await self._unknown.forget(row)
             return Step(row, Result.INDEXED, _saving(answer.text))
         if answer.outcome is Outcome.NEGATIVE:
+            await self._unknown.remember(row)
             return Step(row, Result.UNKNOWN)
         rest = await self._turnstile.rest()
         if rest is not None:

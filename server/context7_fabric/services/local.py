@@ -42,8 +42,9 @@ class LocalKnowledge:
         with anyio.move_on_after(LOAD_SECONDS):
             await self._registry.loaded.wait()
         exact = self._registry.find(look_up.name, look_up.question)
-        rows = [exact.row] if exact else self._registry.namesakes(look_up.name)
-        if rows := _usable(rows):
+        if exact and (rows := _usable([exact.row])):
+            return replace(_known(rows, why), library_id=exact.row.id)
+        if rows := _usable(self._registry.namesakes(look_up.name, look_up.question)):
             return _known(rows, why)
         lesson = await self._meanings.lesson(look_up)
         if lesson is not None:
@@ -72,7 +73,6 @@ def _known(rows: Sequence[Row], why: str) -> Answer:
         text=entries([library_of(row) for row in rows]),
         outcome=Outcome.OFFLINE,
         tier=Tier.LEARNED if verified else Tier.SEED,
-        library_id=rows[0].id if len(rows) == 1 else None,
         note=f"{why}; this comes from {source}.",
     )
 

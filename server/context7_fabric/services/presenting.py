@@ -88,8 +88,9 @@ def refused(fetched: Fetched, how: How = How.REFUSED) -> Answer:
     """Return upstream's own refusal, word for word, heard now or remembered."""
     reason = fetched.refusal.reason if fetched.refusal else None
     negative = reason in DEFINITE
-    answered = reason is Reason.UNRECOGNISED and not fetched.is_error
-    outcome = Outcome.NEGATIVE if negative else Outcome.MISS if answered else Outcome.ERROR
+    answered = fetched.refusal is not None and not fetched.refusal.is_message
+    passed_on = answered and not fetched.is_error
+    outcome = Outcome.NEGATIVE if negative else Outcome.MISS if passed_on else Outcome.ERROR
     tier = Tier.LOCAL if how is How.REMEMBERED else Tier.UPSTREAM
     return Answer(fetched.text, outcome, tier, is_error=fetched.is_error)
 

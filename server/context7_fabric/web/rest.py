@@ -197,6 +197,6 @@ def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[Lesson]:
 
 
 def _library_in(text: str) -> LibraryId | None:
-    """Return the library that an id means, whichever version or part of it stands behind."""
-    named = parse_id(text) or parse_id("/".join(text.strip().split("/")[:4]))
+    """Return the library that an id means, whichever version stands behind."""
+    named = parse_id(text)
     return None if named is None else replace(named, version=None)

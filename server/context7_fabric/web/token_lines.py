@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,27 +48,45 @@ def name_trouble(name: str) -> str | None:
     return None
 
 
-def read_entries(text: str, path: str) -> tuple[Entry, ...]:
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The tokens of a file, and the errors of lines that are left out: those admit no one."""
+
+    tokens: tuple[Entry, ...] = ()
+    left_out: tuple[TokenFileError, ...] = ()
+
+
+def read_entries(text: str, path: str) -> Entries:
     """Return what the lines of `text` say; `path` is where they come from.
 
+    A line that cannot be read, or that repeats the name or token of an earlier one, is left out.
+
     Raises:
-        TokenFileError: A line cannot be read or repeats another one's name or token, or there are
-            too many.
+        TokenFileError: There are too many.
     """
     found: list[Entry] = []
+    left_out: list[TokenFileError] = []
     taken: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
-        entry = _entry(line.strip(), path, number)
-        if entry is None:
+        try:
+            entry = _entry(line.strip(), path, number)
+            if entry is not None:
+                _check_new(entry, taken, path, number)
+        except TokenFileError as error:
+            left_out.append(error)
             continue
-        for what, word in (("name", entry.name), ("token", entry.digest)):
-            if word in taken:
-                raise TokenFileError(path, f"the {what} of {entry.name!r} is there twice", number)
-            taken.add(word)
-        found.append(entry)
+        if entry is not None:
+            taken |= {entry.name, entry.digest}
+            found.append(entry)
     if len(found) > MOST_TOKENS:
         raise TokenFileError(path, f"it holds more than {MOST_TOKENS:,} tokens")
-    return tuple(found)
+    return Entries(tuple(found), tuple(left_out))
+
+
+def _check_new(entry: Entry, taken: Collection[str], path: str, number: int) -> None:
+    for what, word in (("name", entry.name), ("token", entry.digest)):
+        if word in taken:
+            raise TokenFileError(path, f"the {what} of {entry.name!r} is there twice", number)
 
 
 def _entry(line: str, path: str, number: int) -> Entry | None:
@@ -77,9 +96,11 @@ def _entry(line: str, path: str, number: int) -> Entry | None:
     if len(words) != _WORDS:
         raise TokenFileError(path, "a line is a name, a SHA-256 and a time", number)
     name, digest, made = words
-    trouble = name_trouble(name)
-    if trouble is not None:
-        raise TokenFileError(path, trouble, number)
+    # It is not quoted: the word may be a token that stands in the wrong place.
+    if not _NAME.fullmatch(name):
+        raise TokenFileError(path, f"the first word is no name: it takes {NAME_FORM}", number)
+    if name == LOCAL_OWNER:
+        raise TokenFileError(path, f"{name!r} is the name of this machine's user", number)
     if not _DIGEST.fullmatch(digest):
         raise TokenFileError(path, "the second word is no SHA-256: 64 of 0-9 and a-f", number)
     return Entry(name, digest, _time(made, path, number))
@@ -99,7 +120,7 @@ def with_entry(text: str, entry: Entry, path: str) -> str:
     Raises:
         TokenFileError: There is a token of that name, the name cannot be, or there are too many.
     """
-    if any(known.name == entry.name for known in read_entries(text, path)):
+    if any(known.name == entry.name for known in read_entries(text, path).tokens):
         raise TokenFileError(path, f"{entry.name!r} has a token already: revoke it first")
     trouble = name_trouble(entry.name)
     if trouble is not None:
@@ -112,11 +133,13 @@ def with_entry(text: str, entry: Entry, path: str) -> str:
 
 
 def without_entry(text: str, name: str, path: str) -> str:
-    """Return `text` without the line of `name`; all else stays as it is.
+    """Return `text` without any line of `name`; all else stays as it is.
 
     Raises:
         TokenFileError: There is no token of that name.
     """
-    if all(known.name != name for known in read_entries(text, path)):
+    lines = text.split("\n")
+    kept = [line for line in lines if line.split()[:1] != [name]]
+    if kept == lines or name.startswith("#"):
         raise TokenFileError(path, f"there is no token named {name[:80]!r}")
-    return "\n".join(line for line in text.split("\n") if line.split()[:1] != [name])
+    return "\n".join(kept)

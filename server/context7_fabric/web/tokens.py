@@ -35,6 +35,9 @@ LARGEST_FILE = 2**18
 LOOK_EVERY = 1.0
 """Seconds after which a change of the file is looked for again."""
 
+MOST_TOLD = 20
+"""Lines that are left out, as far as they are logged one by one."""
+
 _TOKEN_BYTES = 32
 
 log = logging.getLogger(__name__)
@@ -43,10 +46,14 @@ _Mark = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the file held when it was read, or what was wrong with it; `mark` tells it apart."""
+    """What the file held when it was read, or what was wrong with it; `mark` tells it apart.
+
+    `left_out` says which lines cannot be used.
+    """
 
     mark: _Mark | None = None
     entries: tuple[Entry, ...] = ()
+    left_out: tuple[str, ...] = ()
     trouble: str | None = None
 
 
@@ -78,17 +85,18 @@ class TokenFile:
         return owner
 
     def read(self) -> None:
-        """Read the file; blocks.
+        """Read the file, and log the lines that are left out; blocks.
 
         Raises:
             TokenFileError: It is not there, cannot be read, or is no token file.
         """
-        self._seen = _Seen(_mark_of(self.path), self._read())
+        self._seen = self._read(_mark_of(self.path))
+        _tell(self._seen)
 
     async def refresh(self) -> None:
         """Read the file if it has changed, off the event loop; a look a second is enough.
 
-        While it cannot be read nobody has a token, which is logged.
+        While it cannot be read all requests are rejected, which is logged.
         """
         if self._clock() < self._next_look:
             return
@@ -103,14 +111,14 @@ class TokenFile:
         if mark is not None and mark == seen.mark and seen.trouble is None:
             return seen
         try:
-            return _Seen(mark, self._read())
+            now = self._read(mark)
         except TokenFileError as error:
             now = _Seen(mark, trouble=str(error))
-            if now != seen:
-                log.error("nobody is let in: %s", error)  # noqa: TRY400  # one line, no traceback
-            return now
+        if now != seen:
+            _tell(now)
+        return now
 
-    def _read(self) -> tuple[Entry, ...]:
+    def _read(self, mark: _Mark | None) -> _Seen:
         try:
             text = _text_of(self.path)
         except FileNotFoundError as error:
@@ -118,7 +126,8 @@ class TokenFile:
             raise TokenFileError(str(self.path), told) from error
         except OSError as error:
             raise self._failed("read", error) from error
-        return read_entries(text, str(self.path))
+        read = read_entries(text, str(self.path))
+        return _Seen(mark, read.tokens, tuple(map(str, read.left_out)))
 
     def add(self, name: str) -> str:
         """Make a token for `name` and return it: it is not stored; blocks.
@@ -161,6 +170,16 @@ class TokenFile:
         return TokenFileError(str(self.path), f"it cannot be {done}: {error.strerror or error}")
 
 
+def _tell(seen: _Seen) -> None:
+    """Log what is wrong with the file: each line that is left out, or all of it."""
+    if seen.trouble is not None:
+        log.error("all requests are rejected until the token file is fixed: %s", seen.trouble)
+    for line in seen.left_out[:MOST_TOLD]:
+        log.error("a token is left out: %s", line)
+    if seen.left_out[MOST_TOLD:]:
+        log.error("%d more lines are left out", len(seen.left_out) - MOST_TOLD)
+
+
 def _mark_of(path: Path) -> _Mark | None:
     """Return what changes with the file, or None where there is none to be seen."""
     try:
@@ -178,10 +197,9 @@ def _text_of(path: Path) -> str:
         data = file.read(LARGEST_FILE + 1)
     if len(data) > LARGEST_FILE:
         raise TokenFileError(str(path), f"it has more than {LARGEST_FILE:,} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TokenFileError(str(path), "it is no text") from error
+    if b"\0" in data:
+        raise TokenFileError(str(path), "it is no text")
+    return data.decode("utf-8-sig", "surrogateescape")
 
 
 @contextmanager
@@ -197,7 +215,7 @@ def _locked(folder: Path) -> Iterator[int]:
 
 def _write(path: Path, text: str) -> None:
     """Replace the file in one step, for its present owner alone."""
-    data = text.encode()
+    data = text.encode("utf-8", "surrogateescape")
     if len(data) > LARGEST_FILE:
         raise TokenFileError(str(path), f"it would have more than {LARGEST_FILE:,} bytes")
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -21,6 +21,9 @@ REFUSED = {
     Reason.UNKNOWN_LIBRARY: [
         'Library "/quay/fake" not found. Please check the library ID or your access permissions.',
         "Library /quay/nothing not found.",
+        'Library "quay" not found.',
+        'Library "the quay" was not found. Check its name.',
+        'Library "quay" could not be found.',
         'No libraries found for "asdfqwer". Try a different search term.',
         "No libraries found matching the provided name.",
         "No documentation libraries found matching your query.",
@@ -81,6 +84,12 @@ REFUSED = {
         "The library /quay/harbour could not be processed.",
         "<html><title>504</title>Gateway time-out</html>",
         "<html><head><title>502 Bad Gateway</title></head></html>",
+        "<!doctype html><title>Sign in</title><p>Hotel Wi-Fi",
+        "<!-- proxy -->\n<HTML lang='en'>\n- One\n- Two\n" + "<p>Sorry.</p>" * 200,
+        '<?xml version="1.0"?><html><pre>### Trace\n\nSource: https://proxy</pre></html>',
+        "503 Backend fetch failed",
+        "# 502 Bad Gateway\n\nnginx",
+        "Error 521: web server is down",
         '{"error":"search_failed","message":"No."}',
         '{"error":"internal_error"}',
     ],
@@ -92,7 +101,6 @@ REFUSED = {
         "{}",
         '{"results": [], "searchFilterApplied": false}',
         "[" * 900,
-        "<!doctype html><title>Sign in</title><p>Hotel Wi-Fi",
         README,
         "# Harbour\n\n```python\nquay.moor(boat)\n```",
         f"{CODE} {README}".replace("Source", "From"),
@@ -109,6 +117,24 @@ REFUSED = {
 )
 def test_what_is_no_answer_is_refused_with_its_reason(reason: Reason, text: str) -> None:
     assert admit_docs(text) == admit_list(text) == Refusal(reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_message"),
+    [
+        ("Hello.", True),
+        ('{"detail": "no such place"}', True),
+        ("The harbour is closed today. " * 100, True),
+        ("<!doctype html>\n# Harbour\n\n- closed", True),
+        ("# Harbour\n\nAll about quays.", False),
+        ("- Name: Harbour\n- Id: /quay/harbour", False),
+        ("```python\nquay.moor(boat)\n```", False),
+    ],
+)
+def test_refusal_without_markup_is_a_message(text: str, *, is_message: bool) -> None:
+    refused = admit_docs(text)
+    assert isinstance(refused, Refusal)
+    assert refused.is_message is is_message
 
 
 def test_every_reason_is_told_apart() -> None:

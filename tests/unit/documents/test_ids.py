@@ -21,6 +21,13 @@ from context7_fabric.documents.ids import MAX_ID_LENGTH, LibraryId, parse_id
         ("/quay/harbour@", LibraryId("quay", "harbour@")),
         ("/@quay/h.a-r_b", LibraryId("@quay", "h.a-r_b")),
         ("/港/波止場", LibraryId("港", "波止場")),
+        ("/quay/harbour/latest", LibraryId("quay", "harbour", "latest")),
+        ("/quay/harbour@crane", LibraryId("quay", "harbour", "crane")),
+        ("/quay/harbour/crane", LibraryId("quay", "harbour/crane")),
+        ("/quay/harbour/crane@2.1", LibraryId("quay", "harbour/crane", "2.1")),
+        ("/quay/harbour/cranes/crane", LibraryId("quay", "harbour/cranes/crane")),
+        ("/quay/harbour/v1/crane@main", LibraryId("quay", "harbour/v1/crane", "main")),
+        ("/quay/a/b/c/d", LibraryId("quay", "a/b/c/d")),
     ],
 )
 def test_an_id_is_read_in_every_spelling(text: str, expected: LibraryId) -> None:
@@ -36,7 +43,8 @@ def test_an_id_is_read_in_every_spelling(text: str, expected: LibraryId) -> None
         "/quay/",
         "//harbour",
         "/quay/harbour/",
-        "/quay/harbour/v1/more",
+        "/quay//harbour/v1",
+        "/quay/harbour/v1/more/",
         "quay/harbour",
         "https://context7.com/quay/harbour",
         "/quay/har bour",
@@ -65,7 +73,14 @@ def test_an_id_is_spelled_one_way() -> None:
     assert str(LibraryId("quay", "harbour")) == "/quay/harbour"
 
 
-@given(st.from_regex(r"/[^/]+/[^/]+([/@][^/]+)?", fullmatch=True))
+@pytest.mark.parametrize("text", ["/quay/harbour/crane", "/quay/harbour/cranes/crane", "/q/a/b/c"])
+def test_parse_id_of_more_than_two_parts_stays_as_written(text: str) -> None:
+    library_id = parse_id(text)
+    assert library_id is not None
+    assert str(library_id) == library_id.base == text
+
+
+@given(st.from_regex(r"/[^/]+/[^/]+([/@][^/]+){0,3}", fullmatch=True))
 def test_the_canonical_spelling_of_an_id_reads_as_the_same_id(text: str) -> None:
     library_id = parse_id(text)
     if library_id is not None:

@@ -54,20 +54,44 @@ def test_what_is_written_is_read(path: Path) -> None:
     [
         ("    title: Bake\n", "", 3, "needs a `title`"),
         ("description: Bakes something.", "description: ''", 3, "needs a `description`"),
+        ("description: Bakes something.", "description: [1]", 4, "a text is wanted"),
         ("    text: |\n      Bake {what}.\n", "", 3, "needs a `text`"),
         ("    title: Bake", "    tittle: Bake", 3, "`tittle` is no field"),
         ("      what: what is baked", "      what: [1]", 6, "a text is wanted"),
-        ("  rest: {", "  bake: {", 9, "`bake` stands here twice"),
-        ("prompts:", "promts:", 1, "there are no `prompts`"),
+        ("title: Bake", 'title: "Ba\\x1bke"', 3, "a control character"),
+        ("  bake:\n", "  bake: 7\n  cook:\n", 2, "a mapping is wanted here"),
+        ("  bake:\n", "  bake: {}\n  cook:\n", 2, "needs a `title`"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(
-    path: Path, before: str, after: str, line: int, reason: str
+def test_load_prompts_with_a_bad_prompt_leaves_out_and_names_it_alone(
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+    before: str,
+    after: str,
+    line: int,
+    reason: str,
 ) -> None:
     path.write_text(SMALL.replace(before, after), "utf-8")
-    with pytest.raises(SeedError, match=reason) as told:
+    assert [each.name for each in load_prompts(path) if each.name != "cook"] == ["rest"]
+    (told,) = caplog.messages
+    assert told.startswith(f"{path}, line {line}: the prompt 'bake' is left out: ")
+    assert reason in told
+
+
+def test_load_prompts_with_a_name_twice_keeps_the_first(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text(SMALL.replace("  rest: {", "  bake: {"), "utf-8")
+    assert [each.title for each in load_prompts(path)] == ["Bake"]
+    assert caplog.messages == [f"{path}, line 9: `bake` stands here twice"]
+
+
+@pytest.mark.parametrize("text", ["promts: {}", "- a", "prompts:", "prompts: [a]"])
+def test_load_prompts_without_prompts_is_an_error(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+    with pytest.raises(SeedError) as told:
         load_prompts(path)
-    assert (told.value.path, told.value.line) == (str(path), line)
+    assert told.value.line == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -98,17 +99,10 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "line", "reason"),
         [
-            ("ttl_days: ²\ncategories: {}\n", 1, "`ttl_days`: '²' is not a number of days"),
-            ("ttl_days: soon\ncategories: {}\n", 1, "`ttl_days`: 'soon' is not a number of days"),
             ("version: 1\n", 1, "there are no `categories`"),
             ("- a\n- b\n", 1, "a mapping is wanted here"),
             ("just text", 1, "a mapping is wanted here"),
             ("categories:\n", 1, "a mapping is wanted here"),
-            ("categories:\n  web: [1]\n", 2, "a mapping is wanted here"),
-            ("categories:\n  ? [a]\n  : {}\n", 2, "a text is wanted here"),
-            ("categories:\n  web:\n    libraries: {}\n", 3, "a list is wanted here"),
-            ("categories:\n  web:\n    libraries:\n", 3, "a list is wanted here"),
-            ("categories:\n  web: {}\n  web: {}\n", 3, "`web` stands here twice"),
         ],
     )
     def test_a_wrong_frame_is_told_with_its_line(
@@ -117,6 +111,31 @@ class TestMistakes:
         error = complaint(path, text)
         assert (error.line, error.reason) == (line, reason)
         assert str(error) == f"{path}, line {line}: {reason}"
+
+    @pytest.mark.parametrize(
+        ("text", "line", "reason"),
+        [
+            ("ttl_days: ²\n", 1, "`ttl_days`: '²' is not a number of days"),
+            ("ttl_days: soon\n", 1, "`ttl_days`: 'soon' is not a number of days"),
+            ("ttl_days: [1]\n", 1, "a text is wanted here"),
+            ("categories:\n  bad: [1]\n", 2, "a mapping is wanted here"),
+            ("categories:\n  ? [a]\n  : {}\n", 2, "a text is wanted here"),
+            ("categories:\n  bad:\n    libraries: {}\n", 3, "a list is wanted here"),
+            ("categories:\n  bad:\n    libraries:\n", 3, "a list is wanted here"),
+            ("categories:\n  bad: {}\n  bad: {}\n", 3, "`bad` stands here twice"),
+        ],
+    )
+    def test_load_seeds_with_a_wrong_part_keeps_the_rest(
+        self, path: Path, text: str, line: int, reason: str
+    ) -> None:
+        rest = SMALL.partition("categories:\n")[2]
+        framed = text if "categories" in text else f"{text}categories:\n"
+        path.write_text(framed + rest, "utf-8")
+        seeds = load_seeds(path)
+        assert seeds.libraries == (NEXT, GIN, OTHER_GIN)
+        assert seeds.ttl_days == 30
+        (error,) = seeds.left_out
+        assert (error.line, error.reason) == (line, reason)
 
     @pytest.mark.parametrize(
         ("entry", "line", "reason"),
@@ -128,6 +147,7 @@ class TestMistakes:
             ("name: a\n        name: b", 5, "`name` stands here twice"),
             ("name: a\n        id: react", 5, "'react' is no library id (/org/project)"),
             ("name: a\n        id: null", 5, "'null' is no library id (/org/project)"),
+            ("name: a\n        id: /a/b c", 5, "'/a/b c' is no library id (/org/project)"),
             ("name: a\n        id: {}", 5, "a text is wanted here"),
             ("name: a\n        aliases: b", 5, "a list is wanted here"),
             (
@@ -141,14 +161,79 @@ class TestMistakes:
                 5,
                 "'gems' is none of crates, go, maven, npm, other, pypi",
             ),
+            (f"name: {'a' * 300}", 4, "a text here has more than 214 characters"),
+            (f"name: a\n        aliases: {['b'] * 51}", 5, "there are more than 50 aliases"),
+            (
+                f"name: a\n        description: {'b' * 2001}",
+                5,
+                "a text here has more than 2,000 characters",
+            ),
+            ('name: "a\\eb"', 4, "a text here has a control character"),
+            ('name: "a\\u200bb"', 4, "a name here has an invisible character"),
+            ("name: a\x07b", 4, "a character here is a control character or not UTF-8"),
+            ("name: a\udcffb", 4, "a character here is a control character or not UTF-8"),
+            ("name: gin", 4, "the name stands here twice in one ecosystem"),
         ],
     )
-    def test_a_wrong_entry_is_told_with_its_line(
+    def test_load_seeds_with_a_wrong_entry_leaves_out_and_names_it_alone(
         self, path: Path, entry: str, line: int, reason: str
     ) -> None:
-        text = f"categories:\n  web:\n    libraries:\n      - {entry}\n"
-        error = complaint(path, text)
-        assert (error.line, error.reason) == (line, reason)
+        text = f"categories:\n  bad:\n    libraries:\n      - {entry}\n      - name: b\n"
+        if entry == "name: gin":
+            text = text.replace("      - name: gin", "      - name: gin\n      - name: gin")
+            line += 1
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        seeds = load_seeds(path)
+        assert [seed.name for seed in seeds.libraries if seed.name != "gin"] == ["b"]
+        (error,) = seeds.left_out
+        assert error.line == line
+        assert error.reason.endswith(f" is left out: {reason}")
+        assert error.reason.startswith(("the library '", "a library without a name"))
+        assert len(error.reason) < 250
+
+    @pytest.mark.parametrize(
+        "library_id",
+        [
+            "/langchain-ai/langchain/libs/langchain",
+            "/npm/angular/core",
+            "/quay/harbour/v1.2",
+            "/quay/a/b/c/d",
+        ],
+    )
+    def test_load_seeds_of_an_id_with_more_parts_keeps_it_as_written(
+        self, path: Path, library_id: str
+    ) -> None:
+        path.write_text(
+            f"categories: {{a: {{libraries: [{{name: b, id: {library_id}}}]}}}}", "utf-8"
+        )
+        seeds = load_seeds(path)
+        assert ([seed.row.id for seed in seeds.libraries], seeds.left_out) == ([library_id], ())
+
+    def test_load_seeds_of_json_reads_characters_beyond_the_first_plane(self, path: Path) -> None:
+        entries = [{"name": "a", "description": "\U0001f680 up"}, {"name": "b\ud83d"}]
+        path.write_text(json.dumps({"categories": {"c": {"libraries": entries}}}), "utf-8")
+        seeds = load_seeds(path)
+        assert [seed.description for seed in seeds.libraries] == ["\U0001f680 up"]
+        assert len(seeds.left_out) == 1
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "- " * 50_000,
+            "[" * 50_000,
+            "categories: " + "{a: " * 5_000 + "1" + "}" * 5_000,
+        ],
+    )
+    def test_load_seeds_of_deep_nesting_fails_at_once(self, path: Path, text: str) -> None:
+        assert complaint(path, text).reason == "is nested more than 16 deep"
+
+    def test_load_seeds_of_a_list_that_is_repeated_by_reference_stays_bounded(
+        self, path: Path
+    ) -> None:
+        rows = "".join(f"      - {{name: n{number}, aliases: *many}}\n" for number in range(2_000))
+        many = f"many: &many [{', '.join(['a'] * 20_000)}]\n"
+        path.write_text(f"{many}categories:\n  a:\n    libraries:\n{rows}", "utf-8")
+        assert len(load_seeds(path).left_out) == 2_000
 
     @pytest.mark.parametrize(
         ("text", "line"),
@@ -168,8 +253,7 @@ class TestMistakes:
         [
             ("", "is empty"),
             ("# a comment\n", "is empty"),
-            ("a: \x00", "is not YAML: unacceptable character #x0000"),
-            (b"a: \xff", "cannot be read: 'utf-8' codec"),
+            (b"\xff\xfea\x00", "is UTF-16: save it as UTF-8"),
         ],
     )
     def test_what_cannot_be_read_at_all_is_told(

@@ -48,17 +48,18 @@ async def test_what_is_indexed_is_found_at_once(http: httpx2.AsyncClient, clock:
     assert await best(http, "pydantic") == (PYDANTIC, 1.0)
 
 
-@pytest.mark.parametrize("behind", ["/2.0", "@2.0", "/libs/widget", "/libs/widget/2.0"])
-async def test_an_id_of_a_version_or_a_part_means_the_library(
-    http: httpx2.AsyncClient, behind: str
+@pytest.mark.parametrize("path", ["", "/core", "/libs/widget", "/libs/partners/widget"])
+@pytest.mark.parametrize("version", ["", "@2.0"])
+async def test_index_of_an_id_drops_its_version_and_keeps_its_path(
+    http: httpx2.AsyncClient, path: str, version: str
 ) -> None:
-    reply = await http.post("/index", json=entries(widget=WIDGET + behind))
+    reply = await http.post("/index", json=entries(widget=WIDGET + path + version))
     assert reply.json() == {
         "indexed": 1,
         "ids": ["lib-other-widget"],
-        "library_ids": [WIDGET],
+        "library_ids": [WIDGET + path],
     }
-    assert await best(http, "widget") == (WIDGET, 1.0)
+    assert await best(http, "widget") == (WIDGET + path, 1.0)
 
 
 async def test_index_leaves_the_registry_as_it_was(app: App, http: httpx2.AsyncClient) -> None:

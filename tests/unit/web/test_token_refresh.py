@@ -62,7 +62,7 @@ async def test_a_broken_file_lets_nobody_in_and_is_told_once_a_change(
         told.append(len(caplog.records))
     assert told == [0, 1, 1, 2, 2, 3]
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
-    assert caplog.messages[0].startswith(f"nobody is let in: {file.path}, line 1: ")
+    assert caplog.messages[0].startswith(f"a token is left out: {file.path}, line 1: ")
 
 
 async def test_a_file_that_has_gone_lets_nobody_in_until_it_is_back(

@@ -168,33 +168,57 @@ class TestReading:
         assert file.owner_of("x") == "ci"
 
     @pytest.mark.parametrize(
-        ("text", "number", "reason"),
+        ("bad", "reason"),
         [
-            ("ci\n", 1, "a line is a name, a SHA-256 and a time"),
-            (f"# me\n{line('ci', 'x')[:-1]} more\n", 2, "a line is a name"),
-            (line("c/i", "x"), 1, "is no name"),
-            (line("local", "x"), 1, "is the name of this machine's user"),
-            (f"ci {'0' * 63} {MADE}", 1, "is no SHA-256"),
-            (f"ci {'G' * 64} {MADE}", 1, "is no SHA-256"),
-            (f"ci {'0' * 64} yesterday", 1, "is no time"),
-            (f"ci {'0' * 64} 2026-11-23T12:00:00", 1, "is no time"),
-            (line("ci", "x") + "\n" + line("ci", "y"), 3, "the name of 'ci' is there twice"),
-            (line("ci", "x") + line("bob", "x"), 2, "the token of 'bob' is there twice"),
+            ("ci\n", "a line is a name, a SHA-256 and a time"),
+            (f"{line('ci', 'x')[:-1]} more\n", "a line is a name"),
+            (line("c/i", "x"), "the first word is no name"),
+            (line("c\udce9i", "x"), "the first word is no name"),
+            (line("local", "x"), "is the name of this machine's user"),
+            (f"ci {'0' * 63} {MADE}\n", "is no SHA-256"),
+            (f"ci {'G' * 64} {MADE}\n", "is no SHA-256"),
+            (f"ci {'0' * 64} yesterday\n", "is no time"),
+            (f"ci {'0' * 64} 2026-11-23T12:00:00\n", "is no time"),
+            (line("ann", "x"), "the name of 'ann' is there twice"),
+            (line("ci", "a"), "the token of 'ci' is there twice"),
         ],
     )
-    def test_a_line_that_says_something_else_is_told(
-        self, path: Path, text: str, number: int, reason: str
+    def test_read_with_a_bad_line_leaves_out_that_line_and_logs_its_number(
+        self, path: Path, caplog: pytest.LogCaptureFixture, bad: str, reason: str
     ) -> None:
-        error = refused(wrote(path, text))
-        assert error.line == number
-        assert reason in error.reason
+        path.parent.mkdir()
+        text = f"# \udce4\n{line('ann', 'a')}{bad}{line('bob', 'b')}"
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        file = TokenFile(path)
+        file.read()
+        assert file.names() == ("ann", "bob")
+        assert [file.owner_of(token) for token in "abx"] == ["ann", "bob", None]
+        (told,) = caplog.messages
+        assert told.startswith(f"a token is left out: {path}, line 3: ")
+        assert reason in told
+        file.add("eve")
+        file.revoke("bob")
+        kept = f"# \udce4\n{line('ann', 'a')}{bad}eve "
+        assert path.read_bytes().startswith(kept.encode("utf-8", "surrogateescape"))
+
+    def test_read_of_a_token_in_a_names_place_does_not_log_it(
+        self, path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        wrote(path, f"c7f_{'s' * 80} {digest_of('x')} {MADE}\nc7f_{'s' * 43}\n").read()
+        assert len(caplog.messages) == 2
+        assert "sss" not in caplog.text
+
+    def test_revoke_of_a_name_whose_line_is_bad_takes_the_line_away(self, path: Path) -> None:
+        file = wrote(path, f"ci broken\n{line('ann', 'a')}")
+        file.revoke("ci")
+        assert path.read_text() == line("ann", "a")
 
     def test_no_file_is_told_with_what_makes_one(self, file: TokenFile) -> None:
         assert "`context7-fabric token add NAME` makes it" in refused(file).reason
 
     def test_a_folder_a_pipe_and_bytes_are_no_token_file(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
-        (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+        (tmp_path / "bytes").write_bytes(b"\xff\xfe\0")
         reasons = [refused(TokenFile(path)).reason for path in (tmp_path, tmp_path / "pipe")]
         reasons.append(refused(TokenFile(tmp_path / "bytes")).reason)
         assert reasons == ["it cannot be read: Is a directory", "it is no file", "it is no text"]
@@ -208,7 +232,7 @@ class TestReading:
     @given(st.text(max_size=200))
     def test_any_text_is_entries_or_an_error(self, text: str) -> None:
         try:
-            names = [entry.name for entry in read_entries(text, "f")]
+            names = [entry.name for entry in read_entries(text, "f").tokens]
         except TokenFileError:
             return
         assert [name for name in names if name_trouble(name)] == []
