@@ -125,6 +125,6 @@ async def test_an_entry_is_read_while_another_process_writes(
 ) -> None:
     await put(backend, "key", b"value")
     other = DiskBackend(tmp_path)
-    with other._table._cache.transact():
+    with other._table._file.transact():
         assert await backend.get("key") == Entry("key", b"value")
     await other.aclose()

@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 from context7_fabric import __version__
 from context7_fabric.errors import FabricError, SettingError
+from context7_fabric.relay.folders import UnusablePath
 
 COMMANDS: Final = {
     "serve": "serve MCP on stdio, HTTP or SSE (the default)",
@@ -73,6 +74,8 @@ def _told(error: Exception) -> int | None:
     if isinstance(cause, BrokenPipeError):  # whoever reads has enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    if isinstance(cause, UnusablePath):
+        cause = SettingError(cause.variable, cause.value, cause.expected)
     if not isinstance(cause, FabricError):
         return None
     _complain(str(cause))

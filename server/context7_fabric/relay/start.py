@@ -12,6 +12,7 @@ _LISTENER = 3
 """The descriptor at which the daemon finds its listening socket."""
 
 _CANNOT_RUN = 127
+_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 def start(listener: socket.socket, environ: dict[str, str], log: str) -> None:
@@ -48,7 +49,7 @@ def _take_descriptors(listener: int, log: str) -> None:
     os.umask(0o077)
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
-        printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        printed = os.open(log, _APPENDING, 0o600)
     except OSError:
         printed = nothing
     kept = os.dup(listener)

@@ -8,6 +8,7 @@ import socket
 import sys
 
 from context7_fabric.relay.door import Door, NoDaemon
+from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.hello import SERVE, hello, identity, resolved
 from context7_fabric.relay.pump import Pump
 from context7_fabric.relay.start import start
@@ -65,6 +66,9 @@ def serve(
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _serve(environ, _value(words, _KEY), here)
+    except UnusablePath:
+        signal.signal(signal.SIGTERM, before)
+        return False  # who reads the settings next tells of it
     except (NoDaemon, OSError) as trouble:
         _tell(trouble)
         signal.signal(signal.SIGTERM, before)
