@@ -17,17 +17,17 @@ from zlib import crc32
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.base import SEALED
 from context7_fabric.fabric.context import Context, Json, Scope, address
 
 FORMAT = 2
 MAX_DEPTH = 100
 """How many lists and objects may stand inside of one another."""
 
+_START = b'{"format":%d,' % FORMAT
 _OLD_START = b'{"format":1,'
 _CRC = b'"crc32":"%08x",'
-_CRC_AT = len(SEALED)
-_HEAD = SEALED + _CRC
+_CRC_AT = len(_START)
+_HEAD = _START + _CRC
 _HEAD_LENGTH = len(_HEAD % 0)
 _PLAIN = (str, bool, int, type(None))
 _FURTHEST = 1e15
@@ -59,7 +59,7 @@ def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
     Raises:
         CorruptEntry: The bytes are not an entry of this format.
     """
-    if data.startswith(SEALED):
+    if data.startswith(_START):
         seed = _seed(key, scope)
     elif data.startswith(_OLD_START):
         seed = 0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import CorruptEntry
+from context7_fabric.fabric.backends.base import SEALED
 from context7_fabric.fabric.codec import MAX_DEPTH, decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope
 
@@ -55,6 +56,7 @@ def test_what_is_encoded_is_decoded_to_the_same(context: Context) -> None:
 
 @given(CONTEXTS)
 def test_what_is_encoded_is_one_json_object_with_its_format(context: Context) -> None:
+    assert encode(context).startswith(SEALED)
     record = json.loads(encode(context).decode("utf-8", "surrogatepass"))
     assert record["format"] == 2
     assert record["value"] == context.value

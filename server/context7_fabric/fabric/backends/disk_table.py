@@ -96,7 +96,8 @@ class Table:
             self._file.close()
             raise
         self._file.take_place()
-        self._version = self._changes = 0
+        self._version = 0
+        self._changes: object = None
 
     @property
     def writable(self) -> bool:
