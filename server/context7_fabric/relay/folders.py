@@ -120,6 +120,17 @@ def make_private(folder: str) -> None:
             pass  # a file system that takes no write
 
 
+def append_to(path: str) -> int:
+    """Open a file of this user's to append to; a link in its place is taken away.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if os.path.islink(path):
+        os.unlink(path)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+
+
 def _check_owner(folder: str, status: os.stat_result) -> None:
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(f"{folder} is no folder")

@@ -6,13 +6,13 @@ import os
 import socket
 import sys
 
+from context7_fabric.relay.folders import append_to
 from context7_fabric.relay.hello import WINDOW_ENVIRONMENT
 
 _LISTENER = 3
 """The descriptor at which the daemon finds its listening socket."""
 
 _CANNOT_RUN = 127
-_APPENDING = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 def start(listener: socket.socket, environ: dict[str, str], log: str) -> None:
@@ -49,7 +49,7 @@ def _take_descriptors(listener: int, log: str) -> None:
     os.umask(0o077)
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
-        printed = os.open(log, _APPENDING, 0o600)
+        printed = append_to(log)
     except OSError:
         printed = nothing
     kept = os.dup(listener)

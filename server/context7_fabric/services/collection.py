@@ -75,6 +75,7 @@ class LibraryCollection:
 
         Raises:
             ContextError: The store does not take one of them.
+            StoreError: It fails, or would not keep them.
         """
         registry = self.desk.registry
         await registry.loaded.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.learning import LIVE, Lesson, found_row, learned_rows
@@ -51,12 +52,14 @@ class Meanings:
 
         Raises:
             ContextError: The store does not take one of them.
+            StoreError: It fails, or would not keep them.
         """
         rows = learned_rows(lessons, self._registry, now)
         for lesson in lessons:
             for name in subject_of(LookUp(lesson.name), self._registry).names:
                 await self._learned.choose(name, lesson.library_id.base, self._principal)
-        await self._rows.save(rows)
+        if not await self._rows.save(rows):
+            raise StoreError("the libraries could not be stored: the log tells why")
         self._registry.take_in_stored(rows)
         return rows
 

@@ -44,9 +44,17 @@ def read_secret(home: Path) -> bytes:
     """
     path = home / "secret"
     try:
-        return _made(path) or path.read_bytes()
+        return _made(path) or _read(path)
     except OSError:
         return secrets.token_bytes(SECRET_BYTES)
+
+
+def _read(path: Path) -> bytes:
+    """Return the secret, which no other user may read."""
+    status = path.stat()
+    if status.st_mode & 0o077 and not path.is_symlink():
+        path.chmod(0o600)
+    return path.read_bytes()
 
 
 def _made(path: Path) -> bytes | None:

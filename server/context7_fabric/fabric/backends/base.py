@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 AUTHORED_LIMIT = 10_000
 """Entries that somebody wrote by hand, which no medium ever evicts: more of them are refused."""
@@ -58,6 +58,15 @@ def authored_room(most: int) -> int:
     return min(AUTHORED_BYTES, most // 2)
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """A backend that can tell when nothing is kept."""
+
+    def trouble(self) -> str | None:
+        """Return why nothing is kept, None when it is."""
+        ...
+
+
 class Backend(Protocol):
     """Keeps bytes under string keys.
 
@@ -87,8 +96,9 @@ class Backend(Protocol):
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` only where nothing is, for `expires_in` seconds; tell whether it was.
 
-        Atomic over every process that shares the medium. One that is there and ends more than
-        `CLOCK_SLACK` seconds behind that was stored while a clock was ahead, and is replaced.
+        Atomic over every process that shares the medium. Where ends are times of a clock that can
+        be set, one that ends more than `CLOCK_SLACK` seconds later than this would is replaced: it
+        was stored while the clock was ahead.
         """
         ...
 
