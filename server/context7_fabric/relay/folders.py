@@ -78,10 +78,11 @@ def written_out(variable: str, path: str) -> str:
 def make_home(home: str) -> None:
     """Make the home where it is not there; no other user may write to it.
 
-    A link to a folder of this user's is a home as well.
+    A link to a folder of this user's is a home as well. One that all users share by design, as a
+    file system in memory is, stays as it is: there they cannot touch what is this user's.
 
     Raises:
-        OSError: It cannot be had, is another user's, or other users write there by design.
+        OSError: It cannot be had, or is another user's.
     """
     os.makedirs(os.path.dirname(home), exist_ok=True)
     try:
@@ -91,9 +92,7 @@ def make_home(home: str) -> None:
     status = os.stat(home)
     _check_owner(home, status)
     mode = stat.S_IMODE(status.st_mode)
-    if mode & stat.S_ISVTX and mode & 0o022:
-        raise PermissionError(f"{home} is a folder that all users share")
-    if mode & 0o022:
+    if mode & 0o022 and not mode & stat.S_ISVTX:
         os.chmod(home, mode & ~0o022)
 
 

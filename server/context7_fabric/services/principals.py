@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import os
 import secrets
+import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -79,4 +81,9 @@ def _made(path: Path) -> bytes | None:
 
 
 def _is_whole(path: Path) -> bool:
-    return path.exists() and path.stat().st_size == SECRET_BYTES
+    """Tell whether there is a secret, which this user made."""
+    with suppress(OSError):
+        status = path.stat()
+        is_ours = sys.platform == "win32" or status.st_uid == os.getuid()
+        return is_ours and status.st_size == SECRET_BYTES
+    return False

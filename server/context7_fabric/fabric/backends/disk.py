@@ -220,6 +220,8 @@ class DiskBackend:
 
     def _reopened(self) -> Table:
         self._next_try = self._clock() + TRY_EVERY
+        if self._table.is_same_file():  # what its log holds, which may be gone, goes into the file
+            self._table.close()
         old, self._table = self._table, self._opened()
         self._generation += 1
         old.close()

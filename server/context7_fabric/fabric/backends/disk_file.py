@@ -101,6 +101,10 @@ class Database:
         """Tell whether the folder still holds the file that is open here."""
         return self._is_open and mark_of(self._folder) == self._mark
 
+    def is_same_file(self) -> bool:
+        """Tell whether at least the database itself is in its place."""
+        return mark_of(self._folder)[0] == self._mark[0]
+
     def use_reserve(self) -> None:
         """Free what room there is to be freed on a full disk, so that entries can be removed."""
         (self._folder / RESERVE).unlink(missing_ok=True)

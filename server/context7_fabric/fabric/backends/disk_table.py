@@ -108,6 +108,10 @@ class Table:
         """Tell whether the folder still holds the file that is open here."""
         return self._file.in_place()
 
+    def is_same_file(self) -> bool:
+        """Tell whether at least the database itself is in its place."""
+        return self._file.is_same_file()
+
     def close(self) -> None:
         """Close the database."""
         self._file.close()
