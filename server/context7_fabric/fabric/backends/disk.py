@@ -23,7 +23,7 @@ from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, P
 from context7_fabric.fabric.backends.disk_file import locked
 from context7_fabric.fabric.backends.disk_mending import is_damage, mend
 from context7_fabric.fabric.backends.disk_sql import PASSING
-from context7_fabric.fabric.backends.disk_table import Table
+from context7_fabric.fabric.backends.disk_table import RoomFreed, Table
 from context7_fabric.fabric.backends.plain_disk import ForeignRow
 from context7_fabric.relay.folders import UnusablePath, written_out
 
@@ -234,7 +234,8 @@ class DiskBackend:
                 return True
             if is_damage(error):
                 return self._mended(table, str(error))
-            if "no such " in str(error) and self._clock() >= self._next_try:
+            lacks_table = "no such " in str(error) and self._clock() >= self._next_try
+            if lacks_table or isinstance(error, RoomFreed):
                 self._reopened()
                 return True
         return False

@@ -105,10 +105,14 @@ class Database:
         """Tell whether at least the database itself is in its place."""
         return mark_of(self._folder)[0] == self._mark[0]
 
-    def use_reserve(self) -> None:
-        """Free what room there is to be freed on a full disk, so that entries can be removed."""
-        (self._folder / RESERVE).unlink(missing_ok=True)
+    def use_reserve(self) -> bool:
+        """Free room on a full disk, so that entries can be removed; tell whether there was some."""
         self.shorten_log()
+        try:
+            (self._folder / RESERVE).unlink()
+        except OSError:
+            return False
+        return True
 
     def shorten_log(self) -> None:
         """Copy SQLite's log into the database, and begin it anew."""
@@ -124,7 +128,7 @@ class Database:
     def _usable(self) -> str:
         """Return the first way to open the file in which it can be read."""
         failure: sqlite3.Error | None = None
-        for mode in _modes(self._folder / RESERVE):
+        for mode in _MODES:
             uri = f"{(self._folder / DATABASE).absolute().as_uri()}?{mode}"
             try:
                 self._connection_by(uri).execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -163,16 +167,6 @@ class Database:
         while self._open:
             self._open.pop().close()
         self._local = threading.local()
-
-
-def _modes(reserve: Path) -> Iterator[str]:
-    """Yield the ways to open the file; where the disk may be full, the first once more."""
-    yield _MODES[0]
-    if reserve.exists():
-        with suppress(OSError):
-            reserve.unlink()
-            yield _MODES[0]
-    yield from _MODES[1:]
 
 
 def _make_reserve(path: Path) -> None:

@@ -71,6 +71,10 @@ class ForeignDatabase(sqlite3.DatabaseError):
     """A database that is another program's."""
 
 
+class RoomFreed(sqlite3.OperationalError):
+    """A file on a full disk takes writes again when it is opened anew."""
+
+
 class Table:
     """The rows of one folder; several processes may have it open."""
 
@@ -212,9 +216,11 @@ class Table:
         try:
             self._write(puts, deletes)
         except (sqlite3.OperationalError, OSError) as error:
-            if puts or not is_full(error):
+            if puts or (self.writable and not is_full(error)):
                 raise
-            self._file.use_reserve()
+            freed = self._file.use_reserve()
+            if not self.writable:
+                raise (RoomFreed(str(error)) if freed else error) from error
             for some in _portions(deletes, FEW_DELETES):
                 self._write([], some)
                 self._file.shorten_log()
