@@ -9,7 +9,7 @@ import os
 import sys
 
 from context7_fabric import __version__
-from context7_fabric.relay.folders import HOME, home_of
+from context7_fabric.relay.folders import HOME, home_of, written_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +82,13 @@ _PATHS = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
+_OUR_PATHS = (
+    "CONTEXT7_FABRIC_SEED",
+    "CONTEXT7_FABRIC_MODEL_PATH",
+    "CONTEXT7_FABRIC_TOKENS_FILE",
+    "CONTEXT7_FABRIC_TLS_CERT",
+    "CONTEXT7_FABRIC_TLS_KEY",
+)
 _PREFIX = "CONTEXT7_FABRIC_"
 _OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
 
@@ -94,9 +101,11 @@ def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
     """Return `environ` with its paths as meant in `directory`, and the home in full.
 
     Raises:
-        UnusablePath: As `home_of`.
+        UnusablePath: As `home_of`, and `written_out` for the other paths of ours.
     """
     clear = dict(environ)
+    for name in _OUR_PATHS:
+        written_out(name, environ.get(name, "").strip())
     for name in _PATHS:
         if clear.get(name, "").strip():
             path = os.path.expanduser(clear[name].strip())
