@@ -25,6 +25,14 @@ class Clock:
         return self.now
 
 
+def free(folder: Path) -> None:
+    folder.unlink()
+
+
+def is_there(folder: Path) -> bool:
+    return folder.exists()
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -46,14 +54,12 @@ async def standby(folder: Path, clock: Clock) -> AsyncIterator[Standby]:
 
 class TestStandbyThatGaveWay(BackendContract):
     @pytest.fixture
-    async def backend(
-        self, folder: Path, clock: Clock, standby: Standby
-    ) -> AsyncIterator[Standby]:
-        folder.unlink()
+    async def backend(self, folder: Path, clock: Clock, standby: Standby) -> Standby:
+        free(folder)
         clock.now = TRY_EVERY
         assert await standby.get("key") is None
         assert standby.trouble() is None
-        yield standby
+        return standby
 
 
 async def test_a_standby_takes_what_may_be_lost_and_refuses_the_rest(standby: Standby) -> None:
@@ -69,11 +75,11 @@ async def test_a_standby_takes_what_may_be_lost_and_refuses_the_rest(standby: St
 async def test_a_store_is_not_tried_again_within_a_minute(
     standby: Standby, folder: Path, clock: Clock, seconds: float
 ) -> None:
-    folder.unlink()
+    free(folder)
     clock.now = seconds
     await put(standby, "key", b"1")
     assert standby.trouble() == WHY
-    assert not folder.exists()
+    assert not is_there(folder)
 
 
 async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
@@ -83,7 +89,7 @@ async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
     await put(standby, "ending", b"2", expires_in=3600)
     clock.now = TRY_EVERY
     assert await got(standby, "held") == b"1"  # it still cannot
-    folder.unlink()
+    free(folder)
     clock.now = 2 * TRY_EVERY
     await standby.write([Put("prompt", b"3", disposable=False)])
     following = DiskBackend(folder)

@@ -51,7 +51,7 @@ def assert_refused(tmp_path: Path, words: list[str], variable: str, value: str, 
         input="",
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=50,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
