@@ -79,7 +79,7 @@ class DiskBackend:
     async def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, or None."""
         self._check()
-        if self._clock() < self._next_look:
+        if self._is_current(self._table):
             told, entry = self._table.glance(key)
             if told:
                 return entry
@@ -209,14 +209,23 @@ class DiskBackend:
 
     def _current(self, *, writes: bool) -> Table:
         """Return the table, opened anew if its file is not in its place any more."""
-        table, now = self._table, self._clock()
-        if not writes and now < self._next_look:
-            return table
-        self._next_look = now + LOOK_EVERY
-        if table.in_place() and (table.writable or now < self._next_try):
+        table = self._table
+        if writes:
+            self._next_look = float("-inf")
+        if self._is_current(table):
             return table
         with self._opening:
             return self._reopened() if table is self._table else self._table
+
+    def _is_current(self, table: Table) -> bool:
+        """Tell whether `table` may be read; a look at the file, now and then, takes no time."""
+        now = self._clock()
+        if now < self._next_look:
+            return True
+        if not (table.in_place() and (table.writable or now < self._next_try)):
+            return False
+        self._next_look = now + LOOK_EVERY
+        return True
 
     def _reopened(self) -> Table:
         self._next_try = self._clock() + TRY_EVERY

@@ -149,6 +149,8 @@ class Database:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connected(uri, timeout=BUSY_SECONDS)
+            for pragma in _PRAGMAS:
+                connection.execute(pragma)
         return connection
 
     def _connected(self, uri: str, timeout: float) -> sqlite3.Connection:
@@ -159,8 +161,6 @@ class Database:
         )
         self._open.append(connection)
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
         return connection
 
     def _forget(self) -> None:
