@@ -110,6 +110,17 @@ def drop_counts(folder: Path) -> None:
     execute(folder, "DROP TABLE Settings")
 
 
+def spoil_text(old: str, new: str) -> Damage:
+    """Write another text of the same length into what the schema says."""
+
+    def spoil(folder: Path) -> None:
+        content = (folder / "cache.db").read_bytes()
+        assert old.encode() in content
+        _write(folder / "cache.db", content.replace(old.encode(), new.encode()))
+
+    return spoil
+
+
 def cut(share: float) -> Damage:
     def cut_short(folder: Path) -> None:
         with (folder / "cache.db").open("r+b") as file:
@@ -139,6 +150,9 @@ MENDED: dict[str, tuple[Damage, int]] = {
     "the list of free pages": (spoil_freelist, 0),
     "the last tenth cut off": (cut(0.9), 30),
     "a table that is gone": (drop_counts, 0),
+    "the column of a trigger": (spoil_text("+ NEW.size", "+ NEW.sjze"), 0),
+    "the table of a trigger": (spoil_text("UPDATE Fabric_changes", "UPDATE Fabrik_changes"), 0),
+    "the condition of a trigger": (spoil_text("WHERE key = 'size'", "WHERE kgy = 'size'"), 0),
     "garbage in the log": (lambda folder: _write(folder / "cache.db-wal", b"\x37" * 9999), 0),
     "garbage in the log's index": (
         lambda folder: _write(folder / "cache.db-shm", b"\x7f" * 32768),

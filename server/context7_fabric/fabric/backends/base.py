@@ -96,8 +96,8 @@ class Backend(Protocol):
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` only where nothing is, for `expires_in` seconds; tell whether it was.
 
-        Atomic over every process that shares the medium. Where ends are times of a clock that can
-        be set, one that ends more than `CLOCK_SLACK` seconds later than this would is replaced: it
+        Atomic over every process that shares the medium. Where ends are times of this machine's
+        clock, one that ends more than `CLOCK_SLACK` seconds later than this would is replaced: it
         was stored while the clock was ahead.
         """
         ...

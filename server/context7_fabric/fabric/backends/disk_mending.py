@@ -26,6 +26,14 @@ from context7_fabric.fabric.backends.plain_disk import VALUE_FILE
 log = logging.getLogger(__name__)
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_IN_TRIGGER = ("no such column", "no such table: main.")
+"""How SQLite tells of a trigger whose text is damaged; no statement of ours is wrong so."""
+
+_TRIAL = (
+    "INSERT INTO Cache (key, raw, store_time, size) VALUES ('', 2, 0, 0)",
+    "UPDATE Cache SET value = 1, size = 1 WHERE key = '' AND raw = 2",
+    "DELETE FROM Cache WHERE key = '' AND raw = 2",
+)
 _MOST_HOLES = 10_000
 """Rows or pages that cannot be read, after which the rest of a table is given up."""
 
@@ -42,7 +50,7 @@ WHERE excluded.store_time > store_time
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell whether `error` says that the file is damaged, or another program's."""
-    if isinstance(error, ForeignDatabase):
+    if isinstance(error, ForeignDatabase) or str(error).startswith(_IN_TRIGGER):
         return True
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
@@ -87,6 +95,12 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _is_sound(database: sqlite3.Connection) -> bool:
+    """Tell whether nothing is damaged, and a row can be written."""
+    database.execute("SAVEPOINT trial")
+    for statement in _TRIAL:
+        database.execute(statement)
+    database.execute("ROLLBACK TO trial")
+    database.execute("RELEASE trial")
     return database.execute("PRAGMA integrity_check(1)").fetchall() == [(b"ok",)]
 
 

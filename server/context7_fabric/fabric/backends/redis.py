@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends import redis_scripts as scripts
-from context7_fabric.fabric.backends.base import (
-    CLOCK_SLACK,
-    Entry,
-    Place,
-    Put,
-    Written,
-    human,
-)
+from context7_fabric.fabric.backends.base import Entry, Place, Put, Written, human
 from context7_fabric.fabric.backends.redis_address import parse
 
 if TYPE_CHECKING:
@@ -137,8 +130,7 @@ class RedisBackend:
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` where nothing is, for `expires_in` seconds; one script."""
-        slack = _milliseconds(CLOCK_SLACK)
-        arguments = (key, value, _milliseconds(expires_in), slack)
+        arguments = (key, value, _milliseconds(expires_in))
         # Run twice, it would find what it stored itself.
         return bool(await self._link().script("add", scripts.ADD, *arguments, again=False))
 

@@ -146,15 +146,13 @@ ADD = _script(
     _STORE,
     """
 if is_there(ARGV[1]) then
-  local left = redis.call('PTTL', entries .. ARGV[1])
-  if left <= tonumber(ARGV[3]) + tonumber(ARGV[4]) then return 0 end
+  return 0
 end
 store(ARGV[1], ARGV[2], 0, ARGV[3])
 return 1
 """,
 )
-"""Arguments: name, value, lifetime, slack: one that ends later than both is replaced. Returns 1
-when it was stored."""
+"""Arguments: name, value, lifetime. Returns 1 when it was stored."""
 
 SWAP = _script(
     _COMMON,
