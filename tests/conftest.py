@@ -49,6 +49,8 @@ def _no_blocking_call_in_the_loop(request: pytest.FixtureRequest) -> Iterator[No
             blocking.functions[name].can_block_in(
                 "fabric/backends/disk_table.py", {"glance", "revision"}
             )
+        # So does a look whether its file is in its place, once a second.
+        blocking.functions["os.stat"].can_block_in("fabric/backends/disk_file.py", {"in_place"})
         yield
 
 

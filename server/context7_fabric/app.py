@@ -12,7 +12,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.news import Ear, News
 from context7_fabric.fabric.policy import Lifetime
@@ -99,11 +98,6 @@ class App:
     upstream: Upstream
     principal: str
     owner: str = LOCAL_OWNER
-
-    @property
-    def in_memory(self) -> bool:
-        """Tell whether nothing outlasts this process."""
-        return isinstance(self.fabric.backend, MemoryBackend)
 
     @property
     def connected(self) -> bool:

@@ -16,7 +16,8 @@ FabricError
 ├── ContextError            a context that the fabric does not take
 │   ├── KeyTooLong          its key has too many characters
 │   ├── ValueTooLarge       its value has too many bytes
-│   └── TooManyAuthored     there are too many that nothing may evict
+│   ├── TooManyAuthored     there are too many that nothing may evict
+│   └── TooMuchAuthored     those that nothing may evict take too many bytes
 ├── StoreError              the fabric's backend failed
 │   ├── CorruptEntry        a stored entry that cannot be read
 │   ├── StoreClosed         used after it was closed
@@ -191,6 +192,19 @@ class TooManyAuthored(ContextError):
             f"the store holds {limit:,} entries that are never evicted, which is all it may:"
             " delete some, or store with a ttl"
         )
+        self.limit = limit
+
+
+class TooMuchAuthored(ContextError):
+    """The authored entries of a store would take more bytes than they may."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        """Keep how many bytes they would take, and how many they may."""
+        super().__init__(
+            f"entries that are never evicted would take {size:,} bytes, and {limit:,} are allowed:"
+            " delete some, or store with a ttl"
+        )
+        self.size = size
         self.limit = limit
 
 

@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 from context7_fabric import __version__
 from context7_fabric.app import App
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.backends.standby import Standby
 from context7_fabric.fabric.flight import Flights
 from context7_fabric.household import Household
 from context7_fabric.models import Progress, no_progress
@@ -67,9 +67,10 @@ class Health:
 
     @property
     def _backend(self) -> str:
-        if isinstance(self._household.fabric.backend, MemoryBackend):
+        chosen, backend = self._settings.store.backend, self._household.fabric.backend
+        if isinstance(backend, Standby) and backend.trouble() is not None:
             return "memory"
-        return "disk" if self._settings.store.backend == "disk" else "redis"
+        return chosen if chosen in ("disk", "memory") else "redis"
 
     async def _store(self) -> StoreFigures:
         """Return what the store tells in time; a look that is late goes on, and no second one."""

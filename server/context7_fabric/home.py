@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from functools import partial
 
 from anyio import to_thread
 
@@ -15,9 +16,11 @@ from context7_fabric.fabric.backends.disk_sql import PASSING
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.backends.spared import Spared
+from context7_fabric.fabric.backends.standby import Standby
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
+from context7_fabric.relay.folders import make_home
 from context7_fabric.services.principals import (
     SECRET_BYTES,
     principal_of,
@@ -43,15 +46,22 @@ def open_backend(settings: Settings) -> Backend:
         return MemoryBackend()
     if settings.store.backend != "disk":
         return Spared(RedisBackend(settings.store.backend))
+    return _open_disk(settings)
+
+
+def _open_disk(settings: Settings) -> DiskBackend:
     try:
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(str(settings.home))
     except OSError as error:
         raise StoreUnavailable("open", str(error)) from error
     return DiskBackend(settings.home / "fabric", passing=(*PASSING, *_COUNTS))
 
 
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
-    """Open the fabric; blocks. Without a home that can be used it is in memory, which is logged."""
+    """Open the fabric; blocks.
+
+    Without a home that can be used it is in memory, which is logged, and tried again.
+    """
     try:
         backend = open_backend(settings)
     except StoreUnavailable as error:
@@ -61,7 +71,8 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
             settings.home,
             error.reason,
         )
-        backend = MemoryBackend()
+        why = f"nothing is kept, because the home {settings.home} cannot be used ({error.reason})"
+        backend = Standby(partial(_open_disk, settings), why)
     return Fabric(backend, clock, value_limit=settings.store.value_limit)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.errors import TooManyAuthored
+from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
 from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.disk import DiskBackend
 from contracts.disk_store import LARGE, execute, value_file, value_files
@@ -125,6 +125,74 @@ async def test_an_entry_is_read_while_another_process_writes(
 ) -> None:
     await put(backend, "key", b"value")
     other = DiskBackend(tmp_path)
-    with other._table._cache.transact():
+    with other._table._file.transact():
         assert await backend.get("key") == Entry("key", b"value")
     await other.aclose()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "fits"),
+    [
+        ([10, 4], True),
+        ([10, 6], False),
+        ([16], False),
+        ([1] * 15, True),
+        ([1] * 16, False),
+    ],
+)
+async def test_authored_entries_take_half_of_the_bound_at_most(
+    tmp_path: Path, sizes: list[int], fits: bool
+) -> None:
+    backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE))
+    puts = [Put(f"{number}", LARGE * size, disposable=False) for number, size in enumerate(sizes)]
+    if fits:
+        await backend.write(puts)
+    else:
+        with pytest.raises(TooMuchAuthored, match=r"would take 2,097,152 bytes, and 1,966,080 are"):
+            await backend.write(
+                [*puts[:-1], Put("last", LARGE * (16 - sum(sizes[:-1])), disposable=False)]
+            )
+        assert await backend.keys("") == []
+    await backend.aclose()
+
+
+async def test_authored_entries_beyond_the_bound_leave_half_of_it_to_others(
+    tmp_path: Path,
+) -> None:
+    """As a store of an earlier release may have them."""
+    large = DiskBackend(tmp_path, size_limit=10 * ROOM * len(LARGE))
+    await large.write([Put(f"a/{n}", LARGE, disposable=False) for n in range(2 * ROOM)])
+    await large.aclose()
+    backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE))
+    for number in range(ROOM):
+        await put(backend, f"new/{number:02}", LARGE)
+    kept = await backend.keys("new/")
+    assert ROOM // 2 - 2 <= len(kept) <= ROOM // 2 + 1
+    assert f"new/{ROOM - 1:02}" in kept
+    assert len(await backend.keys("a/")) == 2 * ROOM
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("value", ["text", None, -5, 1e18])
+async def test_a_count_of_bytes_that_cannot_be_evicts_nothing(
+    tmp_path: Path, value: object
+) -> None:
+    backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE))
+    await backend.write([Put(f"{number}", LARGE) for number in range(9)])
+    execute(tmp_path, "UPDATE Settings SET value = ? WHERE key = 'size'", value)
+    await put(backend, "9", LARGE)
+    assert len(await backend.keys("")) == 10
+    await backend.aclose()
+
+
+@pytest.mark.parametrize("ahead", [30 * 86_400, 400, 3e9])
+async def test_a_lease_from_a_clock_that_was_ahead_holds_nobody_up(
+    tmp_path: Path, ahead: float
+) -> None:
+    backend = DiskBackend(tmp_path)
+    assert await backend.add("lease", b"one", expires_in=60)
+    assert not await backend.add("lease", b"two", expires_in=60)
+    execute(tmp_path, "UPDATE Cache SET expire_time = expire_time + ?", ahead)
+    assert await backend.add("lease", b"two", expires_in=60)
+    assert not await backend.add("lease", b"three", expires_in=60)
+    await backend.aclose()

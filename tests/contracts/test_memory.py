@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from context7_fabric.errors import TooMuchAuthored
+from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from contracts.backend_contract import BackendContract
 from contracts.entries import put
@@ -29,3 +31,18 @@ class TestMemoryBackend(BackendContract):
         await put(backend, "small", b"1")
         await put(backend, "large", b"x" * 11)
         assert await backend.keys("") == ["large"]
+
+    @pytest.mark.parametrize(("before", "after"), [(60, 41), (100, 1), (0, 101)])
+    async def test_authored_values_take_half_of_the_bound_at_most(
+        self, before: int, after: int
+    ) -> None:
+        backend = MemoryBackend(max_bytes=200)
+        await backend.write([Put("old", b"x" * before, disposable=False)])
+        with pytest.raises(TooMuchAuthored, match="would take 101 bytes, and 100 are allowed"):
+            await backend.write([Put("new", b"x" * after, disposable=False)])
+        assert await backend.keys("") == ["old"]
+        await backend.write([Put("old", b"x" * 100, disposable=False)])
+        await put(backend, "answer", b"x" * 100)
+        assert await backend.keys("") == ["old", "answer"]
+        await backend.delete("old")
+        await backend.write([Put("new", b"x" * 100, disposable=False)])

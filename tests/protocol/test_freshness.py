@@ -190,3 +190,32 @@ async def test_hidden_characters_are_taken_out_and_flagged(
         result = await call(client, "query-docs", libraryId=FIRST, query="start")
     assert texts(result)[0] == text
     assert provenance(result)["screening"] == ["hidden"]
+
+
+@pytest.mark.parametrize("ahead", [400.0, 30 * DAY, 3650 * DAY])
+async def test_an_answer_from_a_clock_that_was_ahead_is_served_stale_and_refreshed(
+    app: App, upstream: ScriptedUpstream, clock: FakeClock, ahead: float
+) -> None:
+    clock.forward(ahead)
+    await ask(app)
+    clock.forward(-ahead)
+    upstream.revision = 2
+    async with connected(app) as client:
+        result = await call(client, "query-docs", libraryId=FIRST, query="start")
+    told = provenance(result)
+    assert (told["outcome"], told["age_seconds"]) == ("stale", 0)
+    await calls_reach(upstream, 2)
+    with anyio.fail_after(5):
+        while (await ask(app))[0] != "hit":
+            await anyio.lowlevel.checkpoint()
+    assert (await ask(app))[2] == [docs_text({"query": "start"}, 2)]
+
+
+@pytest.mark.parametrize("ahead", [200.0, 299.0])
+async def test_a_clock_that_differs_a_little_makes_nothing_stale(
+    app: App, clock: FakeClock, ahead: float
+) -> None:
+    clock.forward(ahead)
+    await ask(app)
+    clock.forward(-ahead)
+    assert (await ask(app))[0] == "hit"

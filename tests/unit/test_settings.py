@@ -201,8 +201,7 @@ class TestVariables:
         assert "S3CR3T" not in repr(given)
 
     def test_a_relative_path_begins_where_the_process_is(self) -> None:
-        given = settings(HOME="fabric", MODEL_PATH="files")
-        assert given.home == Path.cwd() / "fabric"
+        given = settings(MODEL_PATH="files")
         assert given.suggestions.model_path == Path.cwd() / "files"
 
     def test_only_the_free_plan_has_a_known_number_of_calls(self) -> None:

@@ -76,8 +76,9 @@ def _variables() -> Check:
 def _home(app: App) -> Check:
     if app.settings.store.backend == "memory":
         return Check("home", None, "in memory (CONTEXT7_FABRIC_BACKEND=memory): nothing is kept")
-    if app.in_memory:
-        told = f"{app.settings.home} cannot be used; set CONTEXT7_FABRIC_HOME to a folder of yours"
+    trouble = app.fabric.trouble()
+    if trouble is not None:
+        told = f"{trouble}: mend that, or set CONTEXT7_FABRIC_HOME to another folder of yours"
         return Check("home", ok=False, told=told)
     return Check("home", ok=True, told=str(app.settings.home))
 

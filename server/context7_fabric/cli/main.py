@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 from context7_fabric import __version__
 from context7_fabric.cli.text import complain, harmless
 from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
+from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
 from context7_fabric.resources import exhausted
 
@@ -116,6 +117,8 @@ def _told(cause: BaseException) -> int | None:
         return 1
     if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
         return _told_of_system(cause)
+    if isinstance(cause, UnusablePath):
+        cause = SettingError(cause.variable, cause.value, cause.expected)
     if not isinstance(cause, FabricError):
         return None
     complain(str(cause))

@@ -18,6 +18,7 @@ from context7_fabric.client.source import Found, Source
 from context7_fabric.client.tally import Tally
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.documents.keys import name_key
+from context7_fabric.fabric.policy import is_ahead
 from context7_fabric.models import Clock
 from context7_fabric.registry.registry import STEP_SECONDS
 
@@ -123,7 +124,7 @@ class Context7CacheClient:
         """Keep `found` in memory; tell whether it is young enough to be used."""
         now, verified = self._clock(), found.library.verified_at
         until = (now if verified is None else verified) + self._ttl
-        if now > until:
+        if now > until or is_ahead(until - self._ttl, now):
             return False
         self._names.put(key, found, until)
         return True

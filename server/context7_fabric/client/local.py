@@ -20,7 +20,7 @@ from context7_fabric.client.libraries import bare_library, library_of
 from context7_fabric.client.opening import Opened, open_home
 from context7_fabric.client.source import Found
 from context7_fabric.documents.ids import LibraryId
-from context7_fabric.errors import ContextError
+from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
@@ -104,10 +104,10 @@ class LocalRegistry:
 
 @contextmanager
 def _unstorable_let_go() -> Iterator[None]:
-    """Go on without what the store does not take: what is larger than its bound."""
+    """Go on without what the store does not take: what is too large, or anything if it fails."""
     try:
         yield
-    except ContextError as error:
+    except (ContextError, StoreError) as error:
         log.debug("not kept: %s", error)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import suppress
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from context7_fabric.relay.folders import append_to
 
 LARGEST = 2**20
 """Bytes of a log; of the one before it, as much is kept."""
@@ -27,6 +30,10 @@ class DaemonLog(RotatingFileHandler):
         self.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S%z"))
         self._divert()
 
+    def _open(self) -> TextIOWrapper:
+        """Open the file, which is never a link to another one."""
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_opened)
+
     def doRollover(self) -> None:  # noqa: N802  # logging's name
         """Begin a new file."""
         super().doRollover()
@@ -36,6 +43,10 @@ class DaemonLog(RotatingFileHandler):
         if self.stream is not None:
             for fd in (_STDOUT, _STDERR):
                 os.dup2(self.stream.fileno(), fd)
+
+
+def _opened(path: str, _flags: int) -> int:
+    return append_to(path)
 
 
 def remove_old_logs(folder: Path, now: float) -> None:

@@ -1,5 +1,8 @@
 """Between a context and the bytes that a backend keeps: JSON with a format version and a checksum.
 
+The checksum is over scope and key too, so that no medium can give one context for another. Format
+1, whose checksum is over the rest alone, is still read.
+
 Bytes of another version, truncated, damaged or foreign bytes decode to `CorruptEntry`, never to a
 wrong value.
 """
@@ -14,13 +17,14 @@ from zlib import crc32
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.context import Context, Json, Scope, address
 
-FORMAT = 1
+FORMAT = 2
 MAX_DEPTH = 100
 """How many lists and objects may stand inside of one another."""
 
 _START = b'{"format":%d,' % FORMAT
+_OLD_START = b'{"format":1,'
 _CRC = b'"crc32":"%08x",'
 _CRC_AT = len(_START)
 _HEAD = _START + _CRC
@@ -46,7 +50,7 @@ def encode(context: Context) -> bytes:
         "expires_at": context.expires_at,
     }
     body = _written(record).removeprefix(b"{")
-    return _HEAD % crc32(body) + body
+    return _HEAD % crc32(body, _seed(context.key, context.scope)) + body
 
 
 def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
@@ -55,15 +59,24 @@ def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
     Raises:
         CorruptEntry: The bytes are not an entry of this format.
     """
-    if not data.startswith(_START):
+    if data.startswith(_START):
+        seed = _seed(key, scope)
+    elif data.startswith(_OLD_START):
+        seed = 0
+    else:
         raise CorruptEntry(key, "not of a format this version reads")
-    if data[_CRC_AT:_HEAD_LENGTH] != _CRC % crc32(data[_HEAD_LENGTH:]):
+    if data[_CRC_AT:_HEAD_LENGTH] != _CRC % crc32(data[_HEAD_LENGTH:], seed):
         raise CorruptEntry(key, "its checksum is wrong")
     try:
         record = _parsed(data)
     except (ValueError, RecursionError) as error:
         raise CorruptEntry(key, "not JSON") from error
     return _context(key, scope, record, version)
+
+
+def _seed(key: str, scope: Scope) -> int:
+    """Return what the checksum of a context begins with."""
+    return crc32(address(scope, key).encode("utf-8", "surrogatepass"))
 
 
 def _written(record: dict[str, Any]) -> bytes:

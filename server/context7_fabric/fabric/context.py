@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from context7_fabric.fabric.backends.base import CLOCK_SLACK
+
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 """Any value that JSON can say."""
 
@@ -42,8 +44,13 @@ class Context:
     version: int = 1
 
     def alive(self, now: float) -> bool:
-        """Tell whether the entry has not expired at `now`."""
-        return self.expires_at is None or now < self.expires_at
+        """Tell whether the entry has not expired at `now`.
+
+        What ends, and was stored while a clock was ahead, has: its end is as wrong.
+        """
+        if self.expires_at is None:
+            return True
+        return now < self.expires_at and self.created_at - now <= CLOCK_SLACK
 
 
 def address(scope: Scope, key: str) -> str:

@@ -15,7 +15,7 @@ from typing import Self
 from anyio import to_thread
 
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backends.base import Backend, Place, Put
+from context7_fabric.fabric.backends.base import Backend, Place, Put, Watched
 from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
 from context7_fabric.fabric.drafts import Drafts
 from context7_fabric.fabric.gauge import Faults, Gauge
@@ -112,6 +112,10 @@ class Fabric:
         """
         with self._gauge.timed():
             return await self.backend.delete(address(Scope(scope), key))
+
+    def trouble(self) -> str | None:
+        """Return why nothing is kept past this process or at all, None when it is."""
+        return self.backend.trouble() if isinstance(self.backend, Watched) else None
 
     def pipeline(self) -> Pipeline:
         """Return a collector of changes that are made in one round trip, all or none."""

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from context7_fabric.fabric.backends.base import CLOCK_SLACK
+
 JITTER = 0.1
 """Lifetimes vary by this share either way, so that what was stored together expires apart."""
 
@@ -35,15 +37,20 @@ class Lifetime:
         return replace(self, fresh=self.fresh * factor, stale=self.stale * factor)
 
 
+def is_ahead(moment: float, now: float) -> bool:
+    """Tell whether a stored time lies so far in the future that it is not believed."""
+    return moment - now > CLOCK_SLACK
+
+
 def judge(now: float, stored_at: float, lifetime: Lifetime, seed: str) -> Freshness:
     """Tell what may be done at `now` with an answer stored at `stored_at` (epoch seconds).
 
     `seed` spreads lifetimes: the same seed always gets the same share. An answer from the future
-    (a clock that was set back) counts as just stored.
+    (a clock that was set back) counts as just turned stale.
     """
-    age = max(0.0, now - stored_at)
     factor = spread(seed)
     fresh_until = lifetime.fresh * factor
+    age = fresh_until if is_ahead(stored_at, now) else max(0.0, now - stored_at)
     stale_until = fresh_until + lifetime.stale * factor
     if age < fresh_until:
         return Freshness.FRESH

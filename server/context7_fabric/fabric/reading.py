@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from fnmatch import translate
 from re import compile as compiled
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from anyio import to_thread
 
@@ -28,6 +28,15 @@ _FEW = 50
 """Entries up to which decoding takes less of the event loop than a hop to a worker thread."""
 
 
+@runtime_checkable
+class Doubting(Protocol):
+    """A backend that can look for damage behind an entry that cannot be decoded."""
+
+    async def doubt(self, key: str) -> None:
+        """Look for damage behind the entry under `key`, and mend it."""
+        ...
+
+
 class Reader:
     """The contexts of one backend; faults are noted, and are as good as nothing."""
 
@@ -43,11 +52,14 @@ class Reader:
         Raises:
             StoreError: The medium said no: whether there is something, nobody knows.
         """
+        entry = None
         try:
             entry = await self._backend.get(address(scope, key))
             context = entry and decode(key, scope, entry.value, entry.version)
         except CorruptEntry as error:
             self._faults.note(error)
+            if entry is not None and isinstance(self._backend, Doubting):
+                await self.guarded(self._backend.doubt(entry.key), otherwise=None)
             return None
         return context if context and context.alive(self._clock()) else None
 

@@ -79,15 +79,16 @@ class Learned:
         """
         return await self._fabric.delete_context(_choice(name_key, holder))
 
-    async def teach(self, lessons: Mapping[str, Row], holder: str) -> None:
-        """Store rows by the names that `holder` says mean them.
+    async def teach(self, lessons: Mapping[str, Row], holder: str) -> bool:
+        """Store rows by the names that `holder` says mean them; return whether they will last.
 
         Raises:
             ContextError: The store does not take one of them.
         """
         values = {_lesson(name, holder): row_value(row) for name, row in lessons.items()}
-        if values:
-            await self._fabric.set_many(values)
+        if not values:
+            return True
+        return await self._fabric.set_many(values) and self._fabric.trouble() is None
 
     async def lesson(self, name_keys: Sequence[str], holder: str) -> Row | None:
         """Return the row that `holder` stored for the first of several names that has one."""

@@ -155,11 +155,13 @@ class RowStore:
         await to_thread.run_sync(seen.add, contexts)
         return seen.rows()
 
-    async def save(self, rows: Iterable[Row]) -> None:
-        """Store `rows`, all or none."""
+    async def save(self, rows: Iterable[Row]) -> bool:
+        """Store `rows`, all or none; tell whether they outlast this process."""
         values: dict[str, Json] = {self._address(row): row_value(row) for row in rows}
-        if values:
-            await self._fabric.set_many(values | {REVISION: uuid4().hex})
+        if not values:
+            return True
+        stored = await self._fabric.set_many(values | {REVISION: uuid4().hex})
+        return stored and self._fabric.trouble() is None
 
     async def revision(self) -> Revision | None:
         """Return what changes whenever any process changes rows, None where nobody can tell."""

@@ -9,6 +9,7 @@ import sys
 import time
 import zlib
 
+from context7_fabric.relay.folders import make_home, make_private
 from context7_fabric.relay.hello import FULL, WELCOME
 
 TYPE_CHECKING = False
@@ -103,7 +104,8 @@ class Door:
             return self.connect()
         except (FileNotFoundError, ConnectionRefusedError):
             pass
-        _make_private(self.home, self.folder)
+        make_home(self.home)
+        make_private(self.folder)
         lock = self._locked(PATIENCE)
         try:
             return self._started(start)
@@ -142,7 +144,8 @@ class Door:
         Raises:
             OSError: There is a daemon already, or the home cannot be used.
         """
-        _make_private(self.home, self.folder)
+        make_home(self.home)
+        make_private(self.folder)
         lock = self._locked(PATIENCE)
         try:
             self.connect().close()
@@ -253,25 +256,6 @@ def _listening(path: str) -> socket.socket:
     finally:
         os.umask(mask)
     return listener
-
-
-def _make_private(home: str, folder: str) -> None:
-    """Make the folders that are not there, for this user alone.
-
-    Raises:
-        OSError: That cannot be, or the folder is somebody else's.
-    """
-    os.makedirs(os.path.dirname(home), exist_ok=True)
-    for path in (home, folder):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
-    status = os.stat(folder)
-    if status.st_uid != os.getuid():
-        raise PermissionError(f"{folder} is another user's")
-    if status.st_mode & 0o077:
-        os.chmod(folder, 0o700)
 
 
 def _answered(connection: socket.socket, hello: bytes) -> bytes:

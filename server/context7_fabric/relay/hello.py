@@ -9,6 +9,7 @@ import os
 import sys
 
 from context7_fabric import __version__
+from context7_fabric.relay.folders import HOME, home_of, written_out
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +77,18 @@ WINDOW_ENVIRONMENT = (
 """What windows of one daemon may differ in, credentials among it."""
 
 _PATHS = (
-    "CONTEXT7_FABRIC_HOME",
     "CONTEXT7_FABRIC_SEED",
     "CONTEXT7_FABRIC_MODEL_PATH",
     "NODE_EXTRA_CA_CERTS",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+)
+_OUR_PATHS = (
+    "CONTEXT7_FABRIC_SEED",
+    "CONTEXT7_FABRIC_MODEL_PATH",
+    "CONTEXT7_FABRIC_TOKENS_FILE",
+    "CONTEXT7_FABRIC_TLS_CERT",
+    "CONTEXT7_FABRIC_TLS_KEY",
 )
 _PREFIX = "CONTEXT7_FABRIC_"
 _OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
@@ -100,23 +107,20 @@ def working_directory() -> str:
 
 
 def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
-    """Return `environ` with its paths as meant in `directory`, and the home in full."""
+    """Return `environ` with its paths as meant in `directory`, and the home in full.
+
+    Raises:
+        UnusablePath: As `home_of`, and `written_out` for the other paths of ours.
+    """
     clear = dict(environ)
+    for name in _OUR_PATHS:
+        written_out(name, environ.get(name, "").strip())
     for name in _PATHS:
         if clear.get(name, "").strip():
             path = os.path.expanduser(clear[name].strip())
             clear[name] = os.path.normpath(os.path.join(directory, path))
-    home = clear.get("CONTEXT7_FABRIC_HOME", "").strip()
-    clear["CONTEXT7_FABRIC_HOME"] = home or _default_home(environ)
+    clear[HOME] = home_of(environ)
     return clear
-
-
-def _default_home(environ: Mapping[str, str]) -> str:
-    """Return the user's cache folder of this platform, as the package platformdirs names it."""
-    if sys.platform == "darwin":
-        return os.path.expanduser("~/Library/Caches/context7-fabric")
-    cache = environ.get("XDG_CACHE_HOME", "").strip() or os.path.expanduser("~/.cache")
-    return os.path.join(cache, "context7-fabric")
 
 
 def identity(environ: Mapping[str, str]) -> dict[str, object]:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 
+from context7_fabric.relay.folders import append_to
 from context7_fabric.relay.hello import WINDOW_ENVIRONMENT
 
 _LISTENER = 3
@@ -48,7 +49,7 @@ def _take_descriptors(listener: int, log: str) -> None:
     os.umask(0o077)
     nothing = os.open(os.devnull, os.O_RDWR)
     try:
-        printed = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        printed = append_to(log)
     except OSError:
         printed = nothing
     kept = os.dup(listener)

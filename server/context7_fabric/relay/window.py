@@ -8,6 +8,7 @@ import socket
 import sys
 
 from context7_fabric.relay.door import Door, NoDaemon
+from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.hello import SERVE, hello, identity, resolved, working_directory
 from context7_fabric.relay.pump import Pump
 from context7_fabric.relay.start import start
@@ -16,6 +17,7 @@ from context7_fabric.relay.usage import asks_for_version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 _NOT_OURS = ("--help", "-h", "--port", "--host", "--")
 _ENDED_BY = (signal.SIGTERM, signal.SIGINT)
@@ -68,16 +70,23 @@ def serve(
     before = {each: signal.signal(each, signal.default_int_handler) for each in _ENDED_BY}
     try:
         _serve(environ, _value(words, _KEY), here)
+    except UnusablePath:
+        _restore(before)
+        return False  # the settings, which are read next, report it
     except (NoDaemon, OSError) as trouble:
         _tell(trouble)
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        _restore(before)
         return False
     except KeyboardInterrupt:
         pass
     except RuntimeError as trouble:
         _end(trouble)
     os._exit(0)
+
+
+def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 def _serve(

@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused
 from context7_fabric.fabric.flight import Flight, Flights
-from context7_fabric.fabric.policy import Freshness, judge
+from context7_fabric.fabric.policy import Freshness, is_ahead, judge
 from context7_fabric.models import ASKED, JOINED, Caller, Clock, Progress, Trace
 from context7_fabric.services.enquiries import (
     SAVED,
@@ -195,6 +195,12 @@ class Answers:
     def _age(self, held: StoredAnswer) -> str:
         return format_duration(max(0.0, self._clock() - held.fetched_at))
 
+    def _is_newer(self, record: StoredAnswer, held: StoredAnswer | None) -> bool:
+        if held is None or record.fetched_at > held.fetched_at:
+            return True
+        now = self._clock()  # the time of one that is from the future says nothing
+        return is_ahead(held.fetched_at, now) and not is_ahead(record.fetched_at, now)
+
     def _board(
         self, enquiry: Enquiry, caller: Caller, held: StoredAnswer | None
     ) -> tuple[Flight[Fetched], bool]:
@@ -214,8 +220,7 @@ class Answers:
 
         async def look() -> StoredAnswer | None:
             record = await self._held(enquiry, principal)
-            newer = record is not None and (held is None or record.fetched_at > held.fetched_at)
-            return record if newer else None
+            return record if record is not None and self._is_newer(record, held) else None
 
         lease, record = await self._leases.take(name, look, self._settings.flight)
         if record is not None:

@@ -71,6 +71,7 @@ class LibraryCollection:
 
         Raises:
             ContextError: The store does not take one of them.
+            StoreError: It fails, or would not keep them.
         """
         await self.desk.registry.loaded.wait()
         await self.desk.meanings.learn(lessons, self.desk.views.clock())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.learning import Lesson, found_row, learned_rows
@@ -70,6 +71,7 @@ class Meanings:
 
         Raises:
             ContextError: The store does not take one of them.
+            StoreError: It fails, or would not keep them.
         """
         rows = learned_rows(lessons, self._registry, Table(await self.lessons()), now)
         named = {
@@ -77,7 +79,8 @@ class Meanings:
             for name, row in rows.items()
             for each in subject_of(LookUp(name), self._registry).names
         }
-        await self._learned.teach(named, self._holder)
+        if not await self._learned.teach(named, self._holder):
+            raise StoreError("the libraries could not be stored: the log says why")
         for name, row in named.items():
             await self._learned.choose(name, row.id, self._holder)
 

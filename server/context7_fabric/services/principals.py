@@ -6,6 +6,8 @@ import hashlib
 import hmac
 import os
 import secrets
+import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,9 +46,17 @@ def read_secret(home: Path) -> bytes:
     """
     path = home / "secret"
     try:
-        return _made(path) or path.read_bytes()
+        return _made(path) or _read(path)
     except OSError:
         return secrets.token_bytes(SECRET_BYTES)
+
+
+def _read(path: Path) -> bytes:
+    """Return the secret, which no other user may read."""
+    status = path.stat()
+    if status.st_mode & 0o077 and not path.is_symlink():
+        path.chmod(0o600)
+    return path.read_bytes()
 
 
 def _made(path: Path) -> bytes | None:
@@ -71,4 +81,9 @@ def _made(path: Path) -> bytes | None:
 
 
 def _is_whole(path: Path) -> bool:
-    return path.exists() and path.stat().st_size == SECRET_BYTES
+    """Tell whether there is a secret, which this user made."""
+    with suppress(OSError):
+        status = path.stat()
+        is_ours = sys.platform == "win32" or status.st_uid == os.getuid()
+        return is_ours and status.st_size == SECRET_BYTES
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
+from context7_fabric.fabric.policy import is_ahead
 from context7_fabric.models import Clock
 
 MOST = 1024
@@ -32,6 +33,7 @@ class Recent(Generic[V]):
     def get(self, key: str) -> V | None:
         """Return what is remembered under `key`, None when nothing is any more."""
         noted = self._noted.get(key)
-        if noted is None or self._clock() - noted[0] >= self._seconds:
+        if noted is None:
             return None
-        return noted[1]
+        now = self._clock()
+        return None if now - noted[0] >= self._seconds or is_ahead(noted[0], now) else noted[1]

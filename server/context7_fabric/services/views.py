@@ -31,7 +31,18 @@ _ANSWERS = (DOCS, LISTS, QUARANTINE)
 _PRINCIPAL_FIRST = ("meter:", "upstream:rest:", LESSONS)
 """Keys that go on with the principal or the holder, and a colon if with anything else."""
 
-OWN = ("row:", "rows:", "move:", "choice:", "upstream:", "vector:", "meter:", "doctor:")
+OWN = (
+    "row:",
+    "rows:",
+    "move:",
+    "choice:",
+    "taught:",
+    "unknown:",
+    "upstream:",
+    "vector:",
+    "meter:",
+    "doctor:",
+)
 """Beginnings of the keys in GLOBAL of the program's own records, which users did not write."""
 
 _NOBODYS = ("vector:", "rows:revision")

@@ -7,6 +7,7 @@ raises `SettingError` naming the variable; the command line turns that into exit
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def read_settings(
     """
     reader = Reader(environ)
     upstream = read_upstream(reader, api_key, directory)
-    home = (reader.path("HOME") or platformdirs.user_cache_path("context7-fabric")).absolute()
+    home = _home(reader)
     free = FREE_CALLS if upstream.credential is None else None
     return Settings(
         home=home,
@@ -98,6 +99,12 @@ def read_settings(
         web=read_web(reader, home),
         telemetry=read_telemetry(reader),
     )
+
+
+def _home(reader: Reader) -> Path:
+    if sys.platform == "win32" and reader.text("HOME") is None:  # where there is no relay
+        return platformdirs.user_cache_path("context7-fabric")
+    return reader.home()
 
 
 def _executions(reader: Reader) -> ExecutionSettings:

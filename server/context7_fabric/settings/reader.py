@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+from context7_fabric.relay.folders import UnusablePath, home_of, written_out
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -29,13 +30,20 @@ class Reader:
         """Return a path with the user's folder written out.
 
         Raises:
-            SettingError: Its user is not known here. So say all below of what they cannot use.
+            SettingError: It cannot be written out. So say all below of what they cannot use.
         """
         text = self.text(name)
         try:
-            return Path(text).expanduser() if text else None
-        except RuntimeError as error:  # ~somebody who is not known here
-            raise unusable(name, str(text), f"a path ({error})") from error
+            return Path(written_out(f"CONTEXT7_FABRIC_{name}", text)) if text else None
+        except UnusablePath as error:
+            raise SettingError(error.variable, error.value, error.expected) from error
+
+    def home(self) -> Path:
+        """Return the home, as the relay finds it."""
+        try:
+            return Path(home_of(self.environ))
+        except UnusablePath as error:
+            raise SettingError(error.variable, error.value, error.expected) from error
 
     def choice(self, name: str, allowed: tuple[_Choice, ...], default: _Choice) -> _Choice:
         """Return one of the words `allowed`, in lower case."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import CorruptEntry
+from context7_fabric.fabric.backends.base import SEALED
 from context7_fabric.fabric.codec import MAX_DEPTH, decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope
 
@@ -55,8 +56,9 @@ def test_what_is_encoded_is_decoded_to_the_same(context: Context) -> None:
 
 @given(CONTEXTS)
 def test_what_is_encoded_is_one_json_object_with_its_format(context: Context) -> None:
+    assert encode(context).startswith(SEALED)
     record = json.loads(encode(context).decode("utf-8", "surrogatepass"))
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert record["value"] == context.value
 
 
@@ -83,13 +85,23 @@ def test_a_comma_that_turns_into_a_point_does_not_make_one_number_of_two() -> No
         read(data.replace(b"[1,2]", b"[1.2]"))
 
 
+@given(CONTEXTS, st.text(max_size=9), st.sampled_from(Scope))
+def test_what_was_encoded_for_another_key_is_corrupt(
+    context: Context, key: str, scope: Scope
+) -> None:
+    if (scope, key) == (context.scope, context.key):
+        key += "'"
+    with pytest.raises(CorruptEntry, match="its checksum is wrong"):
+        decode(key, scope, encode(context))
+
+
 @given(st.binary())
 def test_foreign_bytes_are_corrupt(data: bytes) -> None:
     with pytest.raises(CorruptEntry):
         read(data)
 
 
-@pytest.mark.parametrize("start", ['{"format":2,', '{"format":12,', "{", '{"format":1.0,'])
+@pytest.mark.parametrize("start", ['{"format":3,', '{"format":12,', "{", '{"format":1.0,'])
 def test_another_format_is_not_read(start: str) -> None:
     body = '"value":1,"metadata":{},"created_at":1.0,"expires_at":null}'
     with pytest.raises(CorruptEntry, match="not of a format this version reads"):

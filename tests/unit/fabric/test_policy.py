@@ -6,6 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from context7_fabric.fabric.backends.base import CLOCK_SLACK
 from context7_fabric.fabric.policy import JITTER, Freshness, Lifetime, judge, spread
 
 FRESH, STALE, ON_ERROR, GONE = (
@@ -42,7 +43,11 @@ LIFETIMES = st.builds(Lifetime, SECONDS, SECONDS, st.none() | SECONDS)
         (Lifetime(100, 0, 0), 89, FRESH),
         (Lifetime(100, 0, 0), 111, GONE),
         (Lifetime(100, 0, 100), 111, ON_ERROR),
-        (USUAL, -1e9, FRESH),
+        (USUAL, -1e9, STALE),
+        (USUAL, -301, STALE),
+        (USUAL, -299, FRESH),
+        (Lifetime(1e12, 1000, 0), -86_400, STALE),
+        (Lifetime(100, 0, 50), -4000, ON_ERROR),
         (Lifetime(0, 0, 0), -1e9, GONE),
     ],
 )
@@ -53,7 +58,7 @@ def test_what_may_be_done_at_which_age(
     assert judge(NOON + age, NOON, lifetime, seed) is expected
 
 
-@given(LIFETIMES, st.text(), st.floats(-1e9, 1e10), st.floats(0, 1e10))
+@given(LIFETIMES, st.text(), st.floats(-CLOCK_SLACK, 1e10), st.floats(0, 1e10))
 def test_growing_older_makes_nothing_fresher(
     lifetime: Lifetime, seed: str, age: float, more: float
 ) -> None:
@@ -62,11 +67,18 @@ def test_growing_older_makes_nothing_fresher(
     assert ORDER.index(younger) <= ORDER.index(older)
 
 
-@given(LIFETIMES, st.text(), st.floats(0, 1e10))
-def test_an_answer_from_the_future_is_as_one_stored_now(
+@given(LIFETIMES, st.text(), st.floats(0, CLOCK_SLACK))
+def test_an_answer_from_a_clock_that_differs_a_little_is_as_one_stored_now(
     lifetime: Lifetime, seed: str, ahead: float
 ) -> None:
     assert judge(NOON, NOON + ahead, lifetime, seed) is judge(NOON, NOON, lifetime, seed)
+
+
+@given(LIFETIMES, st.text(), st.floats(CLOCK_SLACK + 1, 1e10))
+def test_an_answer_from_the_future_is_never_fresh(
+    lifetime: Lifetime, seed: str, ahead: float
+) -> None:
+    assert judge(NOON, NOON + ahead, lifetime, seed) is not Freshness.FRESH
 
 
 @given(SECONDS, st.text(), st.floats(0, 1e10))

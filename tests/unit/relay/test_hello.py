@@ -35,8 +35,9 @@ class TestResolved:
         ],
     )
     def test_a_path_is_as_meant_in_the_windows_folder(self, written: str, meant: str) -> None:
-        clear = resolved({"CONTEXT7_FABRIC_HOME": written, "SSL_CERT_FILE": written}, "/work/dir")
-        assert clear == {"CONTEXT7_FABRIC_HOME": meant, "SSL_CERT_FILE": meant}
+        environ = {**HOME, "CONTEXT7_FABRIC_SEED": written, "SSL_CERT_FILE": written}
+        clear = resolved(environ, "/work/dir")
+        assert clear == {**HOME, "CONTEXT7_FABRIC_SEED": meant, "SSL_CERT_FILE": meant}
 
     def test_what_is_no_path_stays_as_it_is(self) -> None:
         environ = {**HOME, "HTTPS_PROXY": "http://proxy", "CONTEXT7_FABRIC_SEED": "", "X": "./x"}
@@ -55,7 +56,7 @@ class TestResolved:
             environ = {**environ, "XDG_CACHE_HOME": cache}
         home = resolved(environ, "/work")["CONTEXT7_FABRIC_HOME"]
         assert home == str(platformdirs.user_cache_path("context7-fabric"))
-        assert Path(home) == read_settings({}).home
+        assert Path(home) == read_settings(environ).home
 
     def test_on_a_mac_the_home_is_where_a_mac_keeps_caches(
         self, monkeypatch: pytest.MonkeyPatch

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 AUTHORED_LIMIT = 10_000
 """Entries that somebody wrote by hand, which no medium ever evicts: more of them are refused."""
+
+AUTHORED_BYTES = 128 * 2**20
+"""Bytes that their values take at most, and never more than half of what a medium may hold."""
+
+CLOCK_SLACK = 300.0
+"""Seconds that a stored time may lie in the future: clocks differ. Beyond, it is not believed."""
+
+SEALED = b'{"format":2,'
+"""Values that begin so have a checksum over their key, and are told from another key's by it."""
 
 
 class Entry(NamedTuple):
@@ -44,6 +53,20 @@ class Put:
     disposable: bool = True
 
 
+def authored_room(most: int) -> int:
+    """Return how many bytes authored values may take of the `most` that a medium holds."""
+    return min(AUTHORED_BYTES, most // 2)
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A backend that can tell when nothing is kept."""
+
+    def trouble(self) -> str | None:
+        """Return why nothing is kept, None when it is."""
+        ...
+
+
 class Backend(Protocol):
     """Keeps bytes under string keys.
 
@@ -66,14 +89,16 @@ class Backend(Protocol):
         """Store all of `puts` and remove `deletes`, or do nothing of it; one round trip.
 
         Raises:
-            TooManyAuthored: There is no room for another entry that is not disposable.
+            TooManyAuthored, TooMuchAuthored: There is no room for what is not disposable.
         """
         ...
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` only where nothing is, for `expires_in` seconds; tell whether it was.
 
-        Atomic over every process that shares the medium.
+        Atomic over every process that shares the medium. Where ends are times of this machine's
+        clock, one that ends more than `CLOCK_SLACK` seconds later than this would is replaced: it
+        was stored while the clock was ahead.
         """
         ...
 

@@ -1,32 +1,48 @@
-"""A backend on disk, over diskcache: several processes may share its folder."""
+"""A backend on disk, in diskcache's format: several processes may share its folder.
+
+The file is watched: one that was removed or replaced is left, and one that is damaged is mended, so
+that what is said to be stored is there for the next process.
+"""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
-import diskcache
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backends.disk_file import locked
+from context7_fabric.fabric.backends.disk_mending import is_damage, mend
 from context7_fabric.fabric.backends.disk_sql import PASSING
-from context7_fabric.fabric.backends.disk_table import Table
+from context7_fabric.fabric.backends.disk_table import RoomFreed, Table
 from context7_fabric.fabric.backends.plain_disk import ForeignRow
+from context7_fabric.relay.folders import UnusablePath, written_out
 
 log = logging.getLogger(__name__)
 
 SIZE_LIMIT = 512 * 2**20
+
+LOOK_EVERY = 1.0
+"""Seconds after which a read looks again whether the file is in its place; a write always does."""
+
+TRY_EVERY = 60.0
+"""Seconds after which a file that fails is opened again, or mended."""
+
+_ATTEMPTS = 3
 _T = TypeVar("_T")
 
 
 class DiskBackend:
-    """diskcache behind the fabric's seam; what may block runs in a worker thread."""
+    """One table behind the fabric's seam; what may block runs in a worker thread."""
 
     def __init__(
         self,
@@ -34,77 +50,101 @@ class DiskBackend:
         size_limit: int = SIZE_LIMIT,
         authored_limit: int = AUTHORED_LIMIT,
         passing: Sequence[str] = PASSING,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open (or make) the store in `folder`, which holds at most about `size_limit` bytes.
 
-        What is written below one of `passing` leaves the `revision` as it is.
+        What is written below one of `passing` leaves the `revision` as it is. `clock` spaces the
+        looks at the file.
 
         Raises:
             StoreUnavailable: The folder cannot be used.
         """
-        self._folder = folder
+        self._clock = clock
+        self._opening = threading.RLock()
+        self._generation = 0
+        self._next_look = self._next_mend = float("-inf")
+        self._next_try = clock() + TRY_EVERY
         try:
-            _make_private(folder)
-            self._table = _opened(folder, size_limit, authored_limit, passing)
-        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            self._folder = Path(written_out("path", str(folder))).absolute()
+            self._open_table = partial(Table, self._folder, size_limit, authored_limit, passing)
+            self._table = self._opened()
+        except UnusablePath as error:
+            told = f"{error.value!r} is not {error.expected}"
+            raise StoreUnavailable("open", told) from error
+        except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable("open", str(error)) from error
         self._open = True
 
     async def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, or None."""
         self._check()
-        told, entry = self._table.glance(key)
-        return entry if told else await self._run("get", key, partial(self._table.get, key))
+        if self._is_current(self._table):
+            told, entry = self._table.glance(key)
+            if told:
+                return entry
+        return await self._run("get", key, lambda table: table.get(key))
 
-    def revision(self) -> int | None:
+    async def doubt(self, key: str) -> None:
+        """Look into what is stored under `key` and cannot be read: an index may be damaged."""
+        await self._run("get", key, lambda table: table.get(key))
+
+    def revision(self) -> tuple[int, int] | None:
         """Return what differs once any process has written, None while that cannot be told.
 
         What lies below the constructor's `passing` does not count.
         """
         self._check()
-        return self._table.revision()
+        count = self._table.revision()
+        return None if count is None else (self._generation, count)
+
+    def trouble(self) -> str | None:
+        """Return why nothing is kept, None when it is."""
+        if self._table.writable:
+            return None
+        return f"the store in {self._folder} can be read, and takes no writes"
 
     async def get_many(self, keys: Sequence[str]) -> list[Entry]:
         """Return the readable entries under `keys`; one hop to a thread."""
-        return await self._run("get", next(iter(keys), ""), partial(self._table.get_many, keys))
+        return await self._run("get", next(iter(keys), ""), lambda table: table.get_many(keys))
 
     async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
         """Store and remove in one transaction."""
         first = next((put.key for put in puts), "")
-        await self._run("put", first, partial(self._table.write, puts, deletes))
+        await self._write("put", first, lambda table: table.write(puts, deletes))
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
         """Store `value` where nothing is, for `expires_in` seconds; one transaction."""
-        return await self._run("add", key, partial(self._table.add, key, value, expires_in))
+        return await self._write("add", key, lambda table: table.add(key, value, expires_in))
 
     async def swap(
         self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
     ) -> bool:
         """Store `new` only where `old` is, or if it is None remove that; one transaction."""
         put = None if new is None else Put(key, new, expires_in=expires_in)
-        return await self._run("swap", key, partial(self._table.swap, key, old, put))
+        return await self._write("swap", key, lambda table: table.swap(key, old, put))
 
     async def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
-        return await self._run("delete", key, partial(self._table.delete, key))
+        return await self._write("delete", key, lambda table: table.delete(key))
 
     async def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix`."""
-        return await self._run("keys", prefix, partial(self._table.keys, prefix))
+        return await self._run("keys", prefix, lambda table: table.keys(prefix))
 
     async def items(
         self, prefix: str, after: str | None, limit: int
     ) -> tuple[list[Entry], str | None]:
         """Return the next readable entries whose keys begin with `prefix`; one query."""
-        return await self._run("items", prefix, partial(self._table.items, prefix, after, limit))
+        return await self._run("items", prefix, lambda table: table.items(prefix, after, limit))
 
     async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
         """Return the next places below `prefix`, the newest first."""
-        return await self._run("query", prefix, partial(self._table.newest, prefix, after, limit))
+        return await self._run("query", prefix, lambda table: table.newest(prefix, after, limit))
 
     def info(self) -> dict[str, object]:
         """Tell of the folder, and how much room it takes."""
-        size = self._guarded("info", "", self._table.volume)
+        size = self._guarded("info", "", Table.volume)
         return {
             "backend": "disk",
             "memory": size,
@@ -114,7 +154,7 @@ class DiskBackend:
 
     def dbsize(self, prefix: str = "") -> int:
         """Return how many entries have keys that begin with `prefix`."""
-        return self._guarded("count", prefix, partial(self._table.count, prefix))
+        return self._guarded("count", prefix, lambda table: table.count(prefix))
 
     async def aclose(self) -> None:
         """Close the database."""
@@ -122,50 +162,120 @@ class DiskBackend:
             self._open = False
             await anyio.to_thread.run_sync(self._table.close)
 
-    async def _run(self, operation: str, key: str, work: Callable[[], _T]) -> _T:
+    async def _run(self, operation: str, key: str, work: Callable[[Table], _T]) -> _T:
         self._check()
         return await anyio.to_thread.run_sync(partial(self._guarded, operation, key, work))
 
-    def _guarded(self, operation: str, key: str, work: Callable[[], _T]) -> _T:
+    async def _write(self, operation: str, key: str, work: Callable[[Table], _T]) -> _T:
+        self._check()
+        writing = partial(self._guarded, operation, key, work, writes=True)
+        return await anyio.to_thread.run_sync(writing)
+
+    def _guarded(
+        self, operation: str, key: str, work: Callable[[Table], _T], *, writes: bool = False
+    ) -> _T:
         self._check()
         try:
-            return work()
+            return self._done(work, writes=writes)
         except ForeignRow as error:
             raise CorruptEntry(key, str(error)) from error
         except UnicodeError as error:
             raise StoreUnavailable(operation, "the key is not valid Unicode") from error
-        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+        except (OSError, sqlite3.Error) as error:
+            self._check()  # closed meanwhile
             raise StoreUnavailable(operation, str(error) or type(error).__name__) from error
+
+    def _done(self, work: Callable[[Table], _T], *, writes: bool) -> _T:
+        """Do `work` on the table that is in its place, once more where that changed meanwhile."""
+        for _attempt in range(_ATTEMPTS):
+            table = self._current(writes=writes)
+            try:
+                # As long as others may write, nobody replaces the file.
+                with locked(self._folder, alone=False) if writes else nullcontext():
+                    done = work(table)
+                    if not writes or table.in_place():
+                        break
+            except ForeignRow:
+                if not (table.misplaced and self._mended(table, "an index is damaged")):
+                    raise
+            except sqlite3.Error as error:
+                if not self._recovered(table, error):
+                    raise
+        else:
+            raise sqlite3.OperationalError("its file is taken away again and again")
+        if table.misplaced:
+            self._mended(table, "an index is damaged")
+        return done
+
+    def _current(self, *, writes: bool) -> Table:
+        """Return the table, opened anew if its file is not in its place any more."""
+        table = self._table
+        if writes:
+            self._next_look = float("-inf")
+        if self._is_current(table):
+            return table
+        with self._opening:
+            return self._reopened() if table is self._table else self._table
+
+    def _is_current(self, table: Table) -> bool:
+        """Tell whether `table` may be read; a look at the file, now and then, takes no time."""
+        now = self._clock()
+        if now < self._next_look:
+            return True
+        if not (table.in_place() and (table.writable or now < self._next_try)):
+            return False
+        self._next_look = now + LOOK_EVERY
+        return True
+
+    def _reopened(self) -> Table:
+        self._next_try = self._clock() + TRY_EVERY
+        if self._table.is_same_file():  # what its log holds, which may be gone, goes into the file
+            self._table.close()
+        old, self._table = self._table, self._opened()
+        self._generation += 1
+        old.close()
+        return self._table
+
+    def _recovered(self, table: Table, error: sqlite3.Error) -> bool:
+        """Mend what is damaged, and open anew what has lost a table; tell whether to try again."""
+        with self._opening:  # another thread may be at it
+            if table is not self._table:
+                return True
+            if is_damage(error):
+                return self._mended(table, str(error))
+            lacks_table = "no such " in str(error) and self._clock() >= self._next_try
+            if lacks_table or isinstance(error, RoomFreed):
+                self._reopened()
+                return True
+        return False
+
+    def _mended(self, table: Table, why: str) -> bool:
+        """Mend the file behind `table`; False when that was tried just now, or is not possible."""
+        with self._opening:
+            if table is not self._table:
+                return True
+            table.misplaced = False
+            now = self._clock()
+            if now < self._next_mend or not table.writable:
+                return False
+            self._next_mend = now + TRY_EVERY
+            table.close()
+            try:
+                mend(self._folder, why)
+            finally:
+                self._reopened()
+            return True
+
+    def _opened(self) -> Table:
+        """Open the table; a damaged file is mended first."""
+        try:
+            return self._open_table()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            mend(self._folder, str(error))
+        return self._open_table()
 
     def _check(self) -> None:
         if not self._open:
             raise StoreClosed
-
-
-def _opened(folder: Path, size_limit: int, authored_limit: int, passing: Sequence[str]) -> Table:
-    """Open the table; a database that is none any more is set aside, for whoever looks into it."""
-    open_table = partial(Table, folder, size_limit, authored_limit, passing)
-    try:
-        return open_table()
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as error:
-        log.warning("the store in %s is damaged (%s): it is set aside", folder, error)
-    try:
-        return open_table()  # another process may have been first
-    except sqlite3.DatabaseError:
-        for name in ("cache.db", "cache.db-wal", "cache.db-shm"):
-            with suppress(FileNotFoundError):
-                (folder / name).replace(folder / f"damaged-{name}")
-        _make_private(folder)
-        return open_table()
-
-
-def _make_private(folder: Path) -> None:
-    """Make folder and database, for this user alone: SQLite's other files follow the database."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = folder / "cache.db"
-    database.touch(mode=0o600)
-    with suppress(OSError):  # somebody else's, and still of use
-        folder.chmod(0o700)
-        database.chmod(0o600)

@@ -7,6 +7,7 @@ when it was last used, give or take `TOUCH_SECONDS`.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import sys
 import time
@@ -15,41 +16,63 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import diskcache
 from diskcache.core import MODE_RAW
 
-from context7_fabric.errors import TooManyAuthored
-from context7_fabric.fabric.backends.base import Entry, Place, Put
+from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
+from context7_fabric.fabric.backends.base import (
+    CLOCK_SLACK,
+    SEALED,
+    Entry,
+    Place,
+    Put,
+    authored_room,
+)
+from context7_fabric.fabric.backends.disk_file import Database, locked
 from context7_fabric.fabric.backends.disk_sql import (
     ALIVE,
+    AUTHORED,
     BELOW,
     CHANGED,
-    CHECKPOINT_PAGES,
     COUNTED,
     COUNTED_UP_TO,
     DISPOSABLE,
     FEW,
     FILENAME,
     FOUND,
+    FOUND_FOR_CERTAIN,
+    ITEMS,
     KEYS_AT_ONCE,
-    MAPPED_BYTES,
-    PAGES_IN_MEMORY,
     ROWS_AT_ONCE,
+    TABLES,
+    TAKEN,
     among,
     bounds,
+    name_of,
     newest,
     schema,
     upsert,
     version_of,
 )
-from context7_fabric.fabric.backends.plain_disk import ForeignRow, PlainDisk
+from context7_fabric.fabric.backends.plain_disk import SMALL, ForeignRow, PlainDisk
 
-BUSY_SECONDS = 5.0
 TOUCH_SECONDS = 3600.0
 """How old the time of last use may grow before a read writes it anew."""
 
 EVICTED_AT_ONCE = 64
+FEW_DELETES = 20
+"""Entries that are removed at once where the disk is full, so that the log needs little room."""
+
+_MARK = len(SEALED)
+_UNSURE = (False, None)
 _T = TypeVar("_T")
+
+
+class ForeignDatabase(sqlite3.DatabaseError):
+    """A database that is another program's."""
+
+
+class RoomFreed(sqlite3.OperationalError):
+    """A file on a full disk takes writes again when it is opened anew."""
 
 
 class Table:
@@ -61,32 +84,41 @@ class Table:
         """Open or make the database; what lies below `passing` leaves its revision as it is.
 
         Raises:
-            sqlite3.Error, OSError, diskcache.Timeout: It cannot be had.
+            sqlite3.Error, OSError: It cannot be had.
         """
-        self._cache = diskcache.Cache(
-            str(folder),
-            timeout=BUSY_SECONDS,
-            disk=PlainDisk,
-            size_limit=size_limit,
-            eviction_policy="none",  # ours knows what may go
-            sqlite_wal_autocheckpoint=CHECKPOINT_PAGES,
-            sqlite_cache_size=PAGES_IN_MEMORY,
-            sqlite_mmap_size=MAPPED_BYTES,
-        )
         self._size_limit = size_limit
         self._authored_limit = authored_limit
-        for statement in schema(passing):
-            self._sql(statement)
-        self._reader = sqlite3.connect(
-            folder / "cache.db", timeout=0, isolation_level=None, check_same_thread=False
-        )
-        self._reader.execute("PRAGMA query_only = 1")
-        self._version = self._changes = 0
+        self._disk = PlainDisk(str(folder), min_file_size=SMALL)
+        self._file = Database(folder)
+        self.misplaced = False
+        """Whether an index has told of a row that bears another key."""
+        try:
+            self._prepare(folder, passing)
+            self._reader = self._file.reader()
+            self._reader.execute(CHANGED).fetchall()
+        except BaseException:
+            self._file.close()
+            raise
+        self._file.take_place()
+        self._version = 0
+        self._changes: object = None
+
+    @property
+    def writable(self) -> bool:
+        """Tell whether the file system takes writes."""
+        return self._file.writable
+
+    def in_place(self) -> bool:
+        """Tell whether the folder still holds the file that is open here."""
+        return self._file.in_place()
+
+    def is_same_file(self) -> bool:
+        """Tell whether at least the database itself is in its place."""
+        return self._file.is_same_file()
 
     def close(self) -> None:
         """Close the database."""
-        self._reader.close()
-        self._cache.close()
+        self._file.close()
 
     def glance(self, key: str) -> tuple[bool, Entry | None]:
         """Look for `key` without ever waiting: for a lock, for a file, for a write of last use.
@@ -103,7 +135,8 @@ class Table:
         mode, _filename, value, tag, used = rows[0]
         if mode != MODE_RAW or type(value) is not bytes or _to_be_touched(tag, used):
             return False, None
-        return True, Entry(key, value, version_of(tag))
+        # What has no checksum over its key is compared with the row's.
+        return (True, Entry(key, value, version_of(tag))) if value[:_MARK] == SEALED else _UNSURE
 
     def revision(self) -> int | None:
         """Return what differs once anybody has written, without ever waiting; None: not now."""
@@ -114,7 +147,8 @@ class Table:
                 self._version = version
         except sqlite3.Error:
             return None
-        return self._changes
+        # One that is damaged may stay as it is with the next write.
+        return self._changes if isinstance(self._changes, int) else None
 
     def get(self, key: str) -> Entry | None:
         """Return the entry under `key`, None when there is none.
@@ -122,7 +156,11 @@ class Table:
         Raises:
             ForeignRow: The row is none that we wrote.
         """
-        for mode, filename, value, tag, used in self._sql(FOUND, key, time.time()):
+        rows = self._sql(FOUND_FOR_CERTAIN, key, time.time())
+        for mode, filename, value, tag, used, own in rows:
+            if not own:
+                self.misplaced = True
+                raise ForeignRow("its row bears another key")
             if _to_be_touched(tag, used):
                 self._touch(key)
             with suppress(FileNotFoundError):  # overwritten or deleted meanwhile
@@ -141,11 +179,18 @@ class Table:
 
     def add(self, key: str, value: bytes, expires_in: float) -> bool:
         """Store `value` where nothing is."""
-        return bool(self._cache.add(key, value, expire=expires_in))
+        with self._file.transact():
+            now = time.time()
+            latest = now + max(expires_in, 0.0) + CLOCK_SLACK
+            for (until,) in self._sql(TAKEN, key):
+                if until is None or now < until <= latest:
+                    return False
+            self.write([Put(key, value, expires_in=expires_in)], [])
+        return True
 
     def swap(self, key: str, old: bytes, put: Put | None) -> bool:
         """Store `put` where its `key` holds `old`, or if it is None remove that."""
-        with self._cache.transact():
+        with self._file.transact():
             is_there = [entry.value for entry in self.get_many([key])] == [old]
             if is_there and put:
                 self.write([put], [])
@@ -155,17 +200,36 @@ class Table:
 
     def delete(self, key: str) -> bool:
         """Remove `key`; tell whether it was there."""
-        return bool(self._cache.delete(key))
+        rows = self._sql(f"SELECT 1 FROM Cache WHERE {among([key])} AND {ALIVE}", key, time.time())
+        if rows:
+            self.write([], [key])
+        return bool(rows)
 
     def write(self, puts: Sequence[Put], deletes: Sequence[str]) -> None:
         """Store and remove in one transaction; then make room, if need be.
 
+        On a full disk, what is only removed is removed all the same, a few at a time.
+
         Raises:
-            TooManyAuthored: As the seam says.
+            TooManyAuthored, TooMuchAuthored: As the seam says.
         """
-        rows = [self._row(put) for put in {put.key: put for put in puts}.values()]
         try:
-            with self._cache.transact():
+            self._write(puts, deletes)
+        except (sqlite3.OperationalError, OSError) as error:
+            if puts or (self.writable and not is_full(error)):
+                raise
+            freed = self._file.use_reserve()
+            if not self.writable:
+                raise (RoomFreed(str(error)) if freed else error) from error
+            for some in _portions(deletes, FEW_DELETES):
+                self._write([], some)
+                self._file.shorten_log()
+
+    def _write(self, puts: Sequence[Put], deletes: Sequence[str]) -> None:
+        rows: list[tuple[Any, ...]] = []
+        try:
+            rows += (self._row(put) for put in {put.key: put for put in puts}.values())
+            with self._file.transact():
                 gone = self._files([*(put.key for put in puts), *deletes])
                 for some in _portions(rows, ROWS_AT_ONCE):
                     values = (value for row in some for value in row)
@@ -178,7 +242,8 @@ class Table:
             self._remove_files(row[FILENAME] for row in rows)
             raise
         self._remove_files(gone)
-        self._make_room()
+        if puts:
+            self._make_room()
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys below `prefix`."""
@@ -191,15 +256,17 @@ class Table:
         """Return a page of the readable entries below `prefix`, by key."""
         start, beyond = bounds(prefix)
         rows = self._sql(
-            f"SELECT key, mode, filename, value, tag FROM Cache WHERE {BELOW} AND {ALIVE}"
-            " ORDER BY key LIMIT ?",
+            ITEMS,
             start if after is None else after + "\x00",  # the first key behind `after`
             beyond,
             time.time(),
             limit,
         )
         found = []
-        for key, mode, filename, value, tag in rows:
+        for key, mode, filename, value, tag, own in rows:
+            if not own:
+                self.misplaced = True
+                continue
             if mode == MODE_RAW and type(value) is bytes:  # nearly all are
                 found.append(Entry(key, value, version_of(tag)))
                 continue
@@ -221,13 +288,25 @@ class Table:
 
     def volume(self) -> int:
         """Return how many bytes the folder takes."""
-        return int(self._cache.volume())
+        ((pages,),) = self._sql("PRAGMA page_count")
+        ((page,),) = self._sql("PRAGMA page_size")
+        return int(pages) * int(page) + self._files_size()
+
+    def _files_size(self) -> int:
+        """Return how many bytes the values' files take; a count that cannot be is made anew."""
+        for (size,) in self._sql("SELECT value FROM Settings WHERE key = 'size'"):
+            if isinstance(size, int | float) and 0 <= size <= 2 * self._size_limit:
+                return int(size)
+        ((size,),) = self._sql("SELECT CAST(total(size) AS INTEGER) FROM Cache")
+        with suppress(sqlite3.Error):
+            self._sql("INSERT OR REPLACE INTO Settings VALUES ('size', ?)", size)
+        return int(size)
 
     def _row(self, put: Put) -> tuple[Any, ...]:
         """Return what `UPSERT` takes for one entry; a large value lies in its file from now on."""
         now = time.time()
-        key, _raw = self._cache.disk.put(put.key)
-        size, mode, filename, value = self._cache.disk.store(put.value, read=False)
+        key, _raw = self._disk.put(put.key)
+        size, mode, filename, value = self._disk.store(put.value, read=False)
         until = None if put.expires_in is None else now + put.expires_in
         tag = -1 if put.disposable else 1
         return key, put.at, until, now, tag, size, mode, filename, value
@@ -242,24 +321,32 @@ class Table:
         return [name for (name,) in found]
 
     def _check_authored(self) -> None:
-        ((count,),) = self._sql("SELECT count(*) FROM Cache WHERE tag > 0")
+        ((count, size),) = self._sql(AUTHORED)
         if count > self._authored_limit:
             raise TooManyAuthored(self._authored_limit)
+        if size > authored_room(self._size_limit):
+            raise TooMuchAuthored(int(size), authored_room(self._size_limit))
 
     def _make_room(self) -> None:
-        """Drop what has ended, and while there is too much what was used longest ago."""
+        """Drop what has ended, and while there is too much what was used longest ago.
+
+        Half of the bound is for what may be dropped, however much of the rest there is.
+        """
         ended = "expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time"
         self._evict(ended, time.time(), room=sys.maxsize)
         excess = self.volume() - self._size_limit
+        if excess > 0:
+            ((_count, authored),) = self._sql(AUTHORED)
+            excess -= max(0, int(authored) - self._size_limit // 2)
         if excess > 0:
             self._evict(f"{DISPOSABLE} ORDER BY access_time", room=excess)
 
     def _evict(self, which: str, *values: object, room: int) -> None:
         """Remove the first rows of `which`, until about `room` bytes are free."""
-        with self._cache.transact():
+        with self._file.transact():
             chosen = []
             for rowid, filename, size in self._sql(
-                "SELECT rowid, filename, size + coalesce(length(value), 0)"
+                "SELECT rowid, filename, coalesce(size, 0) + coalesce(length(value), 0)"
                 f" FROM Cache WHERE {which} LIMIT {EVICTED_AT_ONCE}",
                 *values,
             ):
@@ -273,22 +360,60 @@ class Table:
     def _remove_files(self, names: Iterable[str | None]) -> None:
         for name in names:
             if name is not None:
-                self._cache.disk.remove(name)
+                self._disk.remove(name)
 
     def _touch(self, key: str) -> None:
-        with suppress(sqlite3.Error, diskcache.Timeout):  # a full disk can still be read
+        with suppress(sqlite3.Error):  # a full disk can still be read
             self._sql(
                 "UPDATE Cache SET access_time = ? WHERE key = ? AND raw = 1", time.time(), key
             )
 
     def _fetch(self, mode: object, filename: object, value: object) -> bytes:
-        data: bytes = self._cache.disk.fetch(mode, filename, value, read=False)
+        data: bytes = self._disk.fetch(mode, filename, value, read=False)
         return data
 
     def _sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        execute: Callable[..., Any] = self._cache._sql  # noqa: SLF001  # the thread's connection
-        rows: list[tuple[Any, ...]] = execute(statement, values).fetchall()
-        return rows
+        return self._file.sql(statement, *values)
+
+    def _prepare(self, folder: Path, passing: Sequence[str]) -> None:
+        """Make what the schema lacks; a whole one is opened without a write."""
+        statements = schema(passing)
+        wanted = {name for name in map(name_of, statements) if name}
+        there = {name for (name,) in self._sql("SELECT name FROM sqlite_master")}
+        check_ours(self._sql)
+        if wanted <= there or not self.writable:
+            return
+        with locked(folder, alone=True):
+            if not there:
+                self._sql("PRAGMA auto_vacuum = 1")
+            self._sql("PRAGMA journal_mode = wal")
+            with self._file.transact():
+                for statement in statements:
+                    self._sql(statement)
+
+
+def check_ours(sql: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    """Refuse a database that `sql` finds to be another program's.
+
+    Raises:
+        ForeignDatabase: It has other tables, or in ours other columns.
+    """
+    there = sql("SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type = 'table'")
+    names = {name.decode(errors="replace") for (name,) in there}
+    if names and names.isdisjoint(TABLES):
+        raise ForeignDatabase("it is another program's database")
+    for table in names & TABLES.keys():
+        rows = sql(f"SELECT CAST(name AS BLOB) FROM pragma_table_info('{table}')")
+        if not {name.decode(errors="replace") for (name,) in rows} >= TABLES[table]:
+            raise ForeignDatabase(f"its table {table} is another program's")
+
+
+def is_full(error: Exception) -> bool:
+    """Tell whether `error` says that the disk is full, or the user's share of it."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0)
+        return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _portions(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
@@ -297,4 +422,7 @@ def _portions(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
 
 def _to_be_touched(tag: object, used: object) -> bool:
     authored = isinstance(tag, int) and tag > 0
-    return not authored and not (isinstance(used, float) and used > time.time() - TOUCH_SECONDS)
+    if authored:
+        return False
+    now = time.time()
+    return not (isinstance(used, float) and now - TOUCH_SECONDS < used < now + CLOCK_SLACK)

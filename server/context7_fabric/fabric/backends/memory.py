@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from operator import methodcaller
 
-from context7_fabric.errors import StoreClosed, TooManyAuthored
-from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.errors import StoreClosed, TooManyAuthored, TooMuchAuthored
+from context7_fabric.fabric.backends.base import (
+    AUTHORED_LIMIT,
+    Entry,
+    Place,
+    Put,
+    authored_room,
+    human,
+)
 
 MAX_BYTES = 256 * 2**20
 
@@ -35,7 +42,7 @@ class MemoryBackend:
         self._sorted = True
         self._keys: list[str] | None = None
         self._bytes = 0
-        self._authored = 0
+        self._authored = self._authored_bytes = 0
         self._max_bytes = max_bytes
         self._authored_limit = authored_limit
         self._open = True
@@ -120,6 +127,20 @@ class MemoryBackend:
         self._check()
         return sum(key.startswith(prefix) and bool(self._alive(key)) for key in tuple(self._held))
 
+    def puts(self) -> list[Put]:
+        """Return what is held, as it would be stored elsewhere."""
+        now = time.monotonic()
+        return [
+            Put(
+                key,
+                held.entry.value,
+                held.at,
+                None if held.until is None else held.until - now,
+                held.disposable,
+            )
+            for key, held in self._held.items()
+        ]
+
     async def aclose(self) -> None:
         """Forget everything."""
         self._open = False
@@ -135,6 +156,7 @@ class MemoryBackend:
         self._held[put.key] = _Held(entry, put.at, until, put.disposable)
         self._bytes += len(put.value)
         self._authored += not put.disposable
+        self._authored_bytes += 0 if put.disposable else len(put.value)
         place = Place(put.at, put.key)
         self._sorted, self._last = self._sorted and place > self._last, place
 
@@ -153,10 +175,16 @@ class MemoryBackend:
             raise StoreClosed
 
     def _check_authored(self, puts: Sequence[Put]) -> None:
-        wanted = {put.key for put in puts if not put.disposable}
-        new = sum(1 for key in wanted if not (held := self._alive(key)) or held.disposable)
-        if new and self._authored + new > self._authored_limit:
+        wanted = {put.key: len(put.value) for put in puts if not put.disposable}
+        if not wanted:
+            return
+        there = [held for key in wanted if (held := self._alive(key)) and not held.disposable]
+        if self._authored + len(wanted) - len(there) > self._authored_limit:
             raise TooManyAuthored(self._authored_limit)
+        replaced = sum(len(held.entry.value) for held in there)
+        size = self._authored_bytes + sum(wanted.values()) - replaced
+        if size > authored_room(self._max_bytes):
+            raise TooMuchAuthored(size, authored_room(self._max_bytes))
 
     def _make_room(self) -> None:
         if self._bytes <= self._max_bytes:
@@ -180,4 +208,5 @@ class MemoryBackend:
             return False
         self._bytes -= len(held.entry.value)
         self._authored -= not held.disposable
+        self._authored_bytes -= 0 if held.disposable else len(held.entry.value)
         return True

@@ -14,7 +14,10 @@ from typing import Any
 import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
-_VALUE_FILE = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
+SMALL = 2**15
+"""Bytes from which a value lies in a file of its own, as diskcache has it."""
+
+VALUE_FILE = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 
 
 class ForeignRow(Exception):
@@ -52,11 +55,11 @@ class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no typ
 
     def remove(self, file_path: Any) -> None:
         """Remove a value's file, and nothing else that a row may name."""
-        if _VALUE_FILE.fullmatch(file_path):
+        if isinstance(file_path, str) and VALUE_FILE.fullmatch(file_path):
             super().remove(file_path)
 
     def _contents(self, filename: str) -> bytes:
-        if not _VALUE_FILE.fullmatch(filename):
+        if not VALUE_FILE.fullmatch(filename):
             raise ForeignRow("its file is none of the cache's")
         try:
             return (Path(self._directory) / filename).read_bytes()

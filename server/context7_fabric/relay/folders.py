@@ -1,0 +1,137 @@
+"""Paths that the environment names, and folders for this user alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HOME = "CONTEXT7_FABRIC_HOME"
+CACHE = "XDG_CACHE_HOME"
+_FIRST_PRINTABLE, _DELETE = " ", "\x7f"
+
+
+class UnusablePath(ValueError):
+    """A variable holds no path that can be used; the fields are those of `SettingError`."""
+
+    def __init__(self, variable: str, value: str, expected: str) -> None:
+        """Keep the variable, its value and what would be right."""
+        super().__init__(variable, value, expected)
+        self.variable, self.value, self.expected = variable, value, expected
+
+
+def home_of(environ: Mapping[str, str]) -> str:
+    """Return the home that `environ` names, else the default one; relay and daemon agree on it.
+
+    Raises:
+        UnusablePath: The path is relative, or as `written_out` says.
+    """
+    home = environ.get(HOME, "").strip()
+    if not home:
+        return default_home(environ)
+    path = written_out(HOME, home)
+    if not os.path.isabs(path):
+        raise UnusablePath(HOME, home, "an absolute path: begin it with / or ~")
+    return os.path.normpath(path)
+
+
+def default_home(environ: Mapping[str, str]) -> str:
+    """Return the user's cache folder of this platform, as the package platformdirs names it.
+
+    A relative `XDG_CACHE_HOME` counts as not set, as its specification says.
+
+    Raises:
+        UnusablePath: As `written_out`.
+    """
+    if sys.platform == "darwin":
+        return os.path.expanduser("~/Library/Caches/context7-fabric")
+    cache = environ.get(CACHE, "").strip()
+    if cache:
+        cache = written_out(CACHE, cache)
+    if not os.path.isabs(cache):
+        cache = os.path.expanduser("~/.cache")
+    return os.path.join(cache, "context7-fabric")
+
+
+def written_out(variable: str, path: str) -> str:
+    """Return the `path` of a variable with the user's folder in the place of `~`.
+
+    Raises:
+        UnusablePath: It has a `$`, which only a shell expands, a control character, or a `~` of an
+            unknown user.
+    """
+    if "$" in path:
+        told = "a path without '$': no variable in it is expanded, write the path out"
+        raise UnusablePath(variable, path, told)
+    if any(sign < _FIRST_PRINTABLE or sign == _DELETE for sign in path):
+        raise UnusablePath(variable, path, "a path without control characters")
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~"):
+        raise UnusablePath(variable, path, "a path: its user is not known here")
+    return expanded
+
+
+def make_home(home: str) -> None:
+    """Make the home where it is not there; no other user may write to it.
+
+    A link to a folder of this user's is a home as well. One that all users share by design, as a
+    file system in memory is, stays as it is: there they cannot touch what is this user's.
+
+    Raises:
+        OSError: It cannot be had, or is another user's.
+    """
+    os.makedirs(os.path.dirname(home), exist_ok=True)
+    try:
+        os.mkdir(home, 0o700)
+    except FileExistsError:
+        pass
+    status = os.stat(home)
+    _check_owner(home, status)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        os.chmod(home, mode & ~0o022)
+
+
+def make_private(folder: str) -> None:
+    """Make a folder where it is not there, for this user alone.
+
+    Raises:
+        OSError: It cannot be had, is another user's, or a link.
+    """
+    try:
+        os.makedirs(folder, 0o700)
+    except FileExistsError:
+        pass
+    status = os.lstat(folder)
+    if stat.S_ISLNK(status.st_mode):
+        raise PermissionError(
+            f"{folder} is a symbolic link, which is not followed: move the whole home ({HOME})"
+        )
+    _check_owner(folder, status)
+    if status.st_mode & 0o077:
+        try:
+            os.chmod(folder, 0o700)
+        except OSError:
+            pass  # a file system that takes no write
+
+
+def append_to(path: str) -> int:
+    """Open a file of this user's to append to; a link in its place is taken away.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    if os.path.islink(path):
+        os.unlink(path)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+
+
+def _check_owner(folder: str, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(f"{folder} is no folder")
+    if sys.platform != "win32" and status.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is another user's")
