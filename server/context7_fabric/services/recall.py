@@ -11,6 +11,7 @@ from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.store import ROWS, tell_of_changed_rows
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
+from context7_fabric.services.restraints import end_restraints
 
 FETCHED = (DOCS, LISTS, QUARANTINE, ROWS, "move:", "choice:", "upstream:tools:")
 """What the keys begin with of everything that came from upstream or was learned by it."""
@@ -40,7 +41,8 @@ class Recall:
         return await self._remove(lambda context: wanted in _prose(context)) if wanted else 0
 
     async def everything(self) -> int:
-        """Forget all that was fetched or learned."""
+        """Forget all that was fetched or learned, and the limits that were met meanwhile."""
+        await end_restraints(self._fabric)
         return await self._remove(lambda _context: True)
 
     async def _remove(self, doomed: Callable[[Context], bool]) -> int:

@@ -32,6 +32,8 @@ class Recent(Generic[V]):
     def get(self, key: str) -> V | None:
         """Return what is remembered under `key`, None when nothing is any more."""
         noted = self._noted.get(key)
-        if noted is None or self._clock() - noted[0] >= self._seconds:
+        if noted is None:
             return None
-        return noted[1]
+        at, value = noted
+        # A clock that was set back would keep a value for as long as it was ahead.
+        return value if 0 <= self._clock() - at < self._seconds else None
