@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.output import print_json, telling_of_a_wait, with_app
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.docs import Question
 
@@ -18,7 +18,8 @@ def run(words: list[str]) -> int:
 
     async def work(app: App) -> int:
         question = Question(options.library_id, options.question)
-        answer = await app.desk.query(question, Caller(app.principal))
+        with telling_of_a_wait():
+            answer = await app.desk.query(question, Caller(app.principal))
         _show(answer, options.question, as_json=options.json)
         return 1 if answer.outcome in (Outcome.ERROR, Outcome.NEGATIVE) else 0
 

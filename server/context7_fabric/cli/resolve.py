@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import print_json, with_app
+from context7_fabric.cli.output import print_json, telling_of_a_wait, with_app
 from context7_fabric.documents.libraries import parse_list
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.services.subjects import LookUp
@@ -21,7 +21,8 @@ def run(words: list[str]) -> int:
         caller = Caller(app.principal)
         unknown = 0
         for name in _names(options.names):
-            answer = await app.desk.resolve(LookUp(name, options.question), caller)
+            with telling_of_a_wait():
+                answer = await app.desk.resolve(LookUp(name, options.question), caller)
             library_id = _best(answer)
             unknown += library_id is None
             _show(name, library_id, answer, as_json=options.json)
