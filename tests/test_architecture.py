@@ -17,8 +17,7 @@ PYTHON_FILES = sorted(
 LONGEST = 500
 LONG = 300
 LONG_WITH_REASON: dict[str, str] = {
-    # "server/context7_fabric/…": "why it is one thing and cannot be read in two",
-    "server/context7_fabric/errors.py": "the errors are one tree",
+    "server/context7_fabric/errors.py": "one tree of errors, which its head shows whole",
     "server/context7_fabric/fabric/backends/disk_table.py": "reads and writes share transactions",
 }
 SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}

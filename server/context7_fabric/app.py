@@ -34,6 +34,7 @@ from context7_fabric.services.egress import redact
 from context7_fabric.services.enquiries import AnswerSettings
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
+from context7_fabric.services.gate import Gate, credential_key, open_gate
 from context7_fabric.services.leases import Leases
 from context7_fabric.services.local import LocalKnowledge
 from context7_fabric.services.meanings import Meanings
@@ -45,13 +46,11 @@ from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.states import States
 from context7_fabric.services.subjects import Subject
 from context7_fabric.services.tool_book import ToolBook
-from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
-from context7_fabric.upstream.guard import Guard
 from context7_fabric.upstream.off import NoUpstream
 from context7_fabric.upstream.settings import OffTarget
 from context7_fabric.upstream.target import Dialler
@@ -144,15 +143,24 @@ async def open_app_on(
     knowledge: Knowledge,
     settings: Settings,
     viewer: Viewer,
+    credential: str,
     connect: Connect | None,
 ) -> AsyncGenerator[App]:
-    """Open what one upstream and credential need; `connect` puts another upstream in place."""
+    """Open what one upstream and credential need; `connect` puts another upstream in place.
+
+    `credential` is a fingerprint: a principal that has a name keeps it when its key changes.
+    """
     with commons.news.ear("") as ear:
         async with anyio.create_task_group() as tasks:
             upstream = connect(tasks) if connect else _connect(settings, tasks)
-            desk = _desk(settings, commons, knowledge, tasks, upstream, viewer, ear)
+            meter = Meter(commons.fabric, commons.clock, viewer.principal, settings.monthly_calls)
+            where = credential_key(viewer.principal, credential, settings.upstream.origin)
+            gate = open_gate(commons.fabric, commons.clock, meter, where, upstream)
+            desk = _desk(settings, commons, knowledge, tasks, viewer, gate, ear)
             if isinstance(upstream, McpUpstream):
                 upstream.on_connected = partial(_behind_a_connection, desk)
+                upstream.on_session_lost = desk.turnstile.session_lost
+                desk.turnstile.on_refused = upstream.reconnect
             app = App(settings, desk, commons.fabric, upstream, viewer.principal, viewer.owner)
             try:
                 yield app
@@ -164,6 +172,7 @@ async def open_app_on(
 
 async def _behind_a_connection(desk: Desk) -> None:
     """Use that there is a network now: list upstream's tools, fetch a model that is missing."""
+    await desk.turnstile.connected()
     await desk.tools.refresh_quietly()
     await desk.suggester.fetch_model()
 
@@ -173,7 +182,9 @@ def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
         return NoUpstream()
     dialler = Dialler(settings.upstream)
     timeout = settings.upstream.timeout
-    return McpUpstream(dialler.open, tasks, label=dialler.label, timeout=timeout, door=dialler.door)
+    return McpUpstream(
+        dialler.open, tasks, label=dialler.label, timeout=timeout, patience=dialler.patience
+    )
 
 
 def _desk(
@@ -181,20 +192,20 @@ def _desk(
     commons: Commons,
     knowledge: Knowledge,
     tasks: TaskGroup,
-    upstream: Upstream,
     viewer: Viewer,
+    gate: Gate,
     ear: Ear,
 ) -> Desk:
     fabric, clock, principal = commons.fabric, commons.clock, viewer.principal
     shelf, learned = AnswerShelf(fabric), Learned(fabric)
-    meter = Meter(fabric, clock, principal, settings.monthly_calls)
-    turnstile = Turnstile(fabric, clock, Guard(clock), meter, principal)
+    meter, turnstile, upstream = gate.meter, gate.turnstile, gate.upstream
     tools = ToolBook(fabric, upstream, settings.upstream.origin, tasks)
     context7 = Context7(upstream, tools, turnstile, commons.observers)
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
     stamp = Stamp(clock, answering.origin)
-    answers = Answers(shelf, tasks, Leases(fabric, tasks, commons.news), clock, meter, answering)
+    leases = Leases(fabric, tasks, commons.news)
+    answers = Answers(shelf, tasks, leases, clock, meter, answering, gate.line)
     meanings = Meanings(registry, learned, viewer)
     local = LocalKnowledge(registry, suggester, meanings)
     lists = partial(_list_lifetime, settings, registry, answering.offline)

@@ -26,14 +26,16 @@ FabricError
     ├── UpstreamOff         it is switched off
     ├── UpstreamUnreachable no connection, or it broke
     ├── UpstreamTimeout     it took too long
+    ├── UpstreamDawdles     something else is at hand, and it is not waited for longer
     ├── UpstreamPaused      it asked to be left alone, or failed too often
-    ├── UpstreamLimited     it answered 429 at the door
+    ├── UpstreamLimited     it answered 429 or 402 at the door
     └── UpstreamRejected    it answered with a protocol error
 """
 
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 
 
 class FabricError(Exception):
@@ -255,11 +257,15 @@ class UpstreamOff(UpstreamError):
 class UpstreamUnreachable(UpstreamError):
     """No connection could be made, or it broke; `target` carries no credential."""
 
-    def __init__(self, target: str, reason: str) -> None:
-        """Keep where the connection should have gone, and why it did not."""
-        super().__init__(f"Context7 at {target} cannot be reached: {reason}")
+    def __init__(self, target: str, reason: str, *, connecting: bool = False) -> None:
+        """Keep where the connection should have gone, and why it did not.
+
+        `connecting` says that none could be made at all.
+        """
+        super().__init__(f"Context7 at {target} cannot be reached: {reason.rstrip('.')}")
         self.target = target
         self.reason = reason
+        self.connecting = connecting
 
 
 class UpstreamTimeout(UpstreamError):
@@ -272,23 +278,36 @@ class UpstreamTimeout(UpstreamError):
         self.seconds = seconds
 
 
+class UpstreamDawdles(UpstreamError):
+    """Upstream is not waited for any longer, because there is another answer; the call goes on."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep how long it was waited for."""
+        super().__init__(f"Context7 has not answered within {seconds:g} s")
+        self.seconds = seconds
+
+
 class UpstreamPaused(UpstreamError):
     """No call goes out for `seconds` more."""
 
     def __init__(self, seconds: float, why: str) -> None:
         """Keep how long, and the reason."""
-        wait = math.ceil(seconds)
-        super().__init__(f"Context7 is not asked for another {wait} s: {why.rstrip('.')}")
+        told = f"Context7 is not asked for another {_rounded_up(seconds)}: {why.rstrip('.')}"
+        super().__init__(told)
         self.seconds = seconds
         self.why = why
 
 
 class UpstreamLimited(UpstreamError):
-    """The HTTP server in front of upstream answered 429; `seconds` is its Retry-After, if any."""
+    """The HTTP server in front of upstream limits calls; `seconds` is its Retry-After, if any."""
 
-    def __init__(self, target: str, seconds: float | None) -> None:
-        """Keep where the call went and how long upstream wants to be left alone."""
-        super().__init__(f"Context7 at {target} limits the rate of calls (429)")
+    def __init__(self, target: str, seconds: float | None, status: int | None = None) -> None:
+        """Keep where the call went and how long upstream wants to be left alone.
+
+        `status` is 429 if no other is known.
+        """
+        status = status or HTTPStatus.TOO_MANY_REQUESTS
+        super().__init__(f"Context7 at {target} limits the calls ({status})")
         self.target = target
         self.seconds = seconds
 
@@ -301,3 +320,11 @@ class UpstreamRejected(UpstreamError):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def _rounded_up(seconds: float) -> str:
+    """Return a wait as people read it, never shorter than it is."""
+    for size, name in ((3600, "hours"), (60, "minutes")):
+        if seconds > 2 * size:
+            return f"{math.ceil(seconds / size)} {name}"
+    return f"{max(1, math.ceil(seconds))} s"

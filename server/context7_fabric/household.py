@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -105,12 +106,13 @@ class Household:
         self, settings: Settings, connect: Connect | None, owner: str
     ) -> AsyncGenerator[App]:
         principal = await self.principal(settings)
+        credential = await self.principal(replace(settings, principal=None))
         opening = partial(self._learned, settings, principal)
         key = (principal, settings.suggestions)
         async with (
             self._knowledge.use(key, opening) as knowledge,
             open_app_on(
-                self._commons, knowledge, settings, Viewer(principal, owner), connect
+                self._commons, knowledge, settings, Viewer(principal, owner), credential, connect
             ) as app,
         ):
             yield app

@@ -6,8 +6,9 @@ The product runs as users start it, over stdio, in front of the real @upstash/co
 which asks a stand-in of its HTTP API on this machine. Each trouble (429, hanging, killed, …) meets
 each state of the store (fresh, stale, expired, nothing) with both tools: outcome, words, time, and
 how many calls reached the API. Afterwards every entry of every store is compared with the truth.
+Then upstream goes away in many ways and returns, and it is timed when the first right answer comes.
 
-Needs node and npm. Takes about two minutes. Exit code: 0 all claims hold, 1 one does not, 2 wrong
+Needs node and npm. Takes about five minutes. Exit code: 0 all claims hold, 1 one does not, 2 wrong
 usage or no node.
 """
 
@@ -22,15 +23,19 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from bench.askers import Recovery
 from bench.machine import machine
+from bench.recoveries import recoveries
 from bench.stage import Cell, Ending, Plan, measure
 from bench.stock import catalogue, find_truths
-from bench.tables import outcomes, show
+from bench.tables import outcomes, show, show_recoveries
 from bench.troubles import SLOW_SECONDS, troubles
 from support.context7_api import running_api
+from support.product import DAEMON
 from support.upstreams import NEWEST, context7_command
 
 KINDS = ("command", "http")
+RECOVERIES = "recoveries"
 SOON = 0.05
 MOST_TIMES = 4
 """With a fifth failure in a row the product would stop asking."""
@@ -49,14 +54,19 @@ def main() -> int:
         return 2
     head = _head(plan)
     endings = _measured(plan, options.only)
+    found = _recovered(options.daemon) if RECOVERIES in options.only else []
     cells = [cell for ending in endings for cell in ending.cells]
-    broken = _broken_claims(endings)
+    broken = _broken_claims(endings) + [_late(each) for each in found if not each.kept]
     if options.json:
-        print(json.dumps({"measured": head, "cells": _plain(cells), "broken": broken}, indent=1))
+        told = {"cells": _plain(cells), "recoveries": [asdict(each) for each in found]}
+        print(json.dumps({"measured": head, **told, "broken": broken}, indent=1))
     else:
         print("\n".join(head))
-        show(cells)
-        print(_stored(endings))
+        if cells:
+            show(cells)
+            print(_stored(endings))
+        if found:
+            show_recoveries(found)
         print("\n".join(broken) or "All claims hold.")
     return 1 if broken else 0
 
@@ -75,7 +85,10 @@ def _options() -> argparse.Namespace:
         metavar="N",
         help="calls a cell, 1 to 4 (default 4)",
     )
-    names = [each.name for each in troubles(TIMEOUT)]
+    parser.add_argument(
+        "--daemon", choices=("off", "auto"), default=DAEMON, help="whether a daemon serves"
+    )
+    names = [*(each.name for each in troubles(TIMEOUT)), RECOVERIES]
     parser.add_argument(
         "--only",
         choices=names,
@@ -111,6 +124,16 @@ def _measured(plan: Plan, only: Sequence[str]) -> list[Ending]:
             for number, trouble in enumerate(chosen)
             for ending in measure(trouble, plan, truths, folder / str(number))
         ]
+
+
+def _recovered(daemon: str) -> list[Recovery]:
+    with TemporaryDirectory(prefix="outage-") as name:
+        return recoveries(Path(name), daemon)
+
+
+def _late(each: Recovery) -> str:
+    after = "NEVER" if each.back_after is None else f"AFTER {each.back_after:.2f} s"
+    return f"RIGHT AGAIN {after}, ALLOWED ARE {each.allowed:g} s: {each.name}"
 
 
 def _broken_claims(endings: Sequence[Ending]) -> list[str]:

@@ -34,6 +34,7 @@ from support.mortal import Mortal, mortal_upstream
 from support.processes import spawn
 from support.product import PROGRAM, product_environment
 
+WELL_SECONDS = 20.0
 QUIET_SECONDS = 0.1
 """How long to listen whether a fresh answer sends anybody to an upstream that is gone."""
 
@@ -174,10 +175,15 @@ def _warm(rigs: Sequence[Rig]) -> None:
         rig.server.introduce()
     well = [rig.server for rig in rigs if rig.trouble.nameless is None]
     for server, number in [(server, WARMING[0].start(server)) for server in well]:
-        _check_well(server.reply(number))
+        _see_well(server, 0, server.reply(number))
 
 
-def _check_well(told: dict[str, Any]) -> None:
+def _see_well(server: Dialogue, number: int, told: dict[str, Any]) -> None:
+    """See that upstream answers; it may have to start first, or its circuit breaker to close."""
+    deadline = time.monotonic() + WELL_SECONDS
+    while outcome_of(told) != "miss" and time.monotonic() < deadline:
+        time.sleep(QUIET_SECONDS)
+        told = server.reply(WARMING[number].start(server))
     assert outcome_of(told) == "miss", told
 
 
@@ -201,7 +207,8 @@ def _put_right_meanwhile(rig: Rig, number: int) -> None:
     if rig.trouble.end is not None and number > 0:
         time.sleep(rig.trouble.settle)
         rig.trouble.end(rig.api, rig.upstream)
-        _check_well(rig.server.reply(WARMING[number].start(rig.server)))
+        told = rig.server.reply(WARMING[number].start(rig.server))
+        _see_well(rig.server, number, told)
         rig.trouble.begin(rig.api, rig.upstream)
 
 

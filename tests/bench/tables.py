@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from bench.askers import Recovery
 from bench.stage import Cell, Seen, Step
 from bench.stock import STATES, TOOLS, Tool
 
@@ -24,6 +25,33 @@ def show(cells: Sequence[Cell]) -> None:
     for tool in TOOLS:
         console.print(_outcomes(cells, tool))
     console.print(_words(cells))
+
+
+def show_recoveries(found: Sequence[Recovery]) -> None:
+    """Print what clients got while upstream was away, and when the first right answer came."""
+    table = Table(title="Upstream goes away and returns: a client asks ten times a second")
+    for name in (
+        "upstream",
+        "outcome",
+        "after ms",
+        "calls out",
+        "right after it is back",
+        "allowed",
+    ):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what the first call read", max_width=90)
+    for each in found:
+        back = "never" if each.back_after is None else f"{each.back_after:.2f} s"
+        table.add_row(
+            each.name,
+            each.outcome,
+            f"{each.seconds * 1000:.0f}",
+            str(each.calls),
+            back,
+            f"{each.allowed:g} s",
+            _cut(each.text, 88, 0),
+        )
+    Console(width=WIDTH, highlight=False).print(table)
 
 
 def _outcomes(cells: Sequence[Cell], tool: Tool) -> Table:

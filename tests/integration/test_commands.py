@@ -215,7 +215,7 @@ class TestDoctor:
         assert done.returncode == 1
         checks = json.loads(done.stdout)
         assert checks["home"]["ok"] is checks["upstream"]["ok"] is False
-        assert "there is no command 'no-such-program'" in checks["upstream"]["told"]
+        assert "command not found: no-such-program" in checks["upstream"]["told"]
 
     def test_takes_off_for_a_choice(self, home: Path) -> None:
         done = run_product("doctor", "--json", env=product_environment(home, OFF))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from context7_fabric.app import App
@@ -9,6 +10,8 @@ from context7_fabric.errors import UpstreamLimited, UpstreamUnreachable
 from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller
 from context7_fabric.services.docs import Question
+from context7_fabric.services.recall import Recall
+from context7_fabric.settings import read_settings
 from support.scripted import (
     FakeClock,
     ScriptedUpstream,
@@ -28,7 +31,7 @@ async def ask(app: App, query: str) -> Answer:
     return await app.desk.query(Question("/widgets/widget1", query), Caller(app.principal))
 
 
-@pytest.mark.parametrize(("text", "rest"), [(LIMITED, 60), (MONTHLY, 3600)])
+@pytest.mark.parametrize(("text", "rest"), [(LIMITED, 60), (MONTHLY, 60)])
 async def test_after_a_429_no_call_goes_out_before_its_time(
     app: App, upstream: ScriptedUpstream, clock: FakeClock, text: str, rest: float
 ) -> None:
@@ -72,6 +75,104 @@ async def test_a_rest_is_kept_by_every_process_on_the_home(
     assert len(upstream.calls) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Too many requests, please try again in a while.",
+        "You have reached the usage limit of the free plan.",
+        "Request failed with status 402. Please try again later.",
+        "Your quota for this billing period is exhausted.",
+    ],
+)
+async def test_a_limit_without_a_time_is_probed_once_a_minute_and_ended_by_an_answer(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path, text: str
+) -> None:
+    upstream.texts["query-docs"] = text
+    async with (
+        scripted_app(upstream, clock, tmp_path) as one,
+        scripted_app(upstream, clock, tmp_path) as two,
+    ):
+        await ask(one, "first")
+        for minute in range(1, 4):
+            clock.forward(59)
+            await ask(one, f"too early {minute}")
+            clock.forward(1)
+            for app in (two, one, two):
+                await ask(app, f"probe {minute}")
+            assert len(upstream.calls) == 1 + minute
+        del upstream.texts["query-docs"]
+        clock.forward(60)
+        answers = [await ask(app, f"well {number}") for number, app in enumerate((two, one, two))]
+    assert [answer.outcome for answer in answers] == ["miss"] * 3
+
+
+async def test_a_limit_holds_back_refreshing_for_an_hour_and_outlasts_the_process(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with scripted_app(upstream, clock, tmp_path) as app:
+        await ask(app, "kept")
+        clock.forward(5 * DAY)
+        upstream.texts["query-docs"] = MONTHLY
+        await ask(app, "limited")
+    calls = len(upstream.calls)
+    async with scripted_app(upstream, clock, tmp_path) as app:
+        clock.forward(1800)
+        assert (await ask(app, "kept")).outcome == "stale"
+        await anyio.wait_all_tasks_blocked()
+        assert len(upstream.calls) == calls
+        held = await app.desk.turnstile.restraints()
+        assert held.limit is not None
+        clock.forward(1801)
+        await ask(app, "kept")
+        await upstream.arrived.wait()
+        await anyio.wait_all_tasks_blocked()
+        assert len(upstream.calls) == calls + 1
+
+
+async def test_a_limit_is_one_credentials_own(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
+) -> None:
+    upstream.texts["query-docs"] = MONTHLY
+    keys = ("ctx7sk-one-one-one", "ctx7sk-two-two-two")
+    calls = 0
+    principals: list[dict[str, str]] = [{}, {"CONTEXT7_FABRIC_PRINCIPAL": "team"}]
+    for principal in principals:
+        for key in keys:
+            environ = {"CONTEXT7_FABRIC_HOME": str(tmp_path), "CONTEXT7_API_KEY": key}
+            settings = read_settings(environ | principal)
+            async with open_app(settings, clock=clock, connect=lambda _tasks: upstream) as app:
+                await ask(app, f"question {calls}")
+                await ask(app, f"another {calls}")
+            calls += 1
+            assert len(upstream.calls) == calls
+
+
+@pytest.mark.parametrize("ahead", [60, 3600, 30 * DAY, 3650 * DAY])
+async def test_a_limit_that_was_met_while_the_clock_was_ahead_is_ignored(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path, ahead: float
+) -> None:
+    upstream.texts["query-docs"] = MONTHLY
+    clock.forward(ahead)
+    async with scripted_app(upstream, clock, tmp_path) as app:
+        await ask(app, "limited")
+        clock.forward(-ahead)
+        del upstream.texts["query-docs"]
+        assert (await ask(app, "well")).outcome == "miss"
+    async with scripted_app(upstream, clock, tmp_path) as app:
+        assert (await ask(app, "well too")).outcome == "miss"
+
+
+async def test_purging_all_ends_a_limit(
+    app: App, upstream: ScriptedUpstream, clock: FakeClock
+) -> None:
+    upstream.texts["query-docs"] = MONTHLY
+    await ask(app, "limited")
+    await Recall(app.fabric).everything()
+    assert (await app.desk.turnstile.restraints()).limit is None
+    del upstream.texts["query-docs"]
+    assert (await ask(app, "well")).outcome == "miss"
+
+
 async def test_what_is_stored_is_served_while_upstream_rests(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
@@ -95,16 +196,20 @@ async def test_five_failures_open_the_breaker_and_one_probe_closes_it(
     for number in range(7):
         await ask(app, f"question {number}")
     assert len(upstream.calls) == 5
-    clock.forward(31)
+    held = await app.desk.turnstile.restraints()
+    assert held.opening is not None
+    assert "no route to host" in held.opening.why
+    clock.forward(1)
     await ask(app, "still broken")
     assert len(upstream.calls) == 6
     await ask(app, "not asked")
     assert len(upstream.calls) == 6
-    clock.forward(31)
+    clock.forward(2)
     upstream.error = None
     assert (await ask(app, "probe")).outcome == "miss"
     assert (await ask(app, "and on")).outcome == "miss"
     assert len(upstream.calls) == 8
+    assert (await app.desk.turnstile.restraints()).opening is None
 
 
 async def test_a_probe_that_is_limited_is_not_the_last_one(

@@ -20,16 +20,15 @@ LAST_WORDS = 1.0
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
-    """Serve an application for the length of the block; yields the port.
+def serving(app: ASGIApp, port: int = 0) -> Iterator[int]:
+    """Serve an application for the length of the block; yields the port, 0 is any free one.
 
     A request that the application has not answered by then loses its connection.
     """
-    listener = _Listener(app)
+    listener = _Listener(app, port)
     with start_blocking_portal(name="stand-in") as portal:
-        port = portal.call(listener.start)
         try:
-            yield port
+            yield portal.call(listener.start)
         finally:
             portal.call(listener.stop)
 
@@ -50,13 +49,14 @@ class _Protocol(H11Protocol):
 
 
 class _Listener:
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._port = port
         self._config = Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)
         self._state = ServerState()
 
     async def start(self) -> int:
         self._config.load()
-        address = socket.create_server(("127.0.0.1", 0))
+        address = socket.create_server(("127.0.0.1", self._port))
         address.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does not see to it
         self._server = await asyncio.get_running_loop().create_server(self._protocol, sock=address)
         port: int = address.getsockname()[1]

@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict, replace
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import harmless, print_json, with_app
+from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.lenient_json import readable
@@ -25,7 +25,8 @@ def run(words: list[str]) -> int:
     question = " ".join(options.question)
 
     async def work(app: App) -> int:
-        answer = await _answer(app, options.library.strip(), question)
+        with telling_of_a_wait():
+            answer = await _answer(app, options.library.strip(), question)
         _show(answer, question, as_json=options.json)
         return 1 if answer.outcome in _FAILED else 0
 

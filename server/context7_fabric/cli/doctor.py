@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import anyio
 from anyio import to_thread
 from rich.table import Table
 from rich.text import Text
@@ -17,22 +19,25 @@ from rich.text import Text
 from context7_fabric import __version__
 from context7_fabric.app import App
 from context7_fabric.cli.output import (
-    asks_for_json,
     harmless,
     print_json,
     print_table,
+    telling_of_a_wait,
     with_app,
 )
+from context7_fabric.cli.restraints import told_limit, told_opening, told_session
 from context7_fabric.cli.text import local_time
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
+from context7_fabric.services.restraints import all_restraints, end_restraints
 
 if TYPE_CHECKING:
     from context7_fabric.cli.daemon_visits import Visit
 
 _PROBE_SECONDS = 60.0
+_UPSTREAM_SECONDS = 15.0
 _DISK_ADVICE = "free room on the disk, or move the store's folder away: it is made anew"
 _SERVER_ADVICE = "see that the server of CONTEXT7_FABRIC_BACKEND runs and takes writes"
 
@@ -48,17 +53,34 @@ class Check:
 
 def run(words: list[str]) -> int:
     """Print the checks; exit code 1 when one fails."""
-    as_json = asks_for_json("doctor", "Check home, daemon, upstream and store.", words)
+    options = _parser().parse_args(words)
 
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
-        checks = [_version(), _home(app), _variables(), daemon, await _upstream(app)]
+        ended = await end_restraints(app.fabric) if options.fix else 0
+        with telling_of_a_wait():
+            upstream = await _upstream(app)
+        checks = [_version(), _home(app), _variables(), daemon, upstream]
+        checks += await _restraints(app, ended)
         # The faults come last, so that they hold what the checks before them met.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
-        _show(checks, as_json=as_json)
+        _show(checks, as_json=options.json)
         return 1 if any(check.ok is False for check in checks) else 0
 
     return with_app(work)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "context7-fabric doctor",
+        description="Check home, daemon, upstream and store.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="end the limits on calls that Context7 answered with"
+    )
+    parser.add_argument("--json", action="store_true", help="the same as a JSON object")
+    return parser
 
 
 def _version() -> Check:
@@ -124,7 +146,11 @@ async def _upstream(app: App) -> Check:
     key = "with a key" if app.settings.upstream.credential else "without a key"
     started = time.monotonic()
     try:
-        tools = await app.desk.tools.refresh()
+        with anyio.fail_after(_UPSTREAM_SECONDS):
+            tools = await app.desk.tools.refresh()
+    except TimeoutError:
+        told = f"{label} ({key}) has not answered within {_UPSTREAM_SECONDS:g} s"
+        return Check("upstream", ok=False, told=told)
     except UpstreamOff:
         return Check("upstream", None, "off: answers come from the store alone")
     except UpstreamError as error:
@@ -132,6 +158,31 @@ async def _upstream(app: App) -> Check:
     took = (time.monotonic() - started) * 1000
     names = ", ".join(str(tool.get("name")) for tool in tools.tools)
     return Check("upstream", ok=True, told=f"{label} ({key}) answers in {took:.0f} ms: {names}")
+
+
+async def _restraints(app: App, ended: int) -> list[Check]:
+    """Return limits, open circuit breakers and lost sessions of every credential."""
+    now = time.time()
+    own, found = app.desk.turnstile.key, await all_restraints(app.fabric, now)
+    limits = [_owned(each.key == own, told_limit(each.limit, now)) for each in found if each.limit]
+    openings = [
+        _owned(each.key == own, told_opening(each.opening, now)) for each in found if each.opening
+    ]
+    lost = [
+        _owned(each.key == own, told_session(each.lost_session, now))
+        for each in found
+        if each.lost_session
+    ]
+    none = "1 ended" if ended == 1 else f"{ended} ended" if ended else "none in force"
+    return [
+        Check("limits", not limits, "; ".join(limits) or none),
+        Check("breaker", not openings, "; ".join(openings) or "closed: calls go to Context7"),
+        Check("sessions", None if lost else True, "; ".join(lost) or "none lost in the last hour"),
+    ]
+
+
+def _owned(own: bool, told: str) -> str:  # noqa: FBT001  # one of two labels
+    return told if own else f"another credential: {told}"
 
 
 async def _store(app: App) -> Check:

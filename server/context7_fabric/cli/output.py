@@ -6,7 +6,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -31,9 +33,13 @@ __all__ = [
     "plain_console",
     "print_json",
     "print_table",
+    "telling_of_a_wait",
     "with_app",
     "with_fabric",
 ]
+
+WAIT_SECONDS = 1.0
+"""How long a command may be silent on a terminal."""
 
 _BEYOND_ASCII = re.compile(r"[^ -~]")
 _UNBOUNDED = 100_000
@@ -51,6 +57,23 @@ def with_app(work: Callable[[App], Awaitable[int]]) -> int:
             return await work(app)
 
     return anyio.run(session)
+
+
+@contextmanager
+def telling_of_a_wait() -> Generator[None]:
+    """Say on a terminal's stderr that Context7 is asked, once the block has taken a second."""
+    timer = Timer(WAIT_SECONDS, _tell_of_a_wait)
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _tell_of_a_wait() -> None:
+    print("Asking Context7 …", file=sys.stderr, flush=True)
 
 
 def with_fabric(work: Callable[[Fabric], Awaitable[int]]) -> int:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import harmless, print_json, with_app
+from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
@@ -29,7 +29,8 @@ def run(words: list[str]) -> int:
     async def work(app: App) -> int:
         inexact = 0
         for name in _names(options.names):
-            found = await _found(app.desk, LookUp(name, options.question), app.principal)
+            with telling_of_a_wait():
+                found = await _found(app.desk, LookUp(name, options.question), app.principal)
             inexact += found.library_id is None
             _show(name, found, as_json=options.json)
         return 1 if inexact else 0

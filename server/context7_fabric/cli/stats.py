@@ -11,9 +11,11 @@ from functools import partial
 from context7_fabric.app import App
 from context7_fabric.cli.output import print_json, with_app
 from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.restraints import limit_ends, opening_ends
 from context7_fabric.cli.stats_tables import show_figures, show_statistics
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+from context7_fabric.services.restraints import Restraints
 from context7_fabric.services.statistics import as_object, read_statistics
 
 _SHOWN = 40
@@ -74,7 +76,7 @@ def _moment(text: str) -> float | None:
 
 async def _figures(app: App) -> dict[str, object]:
     counts = await app.desk.shelf.counts()
-    rest = await app.desk.turnstile.rest()
+    held = await app.desk.turnstile.restraints()
     said = await app.desk.turnstile.last_said()
     # Last, as above.
     usage, everybody = await app.desk.meter.month(), await app.desk.meter.everybody()
@@ -85,9 +87,24 @@ async def _figures(app: App) -> dict[str, object]:
         "monthly_calls": app.desk.meter.monthly_calls,
         "quota_said": said.why if said else None,
         "quota_said_at": said.at if said else None,
-        "resting_until": rest.until if rest else None,
+        **_restraints(held),
         **counts,
         "store_faults": everybody.faults,
         "last_store_fault": fault.text if fault else None,
         "last_store_fault_at": fault.at if fault else None,
+    }
+
+
+def _restraints(held: Restraints) -> dict[str, object]:
+    """Return limit, circuit breaker and lost session, each with what ends it."""
+    limit, opening, lost = held.limit, held.opening, held.lost_session
+    return {
+        "resting_until": limit.until if limit else None,
+        "resting_because": limit.why if limit else None,
+        "resting_ends": limit_ends(limit) if limit else None,
+        "breaker_open_until": opening.at + opening.seconds if opening else None,
+        "breaker_open_because": opening.why if opening else None,
+        "breaker_closes": opening_ends() if opening else None,
+        "session_lost_at": lost.at if lost else None,
+        "session_lost_how": lost.how if lost else None,
     }

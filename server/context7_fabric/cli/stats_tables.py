@@ -23,7 +23,13 @@ DAYS = 14
 """Days that are drawn, up to the last one with a call."""
 
 _FIGURES = ("\ncalls", "hit\nrate", "upstream\ncalls", "calls\nsaved", "tokens\nsaved", "p95\nms")
-_TIMES = ("quota_said_at", "resting_until", "last_store_fault_at")
+_TIMES = (
+    "quota_said_at",
+    "resting_until",
+    "breaker_open_until",
+    "session_lost_at",
+    "last_store_fault_at",
+)
 
 
 def show_figures(figures: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.durations import format_duration
-from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused
+from context7_fabric.errors import UpstreamDawdles, UpstreamError, UpstreamOff, UpstreamPaused
 from context7_fabric.fabric.flight import Flight, Flights
 from context7_fabric.fabric.policy import Freshness, is_ahead, judge
 from context7_fabric.models import ASKED, JOINED, Caller, Clock, Progress, Trace
@@ -24,6 +24,7 @@ from context7_fabric.services.enquiries import (
     Fetched,
     Found,
     How,
+    Line,
 )
 from context7_fabric.services.keeping import Keeper
 from context7_fabric.services.leases import Leases
@@ -33,6 +34,7 @@ from context7_fabric.services.records import AnswerShelf, StoredAnswer
 
 REFRESH_EVERY = 60.0
 """Seconds between two refreshes of one answer, should the first have brought nothing."""
+
 
 PRAISED = 2.0
 """How many times as long a text that was rated well stays fresh, and then stale."""
@@ -52,8 +54,13 @@ class Answers:
         clock: Clock,
         meter: Meter,
         settings: AnswerSettings,
+        line: Line,
     ) -> None:
-        """Fly in `tasks`, one process at a time by `leases`; count what was saved on `meter`."""
+        """Fly in `tasks`, one process at a time by `leases`; count what was saved on `meter`.
+
+        `line` tells how it is with upstream.
+        """
+        self._line = line
         self._shelf = shelf
         self._keeper = Keeper(shelf, clock)
         self._flights: Flights[Fetched] = Flights(tasks)
@@ -137,7 +144,7 @@ class Answers:
 
     async def _refresh_behind(self, enquiry: Enquiry, caller: Caller, held: StoredAnswer) -> None:
         key = _flight_key(enquiry, caller)
-        if self._refreshed.get(key) is None and await self._meter.may_refresh():
+        if self._refreshed.get(key) is None and await self._line.may_refresh():
             self._refreshed.put(key, True)  # noqa: FBT003  # a set with times
             self._board(enquiry, caller, held)
 
@@ -152,26 +159,43 @@ class Answers:
         """Fetch what is newer than `held`; when that fails or dawdles, `usable` is at hand."""
         flight, started = self._board(enquiry, caller, held)
         begun = caller.trace.milliseconds
-        limit = None if usable is None else self._settings.patience
-        fetched: Fetched | None = None
         try:
-            with anyio.move_on_after(limit):
-                fetched = await flight.land(caller.progress)
+            fetched = await self._awaited(flight, enquiry, caller, usable)
         except UpstreamError as error:
             _note_way(caller.trace, begun, started=started, asked=not isinstance(error, _UNASKED))
             caller.trace.step(str(error))
             return self._without_upstream(usable, error)
-        asked = fetched is None or not fetched.shared
-        _note_way(caller.trace, begun, started=started, asked=asked)
-        if fetched is None and usable is not None:
-            dawdles = f"Context7 has not answered within {self._settings.patience:g} s"
-            caller.trace.step(dawdles)
-            return Found(How.STALE, usable, note=self._old(dawdles, usable))
-        fetched = fetched or Fetched("")
+        _note_way(caller.trace, begun, started=started, asked=not fetched.shared)
         if fetched.key is not None and fetched.key not in caller.trace.stored_at:
             caller.trace.stored_at += (fetched.key,)
         caller.trace.step(_heard(fetched))
         return self._landed(fetched, usable, started=started)
+
+    async def _awaited(
+        self,
+        flight: Flight[Fetched],
+        enquiry: Enquiry,
+        caller: Caller,
+        usable: StoredAnswer | None,
+    ) -> Fetched:
+        """Wait for a flight; no longer than patience lasts where something is at hand.
+
+        Something lesser than an old copy or an exact row counts only while upstream has not
+        connected: then nothing shows that it will answer at all. Calls that come while it is being
+        connected to share one wait.
+
+        Raises:
+            UpstreamError: It failed, or dawdles.
+        """
+        waited = self._line.connecting()
+        with anyio.move_on_after(max(0.0, self._settings.patience - waited)):
+            return await flight.land(caller.progress)
+        helped = usable is not None or enquiry.known
+        if not helped and enquiry.lesser is not None and not self._line.connected():
+            helped = await enquiry.lesser()
+        if helped:
+            raise UpstreamDawdles(self._settings.patience)
+        return await flight.land(caller.progress)
 
     def _landed(self, fetched: Fetched, held: StoredAnswer | None, *, started: bool) -> Found:
         if fetched.record is not None and fetched.note is not None:

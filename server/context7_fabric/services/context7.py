@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from context7_fabric.documents.admission import Reason, Refusal, admit_docs, admit_list
@@ -23,7 +23,7 @@ from context7_fabric.errors import (
 )
 from context7_fabric.models import Progress
 from context7_fabric.services.tool_book import ToolBook
-from context7_fabric.services.turnstile import Turnstile
+from context7_fabric.services.turnstile import Passage, Turnstile
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Reply, Upstream
 from context7_fabric.upstream.generations import (
@@ -45,6 +45,19 @@ ENDS = {
     UpstreamUnreachable: "unreachable",
 }
 """How calls upstream end that were sent; others end by the reason why their text is refused."""
+
+ANSWERS = frozenset(
+    {
+        Reason.EMPTY,
+        Reason.MOVED,
+        Reason.UNFINISHED,
+        Reason.UNKNOWN_LIBRARY,
+        Reason.UNKNOWN_VERSION,
+    }
+)
+"""Refusals that show that no limit is in force: upstream has looked."""
+
+_LONGEST_SAID = 200
 
 T = TypeVar("T")
 _CallFor = Callable[[Generation], UpstreamCall]
@@ -99,12 +112,12 @@ class Context7:
     ) -> Heard[T]:
         begun = time.perf_counter()
         try:
-            async with self._turnstile.passage():
+            async with self._turnstile.passage() as passage:
                 reply = await self._sent(call_for, progress)
         except UpstreamError as error:
             self._tell(ENDS.get(type(error)), begun)
             raise
-        heard = await self._heard(reply, admit)
+        heard = await self._heard(reply, admit, passage)
         self._tell(heard.refusal.reason.value if heard.refusal else ANSWERED, begun)
         return heard
 
@@ -131,15 +144,24 @@ class Context7:
         await self._tools.refresh()
         return await self._tools.generation() is not generation
 
-    async def _heard(self, reply: Reply, admit: Callable[[str], T | Refusal]) -> Heard[T]:
+    async def _heard(
+        self, reply: Reply, admit: Callable[[str], T | Refusal], passage: Passage
+    ) -> Heard[T]:
         read = admit(screen(reply.text).clean)
         if not isinstance(read, Refusal):
-            self._turnstile.succeeded()
+            await self._turnstile.succeeded(passage)
             return Heard(reply.text, None if reply.is_error else read, is_error=reply.is_error)
         if read.reason is Reason.QUOTA:
             await self._turnstile.refused(reply.text, None)
         elif read.reason is Reason.FAILED:
-            self._turnstile.failed()
+            await self._turnstile.failed(passage, f"it said: {_line(reply.text)}")
         else:
-            self._turnstile.succeeded()
+            ends_limit = read.reason in ANSWERS
+            await self._turnstile.succeeded(
+                passage if ends_limit else replace(passage, probes=None)
+            )
         return Heard(reply.text, refusal=read, is_error=reply.is_error)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST_SAID]

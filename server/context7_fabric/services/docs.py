@@ -145,7 +145,12 @@ class Docs:
             tuple(dict.fromkeys((key_for(library), key_for(asked)))),
             self._lifetime(library),
             partial(self._fetch, question, library, key_for, caller),
+            lesser=partial(self._has_snippets, question, library, caller),
         )
+
+    async def _has_snippets(self, question: Question, library: LibraryId, caller: Caller) -> bool:
+        found = await self._bookcase.assemble(library, question.text, caller.principal, "")
+        return found is not None
 
     def _served(self, found: Found) -> Answer:
         about = found.record.subject if found.record else None

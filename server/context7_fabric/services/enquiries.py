@@ -53,7 +53,9 @@ class Enquiry:
 
     `keys` are tried in order, and what is fetched is stored under each; `fetch` raises an
     `UpstreamError` when upstream gives no answer at all; `doubted` tells of a stored answer that it
-    is wrong by now, however young; `refresh` asks upstream first in any case.
+    is wrong by now, however young; `refresh` asks upstream first in any case. `known` says that
+    without upstream there is an answer of its own right, such as a seed by exact name; `lesser`
+    looks whether there is any other.
     """
 
     keys: tuple[str, ...]
@@ -61,6 +63,8 @@ class Enquiry:
     fetch: Callable[[Progress], Awaitable[Fetched]]
     doubted: Callable[[StoredAnswer], bool] | None = None
     refresh: bool = False
+    known: bool = False
+    lesser: Callable[[], Awaitable[bool]] | None = None
 
     @property
     def key(self) -> str:
@@ -109,3 +113,16 @@ class AnswerSettings:
     flight: float = 60.0
     negative: float = 600.0
     offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How it is with upstream.
+
+    Whether it is `connected`, for how long it has been `connecting` if it is not, and whether what
+    is stale may be refreshed behind.
+    """
+
+    connected: Callable[[], bool]
+    connecting: Callable[[], float]
+    may_refresh: Callable[[], Awaitable[bool]]

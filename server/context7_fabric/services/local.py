@@ -58,7 +58,12 @@ class LocalKnowledge:
 
 def _usable(rows: Sequence[Row]) -> list[Row]:
     """Return the rows whose id upstream is believed to know."""
-    return [row for row in rows if row.id and not row.broken]
+    return [row for row in rows if is_usable(row)]
+
+
+def is_usable(row: Row) -> bool:
+    """Tell whether the row has an id that upstream is believed to know."""
+    return bool(row.id) and not row.broken
 
 
 def _is_phrase(name: str) -> bool:

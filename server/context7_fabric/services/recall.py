@@ -13,6 +13,7 @@ from context7_fabric.registry.learned import LESSONS
 from context7_fabric.registry.store import ROWS, tell_of_changed_rows
 from context7_fabric.services.indexing import UNKNOWN
 from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
+from context7_fabric.services.restraints import end_restraints
 
 _LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN)
 FETCHED = (DOCS, LISTS, QUARANTINE, *_LEARNED, "upstream:tools:")
@@ -43,7 +44,8 @@ class Recall:
         return await self._remove(lambda context: wanted in _prose(context)) if wanted else 0
 
     async def everything(self) -> int:
-        """Forget all that was fetched or learned."""
+        """Forget all that was fetched or learned, and the limits that were met meanwhile."""
+        await end_restraints(self._fabric)
         return await self._remove(lambda _context: True)
 
     async def _remove(self, doomed: Callable[[Context], bool]) -> int:

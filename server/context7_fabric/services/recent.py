@@ -35,5 +35,6 @@ class Recent(Generic[V]):
         noted = self._noted.get(key)
         if noted is None:
             return None
+        at, value = noted
         now = self._clock()
-        return None if now - noted[0] >= self._seconds or is_ahead(noted[0], now) else noted[1]
+        return None if now - at >= self._seconds or is_ahead(at, now) else value

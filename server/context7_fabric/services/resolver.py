@@ -19,7 +19,7 @@ from context7_fabric.render import short_list
 from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
-from context7_fabric.services.local import LocalKnowledge
+from context7_fabric.services.local import LocalKnowledge, is_usable
 from context7_fabric.services.presenting import failed, refused, served, silence, stands
 from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
 from context7_fabric.services.remembering import id_of, screened
@@ -129,7 +129,12 @@ class Resolver:
             partial(self._fetch, look_up, subject, caller),
             doubted=self._names_a_broken_id,
             refresh=refresh,
+            known=subject.match is not None and is_usable(subject.match.row),
+            lesser=partial(self._is_known_by_likeness, look_up),
         )
+
+    async def _is_known_by_likeness(self, look_up: LookUp) -> bool:
+        return await self._local.answer(look_up, "") is not None
 
     def _names_a_broken_id(self, record: StoredAnswer) -> bool:
         rows = (self._registry.row(entry.id) for entry in _entries(parse_list(record.text)))

@@ -63,12 +63,12 @@ def _of_upstream(figures: Figures) -> Iterator[Metric]:
     )
     yield _gauge(
         "upstream_breakers_open",
-        "Apps that leave upstream alone because it failed five times in a row.",
+        "Apps whose circuit breaker is open: five failures in a row, or no connection.",
         figures.breakers_open,
     )
     yield _gauge(
         "upstream_resting",
-        "Apps that leave upstream alone because it said so, by a 429 or about the quota.",
+        "Apps that met a limit on calls, which Context7 answered with.",
         figures.resting,
     )
 

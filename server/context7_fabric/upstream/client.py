@@ -7,7 +7,6 @@ its own; callers only send requests over it.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -16,14 +15,12 @@ from typing import Any, TypeVar
 import anyio
 import mcp_types as types
 from anyio.abc import TaskGroup
-from mcp import Client
 from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from context7_fabric.errors import (
     UpstreamError,
-    UpstreamLimited,
     UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -31,12 +28,17 @@ from context7_fabric.errors import (
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.upstream.base import Reply, ToolList
-from context7_fabric.upstream.target import Door
+from context7_fabric.upstream.exchange import Exchange, tells_of_lost_session
+from context7_fabric.upstream.link import Link, LostByTool, Renewals, Sending
+from context7_fabric.upstream.reasons import (
+    breaks_connection,
+    rejection,
+)
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT = 30.0
-"""Seconds for a connection, hand-shake included: `npx` may have to install first."""
+MOST_ATTEMPTS = 4
+"""Connections over which one call is sent: the tools are idempotent, and a child may die twice."""
 
 MOST_TIMEOUTS = 2
 """So many time-outs in a row, and the connection is taken for dead: another is made."""
@@ -44,28 +46,17 @@ MOST_TIMEOUTS = 2
 MOST_PAGES = 20
 """Pages of a list of tools that are read: upstream has a few tools, on one page."""
 
-_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
+RECONNECT_EVERY = 0.5
+RECONNECT_FOR = 30.0
+"""After a failed connection another is tried every half second, for so long after the last call:
+the longest time that the circuit breaker stays open."""
+
+HAND_OVER = 0.05
+"""Seconds that a call may be older than the connection that is made for it."""
+
 _T = TypeVar("_T")
 _Open = Callable[[], AbstractAsyncContextManager[Any]]
-
-
-class _Link:
-    """One connection, from the wish for it to its end."""
-
-    def __init__(self) -> None:
-        self.ready = anyio.Event()
-        self.broken = anyio.Event()
-        self.ended = anyio.Event()
-        self.making = anyio.CancelScope()
-        self.client: Client | None = None
-        self.timeouts = 0
-        self.reason = "the connection broke"
-
-    def fail(self, reason: str) -> None:
-        self.reason = reason
-        self.client = None
-        self.broken.set()
-        self.ready.set()
+_Send = Callable[[ClientSession], Awaitable[_T]]
 
 
 class McpUpstream:
@@ -78,26 +69,41 @@ class McpUpstream:
         *,
         label: str,
         timeout: float,
-        door: Door | None = None,
+        patience: float | None = None,
     ) -> None:
         """Connect with `open_transport`; connections live in `tasks` and end with it.
 
-        `label` names upstream in messages, `timeout` bounds a call in seconds, `door` tells why
-        the HTTP server in front of upstream turned a call away.
+        `label` names upstream in messages, `timeout` bounds a call in seconds, connecting
+        included. A connection may take `patience` seconds, behind calls that have given up; None
+        is as long as a call.
         """
         self._open_transport = open_transport
         self._tasks = tasks
         self._label = label
         self._timeout = timeout
-        self._door = door or Door()
+        self._patience = timeout if patience is None else patience
+        self._link: Link | None = None
+        self._renewals = Renewals(self._tell_of_loss)
+        self._wanted_until = float("-inf")
+        self._reconnecting = False
+        self._closed = False
         self.on_connected: Callable[[], Coroutine[Any, Any, None]] | None = None
         """Runs behind each new connection."""
-        self._link: _Link | None = None
+        self.on_session_lost: Callable[[str], Coroutine[Any, Any, None]] | None = None
+        """Runs behind each session that upstream has lost, with how that showed."""
 
     @property
     def connected(self) -> bool:
         """Tell whether there is a connection that can be used."""
         return self._link is not None and self._link.client is not None
+
+    @property
+    def connecting_for(self) -> float:
+        """Tell for how many seconds a connection has been in the making; 0 where none is."""
+        link = self._link
+        if link is None or link.ready.is_set():
+            return 0.0
+        return anyio.current_time() - link.begun
 
     async def list_tools(self) -> ToolList:
         """Return upstream's tools, of `MOST_PAGES` pages at most."""
@@ -119,36 +125,56 @@ class McpUpstream:
         # The client's own call_tool lists the tools again after each call of an unlisted one.
         params = types.CallToolRequestParams(name=name, arguments=_sendable(arguments))
         request = types.CallToolRequest(params=params)
-        result = await self._request(
-            lambda session: session.send_request(
-                request,
-                types.CallToolResult,
-                progress_callback=progress,
+
+        async def send(session: ClientSession) -> Reply:
+            result = await session.send_request(
+                request, types.CallToolResult, progress_callback=progress
             )
-        )
-        texts = [block.text for block in result.content if isinstance(block, types.TextContent)]
-        return Reply("\n".join(texts), is_error=bool(result.is_error))
+            texts = [each.text for each in result.content if isinstance(each, types.TextContent)]
+            reply = Reply("\n".join(texts), is_error=bool(result.is_error))
+            if reply.is_error and tells_of_lost_session(reply.text):
+                raise LostByTool(reply)
+            return reply
+
+        try:
+            return await self._request(send)
+        except UpstreamRejected as error:
+            if isinstance(error.__cause__, LostByTool):
+                return error.__cause__.reply
+            raise
+
+    def reconnect(self) -> None:
+        """Try to connect behind the calls, as long as calls ask for it."""
+        self._wanted_until = anyio.current_time() + RECONNECT_FOR
+        if not (self.connected or self._reconnecting or self._closed):
+            self._reconnecting = True
+            self._tasks.start_soon(self._reconnect)
 
     async def aclose(self) -> None:
         """End the connection and, with it, the child process if there is one."""
+        self._closed = True
         link = self._link
         if link is not None:
             self._drop(link)
             await link.ended.wait()
 
-    async def _request(self, send: Callable[[ClientSession], Awaitable[_T]]) -> _T:
-        """Send over the connection; once more if it turns out broken (the tools are idempotent)."""
+    async def _request(self, send: _Send[_T]) -> _T:
+        """Send over the connection; again if that breaks or upstream has lost its session."""
+        deadline = anyio.current_time() + self._timeout
+        renewed = False
         reason = ""
-        for _attempt in range(2):
-            link = await self._connected()
-            if link.client is None:
-                raise self._unconnected(link)
+        for _attempt in range(MOST_ATTEMPTS):
+            link, session = await self._connected(deadline)
+            exchange = Exchange()
             try:
-                return await self._sent(send, link, link.client.session)
+                return await self._sent(send, link, session, exchange, deadline)
             except MCPError as error:
-                if error.code != types.CONNECTION_CLOSED:
-                    raise self._rejected(error) from error
-                reason = link.reason
+                if breaks_connection(error):
+                    reason = link.reason
+                elif not renewed and self._renewals.allowed(link, error, exchange):
+                    renewed = True
+                else:
+                    raise rejection(self._label, exchange, error) from error
             except (anyio.ClosedResourceError, anyio.BrokenResourceError):
                 reason = link.reason
             except ValidationError as error:
@@ -159,71 +185,109 @@ class McpUpstream:
         raise UpstreamUnreachable(self._label, reason)
 
     async def _sent(
-        self, send: Callable[[ClientSession], Awaitable[_T]], link: _Link, session: ClientSession
+        self,
+        send: _Send[_T],
+        link: Link,
+        session: ClientSession,
+        exchange: Exchange,
+        deadline: float,
     ) -> _T:
         """Send and wait for the answer; the bound is for both, as a peer may not read either."""
+        sending = Sending(send, session, exchange)
+        self._tasks.start_soon(sending.run)
         try:
-            with anyio.fail_after(self._timeout):
-                result = await send(session)
-        except TimeoutError as error:
-            link.timeouts += 1
-            if link.timeouts >= MOST_TIMEOUTS:
-                self._drop(link)
-            raise UpstreamTimeout(self._label, self._timeout) from error
+            with anyio.CancelScope(deadline=deadline) as waiting:
+                await sending.done.wait()
+        finally:
+            # Not waited for: telling a peer that does not read takes the SDK five seconds.
+            sending.scope.cancel()
+        if waiting.cancelled_caught and not sending.done.is_set():
+            raise self._timed_out(link)
         link.timeouts = 0
+        result: _T = sending.outcome()
+        link.answered = True
         return result
 
-    def _unconnected(self, link: _Link) -> UpstreamError:
-        if self._door.limited:
-            return UpstreamLimited(self._label, self._door.retry_after)
-        return UpstreamUnreachable(self._label, link.reason)
+    def _timed_out(self, link: Link) -> UpstreamTimeout:
+        link.timeouts += 1
+        if link.timeouts >= MOST_TIMEOUTS:
+            self._drop(link)
+        return UpstreamTimeout(self._label, self._timeout)
 
-    def _rejected(self, error: MCPError) -> UpstreamError:
-        if error.code == types.REQUEST_TIMEOUT:
-            return UpstreamTimeout(self._label, self._timeout)
-        if self._door.limited:
-            return UpstreamLimited(self._label, self._door.retry_after)
-        return UpstreamRejected(error.code, error.message)
+    def _unconnected(self, link: Link) -> UpstreamError:
+        """Return why there is no connection, and go on trying where that may help."""
+        if link.exchange.refused:
+            return rejection(self._label, link.exchange, link.error)
+        self.reconnect()
+        return UpstreamUnreachable(self._label, link.reason, connecting=True)
 
-    async def _connected(self) -> _Link:
-        link = self._link
-        if link is None:
-            link = self._link = _Link()
-            self._tasks.start_soon(self._hold, link)
-        await link.ready.wait()
+    async def _connected(self, deadline: float) -> tuple[Link, ClientSession]:
+        """Return a connection that is up; one that is being made is waited for until its own end.
+
+        A call that comes late to a slow start does not begin the wait anew.
+        """
+        self._wanted_until = anyio.current_time() + RECONNECT_FOR
+        link = self._link or self._opened()
+        due = min(deadline, link.begun + self._timeout)
+        with anyio.CancelScope(deadline=due):
+            await link.ready.wait()
+        if not link.ready.is_set():
+            raise self._not_yet(link, deadline)
+        if link.client is None:
+            raise self._unconnected(link)
+        return link, link.client.session
+
+    def _not_yet(self, link: Link, deadline: float) -> UpstreamError:
+        """Return why a call does not wait longer for a connection that is still being made."""
+        so_far = anyio.current_time() - link.begun
+        if link.begun + self._timeout > deadline + HAND_OVER:
+            return UpstreamTimeout(self._label, self._timeout)  # spent on an earlier connection
+        going_on = ", it is still being started" if so_far < self._patience else ""
+        reason = f"no connection within {so_far:.3g} s{going_on}"
+        return UpstreamUnreachable(self._label, reason, connecting=True)
+
+    def _opened(self) -> Link:
+        link = self._link = Link()
+        self._tasks.start_soon(self._held, link)
         return link
 
-    async def _hold(self, link: _Link) -> None:
-        """Be the one task that enters and leaves this connection's client."""
+    async def _reconnect(self) -> None:
+        """Connect again and again until that works, or no call has asked for it for a while."""
         try:
-            with link.making, anyio.fail_after(CONNECT_TIMEOUT) as connecting:
-                async with Client(
-                    self._open_transport(), mode="auto", cache=None, client_info=_client_info()
-                ) as client:
-                    connecting.deadline = float("inf")
-                    link.client = client
-                    link.ready.set()
-                    self._announce()
-                    await link.broken.wait()
-        except Exception as error:  # noqa: BLE001  # whatever a transport raises ends only this link
-            link.fail(_reason(error))
-            log.info("upstream connection ended: %s", link.reason)
+            while not (self.connected or self._closed):
+                await anyio.sleep(RECONNECT_EVERY)
+                if anyio.current_time() > self._wanted_until or self._closed:
+                    return
+                link = self._link or self._opened()
+                await link.ready.wait()
+                if link.client is None and link.exchange.refused:
+                    return
         finally:
-            link.fail(link.reason)
+            self._reconnecting = False
+
+    async def _held(self, link: Link) -> None:
+        announce = partial(self._behind, self.on_connected)
+        try:
+            await link.hold(self._open_transport, self._patience, announce)
+        finally:
             self._forget(link)
             link.ended.set()
 
-    def _announce(self) -> None:
-        if self.on_connected is not None:
-            self._tasks.start_soon(_quietly, self.on_connected)
+    def _tell_of_loss(self, how: str) -> None:
+        log.info("upstream has lost the session: %s", how)
+        self._behind(self.on_session_lost and partial(self.on_session_lost, how))
 
-    def _drop(self, link: _Link) -> None:
+    def _behind(self, work: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        if work is not None:
+            self._tasks.start_soon(_quietly, work)
+
+    def _drop(self, link: Link) -> None:
         link.broken.set()
         if not link.ready.is_set():
             link.making.cancel()
         self._forget(link)
 
-    def _forget(self, link: _Link) -> None:
+    def _forget(self, link: Link) -> None:
         if self._link is link:
             self._link = None
 
@@ -240,24 +304,4 @@ async def _quietly(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         await run()
     except Exception:
-        log.exception("what is done behind a new connection has failed")
-
-
-def _client_info() -> types.Implementation:
-    from context7_fabric import __version__  # noqa: PLC0415  # the package's face stays light
-
-    return types.Implementation(name="context7-fabric", version=__version__)
-
-
-def _reason(error: BaseException) -> str:
-    """Return one line about the innermost cause of `error`."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if isinstance(error, FileNotFoundError):
-        return f"there is no command {error.filename!r}"
-    if isinstance(error, TimeoutError):
-        return f"no connection within {CONNECT_TIMEOUT:g} s"
-    if isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED:
-        return "it ended before it answered"
-    text = _ERRNO.sub("", " ".join(str(error).split()))
-    return text or type(error).__name__
+        log.exception("what is done behind a connection has failed")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ssl
-import sys
-import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,41 +16,21 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from context7_fabric.errors import SettingError, UpstreamOff
+from context7_fabric.upstream.exchange import CURRENT, watch
 from context7_fabric.upstream.mending import Mended, mend
+from context7_fabric.upstream.replies import Tidied
 from context7_fabric.upstream.settings import CommandTarget, UpstreamSettings, UrlTarget
+from context7_fabric.upstream.stderr import ChildStderr
 
-CONNECT_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 5.0
+"""Seconds for a TCP connection, and as many for TLS on it."""
 
 READ_MARGIN = 10.0
 """Seconds that a call's own time-out is ahead of the connection's: the call ends, not the link."""
 
-TOO_MANY_REQUESTS = 429
-
-
-@dataclass(slots=True)
-class Door:
-    """What the HTTP server in front of upstream said last: a 429, and its Retry-After."""
-
-    limited: bool = False
-    retry_after: float | None = None
-
-    async def watch(self, response: httpx2.Response) -> None:
-        """Take note of a response's status, whatever its body says."""
-        self.limited = response.status_code == TOO_MANY_REQUESTS
-        self.retry_after = _seconds(response.headers.get("retry-after")) if self.limited else None
-
-
-def _seconds(text: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or an HTTP date."""
-    if text is None:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, at.timestamp() - time.time())
+START_SECONDS = 300.0
+"""How long a command may take to start, behind the calls that wait for it: `npx` may have to
+install first, over a slow line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +38,17 @@ class Dialler:
     """Opens transports to one upstream with one credential."""
 
     settings: UpstreamSettings
-    door: Door = field(default_factory=Door)
 
     @property
     def label(self) -> str:
         """Where it leads, free of credentials."""
         return self.settings.target.label
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a connection may take, hand-shake included; a call may give up before."""
+        is_command = isinstance(self.settings.target, CommandTarget)
+        return max(START_SECONDS, self.settings.timeout) if is_command else self.settings.timeout
 
     def open(self) -> AbstractAsyncContextManager[object]:
         """Return a context manager that yields the transport's read and write streams.
@@ -76,19 +58,21 @@ class Dialler:
         """
         target = self.settings.target
         if isinstance(target, UrlTarget):
-            return _over_http(target, self.settings, self.door)
+            return _over_http(target, self.settings)
         if isinstance(target, CommandTarget):
             return _as_child(target, self.settings)
         raise UpstreamOff
 
 
 @asynccontextmanager
-async def _over_http(
-    target: UrlTarget, settings: UpstreamSettings, door: Door
-) -> AsyncGenerator[object]:
+async def _over_http(target: UrlTarget, settings: UpstreamSettings) -> AsyncGenerator[object]:
     headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
-    timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=settings.timeout + READ_MARGIN)
-    hooks = {"response": [door.watch, mend]}
+    timeout = httpx2.Timeout(
+        settings.timeout,
+        connect=min(CONNECT_TIMEOUT, settings.timeout),
+        read=settings.timeout + READ_MARGIN,
+    )
+    hooks = {"response": [watch, mend]}
     trust = await to_thread.run_sync(_trust, settings.extra_ca_file)
     async with (
         httpx2.AsyncClient(
@@ -96,7 +80,7 @@ async def _over_http(
         ) as client,
         streamable_http_client(target.url, http_client=client) as (read, write),
     ):
-        yield Mended(read), write
+        yield Tidied(Mended(read)), write
 
 
 @cache
@@ -118,16 +102,27 @@ def _add_authorities(context: ssl.SSLContext, path: Path) -> None:
 
 @asynccontextmanager
 async def _as_child(target: CommandTarget, settings: UpstreamSettings) -> AsyncGenerator[object]:
+    with ChildStderr(settings.api_key) as stderr:
+        try:
+            parameters = _child_parameters(target, settings)
+            async with stdio_client(parameters, errlog=stderr.handed_over) as (read, write):
+                stderr.started()
+                yield Tidied(Mended(read)), write
+        finally:
+            exchange = CURRENT.get()
+            if exchange is not None:
+                exchange.last_words = await stderr.last_words()
+
+
+def _child_parameters(target: CommandTarget, settings: UpstreamSettings) -> StdioServerParameters:
     environment = dict(settings.child_environment)
     if settings.api_key:
         environment["CONTEXT7_API_KEY"] = settings.api_key
     command, *arguments = target.command
-    parameters = StdioServerParameters(
+    return StdioServerParameters(
         command=command,
         args=arguments,
         env=environment,
         cwd=settings.directory,
         encoding_error_handler="replace",
     )
-    async with stdio_client(parameters, errlog=sys.stderr) as (read, write):
-        yield Mended(read), write

@@ -17,7 +17,7 @@ from mcp.shared.message import SessionMessage
 from context7_fabric.errors import UpstreamTimeout, UpstreamUnreachable
 from context7_fabric.upstream.client import MOST_PAGES, McpUpstream
 
-TIMEOUT = 0.1
+TIMEOUT = 0.5
 ENOUGH = 15.0
 """Seconds within which all is over that is bounded by `TIMEOUT`; telling a peer that a request is
 given up takes the SDK five more where the peer does not read."""

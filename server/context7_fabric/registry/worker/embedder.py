@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from fastembed import TextEmbedding
 from fastembed.common.model_description import DenseModelDescription
 from fastembed.text.text_embedding_base import TextEmbeddingBase
+
+from context7_fabric.registry.worker.downloads import download_reason
 
 Vector = npt.NDArray[np.float32]
 
@@ -83,12 +86,37 @@ def fetch(model: str, folder: Path) -> None:
     kind, description = _known(model)
     for place in (folder.parent, folder):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    errors: list[Exception] = []
     try:
         # The constructor would try again and again for 39 seconds.
-        kind.download_model(description, str(folder), retries=1)
+        _telling(kind, errors).download_model(description, str(folder), retries=1)
     except Exception as error:  # whatever a hub's client raises
-        reason = "is there a network, and room on the disk?"
+        reason = download_reason(errors[-1] if errors else error)
         raise ModelMissing(f"{model} cannot be downloaded: {reason}") from error
+
+
+def _telling(kind: type[TextEmbeddingBase], errors: list[Exception]) -> Any:  # noqa: ANN401  # fastembed's own kind
+    """Return `kind` with downloads whose errors are kept in `errors`: fastembed only logs them."""
+
+    class Telling(kind):  # type: ignore[misc, valid-type]  # a kind of fastembed's
+        @classmethod
+        def download_files_from_huggingface(cls, *sources: Any, **options: Any) -> Any:  # noqa: ANN401  # passed on
+            try:
+                return super().download_files_from_huggingface(*sources, **options)
+            except Exception as error:
+                if not options.get("local_files_only"):
+                    errors.append(error)
+                raise
+
+        @classmethod
+        def retrieve_model_gcs(cls, *sources: Any, **options: Any) -> Any:  # noqa: ANN401  # passed on
+            try:
+                return super().retrieve_model_gcs(*sources, **options)
+            except Exception as error:
+                errors.append(error)
+                raise
+
+    return Telling
 
 
 def _known(model: str) -> tuple[type[TextEmbeddingBase], DenseModelDescription]:
