@@ -14,12 +14,10 @@ PYTHON_FILES = sorted(
     for folder in ("server", "tests")
     for path in (ROOT / folder).rglob("*.py")
 )
-LONGEST = 500
-LONG = 300
-LONG_WITH_REASON: dict[str, str] = {
-    "server/context7_fabric/errors.py": "one tree of errors, which its head shows whole",
-    "server/context7_fabric/fabric/backends/disk_table.py": "reads and writes share transactions",
-}
+LONGEST = 800
+LONG = 500
+LONG_WITH_REASON: dict[str, str] = {}
+"""Why a file is one thing that cannot be read in two, by its path."""
 SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}
 # In parts, so that this file does not carry them.
 INDEX_HOSTS = [

@@ -182,7 +182,7 @@ class Meter:
         added = {key: told for each in rows for key, told in each.added.items()}
         added |= {each.key: each.usage for each in rows if each.key != place}
         value: Json = {**asdict(total), _ADDED: {key: asdict(told) for key, told in added.items()}}
-        new = encode(Context(place, value, Scope.GLOBAL, now, now + KEEP_SECONDS))
+        new = encode(Context(_key(place), value, Scope.GLOBAL, now, now + KEEP_SECONDS))
         if row is None:
             return await backend.add(place, new, expires_in=KEEP_SECONDS)
         return await backend.swap(place, row.value, new, expires_in=KEEP_SECONDS)
@@ -232,9 +232,14 @@ def _rows() -> TypeAdapter[dict[str, Usage]]:
     return TypeAdapter(dict[str, Usage])
 
 
+def _key(place: str) -> str:
+    """Return the key of a context in GLOBAL by its address."""
+    return place.removeprefix(address(Scope.GLOBAL, ""))
+
+
 def _row_of(entry: Entry) -> _Row:
     try:
-        return replace(_row(decode(entry.key, Scope.GLOBAL, entry.value)), key=entry.key)
+        return replace(_row(decode(_key(entry.key), Scope.GLOBAL, entry.value)), key=entry.key)
     except CorruptEntry:
         return _Row(entry.key)
 

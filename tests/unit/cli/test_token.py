@@ -104,15 +104,32 @@ def test_what_cannot_be_done_is_one_line(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["add", "ci"], ["list"], ["revoke", "ci"]])
-def test_a_file_that_is_none_is_told_with_its_line_and_left_alone(
-    file: TokenFile, home: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+@pytest.mark.parametrize(
+    ("words", "code"), [(["add", "bob"], 0), (["list"], 0), (["revoke", "bob"], 1)]
+)
+def test_token_with_a_bad_line_in_the_file_leaves_the_line_alone(
+    file: TokenFile, home: Path, words: list[str], code: int
 ) -> None:
     home.mkdir()
     file.path.write_text("# fine\nci\n")
-    assert main(["token", *words]) == 1
-    assert f"{file.path}, line 2: " in capsys.readouterr().err
-    assert file.path.read_text() == "# fine\nci\n"
+    assert main(["token", *words]) == code
+    assert file.path.read_text().startswith("# fine\nci\n")
+
+
+def test_token_list_names_the_line_that_is_left_out(
+    file: TokenFile, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.mkdir()
+    file.path.write_text("# fine\nci\n")
+    assert main(["token", "list"]) == 0
+    assert f"{file.path}, line 2: " in caplog.text
+
+
+def test_token_revoke_removes_a_bad_line_of_that_name(file: TokenFile, home: Path) -> None:
+    home.mkdir()
+    file.path.write_text("# fine\nci\n")
+    assert main(["token", "revoke", "ci"]) == 0
+    assert file.path.read_text() == "# fine\n"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ async def test_the_resolver_is_not_asked_against_the_callers_will(home: Path) ->
     assert asked.names == []
 
 
-@pytest.mark.parametrize("answer", [None, "", "widget", "/widget", "/a/b/c/d", "/a b/c"])
+@pytest.mark.parametrize("answer", [None, "", "widget", "/widget", "/a/b//d", "/a b/c"])
 async def test_what_is_no_id_is_no_answer(home: Path, clock: FakeClock, answer: str | None) -> None:
     assert await learned(clock, "widget", answer) is None
     assert await known(clock, "widget") is None

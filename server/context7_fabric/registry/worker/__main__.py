@@ -84,7 +84,7 @@ def _serve(incoming: int, outgoing: int, idle: float) -> None:
 
 def _refuse(incoming: int, outgoing: int, idle: float, error: ImportError) -> None:
     """Answer each request with why there is no session; the client tells its user."""
-    told = f"{error.name or 'a package'} cannot be imported ({error}): install context7-fabric anew"
+    told = f"{error.name or 'a package'} cannot be imported ({error}): reinstall the package"
     lines, deadline = Lines(), time.monotonic() + idle
     with os.fdopen(outgoing, "wb") as replies:
         while data := _read(incoming, deadline):
