@@ -29,7 +29,7 @@ unexport UV_BUILD_CONSTRAINT UV_CONSTRAINT UV_EXCLUDE UV_EXCLUDE_NEWER UV_NO_BIN
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-daemon bench lock clean
+.PHONY: help demo test test-daemon test-long coverage bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -37,17 +37,23 @@ help: ## Show this list
 demo: $(READY) ## See it work: the server, a client and a cache, without a network
 	@$(BIN)/context7-fabric demo
 
-test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, tests with coverage
+test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(PYTEST) tests/integration --cov --cov-report= --cov-fail-under=0
-	$(PYTEST) --ignore=tests/integration --hypothesis-profile=ci \
-		--cov --cov-append --cov-report=term
+	$(PYTEST) tests/integration -m "not long"
+	$(PYTEST) --ignore=tests/integration --hypothesis-profile=ci
 
 test-daemon: $(DEV_READY) ## Run the tests of windows on stdio again, through a daemon
-	TEST_DAEMON=auto $(PYTEST) tests/integration -m either_mode
+	TEST_DAEMON=auto $(PYTEST) tests/integration -m "either_mode and not long"
+
+test-long: $(DEV_READY) ## Run the tests that `make test` leaves out because they take minutes
+	$(PYTEST) tests/integration -m long
+
+coverage: $(DEV_READY) ## Run all tests with coverage, which must not fall below its limit
+	$(PYTEST) tests/integration --cov --cov-report= --cov-fail-under=0
+	$(PYTEST) --ignore=tests/integration --cov --cov-append --cov-report=term
 
 bench: $(BENCH_READY) $(PEERS_READY) ## Measure: the programs of tests/bench print numbers and claims (soak.py, half an hour, by name)
 	@failed=; for name in $(BENCHES); do \

@@ -68,7 +68,10 @@ class Installed:
     checks: dict[str, str]
 
 
-@pytest.fixture(scope="module", params=TOOLS)
+@pytest.fixture(
+    scope="module",
+    params=[TOOLS[0], pytest.param(TOOLS[1], marks=pytest.mark.long), TOOLS[2]],
+)
 def installed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Installed:
@@ -124,6 +127,7 @@ def test_an_environment_whose_lock_changed_is_made_anew(small: Checkout) -> None
     assert "stale" not in installed
 
 
+@pytest.mark.long
 def test_an_environment_whose_lock_of_the_checks_changed_is_made_anew(small: Checkout) -> None:
     small.checks["stale"] = small.offer("stale", ["reader<1.6"])
     small.write_locks()
@@ -137,6 +141,7 @@ def test_an_environment_whose_lock_of_the_checks_changed_is_made_anew(small: Che
     assert "stale" not in installed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left", ["nothing ready", "no Python", "another place"])
 def test_an_environment_that_cannot_be_used_is_made_anew(small: Checkout, left: str) -> None:
     before = small.made("demo")
@@ -152,13 +157,14 @@ def test_an_environment_that_cannot_be_used_is_made_anew(small: Checkout, left: 
     assert small.made("demo") == before
 
 
+@pytest.mark.long
 def test_a_demonstration_after_the_checks_changes_nothing(small: Checkout) -> None:
     installed = small.made(".venv/.ready-dev")
     assert "reader" in installed
     assert small.made("demo") == installed
 
 
-@pytest.mark.parametrize("tool", [TOOLS[0], TOOLS[2]])
+@pytest.mark.parametrize("tool", [pytest.param(TOOLS[0], marks=pytest.mark.long), TOOLS[2]])
 @pytest.mark.parametrize("fault", ["a package is missing", "a hash is wrong"])
 def test_a_lock_that_is_wrong_installs_nothing_that_is_ready(
     tmp_path: Path, tool: str, fault: str

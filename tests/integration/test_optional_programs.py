@@ -40,7 +40,13 @@ def _sources() -> str:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("program", TESTS)
+@pytest.mark.parametrize(
+    "program",
+    [
+        "nginx",
+        *(pytest.param(each, marks=pytest.mark.long) for each in TESTS if each != "nginx"),
+    ],
+)
 def test_without_a_program_the_tests_that_need_it_are_skipped(program: str, tmp_path: Path) -> None:
     path = _path_without(program, tmp_path)
     done = subprocess.run(
