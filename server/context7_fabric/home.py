@@ -73,13 +73,17 @@ def _open_disk(settings: Settings) -> DiskBackend:
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
     """Open the fabric; blocks.
 
-    Without a home that can be used it is in memory, which is logged, and tried again.
+    Without a home that can be used it is in memory, which is logged, and tried again; a store that
+    can only be read is read there.
 
     Raises:
         OSError: This process may not open as many files as the store has.
     """
     try:
         backend = open_backend(settings)
+        if isinstance(backend, DiskBackend) and (trouble := backend.trouble()) is not None:
+            log.error("nothing will be remembered past this process: %s", trouble)
+            backend = Standby(partial(_open_disk, settings), trouble, readable=backend)
     except StoreUnavailable as error:
         log.error(  # noqa: TRY400  # one line is wanted, no traceback
             "nothing will be remembered past this process: the home %s cannot be used (%s);"
