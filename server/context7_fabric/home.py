@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import secrets
 import time
 from functools import partial
@@ -21,6 +23,7 @@ from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 from context7_fabric.relay.folders import make_home
+from context7_fabric.resources import can_open
 from context7_fabric.services.principals import (
     SECRET_BYTES,
     principal_of,
@@ -30,6 +33,10 @@ from context7_fabric.services.shared_secret import SharedSecret, shared_secret
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_FILES = 6
+"""How many files a store on disk has open: a database with its log twice, what they share, a lock.
+"""
 
 _COUNTS = tuple(address(Scope.GLOBAL, start) for start in ("meter:", "row", "vector:"))
 """Where calls are counted, and rows of the registry, which changes with every count, and vectors:
@@ -41,12 +48,18 @@ def open_backend(settings: Settings) -> Backend:
 
     Raises:
         StoreUnavailable: The home cannot be used. (Redis is connected to when it is used.)
+        OSError: This process may not open as many files as the store has.
     """
     if settings.store.backend == "memory":
         return MemoryBackend()
     if settings.store.backend != "disk":
         return Spared(RedisBackend(settings.store.backend))
-    return _open_disk(settings)
+    try:
+        return _open_disk(settings)
+    except StoreUnavailable as error:
+        if can_open(_FILES):
+            raise
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
 
 
 def _open_disk(settings: Settings) -> DiskBackend:
@@ -60,10 +73,17 @@ def _open_disk(settings: Settings) -> DiskBackend:
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
     """Open the fabric; blocks.
 
-    Without a home that can be used it is in memory, which is logged, and tried again.
+    Without a home that can be used it is in memory, which is logged, and tried again; a store that
+    can only be read is read there.
+
+    Raises:
+        OSError: This process may not open as many files as the store has.
     """
     try:
         backend = open_backend(settings)
+        if isinstance(backend, DiskBackend) and (trouble := backend.trouble()) is not None:
+            log.error("nothing will be remembered past this process: %s", trouble)
+            backend = Standby(partial(_open_disk, settings), trouble, readable=backend)
     except StoreUnavailable as error:
         log.error(  # noqa: TRY400  # one line is wanted, no traceback
             "nothing will be remembered past this process: the home %s cannot be used (%s);"

@@ -7,15 +7,21 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+try:
+    import resource  # now: once all files are open, no module can be loaded
+except ImportError:
+    _LIMITED = False
+else:
+    _LIMITED = True
+"""Whether the system has such limits: Windows has none."""
+
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 _NO_THREAD = "can't start new thread"
 
 
 def raise_file_limit() -> None:
     """Let this process have as many files as it may at all: each connection is one."""
-    try:
-        import resource  # noqa: PLC0415  # Windows has no such limit
-    except ImportError:
+    if not _LIMITED:
         return
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems name a hard limit that they do not grant
@@ -24,9 +30,7 @@ def raise_file_limit() -> None:
 
 def file_limit(most: int) -> int:
     """Return how many files this process may have open, `most` where there is no limit."""
-    try:
-        import resource  # noqa: PLC0415  # Windows has no such limit
-    except ImportError:
+    if not _LIMITED:
         return most
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if soft == resource.RLIM_INFINITY else soft

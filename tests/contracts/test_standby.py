@@ -99,3 +99,56 @@ async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
         "prompt": b"3",
     }
     await following.aclose()
+
+
+@pytest.fixture
+async def overlaid(tmp_path: Path, clock: Clock) -> AsyncIterator[Standby]:
+    """A standby above a store that holds `below`, `both` and `last`, and takes no writes."""
+    folder = tmp_path / "readable"
+    filled = DiskBackend(folder)
+    for number, key in enumerate(("below", "both", "last")):
+        await filled.write([Put(key, b"old", at=float(number))])
+    await filled.aclose()
+    backend = Standby(partial(DiskBackend, folder), WHY, clock, readable=DiskBackend(folder))
+    await backend.write([Put("above", b"new", at=9.0), Put("both", b"new", at=8.0)])
+    yield backend
+    await backend.aclose()
+
+
+async def test_a_standby_above_a_readable_store_reads_both_and_its_own_first(
+    overlaid: Standby,
+) -> None:
+    values = {"above": b"new", "below": b"old", "both": b"new", "last": b"old"}
+    assert held(await overlaid.get_many(list(values))) == values
+    assert {key: await got(overlaid, key) for key in values} == values
+    assert sorted(await overlaid.keys("")) == sorted(values)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 9])
+async def test_a_standby_above_a_readable_store_pages_through_each_key_once(
+    overlaid: Standby, limit: int
+) -> None:
+    by_key, by_time, after, place = [], [], None, None
+    while True:
+        page, after = await overlaid.items("", after, limit)
+        by_key += [entry.key for entry in page]
+        if after is None:
+            break
+    while places := await overlaid.newest("", place, limit):
+        by_time += [each.key for each in places]
+        place = places[-1]
+    assert by_key == ["above", "below", "both", "last"]
+    assert by_time == ["above", "both", "last", "below"]
+
+
+async def test_a_standby_above_a_readable_store_removes_only_what_is_its_own(
+    overlaid: Standby,
+) -> None:
+    assert await overlaid.delete("above")
+    for key in ("below", "both"):
+        with pytest.raises(StoreUnavailable):
+            await overlaid.delete(key)
+    assert not await overlaid.add("last", b"1", expires_in=9)
+    assert not await overlaid.swap("last", b"other", b"1")
+    assert await overlaid.swap("last", b"old", b"1")
+    assert await got(overlaid, "last") == b"1"

@@ -160,6 +160,7 @@ class TestPurge:
         assert self.outcomes(environment) == ["error by local"] * 3
 
 
+@pytest.mark.either_mode
 class TestConfig:
     def test_prints_json_whose_command_starts(self, home: Path, tmp_path: Path) -> None:
         environment = product_environment(home, OFF)

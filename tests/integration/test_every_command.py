@@ -60,7 +60,7 @@ CASES = {
             ["--transport", "http", "--host", "a b"],
         ],
     ),
-    "resolve": Case(["widget"], fails=["zzqx"], code=0, wrong=[[], ["--jsn", "x"]]),
+    "resolve": Case(["widget1"], fails=["zzqx"], wrong=[[], ["--jsn", "x"]]),
     "docs": Case([LIBRARY, "start"], fails=["/no/such", "x"], wrong=[[], [LIBRARY]], verbatim=True),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
@@ -120,7 +120,7 @@ async def _fill(home: Path) -> None:
     upstream.texts["query-docs"] = DOCUMENTATION
     async with scripted_app(upstream, clock, home) as app:
         async with connected(app) as client:
-            await call(client, "resolve-library-id", libraryName="widget", query=HOSTILE)
+            await call(client, "resolve-library-id", libraryName="widget1", query=HOSTILE)
             await call(client, "query-docs", libraryId=LIBRARY, query="start")
             upstream.texts["query-docs"], upstream.is_error = f"Refused. {HOSTILE} {WIDE}", True
             last = await call(client, "query-docs", libraryId="/evil/one", query=f"{HOSTILE}{WIDE}")

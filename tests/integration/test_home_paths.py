@@ -151,6 +151,7 @@ def test_a_link_in_the_place_of_a_file_is_not_written_through(tmp_path: Path, na
     assert not path.is_symlink()
 
 
+@pytest.mark.either_mode
 def test_a_secret_of_another_users_is_not_used(home: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("only root can give a file away")

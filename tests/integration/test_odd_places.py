@@ -12,10 +12,12 @@ import pytest
 
 from support.dialogue import Dialogue
 from support.processes import spawn
-from support.product import PROGRAM, product_environment
+from support.product import BY_ITSELF, PROGRAM, product_environment
 
 pytestmark = pytest.mark.timeout(180)
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
+ALONE = {**OFF, **BY_ITSELF}
+"""For what runs in a shell: the end of its stream is the same whoever serves a window."""
 SECONDS = 50
 
 
@@ -56,7 +58,7 @@ def in_shell(
 def test_stream_that_takes_nothing_ends_a_command_with_at_most_one_line(
     home: Path, line: str, code: int, told: str | None
 ) -> None:
-    done = in_shell(line, product_environment(home, OFF))
+    done = in_shell(line, product_environment(home, ALONE))
     assert (done.returncode, done.stderr) == (
         code,
         "" if told is None else f"context7-fabric: {told}\n",
@@ -65,7 +67,7 @@ def test_stream_that_takes_nothing_ends_a_command_with_at_most_one_line(
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict", "latin-1"])
 def test_stream_of_few_characters_takes_a_text_of_many(home: Path, encoding: str) -> None:
-    environment = product_environment(home, {**OFF, "PYTHONIOENCODING": encoding})
+    environment = product_environment(home, {**ALONE, "PYTHONIOENCODING": encoding})
     line = "$0 context set 'schlüssel 🎉' '日本語 “quoted” 🎉' && $0 context list"
     done = in_shell(line, {**environment, "PYTHONUTF8": "0"})
     assert (done.returncode, done.stderr) == (0, "")
@@ -78,7 +80,7 @@ def test_working_directory_that_was_deleted_is_no_fault(
 ) -> None:
     (tmp_path / "gone").mkdir()
     done = in_shell(
-        f'rmdir "$PWD" && $0 {words}', product_environment(home, OFF), tmp_path / "gone"
+        f'rmdir "$PWD" && $0 {words}', product_environment(home, ALONE), tmp_path / "gone"
     )
     assert done.returncode == 0
     assert "Traceback" not in done.stdout + done.stderr
@@ -114,6 +116,7 @@ def test_interrupt_of_a_command_ends_it_quietly_with_130(home: Path) -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.either_mode
 @pytest.mark.parametrize("words", [[], ["serve"], ["--transport", "stdio"]])
 def test_start_on_a_terminal_says_in_two_lines_what_it_is(home: Path, words: list[str]) -> None:
     ours, theirs = pty.openpty()

@@ -165,12 +165,13 @@ class TestFeedback:
             assert outcome_of(dialogue.call("query-docs", **QUESTION)) == "miss"
 
     @pytest.mark.parametrize("rating", ["0", "6", "-1"])
-    def test_a_rating_off_the_scale_is_told(self, environment: dict[str, str], rating: str) -> None:
-        execution_id = recorded(environment)
-        done = run_product("feedback", execution_id, f"--rating={rating}", env=environment)
-        assert (done.returncode, done.stdout) == (1, "")
-        told = f"context7-fabric: a rating is a whole number from 1 to 5, not {rating}\n"
-        assert done.stderr == told
+    def test_a_rating_off_the_scale_is_wrong_usage(
+        self, environment: dict[str, str], rating: str
+    ) -> None:
+        done = run_product("feedback", "0123", f"--rating={rating}", env=environment)
+        assert (done.returncode, done.stdout) == (2, "")
+        (*_usage, told) = done.stderr.splitlines()
+        assert told.endswith(f" argument --rating: '{rating}' is not a whole number from 1 to 5")
 
     @pytest.mark.parametrize("words", [["x"], ["--rating", "3"], ["x", "--rating", "good"]])
     def test_it_says_how_it_is_used(self, environment: dict[str, str], words: list[str]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict, replace
 
 from context7_fabric.app import App
-from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
+from context7_fabric.cli.output import print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import tell
 from context7_fabric.documents.ids import parse_id
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
@@ -85,8 +85,8 @@ def _show(answer: Answer, question: str, *, as_json: bool) -> None:
         print_json({"query": question} | asdict(answer))
     elif answer.outcome in _FAILED:
         said = " ".join(answer.text.split()) or "Context7 sent an empty answer."
-        print(harmless(said), file=sys.stderr)
+        tell(said)
     else:
         print(answer.text)
     if answer.note and not as_json:
-        print(harmless(answer.note), file=sys.stderr)
+        tell(answer.note)

@@ -124,7 +124,7 @@ async def _announce(console: Console, app: App, plan: Plan) -> None:
     unknown = f", {len(plan.unknown)} are unknown to it" if plan.unknown else ""
     console.print(
         f"{len(plan.due)} libraries to ask Context7 for, one call each; {len(plan.fresh)} are"
-        f" stored already{unknown}. Calls made this month: {usage.calls}{of_limit}.",
+        f" stored already{unknown}.\nCalls made this month: {usage.calls}{of_limit}.",
         soft_wrap=True,
     )
 

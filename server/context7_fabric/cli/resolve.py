@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from context7_fabric.app import App
 from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import tell
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.services.desk import Desk
@@ -97,7 +98,7 @@ def _show(name: str, found: Resolution, *, as_json: bool) -> None:
     else:
         said = _reason(found)
     if said:
-        print(harmless(f"{shown}: {said}"), file=sys.stderr)
+        tell(f"{shown}: {said}")
 
 
 def _told(name: str, found: Resolution) -> dict[str, object]:

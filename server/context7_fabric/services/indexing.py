@@ -14,15 +14,13 @@ from context7_fabric.models import Answer, Caller, Outcome, tokens
 from context7_fabric.principals import owned
 from context7_fabric.registry.rows import Row
 from context7_fabric.render import short_list
+from context7_fabric.services.records import UNKNOWN_NAMES
 from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.turnstile import Turnstile
 
 LOOK_UPS_A_DAY = 10
 """How often the ticket expects each library to be looked up a day."""
-
-UNKNOWN = "unknown:"
-"""What the keys begin with of names that Context7 did not know."""
 
 LANGUAGES = {
     "pypi": "python",
@@ -92,7 +90,7 @@ class UnknownNames:
 
     def _key(self, row: Row) -> str:
         key = quote(row.key, safe="/@+.", errors="surrogatepass")
-        return owned(bounded(f"{UNKNOWN}{key}"), self._principal)
+        return owned(bounded(f"{UNKNOWN_NAMES}{key}"), self._principal)
 
 
 class Indexer:

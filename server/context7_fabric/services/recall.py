@@ -11,11 +11,10 @@ from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.learned import LESSONS
 from context7_fabric.registry.store import ROWS, tell_of_changed_rows
-from context7_fabric.services.indexing import UNKNOWN
-from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, record_of
+from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
 from context7_fabric.services.restraints import end_restraints
 
-_LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN)
+_LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)
 FETCHED = (DOCS, LISTS, QUARANTINE, *_LEARNED, "upstream:tools:")
 """What the keys begin with of everything that came from upstream or was learned by it."""
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 DOCS = "docs:"
 LISTS = "list:"
+UNKNOWN_NAMES = "unknown:"
+"""What the keys begin with of names that Context7 did not know."""
 
 Kind = Literal["docs", "list"]
 

@@ -12,6 +12,7 @@ from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Place, Put
 from context7_fabric.fabric.backends.disk import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.backends.overlay import Overlay
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +28,17 @@ class Standby:
         open_store: Callable[[], DiskBackend],
         why: str,
         clock: Callable[[], float] = time.monotonic,
+        readable: DiskBackend | None = None,
     ) -> None:
-        """Stand in for what `open_store` has just failed to open, because of `why`."""
+        """Stand in for what `open_store` has just failed to open, because of `why`.
+
+        What lies in `readable`, which takes no writes, is read as well.
+        """
         self._open_store = open_store
         self._why = why
         self._clock = clock
         self._next_try = clock() + TRY_EVERY
-        self._memory = MemoryBackend()
+        self._memory = MemoryBackend() if readable is None else Overlay(readable)
         self._disk: DiskBackend | None = None
 
     def trouble(self) -> str | None:
@@ -46,8 +51,9 @@ class Standby:
 
     async def doubt(self, key: str) -> None:
         """Look for damage behind the entry under `key`, and mend it."""
-        if self._disk is not None:
-            await self._disk.doubt(key)
+        backend = await self._backend()
+        if not isinstance(backend, MemoryBackend):
+            await backend.doubt(key)
 
     async def get(self, key: str) -> Entry | None:
         """Return what is stored under `key`."""
@@ -106,7 +112,7 @@ class Standby:
         if self._disk is not None:
             await self._disk.aclose()
 
-    async def _backend(self) -> DiskBackend | MemoryBackend:
+    async def _backend(self) -> DiskBackend | MemoryBackend | Overlay:
         if self._disk is None and self._clock() >= self._next_try:
             self._next_try = self._clock() + TRY_EVERY
             await self._try_again()
@@ -117,6 +123,10 @@ class Standby:
             disk = await to_thread.run_sync(self._open_store)
         except StoreUnavailable as error:
             self._why = error.reason
+            return
+        if (trouble := disk.trouble()) is not None:
+            self._why = trouble
+            await disk.aclose()
             return
         try:
             await disk.write(self._memory.puts())
