@@ -17,6 +17,7 @@ from support.stdio_upstream import stdio_upstream
 
 LIBRARY = "/widgets/widget1"
 DEEP = b"[" * 50_000
+NO_EXACT_MATCH = 1
 
 
 @pytest.fixture(scope="module")
@@ -121,17 +122,17 @@ def _asked(env: dict[str, str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "code"),
     [
-        [b"docs", LIBRARY.encode(), b"caf\xe9"],
-        [b"docs", LIBRARY.encode(), b"\xed\xa0\xbc half"],
-        [b"resolve", b"widget\xff", b"--question", b"\xfe"],
-        [b"resolve", b"-"],
+        ([b"docs", LIBRARY.encode(), b"caf\xe9"], 0),
+        ([b"docs", LIBRARY.encode(), b"\xed\xa0\xbc half"], 0),
+        ([b"resolve", b"widget\xff", b"--question", b"\xfe"], NO_EXACT_MATCH),
+        ([b"resolve", b"-"], NO_EXACT_MATCH),
     ],
     ids=ascii,
 )
 def test_a_command_with_words_that_are_no_utf_8_asks_what_is_left(
-    tmp_path: Path, upstream: McpUpstream, words: list[bytes]
+    tmp_path: Path, upstream: McpUpstream, words: list[bytes], code: int
 ) -> None:
     env = product_environment(tmp_path, {"CONTEXT7_FABRIC_UPSTREAM": upstream.url})
     env["LC_ALL"] = "C.UTF-8"
@@ -146,4 +147,8 @@ def test_a_command_with_words_that_are_no_utf_8_asks_what_is_left(
     told = done.stderr.decode()
     assert "Traceback" not in told
     assert "cannot be reached" not in told
-    assert done.stdout
+    assert done.returncode == code
+    if code == NO_EXACT_MATCH:
+        assert "No exact match; candidates: /widgets/widget1" in told
+    else:
+        assert done.stdout
