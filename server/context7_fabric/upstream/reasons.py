@@ -50,11 +50,9 @@ def rejection(label: str, exchange: Exchange, error: MCPError | None = None) -> 
     if exchange.limited:
         return UpstreamLimited(label, exchange.retry_after, exchange.status)
     code = types.INTERNAL_ERROR if error is None else error.code
-    if error is not None and error.message == UNREADABLE:
-        return UpstreamUnreadable(label, "it is no JSON-RPC")
-    if error is not None and error.message.startswith(_OTHER_TYPE):
-        media_type = error.message.removeprefix(_OTHER_TYPE).partition(";")[0].strip()
-        return UpstreamUnreadable(label, f"its type is {media_type[:_LONGEST_TYPE]!r}")
+    unreadable = None if error is None else _unreadable(error.message)
+    if unreadable is not None:
+        return UpstreamUnreadable(label, unreadable)
     said = "" if error is None or error.message in _FROM_STATUS else error.message
     if said and not exchange.failed:
         return UpstreamRejected(code, said)
@@ -63,6 +61,16 @@ def rejection(label: str, exchange: Exchange, error: MCPError | None = None) -> 
     if (exchange.status or 0) >= SERVER_ERRORS:
         return UpstreamUnreachable(label, f"it answered {exchange.described}")
     return UpstreamRejected(code, f"Context7 at {label} answered {exchange.described}")
+
+
+def _unreadable(message: str) -> str | None:
+    """Return why a reply cannot be read; None where `message` is upstream's own."""
+    if message == UNREADABLE:
+        return "it is no JSON-RPC"
+    if message.startswith(_OTHER_TYPE):
+        media_type = message.removeprefix(_OTHER_TYPE).partition(";")[0].strip()
+        return f"its type is {media_type[:_LONGEST_TYPE]!r}"
+    return None
 
 
 def connection_reason(error: BaseException, exchange: Exchange, seconds: float) -> str:
