@@ -29,7 +29,8 @@ FabricError
     ├── UpstreamDawdles     something else is at hand, and it is not waited for longer
     ├── UpstreamPaused      it asked to be left alone, or failed too often
     ├── UpstreamLimited     it answered 429 or 402 at the door
-    └── UpstreamRejected    it answered with a protocol error
+    ├── UpstreamRejected    it answered with a protocol error
+    └── UpstreamUnreadable  its answer cannot be read
 """
 
 from __future__ import annotations
@@ -320,6 +321,16 @@ class UpstreamRejected(UpstreamError):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class UpstreamUnreadable(UpstreamError):
+    """Upstream's answer is no message of MCP, and cannot be mended."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        """Keep where the answer came from, and what is wrong with it."""
+        super().__init__(f"the reply of Context7 at {target} could not be read: {reason}")
+        self.target = target
+        self.reason = reason
 
 
 def _rounded_up(seconds: float) -> str:

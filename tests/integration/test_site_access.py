@@ -82,8 +82,7 @@ def test_an_address_that_others_reach_is_refused_without_tokens_and_it_says_why(
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"ci\n", "line 1"),
-        (b"\xff\xfe", "it is no text"),
+        (b"c\0i\0\n\0", "it is no text"),
         (None, "there is no such file"),
         (b"x" * 300_000, "bytes"),
     ],
@@ -100,6 +99,21 @@ def test_a_token_file_that_is_none_keeps_it_from_starting(
     (line,) = ended.stderr.splitlines()
     assert str(file) in line
     assert complaint in line
+
+
+@pytest.mark.parametrize("bad", [b"ci", b"\xff\xfe", b"ci sha256:00 2026-01-01", b"\tann \xe9"])
+def test_a_line_that_is_no_token_is_left_out_and_an_unreadable_file_lets_no_one_in(
+    environment: dict[str, str], home: Path, bad: bytes
+) -> None:
+    ann = token_of("ann", environment)
+    file = home / "tokens"
+    file.write_bytes(bad + b"\n" + file.read_bytes())
+    with product_at_port("http", environment) as served:
+        served.process.err.wait_for("ERROR: a token is left out: .*tokens, line 1")
+        assert status(served, ann) == 200
+        file.write_bytes(file.read_bytes() + b"\0")
+        until(served, lambda: status(served, ann) == 401)
+        served.process.err.wait_for("ERROR: all requests are rejected .*it is no text")
 
 
 def test_who_has_a_token_comes_in_at_every_address_and_nobody_else(team: Team) -> None:

@@ -11,6 +11,7 @@ from context7_fabric.app import App
 from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller
 from context7_fabric.services.docs import Question
+from context7_fabric.upstream.guard import FAILURES_TO_OPEN
 from support.dialogue import outcome_of, talking
 from support.product import PROGRAM, product_environment
 from support.scripted import settings_for
@@ -96,6 +97,7 @@ async def test_a_session_that_is_lost_again_is_renewed_again(home: Path, name: s
                 assert (await ask(app, f"question {number}")).outcome == "miss"
 
 
+@pytest.mark.either_mode
 def test_the_product_outlives_a_gateway_that_forgets_its_sessions(home: Path) -> None:
     with session_upstream() as upstream:
         environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": upstream.url})
@@ -134,3 +136,30 @@ async def test_an_error_that_stays_is_told_with_its_status_and_costs_one_new_ses
             assert upstream.opened - opened <= 1
             upstream.always = None
             assert (await ask(app, "two")).outcome == "miss"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Form(200, '{"jsonrpc":"2.0","id":{id},"result":'),
+        Form(200, "[" * 5000),
+        Form(200, "no JSON at all"),
+        Form(200),
+        Form(200, '{"jsonrpc":"2.0","id":{id},"result":{"content":[],"_meta":7}}'),
+        Form(200, "event: message\ndata: nonsense\n\n", "text/event-stream"),
+        Form(200, "<title>Sign in</title>", "text/html"),
+    ],
+)
+async def test_replies_that_cannot_be_read_are_asked_for_once_each_and_open_the_breaker(
+    home: Path, form: Form
+) -> None:
+    with session_upstream() as upstream:
+        async with warm_app(upstream, home) as app:
+            upstream.always, before = form, upstream.calls
+            for number in range(FAILURES_TO_OPEN):
+                told = await ask(app, f"question {number}", "/widgets/widget2")
+                assert "could not be read" in told.text
+            assert upstream.calls == before + FAILURES_TO_OPEN
+            assert app.desk.turnstile.is_open
+            assert "is not asked for another" in (await ask(app, "one more", "/w/w3")).text
+            assert upstream.calls == before + FAILURES_TO_OPEN

@@ -20,6 +20,7 @@ from context7_fabric.errors import (
     UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnreachable,
+    UpstreamUnreadable,
 )
 from context7_fabric.models import Progress
 from context7_fabric.services.tool_book import ToolBook
@@ -43,6 +44,7 @@ ENDS = {
     UpstreamRejected: "rejected",
     UpstreamTimeout: "timeout",
     UpstreamUnreachable: "unreachable",
+    UpstreamUnreadable: "unreadable",
 }
 """How calls upstream end that were sent; others end by the reason why their text is refused."""
 

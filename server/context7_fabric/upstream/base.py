@@ -30,8 +30,8 @@ class ToolList:
 class Upstream(Protocol):
     """Context7, or nothing at all.
 
-    Both methods raise `UpstreamOff`, `UpstreamUnreachable`, `UpstreamTimeout` or
-    `UpstreamRejected`.
+    Both methods raise `UpstreamOff`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamRejected`
+    or `UpstreamUnreadable`.
     """
 
     async def list_tools(self) -> ToolList:

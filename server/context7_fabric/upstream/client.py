@@ -24,6 +24,7 @@ from context7_fabric.errors import (
     UpstreamRejected,
     UpstreamTimeout,
     UpstreamUnreachable,
+    UpstreamUnreadable,
 )
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Progress, no_progress
@@ -178,9 +179,7 @@ class McpUpstream:
             except (anyio.ClosedResourceError, anyio.BrokenResourceError):
                 reason = link.reason
             except ValidationError as error:
-                raise UpstreamRejected(
-                    types.INTERNAL_ERROR, "upstream's reply is malformed"
-                ) from error
+                raise UpstreamUnreadable(self._label, "it is no result of MCP") from error
             self._drop(link)
         raise UpstreamUnreachable(self._label, reason)
 

@@ -23,7 +23,8 @@ _DATA = "data:"
 _REFUSED = "Failed to parse"
 """How the SDK begins an error of its own about a reply, behind which pydantic's text stands."""
 
-_UNREADABLE = "the reply from Context7 could not be read as JSON-RPC"
+UNREADABLE = "the reply from Context7 could not be read as JSON-RPC"
+"""The message of the error that stands for such a reply."""
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,8 @@ def _message(data: bytes) -> SessionMessage:
 
 
 def _unreadable(number: types.RequestId | None) -> SessionMessage:
-    log.warning("%s (id %r)", _UNREADABLE, number)
-    error = types.ErrorData(code=types.PARSE_ERROR, message=_UNREADABLE)
+    log.warning("%s (id %r)", UNREADABLE, number)
+    error = types.ErrorData(code=types.PARSE_ERROR, message=UNREADABLE)
     return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=number, error=error))
 
 

@@ -16,16 +16,20 @@ from context7_fabric.errors import (
     UpstreamLimited,
     UpstreamRejected,
     UpstreamUnreachable,
+    UpstreamUnreadable,
 )
 from context7_fabric.upstream.exchange import SERVER_ERRORS, Exchange, Loss, session_loss
+from context7_fabric.upstream.mending import UNREADABLE
 
 E = TypeVar("E", bound=BaseException)
-
-MALFORMED = "upstream's reply is malformed"
 
 _ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _FROM_STATUS = frozenset({"Server returned an error response", "Session terminated", "Not Found"})
 """Messages that the SDK gives to a response without a JSON-RPC error in its body."""
+_OTHER_TYPE = "Unexpected content type:"
+"""How the SDK begins an error of its own about a response of neither JSON nor events."""
+
+_LONGEST_TYPE = 60
 
 _BROKEN = re.compile(r"Connection closed$|SSE stream ", re.ASCII)
 
@@ -46,8 +50,9 @@ def rejection(label: str, exchange: Exchange, error: MCPError | None = None) -> 
     if exchange.limited:
         return UpstreamLimited(label, exchange.retry_after, exchange.status)
     code = types.INTERNAL_ERROR if error is None else error.code
-    if error is not None and error.code == types.PARSE_ERROR:
-        return UpstreamRejected(code, MALFORMED)
+    unreadable = None if error is None else _unreadable(error.message)
+    if unreadable is not None:
+        return UpstreamUnreadable(label, unreadable)
     said = "" if error is None or error.message in _FROM_STATUS else error.message
     if said and not exchange.failed:
         return UpstreamRejected(code, said)
@@ -56,6 +61,16 @@ def rejection(label: str, exchange: Exchange, error: MCPError | None = None) -> 
     if (exchange.status or 0) >= SERVER_ERRORS:
         return UpstreamUnreachable(label, f"it answered {exchange.described}")
     return UpstreamRejected(code, f"Context7 at {label} answered {exchange.described}")
+
+
+def _unreadable(message: str) -> str | None:
+    """Return why a reply cannot be read; None where `message` is upstream's own."""
+    if message == UNREADABLE:
+        return "it is no JSON-RPC"
+    if message.startswith(_OTHER_TYPE):
+        media_type = message.removeprefix(_OTHER_TYPE).partition(";")[0].strip()
+        return f"its type is {media_type[:_LONGEST_TYPE]!r}"
+    return None
 
 
 def connection_reason(error: BaseException, exchange: Exchange, seconds: float) -> str:
