@@ -130,16 +130,17 @@ async def test_our_client_asks_the_service_that_the_ticket_names(
 ) -> None:
     monkeypatch.setenv("CONTEXT7_FABRIC_HOME", str(tmp_path / "client"))
     asked: list[str] = []
+    clock = FakeClock()  # the service's: what is verified in the future is not believed
 
     def resolve(name: str) -> str:
         asked.append(name)
         return f"/widgets/{name}"
 
     for _ in range(2):
-        async with Context7CacheClient(fallback_resolver=resolve) as client:
+        async with Context7CacheClient(fallback_resolver=resolve, clock=clock) as client:
             assert await client.get_library_id("langchain") == LANGCHAIN
             assert await client.get_library_id("widget") == "/widgets/widget"
-    async with Context7CacheClient(rag_url=service) as client:
+    async with Context7CacheClient(rag_url=service, clock=clock) as client:
         assert await client.get_library_id("widget") == "/widgets/widget"
     assert asked == ["widget"]
     assert not (tmp_path / "client").exists()

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from context7_fabric.models import PUBLIC
+from context7_fabric.services.gate import credential_key
+from context7_fabric.services.restraints import RESTS
+from context7_fabric.upstream.settings import DEFAULT_UPSTREAM
 from contracts.disk_store import execute
 from support.contexts import context, stored
 from support.dialogue import talking
@@ -109,7 +113,8 @@ class TestBrokenStore:
     def test_stats_tells_its_own_while_the_store_is_broken(
         self, store: Path, environment: dict[str, str]
     ) -> None:
-        execute(store, "UPDATE Cache SET key = 'GLOBAL/upstream:rest:', value = 'damaged'")
+        limit = f"GLOBAL/{RESTS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"
+        execute(store, "UPDATE Cache SET key = ?, value = 'damaged'", limit)
         done = run_product("stats", "--json", env=environment)
         assert done.returncode == 0
         assert json.loads(done.stdout)["store_faults"] == 1

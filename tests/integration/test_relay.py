@@ -22,7 +22,10 @@ BEFORE_THE_HAND_SHAKE = {
     OURS,
     f"{OURS}.__main__",
     f"{OURS}.relay",
-    *(f"{OURS}.relay.{name}" for name in ("door", "hello", "pump", "start", "usage", "window")),
+    *(
+        f"{OURS}.relay.{name}"
+        for name in ("door", "folders", "hello", "pump", "start", "usage", "window")
+    ),
     *("__future__", "collections.abc", "fcntl", "signal", "zlib"),
     *("socket", "_socket", "array", "errno", "math", "select", "selectors"),
 }

@@ -180,9 +180,9 @@ class Answers:
     ) -> Fetched:
         """Wait for a flight; no longer than patience lasts where something is at hand.
 
-        Something lesser than an old copy or an exact row counts only while upstream has not
-        connected: then nothing shows that it will answer at all. Calls that come while it is being
-        connected to share one wait.
+        Something lesser than an old copy or an exact row counts only while upstream is being
+        connected to: then nothing shows that it will answer at all. Calls that come meanwhile
+        share one wait. Where another process is under way, its answer is waited for.
 
         Raises:
             UpstreamError: It failed, or dawdles.
@@ -191,7 +191,7 @@ class Answers:
         with anyio.move_on_after(max(0.0, self._settings.patience - waited)):
             return await flight.land(caller.progress)
         helped = usable is not None or enquiry.known
-        if not helped and enquiry.lesser is not None and not self._line.connected():
+        if not helped and enquiry.lesser is not None and self._line.connecting() > 0:
             helped = await enquiry.lesser()
         if helped:
             raise UpstreamDawdles(self._settings.patience)

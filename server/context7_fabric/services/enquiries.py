@@ -119,10 +119,9 @@ class AnswerSettings:
 class Line:
     """How it is with upstream.
 
-    Whether it is `connected`, for how long it has been `connecting` if it is not, and whether what
-    is stale may be refreshed behind.
+    For how many seconds it has been `connecting`, 0 if it is not, and whether what is stale may be
+    refreshed behind.
     """
 
-    connected: Callable[[], bool]
     connecting: Callable[[], float]
     may_refresh: Callable[[], Awaitable[bool]]

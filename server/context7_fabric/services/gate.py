@@ -33,8 +33,8 @@ def open_gate(
 ) -> Gate:
     """Return the gate to `upstream`; limits of `credential` are shared through `fabric`."""
     turnstile = Turnstile(fabric, clock, Guard(clock), meter, credential)
-    connected, connecting = partial(_is_connected, upstream), partial(_connecting_for, upstream)
-    return Gate(upstream, meter, turnstile, Line(connected, connecting, turnstile.may_refresh))
+    connecting = partial(_connecting_for, upstream)
+    return Gate(upstream, meter, turnstile, Line(connecting, turnstile.may_refresh))
 
 
 def credential_key(principal: str, credential: str, origin: str) -> str:
@@ -44,11 +44,6 @@ def credential_key(principal: str, credential: str, origin: str) -> str:
     """
     where = sha256(f"{credential} {origin}".encode()).hexdigest()[:_DIGITS]
     return f"{principal}:{where}"
-
-
-def _is_connected(upstream: Upstream) -> bool:
-    """Tell whether upstream could answer at once; one that needs no connection always can."""
-    return not isinstance(upstream, McpUpstream) or upstream.connected
 
 
 def _connecting_for(upstream: Upstream) -> float:

@@ -48,7 +48,7 @@ class LocalKnowledge:
             return _known(rows, why)
         lesson = await self._meanings.lesson(look_up)
         if lesson is not None:
-            return _known([lesson], why)
+            return replace(_known([lesson], why), library_id=lesson.id)
         if not _is_phrase(look_up.name):
             return None
         suggested = await self._suggester.suggest(look_up.name, CANDIDATES)

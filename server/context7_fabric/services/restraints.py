@@ -75,13 +75,14 @@ async def end_restraints(fabric: Fabric) -> int:
 async def restraints_of(fabric: Fabric, key: str, now: float) -> Restraints:
     """Return what holds the calls of one credential back."""
     limit = opening = lost = None
-    for context in await fabric.get_many([key, f"{key}{BREAKER}", f"{key}{SESSION}"]):
-        if context.key == key:
-            limit = rest_of(context.value)
-        elif context.key.endswith(BREAKER):
-            opening = _opening(context.value)
-        elif isinstance(context.value, str):
-            lost = LostSession(context.created_at, context.value)
+    # One by one: of many, what is no entry of ours is left out without a fault being told.
+    if context := await fabric.get_context(key):
+        limit = rest_of(context.value)
+    if context := await fabric.get_context(f"{key}{BREAKER}"):
+        opening = _opening(context.value)
+    context = await fabric.get_context(f"{key}{SESSION}")
+    if context is not None and isinstance(context.value, str):
+        lost = LostSession(context.created_at, context.value)
     return Restraints(
         key,
         limit if limit and limit.holds(now) else None,
