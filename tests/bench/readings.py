@@ -14,6 +14,7 @@ import mcp_types as types
 from mcp import Client
 
 from bench.entries import SHARED, Entries
+from context7_fabric.app import App
 from context7_fabric.documents.libraries import Library, format_list
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.generations import QUERY_DOCS, RESOLVE
@@ -101,13 +102,13 @@ async def read_all(
         upstream.tools = ToolList(tuple(json.loads(TOOLS.read_text(encoding="utf-8"))["tools"]))
     async with (
         scripted_app(upstream, FakeClock(), home, BACKEND="memory") as app,
-        connected(app, "legacy") as client,
+        connected(app, "legacy", meta="brief") as client,
     ):
-        readings = {name: await _reading(client, name, scribe, count) for name in names}
+        readings = {name: await _reading(app, client, name, scribe, count) for name in names}
         return readings, await _session(client, count) if upstream.tools else None
 
 
-async def _reading(client: Client, name: str, scribe: Scribe, count: Count) -> Reading:
+async def _reading(app: App, client: Client, name: str, scribe: Scribe, count: Count) -> Reading:
     about = {"libraryName": name, "query": QUESTION}
     miss = await call(client, RESOLVE, **about)
     listed = scribe.said
@@ -119,6 +120,9 @@ async def _reading(client: Client, name: str, scribe: Scribe, count: Count) -> R
     outcomes = [provenance(each)["outcome"] for each in (miss, docs_miss, docs_hit, hit)]
     assert outcomes == ["miss", "miss", "hit", "hit"], outcomes
 
+    execution = provenance(hit)["execution_id"]
+    record = await app.desk.executions.find(execution, lambda _context: True)
+
     def read(result: types.CallToolResult) -> int:
         return sum(map(count, texts(result)))
 
@@ -128,7 +132,7 @@ async def _reading(client: Client, name: str, scribe: Scribe, count: Count) -> R
         hit=read(hit),
         miss_meta=_counted_meta(miss, count),
         hit_meta=_counted_meta(hit, count),
-        said_saved=provenance(hit)["tokens_saved"],
+        said_saved=record.tokens_saved,
         docs_upstream=count(docs),
         docs_miss=read(docs_miss),
         docs_hit=read(docs_hit),
@@ -136,7 +140,7 @@ async def _reading(client: Client, name: str, scribe: Scribe, count: Count) -> R
 
 
 def _counted_meta(result: types.CallToolResult, count: Count) -> int:
-    """Count a result's `_meta` as a client shows it that hands whole results to the model."""
+    """Count a result's `_meta` as clients show it that hand whole results to the model."""
     return count(f'"_meta": {json.dumps(result.meta)}') if result.meta else 0
 
 

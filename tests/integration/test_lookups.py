@@ -1,33 +1,23 @@
 """Look-ups through the command: which id it prints, with upstream off and with a padded list."""
 
 import json
-import random
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from support.lookups import (
-    NAME_LIKE,
+    MODES,
     Case,
     Known,
+    Told,
     WordUpstream,
-    is_missed,
-    is_wrong,
-    look_up,
-    read_cases,
-    read_registry,
+    looked_up,
     seed_text,
     word_upstream,
 )
 from support.product import Variables, product_environment, run_product
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-SAMPLED = 150
-MODES = ("off", "listed", "listed again", "off after listed")
 
 REGISTRY = [
     Known("redis", "/redis/redis-py", ("redis-py",)),
@@ -94,33 +84,10 @@ CASES = [
 ]
 
 
-@dataclass(frozen=True)
-class Told:
-    """What each look-up printed, by mode, and what upstream was asked."""
-
-    by_mode: Mapping[str, Mapping[str, dict[str, Any]]]
-    asked: list[str]
-
-
-def run(cases: list[Case], registry: list[Known], folder: Path) -> Told:
-    """Look `cases` up in every mode; in the last two on the home that "listed" left."""
-    seed = folder / "seed.yaml"
-    seed.write_text(seed_text(registry), "utf-8")
-    told = {}
-    with word_upstream(registry) as upstream:
-        for mode in MODES:
-            home = folder / ("off" if mode == "off" else "listed")
-            url = "off" if mode.startswith("off") else upstream.url
-            found = look_up(cases, home, seed, url)
-            told[mode] = {case.query: each for case, each in zip(cases, found, strict=True)}
-            cases = [*reversed(cases)]  # what one leaves behind is there for others
-        return Told(told, upstream.asked)
-
-
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What the cases of this file printed."""
-    return run(CASES, REGISTRY, tmp_path_factory.mktemp("own"))
+    return looked_up(CASES, REGISTRY, tmp_path_factory.mktemp("own"))
 
 
 @pytest.mark.timeout(240)
@@ -146,20 +113,6 @@ def test_resolve_offline_with_suggestions_prints_no_id(told: Told) -> None:
     suggested = [each for each in found if each["outcome"] == "suggestion"]
     assert suggested
     assert all(each["library_id"] is None and each["candidates"] for each in suggested)
-
-
-@pytest.mark.timeout(240)
-def test_resolve_of_a_sample_of_labelled_look_ups_prints_no_wrong_id(tmp_path: Path) -> None:
-    if not (DATA / "lookups-dev.jsonl").exists():
-        pytest.skip("the labelled look-ups do not lie beside the repository")
-    cases = random.Random(7).sample(read_cases(DATA / "lookups-dev.jsonl"), SAMPLED)  # noqa: S311  # a sample, no secret
-    cases = [*{case.query: case for case in cases}.values()]
-    told = run(cases, read_registry(DATA / "lookups-registry.json"), tmp_path)
-    assert any(case.kind in NAME_LIKE for case in cases)
-    for mode in MODES:
-        pairs = [(case, told.by_mode[mode][case.query]) for case in cases]
-        assert [case for case, found in pairs if is_wrong(case, found)] == []
-        assert [case for case, found in pairs if is_missed(case, found)] == []
 
 
 @pytest.fixture(scope="module")

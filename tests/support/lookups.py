@@ -16,6 +16,7 @@ from support.product import PROGRAM, product_environment
 from support.scripted import docs_text
 
 LISTED = 5
+MODES = ("off", "listed", "listed again", "off after listed")
 NAME_LIKE = ("pos_exact", "pos_case_punct", "pos_version", "pos_suffix", "pos_alias")
 
 
@@ -156,3 +157,26 @@ def is_wrong(case: Case, told: Mapping[str, Any]) -> bool:
 def is_missed(case: Case, told: Mapping[str, Any]) -> bool:
     """Tell whether a name did not find its library."""
     return case.kind in NAME_LIKE and told["library_id"] != case.expected_id
+
+
+@dataclass(frozen=True)
+class Told:
+    """What each look-up printed, by mode, and what upstream was asked."""
+
+    by_mode: Mapping[str, Mapping[str, dict[str, Any]]]
+    asked: list[str]
+
+
+def looked_up(cases: list[Case], registry: list[Known], folder: Path) -> Told:
+    """Look `cases` up in every mode; in the last two on the home that "listed" left."""
+    seed = folder / "seed.yaml"
+    seed.write_text(seed_text(registry), "utf-8")
+    told = {}
+    with word_upstream(registry) as upstream:
+        for mode in MODES:
+            home = folder / ("off" if mode == "off" else "listed")
+            url = "off" if mode.startswith("off") else upstream.url
+            found = look_up(cases, home, seed, url)
+            told[mode] = {case.query: each for case, each in zip(cases, found, strict=True)}
+            cases = [*reversed(cases)]  # what one leaves behind is there for others
+        return Told(told, upstream.asked)
