@@ -13,7 +13,7 @@ from support.mcp_upstream import mcp_upstream
 from support.product import Served, product_at_port, product_environment
 from support.site import HEADERS, asked, bearing, call, result_of, token_of
 
-OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
+OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_RATE": "60000"}
 MODERN = "2026-07-28"
 NAMES = ("pytest", "huggingface", "brand new", "flaskling", "fastapi")
 
