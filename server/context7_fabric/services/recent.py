@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-from context7_fabric.fabric.policy import is_ahead
 from context7_fabric.models import Clock
 
 MOST = 1024
@@ -36,5 +35,5 @@ class Recent(Generic[V]):
         if noted is None:
             return None
         at, value = noted
-        now = self._clock()
-        return None if now - at >= self._seconds or is_ahead(at, now) else value
+        # A clock that was set back would keep a value for as long as it was ahead.
+        return value if 0 <= self._clock() - at < self._seconds else None
