@@ -44,7 +44,7 @@ _WITH_KEYS: Final = (
 )
 _REDACTED: Final = re.compile(r"\[(?:api-key|bearer-token|jwt|password|private-key)\]")
 _UV_CACHE: Final = ("archive-v", "environments-v", "builds-v")
-"""How the folders of uv's cache begin that environments of a single run are in."""
+"""Prefixes of the folders in uv's cache that hold environments of a single run."""
 
 
 def run(words: list[str]) -> int:

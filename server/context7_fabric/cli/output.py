@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 WAIT_SECONDS = 1.0
-"""How long a command may be silent on a terminal."""
+"""Seconds that a command may be silent on a terminal."""
 
 _BEYOND_ASCII = re.compile(r"[^ -~]")
 _UNBOUNDED = 100_000

@@ -1,4 +1,4 @@
-"""What holds calls to Context7 back, as `doctor` and `stats` word it: since when, why, its end."""
+"""Limits, breaker and lost sessions in the words of `doctor` and `stats`: since, why, end."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ RESERVE_BYTES = 2**20
 """Room that is kept for removing entries when the disk is full."""
 
 _PLENTY = 64
-"""How many times the reserve has to be free before one is made."""
+"""Multiple of the reserve that has to be free before one is made."""
 
 BUSY_SECONDS = 5.0
 _TRY_EVERY = 0.01

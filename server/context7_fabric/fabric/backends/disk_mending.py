@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 _IN_TRIGGER = ("no such column", "no such table: main.")
-"""How SQLite tells of a trigger whose text is damaged; no statement of ours is wrong so."""
+"""SQLite's message for a trigger whose text is damaged; no statement of ours causes it."""
 
 _TRIAL = (
     "INSERT INTO Cache (key, raw, store_time, size) VALUES ('', 2, 0, 0)",
