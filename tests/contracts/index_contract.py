@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from context7_fabric.embedding import Vector
 from context7_fabric.registry.collections import Payload, load_collection, row_key
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.embedder import Vector
 from context7_fabric.registry.worker.index import Index, Indexes
 
 DIMENSION = 4

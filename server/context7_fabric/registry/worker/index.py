@@ -17,10 +17,10 @@ from uuid import uuid5
 
 from qdrant_client import QdrantClient, models
 
+from context7_fabric.embedding import Vector
 from context7_fabric.principals import owned
 from context7_fabric.registry.collections import KEY_FIELDS, Collection, Payload, row_key
 from context7_fabric.registry.rows import NAMESPACE, Row
-from context7_fabric.registry.worker.embedder import Vector
 
 PRINCIPAL = "principal"
 """The field of a shared collection's points, beside the schema's, that says whose they are."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from context7_fabric import embedding
+from context7_fabric.embedding import Embedder, ModelMissing, Vector
 from context7_fabric.registry.collections import load_collection, row_key
-from context7_fabric.registry.worker import embedder
-from context7_fabric.registry.worker.embedder import Embedder, ModelMissing, Vector
 from context7_fabric.registry.worker.index import (
     EmbeddedIndexes,
     Index,
@@ -120,11 +120,11 @@ class Session:
 
     def _describe(self, request: Message) -> Message:
         """Tell how much `fetch` would have to download."""
-        return {"megabytes": embedder.expected_megabytes(request["model"])}
+        return {"megabytes": embedding.expected_megabytes(request["model"])}
 
     def _fetch(self, request: Message) -> Message:
         """Download the model: the only verb that uses the network for it."""
-        embedder.fetch(request["model"], Path(request["model_folder"]))
+        embedding.fetch(request["model"], Path(request["model_folder"]))
         return {"fetched": True}
 
     def _upsert(self, request: Message) -> Message:
