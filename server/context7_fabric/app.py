@@ -11,11 +11,11 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.news import Ear, News
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import LOCAL_OWNER, Clock
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.prompt_seeds import load_prompts
 from context7_fabric.registry.registry import Registry

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from context7_fabric.documents.libraries import RULE, Library, LibraryList
-from context7_fabric.documents.snippets import Snippet, join_snippets
+from context7_fabric.parsing.libraries import RULE, Library, LibraryList
+from context7_fabric.parsing.snippets import Snippet, join_snippets
 
 HEADER = "Available Libraries:\n\n"
 _RULED = f"\n{RULE}\n"

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from random import Random
 from typing import cast
 
-from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import question_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
+from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.keys import question_key
 from context7_fabric.principals import owned
 from context7_fabric.services.records import Stamp, docs_key
 from context7_fabric.upstream.settings import DEFAULT_UPSTREAM

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.answered import question
 from bench.pipes import Pipes
-from context7_fabric.documents.ids import LibraryId
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.rows import Row
 from context7_fabric.upstream.generations import QUERY_DOCS, RESOLVE
 

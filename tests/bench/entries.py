@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from context7_fabric.documents.libraries import Library, format_entry, parse_list
+from context7_fabric.parsing.libraries import Library, format_entry, parse_list
 
 SHARED = Path(__file__).parents[3] / "shared" / "upstream"
 RECORDED = SHARED / "samples" / "resolve_entries.txt"

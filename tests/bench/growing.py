@@ -22,11 +22,11 @@ from bench.recorded import made_up as made_up_records
 from bench.registry_scale import made_up as made_up_rows
 from bench.registry_scale import memory
 from bench.rounds import Times
-from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.store import RowStore
 from support.product import PROGRAM, product_environment
 from support.redis_servers import RedisServer, redis_server

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from context7_fabric.client.source import Source
-from context7_fabric.documents.ids import LibraryId
+from context7_fabric.parsing.ids import LibraryId
 from support.scripted import FakeClock
 
 WIDGET = LibraryId("widgets", "widget1")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from context7_fabric.documents.libraries import Library, format_list
+from context7_fabric.parsing.libraries import Library, format_list
 from support.listener import serving
 from support.mcp_upstream import McpUpstream
 from support.product import PROGRAM, product_environment

@@ -16,10 +16,10 @@ from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.names import NameCache
 from context7_fabric.client.source import Found, Source
 from context7_fabric.client.tally import Tally
-from context7_fabric.documents.ids import parse_id
-from context7_fabric.documents.keys import name_key
 from context7_fabric.fabric.policy import is_ahead
 from context7_fabric.models import Clock
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.registry import STEP_SECONDS
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from context7_fabric.client.source import CachedLibrary
-from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import name_key
 from context7_fabric.fabric.context import Json
+from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.services.meanings import UNKNOWN, shown_moment
 
 _LIBRARY = TypeAdapter(CachedLibrary)

@@ -19,9 +19,9 @@ from anyio import to_thread
 from context7_fabric.client.libraries import bare_library, library_of
 from context7_fabric.client.opening import Opened, open_home
 from context7_fabric.client.source import Found
-from context7_fabric.documents.ids import LibraryId
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.models import Clock
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
 from context7_fabric.services.egress import redact

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from context7_fabric.client.environment import Service
 from context7_fabric.client.libraries import bare_library, library_of
 from context7_fabric.client.source import CachedLibrary, Found
-from context7_fabric.documents.ids import LibraryId, parse_id
-from context7_fabric.documents.keys import name_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import Clock
+from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.names import read_name
 from context7_fabric.services.egress import redact
 from context7_fabric.web.forms import QueryReply

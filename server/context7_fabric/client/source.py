@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from context7_fabric.documents.ids import LibraryId
+from context7_fabric.parsing.ids import LibraryId
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from context7_fabric.documents.fences import closes_fence
-from context7_fabric.documents.libraries import list_start
 from context7_fabric.documents.paragraphs import Paragraph, paragraphs
-from context7_fabric.documents.snippets import RULE, snippet_end, snippet_starts
+from context7_fabric.parsing.libraries import list_start
+from context7_fabric.parsing.snippets import RULE, closes_fence, snippet_end, snippet_starts
 
 _PROVIDER = re.compile(r"context7|ctx7")
 _ADDRESSED = re.compile(

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from context7_fabric.documents.fences import prose_lines
-from context7_fabric.documents.snippets import snippet_starts
+from context7_fabric.parsing.snippets import prose_lines, snippet_starts
 
 _PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "*": None, "\u00ad": None})
 

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
-from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.fabric.context import KEY_LIMIT, Scope
+from context7_fabric.parsing.ids import LibraryId, parse_id
 
 ENTRY_TEMPLATE = "fabric://{scope}/{key}"
 INDEX_TEMPLATE = "fabric://{scope}{?after}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import name_key
+from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.names import read_name
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import LIVE, Row

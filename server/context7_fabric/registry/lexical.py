@@ -15,8 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import nlargest
 from itertools import islice
 
-from context7_fabric.documents.plurals import singular
-from context7_fabric.documents.words import fold
+from context7_fabric.parsing.keys import fold, singular
 from context7_fabric.registry.rows import Row
 
 _WORD = re.compile(r"[^\W_]+[+#]*")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from context7_fabric.documents.words import fold
+from context7_fabric.parsing.keys import fold
 from context7_fabric.registry.ecosystems import LANGUAGES, LEADING, VERSIONED, Ecosystems, both
 from context7_fabric.registry.versions import is_version, major, pinned, plain
 

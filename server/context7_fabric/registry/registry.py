@@ -13,9 +13,9 @@ from dataclasses import replace
 import anyio
 from anyio import to_thread
 
-from context7_fabric.documents.libraries import LibraryList
 from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
+from context7_fabric.parsing.libraries import LibraryList
 from context7_fabric.registry.names import Match
 from context7_fabric.registry.resting import collector_resting
 from context7_fabric.registry.rows import Row, vouched

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from context7_fabric.documents.libraries import Library
+from context7_fabric.parsing.libraries import Library
 from context7_fabric.registry.names import (
     Match,
     NameIndex,

@@ -10,8 +10,8 @@ from statistics import fmean
 
 from anyio import to_thread
 
-from context7_fabric.documents.keys import name_key
 from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.collections import load_collection
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.rows import COLLECTION, Row

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
-from context7_fabric.documents.admission import Reason
-from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import question_key
-from context7_fabric.documents.snippets import Snippet, parse_snippets
 from context7_fabric.errors import StoreError, UpstreamError
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Answer, Caller, Outcome, Progress, Tier
+from context7_fabric.parsing.admission import Reason
+from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.keys import question_key
+from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.learned import MOST_MOVES, Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.render import no_further_page, page

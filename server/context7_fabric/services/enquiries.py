@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from context7_fabric.documents.admission import Reason, Refusal
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Progress
+from context7_fabric.parsing.admission import Reason, Refusal
 from context7_fabric.services.records import StoredAnswer
 
 DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from context7_fabric.documents.ids import parse_id
-from context7_fabric.documents.libraries import Library, parse_list
 from context7_fabric.models import Answer, Outcome, Tier
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.libraries import Library, parse_list
 from context7_fabric.registry.names import NameIndex
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote
 
-from context7_fabric.documents.keys import bounded
-from context7_fabric.documents.libraries import parse_list
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, tokens
+from context7_fabric.parsing.keys import bounded
+from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.principals import owned
 from context7_fabric.registry.rows import Row
 from context7_fabric.render import short_list

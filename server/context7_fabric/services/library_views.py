@@ -9,9 +9,9 @@ from typing import Literal, cast
 
 from anyio import to_thread
 
-from context7_fabric.documents.ids import LibraryId, parse_id
-from context7_fabric.documents.keys import question_key
 from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.lexical import terms_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import anyio
 
-from context7_fabric.documents.libraries import Library, format_entry
 from context7_fabric.models import Answer, Outcome, Tier
+from context7_fabric.parsing.libraries import Library, format_entry
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import Suggester

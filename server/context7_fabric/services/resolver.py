@@ -9,10 +9,10 @@ from functools import partial
 
 import anyio
 
-from context7_fabric.documents.libraries import Library, LibraryList, parse_list
 from context7_fabric.errors import UpstreamError
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
+from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.render import short_list

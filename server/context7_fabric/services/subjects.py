@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from context7_fabric.documents.keys import name_key
 from context7_fabric.models import Tier
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.names import Match, languages_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row

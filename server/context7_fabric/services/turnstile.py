@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 
-from context7_fabric.documents.refusals import Reason, refusal
 from context7_fabric.errors import (
     StoreError,
     UpstreamError,
@@ -23,6 +22,7 @@ from context7_fabric.errors import (
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
+from context7_fabric.parsing.admission import Reason, refusal
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.restraints import (
     BREAKER,

@@ -17,9 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric import __version__
-from context7_fabric.documents.ids import LibraryId, parse_id
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.lenient_json import mended
+from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
 from context7_fabric.registry.rows import COLLECTION

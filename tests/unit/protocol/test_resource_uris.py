@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.context import KEY_LIMIT, Scope
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.protocol.resource_uris import (
     EntryUri,
     IndexUri,

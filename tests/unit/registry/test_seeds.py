@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.documents.ids import parse_id
 from context7_fabric.errors import SeedError
+from context7_fabric.parsing.ids import parse_id
 from context7_fabric.registry.seed_file import seed_folder
 from context7_fabric.registry.seeds import (
     ECOSYSTEMS,

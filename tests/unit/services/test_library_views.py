@@ -9,10 +9,10 @@ from typing import cast
 
 import anyio
 
-from context7_fabric.documents.ids import LibraryId
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row

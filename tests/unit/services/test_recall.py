@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from context7_fabric.documents.ids import LibraryId
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.store import RowStore

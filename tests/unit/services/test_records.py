@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.documents.ids import parse_id
-from context7_fabric.documents.keys import question_key
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.keys import question_key
 from context7_fabric.services.records import (
     ANONYMOUS,
     LONGEST_LATELY,

@@ -13,8 +13,8 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from context7_fabric.documents.refusals import Reason
 from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.parsing.admission import Reason
 from context7_fabric.registry.suggestions import State
 from context7_fabric.services.context7 import ANSWERED, ENDS
 from context7_fabric.telemetry.figures import Figures, StoreFigures

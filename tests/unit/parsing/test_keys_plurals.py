@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.documents.plurals import singular
+from context7_fabric.parsing.keys import singular
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 
-from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.words import fold
+from context7_fabric.parsing.ids import LibraryId
+
+_APOSTROPHES = str.maketrans("\u2018\u2019", "''")
+
+
+def fold(text: str) -> str:
+    """Return `text` with compatible characters, letter case and apostrophes made one."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return folded.translate(_APOSTROPHES)
+
 
 MAX_KEY_LENGTH = 384
 """Longest key, in characters: what is put before and behind it has room up to the fabric's 512."""
@@ -70,3 +79,35 @@ def name_key(name: str) -> str:
     space, `_` and `-`; nothing else, for other signs may tell two packages apart.
     """
     return _NAME_SEPARATORS.sub("-", fold(name).strip(_NAME_WRAPPING))
+
+
+# Not plurals, though they end in "s"; without it some would be another word.
+_SINGULAR = re.compile(
+    "alias|atlas|bias|bus|canvas|corpus|https|lens|news|redis|series|species|status|this|virus"
+    "|windows"
+)
+# Their plurals end like words that have none, or that end in "y" or a sibilant.
+_PLAIN = re.compile(
+    "api|cache|calorie|cli|cookie|cpu|db|die|emoji|gpu|gui|hoodie|id|lie|menu|movie|niche|pie|tie"
+    "|uri|vm"
+)
+_FUNCTION = re.compile(
+    r"(?:create|fetch|find(?!er|ing)|generate|get(?!away|ter)|set(?!back|t|up)|use(?!r))[a-z]{4,}"
+)
+_SIBILANT = ("ches", "shes", "sses", "xes")
+_SHORTEST = 4
+
+
+def singular(word: str) -> str:
+    """Return the singular of `word`, which is in lower case; the word itself if it has none."""
+    if not (word.endswith("s") and word.isascii() and word.isalpha()):
+        return word
+    if _PLAIN.fullmatch(word[:-1]):
+        return word[:-1]
+    if len(word) < _SHORTEST or _SINGULAR.fullmatch(word) or _FUNCTION.match(word):
+        return word
+    if word.endswith(_SIBILANT) or _SINGULAR.fullmatch(word[:-2]):
+        return word[:-2]
+    if word.endswith("ies"):
+        return f"{word[:-3]}y"
+    return word if word.endswith(("ss", "us", "is")) else word[:-1]

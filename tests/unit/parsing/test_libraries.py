@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.documents.libraries import (
+from context7_fabric.parsing.libraries import (
     Library,
     format_entry,
     format_list,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.documents.ids import MAX_ID_LENGTH, LibraryId, parse_id
+from context7_fabric.parsing.ids import MAX_ID_LENGTH, LibraryId, parse_id
 
 
 @pytest.mark.parametrize(

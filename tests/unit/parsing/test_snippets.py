@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.documents.snippets import Snippet, join_snippets, parse_snippets
+from context7_fabric.parsing.snippets import Snippet, join_snippets, parse_snippets
 from unit.documents.texts import (
     APIDOC,
     BETWEEN,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from context7_fabric.documents.ids import parse_id
+from context7_fabric.parsing.ids import parse_id
 
 HEADING = "Available Libraries"
 RULE = "----------"

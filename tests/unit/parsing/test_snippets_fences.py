@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.documents.fences import Fences, closes_fence, open_fences, prose_lines
+from context7_fabric.parsing.snippets import Fences, closes_fence, open_fences, prose_lines
 
 
 @pytest.mark.parametrize(

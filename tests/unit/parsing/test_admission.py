@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.documents.admission import (
+from context7_fabric.parsing.admission import (
     MAX_LENGTH,
     Reason,
     Refusal,
     admit_docs,
     admit_list,
 )
-from context7_fabric.documents.libraries import parse_list
-from context7_fabric.documents.snippets import parse_snippets
+from context7_fabric.parsing.libraries import parse_list
+from context7_fabric.parsing.snippets import parse_snippets
 from unit.documents.texts import BETWEEN, CODE, DOCS, ENTRY, LIST, OLD_DOCS, README, shared
 
 REFUSED = {

@@ -1,7 +1,8 @@
-"""Why a text was refused: what upstream meant by a reply that is no answer.
+"""May this text be stored? Only if it reads, wholly, as what was asked for.
 
-Upstream sends every failure as plain text, so its words are all there is to go by. They may be
-worded anew at any time: what is said here explains a refusal and never decides one.
+Admission is a positive test: it looks for lists and snippets, never for errors. Why a text was
+refused is for `refusals` to say, and has no say in the decision. Screening comes before, at the
+caller's.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from context7_fabric.documents.ids import parse_id
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.libraries import LibraryList, parse_list
+from context7_fabric.parsing.snippets import Snippet, parse_snippets
 
-MAX_LENGTH = 1_000
+MAX_LENGTHRefusals = 1_000
 """Longest text in which a reason is looked for: what upstream says of a failure is short."""
 
 
@@ -118,12 +121,12 @@ def refusal(text: str) -> Refusal:
     if not said:
         return Refusal(Reason.EMPTY)
     if _HTML.match(said) or _STATUS.match(said):
-        return Refusal(_reason_in(said[:MAX_LENGTH], otherwise=Reason.FAILED))
+        return Refusal(_reason_in(said[:MAX_LENGTHRefusals], otherwise=Reason.FAILED))
     if _MARKUP.search(said):
         return Refusal(Reason.UNRECOGNISED, is_message=False)
     if stub := _STUB.fullmatch(said):
         return _moved(stub[1])
-    if len(said) > MAX_LENGTH:
+    if len(said) > MAX_LENGTHRefusals:
         return Refusal(Reason.UNRECOGNISED)
     return _from_json(said) or Refusal(_reason_in(said))
 
@@ -151,3 +154,21 @@ def _reason_in(message: str, otherwise: Reason = Reason.UNRECOGNISED) -> Reason:
     words = " ".join(message.lower().split())
     found = (reason for reason, pattern in _PATTERNS.items() if pattern.search(words))
     return next(found, otherwise)
+
+
+__all__ = ["MAX_LENGTH", "Reason", "Refusal", "admit_docs", "admit_list"]
+
+MAX_LENGTH = 2_000_000
+"""Longest text that is admitted, in characters."""
+
+
+def admit_list(text: str) -> LibraryList | Refusal:
+    """Return the list of libraries that `text` is, or why it is none."""
+    found = parse_list(text) if len(text) <= MAX_LENGTH else None
+    return found or refusal(text)
+
+
+def admit_docs(text: str) -> tuple[Snippet, ...] | Refusal:
+    """Return the snippets that `text` is, or why it is no documentation."""
+    found = parse_snippets(text) if len(text) <= MAX_LENGTH else ()
+    return found or refusal(text)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.documents.ids import LibraryId
-from context7_fabric.documents.keys import MAX_KEY_LENGTH, name_key, question_key
+from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.keys import MAX_KEY_LENGTH, name_key, question_key
 
 HARBOUR = LibraryId("quay", "harbour", "v2.1")
 Parts = tuple[LibraryId, str, str, int]
