@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from context7_fabric.app import App
-from context7_fabric.documents.screening import screen
+from context7_fabric.parsing.screening.screen import screen
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
 from support.wire import call, connected, provenance, texts
 

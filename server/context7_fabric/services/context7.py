@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from context7_fabric.documents.screening import screen
 from context7_fabric.errors import (
     UpstreamError,
     UpstreamLimited,
@@ -22,6 +21,7 @@ from context7_fabric.errors import (
 from context7_fabric.models import Progress
 from context7_fabric.parsing.admission import Reason, Refusal, admit_docs, admit_list
 from context7_fabric.parsing.libraries import LibraryList
+from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.parsing.snippets import Snippet
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Passage, Turnstile

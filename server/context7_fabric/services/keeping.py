@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from context7_fabric.documents.screening import ORDERS, screen
 from context7_fabric.models import Clock
+from context7_fabric.parsing.screening.screen import ORDERS, screen
 from context7_fabric.services.records import AnswerShelf, Change, StoredAnswer
 
 log = logging.getLogger(__name__)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from context7_fabric.documents.screening import screen
 from context7_fabric.durations import format_duration
 from context7_fabric.models import Answer, Clock, Outcome, Tier
 from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.lexical import terms_in
 from context7_fabric.render import page

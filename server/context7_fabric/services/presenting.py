@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from context7_fabric.documents.screening import Screening
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
+from context7_fabric.parsing.screening.screen import Screening
 from context7_fabric.services.enquiries import DEFINITE, Fetched, Found, How
 from context7_fabric.services.remembering import screened
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeVar, TypeVarTuple, cast
 
-from context7_fabric.documents.screening import screen
 from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.screening.screen import screen
 
 _Rest = TypeVarTuple("_Rest")
 _T = TypeVar("_T")

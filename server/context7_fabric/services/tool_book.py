@@ -14,12 +14,12 @@ from typing import Any, cast
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.documents.screening import screen
 from context7_fabric.errors import FabricError, UpstreamError
 from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.keys import bounded
+from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.upstream.base import ToolList, Upstream
 from context7_fabric.upstream.generations import (
     GET_DOCS,

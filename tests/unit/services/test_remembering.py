@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from context7_fabric.documents.screening import screen
+from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.services.remembering import LONGEST_TEXT, id_of, remembered, screened
 
 

@@ -8,13 +8,59 @@ speaks to the assistant about its user, is a notice; and no snippet is left with
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
-from context7_fabric.documents.paragraphs import Paragraph, paragraphs
 from context7_fabric.parsing.libraries import list_start
-from context7_fabric.parsing.snippets import RULE, closes_fence, snippet_end, snippet_starts
+from context7_fabric.parsing.snippets import (
+    RULE,
+    closes_fence,
+    prose_lines,
+    snippet_end,
+    snippet_starts,
+)
+
+_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "*": None, "\u00ad": None})
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """The lines from `start` up to `end` of a text, which has a blank line on either side.
+
+    `says` is its prose, in lower case, with single spaces and without emphasis: empty when it is
+    all code. `opens_as_code` tells that its first line belongs to a fence.
+    """
+
+    start: int
+    end: int
+    says: str
+    opens_as_code: bool
+
+
+def paragraphs(lines: Sequence[str]) -> list[Paragraph]:
+    """Return the paragraphs of a text given as lines without line ends."""
+    edges = [0, *snippet_starts(lines), len(lines)]
+    prose = [line for start, end in pairwise(edges) for line in prose_lines(lines[start:end])]
+    return [
+        Paragraph(start, end, _plain(prose[start:end]), opens_as_code=not prose[start])
+        for start, end in _spans(lines)
+    ]
+
+
+def _spans(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
+    for is_blank, run in groupby(range(len(lines)), key=lambda at: not lines[at].strip()):
+        if not is_blank:
+            numbers = list(run)
+            yield numbers[0], numbers[-1] + 1
+
+
+def _plain(prose: Sequence[str]) -> str:
+    folded = unicodedata.normalize("NFKC", " ".join(prose)).lower().translate(_PLAIN)
+    return " ".join(folded.split())
+
 
 _PROVIDER = re.compile(r"context7|ctx7")
 _ADDRESSED = re.compile(

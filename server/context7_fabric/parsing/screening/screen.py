@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from context7_fabric.documents.hidden import reveal
-from context7_fabric.documents.notices import Notice, cut_notices
-from context7_fabric.documents.orders import is_order
-from context7_fabric.documents.paragraphs import paragraphs
+from context7_fabric.parsing.screening.injection import is_order
+from context7_fabric.parsing.screening.invisible import reveal
+from context7_fabric.parsing.screening.promotions import Notice, cut_notices, paragraphs
 
 __all__ = ["HIDDEN", "NOTICE", "ORDERS", "Notice", "Screening", "screen"]
 
