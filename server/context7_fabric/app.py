@@ -16,6 +16,7 @@ from context7_fabric.fabric.news import Ear, News
 from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.prompt_seeds import load_prompts
 from context7_fabric.registry.registry import Registry
@@ -30,7 +31,6 @@ from context7_fabric.services.context7 import Context7
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.docs import Docs
-from context7_fabric.services.egress import redact
 from context7_fabric.services.enquiries import AnswerSettings
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback

@@ -22,14 +22,15 @@ from context7_fabric.fabric.backends.standby import Standby
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
-from context7_fabric.relay.folders import make_home
-from context7_fabric.resources import can_open
-from context7_fabric.services.principals import (
+from context7_fabric.privacy.principals import (
     SECRET_BYTES,
+    SharedSecret,
     principal_of,
     read_secret,
+    shared_secret,
 )
-from context7_fabric.services.shared_secret import SharedSecret, shared_secret
+from context7_fabric.relay.folders import make_home
+from context7_fabric.resources import can_open
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)

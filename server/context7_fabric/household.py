@@ -20,10 +20,10 @@ from context7_fabric.fabric.news import News
 from context7_fabric.home import is_shared, open_store, read_principal
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.pool import Pool
+from context7_fabric.privacy.principals import PLACE, SharedSecret
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.registry.worker_client import WorkerClient, open_worker
-from context7_fabric.services.egress import redact
-from context7_fabric.services.shared_secret import PLACE, SharedSecret
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.observer import Observer

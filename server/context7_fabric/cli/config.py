@@ -16,9 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import tell
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.relay.hello import resolved, working_directory
 from context7_fabric.relay.usage import PREFIX, VARIABLES
-from context7_fabric.services.egress import redact
 
 SERVER_NAME = "context7"
 """Upstream's own name in these files, so that prompts and allow-lists keep working."""

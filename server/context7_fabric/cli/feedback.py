@@ -11,7 +11,7 @@ from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import say
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import read_principal
-from context7_fabric.services.egress import redact
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import BEST, WORST, Feedback
 from context7_fabric.settings import Settings, read_settings

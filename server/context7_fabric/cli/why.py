@@ -19,7 +19,7 @@ from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import read_principal
 from context7_fabric.models import LOCAL_OWNER
-from context7_fabric.services.egress import redact
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.services.execution import Automated, Execution
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import BEST

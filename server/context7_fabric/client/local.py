@@ -22,9 +22,9 @@ from context7_fabric.client.source import Found
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
-from context7_fabric.services.egress import redact
 from context7_fabric.services.meanings import Meanings, metadata_of
 from context7_fabric.services.subjects import LookUp, subject_of
 from context7_fabric.services.views import Viewer

@@ -14,7 +14,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.firsts import first_of
 from context7_fabric.fabric.steady import Revision, Steady
 from context7_fabric.parsing.keys import bounded
-from context7_fabric.principals import owned
+from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.store import row_in, row_value
 

@@ -9,12 +9,12 @@ import anyio
 
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.docs import Docs, Question
-from context7_fabric.services.egress import redact
 from context7_fabric.services.exact import Resolution, resolution
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback

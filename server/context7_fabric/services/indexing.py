@@ -11,7 +11,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, tokens
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.libraries import parse_list
-from context7_fabric.principals import owned
+from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import Row
 from context7_fabric.render import short_list
 from context7_fabric.services.records import UNKNOWN_NAMES

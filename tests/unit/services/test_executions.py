@@ -17,7 +17,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier, Trace
-from context7_fabric.services.egress import redact
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.services.execution import Automated, Step
 from context7_fabric.services.executions import (
     LONGEST_NAME,

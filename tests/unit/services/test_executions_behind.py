@@ -14,8 +14,8 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.services import executions as module
-from context7_fabric.services.egress import redact
 from context7_fabric.services.executions import BEHIND, MANY, Executions
 from context7_fabric.services.settings import ExecutionSettings
 from support.scripted import FakeClock

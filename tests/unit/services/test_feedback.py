@@ -13,8 +13,8 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Answer, Caller, Outcome, Tier, Trace
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.learned import Learned
-from context7_fabric.services.egress import redact
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import LONGEST_TEXT, Effect, Feedback
 from context7_fabric.services.keeping import Keeper

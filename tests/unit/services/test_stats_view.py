@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
-from context7_fabric.principals import owned
+from context7_fabric.privacy.principals import owned
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.settings import DAY

@@ -15,7 +15,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier
-from context7_fabric.principals import owned
+from context7_fabric.privacy.principals import owned
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.settings import ExecutionSettings
 from context7_fabric.services.views import (

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from context7_fabric.models import HITS, Answer, Outcome, Tier
-from context7_fabric.services.egress import redact
+from context7_fabric.privacy.redaction import redact
 from context7_fabric.telemetry.attributes import of_answer, of_content, of_request, of_sdk
 
 

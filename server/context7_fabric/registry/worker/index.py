@@ -18,7 +18,7 @@ from uuid import uuid5
 from qdrant_client import QdrantClient, models
 
 from context7_fabric.embedding import Vector
-from context7_fabric.principals import owned
+from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.collections import KEY_FIELDS, Collection, Payload, row_key
 from context7_fabric.registry.rows import NAMESPACE, Row
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.models import PUBLIC
-from context7_fabric.services.principals import SECRET_BYTES, principal_of, read_secret
+from context7_fabric.privacy.principals import SECRET_BYTES, principal_of, read_secret
 
 SECRET = b"s" * SECRET_BYTES
 ANY_TEXT = st.text(st.characters(exclude_categories=()), min_size=1)

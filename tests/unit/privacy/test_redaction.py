@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.services.egress import LONGEST_CLEAN, MOST_CLEAN, clean_texts, redact
+from context7_fabric.privacy.redaction import LONGEST_CLEAN, MOST_CLEAN, clean_texts, redact
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -11,11 +11,11 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.news import Ear, News
-from context7_fabric.services import shared_secret as module
-from context7_fabric.services.principals import SECRET_BYTES
-from context7_fabric.services.shared_secret import (
+from context7_fabric.privacy import principals as module
+from context7_fabric.privacy.principals import (
     DRAFT_SECONDS,
     PLACE,
+    SECRET_BYTES,
     SharedSecret,
     shared_secret,
 )
