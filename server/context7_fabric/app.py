@@ -11,9 +11,17 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
+from context7_fabric.answers.cache import Answers, AnswerSettings
+from context7_fabric.answers.cross_process import Leases
+from context7_fabric.answers.docs import Docs
+from context7_fabric.answers.fallback import Bookcase, LocalKnowledge
+from context7_fabric.answers.freshness import Lifetime
+from context7_fabric.answers.library_choice import Meanings
+from context7_fabric.answers.lookup import Subject
+from context7_fabric.answers.resolve import Resolver
+from context7_fabric.answers.stored import AnswerShelf, Stamp
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.news import Ear, News
-from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
@@ -25,26 +33,16 @@ from context7_fabric.registry.store import WRITTEN, RowStore
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.registry.worker_client import WorkerClient
-from context7_fabric.services.answers import Answers
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.docs import Docs
-from context7_fabric.services.enquiries import AnswerSettings
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.gate import Gate, credential_key, open_gate
-from context7_fabric.services.leases import Leases
-from context7_fabric.services.local import LocalKnowledge
-from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.meter import Meter
-from context7_fabric.services.offline import Bookcase
 from context7_fabric.services.prompts import PromptBook
-from context7_fabric.services.records import AnswerShelf, Stamp
-from context7_fabric.services.resolver import Resolver
 from context7_fabric.services.states import States
-from context7_fabric.services.subjects import Subject
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings

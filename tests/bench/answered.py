@@ -8,12 +8,12 @@ from dataclasses import asdict
 from random import Random
 from typing import cast
 
+from context7_fabric.answers.stored import Stamp, docs_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.privacy.principals import owned
-from context7_fabric.services.records import Stamp, docs_key
 from context7_fabric.upstream.settings import DEFAULT_UPSTREAM
 from support.documents import Edition, context_text
 from support.scripted import LIBRARY

@@ -15,10 +15,7 @@ from typing import Literal, get_args
 import anyio
 
 from bench.troubles import MOVED
-from context7_fabric.fabric.backends.disk import DiskBackend
-from context7_fabric.fabric.context import Context, Scope
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.records import (
+from context7_fabric.answers.stored import (
     DOCS,
     LISTS,
     QUARANTINE,
@@ -26,6 +23,9 @@ from context7_fabric.services.records import (
     StoredAnswer,
     record_of,
 )
+from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.settings import read_settings
 from support.catalogue import Catalogue, Library
 from support.context7_api import Api, Request

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from context7_fabric.services.leases import LEASE_SECONDS
+from context7_fabric.answers.cross_process import LEASE_SECONDS
 from support.context7_api import Api
 from support.faults import slow
 from support.product import Variables

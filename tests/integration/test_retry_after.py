@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from context7_fabric.answers.docs import Question
 from context7_fabric.household import open_app
 from context7_fabric.models import Caller
-from context7_fabric.services.docs import Question
 from support.listener import serving
 from support.product import product_environment, run_product
 from support.scripted import FakeClock, settings_for

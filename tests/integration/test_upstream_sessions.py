@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
+from context7_fabric.answers.docs import Question
 from context7_fabric.app import App
 from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller
-from context7_fabric.services.docs import Question
 from context7_fabric.upstream.guard import FAILURES_TO_OPEN
 from support.dialogue import outcome_of, talking
 from support.product import PROGRAM, product_environment

@@ -3,9 +3,9 @@
 import anyio
 import pytest
 
+from context7_fabric.answers.stored import DOCS, record_of
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamTimeout, UpstreamUnreachable
-from context7_fabric.services.records import DOCS, record_of
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from context7_fabric.answers.docs import Question
+from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.stored import AnswerShelf, StoredAnswer, docs_key
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Caller
-from context7_fabric.services.docs import Question
-from context7_fabric.services.records import AnswerShelf, StoredAnswer, docs_key
-from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 
 PRINCIPALS = st.sampled_from([PUBLIC, "key-aaaa", "key-bbbb", "name-team"])

@@ -5,11 +5,11 @@ from typing import cast
 
 import pytest
 
+from context7_fabric.answers.stored import DOCS, Stamp
 from context7_fabric.app import App
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.screening.screen import screen
-from context7_fabric.services.records import DOCS, Stamp
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
 from support.wire import call, connected, provenance, texts
 

@@ -7,14 +7,14 @@ from typing import Any
 import anyio
 import pytest
 
+from context7_fabric.answers import fallback, resolve
+from context7_fabric.answers.docs import Question
+from context7_fabric.answers.lookup import LookUp
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
 from context7_fabric.registry.store import RowStore
-from context7_fabric.services import local, resolver
-from context7_fabric.services.docs import Question
 from context7_fabric.services.recall import Recall
-from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
 
@@ -154,7 +154,7 @@ async def test_in_an_outage_nobody_waits_for_ever_while_rows_are_still_being_rea
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RowStore, "load", lambda _store: anyio.sleep_forever())
-    for module in (local, resolver):
+    for module in (fallback, resolve):
         monkeypatch.setattr(module, "LOAD_SECONDS", 0.01)
     upstream.error = GONE
     async with scripted_app(upstream, clock, tmp_path / "home") as app:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from context7_fabric.answers.stored import StoredAnswer
 from context7_fabric.app import App
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -25,7 +26,6 @@ from context7_fabric.privacy.principals import owned
 from context7_fabric.protocol.resource_uris import entry_uri, index_uri
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.store import RowStore
-from context7_fabric.services.records import StoredAnswer
 from support.scripted import NOW, FakeClock, ScriptedUpstream, scripted_app
 from support.wire import connected
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import cast
 
+from context7_fabric.answers.stored import StoredAnswer
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.services.records import StoredAnswer
 from context7_fabric.services.views import Viewer
 from support.scripted import FakeClock
 

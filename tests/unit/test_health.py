@@ -12,6 +12,7 @@ import pytest
 from anyio.abc import TaskGroup
 
 from context7_fabric import health
+from context7_fabric.answers.docs import Question
 from context7_fabric.app import App
 from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUnreachable
 from context7_fabric.fabric.backends.base import Entry
@@ -19,7 +20,6 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.health import Health, watch_loop
 from context7_fabric.household import Household, open_household
 from context7_fabric.models import Answer, Caller, Outcome, Tier
-from context7_fabric.services.docs import Question
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.figures import StoreFigures
 from support.scripted import ScriptedUpstream, settings_for

@@ -15,6 +15,14 @@ import anyio
 from rich.console import Console
 from rich.progress import Progress
 
+from context7_fabric.answers.prefetch import (
+    LOOK_UPS_A_DAY,
+    Indexer,
+    Plan,
+    Result,
+    Step,
+    UnknownNames,
+)
 from context7_fabric.app import App
 from context7_fabric.cli.output import plain_console, print_json, with_app
 from context7_fabric.cli.parser import CommandParser
@@ -24,14 +32,6 @@ from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds, load_seeds
-from context7_fabric.services.indexing import (
-    LOOK_UPS_A_DAY,
-    Indexer,
-    Plan,
-    Result,
-    Step,
-    UnknownNames,
-)
 
 ASK_ABOVE = 50
 """More calls than this are not made without a yes, also where there is no terminal to ask at."""

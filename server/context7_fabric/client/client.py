@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from context7_fabric.answers.freshness import is_ahead
 from context7_fabric.client.environment import ClientSettings, read_client_settings
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.names import NameCache
 from context7_fabric.client.source import Found, Source
 from context7_fabric.client.tally import Tally
-from context7_fabric.fabric.policy import is_ahead
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key

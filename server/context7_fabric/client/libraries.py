@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
+from context7_fabric.answers.library_choice import UNKNOWN, shown_moment
 from context7_fabric.client.source import CachedLibrary
 from context7_fabric.fabric.context import Json
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.services.meanings import UNKNOWN, shown_moment
 
 _LIBRARY = TypeAdapter(CachedLibrary)
 

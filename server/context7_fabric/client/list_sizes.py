@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from context7_fabric.answers.stored import LISTS, AnswerShelf, record_of
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import tokens
-from context7_fabric.services.records import LISTS, AnswerShelf, record_of
 
 SAMPLE = 100
 """How many lists, the newest, stand for all."""

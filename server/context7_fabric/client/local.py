@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 import anyio
 from anyio import to_thread
 
+from context7_fabric.answers.library_choice import Meanings, metadata_of
+from context7_fabric.answers.lookup import LookUp, subject_of
 from context7_fabric.client.libraries import bare_library, library_of
 from context7_fabric.client.opening import Opened, open_home
 from context7_fabric.client.source import Found
@@ -25,8 +27,6 @@ from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
-from context7_fabric.services.meanings import Meanings, metadata_of
-from context7_fabric.services.subjects import LookUp, subject_of
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
+from context7_fabric.answers.docs import Question
+from context7_fabric.answers.lookup import LookUp
 from context7_fabric.errors import ArgumentError
-from context7_fabric.services.docs import Question
-from context7_fabric.services.subjects import LookUp
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
 
 MAX_BYTES = 10_000

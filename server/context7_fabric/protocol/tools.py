@@ -13,6 +13,7 @@ import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
+from context7_fabric.answers.docs import Question
 from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.protocol import arguments
@@ -20,7 +21,6 @@ from context7_fabric.protocol.optional_list import OPTIONAL
 from context7_fabric.protocol.optional_tools import OptionalTools
 from context7_fabric.protocol.tool_list import served_tools
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.docs import Question
 from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE

@@ -7,6 +7,12 @@ from dataclasses import dataclass, replace
 
 import anyio
 
+from context7_fabric.answers.docs import Docs, Question
+from context7_fabric.answers.library_choice import Meanings
+from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.resolve import Resolver
+from context7_fabric.answers.response import screened_throughout
+from context7_fabric.answers.stored import AnswerShelf
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.privacy.redaction import redact
@@ -14,17 +20,11 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
-from context7_fabric.services.docs import Docs, Question
 from context7_fabric.services.exact import Resolution, resolution
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import Feedback
-from context7_fabric.services.meanings import Meanings
 from context7_fabric.services.meter import Meter
-from context7_fabric.services.presenting import screened_throughout
 from context7_fabric.services.prompts import PromptBook
-from context7_fabric.services.records import AnswerShelf
-from context7_fabric.services.resolver import Resolver
-from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Views

@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from context7_fabric.answers.library_choice import usable
+from context7_fabric.answers.lookup import LookUp
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
 from context7_fabric.registry.names import NameIndex
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.services.meanings import usable
-from context7_fabric.services.subjects import LookUp
 
 UNLISTED = "Context7 does not list this id for the name; it comes from the local registry."
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from context7_fabric.answers.stored import AnswerShelf, name_in
 from context7_fabric.errors import StoreError, UnusableFeedback
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -17,7 +18,6 @@ from context7_fabric.models import LOCAL_OWNER, Clock, holder_of
 from context7_fabric.registry.learned import Learned
 from context7_fabric.services.execution import Execution
 from context7_fabric.services.executions import Executions
-from context7_fabric.services.records import AnswerShelf, name_in
 
 PREFIX = "feedback:"
 WORST, BAD, GOOD, BEST = 1, 2, 4, 5

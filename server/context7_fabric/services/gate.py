@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
+from context7_fabric.answers.cache import Line
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
-from context7_fabric.services.enquiries import Line
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.upstream.base import Upstream

@@ -9,6 +9,9 @@ from typing import Literal, cast
 
 from anyio import to_thread
 
+from context7_fabric.answers.library_choice import Meanings
+from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import question_key
@@ -16,10 +19,7 @@ from context7_fabric.registry.lexical import terms_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.suggestions import LONGEST_PHRASE, Suggester
-from context7_fabric.services.meanings import Meanings
-from context7_fabric.services.records import docs_key, record_of
 from context7_fabric.services.showing import as_data
-from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.views import PAGE, Viewer, Views
 
 RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.ids import LibraryId, parse_id
@@ -11,7 +12,6 @@ from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.registry.learned import LESSONS
 from context7_fabric.registry.store import ROWS, tell_of_changed_rows
-from context7_fabric.services.records import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
 from context7_fabric.services.restraints import end_restraints
 
 _LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)

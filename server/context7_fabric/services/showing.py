@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from context7_fabric.answers.response import findings
 from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.parsing.screening.screen import screen
-from context7_fabric.services.presenting import findings
 from context7_fabric.services.recall import FETCHED
 from context7_fabric.services.views import Index
 

@@ -13,9 +13,9 @@ from pydantic import (
     model_validator,
 )
 
+from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.registry.rows import COLLECTION
 from context7_fabric.services.library_views import RankedBy
-from context7_fabric.services.meanings import UNKNOWN
 
 MOST_RESULTS = 50
 MOST_DOCUMENTS = 100

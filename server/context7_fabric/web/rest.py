@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric import __version__
+from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.lenient_json import mended
 from context7_fabric.parsing.ids import LibraryId, parse_id
@@ -25,7 +26,6 @@ from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
 from context7_fabric.registry.rows import COLLECTION
 from context7_fabric.services.collection import LibraryCollection
-from context7_fabric.services.meanings import UNKNOWN
 from context7_fabric.web.forms import Form, IndexForm, QueryForm, problems
 from context7_fabric.web.openapi import (
     COLLECTIONS,

@@ -7,9 +7,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from context7_fabric.answers.lookup import LookUp
 from context7_fabric.client import Context7CacheClient
 from context7_fabric.models import Caller, tokens
-from context7_fabric.services.subjects import LookUp
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from unit.client.programs import PYDANTIC, REDIS, server
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from context7_fabric.answers.lookup import LookUp
 from context7_fabric.client import Context7CacheClient
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
-from context7_fabric.services.subjects import LookUp
 from contracts.disk_store import execute
 from support.scripted import FakeClock
 from unit.client.programs import DAY, LANGGRAPH, PYDANTIC, WIDGET, Asked, known, learned, server

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from context7_fabric.answers.docs import Question
+from context7_fabric.answers.lookup import LookUp
 from context7_fabric.errors import ArgumentError
 from context7_fabric.protocol.arguments import (
     MAX_BYTES,
@@ -19,8 +21,6 @@ from context7_fabric.protocol.arguments import (
     question,
     topic_question,
 )
-from context7_fabric.services.docs import Question
-from context7_fabric.services.subjects import LookUp
 
 RESOLVE, QUERY, GET = "resolve-library-id", "query-docs", "get-library-docs"
 READERS: dict[str, Callable[[dict[str, Any]], object]] = {

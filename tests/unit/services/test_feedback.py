@@ -7,6 +7,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from context7_fabric.answers.stored import (
+    ANONYMOUS,
+    AnswerShelf,
+    Keeper,
+    StoredAnswer,
+    docs_key,
+    list_key,
+)
 from context7_fabric.errors import StoreError, TooManyAuthored, UnknownExecution, UnusableFeedback
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -17,14 +25,6 @@ from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.learned import Learned
 from context7_fabric.services.executions import Executions
 from context7_fabric.services.feedback import LONGEST_TEXT, Effect, Feedback
-from context7_fabric.services.keeping import Keeper
-from context7_fabric.services.records import (
-    ANONYMOUS,
-    AnswerShelf,
-    StoredAnswer,
-    docs_key,
-    list_key,
-)
 from context7_fabric.services.settings import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 

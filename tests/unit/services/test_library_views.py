@@ -9,6 +9,8 @@ from typing import cast
 
 import anyio
 
+from context7_fabric.answers.library_choice import Meanings
+from context7_fabric.answers.stored import AnswerShelf, docs_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -22,8 +24,6 @@ from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.registry.worker_client import WorkerClient
 from context7_fabric.services.library_views import LibraryViews
-from context7_fabric.services.meanings import Meanings
-from context7_fabric.services.records import AnswerShelf, docs_key
 from context7_fabric.services.showing import NOTICE
 from context7_fabric.services.views import Viewer, Views
 from support.viewing import ME, MINE, OTHER, answer

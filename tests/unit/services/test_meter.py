@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 import pytest
 
+from context7_fabric.answers.stored import AnswerShelf
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -15,7 +16,6 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.services import meter as module
 from context7_fabric.services.meter import FAULT_LENGTH, Meter, StoreFault, Usage
-from context7_fabric.services.records import AnswerShelf
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 MONTH = 32 * 86400.0

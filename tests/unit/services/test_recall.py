@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from context7_fabric.answers.stored import AnswerShelf, StoredAnswer, docs_key, list_key
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
@@ -17,7 +18,6 @@ from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.store import RowStore
 from context7_fabric.services.recall import Recall
-from context7_fabric.services.records import AnswerShelf, StoredAnswer, docs_key, list_key
 from contracts.entries import put
 from unit.fabric.fakes import NOON, Broken, FakeClock
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote
 
+from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.resolve import Resolver
+from context7_fabric.answers.response import short_list
+from context7_fabric.answers.stored import UNKNOWN_NAMES
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, tokens
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import Row
-from context7_fabric.render import short_list
-from context7_fabric.services.records import UNKNOWN_NAMES
-from context7_fabric.services.resolver import Resolver
-from context7_fabric.services.subjects import LookUp
 from context7_fabric.services.turnstile import Turnstile
 
 LOOK_UPS_A_DAY = 10

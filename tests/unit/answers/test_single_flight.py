@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.fabric.flight import Flights
+from context7_fabric.answers.single_flight import Flights
 from context7_fabric.models import Progress, no_progress
 
 

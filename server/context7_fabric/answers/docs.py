@@ -8,8 +8,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
+from context7_fabric.answers.cache import DEFINITE, Answers, Enquiry, Fetched, Found
+from context7_fabric.answers.fallback import Bookcase
+from context7_fabric.answers.freshness import Lifetime
+from context7_fabric.answers.memo import (
+    LONGEST_QUESTION,
+    MOST_QUESTIONS,
+    id_of,
+    remembered,
+)
+from context7_fabric.answers.response import (
+    failed,
+    no_further_page,
+    page,
+    refused,
+    served,
+    silence,
+    stands,
+)
+from context7_fabric.answers.stored import Stamp, docs_key
 from context7_fabric.errors import StoreError, UpstreamError
-from context7_fabric.fabric.policy import Lifetime
 from context7_fabric.models import Answer, Caller, Outcome, Progress, Tier
 from context7_fabric.parsing.admission import Reason
 from context7_fabric.parsing.ids import LibraryId
@@ -17,19 +35,7 @@ from context7_fabric.parsing.keys import question_key
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.learned import MOST_MOVES, Learned
 from context7_fabric.registry.registry import Registry
-from context7_fabric.render import no_further_page, page
-from context7_fabric.services.answers import Answers
 from context7_fabric.services.context7 import Context7, Heard
-from context7_fabric.services.enquiries import DEFINITE, Enquiry, Fetched, Found
-from context7_fabric.services.offline import Bookcase
-from context7_fabric.services.presenting import failed, refused, served, silence, stands
-from context7_fabric.services.records import Stamp, docs_key
-from context7_fabric.services.remembering import (
-    LONGEST_QUESTION,
-    MOST_QUESTIONS,
-    id_of,
-    remembered,
-)
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4

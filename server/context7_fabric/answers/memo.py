@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, TypeVar, TypeVarTuple, cast
+from typing import Final, Generic, TypeVar, TypeVarTuple, cast
 
+from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.screening.screen import screen
 
@@ -44,3 +46,35 @@ def remembered(
 
 screened = remembered(MOST_TEXTS, LONGEST_TEXT)(screen)
 id_of = remembered(MOST_QUESTIONS, LONGEST_QUESTION)(parse_id)
+
+
+MOST = 1024
+
+V = TypeVar("V")
+
+
+class Recent(Generic[V]):
+    """Values that are remembered for some seconds; the oldest go when there are too many."""
+
+    def __init__(self, clock: Clock, seconds: float, most: int = MOST) -> None:
+        """Remember each value for `seconds`, and at most `most` of them."""
+        self._clock = clock
+        self._seconds = seconds
+        self._most = most
+        self._noted: OrderedDict[str, tuple[float, V]] = OrderedDict()
+
+    def put(self, key: str, value: V) -> None:
+        """Remember `value` under `key`, from now on."""
+        self._noted.pop(key, None)
+        self._noted[key] = (self._clock(), value)
+        while len(self._noted) > self._most:
+            self._noted.popitem(last=False)
+
+    def get(self, key: str) -> V | None:
+        """Return what is remembered under `key`, None when nothing is any more."""
+        noted = self._noted.get(key)
+        if noted is None:
+            return None
+        at, value = noted
+        # A clock that was set back would keep a value for as long as it was ahead.
+        return value if 0 <= self._clock() - at < self._seconds else None

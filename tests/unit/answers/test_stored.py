@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC
-from context7_fabric.parsing.ids import parse_id
-from context7_fabric.parsing.keys import question_key
-from context7_fabric.services.records import (
+from context7_fabric.answers.stored import (
     ANONYMOUS,
     LONGEST_LATELY,
     AnswerShelf,
@@ -26,6 +20,12 @@ from context7_fabric.services.records import (
     owners,
     record_of,
 )
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.keys import question_key
 from support.disks import fabric_on_disk
 from unit.fabric.fakes import NOON, FakeClock
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from context7_fabric.answers.freshness import JITTER, Freshness, Lifetime, judge, spread
 from context7_fabric.fabric.backends.base import CLOCK_SLACK
-from context7_fabric.fabric.policy import JITTER, Freshness, Lifetime, judge, spread
 
 FRESH, STALE, ON_ERROR, GONE = (
     Freshness.FRESH,

@@ -9,27 +9,25 @@ from functools import partial
 
 import anyio
 
-from context7_fabric.errors import UpstreamError
-from context7_fabric.fabric.policy import Lifetime
-from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
-from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
-from context7_fabric.registry.learned import Learned
-from context7_fabric.registry.registry import Registry
-from context7_fabric.render import short_list
-from context7_fabric.services.answers import Answers
-from context7_fabric.services.context7 import Context7
-from context7_fabric.services.enquiries import Enquiry, Fetched, Found, How
-from context7_fabric.services.local import LocalKnowledge, is_usable
-from context7_fabric.services.presenting import failed, refused, served, silence, stands
-from context7_fabric.services.records import ANONYMOUS, Stamp, StoredAnswer
-from context7_fabric.services.remembering import id_of, screened
-from context7_fabric.services.subjects import (
+from context7_fabric.answers.cache import Answers, Enquiry, Fetched, Found, How
+from context7_fabric.answers.fallback import LocalKnowledge, is_usable
+from context7_fabric.answers.freshness import Lifetime
+from context7_fabric.answers.lookup import (
     LookUp,
     Subject,
     agrees,
     needs_registry,
     subject_of,
 )
+from context7_fabric.answers.memo import id_of, screened
+from context7_fabric.answers.response import failed, refused, served, short_list, silence, stands
+from context7_fabric.answers.stored import ANONYMOUS, Stamp, StoredAnswer
+from context7_fabric.errors import UpstreamError
+from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
+from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
+from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.registry import Registry
+from context7_fabric.services.context7 import Context7
 
 LOAD_SECONDS = 3.0
 """How long a look-up waits for the registry to be loaded, once, after the start."""

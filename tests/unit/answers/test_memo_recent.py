@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.services.recent import Recent
+from context7_fabric.answers.memo import Recent
 from support.scripted import FakeClock
 
 
