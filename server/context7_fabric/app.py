@@ -20,6 +20,8 @@ from context7_fabric.answers.library_choice import Meanings
 from context7_fabric.answers.lookup import Subject
 from context7_fabric.answers.resolve import Resolver
 from context7_fabric.answers.stored import AnswerShelf, Stamp
+from context7_fabric.call_log.feedback import Feedback
+from context7_fabric.call_log.records import Executions
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.news import Ear, News
 from context7_fabric.models import LOCAL_OWNER, Clock
@@ -37,8 +39,6 @@ from context7_fabric.services.changes import Changes
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.executions import Executions
-from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.gate import Gate, credential_key, open_gate
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.prompts import PromptBook

@@ -9,12 +9,11 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
+from context7_fabric.call_log.records import PREFIX, Automated, Execution, Step
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.services.execution import Automated, Execution, Step
-from context7_fabric.services.executions import PREFIX
 
 DAY = 86400.0
 PAGE = 1000

@@ -13,11 +13,10 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.app import App
+from context7_fabric.call_log.records import BEHIND, Execution
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.protocol.tools import META_KEY
 from context7_fabric.registry.learned import Learned
-from context7_fabric.services.execution import Execution
-from context7_fabric.services.executions import BEHIND
 from context7_fabric.services.recall import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.windows import (

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from context7_fabric.app import App
+from context7_fabric.call_log.statistics import as_object, read_statistics
 from context7_fabric.cli.output import print_json, with_app
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.restraints import limit_ends, opening_ends
@@ -16,7 +17,6 @@ from context7_fabric.cli.stats_tables import show_figures, show_statistics
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.services.restraints import Restraints
-from context7_fabric.services.statistics import as_object, read_statistics
 
 _SHOWN = 40
 _SINCE = "a time that is past, such as 24h, 7d or 2026-11-01"

@@ -12,9 +12,9 @@ from datetime import date, timedelta
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from context7_fabric.call_log.statistics import ErrorCount, Statistics, Tally, ranked
 from context7_fabric.cli.output import print_table
 from context7_fabric.cli.text import harmless, is_utf8, local_time, one_line, say
-from context7_fabric.services.statistics import ErrorCount, Statistics, Tally, ranked
 
 BAR = 40
 """Signs of the longest bar."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from context7_fabric import __version__
+from context7_fabric.call_log.feedback import BEST
+from context7_fabric.call_log.records import Automated, Execution, Executions
 from context7_fabric.cli.feedback import feedback_on
 from context7_fabric.cli.output import print_json, with_fabric
 from context7_fabric.cli.parser import CommandParser
@@ -20,9 +22,6 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.home import read_principal
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.services.execution import Automated, Execution
-from context7_fabric.services.executions import Executions
-from context7_fabric.services.feedback import BEST
 from context7_fabric.services.views import visible
 from context7_fabric.settings import read_settings
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from context7_fabric.call_log.feedback import BEST, LONGEST_TEXT, WORST
 from context7_fabric.errors import ArgumentError
 from context7_fabric.fabric.context import KEY_LIMIT, Scope
-from context7_fabric.services.feedback import BEST, LONGEST_TEXT, WORST
 from context7_fabric.services.settings import (
     FABRIC_GET,
     FABRIC_QUERY,

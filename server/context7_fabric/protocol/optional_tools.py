@@ -11,13 +11,13 @@ from typing import Any
 
 import mcp_types as types
 
+from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.errors import FabricError
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.search import Match
 from context7_fabric.protocol.arguments import check_size
 from context7_fabric.protocol.optional_list import checked
 from context7_fabric.services.contexts import Contexts
-from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.settings import (
     FABRIC_GET,
     FABRIC_QUERY,

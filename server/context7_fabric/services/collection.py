@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from context7_fabric.answers.library_choice import metadata_of, usable
 from context7_fabric.answers.prefetch import LOOK_UPS_A_DAY
+from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.collections import load_collection
@@ -19,7 +20,6 @@ from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.worker_client import NO_MODEL
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.execution import execution_of
 from context7_fabric.services.library_views import LibraryViews, Ranked, RankedBy
 from context7_fabric.services.showing import as_data
 from context7_fabric.services.stats_view import LOOKED_AT

@@ -13,6 +13,8 @@ from context7_fabric.answers.lookup import LookUp
 from context7_fabric.answers.resolve import Resolver
 from context7_fabric.answers.response import screened_throughout
 from context7_fabric.answers.stored import AnswerShelf
+from context7_fabric.call_log.feedback import Feedback
+from context7_fabric.call_log.records import Executions
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.privacy.redaction import redact
@@ -21,8 +23,6 @@ from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.exact import Resolution, resolution
-from context7_fabric.services.executions import Executions
-from context7_fabric.services.feedback import Feedback
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.prompts import PromptBook
 from context7_fabric.services.tool_book import ToolBook

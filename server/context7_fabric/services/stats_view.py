@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.services.execution import execution_of
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.settings import DAY
 from context7_fabric.services.views import Viewer, Views

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, owners
+from context7_fabric.call_log.records import Executions
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.base import Place
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock, holder_of
 from context7_fabric.registry.learned import LESSONS
-from context7_fabric.services.executions import Executions
 
 PAGE = 50
 """Entries on one page."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from context7_fabric.call_log.records import Executions
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.executions import Executions
 from context7_fabric.services.settings import ExecutionSettings
 from context7_fabric.services.views import Views
 from support.scripted import FakeClock

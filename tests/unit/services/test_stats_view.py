@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from context7_fabric.call_log.records import Executions
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.principals import owned
-from context7_fabric.services.executions import Executions
 from context7_fabric.services.meter import Meter
 from context7_fabric.services.settings import DAY
 from context7_fabric.services.stats_view import LOOKED_AT, StatsView

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from context7_fabric.call_log.records import Executions
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Place
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -16,7 +17,6 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.principals import owned
-from context7_fabric.services.executions import Executions
 from context7_fabric.services.settings import ExecutionSettings
 from context7_fabric.services.views import (
     MOST_COUNTED,

@@ -15,6 +15,8 @@ from context7_fabric.answers.stored import (
     docs_key,
     list_key,
 )
+from context7_fabric.call_log.feedback import LONGEST_TEXT, Effect, Feedback
+from context7_fabric.call_log.records import Executions
 from context7_fabric.errors import StoreError, TooManyAuthored, UnknownExecution, UnusableFeedback
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -23,8 +25,6 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Answer, Caller, Outcome, Tier, Trace
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.learned import Learned
-from context7_fabric.services.executions import Executions
-from context7_fabric.services.feedback import LONGEST_TEXT, Effect, Feedback
 from context7_fabric.services.settings import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 

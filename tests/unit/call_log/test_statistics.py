@@ -9,12 +9,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from bench.recorded import ERROR, HIT, LOOK_UP, MISS, keep, made_up
-from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.context import Scope
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.execution import Execution
-from context7_fabric.services.executions import PREFIX
-from context7_fabric.services.statistics import (
+from context7_fabric.call_log.records import PREFIX, Execution
+from context7_fabric.call_log.statistics import (
     MOST_ERRORS,
     Statistics,
     Tally,
@@ -22,6 +18,9 @@ from context7_fabric.services.statistics import (
     ranked,
     read_statistics,
 )
+from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.context import Scope
+from context7_fabric.fabric.fabric import Fabric
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 ALWAYS = 1e12

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from context7_fabric.answers.stored import AnswerShelf, name_in
+from context7_fabric.call_log.records import Execution, Executions
 from context7_fabric.errors import StoreError, UnusableFeedback
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, Clock, holder_of
 from context7_fabric.registry.learned import Learned
-from context7_fabric.services.execution import Execution
-from context7_fabric.services.executions import Executions
 
 PREFIX = "feedback:"
 WORST, BAD, GOOD, BEST = 1, 2, 4, 5

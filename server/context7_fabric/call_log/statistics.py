@@ -15,11 +15,10 @@ from math import ceil
 
 from anyio import to_thread
 
+from context7_fabric.call_log.records import PREFIX, Execution, execution_of
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Outcome
-from context7_fabric.services.execution import Execution, execution_of
-from context7_fabric.services.executions import PREFIX
 
 TOP = 5
 """Libraries that are named as the slowest, and as those asked most."""

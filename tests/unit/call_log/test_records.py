@@ -11,6 +11,17 @@ import anyio.lowlevel
 import pytest
 
 from context7_fabric import models
+from context7_fabric.call_log.records import (
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST_ARGUMENTS,
+    MOST_WAITING,
+    TRIM_EVERY,
+    WRITE_EVERY,
+    Automated,
+    Executions,
+    Step,
+)
 from context7_fabric.errors import UnknownExecution
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -18,16 +29,6 @@ from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier, Trace
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.services.execution import Automated, Step
-from context7_fabric.services.executions import (
-    LONGEST_NAME,
-    LONGEST_TEXT,
-    MOST_ARGUMENTS,
-    MOST_WAITING,
-    TRIM_EVERY,
-    WRITE_EVERY,
-    Executions,
-)
 from context7_fabric.services.settings import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 

@@ -8,6 +8,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
+from context7_fabric.call_log import records as module
+from context7_fabric.call_log.records import BEHIND, MANY, Executions
 from context7_fabric.errors import StoreUnavailable, UnknownExecution
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -15,8 +17,6 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.services import executions as module
-from context7_fabric.services.executions import BEHIND, MANY, Executions
 from context7_fabric.services.settings import ExecutionSettings
 from support.scripted import FakeClock
 
