@@ -6,26 +6,204 @@ Only the store is opened: neither upstream nor the embedding worker is started.
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from context7_fabric.cli.context_tables import (
-    as_object,
-    show_listed,
-    show_matches,
-    show_value,
-)
-from context7_fabric.cli.context_words import context_parser, json_value
-from context7_fabric.cli.output import print_json, with_fabric
-from context7_fabric.cli.text import complain, one_line, say, tell
-from context7_fabric.durations import format_duration
+from rich.box import SIMPLE_HEAD
+from rich.console import OverflowMethod
+from rich.table import Table
+
+from context7_fabric.cli.output import print_json, print_table, with_fabric
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import complain, harmless, one_line, say, tell
+from context7_fabric.durations import format_duration, parse_duration
 from context7_fabric.errors import SettingError, StoreError
-from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.search import Match
 from context7_fabric.services.contexts import listed, similar
 from context7_fabric.services.views import is_listed
+
+_SHOWN_context_tables = 200
+"""Characters of a value that a table looks at; it shows those that fit the terminal."""
+
+
+def as_object(context: Context) -> dict[str, Json]:
+    """Return `context` as the commands tell it in JSON; times are in epoch seconds."""
+    told: dict[str, Json] = {
+        "key": context.key,
+        "scope": context.scope.value,
+        "value": context.value,
+        "metadata": context.metadata,
+        "created_at": context.created_at,
+        "expires_at": context.expires_at,
+        "version": context.version,
+    }
+    if isinstance(context, Match):
+        told |= {"similarity": context.similarity, "ranked_by": context.ranked_by}
+    return told
+
+
+def show_value(value: Json) -> None:
+    """Print a value: text as it is, all else as indented JSON.
+
+    A pipe gets it unchanged, without a line feed of ours behind a text; a terminal gets it
+    harmless.
+    """
+    is_text = isinstance(value, str)
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    if sys.stdout.isatty():
+        print(harmless(text))
+        return
+    data = text.encode("utf-8", "backslashreplace")
+    sys.stdout.buffer.write(data if is_text else data + b"\n")
+
+
+def show_listed(contexts: Sequence[Context], now: float) -> None:
+    """Print contexts one a row, as old as they are at `now` (epoch seconds)."""
+    table = _table("key", "age", "expires in", "version", "value")
+    for context in contexts:
+        version = str(context.version)
+        age, left = format_duration(max(0.0, now - context.created_at)), _left(context, now)
+        table.add_row(one_line(context.key), age, left, version, _beginning(context.value))
+    print_table(table)
+
+
+def show_matches(matches: Sequence[Match]) -> None:
+    """Print what was found one a row, and by what it was ranked."""
+    table = _table("similarity", "key", "value")
+    for match in matches:
+        row = f"{match.similarity:.2f}", one_line(match.key), _beginning(match.value)
+        table.add_row(*row)
+    print_table(table)
+    for ranked_by in dict.fromkeys(match.ranked_by for match in matches):
+        say(f"ranked by {ranked_by}")
+
+
+def _table(*columns: str) -> Table:
+    """Return a table as wide as the terminal.
+
+    Keys and values share what the other columns leave: keys are folded, to be copied whole, values
+    are cut.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
+    for name in columns:
+        share = 1 if name in ("key", "value") else None
+        overflow: OverflowMethod = "fold" if name == "key" else "ellipsis"
+        table.add_column(name, ratio=share, overflow=overflow, no_wrap=name != "key")
+    return table
+
+
+def _left(context: Context, now: float) -> str:
+    if context.expires_at is None:
+        return "-"
+    return format_duration(max(0.0, context.expires_at - now))
+
+
+def _beginning(value: Json) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return one_line(text[:_SHOWN_context_tables])
+
+
+_WHOLE = re.compile(r"[1-9][0-9]{0,8}")
+_SHOWN = 40
+_TEXT = "`-` reads it from standard input"
+
+
+def context_parser(actions: Mapping[str, Callable[..., object]]) -> argparse.ArgumentParser:
+    """Return the parser, which puts the one of the `actions` that is asked for into `action`."""
+    parser = CommandParser("context7-fabric context", description="Read and write what is stored.")
+    commands = parser.add_subparsers(required=True, metavar="get|set|list|search|delete")
+    named = {name: _command(commands, name, action) for name, action in actions.items()}
+    named["get"].add_argument("key", metavar="KEY")
+    _add_set(named["set"])
+    _add_list(named["list"])
+    named["search"].add_argument("query", metavar="QUERY")
+    named["search"].add_argument("--limit", metavar="N", type=_limit, default=5)
+    for name in ("list", "search"):
+        told = "the program's own records too: counts, library rows and choices"
+        named[name].add_argument("--all", action="store_true", help=told)
+    named["delete"].add_argument("keys", metavar="KEY", nargs="+")
+    return parser
+
+
+def _command(
+    commands: Any,  # noqa: ANN401  # argparse names no type for it
+    name: str,
+    action: Callable[..., object],
+) -> argparse.ArgumentParser:
+    told = (action.__doc__ or "").partition(";")[0].rstrip(".")
+    parser: argparse.ArgumentParser = commands.add_parser(name, description=f"{told}.", help=told)
+    scopes = ", ".join(Scope)
+    parser.add_argument(
+        "--scope", type=_scope, default=Scope.GLOBAL, help=f"one of {scopes} (default GLOBAL)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _add_set(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="KEY")
+    parser.add_argument("value", metavar="VALUE", help=f"text; {_TEXT}")
+    parser.add_argument("--json-value", action="store_true", help="VALUE is JSON, not text")
+    parser.add_argument("--metadata", metavar="JSON", type=_metadata, help="a JSON object")
+    parser.add_argument(
+        "--ttl", metavar="TIME", type=_ttl, help="keep it for 90s, 10m, 6h or 1d (default: always)"
+    )
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="a glob of keys")
+    parser.add_argument("--limit", metavar="N", type=_limit, default=20, help="at most N of them")
+    parser.add_argument("--after", metavar="KEY", help="those behind KEY, the last of a page")
+
+
+def json_value(option: str, text: str) -> Json:
+    """Return the JSON in `text`, which was given for `option`.
+
+    Raises:
+        SettingError: It is not JSON, or not such as the fabric stores.
+    """
+    try:
+        value: Json = json.loads(text)
+        check(value, "it")
+    except (ValueError, RecursionError) as error:
+        raise SettingError(option, text[:_SHOWN], f"JSON: {error}") from error
+    return value
+
+
+def _metadata(text: str) -> dict[str, Json]:
+    value = json_value("--metadata", text)
+    if not isinstance(value, dict):
+        raise SettingError("--metadata", text[:_SHOWN], 'a JSON object such as {"by": "me"}')
+    return value
+
+
+def _scope(text: str) -> Scope:
+    if text.upper() not in list(Scope):
+        raise SettingError("--scope", text, f"one of {', '.join(Scope)}")
+    return Scope(text.upper())
+
+
+def _ttl(text: str) -> float:
+    seconds = parse_duration(text)
+    if not seconds:
+        raise SettingError("--ttl", text, "a time above zero such as 90s, 10m, 6h or 1d")
+    return seconds
+
+
+def _limit(text: str) -> int:
+    if not _WHOLE.fullmatch(text):
+        raise SettingError("--limit", text, "a whole number from 1 on")
+    return int(text)
+
 
 Options = argparse.Namespace
 
