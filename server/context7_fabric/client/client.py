@@ -6,21 +6,91 @@ import inspect
 import logging
 import os
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from context7_fabric.answers.freshness import is_ahead
 from context7_fabric.client.environment import ClientSettings, read_client_settings
 from context7_fabric.client.local import LocalRegistry
-from context7_fabric.client.names import NameCache
 from context7_fabric.client.source import Found, Source
-from context7_fabric.client.tally import Tally
-from context7_fabric.models import Clock
+from context7_fabric.models import Clock, tokens
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.registry import STEP_SECONDS
+
+
+class Tally:
+    """The counts since the client was made."""
+
+    def __init__(self) -> None:
+        """Start at nothing."""
+        self._hits = 0
+        self._misses = 0
+        self._tokens_saved = 0
+
+    def hit(self, found: Found) -> None:
+        """Count a hit: who asked reads an id in place of a list."""
+        self._hits += 1
+        self._tokens_saved += max(0, found.list_tokens - tokens(found.library.library_id))
+
+    def miss(self) -> None:
+        """Count a miss."""
+        self._misses += 1
+
+    def told(self, local_cache_size: int) -> dict[str, int | float]:
+        """Return the counts by the names that users know them by."""
+        total = self._hits + self._misses
+        return {
+            "cache_hits": self._hits,
+            "cache_misses": self._misses,
+            "hit_rate_percent": round(100 * self._hits / total, 2) if total else 0.0,
+            "local_cache_size": local_cache_size,
+            "estimated_tokens_saved": self._tokens_saved,
+        }
+
+
+MOST_NAMES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    found: Found
+    until: float
+
+
+class NameCache:
+    """What was found by normalised name; at most `limit` names."""
+
+    def __init__(self, limit: int = MOST_NAMES) -> None:
+        """Hold nothing."""
+        self._limit = limit
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many names are held, also those past their end."""
+        return len(self._kept)
+
+    def get(self, key: str, now: float) -> Found | None:
+        """Return what was found by the name `key`, unless it has ended by `now`."""
+        kept = self._kept.pop(key, None)  # and back as the newest, in steps that threads may share
+        if kept is None or now > kept.until:
+            return None
+        self._kept[key] = kept
+        return kept.found
+
+    def put(self, key: str, found: Found, until: float) -> None:
+        """Hold `found` until that time, in epoch seconds."""
+        self._kept[key] = _Kept(found, until)
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        """Hold nothing."""
+        self._kept.clear()
+
 
 log = logging.getLogger(__name__)
 

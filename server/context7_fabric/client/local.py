@@ -8,27 +8,111 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from asyncio import AbstractEventLoop, get_running_loop
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
 from weakref import WeakKeyDictionary
 
 import anyio
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from context7_fabric.answers.library_choice import Meanings, metadata_of
 from context7_fabric.answers.lookup import LookUp, subject_of
-from context7_fabric.client.libraries import bare_library, library_of
-from context7_fabric.client.opening import Opened, open_home
-from context7_fabric.client.source import Found
+from context7_fabric.answers.stored import LISTS, AnswerShelf, record_of
+from context7_fabric.client.source import Found, bare_library, library_of
 from context7_fabric.errors import ContextError, StoreError
-from context7_fabric.models import Clock
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.home import open_store, read_principal
+from context7_fabric.models import Clock, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
+from context7_fabric.registry.learned import Learned
 from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.names import read_name
+from context7_fabric.registry.registry import STEP_SECONDS, Registry
+from context7_fabric.registry.seeds import load_seeds
+from context7_fabric.registry.store import Revision, RowStore
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
+
+SAMPLE = 100
+"""How many lists, the newest, stand for all."""
+
+
+class ListSizes:
+    """The sizes of the stored lists that one principal may read."""
+
+    def __init__(self, fabric: Fabric, principal: str) -> None:
+        """Read the lists in `fabric`."""
+        self._fabric = fabric
+        self._shelf = AnswerShelf(fabric)
+        self._principal = principal
+        self._mean: int | None = None
+
+    async def tokens(self, keys: Sequence[str]) -> int:
+        """Return the size of the list under the first of `keys` that has one, in tokens.
+
+        Without one it is the mean size of the stored lists, 0 when there are none.
+        """
+        record = await self._shelf.read(keys, self._principal)
+        if record is not None:
+            return tokens(record.text)
+        if self._mean is None:
+            self._mean = await self._measured()
+        return self._mean
+
+    def forget_mean(self) -> None:
+        """Measure the mean again when it is next wanted."""
+        self._mean = None
+
+    async def _measured(self) -> int:
+        contexts = await self._fabric.query(f"{LISTS}*", limit=SAMPLE)
+        records = (record_of(context) for context in contexts)
+        mine = (each for each in records if each and each.readable_by(self._principal))
+        texts = {each.text for each in mine}  # one list may lie under several names
+        return round(fmean(map(tokens, texts))) if texts else 0
+
+
+@dataclass(slots=True)
+class Opened:
+    """What is open; `looked_at` is when the store was last looked at for changed rows."""
+
+    fabric: Fabric
+    principal: str
+    rows: RowStore
+    registry: Registry
+    learned: Learned
+    lists: ListSizes
+    looked_at: float = float("-inf")
+    revision: Revision | None = None
+
+    async def keep_in_step(self) -> None:
+        """Read the rows, and now and then again when any process has changed some."""
+        if time.monotonic() < self.looked_at + STEP_SECONDS:
+            return
+        revision = await self.rows.revision()
+        if revision != self.revision or not self.registry.loaded.is_set():
+            await self.registry.load()
+            self.lists.forget_mean()
+        self.revision, self.looked_at = revision, time.monotonic()
+
+
+def open_home(settings: Settings, clock: Clock) -> Opened:
+    """Open the store that `settings` name, as the server does; blocks a thread of anyio's.
+
+    Where it cannot be used, nothing is remembered past this process, which the log says once.
+    """
+    fabric = open_store(settings, clock)
+    principal = from_thread.run(read_principal, settings, fabric)
+    rows = RowStore(fabric, principal)
+    registry = Registry(rows, partial(load_seeds, settings.seed_file), clock)
+    lists = ListSizes(fabric, principal)
+    return Opened(fabric, principal, rows, registry, Learned(fabric), lists)
+
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 
 from context7_fabric.client.environment import Service
-from context7_fabric.client.libraries import bare_library, library_of
-from context7_fabric.client.source import CachedLibrary, Found
+from context7_fabric.client.source import CachedLibrary, Found, bare_library, library_of
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import LibraryId, parse_id

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from context7_fabric.client import CachedLibrary, Context7CacheClient
-from context7_fabric.client.names import NameCache
+from context7_fabric.client.client import NameCache
 from context7_fabric.client.source import Found
 from context7_fabric.errors import SettingError
 from contracts.disk_store import execute

@@ -32,7 +32,7 @@ async def test_statistics_are_those_of_the_clients_look_ups(cache: Context7Cache
 async def test_tokens_saved_are_the_stored_list_without_the_id(
     cache: Context7CacheClient, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("context7_fabric.client.opening.STEP_SECONDS", 0.0)
+    monkeypatch.setattr("context7_fabric.client.local.STEP_SECONDS", 0.0)
     await cache.get_library_id("langgraph")
     assert cache.get_stats()["estimated_tokens_saved"] == 0
     upstream = ScriptedUpstream()

@@ -86,7 +86,7 @@ async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
 async def test_what_the_server_learns_meanwhile_is_seen(
     cache: Context7CacheClient, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("context7_fabric.client.opening.STEP_SECONDS", 0.0)
+    monkeypatch.setattr("context7_fabric.client.local.STEP_SECONDS", 0.0)
     assert await cache.get_library_id("pydantic") == PYDANTIC
     async with server(home, clock) as app:
         await app.desk.registry.moved(PYDANTIC, "/pydantic/docs")
