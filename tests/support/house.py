@@ -17,8 +17,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.greeting import Greeting
-from context7_fabric.daemon.host import Host, Terms
+from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import SERVE, STATUS, hello
 

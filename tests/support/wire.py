@@ -13,8 +13,7 @@ from mcp import Client
 from mcp.server.lowlevel import Server
 
 from context7_fabric.app import App
-from context7_fabric.daemon.greeting import Greeting
-from context7_fabric.daemon.host import Host, Terms
+from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.protocol.lines import Duplex
 from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.protocol.server import build_server

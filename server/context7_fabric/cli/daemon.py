@@ -12,8 +12,12 @@ from typing import Any
 
 from rich.table import Table
 
-from context7_fabric.cli.daemon_logs import added, logs_in
-from context7_fabric.cli.daemon_visits import (
+from context7_fabric.cli.main import imported
+from context7_fabric.cli.output import harmless, print_json, print_table
+from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import complain, say
+from context7_fabric.daemon.logs import added, logs_in
+from context7_fabric.daemon.status import (
     Status,
     Visit,
     ends,
@@ -21,10 +25,6 @@ from context7_fabric.cli.daemon_visits import (
     home_of_daemons,
     visits,
 )
-from context7_fabric.cli.main import imported
-from context7_fabric.cli.output import harmless, print_json, print_table
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import complain, say
 from context7_fabric.durations import format_duration
 from context7_fabric.relay.door import FOLDER, Door
 from context7_fabric.relay.hello import STATUS, STOP, identity, resolved, working_directory
@@ -167,7 +167,7 @@ class _Shown:
 def _run(options: argparse.Namespace) -> int:
     environ = resolved(os.environ, working_directory())
     door = Door.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
-    imported("context7_fabric.cli.daemon_run").run_daemon(door, environ, options.listener)
+    imported("context7_fabric.daemon.run").run_daemon(door, environ, options.listener)
     return 0
 
 

@@ -34,7 +34,7 @@ from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.services.restraints import all_restraints, end_restraints
 
 if TYPE_CHECKING:
-    from context7_fabric.cli.daemon_visits import Visit
+    from context7_fabric.daemon.status import Visit
 
 _PROBE_SECONDS = 60.0
 _UPSTREAM_SECONDS = 15.0
@@ -111,7 +111,7 @@ def check_daemon(mode: str) -> Check:
         return Check("daemon", None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
     if sys.platform == "win32":
         return Check("daemon", None, "there is none on Windows: each window serves itself")
-    from context7_fabric.cli.daemon_visits import folder_trouble, home_of_daemons, visits
+    from context7_fabric.daemon.status import folder_trouble, home_of_daemons, visits
     from context7_fabric.relay.hello import STATUS
 
     home = home_of_daemons()

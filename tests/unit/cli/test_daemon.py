@@ -14,9 +14,9 @@ from threading import Thread
 import pytest
 
 from context7_fabric.cli import daemon
-from context7_fabric.cli.daemon_visits import Status, Visit, ends, visits
 from context7_fabric.cli.doctor import check_daemon, judged
 from context7_fabric.cli.main import main
+from context7_fabric.daemon.status import Status, Visit, ends, visits
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import STATUS
 

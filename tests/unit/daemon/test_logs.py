@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.cli.daemon_logs import added, logs_in
 from context7_fabric.cli.main import main
+from context7_fabric.daemon.logs import added, logs_in
 
 
 class TestLogs:

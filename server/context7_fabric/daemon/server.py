@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
+from pydantic import TypeAdapter
 
 from context7_fabric import __version__
-from context7_fabric.daemon.greeting import Greeting, read_greeting
 from context7_fabric.errors import FabricError
 from context7_fabric.protocol.lines import Duplex
 from context7_fabric.protocol.messages import MessageReader, MessageWriter
@@ -27,6 +28,43 @@ from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.relay.door import Door, peer
 from context7_fabric.relay.hello import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
 from context7_fabric.resources import can_open
+
+LONGEST = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a relay says of itself; the window's environment may hold keys."""
+
+    wish: str
+    identity: dict[str, object]
+    window: dict[str, str] = field(repr=False)
+    directory: str = "/"
+    api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The variables that the window's settings are read from."""
+        shared = self.identity.get("environment")
+        return {**(shared if isinstance(shared, dict) else {}), **self.window}
+
+
+_GREETING = TypeAdapter(Greeting)
+
+
+def read_greeting(line: bytes) -> Greeting:
+    """Return what `line`, a literal of Python, says.
+
+    Raises:
+        ValueError: It is none that a relay would say.
+    """
+    if len(line) > LONGEST:
+        raise ValueError("the line is too long")
+    try:
+        return _GREETING.validate_python(ast.literal_eval(line.decode("ascii")))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError("the line is no relay's") from error
+
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from context7_fabric import __version__
-from context7_fabric.daemon import host as host_module
+from context7_fabric.daemon import server as host_module
 from context7_fabric.errors import SettingError
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import SERVE, STATUS, STOP

@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.daemon import host as host_module
+from context7_fabric.daemon import server as host_module
 from context7_fabric.relay import door as door_module
 from context7_fabric.relay.hello import STOP
 from support.house import House, let, status_of

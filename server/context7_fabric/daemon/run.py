@@ -19,9 +19,8 @@ import anyio
 from mcp.server.lowlevel import Server
 
 from context7_fabric.cli.main import leave, set_up_logging
-from context7_fabric.daemon.greeting import Greeting
-from context7_fabric.daemon.host import Host, Terms
-from context7_fabric.daemon.log import DaemonLog, remove_old_logs
+from context7_fabric.daemon.logs import DaemonLog, remove_old_logs
+from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.errors import DaemonRuns, FabricError, StoreUnavailable
 from context7_fabric.household import Household, open_household
 from context7_fabric.protocol.server import build_server

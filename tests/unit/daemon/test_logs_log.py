@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.daemon.log import LARGEST, OLD, remove_old_logs
+from context7_fabric.daemon.logs import LARGEST, OLD, remove_old_logs
 
 WRITING = """
 import logging, os, sys
 from pathlib import Path
-from context7_fabric.daemon.log import DaemonLog
+from context7_fabric.daemon.logs import DaemonLog
 os.umask(0o077)
 logging.basicConfig(level=logging.INFO, handlers=[DaemonLog(Path(sys.argv[1]))])
 """
