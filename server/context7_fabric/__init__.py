@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     )
     from context7_fabric.fabric.context import Context, Scope
     from context7_fabric.fabric.fabric import Fabric
-    from context7_fabric.fabric.kinds import (
+    from context7_fabric.fabric.factory import (
         DiskFabric,
         InMemoryFabric,
         RedisFabric,

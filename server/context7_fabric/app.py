@@ -22,8 +22,8 @@ from context7_fabric.answers.resolve import Resolver
 from context7_fabric.answers.stored import AnswerShelf, Stamp
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import Executions
+from context7_fabric.fabric.change_feed import Ear, News
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.news import Ear, News
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact

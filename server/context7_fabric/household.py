@@ -16,7 +16,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from context7_fabric.app import App, Commons, Connect, Knowledge, open_app_on, open_knowledge
-from context7_fabric.fabric.news import News
+from context7_fabric.fabric.change_feed import News
 from context7_fabric.home import is_shared, open_store, read_principal
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.pool import Pool

@@ -11,7 +11,7 @@ import pytest
 
 from bench.contests import QUERY, Contest
 from bench.rivals import diskcache_rivals, redis_rivals
-from context7_fabric.fabric.kinds import DiskFabric, InMemoryFabric, RedisFabric, VectorFabric
+from context7_fabric.fabric.factory import DiskFabric, InMemoryFabric, RedisFabric, VectorFabric
 from support.model import model_path
 from support.redis_servers import redis_server
 

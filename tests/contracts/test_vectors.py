@@ -8,8 +8,8 @@ import pytest
 
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.server_vectors import ServerVectors
-from context7_fabric.fabric.vectors import VectorIndex
+from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_search import VectorIndex
 from contracts.vector_contract import EAST, HERE, VectorIndexContract, embed
 from support.qdrant_rest import qdrant_rest
 

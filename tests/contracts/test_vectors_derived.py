@@ -10,10 +10,10 @@ import pytest
 from context7_fabric.fabric.backends.base import Backend, Put
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.derived_vectors import LOOK_SECONDS, DerivedVectors
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.reading import FIRST_PAGE
-from context7_fabric.fabric.vectors import Embedded, VectorIndex
+from context7_fabric.fabric.reader import FIRST_PAGE
+from context7_fabric.fabric.vector_index_memory import LOOK_SECONDS, DerivedVectors
+from context7_fabric.fabric.vector_search import Embedded, VectorIndex
 from contracts.vector_contract import (
     EAST,
     HERE,

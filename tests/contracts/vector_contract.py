@@ -13,7 +13,7 @@ from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vectors import Embedded, Hit, VectorIndex, Write
+from context7_fabric.fabric.vector_search import Embedded, Hit, VectorIndex, Write
 
 MODEL = "model"
 EAST, NORTH, BETWEEN = [1.0, 0.0], [0.0, 1.0], [math.sqrt(0.5), math.sqrt(0.5)]

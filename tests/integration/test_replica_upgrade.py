@@ -15,8 +15,8 @@ from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.codec import FORMAT, decode, encode
 from context7_fabric.fabric.context import Context, Scope
-from context7_fabric.fabric.stored_vectors import StoredVectors
-from context7_fabric.fabric.vectors import Embedded
+from context7_fabric.fabric.vector_index_memory import StoredVectors
+from context7_fabric.fabric.vector_search import Embedded
 from contracts.entries import everything
 from support.context7_api import Api
 from support.product import Variables, run_product

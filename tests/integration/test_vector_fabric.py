@@ -12,11 +12,11 @@ import pytest
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
-from context7_fabric.fabric.derived_vectors import DerivedVectors
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.server_vectors import ServerVectors
-from context7_fabric.fabric.vectors import VectorSearch
+from context7_fabric.fabric.vector_index_memory import DerivedVectors
+from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_search import VectorSearch
 from support.qdrant_rest import qdrant_rest
 from support.vector_fabrics import (
     QUESTION,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
-from context7_fabric.fabric.derived_vectors import DerivedVectors
 from context7_fabric.fabric.embedding import Embedder, Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.server_vectors import ServerVectors
-from context7_fabric.fabric.vectors import VectorSearch
+from context7_fabric.fabric.vector_index_memory import DerivedVectors
+from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_search import VectorSearch
 
 TEXTS = {
     "prompt:python": "You are a helpful assistant focused on Python",

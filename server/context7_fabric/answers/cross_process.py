@@ -13,10 +13,9 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
+from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.holders import lease_address
-from context7_fabric.fabric.leases import Lease
-from context7_fabric.fabric.news import News
+from context7_fabric.fabric.leases import Lease, lease_address
 
 LEASE_SECONDS = 5.0
 RENEW_EVERY = 2.0

@@ -15,9 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.context import Context, Scope, address
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.firsts import first_of
-from context7_fabric.fabric.steady import Revision, Steady
+from context7_fabric.fabric.fabric import Fabric, first_of
+from context7_fabric.fabric.read_cache import Revision, Steady
 from context7_fabric.models import PUBLIC, Clock
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import bounded, question_key

@@ -10,14 +10,17 @@ wrong value.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeGuard, cast
 from zlib import crc32
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.context import Context, Json, Scope, address
+from context7_fabric.errors import CorruptEntry, KeyTooLong, ValueTooLarge
+from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.context import KEY_LIMIT, VALUE_LIMIT, Context, Json, Scope, address
+from context7_fabric.models import Clock
 
 FORMAT = 2
 MAX_DEPTH = 100
@@ -167,3 +170,36 @@ def _is_time(value: object) -> TypeGuard[float]:
     if type(value) is not float and (isinstance(value, bool) or not isinstance(value, int)):
         return False
     return -_FURTHEST < value < _FURTHEST
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """Makes entries out of contexts.
+
+    A key has at most `KEY_LIMIT` characters, an encoded context at most `value_limit` bytes.
+    """
+
+    clock: Clock
+    value_limit: int = VALUE_LIMIT
+
+    def put(
+        self,
+        key: str,
+        value: Json,
+        scope: Scope | str,
+        metadata: dict[str, Json] | None,
+        ttl: float | None,
+        disposable: bool | None,  # noqa: FBT001  # passed on from a keyword
+    ) -> Put:
+        """Return the entry that stores `value`; arguments and errors as `Fabric.set_context`."""
+        if len(key) > KEY_LIMIT:
+            raise KeyTooLong(key, KEY_LIMIT)
+        now = self.clock()
+        until = None if ttl is None else now + ttl
+        context = Context(key, value, Scope(scope), now, until, metadata or {})
+        data = encode(context)
+        if len(data) > self.value_limit:
+            raise ValueTooLarge(key, len(data), self.value_limit)
+        if disposable is None:
+            disposable = ttl is not None or context.scope is Scope.EXECUTION
+        return Put(address(context.scope, key), data, now, ttl, disposable)

@@ -7,24 +7,81 @@ goes on as if nothing were stored.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from anyio import to_thread
 
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.base import Backend, Place, Put, Watched
+from context7_fabric.fabric.codec import Drafts
 from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
-from context7_fabric.fabric.drafts import Drafts
-from context7_fabric.fabric.gauge import Faults, Gauge
 from context7_fabric.fabric.leases import Lease
-from context7_fabric.fabric.pipeline import Pipeline
-from context7_fabric.fabric.reading import PAGE, Reader
+from context7_fabric.fabric.read_cache import Revised, revision_of
+from context7_fabric.fabric.reader import PAGE, Reader
 from context7_fabric.fabric.search import Match, Searcher, WordSearch
-from context7_fabric.fabric.steady import revision_of
+from context7_fabric.fabric.stats import Faults, Gauge
 from context7_fabric.models import Clock
+
+
+class Pipeline:
+    """Collects changes; `execute` makes them. What was not executed is forgotten at the end."""
+
+    def __init__(
+        self, drafts: Drafts, write: Callable[[Sequence[Put], Sequence[str]], Awaitable[bool]]
+    ) -> None:
+        """Prepare changes by `drafts`, to be handed to `write`."""
+        self._drafts = drafts
+        self._write = write
+        self._changes: dict[str, Put | None] = {}
+
+    async def __aenter__(self) -> Self:
+        """Return the pipeline itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Forget what was not executed."""
+        self._changes.clear()
+
+    async def set_context(
+        self,
+        key: str,
+        value: Json,
+        scope: Scope | str = Scope.GLOBAL,
+        metadata: dict[str, Json] | None = None,
+        ttl: float | None = None,
+        *,
+        disposable: bool | None = None,
+    ) -> None:
+        """Store `value` with the others; arguments and errors as `Fabric.set_context`."""
+        put = self._drafts.put(key, value, scope, metadata, ttl, disposable)
+        self._change(put.key, put)
+
+    async def delete_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> None:
+        """Remove `key` with the others."""
+        self._change(address(Scope(scope), key), None)
+
+    async def execute(self) -> bool:
+        """Make all changes, and begin anew; tell whether they were made.
+
+        Raises:
+            TooManyAuthored: There is no room for them; none was made.
+        """
+        changes, self._changes = self._changes, {}
+        puts = [put for put in changes.values() if put]
+        deletes = [key for key, put in changes.items() if put is None]
+        return not changes or await self._write(puts, deletes)
+
+    def _change(self, key: str, put: Put | None) -> None:
+        self._changes.pop(key, None)  # the last word on a key counts, at its place in the order
+        self._changes[key] = put
 
 
 class Fabric:
@@ -285,3 +342,27 @@ def _seconds(moment: str | float | datetime) -> float:
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+_T = TypeVar("_T")
+
+
+async def first_of(
+    fabric: Fabric,
+    keys: Sequence[str],
+    read: Callable[[Context], _T | None],
+    scope: Scope = Scope.GLOBAL,
+) -> _T | None:
+    """Return what `read` makes of the first context under `keys` that it makes something of.
+
+    A medium at hand is read key by key, any other for all of them in one round trip.
+    """
+    if len(keys) == 1 or isinstance(fabric.backend, Revised):
+        for key in keys:
+            context = await fabric.get_context(key, scope)
+            found = None if context is None else read(context)
+            if found is not None:
+                return found
+        return None
+    contexts = await fabric.get_many(keys, scope)
+    return next((found for each in contexts if (found := read(each)) is not None), None)

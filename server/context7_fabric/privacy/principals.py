@@ -16,8 +16,8 @@ import anyio
 
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Backend, Put
-from context7_fabric.fabric.gauge import Faults
-from context7_fabric.fabric.news import Ear
+from context7_fabric.fabric.change_feed import Ear
+from context7_fabric.fabric.stats import Faults
 from context7_fabric.models import PUBLIC
 
 SECRET_BYTES = 32

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from context7_fabric.fabric.context import Context
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.firsts import first_of
-from context7_fabric.fabric.steady import Revision, Steady
+from context7_fabric.fabric.fabric import Fabric, first_of
+from context7_fabric.fabric.read_cache import Revision, Steady
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import Row

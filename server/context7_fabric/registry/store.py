@@ -18,9 +18,9 @@ from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.errors import StoreError
+from context7_fabric.fabric.change_feed import Ear
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.news import Ear
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.registry.rows import Row

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import anyio
 
-from context7_fabric.fabric.news import Ear
+from context7_fabric.fabric.change_feed import Ear
 from context7_fabric.services.states import State, below
 from context7_fabric.services.topics import Topic
 

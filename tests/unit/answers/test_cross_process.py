@@ -11,10 +11,9 @@ from context7_fabric.answers import cross_process as subject
 from context7_fabric.answers.cross_process import Leases
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.holders import lease_address
-from context7_fabric.fabric.leases import Lease
-from context7_fabric.fabric.news import News
+from context7_fabric.fabric.leases import Lease, lease_address
 
 LONG = 60.0
 

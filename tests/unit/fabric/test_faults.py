@@ -12,7 +12,7 @@ from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.gauge import MOST_CAUSES, WARN_EVERY, Faults
+from context7_fabric.fabric.stats import MOST_CAUSES, WARN_EVERY, Faults
 from contracts.entries import put
 from unit.fabric.fakes import Broken, FakeClock, Illegible, scanned
 

@@ -12,7 +12,7 @@ from context7_fabric.fabric.backends.base import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.holders import holder, lease_address
+from context7_fabric.fabric.leases import holder, lease_address
 from contracts.entries import got, put
 from unit.fabric.fakes import Broken, FakeClock
 

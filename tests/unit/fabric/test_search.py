@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.words import WordMatch
+from context7_fabric.fabric.search import WordMatch
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 PROMPTS: dict[str, Json] = {

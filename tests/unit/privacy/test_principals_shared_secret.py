@@ -8,9 +8,9 @@ import pytest
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.change_feed import Ear, News
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.news import Ear, News
 from context7_fabric.privacy import principals as module
 from context7_fabric.privacy.principals import (
     DRAFT_SECONDS,

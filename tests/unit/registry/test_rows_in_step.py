@@ -11,9 +11,9 @@ import pytest
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.news import News
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry import store as module
 from context7_fabric.registry.registry import Registry

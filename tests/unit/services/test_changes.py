@@ -11,9 +11,9 @@ import pytest
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.news import News
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds

@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from context7_fabric.fabric.backends.memory import MemoryBackend
+from context7_fabric.fabric.change_feed import Ear, News
 from context7_fabric.fabric.context import Scope
-from context7_fabric.fabric.news import Ear, News
 from context7_fabric.services import changes as module
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.states import State, below

@@ -8,7 +8,7 @@ from functools import cache
 from zlib import crc32
 
 from context7_fabric.fabric.context import Scope, address
-from context7_fabric.fabric.holders import lease_address
+from context7_fabric.fabric.leases import lease_address
 
 CHECKPOINT_PAGES = 4000
 """Pages (16 MB) after which the log is copied into the database: four times SQLite's own choice."""

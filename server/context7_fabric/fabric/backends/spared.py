@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Backend, Entry, Place, Put, Written
-from context7_fabric.fabric.news import Announcing
+from context7_fabric.fabric.change_feed import Announcing
 
 REST_SECONDS = 3.0
 SLOW_SECONDS = 0.5

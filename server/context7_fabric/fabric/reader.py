@@ -13,7 +13,7 @@ from context7_fabric.errors import CorruptEntry, StoreError
 from context7_fabric.fabric.backends.base import Backend, Entry, Place
 from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Context, Scope, address
-from context7_fabric.fabric.gauge import Faults
+from context7_fabric.fabric.stats import Faults
 from context7_fabric.models import Clock
 
 _T = TypeVar("_T")

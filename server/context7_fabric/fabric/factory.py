@@ -13,11 +13,11 @@ from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.backends.redis import NAMESPACE, RedisBackend
 from context7_fabric.fabric.backends.spared import Spared
 from context7_fabric.fabric.context import VALUE_LIMIT
-from context7_fabric.fabric.derived_vectors import DerivedVectors
 from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, Embedder
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.server_vectors import ServerVectors
-from context7_fabric.fabric.vectors import VectorSearch
+from context7_fabric.fabric.vector_index_memory import DerivedVectors
+from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_search import VectorSearch
 from context7_fabric.models import Clock
 
 REDIS_URL = "redis://localhost:6379"

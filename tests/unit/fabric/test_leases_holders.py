@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from context7_fabric.fabric.holders import has_died, holder
+from context7_fabric.fabric.leases import has_died, holder
 
 
 def dead() -> bytes:

@@ -10,8 +10,7 @@ from context7_fabric.fabric.backends.base import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.spared import Spared
 from context7_fabric.fabric.context import Context
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.firsts import first_of
+from context7_fabric.fabric.fabric import Fabric, first_of
 
 
 class Counted(MemoryBackend):

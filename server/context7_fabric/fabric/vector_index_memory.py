@@ -6,23 +6,193 @@ removed, by the number of entries, which then are all looked at, by their keys a
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import warnings
+from array import array
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import nlargest
 from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from uuid import UUID, uuid5
 
 from anyio import to_thread
 
-from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backends.base import Backend, Place
+from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
+from context7_fabric.fabric.backends.base import Backend, Place, Put
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.embedding import VECTOR_SIZE, Vector
-from context7_fabric.fabric.memory_index import MemoryIndex
-from context7_fabric.fabric.reading import FIRST_PAGE, PAGE
-from context7_fabric.fabric.stored_vectors import Stored, StoredVectors
-from context7_fabric.fabric.vectors import Embedded, Hit, Write
+from context7_fabric.fabric.reader import FIRST_PAGE, PAGE
+from context7_fabric.fabric.vector_search import Embedded, Hit, Write
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+    from qdrant_client.models import ExtendedPointId
+
+
+FORMAT = 1
+
+
+class Stored(NamedTuple):
+    """A vector, and which write of its context it was made from."""
+
+    version: int
+    at: float
+    vector: Vector
+
+
+class StoredVectors:
+    """The vectors of one model for one scope; every method raises what the backend raises."""
+
+    def __init__(self, backend: Backend, scope: Scope, model: str, size: int) -> None:
+        """Keep vectors of `size` numbers in `backend`."""
+        self._backend = backend
+        self._start = f"vector/{model}/{scope}/"
+        self._size = size
+
+    async def of(self, keys: Sequence[str]) -> dict[str, Stored]:
+        """Return what is kept for the contexts `keys`, as far as it can be read."""
+        entries = await self._backend.get_many([self._start + key for key in keys])
+        found = {entry.key: _decoded(entry.value, self._size) for entry in entries}
+        return {key.removeprefix(self._start): each for key, each in found.items() if each}
+
+    async def keep(self, embedded: Sequence[Embedded]) -> None:
+        """Keep the vectors of contexts, for as long as these live."""
+        await self._backend.write([self._put(each) for each in embedded])
+
+    async def keys(self) -> set[str]:
+        """Return the contexts whose vectors are kept."""
+        return {key.removeprefix(self._start) for key in await self._backend.keys(self._start)}
+
+    async def remove(self, keys: Collection[str]) -> None:
+        """Remove the vectors of the contexts `keys`."""
+        if keys:
+            await self._backend.write([], [self._start + key for key in keys])
+
+    def _put(self, embedded: Embedded) -> Put:
+        context, vector = embedded
+        value = _encoded(Stored(context.version, context.created_at, vector))
+        until = context.expires_at
+        left = None if until is None else until - context.created_at
+        return Put(self._start + context.key, value, context.created_at, left)
+
+
+def _encoded(stored: Stored) -> bytes:
+    numbers = b64encode(array("f", stored.vector).tobytes()).decode()
+    record = {"format": FORMAT, "version": stored.version, "at": stored.at, "vector": numbers}
+    return json.dumps(record).encode()
+
+
+def _decoded(data: bytes, size: int) -> Stored | None:
+    """Return the vector in `data`, None when it is none of ours with `size` numbers."""
+    try:
+        record: Mapping[str, object] = json.loads(data)
+        if record["format"] != FORMAT:
+            return None
+        vector = array("f", b64decode(str(record["vector"]), validate=True)).tolist()
+        stored = Stored(int(str(record["version"])), float(str(record["at"])), vector)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return stored if len(vector) == size else None
+
+
+_NAMESPACE = UUID("8f3f6d8e-51ce-4f0c-9a3e-0c6a4d1d7b92")
+_T = TypeVar("_T")
+
+
+class MemoryIndex:
+    """A collection a scope: filtering one by payload would take longer than finding in it.
+
+    Vectors are of length one, so that the dot product is the cosine, which Qdrant would compute
+    anew, lengths and all, for every search.
+    """
+
+    def __init__(self, vector_size: int) -> None:
+        """Hold vectors of `vector_size` numbers."""
+        self._size = vector_size
+        self._client: QdrantClient | None = None
+        # The Qdrant inside a process bears one caller at a time.
+        self._thread = ThreadPoolExecutor(1, "qdrant")
+        self._open = True
+
+    async def put(self, scope: Scope, vectors: Mapping[str, Stored]) -> None:
+        """Take vectors in by the keys of their contexts, in place of what was there."""
+        if vectors:
+            await self._run(partial(self._put, scope, vectors))
+
+    async def drop(self, scope: Scope, keys: Collection[str]) -> None:
+        """Forget the vectors of `keys`, as far as they are there."""
+        if keys:
+            await self._run(partial(self._drop, scope, keys))
+
+    async def nearest(self, scope: Scope, vector: Vector, limit: int) -> list[Hit]:
+        """Return what is nearest to `vector`, the nearest first."""
+        return await self._run(partial(self._nearest, scope, vector, limit))
+
+    async def aclose(self) -> None:
+        """Forget everything."""
+        if self._open:
+            self._open = False
+            await asyncio.wrap_future(self._thread.submit(self._close))
+            self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[QdrantClient], _T]) -> _T:
+        if not self._open:
+            raise StoreClosed
+        return await asyncio.wrap_future(self._thread.submit(self._guarded, work))
+
+    def _guarded(self, work: Callable[[QdrantClient], _T]) -> _T:
+        try:
+            return work(self._made())
+        except Exception as error:  # whatever qdrant-client and numpy raise
+            raise StoreUnavailable("search", str(error) or type(error).__name__) from error
+
+    def _made(self) -> QdrantClient:
+        if self._client is None:
+            from qdrant_client import QdrantClient, models  # noqa: PLC0415  # takes a second
+
+            # It says so of many vectors, and counts those that were dropped as well.
+            warnings.filterwarnings("ignore", message="Local mode is not recommended")
+            self._client = QdrantClient(":memory:")
+            params = models.VectorParams(size=self._size, distance=models.Distance.DOT)
+            for scope in Scope:
+                self._client.create_collection(scope, vectors_config=params)
+        return self._client
+
+    def _put(self, scope: Scope, vectors: Mapping[str, Stored], client: QdrantClient) -> None:
+        from qdrant_client import models  # noqa: PLC0415  # loaded by now
+
+        points = [
+            models.PointStruct(
+                id=_id(key),
+                payload={"key": key, "version": each.version, "at": each.at},
+                vector=each.vector,
+            )
+            for key, each in vectors.items()
+        ]
+        client.upsert(scope, points)
+
+    def _drop(self, scope: Scope, keys: Collection[str], client: QdrantClient) -> None:
+        client.delete(scope, cast("list[ExtendedPointId]", [_id(key) for key in keys]))
+
+    def _nearest(self, scope: Scope, vector: Vector, limit: int, client: QdrantClient) -> list[Hit]:
+        found = client.query_points(scope, query=vector, limit=limit)
+        return [Hit(**(point.payload or {}), cosine=point.score) for point in found.points]
+
+    def _close(self) -> None:
+        if self._client:
+            self._client.close()
+
+
+def _id(key: str) -> str:
+    return str(uuid5(_NAMESPACE, key))
+
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.steady import Revision, Steady
+from context7_fabric.fabric.read_cache import Revision, Steady
 from support.disks import fabric_on_disk
 
 

@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Written
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.news import MOST_KEYS, News
+from context7_fabric.fabric.change_feed import MOST_KEYS, News
 
 ANYTHING: Written = None
 LONG = 60.0
@@ -129,7 +129,7 @@ class TestAMediumThatBreaks:
     async def test_it_may_have_been_anything_until_it_is_heard_again(
         self, medium: Announcer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("context7_fabric.fabric.news.AGAIN_SECONDS", 0.001)
+        monkeypatch.setattr("context7_fabric.fabric.change_feed.AGAIN_SECONDS", 0.001)
         news = News(medium)
         with news.ear("a/") as ear:
             async with running(news):
@@ -144,7 +144,7 @@ class TestAMediumThatBreaks:
     async def test_whatever_it_is_the_server_goes_on_and_listens_again_later(
         self, medium: Announcer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr("context7_fabric.fabric.news.LATER_SECONDS", 0.001)
+        monkeypatch.setattr("context7_fabric.fabric.change_feed.LATER_SECONDS", 0.001)
         news = News(medium)
         async with running(news):
             await said(medium, AttributeError("pubsub"))
