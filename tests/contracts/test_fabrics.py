@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.disk import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
-from context7_fabric.fabric.backends.spared import Spared
 from contracts.backend_contract import Spoil
 from contracts.disk_store import execute
 from contracts.fabric_contract import FabricContract

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.backends.spared import Spared
 from contracts.backend_contract import BackendContract
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.disk import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.backends.redis import NAMESPACE, RedisBackend
-from context7_fabric.fabric.backends.spared import Spared
 from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, Embedder
 from context7_fabric.fabric.fabric import Fabric

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.backends.spared import Spared
 from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric, first_of
 

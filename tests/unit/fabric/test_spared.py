@@ -6,8 +6,8 @@ import pytest
 
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backends.circuit_breaker import REST_SECONDS, Spared
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.backends.spared import REST_SECONDS, Spared
 from unit.fabric.fakes import NOON, FakeClock
 
 
