@@ -14,8 +14,8 @@ from anyio import to_thread
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Backend
 from context7_fabric.fabric.backends.circuit_breaker import Spared
-from context7_fabric.fabric.backends.disk import DiskBackend
-from context7_fabric.fabric.backends.disk_sql import PASSING
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
+from context7_fabric.fabric.backends.disk.sql import PASSING
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis import RedisBackend
 from context7_fabric.fabric.backends.standby import Standby

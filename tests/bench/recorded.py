@@ -10,7 +10,7 @@ from random import Random
 from typing import cast
 
 from context7_fabric.call_log.records import PREFIX, Automated, Execution, Step
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.machine import machine
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row

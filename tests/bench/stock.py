@@ -23,7 +23,7 @@ from context7_fabric.answers.stored import (
     StoredAnswer,
     record_of,
 )
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.settings import read_settings

@@ -13,7 +13,7 @@ from bench.pipes import Pipes
 from bench.recorded import keep_in, made_up
 from bench.recording import serving
 from bench.rounds import Times
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.disk_store import execute, opened
 

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from contracts.disk_store import LARGE, execute, opened
 from contracts.entries import got, put, put_many
 from support.processes import spawn
@@ -24,7 +24,7 @@ LEASES = 100
 SWAPPING = f"""
 import os, sys, anyio
 from pathlib import Path
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 
 async def main():
     backend, mine = DiskBackend(Path(sys.argv[1])), str(os.getpid()).encode()
@@ -99,7 +99,7 @@ def test_of_several_processes_on_one_folder_one_replaces_a_value(tmp_path: Path)
 async def test_another_process_sees_what_was_written(tmp_path: Path) -> None:
     program = (
         "import sys, anyio; from pathlib import Path;"
-        "from context7_fabric.fabric.backends.disk import DiskBackend;"
+        "from context7_fabric.fabric.backends.disk.backend import DiskBackend;"
         "print(anyio.run(DiskBackend(Path(sys.argv[1])).get, 'key').value)"
     )
     async with opened(tmp_path) as backend:

@@ -12,8 +12,8 @@ import pytest
 from diskcache.core import MODE_BINARY, MODE_NONE, MODE_PICKLE, MODE_RAW, MODE_TEXT
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.disk import DiskBackend
-from context7_fabric.fabric.backends.plain_disk import PlainDisk
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
+from context7_fabric.fabric.backends.disk.table import PlainDisk
 from contracts.disk_store import LARGE, execute, opened, value_file
 from contracts.entries import got, held, put
 

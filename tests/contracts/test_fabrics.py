@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.fabric.backends.circuit_breaker import Spared
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from contracts.backend_contract import Spoil

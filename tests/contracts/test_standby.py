@@ -10,7 +10,7 @@ import pytest
 
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backends.base import Put
-from context7_fabric.fabric.backends.disk import TRY_EVERY, DiskBackend
+from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.standby import Standby
 from contracts.backend_contract import BackendContract
 from contracts.entries import got, held, put

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -19,7 +19,7 @@ from context7_fabric.services.meter import Meter, Usage
 COUNTING = """
 import sys, time, anyio
 from pathlib import Path
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.services.meter import Meter
 

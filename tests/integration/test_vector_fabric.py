@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from context7_fabric.fabric.backends.base import Put
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric

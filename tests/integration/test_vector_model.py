@@ -40,7 +40,7 @@ async def test_a_folder_without_a_model_leaves_the_ranking_to_words(tmp_path: Pa
 PROGRAM = """
 import asyncio, json, logging, sys, threading, time
 from pathlib import Path
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.vector_index_memory import DerivedVectors
 from context7_fabric.fabric.embedding import Embedder

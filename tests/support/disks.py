@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 

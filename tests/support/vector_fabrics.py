@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.embedding import Embedder, Vector
 from context7_fabric.fabric.fabric import Fabric

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from context7_fabric.fabric.backends.circuit_breaker import Spared
-from context7_fabric.fabric.backends.disk import SIZE_LIMIT, DiskBackend
+from context7_fabric.fabric.backends.disk.backend import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
 from context7_fabric.fabric.backends.qdrant import QdrantBackend
 from context7_fabric.fabric.backends.redis import NAMESPACE, RedisBackend

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from anyio import to_thread
 
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -131,7 +131,7 @@ class TestRevision:
     async def test_the_time_of_last_use_leaves_it_as_it_is(
         self, ours: Fabric, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("context7_fabric.fabric.backends.disk_table.TOUCH_SECONDS", -1.0)
+        monkeypatch.setattr("context7_fabric.fabric.backends.disk.table.TOUCH_SECONDS", -1.0)
         before = ours.revision()
         assert await ours.get_context("key") is not None
         assert ours.revision() == before

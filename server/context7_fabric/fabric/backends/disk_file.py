@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from context7_fabric.fabric.backends.disk_sql import (
+from context7_fabric.fabric.backends.disk.sql import (
     CHECKPOINT_PAGES,
     MAPPED_BYTES,
     PAGES_IN_MEMORY,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from context7_fabric.errors import CorruptEntry, StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Place, Put
-from context7_fabric.fabric.backends.disk import DiskBackend
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 
 

@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Place, Put
-from context7_fabric.fabric.backends.disk import TRY_EVERY, DiskBackend
+from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.overlay import Overlay
 

@@ -8,6 +8,7 @@ when it was last used, give or take `TOUCH_SECONDS`.
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 import sys
 import time
@@ -16,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from diskcache.core import MODE_RAW
+import diskcache
+from diskcache.core import MODE_BINARY, MODE_RAW
 
 from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
 from context7_fabric.fabric.backends.base import (
@@ -27,8 +29,7 @@ from context7_fabric.fabric.backends.base import (
     Put,
     authored_room,
 )
-from context7_fabric.fabric.backends.disk_file import Database, locked
-from context7_fabric.fabric.backends.disk_sql import (
+from context7_fabric.fabric.backends.disk.sql import (
     ALIVE,
     AUTHORED,
     BELOW,
@@ -53,7 +54,62 @@ from context7_fabric.fabric.backends.disk_sql import (
     upsert,
     version_of,
 )
-from context7_fabric.fabric.backends.plain_disk import SMALL, ForeignRow, PlainDisk
+from context7_fabric.fabric.backends.disk_file import Database, locked
+
+SMALL = 2**15
+"""Bytes from which a value lies in a file of its own, as diskcache has it."""
+
+VALUE_FILE = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
+
+
+class ForeignRow(Exception):
+    """A row that this package did not write."""
+
+
+class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
+    """diskcache's serialisation, narrowed to text keys and bytes values."""
+
+    def put(self, key: Any) -> tuple[str, bool]:
+        """Return the database form of `key`, which must be text."""
+        if not isinstance(key, str):
+            raise TypeError(f"a key is text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: Any, raw: Any) -> str:
+        """Return the key that a row holds, which must be text."""
+        if not raw or not isinstance(key, str):
+            raise ForeignRow("its key is not text")
+        return key
+
+    def store(self, value: Any, read: Any, key: Any = diskcache.UNKNOWN) -> Any:
+        """Return the database form of `value`, which must be bytes."""
+        if read or type(value) is not bytes:  # of a subclass diskcache would store the pickle
+            raise TypeError(f"a value is bytes, not {type(value).__name__}")
+        return super().store(value, read=False, key=key)
+
+    def fetch(self, mode: Any, filename: Any, value: Any, read: Any) -> bytes:
+        """Return the bytes that a row holds, and never unpickle."""
+        if mode == MODE_RAW and isinstance(value, bytes):
+            return value
+        if mode == MODE_BINARY and isinstance(filename, str) and not read:
+            return self._contents(filename)
+        raise ForeignRow(f"its mode is {mode!r}")
+
+    def remove(self, file_path: Any) -> None:
+        """Remove a value's file, and nothing else that a row may name."""
+        if isinstance(file_path, str) and VALUE_FILE.fullmatch(file_path):
+            super().remove(file_path)
+
+    def _contents(self, filename: str) -> bytes:
+        if not VALUE_FILE.fullmatch(filename):
+            raise ForeignRow("its file is none of the cache's")
+        try:
+            return (Path(self._directory) / filename).read_bytes()
+        except FileNotFoundError:
+            raise  # overwritten or deleted meanwhile: diskcache makes it a miss
+        except OSError as error:
+            raise ForeignRow(f"its file cannot be read ({error.strerror})") from error
+
 
 TOUCH_SECONDS = 3600.0
 """How old the time of last use may grow before a read writes it anew."""
