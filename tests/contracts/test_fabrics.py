@@ -9,7 +9,7 @@ import pytest
 from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from contracts.backend_contract import Spoil
 from contracts.disk_store import execute
 from contracts.fabric_contract import FabricContract

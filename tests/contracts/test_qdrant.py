@@ -15,8 +15,8 @@ from qdrant_client import QdrantClient, models
 
 from context7_fabric.errors import CorruptEntry, StoreUnavailable, TooManyAuthored
 from context7_fabric.fabric.backends.base import Put
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
-from context7_fabric.fabric.backends.qdrant_points import point_id
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.points import point_id
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import PAST, got, put, put_many
 from support.qdrant_rest import Rest, qdrant_rest

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.vector_index_qdrant import ServerVectors
 from context7_fabric.fabric.vector_search import VectorIndex

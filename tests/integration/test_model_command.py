@@ -21,7 +21,7 @@ LOADING = {
     "async def f():\n"
     "    async with c.VectorFabric() as fabric: await fabric.search('x')\n"
     "a.run(f())",
-    "a Qdrant server": "import context7_fabric.fabric.backends.qdrant_collection",
+    "a Qdrant server": "import context7_fabric.fabric.backends.qdrant.collection",
     "the worker": "import runpy, sys\n"
     "sys.argv = ['worker', '--idle-seconds', '1']\n"
     "runpy.run_module('context7_fabric.registry.worker', run_name='__main__')",

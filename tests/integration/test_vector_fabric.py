@@ -11,7 +11,7 @@ import pytest
 
 from context7_fabric.fabric.backends.base import Put
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.vector_index_memory import DerivedVectors

@@ -41,7 +41,7 @@ PROGRAM = """
 import asyncio, json, logging, sys, threading, time
 from pathlib import Path
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.vector_index_memory import DerivedVectors
 from context7_fabric.fabric.embedding import Embedder
 from context7_fabric.fabric.fabric import Fabric

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.embedding import Embedder, Vector
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.vector_index_memory import DerivedVectors

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from context7_fabric.fabric.backends.qdrant import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.vector_search import Embedded, Hit, Write

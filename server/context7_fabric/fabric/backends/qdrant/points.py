@@ -9,11 +9,55 @@ A point's id is made of the entry's key; its payload is the entry, readable by p
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 from uuid import UUID, uuid4, uuid5
+
+from qdrant_client import models
 
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.backends.base import Entry, Put
+
+
+def below(prefix: str, now: float, *more: models.Condition) -> models.Filter:
+    """Mean the entries that live at `now` and may have a key that begins with `prefix`."""
+    scope = scope_of(prefix)
+    must = [*more] if scope is None else [match("scope", scope), *more]
+    return models.Filter(must=must, must_not=[_past(now), _without("key")])
+
+
+def ended(now: float) -> models.Filter:
+    """Mean our entries that have ended at `now`, and nothing of others in the collection."""
+    return models.Filter(must=[_past(now)], must_not=[_without("written")])
+
+
+def match(field: str, *values: str) -> models.FieldCondition:
+    """Mean the points whose `field` is one of `values`."""
+    return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
+
+
+def moment(at: float) -> models.FieldCondition:
+    """Mean the entries of one time."""
+    return models.FieldCondition(key="at", range=models.Range(gte=at, lte=at))
+
+
+def earlier(at: float) -> models.FieldCondition:
+    """Mean the entries before a time."""
+    return models.FieldCondition(key="at", range=models.Range(lt=at))
+
+
+def ids(points: Sequence[str]) -> list[models.ExtendedPointId]:
+    """Return ids of points as Qdrant's client types them."""
+    return cast("list[models.ExtendedPointId]", list(points))
+
+
+def _past(now: float) -> models.FieldCondition:
+    return models.FieldCondition(key="expires_at", range=models.Range(lte=now))
+
+
+def _without(field: str) -> models.IsEmptyCondition:
+    return models.IsEmptyCondition(is_empty=models.PayloadField(key=field))
+
 
 Payload = dict[str, Any]
 """JSON values by the names of a point's fields."""

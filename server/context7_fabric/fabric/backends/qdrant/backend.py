@@ -16,7 +16,7 @@ from context7_fabric.errors import FabricError, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
 
 if TYPE_CHECKING:
-    from context7_fabric.fabric.backends.qdrant_collection import Collection
+    from context7_fabric.fabric.backends.qdrant.collection import Collection
 
 VECTOR_SIZE = 384
 _THREADS = 8
@@ -171,7 +171,7 @@ class QdrantBackend:
 
 
 def _collection(url: str, api_key: str | None, name: str, size: int, limit: int) -> Collection:
-    from context7_fabric.fabric.backends.qdrant_collection import (  # noqa: PLC0415  # takes a second
+    from context7_fabric.fabric.backends.qdrant.collection import (  # noqa: PLC0415  # takes a second
         Collection,
     )
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 
-from context7_fabric.fabric.backends.qdrant_filters import below, ids, match
-from context7_fabric.fabric.backends.qdrant_points import Payload, point_id
+from context7_fabric.fabric.backends.qdrant.points import Payload, below, ids, match, point_id
 
 VECTOR = "text"
 """The name of the vector that a point may have."""
