@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from context7_fabric import __version__
-from context7_fabric.fabric.backends.redis_address import parse
+from context7_fabric.fabric.backends.redis.address import parse
 from context7_fabric.settings import read_settings
 
 ROOT = Path(__file__).parents[1]

@@ -17,7 +17,7 @@ from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.disk.sql import PASSING
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.backends.standby import Standby
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric

@@ -22,7 +22,7 @@ from bench.recorded import made_up as made_up_records
 from bench.registry_scale import made_up as made_up_rows
 from bench.registry_scale import memory
 from bench.rounds import Times
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC

@@ -42,7 +42,7 @@ from bench.rounds import Ratio, Times, ratio
 from bench.rpc import Arguments
 from bench.scores import Claim
 from bench.verdicts import told
-from context7_fabric.fabric.backends.redis_scripts import WRITE
+from context7_fabric.fabric.backends.redis.scripts import WRITE
 from support.listener import serving
 from support.processes import spawn
 from support.product import Variables

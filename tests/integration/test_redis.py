@@ -11,7 +11,7 @@ import pytest
 
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.backends.base import Place, Put
-from context7_fabric.fabric.backends.redis import LIFETIME_MS, RedisBackend
+from context7_fabric.fabric.backends.redis.backend import LIFETIME_MS, RedisBackend
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import LONG, everything, got, held, put, put_many
 from support.redis_servers import RedisServer, redis_server
@@ -160,7 +160,7 @@ async def test_a_page_of_large_values_ends_early_and_goes_on(backend: RedisBacke
 async def test_many_names_are_listed_in_parts(
     backend: RedisBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("context7_fabric.fabric.backends.redis.NAMES_AT_ONCE", 10)
+    monkeypatch.setattr("context7_fabric.fabric.backends.redis.backend.NAMES_AT_ONCE", 10)
     names = {f"{number}" for number in range(40)}
     await put_many(backend, dict.fromkeys(names, b""))
     assert sorted(await backend.keys("")) == sorted(names)
@@ -233,7 +233,7 @@ async def test_two_processes_see_each_others_writes(
 import asyncio
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.backends.base import Place, Put
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 
 async def main():
     backend = RedisBackend({server.url!r}, timeout={TIMEOUT})
@@ -264,7 +264,7 @@ async def test_it_tells_what_redis_tells(server: RedisServer, backend: RedisBack
 def test_making_one_imports_nothing_of_redis_and_connects_to_nothing() -> None:
     program = """
 import sys
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 RedisBackend("redis://host.invalid:1")
 print("redis" in sys.modules)
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.entries import got, put
 from support.redis_calls import CALLS
 from support.redis_servers import redis_server

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import got, held, put, put_many
 from support.redis_servers import RedisServer, redis_cluster, wait_until_serving

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.backend_contract import Spoil
 from contracts.fabric_contract import FabricContract
 from support.redis_servers import RedisServer, redis_cluster, redis_server

@@ -11,7 +11,7 @@ import pytest
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends.base import Put
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.fabric import Fabric
 from contracts.entries import everything, got, held, put, put_many
 from support.redis_calls import CALLS
@@ -247,7 +247,7 @@ async def test_one_fabric_serves_one_event_loop_after_another(
 ) -> None:
     program = f"""
 import asyncio
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.fabric import Fabric
 
 fabric = Fabric(RedisBackend({server.url!r}, timeout={PATIENCE}))

@@ -10,9 +10,9 @@ import pytest
 from anyio import to_thread
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends import redis_clients
 from context7_fabric.fabric.backends.base import Put, Written
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis import connection
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.entries import put, put_many
 from support.redis_servers import redis_cluster, redis_server, watched_servers
 
@@ -113,7 +113,7 @@ class TestAServerThatIsGone:
                     await anext(announced)
 
     async def test_its_silence_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(redis_clients, "SIGN_EVERY", 0.1)
+        monkeypatch.setattr(connection, "SIGN_EVERY", 0.1)
         with redis_server() as server:
             backend = RedisBackend(server.url, timeout=0.3)
             async with listening(backend) as announced:
@@ -124,7 +124,7 @@ class TestAServerThatIsGone:
     async def test_one_that_is_only_silent_is_listened_to_on(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(redis_clients, "SIGN_EVERY", 0.01)
+        monkeypatch.setattr(connection, "SIGN_EVERY", 0.01)
         with redis_server() as server:
             async with (
                 at(server.url) as here,

@@ -9,7 +9,7 @@ import pytest
 from anyio import to_thread
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import got, put
 from support.redis_servers import Watched, watched_servers

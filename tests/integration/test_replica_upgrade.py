@@ -12,7 +12,7 @@ import pytest
 
 import context7_fabric
 from context7_fabric.fabric.backends.base import Entry, Put
-from context7_fabric.fabric.backends.redis import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.codec import FORMAT, decode, encode
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.vector_index_memory import StoredVectors

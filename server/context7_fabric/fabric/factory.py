@@ -11,7 +11,7 @@ from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.disk.backend import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
-from context7_fabric.fabric.backends.redis import NAMESPACE, RedisBackend
+from context7_fabric.fabric.backends.redis.backend import NAMESPACE, RedisBackend
 from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, Embedder
 from context7_fabric.fabric.fabric import Fabric

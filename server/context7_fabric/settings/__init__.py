@@ -15,7 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from context7_fabric.daemon.settings import MODES, DaemonSettings
-from context7_fabric.fabric.backends.redis_address import parse as parse_redis
+from context7_fabric.fabric.backends.redis.address import parse as parse_redis
 from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.settings import StoreSettings
 from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings

@@ -8,13 +8,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends import redis_scripts as scripts
 from context7_fabric.fabric.backends.base import Entry, Place, Put, Written, human
-from context7_fabric.fabric.backends.redis_address import parse
+from context7_fabric.fabric.backends.redis import scripts
+from context7_fabric.fabric.backends.redis.address import parse
 
 if TYPE_CHECKING:
-    from context7_fabric.fabric.backends.redis_clients import Argument
-    from context7_fabric.fabric.backends.redis_link import Link
+    from context7_fabric.fabric.backends.redis.connection import Argument, Link
 
 NAMESPACE = "context7-fabric"
 TIMEOUT = 1.0
@@ -212,7 +211,7 @@ class RedisBackend:
         if not self._open:
             raise StoreClosed
         if self._opened is None:
-            from context7_fabric.fabric.backends.redis_link import Link  # noqa: PLC0415  # slow
+            from context7_fabric.fabric.backends.redis.connection import Link  # noqa: PLC0415  # slow
 
             self._opened = Link(self._address, self._timeout, self._keys)
         return self._opened
