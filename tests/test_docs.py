@@ -7,11 +7,17 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import COMMANDS
+from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.middleware import (
+    MOST_BYTES,
+    MOST_SECONDS,
+    MOST_TOGETHER,
+    STREAM_BYTES,
+)
+from context7_fabric.http_server.rate_limit import burst_of
 from context7_fabric.protocol.http_posts import MOST_TOGETHER as BATCH
 from context7_fabric.protocol.pacing import MOST_UNANSWERED
 from context7_fabric.settings import read_settings
-from context7_fabric.site import MOST_OF_ONE, MOST_VISITORS
-from context7_fabric.web.bodies import MOST_BYTES, MOST_SECONDS, MOST_TOGETHER, STREAM_BYTES
 from context7_fabric.web.connections import (
     HEAD_BYTES,
     HEAD_SECONDS,
@@ -20,7 +26,6 @@ from context7_fabric.web.connections import (
     MOST_UNSENT,
     READING_SECONDS,
 )
-from context7_fabric.web.limits import burst_of
 from context7_fabric.web.settings import WebSettings
 
 ROOT = Path(__file__).parents[1]

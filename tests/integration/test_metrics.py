@@ -13,7 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from context7_fabric.health import STORE_SECONDS
-from context7_fabric.site import MOST_VISITORS
+from context7_fabric.http_server.app import MOST_VISITORS
 from support.context7_api import Api
 from support.metrics import OURS, Scrape, scraped, watched_server
 from support.product import Served, Variables, product_at_port, product_environment

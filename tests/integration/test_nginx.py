@@ -17,7 +17,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from context7_fabric.web.tokens import TokenFile
+from context7_fabric.http_server.token_file import TokenFile
 from support.clients import ask
 from support.context7_api import Api
 from support.nginx import (

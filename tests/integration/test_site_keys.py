@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.site import MOST_OF_ONE, MOST_VISITORS
-from context7_fabric.web.access import KEY_HEADERS
+from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.auth import KEY_HEADERS
 from support.context7_api import Api
 from support.product import Served, Variables, product_at_port, product_environment
 from support.site import FASTAPI, asked, bearing, call, outcome, result_of, token_of

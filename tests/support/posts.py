@@ -13,11 +13,11 @@ from mcp.server.context import CallNext, HandlerResult
 from starlette.applications import Starlette
 
 from context7_fabric.app import App
+from context7_fabric.http_server.middleware import BodyGuard
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
 from context7_fabric.protocol.tools import META_KEY, Context
 from context7_fabric.services.settings import Meta
-from context7_fabric.web.bodies import BodyGuard
 from support.windows import ASKED, OLD, QUERY
 
 VERSION = "2025-06-18"

@@ -25,8 +25,8 @@ from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host
 
 if TYPE_CHECKING:
-    from context7_fabric.site import Site
-    from context7_fabric.web.listening import HttpServer
+    from context7_fabric.http_server.app import Site
+    from context7_fabric.http_server.listener import HttpServer
 
 TRANSPORTS = ("stdio", "http", "sse")
 CALLS_FINISH = 2.0
@@ -88,7 +88,7 @@ def _conflict(options: argparse.Namespace) -> str | None:
 
 def _port(text: str | None) -> int | None:
     """Return the port that `text` names, 0 (any free one) included; None when it names none."""
-    from context7_fabric.web.listening import DEFAULT_PORT
+    from context7_fabric.http_server.listener import DEFAULT_PORT
 
     if text is None:
         return DEFAULT_PORT
@@ -124,9 +124,9 @@ async def _stdio(settings: Settings) -> None:
 
 async def _http(settings: Settings, host: str, port: int) -> None:
     from context7_fabric.health import watch_loop
-    from context7_fabric.site import build_site, opened_tokens
+    from context7_fabric.http_server.app import build_site, opened_tokens
+    from context7_fabric.http_server.listener import HttpServer, bound_socket
     from context7_fabric.telemetry.metrics import Metrics
-    from context7_fabric.web.listening import HttpServer, bound_socket
 
     raise_file_limit()
     tokens, metrics = opened_tokens(settings.web, host), Metrics()

@@ -10,9 +10,8 @@ from rich.table import Table
 from context7_fabric.cli.output import print_json, print_table
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import harmless, local_time, say, tell
+from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_trouble
 from context7_fabric.settings import read_settings
-from context7_fabric.web.token_lines import NAME_FORM, name_trouble
-from context7_fabric.web.tokens import TokenFile
 
 _ABOUT = f"""A token lets one person or machine use a shared server. NAME tells whose it is: what
 they store and how much they ask is theirs. It takes {NAME_FORM}."""

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from context7_fabric import __version__
 from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.errors import ContextError, StoreError
+from context7_fabric.http_server.errors import Refusal, not_allowed
 from context7_fabric.lenient_json import mended
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.privacy.redaction import redact
@@ -36,7 +37,6 @@ from context7_fabric.web.openapi import (
     Operation,
     document,
 )
-from context7_fabric.web.refusals import Refusal, not_allowed
 
 JSON = "application/json"
 _FORM = "/org/project, with or without a version"

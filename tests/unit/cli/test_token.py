@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import main
-from context7_fabric.web.tokens import TokenFile
+from context7_fabric.http_server.token_file import TokenFile
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from context7_fabric.web.tokens import LOOK_EVERY, TokenFile
+from context7_fabric.http_server.token_file import LOOK_EVERY, TokenFile
 from support.scripted import FakeClock
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.web.bodies import MOST_BYTES, BodyGuard
+from context7_fabric.http_server.middleware import MOST_BYTES, BodyGuard
 from unit.web.asking import Application, asked, scope_of
 
 SMALL = 10

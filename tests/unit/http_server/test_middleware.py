@@ -10,12 +10,16 @@ import anyio.to_thread
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.web.access import Access, Visitor
-from context7_fabric.web.bodies import BodyGuard
-from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard
-from context7_fabric.web.hosts import Hosts
-from context7_fabric.web.limits import RateLimits
-from context7_fabric.web.tokens import TokenFile
+from context7_fabric.http_server.auth import Access, Visitor
+from context7_fabric.http_server.middleware import (
+    AccessGuard,
+    BodyGuard,
+    HeaderGuard,
+    HostGuard,
+    Hosts,
+)
+from context7_fabric.http_server.rate_limit import RateLimits
+from context7_fabric.http_server.token_file import TokenFile
 from support.scripted import FakeClock
 from unit.web.asking import Answer, Application, asked, scope_of
 

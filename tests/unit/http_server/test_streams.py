@@ -11,9 +11,9 @@ import pytest
 from anyio.abc import TaskGroup
 from starlette.types import Message, Receive, Scope, Send
 
-from context7_fabric.web.access import Access
-from context7_fabric.web.streams import StreamGuard, is_stream
-from context7_fabric.web.tokens import LOOK_EVERY, TokenFile
+from context7_fabric.http_server.auth import Access
+from context7_fabric.http_server.streams import StreamGuard, is_stream
+from context7_fabric.http_server.token_file import LOOK_EVERY, TokenFile
 from support.scripted import FakeClock
 from unit.web.asking import Answer, Application, asked, scope_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from context7_fabric.http_server.public_routes import MetricsPage
 from context7_fabric.telemetry.figures import Figures, StoreFigures
-from context7_fabric.web.metrics import MetricsPage
 from unit.web.asking import asked, scope_of
 
 FIGURES = Figures("1", "memory", StoreFigures(), 0, 0, 0, 0, 0, 0, {}, 0, 0)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import NotLetIn, UnusableKey
-from context7_fabric.web.access import KEY_HEADERS, Access, Visitor
-from context7_fabric.web.tokens import TokenFile
+from context7_fabric.http_server.auth import KEY_HEADERS, Access, Visitor
+from context7_fabric.http_server.token_file import TokenFile
 
 EVERYBODY = Access(None)
 ALL_HEADERS = ("authorization", *KEY_HEADERS)

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.errors import NotLetIn
-from context7_fabric.web.access import Access
-from context7_fabric.web.refusals import Refusal
-from context7_fabric.web.tokens import LOOK_EVERY
+from context7_fabric.http_server.auth import Access
+from context7_fabric.http_server.errors import Refusal
+from context7_fabric.http_server.token_file import LOOK_EVERY
 
 _STREAM: Final = "/sse"
 _LISTEN: Final = "subscriptions/listen"

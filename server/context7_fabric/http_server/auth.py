@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from context7_fabric.errors import NotLetIn, UnusableKey
+from context7_fabric.http_server.token_file import TOKEN_PREFIX, TokenFile
 from context7_fabric.upstream.settings import bare_key
-from context7_fabric.web.token_lines import TOKEN_PREFIX
-from context7_fabric.web.tokens import TokenFile
 
 KEY_HEADERS: Final = (
     "x-context7-api-key",

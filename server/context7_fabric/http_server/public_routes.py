@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from context7_fabric.web.refusals import Refusal, not_allowed
+from context7_fabric.http_server.errors import Refusal, not_allowed
+from context7_fabric.telemetry.figures import Figures
 
 _NO_OAUTH = (
     "there is no OAuth here: send a Context7 key (Context7-API-Key: KEY), and the token of this"
@@ -54,3 +56,29 @@ def _resource(request: Request) -> Response:
 async def _oauth(_request: Request) -> Response:
     refusal = Refusal(401, _NO_OAUTH, {"WWW-Authenticate": 'Bearer realm="context7-fabric"'})
     return JSONResponse({"error": refusal.error}, refusal.status, refusal.headers)
+
+
+PATH = "/metrics"
+ALLOWED = "GET, HEAD"
+
+WritePage = Callable[[Figures, str], tuple[bytes, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsPage:
+    """An ASGI application: `write` makes a page of what `figures` tells, for an Accept header."""
+
+    figures: Callable[[], Awaitable[Figures]]
+    write: WritePage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope)
+        answer: ASGIApp = not_allowed(ALLOWED)
+        if request.method in ALLOWED.split(", "):
+            answer = await self._page(request.headers.get("accept", ""))
+        await answer(scope, receive, send)
+
+    async def _page(self, accept: str) -> Response:
+        page, kind = await to_thread.run_sync(self.write, await self.figures(), accept)
+        return Response(page, headers={"content-type": kind})

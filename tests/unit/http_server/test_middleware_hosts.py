@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.web.guards import HostGuard, PathGuard
-from context7_fabric.web.hosts import Hosts
+from context7_fabric.http_server.middleware import HostGuard, Hosts, PathGuard
 from unit.web.asking import Application, asked, scope_of
 
 LOOPBACK = Hosts(frozenset({"127.0.0.1", "localhost", "::1"}))

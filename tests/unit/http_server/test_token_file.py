@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import TokenFileError
-from context7_fabric.web.token_lines import (
+from context7_fabric.http_server.token_file import (
+    LARGEST_FILE,
     MOST_TOKENS,
+    TokenFile,
     digest_of,
     name_trouble,
     read_entries,
     without_entry,
 )
-from context7_fabric.web.tokens import LARGEST_FILE, TokenFile
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MADE = "2026-11-23T12:00:00+00:00"

@@ -20,6 +20,21 @@ from context7_fabric.app import App
 from context7_fabric.errors import SettingError
 from context7_fabric.health import Health
 from context7_fabric.household import Household
+from context7_fabric.http_server.auth import Access, Visitor
+from context7_fabric.http_server.errors import Refusal
+from context7_fabric.http_server.middleware import (
+    AccessGuard,
+    BodyGuard,
+    HeaderGuard,
+    HostGuard,
+    Hosts,
+    PathGuard,
+)
+from context7_fabric.http_server.public_routes import PATH as METRICS
+from context7_fabric.http_server.public_routes import MetricsPage, open_routes
+from context7_fabric.http_server.rate_limit import RateLimits
+from context7_fabric.http_server.streams import StreamGuard
+from context7_fabric.http_server.token_file import TokenFile
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
@@ -28,20 +43,9 @@ from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.telemetry.metrics import Metrics
-from context7_fabric.web.access import Access, Visitor
-from context7_fabric.web.bodies import BodyGuard
-from context7_fabric.web.commons import open_routes
-from context7_fabric.web.guards import AccessGuard, HeaderGuard, HostGuard, PathGuard
-from context7_fabric.web.hosts import Hosts
-from context7_fabric.web.limits import RateLimits
-from context7_fabric.web.metrics import PATH as METRICS
-from context7_fabric.web.metrics import MetricsPage
 from context7_fabric.web.places import Places
-from context7_fabric.web.refusals import Refusal
 from context7_fabric.web.rest import Rest
 from context7_fabric.web.settings import WebSettings
-from context7_fabric.web.streams import StreamGuard
-from context7_fabric.web.tokens import TokenFile
 
 MOST_VISITORS = 64
 """Visitors with different keys or names that are served at once, and a while longer."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import RateLimited
-from context7_fabric.web.limits import MOST_NAMES, RateLimits, burst_of
+from context7_fabric.http_server.rate_limit import MOST_NAMES, RateLimits, burst_of
 from support.scripted import FakeClock
 
 RATES = st.integers(1, 100_000)
