@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from context7_fabric.app import App
-from context7_fabric.services.collection import LibraryCollection
+from context7_fabric.http_server.rest.collection import LibraryCollection
+from context7_fabric.http_server.rest.routes import Rest
 from context7_fabric.services.views import Viewer
-from context7_fabric.web.rest import Rest
 
 
 def rest_app(app: App) -> Starlette:

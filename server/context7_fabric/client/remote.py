@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from context7_fabric.client.environment import Service
 from context7_fabric.client.source import CachedLibrary, Found, bare_library, library_of
 from context7_fabric.fabric.context import Json
+from context7_fabric.http_server.rest.schemas import QueryReply
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.names import read_name
-from context7_fabric.web.forms import QueryReply
 
 log = logging.getLogger(__name__)
 

@@ -33,18 +33,18 @@ from context7_fabric.http_server.middleware import (
 from context7_fabric.http_server.public_routes import PATH as METRICS
 from context7_fabric.http_server.public_routes import MetricsPage, open_routes
 from context7_fabric.http_server.rate_limit import RateLimits
+from context7_fabric.http_server.rest.collection import LibraryCollection
+from context7_fabric.http_server.rest.routes import Rest
 from context7_fabric.http_server.streams import StreamGuard
 from context7_fabric.http_server.token_file import TokenFile
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.protocol.http import http_app
 from context7_fabric.protocol.server import build_server
-from context7_fabric.services.collection import LibraryCollection
 from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.web.places import Places
-from context7_fabric.web.rest import Rest
 from context7_fabric.web.settings import WebSettings
 
 MOST_VISITORS = 64

@@ -20,15 +20,8 @@ from context7_fabric import __version__
 from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.http_server.errors import Refusal, not_allowed
-from context7_fabric.lenient_json import mended
-from context7_fabric.parsing.ids import LibraryId, parse_id
-from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.learning import Lesson
-from context7_fabric.registry.names import read_name
-from context7_fabric.registry.rows import COLLECTION
-from context7_fabric.services.collection import LibraryCollection
-from context7_fabric.web.forms import Form, IndexForm, QueryForm, problems
-from context7_fabric.web.openapi import (
+from context7_fabric.http_server.rest.collection import LibraryCollection
+from context7_fabric.http_server.rest.openapi import (
     COLLECTIONS,
     HEALTH,
     INDEX,
@@ -37,6 +30,13 @@ from context7_fabric.web.openapi import (
     Operation,
     document,
 )
+from context7_fabric.http_server.rest.schemas import Form, IndexForm, QueryForm, problems
+from context7_fabric.lenient_json import mended
+from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.privacy.redaction import redact
+from context7_fabric.registry.learning import Lesson
+from context7_fabric.registry.names import read_name
+from context7_fabric.registry.rows import COLLECTION
 
 JSON = "application/json"
 _FORM = "/org/project, with or without a version"

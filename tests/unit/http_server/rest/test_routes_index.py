@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from context7_fabric.app import App
-from context7_fabric.services.collection import LIKENESS
+from context7_fabric.http_server.rest.collection import LIKENESS
 from support.rest import asking, best, entries, found, refused
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 

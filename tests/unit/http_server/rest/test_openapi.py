@@ -10,11 +10,17 @@ from typing import Any, get_args
 from starlette.requests import Request
 
 from context7_fabric import __version__
-from context7_fabric.services.collection import LibraryCollection
+from context7_fabric.http_server.rest.collection import LibraryCollection
+from context7_fabric.http_server.rest.openapi import OPERATIONS, document
+from context7_fabric.http_server.rest.routes import Rest
+from context7_fabric.http_server.rest.schemas import (
+    MOST_DOCUMENTS,
+    MOST_RESULTS,
+    Entry,
+    Filter,
+    Metadata,
+)
 from context7_fabric.services.library_views import RankedBy
-from context7_fabric.web.forms import MOST_DOCUMENTS, MOST_RESULTS, Entry, Filter, Metadata
-from context7_fabric.web.openapi import OPERATIONS, document
-from context7_fabric.web.rest import Rest
 
 
 def nobody(_request: Request) -> AbstractAsyncContextManager[LibraryCollection]:

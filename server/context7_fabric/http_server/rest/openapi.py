@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from context7_fabric import __version__
-from context7_fabric.web.forms import (
+from context7_fabric.http_server.rest.schemas import (
     Active,
     Form,
     Health,
