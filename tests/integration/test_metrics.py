@@ -152,7 +152,7 @@ def test_a_store_that_hangs_keeps_nobody_from_reading_it(environment: dict[str, 
 def test_only_the_server_on_http_needs_the_library() -> None:
     program = """
 import sys
-import context7_fabric.cli.serve, context7_fabric.household, context7_fabric.protocol.stdio
+import context7_fabric.cli.serve, context7_fabric.household, context7_fabric.mcp_server.stdio
 print("prometheus_client" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -16,7 +16,7 @@ from mcp_types import (
 )
 
 from context7_fabric.app import App
-from context7_fabric.protocol import http_express as module
+from context7_fabric.mcp_server import fast_path_http as module
 from context7_fabric.upstream.base import ToolList
 from support.posts import BESIDE, CALLS, REQUEST_IDS, Message, Site, call, served, told, whole
 from support.scripted import ScriptedUpstream

@@ -15,8 +15,8 @@ from context7_fabric.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from context7_fabric.protocol.server import INSTRUCTIONS
-from context7_fabric.protocol.tool_list import OWN, InputSchemas
+from context7_fabric.mcp_server.server import INSTRUCTIONS
+from context7_fabric.mcp_server.tool_schemas import OWN, InputSchemas
 from context7_fabric.services import tool_book
 from context7_fabric.upstream.base import ToolList
 from support.notices import TOOLS as TOOLS_CHANGED

@@ -13,9 +13,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.app import App
-from context7_fabric.protocol.notices import MOST_STREAMS
-from context7_fabric.protocol.server import build_server
-from context7_fabric.protocol.subscriber import MOST
+from context7_fabric.mcp_server.notifications import MOST, MOST_STREAMS
+from context7_fabric.mcp_server.server import build_server
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.store import RowStore
 from context7_fabric.services.topics import Listing

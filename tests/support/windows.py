@@ -13,9 +13,9 @@ from mcp.server.context import CallNext, HandlerResult
 from context7_fabric.app import App
 from context7_fabric.call_log.records import Execution, execution_of
 from context7_fabric.fabric.context import Scope
-from context7_fabric.protocol.server import build_server
-from context7_fabric.protocol.stdio import serve_socket
-from context7_fabric.protocol.tools import META_KEY, Context
+from context7_fabric.mcp_server.server import build_server
+from context7_fabric.mcp_server.stdio import serve_socket
+from context7_fabric.mcp_server.tools import META_KEY, Context
 from context7_fabric.services.settings import Meta
 
 SECONDS = 10

@@ -14,10 +14,9 @@ from mcp.server.lowlevel import Server
 
 from context7_fabric.app import App
 from context7_fabric.daemon.server import Greeting, Host, Terms
-from context7_fabric.protocol.lines import Duplex
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
-from context7_fabric.protocol.server import build_server
-from context7_fabric.protocol.tools import META_KEY
+from context7_fabric.mcp_server.server import build_server
+from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
+from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import SERVE, hello, identity
 from context7_fabric.services.settings import Meta

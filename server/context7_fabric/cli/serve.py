@@ -19,7 +19,7 @@ from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import tell
 from context7_fabric.household import Household, open_household
-from context7_fabric.protocol.server import build_server
+from context7_fabric.mcp_server.server import build_server
 from context7_fabric.resources import raise_file_limit
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host
@@ -103,14 +103,14 @@ def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: s
 
 
 async def _connection(settings: Settings, connection: socket.socket) -> None:
-    from context7_fabric.protocol.stdio import serve_socket
+    from context7_fabric.mcp_server.stdio import serve_socket
 
     async with open_household(settings, traced=True) as household, household.app(settings) as app:
         await serve_socket(build_server(app.desk, app.principal, meta=settings.meta), connection)
 
 
 async def _stdio(settings: Settings) -> None:
-    from context7_fabric.protocol.stdio import serve_stdio
+    from context7_fabric.mcp_server.stdio import serve_stdio
 
     async with (
         open_household(settings, traced=True) as household,

@@ -23,7 +23,7 @@ from context7_fabric.daemon.logs import DaemonLog, remove_old_logs
 from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.errors import DaemonRuns, FabricError, StoreUnavailable
 from context7_fabric.household import Household, open_household
-from context7_fabric.protocol.server import build_server
+from context7_fabric.mcp_server.server import build_server
 from context7_fabric.relay.door import Door
 from context7_fabric.relay.hello import NOT_HERE, identity
 from context7_fabric.resources import raise_file_limit

@@ -22,9 +22,8 @@ from pydantic import TypeAdapter
 
 from context7_fabric import __version__
 from context7_fabric.errors import FabricError
-from context7_fabric.protocol.lines import Duplex
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
-from context7_fabric.protocol.notices import PUSHED
+from context7_fabric.mcp_server.notifications import PUSHED
+from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
 from context7_fabric.relay.door import Door, peer
 from context7_fabric.relay.hello import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
 from context7_fabric.resources import can_open

@@ -10,7 +10,7 @@ import anyio
 import mcp_types as types
 from mcp.server.lowlevel import Server
 
-from context7_fabric.protocol.tool_list import OWN
+from context7_fabric.mcp_server.tool_schemas import OWN
 from context7_fabric.upstream.generations import QUERY_DOCS, RESOLVE
 
 LOOK_UP_SECONDS = 0.9

@@ -37,9 +37,9 @@ from context7_fabric.http_server.rest.collection import LibraryCollection
 from context7_fabric.http_server.rest.routes import Rest
 from context7_fabric.http_server.streams import StreamGuard
 from context7_fabric.http_server.token_file import TokenFile
+from context7_fabric.mcp_server.http import http_app
+from context7_fabric.mcp_server.server import build_server
 from context7_fabric.models import LOCAL_OWNER
-from context7_fabric.protocol.http import http_app
-from context7_fabric.protocol.server import build_server
 from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.protocol.http_express import EVENT, HEADERS, PATH, replayed
+from context7_fabric.mcp_server.fast_path_http import EVENT, HEADERS, PATH, replayed
 from context7_fabric.protocol.pacing import MOST_UNANSWERED
 from context7_fabric.protocol.parsing import NotAMessage, as_message, read_json
 

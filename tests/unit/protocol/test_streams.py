@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.lenient_json import HEAD_BYTES
-from context7_fabric.protocol import lines as lines_module
-from context7_fabric.protocol import messages as messages_module
-from context7_fabric.protocol.lines import Duplex, Lines, Overlong
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
+from context7_fabric.mcp_server import streams as lines_module
+from context7_fabric.mcp_server import streams as messages_module
+from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter, Overlong
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 

@@ -26,8 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.models import Answer
-from context7_fabric.protocol.express import (
+from context7_fabric.mcp_server.fast_path import (
     Call,
     NewCaller,
     answer_at_hand,
@@ -37,7 +36,8 @@ from context7_fabric.protocol.express import (
     reply,
     result_of,
 )
-from context7_fabric.protocol.server import FabricServer
+from context7_fabric.mcp_server.server import FabricServer
+from context7_fabric.models import Answer
 
 PATH: Final = "/mcp"
 

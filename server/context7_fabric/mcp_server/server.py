@@ -16,15 +16,15 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
 from context7_fabric import __version__
+from context7_fabric.mcp_server.completions import Completions
+from context7_fabric.mcp_server.fast_path import AtHand, Express, beside, called
+from context7_fabric.mcp_server.notifications import Notices
+from context7_fabric.mcp_server.prompts import Prompts
+from context7_fabric.mcp_server.resources import Resources
+from context7_fabric.mcp_server.streams import MessageReader
+from context7_fabric.mcp_server.tool_schemas import InputSchemas
+from context7_fabric.mcp_server.tools import Context, Tools
 from context7_fabric.models import LOCAL_OWNER
-from context7_fabric.protocol.completions import Completions
-from context7_fabric.protocol.express import AtHand, Express, beside, called
-from context7_fabric.protocol.messages import MessageReader
-from context7_fabric.protocol.notices import Notices
-from context7_fabric.protocol.prompts import Prompts
-from context7_fabric.protocol.resources import Resources
-from context7_fabric.protocol.tool_list import InputSchemas
-from context7_fabric.protocol.tools import Context, Tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp_types.methods import validate_client_request
 
+from context7_fabric.mcp_server.fast_path import Express
+from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter
 from context7_fabric.models import Answer, Caller, Outcome, Tier
-from context7_fabric.protocol.express import Express
-from context7_fabric.protocol.lines import Duplex, Lines
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
 from context7_fabric.protocol.parsing import read_message
 from context7_fabric.upstream.generations import QUERY_DOCS
 

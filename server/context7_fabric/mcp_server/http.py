@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from context7_fabric.protocol.http_express import PATH, ExpressPosts
+from context7_fabric.mcp_server.fast_path_http import PATH, ExpressPosts
+from context7_fabric.mcp_server.notifications import PUSHED
+from context7_fabric.mcp_server.server import FabricServer
 from context7_fabric.protocol.http_posts import MESSAGES, LenientPosts
-from context7_fabric.protocol.notices import PUSHED
 from context7_fabric.protocol.pacing import Paced
-from context7_fabric.protocol.server import FabricServer
 
 MAX_BODY = 2**20
 _UNCHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)

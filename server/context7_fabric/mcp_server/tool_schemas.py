@@ -11,7 +11,7 @@ from typing import Any
 import mcp_types as types
 from pydantic import ValidationError
 
-from context7_fabric.protocol.optional_list import OPTIONAL
+from context7_fabric.mcp_server.extra_tools import OPTIONAL
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE

@@ -8,14 +8,14 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from context7_fabric.fabric.context import Scope
-from context7_fabric.protocol.resource_uris import (
+from context7_fabric.mcp_server.tools import Context
+from context7_fabric.mcp_server.uris import (
     ENTRY_TEMPLATE,
     INDEX_TEMPLATE,
     LIBRARY_TEMPLATE,
     REGISTRY_TEMPLATE,
     scope_named,
 )
-from context7_fabric.protocol.tools import Context
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.library_views import LibraryViews
 from context7_fabric.services.views import Viewer

@@ -14,9 +14,8 @@ from typing import Any
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from context7_fabric.protocol.lines import Duplex, Lines, Outlet
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
-from context7_fabric.protocol.notices import PUSHED
+from context7_fabric.mcp_server.notifications import PUSHED
+from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter, Outlet
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.fabric.context import KEY_LIMIT, Scope
-from context7_fabric.parsing.ids import LibraryId
-from context7_fabric.protocol.resource_uris import (
+from context7_fabric.mcp_server.uris import (
     EntryUri,
     IndexUri,
     LibraryUri,
@@ -19,6 +18,7 @@ from context7_fabric.protocol.resource_uris import (
     index_uri,
     read_uri,
 )
+from context7_fabric.parsing.ids import LibraryId
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=KEY_LIMIT)
 SCOPES = st.sampled_from(Scope)

@@ -8,8 +8,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.protocol.lines import Lines, Outlet
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
+from context7_fabric.mcp_server.streams import Lines, MessageReader, MessageWriter, Outlet
 
 
 async def read(line: str) -> SessionMessage | Exception:

@@ -9,7 +9,7 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from context7_fabric.protocol.tool_list import OWN, listed_tools
+from context7_fabric.mcp_server.tool_schemas import OWN, listed_tools
 from context7_fabric.upstream.base import ToolList
 
 RECORDED = Path(__file__).parents[4] / "shared" / "upstream"

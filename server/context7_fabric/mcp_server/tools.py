@@ -15,11 +15,10 @@ from mcp.shared.exceptions import MCPError
 
 from context7_fabric.answers.docs import Question
 from context7_fabric.errors import ArgumentError, FabricError
+from context7_fabric.mcp_server import arguments
+from context7_fabric.mcp_server.extra_tools import OPTIONAL, OptionalTools
+from context7_fabric.mcp_server.tool_schemas import served_tools
 from context7_fabric.models import Answer, Caller, Outcome, Tier
-from context7_fabric.protocol import arguments
-from context7_fabric.protocol.optional_list import OPTIONAL
-from context7_fabric.protocol.optional_tools import OptionalTools
-from context7_fabric.protocol.tool_list import served_tools
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer

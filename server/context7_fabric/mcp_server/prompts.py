@@ -5,7 +5,7 @@ from __future__ import annotations
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.protocol.tools import Context
+from context7_fabric.mcp_server.tools import Context
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.prompts import LONGEST, Prompt
 from context7_fabric.services.templates import filled

@@ -9,9 +9,15 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from context7_fabric.fabric.context import Json
-from context7_fabric.protocol.resource_list import MIME_TYPE, RESOURCES, TEMPLATES
-from context7_fabric.protocol.resource_uris import (
+from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.mcp_server.tools import Context
+from context7_fabric.mcp_server.uris import (
+    ENTRY_TEMPLATE,
+    INDEX_TEMPLATE,
+    LIBRARY_TEMPLATE,
+    REGISTRY,
+    REGISTRY_TEMPLATE,
+    STATS,
     EntryUri,
     IndexUri,
     LibraryUri,
@@ -21,12 +27,96 @@ from context7_fabric.protocol.resource_uris import (
     index_uri,
     read_uri,
 )
-from context7_fabric.protocol.tools import Context
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.library_views import LibraryViews
 from context7_fabric.services.showing import shown_entry, shown_page
 from context7_fabric.services.stats_view import StatsView
 from context7_fabric.services.views import Index, Viewer, is_public
+
+MIME_TYPE = "application/json"
+_ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)
+
+_SCOPES = {
+    Scope.GLOBAL: "What is stored for all: answers, lists, libraries and what they taught.",
+    Scope.EXECUTION: "Records of calls: what was asked, how it was answered, how long it took.",
+    Scope.FEEDBACK: "What was thought of answers, by the call it is about.",
+    Scope.USER: "What you stored for yourself.",
+}
+
+
+def _resource(uri: str, name: str, title: str, description: str) -> types.Resource:
+    return types.Resource(
+        uri=uri,
+        name=name,
+        title=title,
+        description=description,
+        mime_type=MIME_TYPE,
+        annotations=_ANNOTATIONS,
+    )
+
+
+def _template(uri: str, name: str, title: str, description: str) -> types.ResourceTemplate:
+    return types.ResourceTemplate(
+        uri_template=uri,
+        name=name,
+        title=title,
+        description=description,
+        mime_type=MIME_TYPE,
+        annotations=_ANNOTATIONS,
+    )
+
+
+RESOURCES = (
+    *(
+        _resource(
+            index_uri(scope),
+            f"fabric-{scope.lower()}",
+            f"Stored contexts: {scope}",
+            f"{about} The newest keys, fifty a page, and how many you may see.",
+        )
+        for scope, about in _SCOPES.items()
+    ),
+    _resource(
+        REGISTRY,
+        "library-registry",
+        "Known libraries",
+        "The libraries whose Context7 ids are known, the most used first.",
+    ),
+    _resource(
+        STATS,
+        "fabric-stats",
+        "Figures",
+        "Calls made and saved this month, the share of hits of the last day, how much is stored.",
+    ),
+)
+
+TEMPLATES = (
+    _template(
+        ENTRY_TEMPLATE,
+        "fabric-entry",
+        "A stored context",
+        "The value under a key, with its metadata and times. The key is percent-encoded.",
+    ),
+    _template(
+        INDEX_TEMPLATE,
+        "fabric-index",
+        "A page of stored contexts",
+        "The keys that are older than the key `after`; a page names the next one.",
+    ),
+    _template(
+        REGISTRY_TEMPLATE,
+        "library-search",
+        "Libraries that words may mean",
+        "Libraries ranked for `q`: what it means by the exact rule, then what is only alike.",
+    ),
+    _template(
+        LIBRARY_TEMPLATE,
+        "library",
+        "A library",
+        "What is known of the library with the id /org/project, and the questions stored of it.",
+    ),
+)
+
 
 RESOURCE_NOT_FOUND = -32002
 """The code of the protocol's legacy era; the modern one takes a missing resource for bad params."""

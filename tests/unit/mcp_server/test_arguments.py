@@ -14,7 +14,7 @@ import pytest
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.errors import ArgumentError
-from context7_fabric.protocol.arguments import (
+from context7_fabric.mcp_server.arguments import (
     MAX_BYTES,
     check_size,
     look_up,

@@ -11,8 +11,14 @@ import anyio
 import pytest
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.protocol.lines import MOST_UNREAD, Duplex, Lines, Outlet
-from context7_fabric.protocol.messages import MessageReader, MessageWriter
+from context7_fabric.mcp_server.streams import (
+    MOST_UNREAD,
+    Duplex,
+    Lines,
+    MessageReader,
+    MessageWriter,
+    Outlet,
+)
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 SECONDS = 10
