@@ -27,7 +27,7 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.ids import LibraryId
-from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.row_store import RowStore
 from support.product import PROGRAM, product_environment
 from support.redis_servers import RedisServer, redis_server
 

@@ -25,9 +25,9 @@ from bench.machine import machine
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds, load_seeds
-from context7_fabric.registry.store import RowStore
 
 SIZES = (50, 1_000, 10_000, 100_000)
 LOOK_UPS = 20_000

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from context7_fabric.embedding import Vector
-from context7_fabric.registry.collections import Payload, load_collection, row_key
 from context7_fabric.registry.rows import Row
+from context7_fabric.registry.schema import Payload, load_collection, row_key
 from context7_fabric.registry.worker.index import Index, Indexes
 
 DIMENSION = 4

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from qdrant_client import QdrantClient, models
 
-from context7_fabric.registry.collections import Collection
+from context7_fabric.registry.schema import Collection
 from context7_fabric.registry.worker.index import PRINCIPAL, Indexes, server_indexes
 from contracts.index_contract import COLLECTION, DIMENSION, IndexContract
 

@@ -16,7 +16,7 @@ from context7_fabric.app import App
 from context7_fabric.call_log.records import BEHIND, Execution
 from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.models import Answer, Caller, Outcome
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from context7_fabric.services.recall import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.windows import (

@@ -11,7 +11,7 @@ import pytest
 from context7_fabric.answers.stored import Stamp
 from context7_fabric.app import App
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from context7_fabric.services.recall import Recall
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from support.windows import ASKED, OLD, QUERY, RESOLVE, Window, at_the_door, opened, records, told

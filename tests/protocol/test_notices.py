@@ -15,8 +15,8 @@ from mcp.shared.message import SessionMessage
 from context7_fabric.app import App
 from context7_fabric.mcp_server.notifications import MOST, MOST_STREAMS
 from context7_fabric.mcp_server.server import build_server
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.store import RowStore
 from context7_fabric.services.topics import Listing
 from context7_fabric.upstream.base import ToolList
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed, unsubscribe

@@ -13,7 +13,7 @@ from context7_fabric.answers.lookup import LookUp
 from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
-from context7_fabric.registry.store import RowStore
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.services.recall import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts

@@ -24,8 +24,8 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.mcp_server.uris import entry_uri, index_uri
 from context7_fabric.models import LOCAL_OWNER, PUBLIC
 from context7_fabric.privacy.principals import owned
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.store import RowStore
 from support.scripted import NOW, FakeClock, ScriptedUpstream, scripted_app
 from support.wire import connected
 

@@ -12,8 +12,8 @@ import anyio
 import anyio.lowlevel
 
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.collections import Payload, row_key
 from context7_fabric.registry.rows import Row
+from context7_fabric.registry.schema import Payload, row_key
 from context7_fabric.registry.worker.index import Index
 from context7_fabric.registry.worker.mirror import Mirror
 from context7_fabric.registry.worker.session import Session

@@ -33,7 +33,7 @@ from context7_fabric.parsing.admission import Reason
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
-from context7_fabric.registry.learned import MOST_MOVES, Learned
+from context7_fabric.registry.choices import MOST_MOVES, Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.services.context7 import Context7, Heard
 from context7_fabric.upstream.generations import DocsRequest, Generation, Mode

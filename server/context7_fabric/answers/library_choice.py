@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from context7_fabric.answers.lookup import LookUp, subject_of
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
-from context7_fabric.registry.learned import Learned
-from context7_fabric.registry.learning import Lesson, found_row, learned_rows
-from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.registry import Registry, Table
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.table import Table
+from context7_fabric.registry.teaching import Lesson, found_row, learned_rows
 from context7_fabric.services.views import Viewer
 
 IN_PYTHON = "in Python"

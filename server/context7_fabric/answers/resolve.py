@@ -25,7 +25,7 @@ from context7_fabric.answers.stored import ANONYMOUS, Stamp, StoredAnswer
 from context7_fabric.errors import UpstreamError
 from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
 from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.services.context7 import Context7
 

@@ -16,7 +16,7 @@ from context7_fabric.errors import StoreError, UnusableFeedback
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, Clock, holder_of
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 
 PREFIX = "feedback:"
 WORST, BAD, GOOD, BEST = 1, 2, 4, 5

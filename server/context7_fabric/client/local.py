@@ -30,12 +30,12 @@ from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import Clock, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.learned import Learned
-from context7_fabric.registry.learning import Lesson
+from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.names import read_name
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
+from context7_fabric.registry.row_store import Revision, RowStore
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.registry.store import Revision, RowStore
+from context7_fabric.registry.teaching import Lesson
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 

@@ -10,8 +10,8 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening.screen import screen
-from context7_fabric.registry.learned import LESSONS
-from context7_fabric.registry.store import ROWS, tell_of_changed_rows
+from context7_fabric.registry.choices import LESSONS
+from context7_fabric.registry.row_store import ROWS, tell_of_changed_rows
 from context7_fabric.services.restraints import end_restraints
 
 _LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)

@@ -13,7 +13,7 @@ from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.store import WRITTEN
+from context7_fabric.registry.row_store import WRITTEN
 from context7_fabric.services.prompts import PROMPTS, ROUTERS
 from context7_fabric.services.tool_book import LISTED, ToolBook
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic

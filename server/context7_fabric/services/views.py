@@ -15,7 +15,7 @@ from context7_fabric.fabric.backends.base import Place
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock, holder_of
-from context7_fabric.registry.learned import LESSONS
+from context7_fabric.registry.choices import LESSONS
 
 PAGE = 50
 """Entries on one page."""

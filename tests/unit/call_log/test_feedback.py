@@ -24,7 +24,7 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Answer, Caller, Outcome, Tier, Trace
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from context7_fabric.services.settings import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 

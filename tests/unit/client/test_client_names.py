@@ -9,7 +9,7 @@ import pytest
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.client import Context7CacheClient
 from context7_fabric.models import Caller
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from support.scripted import FakeClock
 from unit.client.programs import DAY, PYDANTIC, REDIS, WIDGET, Asked, known, server
 

@@ -8,9 +8,9 @@ from anyio.to_thread import current_default_thread_limiter
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import RowStore
 from support.scripted import FakeClock
 
 ROW = Row("flask", "pypi", id="/pallets/flask", title="Flask")

@@ -15,11 +15,11 @@ from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry import store as module
+from context7_fabric.registry import row_store as module
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, tell_of_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import REVISION, WRITTEN, RowStore, tell_of_changed_rows
 
 ME = "alice"
 

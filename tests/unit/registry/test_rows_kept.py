@@ -14,9 +14,9 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.row_store import RowStore, tell_of_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import RowStore, tell_of_changed_rows
 from context7_fabric.services.recall import Recall
 
 PAD = Row("left-pad", "npm", id="/left/pad")

@@ -15,9 +15,9 @@ from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import RowStore
 from context7_fabric.services.changes import LOOK_EVERY, Changes, Look
 from context7_fabric.services.states import State, States
 from context7_fabric.services.tool_book import ToolBook

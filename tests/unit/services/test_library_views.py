@@ -15,11 +15,11 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.ids import LibraryId
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.store import RowStore
 from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.registry.worker_client import WorkerClient

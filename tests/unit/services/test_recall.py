@@ -14,9 +14,9 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.ids import LibraryId
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.store import RowStore
 from context7_fabric.services.recall import Recall
 from contracts.entries import put
 from unit.fabric.fakes import NOON, Broken, FakeClock

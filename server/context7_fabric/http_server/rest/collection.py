@@ -15,9 +15,9 @@ from context7_fabric.answers.prefetch import LOOK_UPS_A_DAY
 from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.collections import load_collection
-from context7_fabric.registry.learning import Lesson
 from context7_fabric.registry.rows import COLLECTION, Row
+from context7_fabric.registry.schema import load_collection
+from context7_fabric.registry.teaching import Lesson
 from context7_fabric.registry.worker_client import NO_MODEL
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.library_views import LibraryViews, Ranked, RankedBy

@@ -19,8 +19,8 @@ from qdrant_client import QdrantClient, models
 
 from context7_fabric.embedding import Vector
 from context7_fabric.privacy.principals import owned
-from context7_fabric.registry.collections import KEY_FIELDS, Collection, Payload, row_key
 from context7_fabric.registry.rows import NAMESPACE, Row
+from context7_fabric.registry.schema import KEY_FIELDS, Collection, Payload, row_key
 
 PRINCIPAL = "principal"
 """The field of a shared collection's points, beside the schema's, that says whose they are."""

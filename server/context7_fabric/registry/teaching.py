@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.names import read_name
-from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.registry import Registry, Table
 from context7_fabric.registry.rows import LIVE, Row
-from context7_fabric.registry.table import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from context7_fabric.fabric.fabric import Fabric, first_of
 from context7_fabric.fabric.read_cache import Revision, Steady
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.privacy.principals import owned
+from context7_fabric.registry.row_store import row_in, row_value
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.store import row_in, row_value
 
 MOST_MOVES = 3
 """How many redirects in a row are followed before upstream's own word is passed on."""

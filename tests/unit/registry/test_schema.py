@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import SeedError
-from context7_fabric.registry.collections import load_collection, row_key
 from context7_fabric.registry.rows import COLLECTION, Row
+from context7_fabric.registry.schema import load_collection, row_key
 
 ROW = Row(
     "httpx",

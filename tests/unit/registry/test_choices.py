@@ -11,7 +11,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.learned import Learned
+from context7_fabric.registry.choices import Learned
 from support.disks import fabric_on_disk
 from unit.fabric.fakes import NOON, FakeClock
 
