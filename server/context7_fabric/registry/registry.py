@@ -18,18 +18,18 @@ from anyio import to_thread
 from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.parsing.libraries import Library, LibraryList
-from context7_fabric.registry.names import (
+from context7_fabric.registry.matching.index import (
     Match,
     NameIndex,
     fitting,
     goes_by_one_of,
     languages_in,
 )
+from context7_fabric.registry.matching.versions import is_version
 from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, Revision, RowStore
 from context7_fabric.registry.rows import Row, naming, vouched
 from context7_fabric.registry.seed_file import tell_left_out
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.registry.versions import is_version
 
 
 @contextmanager

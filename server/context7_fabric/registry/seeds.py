@@ -17,7 +17,7 @@ import yaml
 from context7_fabric.errors import SeedError
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.readings import MAX_NAME_LENGTH
+from context7_fabric.registry.matching.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seed_file import SeedFile, named, seed_folder
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.names import read_name
+from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.registry import Registry, Table
 from context7_fabric.registry.rows import LIVE, Row
 

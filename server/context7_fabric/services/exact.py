@@ -11,7 +11,7 @@ from context7_fabric.answers.lookup import LookUp
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
-from context7_fabric.registry.names import NameIndex
+from context7_fabric.registry.matching.index import NameIndex
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 

@@ -13,8 +13,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from context7_fabric.parsing.keys import fold
-from context7_fabric.registry.ecosystems import LANGUAGES, LEADING, VERSIONED, Ecosystems, both
-from context7_fabric.registry.versions import is_version, major, pinned, plain
+from context7_fabric.registry.matching.ecosystems import (
+    LANGUAGES,
+    LEADING,
+    VERSIONED,
+    Ecosystems,
+    both,
+)
+from context7_fabric.registry.matching.versions import is_version, major, pinned, plain
 
 MAX_NAME_LENGTH = 214
 """Longest text that is read as a name, in characters: the longest name that npm admits."""

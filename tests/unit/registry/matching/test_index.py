@@ -14,9 +14,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from context7_fabric.registry.ecosystems import LANGUAGES, LEADING
-from context7_fabric.registry.names import Asked, Match, NameIndex, languages_in, read_name
-from context7_fabric.registry.readings import MAX_NAME_LENGTH
+from context7_fabric.registry.matching.ecosystems import LANGUAGES, LEADING
+from context7_fabric.registry.matching.index import Asked, Match, NameIndex, languages_in, read_name
+from context7_fabric.registry.matching.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
 
 HERE = Path(__file__).parent

@@ -13,8 +13,8 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import Generic, Literal, Protocol, TypeVar
 
-from context7_fabric.registry.ecosystems import Ecosystems, both, languages_in
-from context7_fabric.registry.readings import Asked, read_name, readings, spelling
+from context7_fabric.registry.matching.ecosystems import Ecosystems, both, languages_in
+from context7_fabric.registry.matching.readings import Asked, read_name, readings, spelling
 
 __all__ = ["Asked", "Match", "NameIndex", "Named", "languages_in", "read_name"]
 
