@@ -28,7 +28,7 @@ def _run(words: list[str]) -> int:
     if sys.platform == "win32":  # there are no forks there
         note_usage(words, os.environ, on_stdio=False)
     else:
-        from context7_fabric.relay.window import asks_for_stdio, serve  # noqa: PLC0415  # as above
+        from context7_fabric.relay.client import asks_for_stdio, serve  # noqa: PLC0415  # as above
 
         on_stdio = asks_to_serve(words) and asks_for_stdio(words)
         note_usage(words, os.environ, on_stdio=on_stdio)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from context7_fabric.relay.hello import STATUS, hello, resolved
+from context7_fabric.relay.handshake import STATUS, hello, resolved
 from support.context7_api import Api
 from support.daemons import daemon_of, daemons, daemons_of, kill, log_of, with_daemon
 from support.dialogue import Dialogue, outcome_of, talking

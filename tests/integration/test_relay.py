@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.relay.door import Door, doors
-from context7_fabric.relay.hello import identity, resolved
+from context7_fabric.relay.endpoint import Door, doors
+from context7_fabric.relay.handshake import identity, resolved
 from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, without_coverage
 from support.dialogue import Dialogue, talking
 from support.processes import Process, children_of, spawn, wait_gone

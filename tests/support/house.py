@@ -18,8 +18,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp.server.lowlevel import Server
 
 from context7_fabric.daemon.server import Greeting, Host, Terms
-from context7_fabric.relay.door import Door
-from context7_fabric.relay.hello import SERVE, STATUS, hello
+from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.handshake import SERVE, STATUS, hello
 
 INITIALIZE = {
     "jsonrpc": "2.0",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from context7_fabric.relay.window import asks_for_stdio
+from context7_fabric.relay.client import asks_for_stdio
 from support.processes import Process, spawn
 from support.upstreams import clean_environment
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import tell
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.relay.hello import resolved, working_directory
+from context7_fabric.relay.handshake import resolved, working_directory
 from context7_fabric.relay.usage import PREFIX, VARIABLES
 
 SERVER_NAME = "context7"

@@ -26,8 +26,8 @@ from context7_fabric.daemon.status import (
     visits,
 )
 from context7_fabric.durations import format_duration
-from context7_fabric.relay.door import FOLDER, Door
-from context7_fabric.relay.hello import STATUS, STOP, identity, resolved, working_directory
+from context7_fabric.relay.endpoint import FOLDER, Door
+from context7_fabric.relay.handshake import STATUS, STOP, identity, resolved, working_directory
 
 END_SECONDS = 5.0
 """How long a daemon may take to end."""

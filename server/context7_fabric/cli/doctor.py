@@ -112,7 +112,7 @@ def check_daemon(mode: str) -> Check:
     if sys.platform == "win32":
         return Check("daemon", None, "there is none on Windows: each window serves itself")
     from context7_fabric.daemon.status import folder_trouble, home_of_daemons, visits
-    from context7_fabric.relay.hello import STATUS
+    from context7_fabric.relay.handshake import STATUS
 
     home = home_of_daemons()
     trouble = folder_trouble(home)

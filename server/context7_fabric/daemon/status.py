@@ -13,8 +13,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from context7_fabric.relay.door import FOLDER, Door, doors
-from context7_fabric.relay.hello import hello, resolved, working_directory
+from context7_fabric.relay.endpoint import FOLDER, Door, doors
+from context7_fabric.relay.handshake import hello, resolved, working_directory
 
 ANSWER_SECONDS = 5.0
 """How long a daemon may take to tell how it is: it may have to start first."""

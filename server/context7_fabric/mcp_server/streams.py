@@ -15,7 +15,7 @@ from mcp.shared.message import SessionMessage
 
 from context7_fabric.lenient_json import HEAD_BYTES, id_in
 from context7_fabric.protocol.parsing import NotAMessage, read_message
-from context7_fabric.relay.pump import LONGEST_LINE
+from context7_fabric.relay.forward import LONGEST_LINE
 
 LONGEST: Final = LONGEST_LINE
 """Bytes of the longest line that is read; of a longer one the beginning is kept."""

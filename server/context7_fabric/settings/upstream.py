@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
-from context7_fabric.relay.hello import UPSTREAM_ENVIRONMENT
+from context7_fabric.relay.handshake import UPSTREAM_ENVIRONMENT
 from context7_fabric.settings.reader import Reader, unusable
 from context7_fabric.upstream.settings import (
     DEFAULT_UPSTREAM,

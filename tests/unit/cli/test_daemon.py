@@ -17,8 +17,8 @@ from context7_fabric.cli import daemon
 from context7_fabric.cli.doctor import check_daemon, judged
 from context7_fabric.cli.main import main
 from context7_fabric.daemon.status import Status, Visit, ends, visits
-from context7_fabric.relay.door import Door
-from context7_fabric.relay.hello import STATUS
+from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.handshake import STATUS
 
 OLDER = {"pid": 4711, "version": "0.0.9", "since": 1_700_000_000.0, "smell": "roses"}
 HOSTILE = "\x1b[31m9.9\x1b]0;title\x07\u202e"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.relay.door import Door
-from context7_fabric.relay.hello import identity
+from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.handshake import identity
 from support.house import House, let
 
 LONG = 600.0

@@ -17,8 +17,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from context7_fabric import __version__
 from context7_fabric.daemon import server as host_module
 from context7_fabric.errors import SettingError
-from context7_fabric.relay.door import Door
-from context7_fabric.relay.hello import SERVE, STATUS, STOP
+from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.handshake import SERVE, STATUS, STOP
 from support.house import INITIALIZE, House, Window, status_of
 
 NOBODY = 65534

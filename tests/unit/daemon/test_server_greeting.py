@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.daemon.server import LONGEST, Greeting, read_greeting
-from context7_fabric.relay.hello import SERVE, hello, identity, resolved
+from context7_fabric.relay.handshake import SERVE, hello, identity, resolved
 
 SAID = {"wish": "serve", "identity": {"environment": {"A": "shared"}}, "window": {}}
 

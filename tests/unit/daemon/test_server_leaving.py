@@ -13,8 +13,8 @@ import pytest
 from anyio.abc import TaskGroup
 
 from context7_fabric.daemon import server as host_module
-from context7_fabric.relay import door as door_module
-from context7_fabric.relay.hello import STOP
+from context7_fabric.relay import endpoint as door_module
+from context7_fabric.relay.handshake import STOP
 from support.house import House, let, status_of
 
 SHORT = 0.1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.relay.calls import Calls
+from context7_fabric.relay.replay import Calls
 
 INITIALIZED = {"method": "notifications/initialized"}
 

@@ -60,7 +60,7 @@ class Pump:
 
     def __init__(self, connection: socket.socket, connect: Callable[[], socket.socket]) -> None:
         """Begin with `connection`; `connect` gives another when that breaks."""
-        from context7_fabric.relay.calls import Calls  # behind the hand-shake, not before it
+        from context7_fabric.relay.replay import Calls  # behind the hand-shake, not before it
 
         self._calls = Calls()
         self._first = connection

@@ -10,8 +10,8 @@ import platformdirs
 import pytest
 
 from context7_fabric import __version__
-from context7_fabric.relay import hello as hello_module
-from context7_fabric.relay.hello import (
+from context7_fabric.relay import handshake as hello_module
+from context7_fabric.relay.handshake import (
     SERVE,
     UPSTREAM_ENVIRONMENT,
     WINDOW_ENVIRONMENT,

@@ -13,8 +13,8 @@ from threading import Thread
 
 import pytest
 
-from context7_fabric.relay import door as door_module
-from context7_fabric.relay.door import FOLDER, Door, NoDaemon, doors, peer
+from context7_fabric.relay import endpoint as door_module
+from context7_fabric.relay.endpoint import FOLDER, Door, NoDaemon, doors, peer
 
 HELLO = b"hello\n"
 NOBODY = 65534

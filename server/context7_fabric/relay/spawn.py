@@ -7,7 +7,7 @@ import socket
 import sys
 
 from context7_fabric.relay.folders import append_to
-from context7_fabric.relay.hello import WINDOW_ENVIRONMENT
+from context7_fabric.relay.handshake import WINDOW_ENVIRONMENT
 
 _LISTENER = 3
 """The descriptor at which the daemon finds its listening socket."""

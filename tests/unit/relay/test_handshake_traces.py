@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from context7_fabric.relay.hello import SERVE, TELEMETRY_ENVIRONMENT, hello, identity
+from context7_fabric.relay.handshake import SERVE, TELEMETRY_ENVIRONMENT, hello, identity
 
 HOME = {"CONTEXT7_FABRIC_HOME": "/home/of/ours"}
 

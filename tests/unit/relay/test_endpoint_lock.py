@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.relay import door as door_module
-from context7_fabric.relay.door import Door, NoDaemon
+from context7_fabric.relay import endpoint as door_module
+from context7_fabric.relay.endpoint import Door, NoDaemon
 
 SHORT = 0.05
 

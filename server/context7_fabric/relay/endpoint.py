@@ -10,7 +10,7 @@ import time
 import zlib
 
 from context7_fabric.relay.folders import make_home, make_private
-from context7_fabric.relay.hello import FULL, WELCOME
+from context7_fabric.relay.handshake import FULL, WELCOME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from context7_fabric.cli.serve import _conflict, _parser
-from context7_fabric.relay.window import _value, asks_for_stdio, serve
+from context7_fabric.relay.client import _value, asks_for_stdio, serve
 
 WORDS = (
     "serve",
