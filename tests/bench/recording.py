@@ -14,7 +14,7 @@ import anyio
 
 from bench.pipes import Pipes, product
 from bench.rounds import Entrant, Ratio, Times, race, ratio
-from context7_fabric.household import open_app
+from context7_fabric.runtime.runtime import open_app
 from context7_fabric.upstream.generations import QUERY_DOCS
 from support.product import product_environment
 from support.scripted import ScriptedUpstream, settings_for

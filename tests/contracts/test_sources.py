@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.app import App
 from context7_fabric.client.environment import Service
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.remote import RemoteRegistry
 from context7_fabric.client.source import Source
+from context7_fabric.runtime.app import App
 from contracts.source_contract import WIDGET, OpenSource, SourceContract, id_of
 from support.rest import rest_app
 from support.scripted import FakeClock, settings_for

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from context7_fabric.health import STORE_SECONDS
 from context7_fabric.http_server.app import MOST_VISITORS
+from context7_fabric.runtime.health import STORE_SECONDS
 from support.context7_api import Api
 from support.metrics import OURS, Scrape, scraped, watched_server
 from support.product import Served, Variables, product_at_port, product_environment
@@ -152,7 +152,7 @@ def test_a_store_that_hangs_keeps_nobody_from_reading_it(environment: dict[str, 
 def test_only_the_server_on_http_needs_the_library() -> None:
     program = """
 import sys
-import context7_fabric.cli.serve, context7_fabric.household, context7_fabric.mcp_server.stdio
+import context7_fabric.cli.serve, context7_fabric.runtime.runtime, context7_fabric.mcp_server.stdio
 print("prometheus_client" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -10,8 +10,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from context7_fabric.answers.docs import Question
-from context7_fabric.household import open_app
 from context7_fabric.models import Caller
+from context7_fabric.runtime.runtime import open_app
 from support.listener import serving
 from support.product import product_environment, run_product
 from support.scripted import FakeClock, settings_for

@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
-from context7_fabric.app import App
-from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import open_app
 from support import misbehaving_upstream
 from support.listener import serving
 from support.product import PROGRAM, product_environment, run_product

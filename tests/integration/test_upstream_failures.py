@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from context7_fabric.household import open_app
+from context7_fabric.runtime.runtime import open_app
 from support.catalogue import Catalogue
 from support.context7_api import Api
 from support.dialogue import Dialogue, outcome_of, talking, texts_of

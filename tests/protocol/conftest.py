@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.app import App
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 

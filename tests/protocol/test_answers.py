@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
+from context7_fabric.runtime.app import App
 from support.scripted import (
     FakeClock,
     ScriptedUpstream,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from context7_fabric.app import App
 from context7_fabric.models import Caller
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream
 from support.wire import call, connected, provenance, texts
 

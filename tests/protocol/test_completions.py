@@ -9,9 +9,9 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.app import App
 from context7_fabric.fabric.context import Scope
 from context7_fabric.privacy.principals import owned
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import MODES, call, connected
 

@@ -11,12 +11,12 @@ import mcp_types as types
 import pytest
 
 from context7_fabric.answers.docs import Question
-from context7_fabric.app import App
 from context7_fabric.call_log.records import Execution, execution_of
 from context7_fabric.errors import UpstreamOff, UpstreamTimeout
 from context7_fabric.fabric.context import Scope
-from context7_fabric.household import open_app
 from context7_fabric.models import PUBLIC, Caller
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import open_app
 from contracts.disk_store import execute
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app, settings_for
 from support.wire import MODES, call, connected, provenance, texts

@@ -12,11 +12,11 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
-from context7_fabric.app import App
 from context7_fabric.call_log.records import BEHIND, Execution
 from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.registry.choices import Learned
+from context7_fabric.runtime.app import App
 from context7_fabric.services.recall import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.windows import (

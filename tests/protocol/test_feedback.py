@@ -10,9 +10,9 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from context7_fabric.app import App
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from support.wire import MODES, call, connected, provenance, texts
 

@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from context7_fabric.answers.stored import DOCS, record_of
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamTimeout, UpstreamUnreachable
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
 

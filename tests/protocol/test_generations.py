@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.parsing.snippets import parse_snippets
+from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts

@@ -6,10 +6,10 @@ import anyio
 import pytest
 
 from context7_fabric.answers.docs import Question
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamLimited, UpstreamUnreachable
-from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import open_app
 from context7_fabric.services.recall import Recall
 from context7_fabric.settings import read_settings
 from support.scripted import (

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from context7_fabric.app import App
 from context7_fabric.mcp_server import fast_path_http as module
 from context7_fabric.models import Answer, Caller
+from context7_fabric.runtime.app import App
 from support.posts import BESIDE, CALLS, REQUEST_IDS, Site, call, served, told, whole
 from support.windows import RESOLVE, records
 

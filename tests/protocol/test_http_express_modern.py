@@ -15,8 +15,8 @@ from mcp_types import (
     PROTOCOL_VERSION_META_KEY,
 )
 
-from context7_fabric.app import App
 from context7_fabric.mcp_server import fast_path_http as module
+from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
 from support.posts import BESIDE, CALLS, REQUEST_IDS, Message, Site, call, served, told, whole
 from support.scripted import ScriptedUpstream

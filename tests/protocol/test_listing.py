@@ -7,7 +7,6 @@ import pytest
 from mcp import Client
 
 from context7_fabric import __version__
-from context7_fabric.app import App
 from context7_fabric.errors import (
     UpstreamError,
     UpstreamOff,
@@ -17,6 +16,7 @@ from context7_fabric.errors import (
 )
 from context7_fabric.mcp_server.server import INSTRUCTIONS
 from context7_fabric.mcp_server.tool_schemas import OWN, InputSchemas
+from context7_fabric.runtime.app import App
 from context7_fabric.services import tool_book
 from context7_fabric.upstream.base import ToolList
 from support.notices import TOOLS as TOOLS_CHANGED

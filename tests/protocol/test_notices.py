@@ -12,11 +12,11 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.app import App
 from context7_fabric.mcp_server.notifications import MOST, MOST_STREAMS
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
+from context7_fabric.runtime.app import App
 from context7_fabric.services.topics import Listing
 from context7_fabric.upstream.base import ToolList
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed, unsubscribe

@@ -4,8 +4,8 @@ import anyio
 import pytest
 
 from context7_fabric.answers.docs import Question
-from context7_fabric.app import App
 from context7_fabric.models import Caller
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import call, connected, provenance
 

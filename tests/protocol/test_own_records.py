@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from context7_fabric.app import App
+from context7_fabric.runtime.app import App
 from context7_fabric.services.settings import ADDED_TOOLS
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import call, connected, texts

@@ -5,8 +5,8 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.app import App
 from context7_fabric.mcp_server.prompts import LONGEST_FILLED, VERSION_KEY
+from context7_fabric.runtime.app import App
 from context7_fabric.services.prompts import LONGEST
 from support.wire import MODES, connected
 

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from context7_fabric.answers.docs import Question
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import Answer, Caller
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 
 DAY = 86400.0

@@ -10,10 +10,10 @@ import pytest
 from context7_fabric.answers import fallback, resolve
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
 from context7_fabric.registry.row_store import RowStore
+from context7_fabric.runtime.app import App
 from context7_fabric.services.recall import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts

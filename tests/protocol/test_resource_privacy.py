@@ -18,7 +18,6 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from context7_fabric.answers.stored import StoredAnswer
-from context7_fabric.app import App
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.mcp_server.uris import entry_uri, index_uri
@@ -26,6 +25,7 @@ from context7_fabric.models import LOCAL_OWNER, PUBLIC
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
+from context7_fabric.runtime.app import App
 from support.scripted import NOW, FakeClock, ScriptedUpstream, scripted_app
 from support.wire import connected
 

@@ -12,10 +12,10 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.app import App
 from context7_fabric.fabric.context import KEY_LIMIT, Scope
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.principals import owned
+from context7_fabric.runtime.app import App
 from context7_fabric.services.views import MOST_COUNTED
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import MODES, call, connected, provenance

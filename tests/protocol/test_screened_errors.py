@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from context7_fabric.app import App
 from context7_fabric.errors import UpstreamError, UpstreamRejected, UpstreamUnreachable
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream
 from support.wire import call, connected, provenance, texts
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcp import Client
 
-from context7_fabric.app import App
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import call, connected, texts
 

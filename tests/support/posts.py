@@ -12,11 +12,11 @@ import httpx2
 from mcp.server.context import CallNext, HandlerResult
 from starlette.applications import Starlette
 
-from context7_fabric.app import App
 from context7_fabric.http_server.middleware import BodyGuard
 from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.tools import META_KEY, Context
+from context7_fabric.runtime.app import App
 from context7_fabric.services.settings import Meta
 from support.windows import ASKED, OLD, QUERY
 

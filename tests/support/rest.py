@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Mount
 
-from context7_fabric.app import App
 from context7_fabric.http_server.rest.collection import LibraryCollection
 from context7_fabric.http_server.rest.routes import Rest
+from context7_fabric.runtime.app import App
 from context7_fabric.services.views import Viewer
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.app import App
+from context7_fabric.runtime.app import App
 from support.rest import asking
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import anyio
 
-from context7_fabric.app import App
-from context7_fabric.household import open_app
 from context7_fabric.models import Progress, no_progress
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.upstream.base import Reply, ToolList
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE

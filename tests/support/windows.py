@@ -10,12 +10,12 @@ from typing import Any, cast
 import anyio
 from mcp.server.context import CallNext, HandlerResult
 
-from context7_fabric.app import App
 from context7_fabric.call_log.records import Execution, execution_of
 from context7_fabric.fabric.context import Scope
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.stdio import serve_socket
 from context7_fabric.mcp_server.tools import META_KEY, Context
+from context7_fabric.runtime.app import App
 from context7_fabric.services.settings import Meta
 
 SECONDS = 10

@@ -12,13 +12,13 @@ import mcp_types as types
 from mcp import Client
 from mcp.server.lowlevel import Server
 
-from context7_fabric.app import App
 from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
 from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.relay.endpoint import Door
 from context7_fabric.relay.handshake import SERVE, hello, identity
+from context7_fabric.runtime.app import App
 from context7_fabric.services.settings import Meta
 from support.notices import Inbox
 from support.product import DAEMON

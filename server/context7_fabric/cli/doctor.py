@@ -17,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from context7_fabric import __version__
-from context7_fabric.app import App
 from context7_fabric.cli.output import (
     harmless,
     print_json,
@@ -31,6 +30,7 @@ from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
+from context7_fabric.runtime.app import App
 from context7_fabric.services.restraints import all_restraints, end_restraints
 
 if TYPE_CHECKING:

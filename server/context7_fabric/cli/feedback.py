@@ -12,8 +12,8 @@ from context7_fabric.cli.output import with_fabric
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import say
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.home import read_principal
 from context7_fabric.privacy.redaction import redact
+from context7_fabric.runtime.store import read_principal
 from context7_fabric.settings import Settings, read_settings
 
 

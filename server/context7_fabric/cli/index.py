@@ -23,7 +23,6 @@ from context7_fabric.answers.prefetch import (
     Step,
     UnknownNames,
 )
-from context7_fabric.app import App
 from context7_fabric.cli.output import plain_console, print_json, with_app
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import one_line
@@ -32,6 +31,7 @@ from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds, load_seeds
+from context7_fabric.runtime.app import App
 
 ASK_ABOVE = 50
 """More calls than this are not made without a yes, also where there is no terminal to ask at."""

@@ -21,11 +21,11 @@ from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import columns, harmless, is_utf8
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.home import open_backend
+from context7_fabric.runtime.store import open_backend
 from context7_fabric.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from context7_fabric.app import App
+    from context7_fabric.runtime.app import App
 
 __all__ = [
     "asks_for_json",
@@ -48,7 +48,7 @@ _UNBOUNDED = 100_000
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     """Run `work` with the app that the environment asks for; return its exit code."""
-    from context7_fabric.household import open_app
+    from context7_fabric.runtime.runtime import open_app
 
     settings = _settings()
 

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from context7_fabric.answers.lookup import LookUp
-from context7_fabric.app import App
 from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import tell
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.runtime.app import App
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.exact import Resolution
 

@@ -18,9 +18,9 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import tell
-from context7_fabric.household import Household, open_household
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.resources import raise_file_limit
+from context7_fabric.runtime.runtime import Household, open_household
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host
 
@@ -123,9 +123,9 @@ async def _stdio(settings: Settings) -> None:
 
 
 async def _http(settings: Settings, host: str, port: int) -> None:
-    from context7_fabric.health import watch_loop
     from context7_fabric.http_server.app import build_site, opened_tokens
     from context7_fabric.http_server.listener import HttpServer, bound_socket
+    from context7_fabric.runtime.health import watch_loop
     from context7_fabric.telemetry.metrics import Metrics
 
     raise_file_limit()

@@ -12,7 +12,6 @@ from functools import partial
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from context7_fabric.app import App
 from context7_fabric.call_log.statistics import (
     ErrorCount,
     Statistics,
@@ -27,6 +26,7 @@ from context7_fabric.cli.restraints import limit_ends, opening_ends
 from context7_fabric.cli.text import harmless, is_utf8, local_time, one_line, say
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+from context7_fabric.runtime.app import App
 from context7_fabric.services.restraints import Restraints
 
 BAR = 40

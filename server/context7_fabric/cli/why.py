@@ -19,9 +19,9 @@ from context7_fabric.cli.text import local_time, one_line, say, tell
 from context7_fabric.errors import UnknownExecution
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.home import read_principal
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.redaction import redact
+from context7_fabric.runtime.store import read_principal
 from context7_fabric.services.views import visible
 from context7_fabric.settings import read_settings
 

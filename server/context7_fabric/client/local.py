@@ -26,7 +26,6 @@ from context7_fabric.answers.stored import LISTS, AnswerShelf, record_of
 from context7_fabric.client.source import Found, bare_library, library_of
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.home import open_store, read_principal
 from context7_fabric.models import Clock, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
@@ -36,6 +35,7 @@ from context7_fabric.registry.registry import STEP_SECONDS, Registry
 from context7_fabric.registry.row_store import Revision, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.teaching import Lesson
+from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 

@@ -10,10 +10,10 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
-from context7_fabric.app import App
 from context7_fabric.demo.sample import LIBRARY, SampleContext7
-from context7_fabric.household import open_app
 from context7_fabric.models import Answer, Caller, tokens
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream

@@ -16,10 +16,7 @@ from starlette.requests import Request
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from context7_fabric.app import App
 from context7_fabric.errors import SettingError
-from context7_fabric.health import Health
-from context7_fabric.household import Household
 from context7_fabric.http_server.auth import Access, Visitor
 from context7_fabric.http_server.errors import Refusal
 from context7_fabric.http_server.middleware import (
@@ -40,11 +37,14 @@ from context7_fabric.http_server.token_file import TokenFile
 from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.models import LOCAL_OWNER
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.health import Health
+from context7_fabric.runtime.pool import Places
+from context7_fabric.runtime.runtime import Household
 from context7_fabric.services.settings import Meta
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.telemetry.metrics import Metrics
-from context7_fabric.web.places import Places
 from context7_fabric.web.settings import WebSettings
 
 MOST_VISITORS = 64

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import anyio
 
-from context7_fabric.app import App
 from context7_fabric.client import Context7CacheClient
+from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 LANGGRAPH = "/langchain-ai/langgraph"

@@ -11,8 +11,8 @@ import anyio
 import httpx2
 import pytest
 
-from context7_fabric.app import App
 from context7_fabric.http_server.rest.collection import LIKENESS
+from context7_fabric.runtime.app import App
 from support.rest import asking, best, entries, found, refused
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 

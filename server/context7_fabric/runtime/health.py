@@ -16,12 +16,12 @@ from anyio.abc import TaskGroup
 
 from context7_fabric import __version__
 from context7_fabric.answers.single_flight import Flights
-from context7_fabric.app import App
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.standby import Standby
-from context7_fabric.household import Household
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.registry.suggestions import State
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import Household
 from context7_fabric.services.meter import Meter
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.figures import Figures, StoreFigures

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.web.places import Places
+from context7_fabric.runtime.pool import Places
 
 SHORT = 0.05
 LONG = 600

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.pool import Pool
+from context7_fabric.runtime.pool import Pool
 
 SHORT = 0.05
 

@@ -11,15 +11,15 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric import health
 from context7_fabric.answers.docs import Question
-from context7_fabric.app import App
 from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUnreachable
 from context7_fabric.fabric.backends.base import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.health import Health, watch_loop
-from context7_fabric.household import Household, open_household
 from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.runtime import health
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.health import Health, watch_loop
+from context7_fabric.runtime.runtime import Household, open_household
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.figures import StoreFigures
 from support.scripted import ScriptedUpstream, settings_for
