@@ -28,8 +28,8 @@ from context7_fabric.registry.matching.index import (
 from context7_fabric.registry.matching.versions import is_version
 from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, Revision, RowStore
 from context7_fabric.registry.rows import Row, naming, vouched
-from context7_fabric.registry.seed_file import tell_left_out
 from context7_fabric.registry.seeds import Seeds
+from context7_fabric.seed_files.yaml_file import tell_left_out
 
 
 @contextmanager

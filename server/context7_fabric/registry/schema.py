@@ -14,7 +14,7 @@ import yaml
 
 from context7_fabric.errors import SeedError
 from context7_fabric.registry.rows import COLLECTION, Row
-from context7_fabric.registry.seed_file import seed_folder
+from context7_fabric.seed_files.yaml_file import seed_folder
 
 FILE_NAME = "collections.yaml"
 

@@ -19,7 +19,7 @@ from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.matching.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.seed_file import SeedFile, named, seed_folder
+from context7_fabric.seed_files.yaml_file import SeedFile, named, seed_folder
 
 ECOSYSTEMS = frozenset({"pypi", "npm", "crates", "go", "maven", "other"})
 FILE_NAME = "library-seed.yaml"

@@ -28,13 +28,13 @@ from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import Learned
-from context7_fabric.registry.prompt_seeds import load_prompts
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.registry.vector_store import FabricVectors
 from context7_fabric.registry.worker_client import WorkerClient
+from context7_fabric.seed_files.prompts import load_prompts
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.context7 import Context7
 from context7_fabric.services.contexts import Contexts

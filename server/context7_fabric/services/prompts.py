@@ -17,7 +17,7 @@ from anyio import to_thread
 from context7_fabric.errors import SeedError
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.registry.prompt_seeds import PromptSeed
+from context7_fabric.seed_files.prompts import PromptSeed
 from context7_fabric.services.templates import placeholders
 from context7_fabric.services.views import Viewer, visible
 

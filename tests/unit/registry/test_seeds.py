@@ -9,13 +9,13 @@ import pytest
 
 from context7_fabric.errors import SeedError
 from context7_fabric.parsing.ids import parse_id
-from context7_fabric.registry.seed_file import seed_folder
 from context7_fabric.registry.seeds import (
     ECOSYSTEMS,
     FILE_NAME,
     Seed,
     load_seeds,
 )
+from context7_fabric.seed_files.yaml_file import seed_folder
 
 SMALL = """\
 version: "1.0"

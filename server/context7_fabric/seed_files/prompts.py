@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from context7_fabric.errors import SeedError
-from context7_fabric.registry.seed_file import SeedFile, named, seed_folder, tell_left_out
+from context7_fabric.seed_files.yaml_file import SeedFile, named, seed_folder, tell_left_out
 
 FILE_NAME = "prompts.yaml"
 _REQUIRED = ("title", "description", "text")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import SeedError
-from context7_fabric.registry.prompt_seeds import PromptSeed, load_prompts
+from context7_fabric.seed_files.prompts import PromptSeed, load_prompts
 from context7_fabric.services.templates import placeholders
 
 SMALL = """\
