@@ -18,6 +18,7 @@ from context7_fabric.http_server.rate_limit import burst_of
 from context7_fabric.protocol.http_posts import MOST_TOGETHER as BATCH
 from context7_fabric.protocol.pacing import MOST_UNANSWERED
 from context7_fabric.settings import read_settings
+from context7_fabric.settings.values import WebSettings
 from context7_fabric.web.connections import (
     HEAD_BYTES,
     HEAD_SECONDS,
@@ -26,7 +27,6 @@ from context7_fabric.web.connections import (
     MOST_UNSENT,
     READING_SECONDS,
 )
-from context7_fabric.web.settings import WebSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -14,7 +14,7 @@ from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.privacy.principals import owned
-from context7_fabric.upstream.settings import DEFAULT_UPSTREAM
+from context7_fabric.settings.values import DEFAULT_UPSTREAM
 from support.documents import Edition, context_text
 from support.scripted import LIBRARY
 

@@ -18,7 +18,7 @@ from context7_fabric.registry.worker.index import (
     SharedIndexes,
     prepare,
 )
-from context7_fabric.registry.worker.settings import EMBEDDED_ROWS
+from context7_fabric.settings.values import EMBEDDED_ROWS
 from contracts.index_contract import (
     ANN,
     BOB,

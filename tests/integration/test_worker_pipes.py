@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from context7_fabric.registry.worker.link import open_link
-from context7_fabric.registry.worker.settings import DEFAULT_MODEL
+from context7_fabric.settings.values import DEFAULT_MODEL
 from support.processes import Process, spawn, wait_gone
 
 WORKER = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.registry.worker.settings import DEFAULT_MODEL
+from context7_fabric.settings.values import DEFAULT_MODEL
 from support.processes import children_of, wait_gone
 from support.product import Served, product_at_port, product_environment
 from support.site import asked

@@ -10,7 +10,7 @@ import pytest
 
 from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.runtime.app import App
-from context7_fabric.services.settings import METAS, Meta
+from context7_fabric.settings.values import METAS, Meta
 from support.posts import BESIDE, Site, call, served
 from support.scripted import FakeClock, ScriptedUpstream
 from support.windows import OLD, QUERY, RESOLVE, Reply, opened

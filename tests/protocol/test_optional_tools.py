@@ -12,7 +12,7 @@ from mcp.shared.exceptions import MCPError
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.mcp_server.extra_tools import OPTIONAL
-from context7_fabric.services.settings import chosen_tools
+from context7_fabric.settings.values import chosen_tools
 from support.optional import done, refused, serving
 from support.wire import MODES, call
 

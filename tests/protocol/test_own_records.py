@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 
 from context7_fabric.runtime.app import App
-from context7_fabric.services.settings import ADDED_TOOLS
+from context7_fabric.settings.values import ADDED_TOOLS
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import call, connected, texts
 

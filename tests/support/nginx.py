@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from context7_fabric.http_server.listener import HttpServer, bound_socket
-from context7_fabric.web.settings import WebSettings
+from context7_fabric.settings.values import WebSettings
 from support.processes import spawn
 from support.programs import needed_server
 from support.site import HEADERS, bearing

@@ -17,7 +17,7 @@ from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.tools import META_KEY, Context
 from context7_fabric.runtime.app import App
-from context7_fabric.services.settings import Meta
+from context7_fabric.settings.values import Meta
 from support.windows import ASKED, OLD, QUERY
 
 VERSION = "2025-06-18"

@@ -16,7 +16,7 @@ from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.stdio import serve_socket
 from context7_fabric.mcp_server.tools import META_KEY, Context
 from context7_fabric.runtime.app import App
-from context7_fabric.services.settings import Meta
+from context7_fabric.settings.values import Meta
 
 SECONDS = 10
 QUERY, OLD, RESOLVE = "query-docs", "get-library-docs", "resolve-library-id"

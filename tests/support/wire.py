@@ -19,7 +19,7 @@ from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.relay.endpoint import Door
 from context7_fabric.relay.handshake import SERVE, hello, identity
 from context7_fabric.runtime.app import App
-from context7_fabric.services.settings import Meta
+from context7_fabric.settings.values import Meta
 from support.notices import Inbox
 from support.product import DAEMON
 

@@ -9,20 +9,22 @@ import platformdirs
 import pytest
 
 from context7_fabric.errors import SettingError
-from context7_fabric.fabric.settings import StoreSettings
-from context7_fabric.registry.worker.settings import SuggestionSettings
-from context7_fabric.services.settings import DAY, ExecutionSettings, FreshnessSettings
 from context7_fabric.settings import (
     FREE_CALLS,
     PASSED_ON,
     Settings,
     read_settings,
 )
-from context7_fabric.upstream.settings import (
+from context7_fabric.settings.values import (
+    DAY,
+    ExecutionSettings,
+    FreshnessSettings,
+    StoreSettings,
+    SuggestionSettings,
     UpstreamSettings,
     UrlTarget,
+    WebSettings,
 )
-from context7_fabric.web.settings import WebSettings
 
 PREFIX = "CONTEXT7_FABRIC_"
 

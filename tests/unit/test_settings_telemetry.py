@@ -6,7 +6,7 @@ import pytest
 
 from context7_fabric.errors import SettingError
 from context7_fabric.settings import read_settings
-from context7_fabric.telemetry.settings import LangSmithTarget, TelemetrySettings
+from context7_fabric.settings.values import LangSmithTarget, TelemetrySettings
 
 KEY = "lsv2_pt_S3CR3T"
 OURS = "http://collector:4318"

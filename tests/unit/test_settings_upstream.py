@@ -6,7 +6,7 @@ import pytest
 
 from context7_fabric.errors import SettingError
 from context7_fabric.settings import Settings, read_settings
-from context7_fabric.upstream.settings import (
+from context7_fabric.settings.values import (
     DEFAULT_UPSTREAM,
     CommandTarget,
     OffTarget,

@@ -29,7 +29,7 @@ from context7_fabric.models import (
     new_execution_id,
     tokens,
 )
-from context7_fabric.services.settings import ExecutionSettings
+from context7_fabric.settings.values import ExecutionSettings
 
 
 @dataclass(frozen=True, slots=True)

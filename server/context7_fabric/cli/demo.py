@@ -17,9 +17,8 @@ from context7_fabric.cli.output import plain_console, print_table
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import harmless
 from context7_fabric.demo.walk import Step, walk_live, walk_sample
-from context7_fabric.fabric.settings import StoreSettings
-from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import Settings, read_settings
+from context7_fabric.settings.values import StoreSettings, SuggestionSettings
 
 
 def run(words: list[str]) -> int:

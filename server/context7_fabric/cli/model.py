@@ -23,8 +23,8 @@ from context7_fabric.cli.output import print_json
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import complain, say, tell
 from context7_fabric.registry.worker.link import Link, open_link
-from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.settings import read_settings
+from context7_fabric.settings.values import SuggestionSettings
 
 _LOAD_SECONDS = 60.0
 _FETCH_SECONDS = 3600.0

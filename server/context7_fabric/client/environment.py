@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
-from context7_fabric.services.settings import DAY
 from context7_fabric.settings import Settings, read_settings
+from context7_fabric.settings.values import DAY
 
 TTL_DAYS = "LIBRARY_CACHE_TTL_DAYS"
 SERVICE_URL = "RAG_SERVICE_URL"

@@ -15,9 +15,9 @@ from context7_fabric.models import Answer, Caller, tokens
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings
+from context7_fabric.settings.values import UrlTarget
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
-from context7_fabric.upstream.settings import UrlTarget
 
 DAYS_LATER = 60
 

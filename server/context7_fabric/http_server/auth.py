@@ -9,7 +9,7 @@ from typing import Final
 
 from context7_fabric.errors import NotLetIn, UnusableKey
 from context7_fabric.http_server.token_file import TOKEN_PREFIX, TokenFile
-from context7_fabric.upstream.settings import bare_key
+from context7_fabric.settings.values import bare_key
 
 KEY_HEADERS: Final = (
     "x-context7-api-key",

@@ -12,8 +12,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from context7_fabric.errors import PortError, SettingError
+from context7_fabric.settings.values import WebSettings
 from context7_fabric.web.connections import GuardedConnection
-from context7_fabric.web.settings import WebSettings
 
 DEFAULT_PORT = 3000
 PORTS_TRIED = 11

@@ -24,7 +24,7 @@ from pydantic_core import to_json
 from context7_fabric.mcp_server.tools import Context, Tools, meta_of, texts_of
 from context7_fabric.models import Answer, Caller
 from context7_fabric.protocol.parsing import LONGEST_ID, NotAMessage, read_json
-from context7_fabric.services.settings import Meta
+from context7_fabric.settings.values import Meta
 
 _REQUEST: Final = frozenset({"jsonrpc", "id", "method", "params"})
 _PARAMS: Final = frozenset({"name", "arguments", "_meta"})

@@ -19,8 +19,8 @@ from anyio.abc import TaskGroup
 from context7_fabric.registry.lexical import Shares, WordIndex
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.worker.mirror import Mirror, Vectors
-from context7_fabric.registry.worker.settings import SuggestionSettings
 from context7_fabric.registry.worker_client import State, WorkerClient
+from context7_fabric.settings.values import SuggestionSettings
 
 __all__ = ["Candidate", "State", "Suggester", "SuggestionSettings", "Suggestions", "Vectors"]
 

@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from context7_fabric.registry.worker.keeper import Keeper
 from context7_fabric.registry.worker.link import Link, open_link
 from context7_fabric.registry.worker.mirror import Mirror
-from context7_fabric.registry.worker.settings import SuggestionSettings
+from context7_fabric.settings.values import SuggestionSettings
 
 log = logging.getLogger(__name__)
 

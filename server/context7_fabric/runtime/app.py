@@ -46,11 +46,11 @@ from context7_fabric.services.states import States
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings
+from context7_fabric.settings.values import OffTarget
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
 from context7_fabric.upstream.off import NoUpstream
-from context7_fabric.upstream.settings import OffTarget
 from context7_fabric.upstream.target import Dialler
 
 Connect: TypeAlias = Callable[[TaskGroup], Upstream]

@@ -14,26 +14,30 @@ from pathlib import Path
 
 import platformdirs
 
-from context7_fabric.daemon.settings import MODES, DaemonSettings
 from context7_fabric.fabric.backends.redis.address import parse as parse_redis
 from context7_fabric.fabric.context import VALUE_LIMIT
-from context7_fabric.fabric.settings import StoreSettings
-from context7_fabric.registry.worker.settings import DEFAULT_MODEL, SuggestionSettings
-from context7_fabric.services.settings import (
-    DEFAULT_TOOLS,
-    METAS,
-    ExecutionSettings,
-    FreshnessSettings,
-    Meta,
-    chosen_tools,
-)
 from context7_fabric.settings.reader import Reader, unusable
 from context7_fabric.settings.telemetry import read_telemetry
 from context7_fabric.settings.upstream import LOOPBACK_HOSTS, PASSED_ON, read_upstream
+from context7_fabric.settings.values import (
+    DEFAULT_MODEL,
+    DEFAULT_TOOLS,
+    DEFAULT_UPSTREAM,
+    METAS,
+    MODES,
+    DaemonSettings,
+    ExecutionSettings,
+    FreshnessSettings,
+    Meta,
+    OffTarget,
+    StoreSettings,
+    SuggestionSettings,
+    TelemetrySettings,
+    UpstreamSettings,
+    WebSettings,
+    chosen_tools,
+)
 from context7_fabric.settings.web import read_web
-from context7_fabric.telemetry.settings import TelemetrySettings
-from context7_fabric.upstream.settings import DEFAULT_UPSTREAM, OffTarget, UpstreamSettings
-from context7_fabric.web.settings import WebSettings
 
 __all__ = ["LOOPBACK_HOSTS", "PASSED_ON", "Settings", "read_settings"]
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
 from context7_fabric.settings.reader import Reader
-from context7_fabric.telemetry.settings import LangSmithTarget, TelemetrySettings
+from context7_fabric.settings.values import LangSmithTarget, TelemetrySettings
 
 LANGSMITH = "https://api.smith.langchain.com"
 _TRACES = "/otel/v1/traces"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from context7_fabric.errors import SettingError
 from context7_fabric.relay.handshake import UPSTREAM_ENVIRONMENT
 from context7_fabric.settings.reader import Reader, unusable
-from context7_fabric.upstream.settings import (
+from context7_fabric.settings.values import (
     DEFAULT_UPSTREAM,
     CommandTarget,
     OffTarget,

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from context7_fabric.settings.reader import Reader, unusable
-from context7_fabric.web.settings import WebSettings
+from context7_fabric.settings.values import WebSettings
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 

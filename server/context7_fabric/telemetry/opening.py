@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from context7_fabric.settings.values import TelemetrySettings
 from context7_fabric.telemetry.observer import Observer
-from context7_fabric.telemetry.settings import TelemetrySettings
 
 log = logging.getLogger(__name__)
 

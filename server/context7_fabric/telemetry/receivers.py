@@ -6,7 +6,7 @@ import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-from context7_fabric.telemetry.settings import LangSmithTarget
+from context7_fabric.settings.values import LangSmithTarget
 
 TIMEOUT = 10.0
 """Seconds that LangSmith has for one batch."""

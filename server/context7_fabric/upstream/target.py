@@ -16,10 +16,10 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from context7_fabric.errors import SettingError, UpstreamOff
+from context7_fabric.settings.values import CommandTarget, UpstreamSettings, UrlTarget
 from context7_fabric.upstream.exchange import CURRENT, watch
 from context7_fabric.upstream.mending import Mended, mend
 from context7_fabric.upstream.replies import Tidied
-from context7_fabric.upstream.settings import CommandTarget, UpstreamSettings, UrlTarget
 from context7_fabric.upstream.stderr import ChildStderr
 
 CONNECT_TIMEOUT = 5.0

@@ -25,7 +25,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Answer, Caller, Outcome, Tier, Trace
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import Learned
-from context7_fabric.services.settings import ExecutionSettings
+from context7_fabric.settings.values import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 MINE, THEIRS = "key-mine", "key-theirs"

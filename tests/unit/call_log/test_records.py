@@ -29,7 +29,7 @@ from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier, Trace
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.services.settings import ExecutionSettings
+from context7_fabric.settings.values import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 SECRET = "ghp_0123456789abcdefghijABCDEFGHIJ"

@@ -17,7 +17,7 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.services.settings import ExecutionSettings
+from context7_fabric.settings.values import ExecutionSettings
 from support.scripted import FakeClock
 
 

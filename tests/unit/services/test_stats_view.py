@@ -7,9 +7,9 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.principals import owned
 from context7_fabric.services.meter import Meter
-from context7_fabric.services.settings import DAY
 from context7_fabric.services.stats_view import LOOKED_AT, StatsView
 from context7_fabric.services.views import Views
+from context7_fabric.settings.values import DAY
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER
 
