@@ -13,9 +13,9 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
 from context7_fabric.registry.worker.link import MOST_WAITING
-from context7_fabric.registry.worker_client import open_worker
+from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.worker_client import open_worker
 from support.model import hub, model_command
 from support.processes import wait_gone
 from support.suggesting import (

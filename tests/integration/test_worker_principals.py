@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggester
-from context7_fabric.registry.worker_client import open_worker
+from context7_fabric.suggestions.suggester import Suggester
+from context7_fabric.suggestions.worker_client import open_worker
 from support.suggesting import (
     LONG,
     MEANT,

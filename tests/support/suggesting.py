@@ -12,8 +12,8 @@ import anyio.to_thread
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
-from context7_fabric.registry.worker_client import WorkerClient, open_worker
+from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from support.model import model_path
 from support.processes import wait_gone
 

@@ -21,10 +21,10 @@ from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.libraries import Library, format_entry
 from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
-from context7_fabric.registry.lexical import terms_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggester
+from context7_fabric.suggestions.bm25 import terms_in
+from context7_fabric.suggestions.suggester import Suggester
 
 PAGE_LENGTH = 10
 """Snippets a page: what upstream's first generation sent."""

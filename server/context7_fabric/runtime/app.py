@@ -31,9 +31,6 @@ from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.registry.suggestions import Suggester
-from context7_fabric.registry.vector_store import FabricVectors
-from context7_fabric.registry.worker_client import WorkerClient
 from context7_fabric.seed_files.prompts import load_prompts
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.context7 import Context7
@@ -47,6 +44,8 @@ from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
+from context7_fabric.suggestions.suggester import FabricVectors, Suggester
+from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream

@@ -19,11 +19,11 @@ from context7_fabric.answers.single_flight import Flights
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.standby import Standby
 from context7_fabric.models import Progress, no_progress
-from context7_fabric.registry.suggestions import State
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import Household
 from context7_fabric.services.meter import Meter
 from context7_fabric.settings import Settings
+from context7_fabric.suggestions.suggester import State
 from context7_fabric.telemetry.figures import Figures, StoreFigures
 
 STORE_SECONDS = 1.0

@@ -19,7 +19,6 @@ from context7_fabric.fabric.change_feed import News
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.privacy.principals import PLACE, SharedSecret
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.worker_client import WorkerClient, open_worker
 from context7_fabric.runtime.app import (
     App,
     Commons,
@@ -33,6 +32,7 @@ from context7_fabric.runtime.store import is_shared, open_store, read_principal
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import CommandTarget, SuggestionSettings
+from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.telemetry.opening import Traces, open_traces
 

@@ -19,7 +19,6 @@ from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.suggestions import Suggester
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.exact import Resolution, resolution
@@ -28,6 +27,7 @@ from context7_fabric.services.prompts import PromptBook
 from context7_fabric.services.tool_book import ToolBook
 from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Views
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.telemetry.observer import Observer
 
 LOAD_SECONDS = 30.0

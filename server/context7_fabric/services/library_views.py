@@ -15,12 +15,12 @@ from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import question_key
-from context7_fabric.registry.lexical import terms_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import LONGEST_PHRASE, Suggester
 from context7_fabric.services.showing import as_data
 from context7_fabric.services.views import PAGE, Viewer, Views
+from context7_fabric.suggestions.bm25 import terms_in
+from context7_fabric.suggestions.suggester import LONGEST_PHRASE, Suggester
 
 RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
 

@@ -9,9 +9,9 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.keeper import Keeper
-from context7_fabric.registry.worker.mirror import Mirror
 from context7_fabric.registry.worker.wire import Message
+from context7_fabric.suggestions.index_sync import Mirror
+from context7_fabric.suggestions.worker_client import Keeper
 
 ROOM = 4
 

@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
-from context7_fabric.registry.suggestions import State
 from context7_fabric.services.context7 import ANSWERED, ENDS
+from context7_fabric.suggestions.suggester import State
 from context7_fabric.telemetry.figures import Figures, StoreFigures
 from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE

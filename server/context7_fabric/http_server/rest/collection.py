@@ -18,12 +18,12 @@ from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.schema import load_collection
 from context7_fabric.registry.teaching import Lesson
-from context7_fabric.registry.worker_client import NO_MODEL
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.library_views import LibraryViews, Ranked, RankedBy
 from context7_fabric.services.showing import as_data
 from context7_fabric.services.stats_view import LOOKED_AT
 from context7_fabric.services.views import Viewer
+from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.upstream.generations import RESOLVE
 
 LIKENESS = 0.8

@@ -2,7 +2,7 @@
 
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.registry.vector_store import FabricVectors
+from context7_fabric.suggestions.suggester import FabricVectors
 from unit.fabric.fakes import FakeClock
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.suggestions import Suggester, SuggestionSettings
-from context7_fabric.registry.worker.shortlist import Shortlist
-from context7_fabric.registry.worker_client import WorkerClient
+from context7_fabric.suggestions.index_sync import Shortlist
+from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.worker_client import WorkerClient
 
 HTTPX = Row("httpx", "pypi", description="asynchronous HTTP client")
 AIOHTTP = Row("aiohttp", "pypi", description="asynchronous HTTP client and server")

@@ -7,8 +7,11 @@ paraphrase shares no word. Without the worker the words alone decide, and the re
 
 from __future__ import annotations
 
+import base64
+from binascii import Error
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from typing import Literal
 
@@ -16,11 +19,13 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from context7_fabric.registry.lexical import Shares, WordIndex
+from context7_fabric.fabric.context import Json
+from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.mirror import Mirror, Vectors
-from context7_fabric.registry.worker_client import State, WorkerClient
 from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.bm25 import Shares, WordIndex
+from context7_fabric.suggestions.index_sync import Mirror, Vectors
+from context7_fabric.suggestions.worker_client import State, WorkerClient
 
 __all__ = ["Candidate", "State", "Suggester", "SuggestionSettings", "Suggestions", "Vectors"]
 
@@ -196,3 +201,33 @@ class Suggester:
 
 def _suggestions(ranked: Iterable[Candidate], least: float, method: Method) -> Suggestions:
     return Suggestions(tuple(each for each in ranked if each.score >= least), method)
+
+
+class FabricVectors:
+    """The stored vectors of one embedding model, by row key."""
+
+    def __init__(self, fabric: Fabric, model: str) -> None:
+        """Keep the vectors of `model` in `fabric`'s GLOBAL scope."""
+        self._fabric = fabric
+        self._prefix = f"vector:{sha256(model.encode()).hexdigest()[:12]}:"
+
+    async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the stored vectors of the rows `keys`, as far as there are any."""
+        found = await self._fabric.get_many([self._prefix + key for key in keys])
+        vectors = {each.key.removeprefix(self._prefix): _bytes(each.value) for each in found}
+        return {key: vector for key, vector in vectors.items() if vector}
+
+    async def save(self, vectors: Mapping[str, bytes]) -> None:
+        """Store `vectors`, all or none."""
+        values: dict[str, Json] = {
+            self._prefix + key: base64.b64encode(vector).decode() for key, vector in vectors.items()
+        }
+        if values:
+            await self._fabric.set_many(values)
+
+
+def _bytes(value: Json) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except Error:
+        return b""

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.registry import lexical
-from context7_fabric.registry.lexical import WordIndex
 from context7_fabric.registry.rows import Row
+from context7_fabric.suggestions import bm25
+from context7_fabric.suggestions.bm25 import WordIndex
 
 FASTAPI = Row("fastapi", "pypi", aliases=("fast-api",), description="web framework for APIs")
 HTTPX = Row("httpx", "pypi", description="asynchronous HTTP client")
@@ -142,7 +142,7 @@ def test_very_common_words_only_order_what_rarer_words_found(
     rows = [Row(f"p{n}", "pypi", description="common tool") for n in range(50)]
     rows += [Row(f"r{n}", "pypi", description="rare thing") for n in range(5)]
     rows += [Row("both", "pypi", description="rare common")]
-    monkeypatch.setattr(lexical, "_SCANNED", 10)
+    monkeypatch.setattr(bm25, "_SCANNED", 10)
     assert found(WordIndex(rows), "rare common", 1) == ["both"]
     assert len(found(WordIndex(rows), "rare common", 99)) == 6
     assert len(found(WordIndex(rows), "common", 99)) == 10
