@@ -16,7 +16,7 @@ import pytest
 from context7_fabric.embedding import Vector
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.schema import Payload, load_collection, row_key
-from context7_fabric.registry.worker.index import Index, Indexes
+from context7_fabric.suggestions.worker.qdrant_index import Index, Indexes
 
 DIMENSION = 4
 COLLECTION = load_collection()

@@ -10,7 +10,8 @@ from qdrant_client import QdrantClient, models
 
 from context7_fabric.registry.rows import COLLECTION as NAME
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.index import (
+from context7_fabric.settings.values import EMBEDDED_ROWS
+from context7_fabric.suggestions.worker.qdrant_index import (
     PRINCIPAL,
     EmbeddedIndexes,
     Indexes,
@@ -18,7 +19,6 @@ from context7_fabric.registry.worker.index import (
     SharedIndexes,
     prepare,
 )
-from context7_fabric.settings.values import EMBEDDED_ROWS
 from contracts.index_contract import (
     ANN,
     BOB,

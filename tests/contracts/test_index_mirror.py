@@ -14,7 +14,7 @@ import pytest
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker import session as session_module
+from context7_fabric.suggestions.worker import requests as session_module
 from contracts.index_contract import COLLECTION, of_rows
 from support.mirrored import Direct, Registry, filled
 from support.suggesting import Stored

@@ -14,7 +14,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from context7_fabric.registry.schema import Collection
-from context7_fabric.registry.worker.index import PRINCIPAL, Indexes, server_indexes
+from context7_fabric.suggestions.worker.qdrant_index import PRINCIPAL, Indexes, server_indexes
 from contracts.index_contract import COLLECTION, DIMENSION, IndexContract
 
 URL = os.environ.get("QDRANT_URL", "")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker import wire
-from context7_fabric.registry.worker.wire import Lines, LineTooLong
+from context7_fabric.suggestions.worker import wire
+from context7_fabric.suggestions.worker.wire import Lines, LineTooLong
 
 TEXT = st.text(max_size=20)
 ROWS = st.builds(

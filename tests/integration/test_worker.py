@@ -13,8 +13,8 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.link import MOST_WAITING
 from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.worker.process import MOST_WAITING
 from context7_fabric.suggestions.worker_client import open_worker
 from support.model import hub, model_command
 from support.processes import wait_gone

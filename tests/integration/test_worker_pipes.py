@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from context7_fabric.registry.worker.link import open_link
 from context7_fabric.settings.values import DEFAULT_MODEL
+from context7_fabric.suggestions.worker.process import open_link
 from support.processes import Process, spawn, wait_gone
 
 WORKER = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
@@ -67,7 +67,7 @@ def test_a_worker_does_not_outlive_a_serving_process_that_is_killed() -> None:
 SERVING = f"""
 import sys
 import anyio
-from context7_fabric.registry.worker.link import open_link
+from context7_fabric.suggestions.worker.process import open_link
 async def main():
     async with open_link({LONG}) as link:
         print(link.pid, flush=True)

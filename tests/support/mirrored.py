@@ -14,11 +14,11 @@ import anyio.lowlevel
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.schema import Payload, row_key
-from context7_fabric.registry.worker.index import Index
-from context7_fabric.registry.worker.session import Session
-from context7_fabric.registry.worker.wire import LineTooLong, Message, decode, encode
 from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.index_sync import Mirror
+from context7_fabric.suggestions.worker.qdrant_index import Index
+from context7_fabric.suggestions.worker.requests import Session
+from context7_fabric.suggestions.worker.wire import LineTooLong, Message, decode, encode
 from support.model import model_path
 from support.suggesting import Stored
 

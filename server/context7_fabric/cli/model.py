@@ -22,9 +22,9 @@ from context7_fabric.cli.main import set_up_logging
 from context7_fabric.cli.output import print_json
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import complain, say, tell
-from context7_fabric.registry.worker.link import Link, open_link
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.worker.process import Link, open_link
 
 _LOAD_SECONDS = 60.0
 _FETCH_SECONDS = 3600.0

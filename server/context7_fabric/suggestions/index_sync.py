@@ -18,7 +18,7 @@ import anyio
 
 from context7_fabric.errors import FabricError
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.wire import (
+from context7_fabric.suggestions.worker.wire import (
     Message,
     row_to_wire,
     vector_from_wire,

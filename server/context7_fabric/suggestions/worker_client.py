@@ -18,10 +18,10 @@ import anyio.to_thread
 from anyio import CancelScope
 from anyio.abc import TaskGroup
 
-from context7_fabric.registry.worker.link import Link, open_link
-from context7_fabric.registry.worker.wire import Message
 from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.index_sync import Asked, Mirror
+from context7_fabric.suggestions.worker.process import Link, open_link
+from context7_fabric.suggestions.worker.wire import Message
 
 _RELEASE_SECONDS = 60.0
 

@@ -9,8 +9,8 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.worker.wire import Message
 from context7_fabric.suggestions.index_sync import Mirror
+from context7_fabric.suggestions.worker.wire import Message
 from context7_fabric.suggestions.worker_client import Keeper
 
 ROOM = 4

@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
-from context7_fabric.registry.worker.wire import Lines, LineTooLong, Message, decode, encode
+from context7_fabric.suggestions.worker.wire import Lines, LineTooLong, Message, decode, encode
 
 log = logging.getLogger(__name__)
 

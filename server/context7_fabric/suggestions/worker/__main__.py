@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import closing
 
-from context7_fabric.registry.worker.wire import Lines, decode, encode
+from context7_fabric.suggestions.worker.wire import Lines, decode, encode
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def _claim() -> tuple[int, int]:
 def _serve(incoming: int, outgoing: int, idle: float) -> None:
     os.environ.update(_ENVIRONMENT)
     try:
-        from context7_fabric.registry.worker.session import Session  # noqa: PLC0415  # reads it
+        from context7_fabric.suggestions.worker.requests import Session  # noqa: PLC0415  # reads it
     except ImportError as error:
         _refuse(incoming, outgoing, idle, error)
         return

@@ -16,13 +16,13 @@ import numpy as np
 from context7_fabric import embedding
 from context7_fabric.embedding import Embedder, ModelMissing, Vector
 from context7_fabric.registry.schema import load_collection, row_key
-from context7_fabric.registry.worker.index import (
+from context7_fabric.suggestions.worker.qdrant_index import (
     EmbeddedIndexes,
     Index,
     Indexes,
     server_indexes,
 )
-from context7_fabric.registry.worker.wire import (
+from context7_fabric.suggestions.worker.wire import (
     Message,
     decode,
     encode,
