@@ -20,8 +20,7 @@ from context7_fabric import __version__
 from context7_fabric.models import Answer, Caller
 from context7_fabric.settings.values import TelemetrySettings
 from context7_fabric.telemetry.attributes import Attributes, of_answer, of_content
-from context7_fabric.telemetry.outbox import Item, Outbox
-from context7_fabric.telemetry.receivers import to_langsmith, to_receiver
+from context7_fabric.telemetry.outbox import Item, Outbox, to_langsmith, to_receiver
 from context7_fabric.telemetry.spans import Call, Seen, SpanMaker, is_of_a_call, new_context
 
 LAST_WORDS = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.models import ANSWERED, ASKED, JOINED, Tier
-from context7_fabric.telemetry.stages import Stage, stages
+from context7_fabric.telemetry.spans import Stage, stages
 
 QUERY, RESOLVE = "query-docs", "resolve-library-id"
 
