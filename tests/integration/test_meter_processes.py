@@ -14,14 +14,14 @@ from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.services.meter import Meter, Usage
+from context7_fabric.upstream.quota import Meter, Usage
 
 COUNTING = """
 import sys, time, anyio
 from pathlib import Path
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.meter import Meter
+from context7_fabric.upstream.quota import Meter
 
 async def main(folder, calls):
     async with Fabric(DiskBackend(Path(folder)), time.time) as fabric:

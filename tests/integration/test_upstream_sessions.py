@@ -11,7 +11,7 @@ from context7_fabric.answers.docs import Question
 from context7_fabric.models import Answer, Caller
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
-from context7_fabric.upstream.guard import FAILURES_TO_OPEN
+from context7_fabric.upstream.circuit_breaker import FAILURES_TO_OPEN
 from support.dialogue import outcome_of, talking
 from support.product import PROGRAM, product_environment
 from support.scripted import settings_for

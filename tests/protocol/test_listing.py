@@ -17,7 +17,7 @@ from context7_fabric.errors import (
 from context7_fabric.mcp_server.server import INSTRUCTIONS
 from context7_fabric.mcp_server.tool_schemas import OWN, InputSchemas
 from context7_fabric.runtime.app import App
-from context7_fabric.services import tool_book
+from context7_fabric.upstream import tool_cache
 from context7_fabric.upstream.base import ToolList
 from support.notices import TOOLS as TOOLS_CHANGED
 from support.notices import Inbox, subscribed
@@ -74,7 +74,7 @@ async def test_tools_list_of_a_new_home_is_upstreams_from_the_first(
 async def test_tools_list_of_a_new_home_with_a_slow_upstream_waits_once_and_notifies_then(
     app: App, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setattr(tool_book, "PATIENCE", 0.05)
+    monkeypatch.setattr(tool_cache, "PATIENCE", 0.05)
     upstream.tools, upstream.list_gate = DESCRIBED, anyio.Event()
     inbox = Inbox(seconds=10)
     async with connected(app, mode, inbox) as client, subscribed(client):

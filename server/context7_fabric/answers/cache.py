@@ -24,7 +24,7 @@ from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamDawdles, UpstreamError, UpstreamOff, UpstreamPaused
 from context7_fabric.models import ASKED, JOINED, Caller, Clock, Progress, Trace
 from context7_fabric.parsing.admission import Reason, Refusal
-from context7_fabric.services.meter import Meter
+from context7_fabric.upstream.quota import Meter
 
 DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
 """Refusals that are an answer: upstream knows, and says no."""

@@ -35,8 +35,8 @@ from context7_fabric.parsing.keys import question_key
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.choices import MOST_MOVES, Learned
 from context7_fabric.registry.registry import Registry
-from context7_fabric.services.context7 import Context7, Heard
-from context7_fabric.upstream.generations import DocsRequest, Generation, Mode
+from context7_fabric.upstream.context7 import Context7, Heard
+from context7_fabric.upstream.tool_versions import DocsRequest, Generation, Mode
 
 CHARACTERS_A_TOKEN = 4
 

@@ -17,7 +17,7 @@ from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import Row
-from context7_fabric.services.turnstile import Turnstile
+from context7_fabric.upstream.call_gate import Turnstile
 
 LOOK_UPS_A_DAY = 10
 """How often the ticket expects each library to be looked up a day."""

@@ -27,7 +27,7 @@ from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, token
 from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
 from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.registry import Registry
-from context7_fabric.services.context7 import Context7
+from context7_fabric.upstream.context7 import Context7
 
 LOAD_SECONDS = 3.0
 """How long a look-up waits for the registry to be loaded, once, after the start."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from context7_fabric.durations import format_duration
 from context7_fabric.services.restraints import LostSession
-from context7_fabric.upstream.guard import Opening, Rest
+from context7_fabric.upstream.circuit_breaker import Opening, Rest
 
 FIX = "`context7-fabric doctor --fix`"
 

@@ -11,7 +11,7 @@ import mcp_types as types
 from mcp.server.lowlevel import Server
 
 from context7_fabric.mcp_server.tool_schemas import OWN
-from context7_fabric.upstream.generations import QUERY_DOCS, RESOLVE
+from context7_fabric.upstream.tool_versions import QUERY_DOCS, RESOLVE
 
 LOOK_UP_SECONDS = 0.9
 DOCS_SECONDS = 1.3

@@ -22,7 +22,7 @@ from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.views import Viewer
 from context7_fabric.settings.values import Meta
-from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
+from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
 
 log = logging.getLogger(__name__)
 

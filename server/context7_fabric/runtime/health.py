@@ -21,10 +21,10 @@ from context7_fabric.fabric.backends.standby import Standby
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import Household
-from context7_fabric.services.meter import Meter
 from context7_fabric.settings import Settings
 from context7_fabric.suggestions.suggester import State
 from context7_fabric.telemetry.figures import Figures, StoreFigures
+from context7_fabric.upstream.quota import Meter
 
 STORE_SECONDS = 1.0
 """How long the store may take before it counts as down."""

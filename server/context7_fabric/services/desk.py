@@ -22,13 +22,13 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.services.changes import Changes
 from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.exact import Resolution, resolution
-from context7_fabric.services.meter import Meter
 from context7_fabric.services.prompts import PromptBook
-from context7_fabric.services.tool_book import ToolBook
-from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.services.views import Views
 from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.telemetry.observer import Observer
+from context7_fabric.upstream.call_gate import Turnstile
+from context7_fabric.upstream.quota import Meter
+from context7_fabric.upstream.tool_cache import ToolBook
 
 LOAD_SECONDS = 30.0
 """How long an exact match waits for the registry: without it, none could be told."""

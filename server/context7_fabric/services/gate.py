@@ -9,11 +9,11 @@ from hashlib import sha256
 from context7_fabric.answers.cache import Line
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
-from context7_fabric.services.meter import Meter
-from context7_fabric.services.turnstile import Turnstile
 from context7_fabric.upstream.base import Upstream
+from context7_fabric.upstream.call_gate import Turnstile
+from context7_fabric.upstream.circuit_breaker import Guard
 from context7_fabric.upstream.client import McpUpstream
-from context7_fabric.upstream.guard import Guard
+from context7_fabric.upstream.quota import Meter
 
 _DIGITS = 12
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.upstream.guard import CLOCK_TOLERANCE, Opening, Rest
+from context7_fabric.upstream.circuit_breaker import CLOCK_TOLERANCE, Opening, Rest
 
 RESTS = "upstream:rest:"
 """How the keys begin under which limits and the state of the breaker are kept."""

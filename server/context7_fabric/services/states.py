@@ -15,9 +15,9 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN
 from context7_fabric.services.prompts import PROMPTS, ROUTERS
-from context7_fabric.services.tool_book import LISTED, ToolBook
 from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
 from context7_fabric.services.views import Viewer, visible
+from context7_fabric.upstream.tool_cache import LISTED, ToolBook
 
 log = logging.getLogger(__name__)
 

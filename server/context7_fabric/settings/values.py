@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.context import VALUE_LIMIT
-from context7_fabric.upstream.generations import GET_DOCS, QUERY_DOCS, RESOLVE
+from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
 
 DAY = 86400.0
 

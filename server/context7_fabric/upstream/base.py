@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from context7_fabric.errors import UpstreamOff
 from context7_fabric.models import Progress, no_progress
 
 
@@ -43,3 +44,17 @@ class Upstream(Protocol):
     ) -> Reply:
         """Call the tool `name`; `progress` hears what upstream reports meanwhile."""
         ...
+
+
+class NoUpstream:
+    """Answers every call with `UpstreamOff`."""
+
+    async def list_tools(self) -> ToolList:
+        """Raise `UpstreamOff`."""
+        raise UpstreamOff
+
+    async def call_tool(
+        self, _name: str, _arguments: dict[str, Any], _progress: Progress = no_progress
+    ) -> Reply:
+        """Raise `UpstreamOff`."""
+        raise UpstreamOff

@@ -18,7 +18,7 @@ from context7_fabric.mcp_server.fast_path import Express
 from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.protocol.parsing import read_message
-from context7_fabric.upstream.generations import QUERY_DOCS
+from context7_fabric.upstream.tool_versions import QUERY_DOCS
 
 ARGUMENTS = {"libraryId": "/widgets/widget1", "query": "start"}
 PARAMS = {"name": QUERY_DOCS, "arguments": ARGUMENTS}

@@ -24,7 +24,7 @@ from context7_fabric.services.showing import as_data
 from context7_fabric.services.stats_view import LOOKED_AT
 from context7_fabric.services.views import Viewer
 from context7_fabric.suggestions.worker_client import NO_MODEL
-from context7_fabric.upstream.generations import RESOLVE
+from context7_fabric.upstream.tool_versions import RESOLVE
 
 LIKENESS = 0.8
 """The most that a mere suggestion scores: who asks by similarity takes 0.85 or more for a hit."""

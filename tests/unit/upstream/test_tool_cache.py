@@ -16,9 +16,9 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Progress, no_progress
-from context7_fabric.services.tool_book import MAX_TOOL_BYTES, ToolBook
 from context7_fabric.upstream.base import Reply, ToolList
-from context7_fabric.upstream.generations import Generation
+from context7_fabric.upstream.tool_cache import MAX_TOOL_BYTES, ToolBook
+from context7_fabric.upstream.tool_versions import Generation
 from unit.fabric.fakes import FakeClock
 
 RECORDED = Path(__file__).parents[4] / "shared" / "upstream"

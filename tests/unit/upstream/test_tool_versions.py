@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.upstream.base import ToolList
-from context7_fabric.upstream.generations import (
+from context7_fabric.upstream.tool_versions import (
     GET_DOCS,
     QUERY_DOCS,
     RESOLVE,

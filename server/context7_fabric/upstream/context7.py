@@ -23,11 +23,11 @@ from context7_fabric.parsing.admission import Reason, Refusal, admit_docs, admit
 from context7_fabric.parsing.libraries import LibraryList
 from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.parsing.snippets import Snippet
-from context7_fabric.services.tool_book import ToolBook
-from context7_fabric.services.turnstile import Passage, Turnstile
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Reply, Upstream
-from context7_fabric.upstream.generations import (
+from context7_fabric.upstream.call_gate import Passage, Turnstile
+from context7_fabric.upstream.tool_cache import ToolBook
+from context7_fabric.upstream.tool_versions import (
     DocsRequest,
     Generation,
     UpstreamCall,

@@ -23,7 +23,6 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 from context7_fabric.parsing.admission import Reason, refusal
-from context7_fabric.services.meter import Meter
 from context7_fabric.services.restraints import (
     BREAKER,
     RESTS,
@@ -34,13 +33,14 @@ from context7_fabric.services.restraints import (
     rest_of,
     restraints_of,
 )
-from context7_fabric.upstream.guard import (
+from context7_fabric.upstream.circuit_breaker import (
     LONGEST_OPEN_SECONDS,
     PROBE_SECONDS,
     Guard,
     Rest,
     rest_from,
 )
+from context7_fabric.upstream.quota import Meter
 
 
 @dataclass(frozen=True, slots=True)

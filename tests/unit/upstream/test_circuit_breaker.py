@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.errors import UpstreamPaused
-from context7_fabric.upstream.guard import (
+from context7_fabric.upstream.circuit_breaker import (
     FAILURES_TO_OPEN,
     LIMIT_SECONDS,
     LONGEST_REST,

@@ -14,8 +14,8 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.services import meter as module
-from context7_fabric.services.meter import FAULT_LENGTH, Meter, StoreFault, Usage
+from context7_fabric.upstream import quota as module
+from context7_fabric.upstream.quota import FAULT_LENGTH, Meter, StoreFault, Usage
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 MONTH = 32 * 86400.0
