@@ -17,7 +17,7 @@ from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.registry.choices import Learned
 from context7_fabric.runtime.app import App
-from context7_fabric.services.recall import Recall
+from context7_fabric.views.purge import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.windows import (
     ASKED,

@@ -12,7 +12,7 @@ from context7_fabric.answers.stored import Stamp
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.choices import Learned
 from context7_fabric.runtime.app import App
-from context7_fabric.services.recall import Recall
+from context7_fabric.views.purge import Recall
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from support.windows import ASKED, OLD, QUERY, RESOLVE, Window, at_the_door, opened, records, told
 

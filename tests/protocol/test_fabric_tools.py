@@ -13,7 +13,7 @@ from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.mcp_server.extra_tools import BEGINNING, LONGEST_VALUE
 from context7_fabric.models import LOCAL_OWNER, PUBLIC
-from context7_fabric.services.contexts import BOOKKEEPING, Contexts
+from context7_fabric.views.contexts import BOOKKEEPING, Contexts
 from support.optional import done, keys, refused, serving
 from support.scripted import FakeClock
 from support.wire import MODES, call, provenance

@@ -10,8 +10,8 @@ from context7_fabric.errors import UpstreamLimited, UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
-from context7_fabric.services.recall import Recall
 from context7_fabric.settings import read_settings
+from context7_fabric.views.purge import Recall
 from support.scripted import (
     FakeClock,
     ScriptedUpstream,

@@ -17,8 +17,8 @@ from context7_fabric.mcp_server.server import build_server
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import App
-from context7_fabric.services.topics import Listing
 from context7_fabric.upstream.base import ToolList
+from context7_fabric.views.subscriptions import Listing
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed, unsubscribe
 from support.scripted import FakeClock, ScriptedUpstream
 from support.wire import call

@@ -14,7 +14,7 @@ from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.runtime.app import App
-from context7_fabric.services.recall import Recall
+from context7_fabric.views.purge import Recall
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
 

@@ -16,7 +16,7 @@ from context7_fabric.fabric.context import KEY_LIMIT, Scope
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.principals import owned
 from context7_fabric.runtime.app import App
-from context7_fabric.services.views import MOST_COUNTED
+from context7_fabric.views.visibility import MOST_COUNTED
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import MODES, call, connected, provenance
 

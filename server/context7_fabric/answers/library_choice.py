@@ -12,7 +12,7 @@ from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.registry import Registry, Table
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.teaching import Lesson, found_row, learned_rows
-from context7_fabric.services.views import Viewer
+from context7_fabric.views.visibility import Viewer
 
 IN_PYTHON = "in Python"
 """What a name is looked up for, as far as the language of our callers tells."""

@@ -27,8 +27,8 @@ from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import Match
-from context7_fabric.services.contexts import listed, similar
-from context7_fabric.services.views import is_listed
+from context7_fabric.views.contexts import listed, similar
+from context7_fabric.views.visibility import is_listed
 
 _SHOWN_context_tables = 200
 """Characters of a value that a table looks at; it shows those that fit the terminal."""

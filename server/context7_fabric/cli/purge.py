@@ -9,7 +9,7 @@ from context7_fabric.cli.parser import CommandParser
 from context7_fabric.errors import SettingError
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.runtime.app import App
-from context7_fabric.services.recall import Recall
+from context7_fabric.views.purge import Recall
 
 
 def run(words: list[str]) -> int:

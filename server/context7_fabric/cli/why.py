@@ -22,8 +22,8 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.store import read_principal
-from context7_fabric.services.views import visible
 from context7_fabric.settings import read_settings
+from context7_fabric.views.visibility import visible
 
 NONE_YET = (
     "no call is recorded yet: each call of a tool by an MCP client makes a record"

@@ -36,8 +36,8 @@ from context7_fabric.registry.row_store import Revision, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.registry.teaching import Lesson
 from context7_fabric.runtime.store import open_store, read_principal
-from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
+from context7_fabric.views.visibility import Viewer
 
 SAMPLE = 100
 """How many lists, the newest, stand for all."""

@@ -41,10 +41,10 @@ from context7_fabric.runtime.app import App
 from context7_fabric.runtime.health import Health
 from context7_fabric.runtime.pool import Places
 from context7_fabric.runtime.runtime import Household
-from context7_fabric.services.views import Viewer
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.settings.values import Meta, WebSettings
 from context7_fabric.telemetry.metrics import Metrics
+from context7_fabric.views.visibility import Viewer
 
 MOST_VISITORS = 64
 """Visitors with different keys or names that are served at once, and a while longer."""

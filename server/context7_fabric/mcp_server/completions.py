@@ -17,8 +17,8 @@ from context7_fabric.mcp_server.uris import (
     scope_named,
 )
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.library_views import LibraryViews
-from context7_fabric.services.views import Viewer
+from context7_fabric.views.libraries import LibraryViews
+from context7_fabric.views.visibility import Viewer
 
 MOST = 100
 """Values that one completion may have, says the protocol."""

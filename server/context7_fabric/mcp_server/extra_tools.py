@@ -16,8 +16,6 @@ from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.fabric.context import KEY_LIMIT, Context, Json, Scope
 from context7_fabric.fabric.search import Match
 from context7_fabric.mcp_server.arguments import check_size
-from context7_fabric.services.contexts import Contexts
-from context7_fabric.services.showing import shown_entry
 from context7_fabric.settings.values import (
     FABRIC_GET,
     FABRIC_QUERY,
@@ -25,6 +23,8 @@ from context7_fabric.settings.values import (
     FABRIC_SET,
     RECORD_FEEDBACK,
 )
+from context7_fabric.views.contexts import Contexts
+from context7_fabric.views.json_view import shown_entry
 
 MOST_FOUND = 50
 """Contexts that one call lists at most."""

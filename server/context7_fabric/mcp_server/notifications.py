@@ -35,8 +35,7 @@ from context7_fabric.mcp_server.uris import (
     StatsUri,
     read_uri,
 )
-from context7_fabric.services.changes import Changes
-from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
+from context7_fabric.views.subscriptions import Changes, Listing, OneContext, OneLibrary, Topic
 
 MOST = 1_000
 """Subscriptions that one client, or one stream of a client, may have."""

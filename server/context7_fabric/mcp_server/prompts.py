@@ -7,8 +7,7 @@ from mcp.shared.exceptions import MCPError
 
 from context7_fabric.mcp_server.tools import Context
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.prompts import LONGEST, Prompt
-from context7_fabric.services.templates import filled
+from context7_fabric.views.prompts import LONGEST, Prompt, filled
 
 VERSION_KEY = "context7-fabric/version"
 """Where a listed prompt's `_meta` has its version."""

@@ -28,10 +28,10 @@ from context7_fabric.mcp_server.uris import (
     read_uri,
 )
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.library_views import LibraryViews
-from context7_fabric.services.showing import shown_entry, shown_page
-from context7_fabric.services.stats_view import StatsView
-from context7_fabric.services.views import Index, Viewer, is_public
+from context7_fabric.views.json_view import shown_entry, shown_page
+from context7_fabric.views.libraries import LibraryViews
+from context7_fabric.views.stats import StatsView
+from context7_fabric.views.visibility import Index, Viewer, is_public
 
 MIME_TYPE = "application/json"
 _ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)

@@ -26,8 +26,8 @@ from context7_fabric.mcp_server.tool_schemas import InputSchemas
 from context7_fabric.mcp_server.tools import Context, Tools
 from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.services.desk import Desk
-from context7_fabric.services.views import Viewer
 from context7_fabric.settings.values import Meta
+from context7_fabric.views.visibility import Viewer
 
 NAME = "context7-fabric"
 INSTRUCTIONS = (

@@ -32,13 +32,8 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.seed_files.prompts import load_prompts
-from context7_fabric.services.changes import Changes
-from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.desk import Desk
 from context7_fabric.services.gate import Gate, credential_key, open_gate
-from context7_fabric.services.prompts import PromptBook
-from context7_fabric.services.states import States
-from context7_fabric.services.views import Viewer, Views
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
 from context7_fabric.suggestions.suggester import FabricVectors, Suggester
@@ -50,6 +45,10 @@ from context7_fabric.upstream.context7 import Context7
 from context7_fabric.upstream.quota import Meter
 from context7_fabric.upstream.tool_cache import ToolBook
 from context7_fabric.upstream.transport import Dialler
+from context7_fabric.views.contexts import Contexts
+from context7_fabric.views.prompts import PromptBook
+from context7_fabric.views.subscriptions import Changes, States
+from context7_fabric.views.visibility import Viewer, Views
 
 Connect: TypeAlias = Callable[[TaskGroup], Upstream]
 """Makes an upstream whose connections live in the task group."""

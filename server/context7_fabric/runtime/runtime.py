@@ -29,12 +29,12 @@ from context7_fabric.runtime.app import (
 )
 from context7_fabric.runtime.pool import Pool
 from context7_fabric.runtime.store import is_shared, open_store, read_principal
-from context7_fabric.services.views import Viewer
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import CommandTarget, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.telemetry.opening import Traces, open_traces
+from context7_fabric.views.visibility import Viewer
 
 
 class Household:

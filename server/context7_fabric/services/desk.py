@@ -19,16 +19,16 @@ from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
-from context7_fabric.services.changes import Changes
-from context7_fabric.services.contexts import Contexts
 from context7_fabric.services.exact import Resolution, resolution
-from context7_fabric.services.prompts import PromptBook
-from context7_fabric.services.views import Views
 from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.call_gate import Turnstile
 from context7_fabric.upstream.quota import Meter
 from context7_fabric.upstream.tool_cache import ToolBook
+from context7_fabric.views.contexts import Contexts
+from context7_fabric.views.prompts import PromptBook
+from context7_fabric.views.subscriptions import Changes
+from context7_fabric.views.visibility import Views
 
 LOAD_SECONDS = 30.0
 """How long an exact match waits for the registry: without it, none could be told."""

@@ -20,7 +20,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore, tell_of_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.services.recall import Recall
+from context7_fabric.views.purge import Recall
 
 PAD = Row("left-pad", "npm", id="/left/pad")
 NEXT = Row("right-pad", "npm", id="/right/pad")

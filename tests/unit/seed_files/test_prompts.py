@@ -8,7 +8,7 @@ import pytest
 
 from context7_fabric.errors import SeedError
 from context7_fabric.seed_files.prompts import PromptSeed, load_prompts
-from context7_fabric.services.templates import placeholders
+from context7_fabric.views.prompts import placeholders
 
 SMALL = """\
 prompts:

@@ -9,8 +9,8 @@ import pytest
 from context7_fabric.call_log.records import Executions
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.services.views import Views
 from context7_fabric.settings.values import ExecutionSettings
+from context7_fabric.views.visibility import Views
 from support.scripted import FakeClock
 from support.viewing import Ticking
 

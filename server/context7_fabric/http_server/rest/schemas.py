@@ -15,7 +15,7 @@ from pydantic import (
 
 from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.registry.rows import COLLECTION
-from context7_fabric.services.library_views import RankedBy
+from context7_fabric.views.libraries import RankedBy
 
 MOST_RESULTS = 50
 MOST_DOCUMENTS = 100

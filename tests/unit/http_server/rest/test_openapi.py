@@ -20,7 +20,7 @@ from context7_fabric.http_server.rest.schemas import (
     Filter,
     Metadata,
 )
-from context7_fabric.services.library_views import RankedBy
+from context7_fabric.views.libraries import RankedBy
 
 
 def nobody(_request: Request) -> AbstractAsyncContextManager[LibraryCollection]:

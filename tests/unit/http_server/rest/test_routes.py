@@ -12,8 +12,8 @@ from context7_fabric.answers.lookup import LookUp
 from context7_fabric.http_server.rest.collection import LIKENESS, TOKENS_A_HIT, index_status
 from context7_fabric.models import Caller, tokens
 from context7_fabric.runtime.app import App
-from context7_fabric.services.showing import NOTICE
 from context7_fabric.suggestions.worker_client import NO_MODEL
+from context7_fabric.views.json_view import NOTICE
 from support.rest import asking, best, entries, found
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 

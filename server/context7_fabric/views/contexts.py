@@ -11,8 +11,8 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import Match
 from context7_fabric.models import LOCAL_OWNER, Clock
-from context7_fabric.services.recall import FETCHED
-from context7_fabric.services.views import is_listed, visible
+from context7_fabric.views.purge import FETCHED
+from context7_fabric.views.visibility import is_listed, visible
 
 BOOKKEEPING = (*FETCHED, "rows:", "upstream:", "vector:", "meter:", "execution:", "feedback:")
 """What the keys begin with of everything that this program itself keeps."""

@@ -17,7 +17,7 @@ from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
-from context7_fabric.services.recall import Recall
+from context7_fabric.views.purge import Recall
 from contracts.entries import put
 from unit.fabric.fakes import NOON, Broken, FakeClock
 

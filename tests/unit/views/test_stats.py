@@ -6,10 +6,10 @@ from context7_fabric.call_log.records import Executions
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.principals import owned
-from context7_fabric.services.stats_view import LOOKED_AT, StatsView
-from context7_fabric.services.views import Views
 from context7_fabric.settings.values import DAY
 from context7_fabric.upstream.quota import Meter
+from context7_fabric.views.stats import LOOKED_AT, StatsView
+from context7_fabric.views.visibility import Views
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER
 

@@ -10,10 +10,16 @@ import pytest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import Ear, News
 from context7_fabric.fabric.context import Scope
-from context7_fabric.services import changes as module
-from context7_fabric.services.changes import Changes
-from context7_fabric.services.states import State, below
-from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
+from context7_fabric.views import subscriptions as module
+from context7_fabric.views.subscriptions import (
+    Changes,
+    Listing,
+    OneContext,
+    OneLibrary,
+    State,
+    Topic,
+    below,
+)
 
 PROMPT = OneContext(Scope.GLOBAL, "prompt:review")
 NOTE = OneContext(Scope.USER, "note")

@@ -17,7 +17,8 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.principals import owned
-from context7_fabric.services.views import (
+from context7_fabric.settings.values import ExecutionSettings
+from context7_fabric.views.visibility import (
     MOST_COUNTED,
     PAGE,
     Index,
@@ -26,7 +27,6 @@ from context7_fabric.services.views import (
     is_public,
     visible,
 )
-from context7_fabric.settings.values import ExecutionSettings
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
 

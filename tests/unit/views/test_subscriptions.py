@@ -18,12 +18,20 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.services.changes import LOOK_EVERY, Changes, Look
-from context7_fabric.services.states import State, States
-from context7_fabric.services.topics import Listing, OneContext, OneLibrary, Topic
-from context7_fabric.services.views import Viewer
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_cache import ToolBook
+from context7_fabric.views.subscriptions import (
+    LOOK_EVERY,
+    Changes,
+    Listing,
+    Look,
+    OneContext,
+    OneLibrary,
+    State,
+    States,
+    Topic,
+)
+from context7_fabric.views.visibility import Viewer
 from support.scripted import FakeClock, ScriptedUpstream
 
 ONE, OTHER = OneContext(Scope.GLOBAL, "one"), OneContext(Scope.USER, "other")

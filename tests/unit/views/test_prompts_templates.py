@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.services.templates import filled, placeholders
+from context7_fabric.views.prompts import filled, placeholders
 
 MOST = 1000
 
