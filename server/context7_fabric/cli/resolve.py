@@ -13,7 +13,7 @@ from context7_fabric.cli.text import tell
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.runtime.app import App
-from context7_fabric.services.desk import Desk
+from context7_fabric.services import Desk
 from context7_fabric.services.exact import Resolution
 
 LONGEST_NAME = 1_000

@@ -16,7 +16,7 @@ from context7_fabric.mcp_server.uris import (
     REGISTRY_TEMPLATE,
     scope_named,
 )
-from context7_fabric.services.desk import Desk
+from context7_fabric.services import Desk
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.visibility import Viewer
 

@@ -6,7 +6,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from context7_fabric.mcp_server.tools import Context
-from context7_fabric.services.desk import Desk
+from context7_fabric.services import Desk
 from context7_fabric.views.prompts import LONGEST, Prompt, filled
 
 VERSION_KEY = "context7-fabric/version"

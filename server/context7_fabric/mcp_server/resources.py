@@ -27,7 +27,7 @@ from context7_fabric.mcp_server.uris import (
     index_uri,
     read_uri,
 )
-from context7_fabric.services.desk import Desk
+from context7_fabric.services import Desk
 from context7_fabric.views.json_view import shown_entry, shown_page
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.stats import StatsView

@@ -25,7 +25,7 @@ from context7_fabric.mcp_server.streams import MessageReader
 from context7_fabric.mcp_server.tool_schemas import InputSchemas
 from context7_fabric.mcp_server.tools import Context, Tools
 from context7_fabric.models import LOCAL_OWNER
-from context7_fabric.services.desk import Desk
+from context7_fabric.services import Desk
 from context7_fabric.settings.values import Meta
 from context7_fabric.views.visibility import Viewer
 

@@ -18,7 +18,7 @@ from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.schema import load_collection
 from context7_fabric.registry.teaching import Lesson
-from context7_fabric.services.desk import Desk
+from context7_fabric.services import Desk
 from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.upstream.tool_versions import RESOLVE
 from context7_fabric.views.json_view import as_data
