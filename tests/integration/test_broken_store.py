@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.models import PUBLIC
-from context7_fabric.services.gate import credential_key
-from context7_fabric.services.restraints import RESTS
 from context7_fabric.settings.values import DEFAULT_UPSTREAM
+from context7_fabric.upstream.call_gate import credential_key
+from context7_fabric.upstream.status import RESTS
 from contracts.disk_store import execute
 from support.contexts import context, stored
 from support.dialogue import talking

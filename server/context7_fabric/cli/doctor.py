@@ -31,7 +31,7 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
-from context7_fabric.services.restraints import all_restraints, end_restraints
+from context7_fabric.upstream.status import all_restraints, end_restraints
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import Visit

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from context7_fabric.durations import format_duration
-from context7_fabric.services.restraints import LostSession
 from context7_fabric.upstream.circuit_breaker import Opening, Rest
+from context7_fabric.upstream.status import LostSession
 
 FIX = "`context7-fabric doctor --fix`"
 

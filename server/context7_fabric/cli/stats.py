@@ -27,7 +27,7 @@ from context7_fabric.cli.text import harmless, is_utf8, local_time, one_line, sa
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.runtime.app import App
-from context7_fabric.services.restraints import Restraints
+from context7_fabric.upstream.status import Restraints
 
 BAR = 40
 """Signs of the longest bar."""

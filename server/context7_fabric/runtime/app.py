@@ -33,13 +33,13 @@ from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.seed_files.prompts import load_prompts
 from context7_fabric.services import Desk
-from context7_fabric.services.gate import Gate, credential_key, open_gate
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
 from context7_fabric.suggestions.suggester import FabricVectors, Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import NoUpstream, Upstream
+from context7_fabric.upstream.call_gate import Gate, credential_key, open_gate
 from context7_fabric.upstream.client import McpUpstream
 from context7_fabric.upstream.context7 import Context7
 from context7_fabric.upstream.quota import Meter

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
 
+from context7_fabric.answers.cache import Line
 from context7_fabric.errors import (
     StoreError,
     UpstreamError,
@@ -23,7 +26,17 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
 from context7_fabric.parsing.admission import Reason, refusal
-from context7_fabric.services.restraints import (
+from context7_fabric.upstream.base import Upstream
+from context7_fabric.upstream.circuit_breaker import (
+    LONGEST_OPEN_SECONDS,
+    PROBE_SECONDS,
+    Guard,
+    Rest,
+    rest_from,
+)
+from context7_fabric.upstream.client import McpUpstream
+from context7_fabric.upstream.quota import Meter
+from context7_fabric.upstream.status import (
     BREAKER,
     RESTS,
     SAID,
@@ -33,14 +46,6 @@ from context7_fabric.services.restraints import (
     rest_of,
     restraints_of,
 )
-from context7_fabric.upstream.circuit_breaker import (
-    LONGEST_OPEN_SECONDS,
-    PROBE_SECONDS,
-    Guard,
-    Rest,
-    rest_from,
-)
-from context7_fabric.upstream.quota import Meter
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +253,38 @@ class Turnstile:
 
 def _ignore() -> None:
     """Hear of nothing."""
+
+
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An upstream, the meter and the guard of its calls, and how it is with its connection."""
+
+    upstream: Upstream
+    meter: Meter
+    turnstile: Turnstile
+    line: Line
+
+
+def open_gate(
+    fabric: Fabric, clock: Clock, meter: Meter, credential: str, upstream: Upstream
+) -> Gate:
+    """Return the gate to `upstream`; limits of `credential` are shared through `fabric`."""
+    turnstile = Turnstile(fabric, clock, Guard(clock), meter, credential)
+    connecting = partial(_connecting_for, upstream)
+    return Gate(upstream, meter, turnstile, Line(connecting, turnstile.may_refresh))
+
+
+def credential_key(principal: str, credential: str, origin: str) -> str:
+    """Return the name of one credential at one Context7.
+
+    A principal that has a name keeps it when its key changes; `credential` is a fingerprint.
+    """
+    where = sha256(f"{credential} {origin}".encode()).hexdigest()[:_DIGITS]
+    return f"{principal}:{where}"
+
+
+def _connecting_for(upstream: Upstream) -> float:
+    return upstream.connecting_for if isinstance(upstream, McpUpstream) else 0.0

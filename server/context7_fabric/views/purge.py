@@ -12,7 +12,7 @@ from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening.screen import screen
 from context7_fabric.registry.choices import LESSONS
 from context7_fabric.registry.row_store import ROWS, tell_of_changed_rows
-from context7_fabric.services.restraints import end_restraints
+from context7_fabric.upstream.status import end_restraints
 
 _LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)
 FETCHED = (DOCS, LISTS, QUARANTINE, *_LEARNED, "upstream:tools:")

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from context7_fabric.upstream.exchange import (
+from context7_fabric.upstream.failures import (
     Exchange,
     Loss,
     describe_status,

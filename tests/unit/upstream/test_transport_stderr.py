@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.upstream.stderr import LONGEST_LINE, last_line
+from context7_fabric.upstream.transport import LONGEST_LINE, last_line
 
 
 @pytest.mark.parametrize(
