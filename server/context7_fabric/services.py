@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from context7_fabric.answers.docs import Docs, Question
-from context7_fabric.answers.library_choice import Meanings
+from context7_fabric.answers.library_choice import Meanings, Resolution, resolution
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.answers.resolve import Resolver
 from context7_fabric.answers.response import screened_throughout
@@ -19,7 +19,6 @@ from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
-from context7_fabric.services.exact import Resolution, resolution
 from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.call_gate import Turnstile

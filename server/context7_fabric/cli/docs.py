@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict, replace
 
 from context7_fabric.answers.docs import Question
+from context7_fabric.answers.library_choice import Resolution
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.cli.output import print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
@@ -14,7 +15,6 @@ from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.runtime.app import App
-from context7_fabric.services.exact import Resolution
 
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 
+from context7_fabric.answers.library_choice import Resolution
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.parser import CommandParser
@@ -14,7 +15,6 @@ from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.runtime.app import App
 from context7_fabric.services import Desk
-from context7_fabric.services.exact import Resolution
 
 LONGEST_NAME = 1_000
 """Characters of a name that is looked up: a longer one is text that was piped by mistake."""
