@@ -15,8 +15,8 @@ from context7_fabric.http_server.middleware import (
     STREAM_BYTES,
 )
 from context7_fabric.http_server.rate_limit import burst_of
-from context7_fabric.protocol.http_posts import MOST_TOGETHER as BATCH
-from context7_fabric.protocol.pacing import MOST_UNANSWERED
+from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
+from context7_fabric.mcp_server.http_posts import MOST_TOGETHER as BATCH
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import WebSettings
 from context7_fabric.web.connections import (

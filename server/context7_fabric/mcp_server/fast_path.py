@@ -21,9 +21,9 @@ from mcp_types import (
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic_core import to_json
 
+from context7_fabric.mcp_server.json_rpc import LONGEST_ID, NotAMessage, read_json
 from context7_fabric.mcp_server.tools import Context, Tools, meta_of, texts_of
 from context7_fabric.models import Answer, Caller
-from context7_fabric.protocol.parsing import LONGEST_ID, NotAMessage, read_json
 from context7_fabric.settings.values import Meta
 
 _REQUEST: Final = frozenset({"jsonrpc", "id", "method", "params"})

@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from context7_fabric.mcp_server.back_pressure import Paced
 from context7_fabric.mcp_server.fast_path_http import PATH, ExpressPosts
+from context7_fabric.mcp_server.http_posts import MESSAGES, LenientPosts
 from context7_fabric.mcp_server.notifications import PUSHED
 from context7_fabric.mcp_server.server import FabricServer
-from context7_fabric.protocol.http_posts import MESSAGES, LenientPosts
-from context7_fabric.protocol.pacing import Paced
 
 MAX_BODY = 2**20
 _UNCHECKED = TransportSecuritySettings(enable_dns_rebinding_protection=False)

@@ -14,7 +14,7 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.lenient_json import HEAD_BYTES, id_in
-from context7_fabric.protocol.parsing import NotAMessage, read_message
+from context7_fabric.mcp_server.json_rpc import NotAMessage, read_message
 from context7_fabric.relay.forward import LONGEST_LINE
 
 LONGEST: Final = LONGEST_LINE

@@ -15,9 +15,9 @@ from mcp.shared.message import SessionMessage
 from mcp_types.methods import validate_client_request
 
 from context7_fabric.mcp_server.fast_path import Express
+from context7_fabric.mcp_server.json_rpc import read_message
 from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter
 from context7_fabric.models import Answer, Caller, Outcome, Tier
-from context7_fabric.protocol.parsing import read_message
 from context7_fabric.upstream.tool_versions import QUERY_DOCS
 
 ARGUMENTS = {"libraryId": "/widgets/widget1", "query": "start"}

@@ -7,7 +7,7 @@ import json
 import mcp_types as types
 import pytest
 
-from context7_fabric.protocol.parsing import LONGEST_ID, NotAMessage, read_message
+from context7_fabric.mcp_server.json_rpc import LONGEST_ID, NotAMessage, read_message
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 SECRET = "ctx7sk-secret"

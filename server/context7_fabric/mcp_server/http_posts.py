@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
 from context7_fabric.mcp_server.fast_path_http import EVENT, HEADERS, PATH, replayed
-from context7_fabric.protocol.pacing import MOST_UNANSWERED
-from context7_fabric.protocol.parsing import NotAMessage, as_message, read_json
+from context7_fabric.mcp_server.json_rpc import NotAMessage, as_message, read_json
 
 MESSAGES: Final = "/messages/"
 """Where clients of `/sse` post their messages."""
