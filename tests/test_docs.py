@@ -8,6 +8,14 @@ import pytest
 
 from context7_fabric.cli.main import COMMANDS
 from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.listener import (
+    HEAD_BYTES,
+    HEAD_SECONDS,
+    MOST_CONNECTIONS,
+    MOST_HEADERS,
+    MOST_UNSENT,
+    READING_SECONDS,
+)
 from context7_fabric.http_server.middleware import (
     MOST_BYTES,
     MOST_SECONDS,
@@ -19,14 +27,6 @@ from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
 from context7_fabric.mcp_server.http_posts import MOST_TOGETHER as BATCH
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import WebSettings
-from context7_fabric.web.connections import (
-    HEAD_BYTES,
-    HEAD_SECONDS,
-    MOST_CONNECTIONS,
-    MOST_HEADERS,
-    MOST_UNSENT,
-    READING_SECONDS,
-)
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

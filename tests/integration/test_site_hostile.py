@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.web.connections import HEAD_BYTES
+from context7_fabric.http_server.listener import HEAD_BYTES
 from support.product import Served, product_at_port, product_environment
 from support.site import HEADERS, LIST, asked, bearing, result_of, token_of
 
