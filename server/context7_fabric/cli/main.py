@@ -19,9 +19,9 @@ from typing import Final, NoReturn
 from context7_fabric import __version__
 from context7_fabric.cli.text import complain, harmless
 from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
+from context7_fabric.process import exhausted
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
-from context7_fabric.resources import exhausted
 
 _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 

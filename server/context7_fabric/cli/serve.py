@@ -19,7 +19,7 @@ from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.cli.parser import CommandParser
 from context7_fabric.cli.text import tell
 from context7_fabric.mcp_server.server import build_server
-from context7_fabric.resources import raise_file_limit
+from context7_fabric.process import raise_file_limit
 from context7_fabric.runtime.runtime import Household, open_household
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host

@@ -23,9 +23,9 @@ from context7_fabric.daemon.logs import DaemonLog, remove_old_logs
 from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.errors import DaemonRuns, FabricError, StoreUnavailable
 from context7_fabric.mcp_server.server import build_server
+from context7_fabric.process import raise_file_limit
 from context7_fabric.relay.endpoint import Door
 from context7_fabric.relay.handshake import NOT_HERE, identity
-from context7_fabric.resources import raise_file_limit
 from context7_fabric.runtime.runtime import Household, open_household
 from context7_fabric.settings import Settings, read_settings
 

@@ -24,9 +24,9 @@ from context7_fabric import __version__
 from context7_fabric.errors import FabricError
 from context7_fabric.mcp_server.notifications import PUSHED
 from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
+from context7_fabric.process import can_open
 from context7_fabric.relay.endpoint import Door, peer
 from context7_fabric.relay.handshake import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
-from context7_fabric.resources import can_open
 
 LONGEST = 2**20
 

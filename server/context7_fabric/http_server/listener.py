@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from context7_fabric.errors import PortError, SettingError
-from context7_fabric.resources import file_limit
+from context7_fabric.process import file_limit
 from context7_fabric.settings.values import WebSettings
 
 HEAD_SECONDS = 10.0

@@ -11,7 +11,7 @@ from typing import Generic, TypeAlias, TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.resources import exhausted
+from context7_fabric.process import exhausted
 
 log = logging.getLogger(__name__)
 

@@ -29,8 +29,8 @@ from context7_fabric.privacy.principals import (
     read_secret,
     shared_secret,
 )
+from context7_fabric.process import can_open
 from context7_fabric.relay.folders import make_home
-from context7_fabric.resources import can_open
 from context7_fabric.settings import Settings
 
 log = logging.getLogger(__name__)

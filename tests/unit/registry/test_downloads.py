@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from context7_fabric.registry.worker.downloads import download_reason
+from context7_fabric.embedding import download_reason
 
 
 @dataclass
