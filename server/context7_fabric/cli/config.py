@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import tell
+from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.relay.handshake import resolved, working_directory
 from context7_fabric.relay.usage import PREFIX, VARIABLES

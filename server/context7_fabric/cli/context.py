@@ -19,8 +19,7 @@ from rich.console import OverflowMethod
 from rich.table import Table
 
 from context7_fabric.cli.output import print_json, print_table, with_fabric
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import complain, harmless, one_line, say, tell
+from context7_fabric.cli.text import CommandParser, complain, harmless, one_line, say, tell
 from context7_fabric.durations import format_duration, parse_duration
 from context7_fabric.errors import SettingError, StoreError
 from context7_fabric.fabric.codec import check

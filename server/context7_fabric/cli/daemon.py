@@ -14,8 +14,7 @@ from rich.table import Table
 
 from context7_fabric.cli.main import imported
 from context7_fabric.cli.output import harmless, print_json, print_table
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import complain, say
+from context7_fabric.cli.text import CommandParser, complain, say
 from context7_fabric.daemon.logs import added, logs_in
 from context7_fabric.daemon.status import (
     Status,

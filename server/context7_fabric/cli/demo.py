@@ -14,8 +14,7 @@ from rich.table import Table
 
 from context7_fabric.cli.main import set_up_logging
 from context7_fabric.cli.output import plain_console, print_table
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import harmless
+from context7_fabric.cli.text import CommandParser, harmless
 from context7_fabric.demo.walk import Step, walk_live, walk_sample
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.values import StoreSettings, SuggestionSettings

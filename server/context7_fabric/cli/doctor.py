@@ -24,8 +24,8 @@ from context7_fabric.cli.output import (
     telling_of_a_wait,
     with_app,
 )
-from context7_fabric.cli.restraints import told_limit, told_opening, told_session
 from context7_fabric.cli.text import local_time
+from context7_fabric.cli.upstream_status import told_limit, told_opening, told_session
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric

@@ -9,8 +9,7 @@ import time
 from context7_fabric.call_log.feedback import BEST, WORST, Feedback
 from context7_fabric.call_log.records import Executions
 from context7_fabric.cli.output import with_fabric
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import say
+from context7_fabric.cli.text import CommandParser, say
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.store import read_principal

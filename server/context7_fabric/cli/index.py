@@ -24,8 +24,7 @@ from context7_fabric.answers.prefetch import (
     UnknownNames,
 )
 from context7_fabric.cli.output import plain_console, print_json, with_app
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import one_line
+from context7_fabric.cli.text import CommandParser, one_line
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller

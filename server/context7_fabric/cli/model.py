@@ -20,8 +20,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from context7_fabric.cli.main import set_up_logging
 from context7_fabric.cli.output import print_json
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import complain, say, tell
+from context7_fabric.cli.text import CommandParser, complain, say, tell
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.worker.process import Link, open_link

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from context7_fabric.cli.output import print_json, with_app
-from context7_fabric.cli.parser import CommandParser
+from context7_fabric.cli.text import CommandParser
 from context7_fabric.errors import SettingError
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.runtime.app import App

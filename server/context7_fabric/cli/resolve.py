@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from context7_fabric.answers.library_choice import Resolution
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import tell
+from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.runtime.app import App

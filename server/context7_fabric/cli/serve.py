@@ -16,8 +16,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from context7_fabric.cli.main import leave, set_up_logging
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import tell
+from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import raise_file_limit
 from context7_fabric.runtime.runtime import Household, open_household

@@ -6,13 +6,16 @@ terminal, or a file that is shown on one later, as text alone.
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import sys
 import textwrap
 from datetime import datetime
-from typing import TextIO
+from typing import Any, NoReturn, TextIO
 from unicodedata import category
+
+from context7_fabric.relay.usage import suggestion
 
 COLUMNS = 80
 """Columns of help, and of a terminal that does not say how wide it is."""
@@ -83,3 +86,32 @@ def _fitted(text: str, stream: TextIO, hanging: int) -> str:
         width, subsequent_indent=" " * min(hanging, width // 2), break_on_hyphens=False
     )
     return "\n".join(line if len(line) <= width else wrap.fill(line) for line in text.split("\n"))
+
+
+_UNRECOGNISED = "unrecognized arguments: "
+_LEAST_WIDTH = 40
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that takes every option in full only."""
+
+    def __init__(self, prog: str | None = None, **more: Any) -> None:  # noqa: ANN401  # argparse's
+        """Make a parser for `prog`, with argparse's own further arguments."""
+        more.setdefault("formatter_class", HelpFormatter)
+        super().__init__(prog, allow_abbrev=False, **more)
+
+    def error(self, message: str) -> NoReturn:
+        """End with the usage, what is wrong and what may be meant, and exit code 2."""
+        words = message.removeprefix(_UNRECOGNISED).split()
+        hint = ""
+        if message.startswith(_UNRECOGNISED) and words:
+            hint = suggestion(words[0].partition("=")[0], self._option_string_actions)
+        super().error(one_line(message + hint))
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help as wide as the terminal, 80 columns at most."""
+
+    def __init__(self, prog: str) -> None:
+        """Format help for `prog`."""
+        super().__init__(prog, width=max(_LEAST_WIDTH, min(COLUMNS, columns())) - 2)

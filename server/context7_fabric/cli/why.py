@@ -14,8 +14,7 @@ from context7_fabric.call_log.feedback import BEST
 from context7_fabric.call_log.records import Automated, Execution, Executions
 from context7_fabric.cli.feedback import feedback_on
 from context7_fabric.cli.output import print_json, with_fabric
-from context7_fabric.cli.parser import CommandParser
-from context7_fabric.cli.text import local_time, one_line, say, tell
+from context7_fabric.cli.text import CommandParser, local_time, one_line, say, tell
 from context7_fabric.errors import UnknownExecution
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
