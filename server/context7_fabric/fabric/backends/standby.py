@@ -8,11 +8,124 @@ from collections.abc import Callable, Sequence
 
 from anyio import to_thread
 
-from context7_fabric.errors import StoreError, StoreUnavailable
+from context7_fabric.errors import CorruptEntry, StoreError, StoreUnavailable
 from context7_fabric.fabric.backends.base import Entry, Place, Put
 from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.backends.overlay import Overlay
+
+
+class Overlay:
+    """Writes to memory, and reads what is not there from below; what lies below cannot go."""
+
+    def __init__(self, below: DiskBackend) -> None:
+        """Lie above `below`, which is closed with this."""
+        self._below = below
+        self._memory = MemoryBackend()
+
+    def puts(self) -> list[Put]:
+        """Return all that was written here."""
+        return self._memory.puts()
+
+    async def doubt(self, key: str) -> None:
+        """Look for damage behind the entry below under `key`."""
+        await self._below.doubt(key)
+
+    async def get(self, key: str) -> Entry | None:
+        """Return what is stored under `key`."""
+        return await self._memory.get(key) or await self._below.get(key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+        """Return the readable entries under `keys`."""
+        above = {entry.key: entry for entry in await self._memory.get_many(keys)}
+        below = {entry.key: entry for entry in await self._below.get_many(keys)}
+        found = below | above
+        return [found[key] for key in keys if key in found]
+
+    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+        """Store and remove, unless something to be removed lies below."""
+        for key in deletes:
+            await self._check_removal(key)
+        await self._memory.write(puts, deletes)
+
+    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
+        """Store `value` where nothing is."""
+        if await self._value_below(key) is not None:
+            return False
+        return await self._memory.add(key, value, expires_in=expires_in)
+
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Store `new` only where `old` is, or if it is None remove that."""
+        if new is None:
+            await self._check_removal(key)
+        elif await self._memory.get(key) is None:
+            if await self._value_below(key) != old:
+                return False
+            await self._memory.write([Put(key, new, expires_in=expires_in)])
+            return True
+        return await self._memory.swap(key, old, new, expires_in=expires_in)
+
+    async def delete(self, key: str) -> bool:
+        """Remove `key`, unless it lies below; tell whether it was there."""
+        await self._check_removal(key)
+        return await self._memory.delete(key)
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`."""
+        return list({*await self._memory.keys(prefix), *await self._below.keys(prefix)})
+
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[Entry], str | None]:
+        """Return the next readable entries below `prefix`, by key."""
+        above, above_end = await self._memory.items(prefix, after, limit)
+        below, below_end = await self._below.items(prefix, after, limit)
+        end = min((key for key in (above_end, below_end) if key is not None), default=None)
+        found = {entry.key: entry for entry in (*below, *above)}
+        return [found[key] for key in sorted(found) if end is None or key <= end], end
+
+    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+        """Return the next places below `prefix`, the newest first."""
+        above = await self._memory.newest(prefix, after, limit)
+        below = await self._newest_below(prefix, after, limit)
+        return sorted((*above, *below), reverse=True)[:limit]
+
+    def info(self) -> dict[str, object]:
+        """Tell of the store below."""
+        return self._below.info()
+
+    def dbsize(self, prefix: str = "") -> int:
+        """Return how many entries lie below `prefix`; one that hides another counts twice."""
+        return self._memory.dbsize(prefix) + self._below.dbsize(prefix)
+
+    async def aclose(self) -> None:
+        """Let go of both."""
+        await self._memory.aclose()
+        await self._below.aclose()
+
+    async def _newest_below(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+        """Return the next places below that no entry above hides."""
+        seen: list[Place] = []
+        while len(seen) < limit and (page := await self._below.newest(prefix, after, limit)):
+            above = await self._memory.get_many([place.key for place in page])
+            hidden = {entry.key for entry in above}
+            seen += [place for place in page if place.key not in hidden]
+            after = page[-1]
+        return seen
+
+    async def _value_below(self, key: str) -> bytes | None:
+        """Return what lies below under `key`; of what cannot be read, that it has no bytes."""
+        try:
+            entry = await self._below.get(key)
+        except CorruptEntry:
+            return b""
+        return entry.value if entry else None
+
+    async def _check_removal(self, key: str) -> None:
+        if await self._value_below(key) is not None:
+            raise StoreUnavailable("delete", self._below.trouble() or "it lies in another store")
+
 
 log = logging.getLogger(__name__)
 

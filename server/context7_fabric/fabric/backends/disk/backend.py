@@ -20,10 +20,10 @@ import anyio.to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backends.disk.file import locked
+from context7_fabric.fabric.backends.disk.repair import is_damage, mend
 from context7_fabric.fabric.backends.disk.sql import PASSING
 from context7_fabric.fabric.backends.disk.table import ForeignRow, RoomFreed, Table
-from context7_fabric.fabric.backends.disk_file import locked
-from context7_fabric.fabric.backends.disk_mending import is_damage, mend
 from context7_fabric.relay.folders import UnusablePath, written_out
 
 log = logging.getLogger(__name__)

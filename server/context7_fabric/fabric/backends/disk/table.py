@@ -29,6 +29,7 @@ from context7_fabric.fabric.backends.base import (
     Put,
     authored_room,
 )
+from context7_fabric.fabric.backends.disk.file import Database, locked
 from context7_fabric.fabric.backends.disk.sql import (
     ALIVE,
     AUTHORED,
@@ -54,7 +55,6 @@ from context7_fabric.fabric.backends.disk.sql import (
     upsert,
     version_of,
 )
-from context7_fabric.fabric.backends.disk_file import Database, locked
 
 SMALL = 2**15
 """Bytes from which a value lies in a file of its own, as diskcache has it."""
