@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
 from support.wire import call, connected, provenance, texts

@@ -8,7 +8,7 @@ import pytest
 from context7_fabric.answers.stored import DOCS, Stamp
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
 from support.wire import call, connected, provenance, texts

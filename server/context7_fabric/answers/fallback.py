@@ -19,7 +19,7 @@ from context7_fabric.durations import format_duration
 from context7_fabric.models import Answer, Clock, Outcome, Tier
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.libraries import Library, format_entry
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row

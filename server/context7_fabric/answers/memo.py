@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar, TypeVarTuple, cast
 
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import parse_id
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 
 _Rest = TypeVarTuple("_Rest")
 _T = TypeVar("_T")

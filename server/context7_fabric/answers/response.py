@@ -11,7 +11,7 @@ from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
 from context7_fabric.parsing.libraries import RULE, Library, LibraryList
-from context7_fabric.parsing.screening.screen import Screening
+from context7_fabric.parsing.screening import Screening
 from context7_fabric.parsing.snippets import Snippet, join_snippets
 
 _OUTCOMES = {

@@ -20,7 +20,7 @@ from context7_fabric.fabric.read_cache import Revision, Steady
 from context7_fabric.models import PUBLIC, Clock
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import bounded, question_key
-from context7_fabric.parsing.screening.screen import ORDERS, screen
+from context7_fabric.parsing.screening import ORDERS, screen
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.seeds import ECOSYSTEMS
 

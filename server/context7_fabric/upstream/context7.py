@@ -21,7 +21,7 @@ from context7_fabric.errors import (
 from context7_fabric.models import Progress
 from context7_fabric.parsing.admission import Reason, Refusal, admit_docs, admit_list
 from context7_fabric.parsing.libraries import LibraryList
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.parsing.snippets import Snippet
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Reply, Upstream

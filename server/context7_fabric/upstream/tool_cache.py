@@ -19,7 +19,7 @@ from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.keys import bounded
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.upstream.base import ToolList, Upstream
 from context7_fabric.upstream.tool_versions import (
     GET_DOCS,

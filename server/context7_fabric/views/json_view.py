@@ -11,7 +11,7 @@ from typing import cast
 from context7_fabric.answers.response import findings
 from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.views.purge import FETCHED
 from context7_fabric.views.visibility import Index
 

@@ -9,7 +9,7 @@ from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.libraries import parse_list
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
 from context7_fabric.registry.row_store import ROWS, tell_of_changed_rows
 from context7_fabric.upstream.status import end_restraints

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from context7_fabric.answers.memo import LONGEST_TEXT, id_of, remembered, screened
-from context7_fabric.parsing.screening.screen import screen
+from context7_fabric.parsing.screening import screen
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.parsing.admission import admit_docs
-from context7_fabric.parsing.screening.screen import HIDDEN, ORDERS, Screening, screen
+from context7_fabric.parsing.screening import HIDDEN, ORDERS, Screening, screen
 from unit.documents.texts import BETWEEN, CODE, DOCS, INFO, LIST, OLD_DOCS, README, shared
 
 

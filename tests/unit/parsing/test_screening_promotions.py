@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.parsing.screening.screen import NOTICE, Notice, Screening, screen
+from context7_fabric.parsing.screening import NOTICE, Notice, Screening, screen
 from unit.documents.texts import (
     APIDOC,
     BETWEEN,
