@@ -1,7 +1,10 @@
 """Library ids for Python programs: cache first, through this machine's registry."""
 
-from context7_fabric.client.client import Context7CacheClient
-from context7_fabric.client.shared import get_context7_cache, get_library_docs_cached
+from context7_fabric.client.client import (
+    Context7CacheClient,
+    get_context7_cache,
+    get_library_docs_cached,
+)
 from context7_fabric.client.source import CachedLibrary
 
 __all__ = [
