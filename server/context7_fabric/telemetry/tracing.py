@@ -19,9 +19,17 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from context7_fabric import __version__
 from context7_fabric.models import Answer, Caller
 from context7_fabric.settings.values import TelemetrySettings
-from context7_fabric.telemetry.attributes import Attributes, of_answer, of_content
 from context7_fabric.telemetry.outbox import Item, Outbox, to_langsmith, to_receiver
-from context7_fabric.telemetry.spans import Call, Seen, SpanMaker, is_of_a_call, new_context
+from context7_fabric.telemetry.spans import (
+    Attributes,
+    Call,
+    Seen,
+    SpanMaker,
+    is_of_a_call,
+    new_context,
+    of_answer,
+    of_content,
+)
 
 LAST_WORDS = 0.25
 """Seconds that the end waits for what is not sent yet."""

@@ -8,7 +8,7 @@ import pytest
 
 from context7_fabric.models import HITS, Answer, Outcome, Tier
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.telemetry.attributes import of_answer, of_content, of_request, of_sdk
+from context7_fabric.telemetry.spans import of_answer, of_content, of_request, of_sdk
 
 
 @pytest.mark.parametrize("outcome", Outcome)
