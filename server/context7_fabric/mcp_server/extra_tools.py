@@ -24,7 +24,7 @@ from context7_fabric.settings.values import (
     RECORD_FEEDBACK,
 )
 from context7_fabric.views.contexts import Contexts
-from context7_fabric.views.json_view import shown_entry
+from context7_fabric.views.visibility import shown_entry
 
 MOST_FOUND = 50
 """Contexts that one call lists at most."""

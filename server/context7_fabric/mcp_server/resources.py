@@ -28,10 +28,9 @@ from context7_fabric.mcp_server.uris import (
     read_uri,
 )
 from context7_fabric.services import Desk
-from context7_fabric.views.json_view import shown_entry, shown_page
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.stats import StatsView
-from context7_fabric.views.visibility import Index, Viewer, is_public
+from context7_fabric.views.visibility import Index, Viewer, is_public, shown_entry, shown_page
 
 MIME_TYPE = "application/json"
 _ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)

@@ -19,8 +19,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import LONGEST_PHRASE, Suggester
-from context7_fabric.views.json_view import as_data
-from context7_fabric.views.visibility import PAGE, Viewer, Views
+from context7_fabric.views.visibility import PAGE, Viewer, Views, as_data
 
 RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
 

@@ -22,9 +22,8 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.suggestions.suggester import FabricVectors, Suggester, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient
-from context7_fabric.views.json_view import NOTICE
 from context7_fabric.views.libraries import LibraryViews
-from context7_fabric.views.visibility import Viewer, Views
+from context7_fabric.views.visibility import NOTICE, Viewer, Views
 from support.viewing import ME, MINE, OTHER, answer
 
 WIDGET = Row("widget", "pypi", "/widgets/widget1", title="Widget", versions=("1.0", "2.0"))

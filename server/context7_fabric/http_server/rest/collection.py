@@ -21,10 +21,9 @@ from context7_fabric.registry.teaching import Lesson
 from context7_fabric.services import Desk
 from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.upstream.tool_versions import RESOLVE
-from context7_fabric.views.json_view import as_data
 from context7_fabric.views.libraries import LibraryViews, Ranked, RankedBy
 from context7_fabric.views.stats import LOOKED_AT
-from context7_fabric.views.visibility import Viewer
+from context7_fabric.views.visibility import Viewer, as_data
 
 LIKENESS = 0.8
 """The most that a mere suggestion scores: who asks by similarity takes 0.85 or more for a hit."""

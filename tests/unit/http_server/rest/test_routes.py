@@ -13,7 +13,7 @@ from context7_fabric.http_server.rest.collection import LIKENESS, TOKENS_A_HIT, 
 from context7_fabric.models import Caller, tokens
 from context7_fabric.runtime.app import App
 from context7_fabric.suggestions.worker_client import NO_MODEL
-from context7_fabric.views.json_view import NOTICE
+from context7_fabric.views.visibility import NOTICE
 from support.rest import asking, best, entries, found
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 

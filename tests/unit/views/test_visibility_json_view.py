@@ -10,8 +10,7 @@ from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.views.json_view import NOTICE, shown_entry, shown_page
-from context7_fabric.views.visibility import Views
+from context7_fabric.views.visibility import NOTICE, Views, shown_entry, shown_page
 from support.viewing import MINE, ORDER, answer, context, told_of
 
 
