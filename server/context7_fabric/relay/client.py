@@ -7,11 +7,10 @@ import signal
 import socket
 import sys
 
-from context7_fabric.relay.endpoint import Door, NoDaemon
+from context7_fabric.relay.endpoint import Door, NoDaemon, start
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.forward import Pump
 from context7_fabric.relay.handshake import SERVE, hello, identity, resolved, working_directory
-from context7_fabric.relay.spawn import start
 from context7_fabric.relay.usage import asks_for_version
 
 TYPE_CHECKING = False
