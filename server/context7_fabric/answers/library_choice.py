@@ -13,11 +13,10 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import Learned, Lesson, found_row, learned_rows
 from context7_fabric.registry.matching.index import NameIndex
 from context7_fabric.registry.registry import Registry, Table
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.teaching import Lesson, found_row, learned_rows
 from context7_fabric.views.visibility import Viewer
 
 IN_PYTHON = "in Python"

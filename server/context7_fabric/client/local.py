@@ -29,12 +29,11 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import Learned, Lesson
 from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
 from context7_fabric.registry.row_store import Revision, RowStore
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.registry.teaching import Lesson
 from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.settings import Settings
 from context7_fabric.views.visibility import Viewer

@@ -25,7 +25,7 @@ from context7_fabric.registry.matching.index import (
     goes_by_one_of,
     languages_in,
 )
-from context7_fabric.registry.matching.versions import is_version
+from context7_fabric.registry.matching.readings import is_version
 from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, Revision, RowStore
 from context7_fabric.registry.rows import Row, naming, vouched
 from context7_fabric.registry.seeds import Seeds

@@ -15,9 +15,9 @@ from context7_fabric.answers.prefetch import LOOK_UPS_A_DAY
 from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.parsing.keys import name_key
+from context7_fabric.registry.choices import Lesson
 from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.schema import load_collection
-from context7_fabric.registry.teaching import Lesson
 from context7_fabric.services import Desk
 from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.upstream.tool_versions import RESOLVE

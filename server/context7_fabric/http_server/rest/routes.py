@@ -34,9 +34,9 @@ from context7_fabric.http_server.rest.schemas import Form, IndexForm, QueryForm,
 from context7_fabric.lenient_json import mended
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.privacy.redaction import redact
+from context7_fabric.registry.choices import Lesson
 from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.rows import COLLECTION
-from context7_fabric.registry.teaching import Lesson
 
 JSON = "application/json"
 _FORM = "/org/project, with or without a version"
