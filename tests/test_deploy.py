@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from context7_fabric import __version__
-from context7_fabric.fabric.backends.redis.address import parse
+from context7_fabric.redis_url import parse
 from context7_fabric.settings import read_settings
+from context7_fabric.version import __version__
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

@@ -3,6 +3,8 @@
 The names below are imported when they are first used, so that the command starts quickly.
 """
 
+from context7_fabric.version import __version__ as __version__
+
 TYPE_CHECKING = False  # `typing` itself takes as long to import as all else that starting needs
 if TYPE_CHECKING:
     from typing import Any
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
         open_fabric,
     )
 
-__version__ = "0.1.0"
-
 __all__ = [
     "CachedLibrary",
     "Context",
@@ -44,15 +44,15 @@ _PLACES = {
     "CachedLibrary": "client",
     "Context": "fabric.context",
     "Context7CacheClient": "client",
-    "DiskFabric": "fabric.kinds",
+    "DiskFabric": "fabric.factory",
     "Fabric": "fabric.fabric",
-    "InMemoryFabric": "fabric.kinds",
-    "RedisFabric": "fabric.kinds",
+    "InMemoryFabric": "fabric.factory",
+    "RedisFabric": "fabric.factory",
     "Scope": "fabric.context",
-    "VectorFabric": "fabric.kinds",
+    "VectorFabric": "fabric.factory",
     "get_context7_cache": "client",
     "get_library_docs_cached": "client",
-    "open_fabric": "fabric.kinds",
+    "open_fabric": "fabric.factory",
 }
 
 

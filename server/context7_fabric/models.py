@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 from secrets import token_hex
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 class Progress(Protocol):
@@ -25,6 +25,15 @@ class Progress(Protocol):
 
 Clock = Callable[[], float]
 """Gives the wall-clock time in seconds since the epoch."""
+
+RESOLVE = "resolve-library-id"
+QUERY_DOCS = "query-docs"
+GET_DOCS = "get-library-docs"
+
+Mode = Literal["code", "info"]
+
+VALUE_LIMIT = 4 * 2**20
+"""Bytes that a context takes at most, as JSON with its metadata, unless a fabric says otherwise."""
 
 PUBLIC = ""
 """The principal of what was fetched without a credential: everybody may read it."""
@@ -159,6 +168,19 @@ class Caller:
     @property
     def holder(self) -> str:
         """Whose the choices are that the calls make."""
+        return holder_of(self.principal, self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: the principal whose answers it may read, the owner whose contexts are its own."""
+
+    principal: str = PUBLIC
+    owner: str = LOCAL_OWNER
+
+    @property
+    def holder(self) -> str:
+        """Whose its choices and lessons are."""
         return holder_of(self.principal, self.owner)
 
 

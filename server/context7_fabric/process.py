@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gc
+import logging
 import os
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
+from typing import NoReturn
+from unicodedata import category
 
 try:
     import resource  # now: once all files are open, no module can be loaded
@@ -14,6 +22,10 @@ except ImportError:
 else:
     _LIMITED = True
 """Whether the system has such limits: Windows has none."""
+
+_BEYOND_ASCII = re.compile(r"[^ -~]")
+_ORDINARY = "\n\t\u00ad\u061c\u200c\u200d\u200e\u200f"
+"""Format characters of ordinary text: they shape and order the letters beside them."""
 
 _NO_FILES = (errno.EMFILE, errno.ENFILE)
 _NO_THREAD = "can't start new thread"
@@ -68,3 +80,56 @@ def _all(error: BaseException) -> Iterator[BaseException]:
             yield from _all(each)
     if error.__cause__ is not None:
         yield from _all(error.__cause__)
+
+
+def harmless(text: str) -> str:
+    """Return `text` without what would steer a terminal: each such character becomes U+FFFD.
+
+    Line feeds and tabs stay; a carriage return goes where a line feed follows.
+    """
+    return _BEYOND_ASCII.sub(_shown, text.replace("\r\n", "\n"))
+
+
+def _shown(found: re.Match[str]) -> str:
+    sign = found[0]
+    ordinary = sign.isprintable() or sign in _ORDINARY or category(sign) == "Zs"
+    return sign if ordinary else "\N{REPLACEMENT CHARACTER}"
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module, and spare the garbage collector what comes with it: none of it is garbage.
+
+    Looking for some all the same takes a fifth of the time that importing takes.
+    """
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def set_up_logging(level: str, handler: logging.Handler | None = None) -> None:
+    """Send log lines of `level` and above to `handler`, ours and only the warnings of others.
+
+    Without one they go to stderr.
+    """
+    if handler is None:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_HarmlessFormatter("context7-fabric: %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("context7_fabric").setLevel(level.upper())
+    logging.getLogger("mcp").setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+
+
+class _HarmlessFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
+
+
+def leave() -> NoReturn:
+    """End now: what needed closing is closed, and a thread may still sit in a read of stdin."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.answered import question
 from bench.pipes import Pipes
+from context7_fabric.models import QUERY_DOCS, RESOLVE
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.rows import Row
-from context7_fabric.upstream.tool_versions import QUERY_DOCS, RESOLVE
 
 KNOWN_SECONDS = 300.0
 """How long a server may take to know its rows."""

@@ -5,7 +5,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from context7_fabric import __version__
+from context7_fabric.version import __version__
 
 
 def machine() -> str:

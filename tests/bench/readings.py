@@ -14,10 +14,10 @@ import mcp_types as types
 from mcp import Client
 
 from bench.entries import SHARED, Entries
+from context7_fabric.models import QUERY_DOCS, RESOLVE
 from context7_fabric.parsing.libraries import Library, format_list
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
-from context7_fabric.upstream.tool_versions import QUERY_DOCS, RESOLVE
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.wire import call, connected, provenance, texts
 

@@ -14,8 +14,8 @@ import anyio
 
 from bench.pipes import Pipes, product
 from bench.rounds import Entrant, Ratio, Times, race, ratio
+from context7_fabric.models import QUERY_DOCS
 from context7_fabric.runtime.runtime import open_app
-from context7_fabric.upstream.tool_versions import QUERY_DOCS
 from support.product import product_environment
 from support.scripted import ScriptedUpstream, settings_for
 from support.wire import call, connected, provenance

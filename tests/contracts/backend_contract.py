@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError
-from context7_fabric.fabric.backends.base import Backend, Put
+from context7_fabric.fabric.backend import Backend, Put
 from contracts.entries import LONG, PAST, everything, got, held, put, put_many
 from contracts.order_contract import OrderContract
 from contracts.swap_contract import SwapContract

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from context7_fabric.fabric.backends.base import Backend, Entry, Put
+from context7_fabric.fabric.backend import Backend, Entry, Put
 
 LONG = 3600.0
 PAST = -1.0

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from context7_fabric.fabric.backends.base import Backend
+from context7_fabric.fabric.backend import Backend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from contracts.backend_contract import Spoil

@@ -6,7 +6,7 @@ import re
 
 import anyio
 
-from context7_fabric.fabric.backends.base import Backend, Place, Put
+from context7_fabric.fabric.backend import Backend, Place, Put
 from contracts.entries import PAST, everything, put, put_many
 
 

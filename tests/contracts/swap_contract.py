@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from context7_fabric.fabric.backends.base import Backend
+from context7_fabric.fabric.backend import Backend
 from contracts.entries import LONG, PAST, got, put
 
 

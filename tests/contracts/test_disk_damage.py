@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.fabric import Fabric
 from contracts.disk_store import LARGE, execute, opened, value_files
 from contracts.entries import got, put

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from contracts.disk_store import LARGE, execute, value_file, value_files
 from contracts.entries import put

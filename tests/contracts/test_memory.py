@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from context7_fabric.errors import TooMuchAuthored
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from contracts.backend_contract import BackendContract
 from contracts.entries import put

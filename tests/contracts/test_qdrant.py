@@ -14,7 +14,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from context7_fabric.errors import CorruptEntry, StoreUnavailable, TooManyAuthored
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.backends.qdrant.points import point_id
 from contracts.backend_contract import BackendContract, Spoil

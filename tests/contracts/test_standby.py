@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.standby import Standby
 from contracts.backend_contract import BackendContract

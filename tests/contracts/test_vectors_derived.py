@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.backends.base import Backend, Put
+from context7_fabric.fabric.backend import Backend, Put
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from context7_fabric.errors import StoreClosed
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric

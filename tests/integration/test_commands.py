@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from context7_fabric import __version__
 from context7_fabric.cli.main import main
+from context7_fabric.version import __version__
 from support.context7_api import Api
 from support.dialogue import Dialogue, talking
 from support.faults import SERVER_ERROR

@@ -262,7 +262,8 @@ def test_neither_upstream_nor_a_worker_is_started(environment: dict[str, str]) -
         "import sys; from context7_fabric.cli.main import main;"
         "codes = [main(['context', *words.split()]) for words in"
         " ('set k v', 'get k', 'list', 'search v', 'delete k')];"
-        "slow = {'mcp', 'context7_fabric.runtime.app', 'context7_fabric.suggestions.worker.process'};"
+        "slow = {'mcp', 'context7_fabric.runtime.app',"
+        " 'context7_fabric.suggestions.worker.process'};"
         "print(codes, slow & sys.modules.keys())"
     )
     done = subprocess.run(

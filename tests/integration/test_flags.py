@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric import __version__
 from context7_fabric.cli.main import COMMANDS, main
+from context7_fabric.version import __version__
 from support.context7_api import Api
 from support.dialogue import outcome_of, talking
 from support.product import (

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.base import Place, Put
+from context7_fabric.fabric.backend import Place, Put
 from context7_fabric.fabric.backends.redis.backend import LIFETIME_MS, RedisBackend
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import LONG, everything, got, held, put, put_many
@@ -232,7 +232,7 @@ async def test_two_processes_see_each_others_writes(
     program = f"""
 import asyncio
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.base import Place, Put
+from context7_fabric.fabric.backend import Place, Put
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 
 async def main():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.fabric.backends.redis.address import parse
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
+from context7_fabric.redis_url import parse
 
 PLAIN = {"host": "localhost", "port": 6379, "username": None, "password": None}
 SECRET = "s3cr3t"

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.fabric import Fabric
 from contracts.entries import everything, got, held, put, put_many

@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Put, Written
+from context7_fabric.fabric.backend import Put, Written
 from context7_fabric.fabric.backends.redis import connection
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.entries import put, put_many

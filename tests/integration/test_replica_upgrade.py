@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 import context7_fabric
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.codec import FORMAT, decode, encode
 from context7_fabric.fabric.context import Context, Scope

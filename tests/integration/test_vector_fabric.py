@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.embedding import Vector

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric import __version__
+from context7_fabric.version import __version__
 
 ROOT = Path(__file__).parents[2]
 PIP_INSTALL = ["-m", "pip", "install", "--no-index", "--no-deps"]

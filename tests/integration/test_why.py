@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from context7_fabric import __version__
+from context7_fabric.version import __version__
 from support.context7_api import Api
 from support.dialogue import META_KEY, Dialogue, outcome_of, talking
 from support.processes import Process, wait_gone

@@ -6,7 +6,6 @@ import anyio
 import pytest
 from mcp import Client
 
-from context7_fabric import __version__
 from context7_fabric.errors import (
     UpstreamError,
     UpstreamOff,
@@ -19,6 +18,7 @@ from context7_fabric.mcp_server.tool_schemas import OWN, InputSchemas
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream import tool_cache
 from context7_fabric.upstream.base import ToolList
+from context7_fabric.version import __version__
 from support.notices import TOOLS as TOOLS_CHANGED
 from support.notices import Inbox, subscribed
 from support.scripted import ScriptedUpstream

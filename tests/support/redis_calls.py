@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 
 CALLS: dict[str, Callable[[RedisBackend], Awaitable[object]]] = {

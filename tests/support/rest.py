@@ -17,8 +17,8 @@ from starlette.routing import Mount
 
 from context7_fabric.http_server.rest.collection import LibraryCollection
 from context7_fabric.http_server.rest.routes import Rest
+from context7_fabric.models import Viewer
 from context7_fabric.runtime.app import App
-from context7_fabric.views.visibility import Viewer
 
 
 def rest_app(app: App) -> Starlette:

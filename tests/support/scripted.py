@@ -8,12 +8,11 @@ from typing import Any
 
 import anyio
 
-from context7_fabric.models import Progress, no_progress
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Progress, no_progress
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.upstream.base import Reply, ToolList
-from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
 from support.catalogue import Catalogue
 from support.documents import Edition, context_text, page_text
 

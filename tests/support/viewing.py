@@ -7,7 +7,7 @@ from typing import cast
 
 from context7_fabric.answers.stored import StoredAnswer
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.views.visibility import Viewer
+from context7_fabric.models import Viewer
 from support.scripted import FakeClock
 
 ME, OTHER = "key-mine", "name-other"

@@ -24,6 +24,7 @@ from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamDawdles, UpstreamError, UpstreamOff, UpstreamPaused
 from context7_fabric.models import ASKED, JOINED, Caller, Clock, Progress, Trace
 from context7_fabric.parsing.admission import Reason, Refusal
+from context7_fabric.upstream.call_gate import Line
 from context7_fabric.upstream.quota import Meter
 
 DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
@@ -127,18 +128,6 @@ class AnswerSettings:
     flight: float = 60.0
     negative: float = 600.0
     offline: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """How it is with upstream.
-
-    For how many seconds it has been `connecting`, 0 if it is not, and whether what is stale may be
-    refreshed behind.
-    """
-
-    connecting: Callable[[], float]
-    may_refresh: Callable[[], Awaitable[bool]]
 
 
 REFRESH_EVERY = 60.0

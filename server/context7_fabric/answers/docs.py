@@ -28,7 +28,7 @@ from context7_fabric.answers.response import (
 )
 from context7_fabric.answers.stored import Stamp, docs_key
 from context7_fabric.errors import StoreError, UpstreamError
-from context7_fabric.models import Answer, Caller, Outcome, Progress, Tier
+from context7_fabric.models import Answer, Caller, Mode, Outcome, Progress, Tier
 from context7_fabric.parsing.admission import Reason
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import question_key
@@ -36,7 +36,7 @@ from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.choices import MOST_MOVES, Learned
 from context7_fabric.registry.registry import Registry
 from context7_fabric.upstream.context7 import Context7, Heard
-from context7_fabric.upstream.tool_versions import DocsRequest, Generation, Mode
+from context7_fabric.upstream.tool_versions import DocsRequest, Generation
 
 CHARACTERS_A_TOKEN = 4
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from context7_fabric.fabric.backends.base import CLOCK_SLACK
+from context7_fabric.fabric.backend import CLOCK_SLACK
 
 JITTER = 0.1
 """Lifetimes vary by this share either way, so that what was stored together expires apart."""

@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from context7_fabric.answers.lookup import LookUp, subject_of
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
-from context7_fabric.models import Answer, Outcome, Tier
+from context7_fabric.models import Answer, Outcome, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
 from context7_fabric.registry.choices import Learned, Lesson, found_row, learned_rows
 from context7_fabric.registry.matching.index import NameIndex
 from context7_fabric.registry.registry import Registry, Table
 from context7_fabric.registry.rows import Row
-from context7_fabric.views.visibility import Viewer
 
 IN_PYTHON = "in Python"
 """What a name is looked up for, as far as the language of our callers tells."""

@@ -19,13 +19,14 @@ from rich.console import OverflowMethod
 from rich.table import Table
 
 from context7_fabric.cli.output import print_json, print_table, with_fabric
-from context7_fabric.cli.text import CommandParser, complain, harmless, one_line, say, tell
+from context7_fabric.cli.text import CommandParser, complain, one_line, say, tell
 from context7_fabric.durations import format_duration, parse_duration
 from context7_fabric.errors import SettingError, StoreError
 from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import Match
+from context7_fabric.process import harmless
 from context7_fabric.views.contexts import listed, similar
 from context7_fabric.views.visibility import is_listed
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from rich.table import Table
 
-from context7_fabric.cli.main import imported
 from context7_fabric.cli.output import harmless, print_json, print_table
 from context7_fabric.cli.text import CommandParser, complain, say
 from context7_fabric.daemon.logs import added, logs_in
@@ -25,6 +24,7 @@ from context7_fabric.daemon.status import (
     visits,
 )
 from context7_fabric.durations import format_duration
+from context7_fabric.process import imported
 from context7_fabric.relay.endpoint import FOLDER, Door
 from context7_fabric.relay.handshake import STATUS, STOP, identity, resolved, working_directory
 

@@ -12,10 +12,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from context7_fabric.cli.main import set_up_logging
 from context7_fabric.cli.output import plain_console, print_table
-from context7_fabric.cli.text import CommandParser, harmless
+from context7_fabric.cli.text import CommandParser
 from context7_fabric.demo.walk import Step, walk_live, walk_sample
+from context7_fabric.process import harmless, set_up_logging
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.values import StoreSettings, SuggestionSettings
 

@@ -16,7 +16,6 @@ from anyio import to_thread
 from rich.table import Table
 from rich.text import Text
 
-from context7_fabric import __version__
 from context7_fabric.cli.output import (
     harmless,
     print_json,
@@ -32,6 +31,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.status import all_restraints, end_restraints
+from context7_fabric.version import __version__
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import Visit

@@ -6,22 +6,18 @@ Nothing heavy is imported before it is known what is wanted.
 from __future__ import annotations
 
 import errno
-import gc
-import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from io import TextIOWrapper
-from types import ModuleType
-from typing import Final, NoReturn
+from typing import Final
 
-from context7_fabric import __version__
-from context7_fabric.cli.text import complain, harmless
+from context7_fabric.cli.text import complain
 from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
-from context7_fabric.process import exhausted
+from context7_fabric.process import exhausted, imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
+from context7_fabric.version import __version__
 
 _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 
@@ -138,50 +134,11 @@ def _told_of_system(error: OSError) -> int:
     return 1
 
 
-def imported(name: str) -> ModuleType:
-    """Import a module, and spare the garbage collector what comes with it: none of it is garbage.
-
-    Looking for some all the same takes a fifth of the time that importing takes.
-    """
-    gc.disable()
-    try:
-        return import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 def _cause(error: BaseException) -> BaseException:
     """Return what a task group, through which a command's error comes, has wrapped."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def set_up_logging(level: str, handler: logging.Handler | None = None) -> None:
-    """Send log lines of `level` and above to `handler`, ours and only the warnings of others.
-
-    Without one they go to stderr.
-    """
-    if handler is None:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_HarmlessFormatter("context7-fabric: %(levelname)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("context7_fabric").setLevel(level.upper())
-    logging.getLogger("mcp").setLevel(logging.CRITICAL)
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-
-
-class _HarmlessFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return harmless(super().format(record))
-
-
-def leave() -> NoReturn:
-    """End now: what needed closing is closed, and a thread may still sit in a read of stdin."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def _help() -> str:

@@ -18,9 +18,9 @@ import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
-from context7_fabric.cli.main import set_up_logging
 from context7_fabric.cli.output import print_json
 from context7_fabric.cli.text import CommandParser, complain, say, tell
+from context7_fabric.process import set_up_logging
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.worker.process import Link, open_link

@@ -16,10 +16,10 @@ import anyio.to_thread
 from rich.console import Console
 from rich.table import Table
 
-from context7_fabric.cli.main import set_up_logging
-from context7_fabric.cli.text import CommandParser, columns, harmless, is_utf8
+from context7_fabric.cli.text import CommandParser, columns, is_utf8
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.process import harmless, set_up_logging
 from context7_fabric.runtime.store import open_backend
 from context7_fabric.settings import Settings, read_settings
 

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskStatus
 
-from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.mcp_server.server import build_server
-from context7_fabric.process import raise_file_limit
+from context7_fabric.process import leave, raise_file_limit, set_up_logging
 from context7_fabric.runtime.runtime import Household, open_household
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host

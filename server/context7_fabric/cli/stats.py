@@ -21,10 +21,11 @@ from context7_fabric.call_log.statistics import (
     read_statistics,
 )
 from context7_fabric.cli.output import print_json, print_table, with_app
-from context7_fabric.cli.text import CommandParser, harmless, is_utf8, local_time, one_line, say
+from context7_fabric.cli.text import CommandParser, is_utf8, local_time, one_line, say
 from context7_fabric.cli.upstream_status import limit_ends, opening_ends
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
+from context7_fabric.process import harmless
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.status import Restraints
 

@@ -7,32 +7,19 @@ terminal, or a file that is shown on one later, as text alone.
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import sys
 import textwrap
 from datetime import datetime
 from typing import Any, NoReturn, TextIO
-from unicodedata import category
 
+from context7_fabric.process import harmless
 from context7_fabric.relay.usage import suggestion
 
 COLUMNS = 80
 """Columns of help, and of a terminal that does not say how wide it is."""
 
 _LEAST_COLUMNS = 20
-
-_BEYOND_ASCII = re.compile(r"[^ -~]")
-_ORDINARY = "\n\t\u00ad\u061c\u200c\u200d\u200e\u200f"
-"""Format characters of ordinary text: they shape and order the letters beside them."""
-
-
-def harmless(text: str) -> str:
-    """Return `text` without what would steer a terminal: each such character becomes U+FFFD.
-
-    Line feeds and tabs stay; a carriage return goes where a line feed follows.
-    """
-    return _BEYOND_ASCII.sub(_shown, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
@@ -69,12 +56,6 @@ def columns() -> int:
 def is_utf8(stream: TextIO) -> bool:
     """Tell whether `stream` takes every character there is."""
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")
-
-
-def _shown(found: re.Match[str]) -> str:
-    sign = found[0]
-    ordinary = sign.isprintable() or sign in _ORDINARY or category(sign) == "Zs"
-    return sign if ordinary else "\N{REPLACEMENT CHARACTER}"
 
 
 def _fitted(text: str, stream: TextIO, hanging: int) -> str:

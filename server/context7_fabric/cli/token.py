@@ -8,8 +8,9 @@ import os
 from rich.table import Table
 
 from context7_fabric.cli.output import print_json, print_table
-from context7_fabric.cli.text import CommandParser, harmless, local_time, say, tell
+from context7_fabric.cli.text import CommandParser, local_time, say, tell
 from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_trouble
+from context7_fabric.process import harmless
 from context7_fabric.settings import read_settings
 
 _ABOUT = f"""A token lets one person or machine use a shared server. NAME tells whose it is: what

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from context7_fabric import __version__
 from context7_fabric.call_log.feedback import BEST
 from context7_fabric.call_log.records import Automated, Execution, Executions
 from context7_fabric.cli.feedback import feedback_on
@@ -22,6 +21,7 @@ from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.store import read_principal
 from context7_fabric.settings import read_settings
+from context7_fabric.version import __version__
 from context7_fabric.views.visibility import visible
 
 NONE_YET = (

@@ -26,7 +26,7 @@ from context7_fabric.answers.stored import LISTS, AnswerShelf, record_of
 from context7_fabric.client.source import Found, bare_library, library_of
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Clock, tokens
+from context7_fabric.models import Clock, Viewer, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import Learned, Lesson
@@ -36,7 +36,6 @@ from context7_fabric.registry.row_store import Revision, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.settings import Settings
-from context7_fabric.views.visibility import Viewer
 
 SAMPLE = 100
 """How many lists, the newest, stand for all."""

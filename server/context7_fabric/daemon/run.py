@@ -18,12 +18,11 @@ from typing import Any, NoReturn
 import anyio
 from mcp.server.lowlevel import Server
 
-from context7_fabric.cli.main import leave, set_up_logging
 from context7_fabric.daemon.logs import DaemonLog, remove_old_logs
 from context7_fabric.daemon.server import Greeting, Host, Terms
 from context7_fabric.errors import DaemonRuns, FabricError, StoreUnavailable
 from context7_fabric.mcp_server.server import build_server
-from context7_fabric.process import raise_file_limit
+from context7_fabric.process import leave, raise_file_limit, set_up_logging
 from context7_fabric.relay.endpoint import Door
 from context7_fabric.relay.handshake import NOT_HERE, identity
 from context7_fabric.runtime.runtime import Household, open_household

@@ -20,13 +20,13 @@ from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 from pydantic import TypeAdapter
 
-from context7_fabric import __version__
 from context7_fabric.errors import FabricError
 from context7_fabric.mcp_server.notifications import PUSHED
 from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
 from context7_fabric.process import can_open
 from context7_fabric.relay.endpoint import Door, peer
 from context7_fabric.relay.handshake import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
+from context7_fabric.version import __version__
 
 LONGEST = 2**20
 

@@ -16,14 +16,13 @@ from mcp.server.lowlevel import Server
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.mcp_server.tool_schemas import OWN
-from context7_fabric.models import Answer, Caller, tokens
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, tokens
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import UrlTarget
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.client import McpUpstream
-from context7_fabric.upstream.tool_versions import QUERY_DOCS, RESOLVE
 
 LOOK_UP_SECONDS = 0.9
 DOCS_SECONDS = 1.3

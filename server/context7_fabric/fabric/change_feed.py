@@ -14,7 +14,7 @@ from typing import Protocol, Self, runtime_checkable
 import anyio
 
 from context7_fabric.errors import StoreClosed, StoreError
-from context7_fabric.fabric.backends.base import Backend, Written
+from context7_fabric.fabric.backend import Backend, Written
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from zlib import crc32
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from context7_fabric.errors import CorruptEntry, KeyTooLong, ValueTooLarge
-from context7_fabric.fabric.backends.base import Put
-from context7_fabric.fabric.context import KEY_LIMIT, VALUE_LIMIT, Context, Json, Scope, address
-from context7_fabric.models import Clock
+from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.context import KEY_LIMIT, Context, Json, Scope, address
+from context7_fabric.models import VALUE_LIMIT, Clock
 
 FORMAT = 2
 MAX_DEPTH = 100

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from context7_fabric.fabric.backends.base import CLOCK_SLACK
+from context7_fabric.fabric.backend import CLOCK_SLACK
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 """Any value that JSON can say."""
@@ -14,9 +14,6 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 KEY_LIMIT = 512
 """Characters that a key may have."""
-
-VALUE_LIMIT = 4 * 2**20
-"""Bytes that a context takes at most, as JSON with its metadata, unless a fabric says otherwise."""
 
 
 class Scope(StrEnum):

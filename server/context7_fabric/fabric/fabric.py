@@ -15,15 +15,15 @@ from typing import Self, TypeVar
 from anyio import to_thread
 
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backends.base import Backend, Place, Put, Watched
+from context7_fabric.fabric.backend import Backend, Place, Put, Watched
 from context7_fabric.fabric.codec import Drafts
-from context7_fabric.fabric.context import VALUE_LIMIT, Context, Json, Scope, address
+from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.leases import Lease
 from context7_fabric.fabric.read_cache import Revised, revision_of
 from context7_fabric.fabric.reader import PAGE, Reader
 from context7_fabric.fabric.search import Match, Searcher, WordSearch
 from context7_fabric.fabric.stats import Faults, Gauge
-from context7_fabric.models import Clock
+from context7_fabric.models import VALUE_LIMIT, Clock
 
 
 class Pipeline:

@@ -12,13 +12,12 @@ from context7_fabric.fabric.backends.disk.backend import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.backends.redis.backend import NAMESPACE, RedisBackend
-from context7_fabric.fabric.context import VALUE_LIMIT
 from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, Embedder
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.vector_index_memory import DerivedVectors
 from context7_fabric.fabric.vector_index_qdrant import ServerVectors
 from context7_fabric.fabric.vector_search import VectorSearch
-from context7_fabric.models import Clock
+from context7_fabric.models import VALUE_LIMIT, Clock
 
 REDIS_URL = "redis://localhost:6379"
 QDRANT_URL = "http://localhost:6333"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-from context7_fabric.fabric.backends.base import Backend
+from context7_fabric.fabric.backend import Backend
 from context7_fabric.fabric.reader import Reader
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
-from context7_fabric.fabric.backends.base import Backend
+from context7_fabric.fabric.backend import Backend
 
 _T = TypeVar("_T")
 

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError
-from context7_fabric.fabric.backends.base import Backend, Entry, Place
+from context7_fabric.fabric.backend import Backend, Entry, Place
 from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Context, Scope, address
 from context7_fabric.fabric.stats import Faults

@@ -25,7 +25,7 @@ from uuid import UUID, uuid5
 from anyio import to_thread
 
 from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend, Place, Put
+from context7_fabric.fabric.backend import Backend, Place, Put
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.embedding import VECTOR_SIZE, Vector
 from context7_fabric.fabric.reader import FIRST_PAGE, PAGE

@@ -36,7 +36,7 @@ from context7_fabric.http_server.streams import StreamGuard
 from context7_fabric.http_server.token_file import TokenFile
 from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
-from context7_fabric.models import LOCAL_OWNER
+from context7_fabric.models import LOCAL_OWNER, Viewer
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.health import Health
 from context7_fabric.runtime.pool import Places
@@ -44,7 +44,6 @@ from context7_fabric.runtime.runtime import Household
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.settings.values import Meta, WebSettings
 from context7_fabric.telemetry.metrics import Metrics
-from context7_fabric.views.visibility import Viewer
 
 MOST_VISITORS = 64
 """Visitors with different keys or names that are served at once, and a while longer."""

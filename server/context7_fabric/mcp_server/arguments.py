@@ -14,7 +14,7 @@ from typing import Any, cast
 from context7_fabric.answers.docs import Question
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.errors import ArgumentError
-from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
 
 MAX_BYTES = 10_000
 MAX_PAGE = 10

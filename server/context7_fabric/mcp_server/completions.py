@@ -16,9 +16,9 @@ from context7_fabric.mcp_server.uris import (
     REGISTRY_TEMPLATE,
     scope_named,
 )
+from context7_fabric.models import Viewer
 from context7_fabric.services import Desk
 from context7_fabric.views.libraries import LibraryViews
-from context7_fabric.views.visibility import Viewer
 
 MOST = 100
 """Values that one completion may have, says the protocol."""

@@ -27,10 +27,11 @@ from context7_fabric.mcp_server.uris import (
     index_uri,
     read_uri,
 )
+from context7_fabric.models import Viewer
 from context7_fabric.services import Desk
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.stats import StatsView
-from context7_fabric.views.visibility import Index, Viewer, is_public, shown_entry, shown_page
+from context7_fabric.views.visibility import Index, is_public, shown_entry, shown_page
 
 MIME_TYPE = "application/json"
 _ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)

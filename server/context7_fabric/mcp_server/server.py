@@ -15,7 +15,6 @@ from mcp.server.models import InitializationOptions
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
-from context7_fabric import __version__
 from context7_fabric.mcp_server.completions import Completions
 from context7_fabric.mcp_server.fast_path import AtHand, Express, beside, called
 from context7_fabric.mcp_server.notifications import Notices
@@ -24,10 +23,10 @@ from context7_fabric.mcp_server.resources import Resources
 from context7_fabric.mcp_server.streams import MessageReader
 from context7_fabric.mcp_server.tool_schemas import InputSchemas
 from context7_fabric.mcp_server.tools import Context, Tools
-from context7_fabric.models import LOCAL_OWNER
+from context7_fabric.models import LOCAL_OWNER, Viewer
 from context7_fabric.services import Desk
 from context7_fabric.settings.values import Meta
-from context7_fabric.views.visibility import Viewer
+from context7_fabric.version import __version__
 
 NAME = "context7-fabric"
 INSTRUCTIONS = (

@@ -12,9 +12,9 @@ import mcp_types as types
 from pydantic import ValidationError
 
 from context7_fabric.mcp_server.extra_tools import OPTIONAL
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_cache import ToolBook
-from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
 
 _LIBRARY_ID = (
     "Context7 library id such as '/vercel/next.js', or '/vercel/next.js/v15.1.8' for one version;"

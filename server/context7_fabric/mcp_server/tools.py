@@ -18,11 +18,18 @@ from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.mcp_server import arguments
 from context7_fabric.mcp_server.extra_tools import OPTIONAL, OptionalTools
 from context7_fabric.mcp_server.tool_schemas import served_tools
-from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.models import (
+    GET_DOCS,
+    QUERY_DOCS,
+    RESOLVE,
+    Answer,
+    Caller,
+    Outcome,
+    Tier,
+    Viewer,
+)
 from context7_fabric.services import Desk
 from context7_fabric.settings.values import Meta
-from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
-from context7_fabric.views.visibility import Viewer
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import anyio
 
 from context7_fabric.errors import StoreError, StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend, Put
+from context7_fabric.fabric.backend import Backend, Put
 from context7_fabric.fabric.change_feed import Ear
 from context7_fabric.fabric.stats import Faults
 from context7_fabric.models import PUBLIC

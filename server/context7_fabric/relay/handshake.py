@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import sys
 
-from context7_fabric import __version__
 from context7_fabric.relay.folders import HOME, home_of, written_out
+from context7_fabric.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import Executions
 from context7_fabric.fabric.change_feed import Ear, News
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER, Clock
+from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import Learned
@@ -48,7 +48,7 @@ from context7_fabric.upstream.transport import Dialler
 from context7_fabric.views.contexts import Contexts
 from context7_fabric.views.prompts import PromptBook
 from context7_fabric.views.subscriptions import Changes, States
-from context7_fabric.views.visibility import Viewer, Views
+from context7_fabric.views.visibility import Views
 
 Connect: TypeAlias = Callable[[TaskGroup], Upstream]
 """Makes an upstream whose connections live in the task group."""

@@ -14,7 +14,6 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from context7_fabric import __version__
 from context7_fabric.answers.single_flight import Flights
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.backends.standby import Standby
@@ -25,6 +24,7 @@ from context7_fabric.settings import Settings
 from context7_fabric.suggestions.suggester import State
 from context7_fabric.telemetry.figures import Figures, StoreFigures
 from context7_fabric.upstream.quota import Meter
+from context7_fabric.version import __version__
 
 STORE_SECONDS = 1.0
 """How long the store may take before it counts as down."""

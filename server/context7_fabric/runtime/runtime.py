@@ -16,7 +16,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from context7_fabric.fabric.change_feed import News
-from context7_fabric.models import LOCAL_OWNER, Clock
+from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.privacy.principals import PLACE, SharedSecret
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.app import (
@@ -34,7 +34,6 @@ from context7_fabric.settings.values import CommandTarget, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.telemetry.opening import Traces, open_traces
-from context7_fabric.views.visibility import Viewer
 
 
 class Household:

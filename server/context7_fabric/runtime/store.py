@@ -12,7 +12,7 @@ from functools import partial
 from anyio import to_thread
 
 from context7_fabric.errors import StoreError, StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend
+from context7_fabric.fabric.backend import Backend
 from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.disk.sql import PASSING

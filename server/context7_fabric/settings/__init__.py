@@ -14,8 +14,8 @@ from pathlib import Path
 
 import platformdirs
 
-from context7_fabric.fabric.backends.redis.address import parse as parse_redis
-from context7_fabric.fabric.context import VALUE_LIMIT
+from context7_fabric.models import VALUE_LIMIT
+from context7_fabric.redis_url import parse as parse_redis
 from context7_fabric.settings.reader import Reader, unusable
 from context7_fabric.settings.telemetry import read_telemetry
 from context7_fabric.settings.upstream import LOOPBACK_HOSTS, PASSED_ON, read_upstream

@@ -10,8 +10,7 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
-from context7_fabric.fabric.context import VALUE_LIMIT
-from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, VALUE_LIMIT
 
 DAY = 86400.0
 

@@ -16,7 +16,6 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from context7_fabric import __version__
 from context7_fabric.models import Answer, Caller
 from context7_fabric.settings.values import TelemetrySettings
 from context7_fabric.telemetry.outbox import Item, Outbox, to_langsmith, to_receiver
@@ -30,6 +29,7 @@ from context7_fabric.telemetry.spans import (
     of_answer,
     of_content,
 )
+from context7_fabric.version import __version__
 
 LAST_WORDS = 0.25
 """Seconds that the end waits for what is not sent yet."""

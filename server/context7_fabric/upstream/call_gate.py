@@ -6,13 +6,12 @@ and which sessions were lost is kept there too, for `doctor` and `stats`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 
-from context7_fabric.answers.cache import Line
 from context7_fabric.errors import (
     StoreError,
     UpstreamError,
@@ -288,3 +287,15 @@ def credential_key(principal: str, credential: str, origin: str) -> str:
 
 def _connecting_for(upstream: Upstream) -> float:
     return upstream.connecting_for if isinstance(upstream, McpUpstream) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How it is with upstream.
+
+    For how many seconds it has been `connecting`, 0 if it is not, and whether what is stale may be
+    refreshed behind.
+    """
+
+    connecting: Callable[[], float]
+    may_refresh: Callable[[], Awaitable[bool]]

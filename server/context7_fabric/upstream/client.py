@@ -173,7 +173,7 @@ class Sending:
 
 
 def _client_info() -> types.Implementation:
-    from context7_fabric import __version__  # noqa: PLC0415  # the package's face stays light
+    from context7_fabric.version import __version__  # noqa: PLC0415  # the package's face stays light
 
     return types.Implementation(name="context7-fabric", version=__version__)
 

@@ -18,7 +18,7 @@ import anyio
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.errors import CorruptEntry, StoreError
-from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backend import Entry
 from context7_fabric.fabric.codec import decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric

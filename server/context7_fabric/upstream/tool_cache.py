@@ -18,16 +18,11 @@ from context7_fabric.errors import FabricError, UpstreamError
 from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.screening import screen
 from context7_fabric.upstream.base import ToolList, Upstream
-from context7_fabric.upstream.tool_versions import (
-    GET_DOCS,
-    QUERY_DOCS,
-    RESOLVE,
-    Generation,
-    generation_of,
-)
+from context7_fabric.upstream.tool_versions import Generation, generation_of
 
 log = logging.getLogger(__name__)
 

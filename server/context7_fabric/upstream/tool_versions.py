@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Any
 
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
 from context7_fabric.upstream.base import ToolList
-
-RESOLVE = "resolve-library-id"
-QUERY_DOCS = "query-docs"
-GET_DOCS = "get-library-docs"
-
-Mode = Literal["code", "info"]
 
 
 class Generation(Enum):

@@ -13,13 +13,14 @@ from context7_fabric.answers.library_choice import Meanings
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import LONGEST_PHRASE, Suggester
-from context7_fabric.views.visibility import PAGE, Viewer, Views, as_data
+from context7_fabric.views.visibility import PAGE, Views, as_data
 
 RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.models import Viewer
 from context7_fabric.settings.values import DAY
 from context7_fabric.upstream.quota import Meter
-from context7_fabric.views.visibility import Viewer, Views
+from context7_fabric.views.visibility import Views
 
 LOOKED_AT = 500
 """The newest entries of each scope that are counted, whosever they are."""

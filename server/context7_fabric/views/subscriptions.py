@@ -15,16 +15,17 @@ import anyio
 from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError
-from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backend import Entry
 from context7_fabric.fabric.change_feed import Ear
 from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Viewer
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN
 from context7_fabric.upstream.tool_cache import LISTED, ToolBook
 from context7_fabric.views.prompts import PROMPTS, ROUTERS
-from context7_fabric.views.visibility import Viewer, visible
+from context7_fabric.views.visibility import visible
 
 
 class Listing(Enum):

@@ -13,11 +13,11 @@ from context7_fabric.answers.response import findings
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, owners
 from context7_fabric.call_log.records import Executions
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backends.base import Place
+from context7_fabric.fabric.backend import Place
 from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock, holder_of
+from context7_fabric.models import LOCAL_OWNER, PUBLIC, Clock, Viewer
 from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
 from context7_fabric.views.purge import FETCHED
@@ -53,19 +53,6 @@ OWN = (
 _NOBODYS = ("vector:", "rows:revision")
 """Vectors carry the names of libraries, and do not tell whose rows these are; the revision changes
 with everybody's rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who looks: the principal whose answers it may read, the owner whose contexts are its own."""
-
-    principal: str = PUBLIC
-    owner: str = LOCAL_OWNER
-
-    @property
-    def holder(self) -> str:
-        """Whose its choices and lessons are."""
-        return holder_of(self.principal, self.owner)
 
 
 @dataclass(frozen=True, slots=True)

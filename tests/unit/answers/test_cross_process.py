@@ -9,7 +9,7 @@ import pytest
 
 from context7_fabric.answers import cross_process as subject
 from context7_fabric.answers.cross_process import Leases
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.fabric import Fabric

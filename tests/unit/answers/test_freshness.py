@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from context7_fabric.answers.freshness import JITTER, Freshness, Lifetime, judge, spread
-from context7_fabric.fabric.backends.base import CLOCK_SLACK
+from context7_fabric.fabric.backend import CLOCK_SLACK
 
 FRESH, STALE, ON_ERROR, GONE = (
     Freshness.FRESH,

@@ -18,7 +18,7 @@ from context7_fabric.answers.stored import (
 from context7_fabric.call_log.feedback import LONGEST_TEXT, Effect, Feedback
 from context7_fabric.call_log.records import Executions
 from context7_fabric.errors import StoreError, TooManyAuthored, UnknownExecution, UnusableFeedback
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric

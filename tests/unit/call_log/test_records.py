@@ -23,7 +23,7 @@ from context7_fabric.call_log.records import (
     Step,
 )
 from context7_fabric.errors import UnknownExecution
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from context7_fabric.call_log import records as module
 from context7_fabric.call_log.records import BEHIND, MANY, Executions
 from context7_fabric.errors import StoreUnavailable, UnknownExecution
-from context7_fabric.fabric.backends.base import Put
+from context7_fabric.fabric.backend import Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric

@@ -10,11 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from context7_fabric import __version__
-from context7_fabric.cli.main import COMMANDS, main, set_up_logging
+from context7_fabric.cli.main import COMMANDS, main
 from context7_fabric.cli.output import with_app
 from context7_fabric.errors import FabricError, SettingError, UpstreamOff
+from context7_fabric.process import set_up_logging
 from context7_fabric.runtime.app import App
+from context7_fabric.version import __version__
 
 Command = Callable[[list[str]], int]
 

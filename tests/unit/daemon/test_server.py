@@ -14,11 +14,11 @@ import anyio.to_thread
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from context7_fabric import __version__
 from context7_fabric.daemon import server as host_module
 from context7_fabric.errors import SettingError
 from context7_fabric.relay.endpoint import Door
 from context7_fabric.relay.handshake import SERVE, STATUS, STOP
+from context7_fabric.version import __version__
 from support.house import INITIALIZE, House, Window, status_of
 
 NOBODY = 65534

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from context7_fabric.errors import StoreError, StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Place, Put
+from context7_fabric.fabric.backend import Entry, Place, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric

@@ -10,7 +10,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Written
+from context7_fabric.fabric.backend import Written
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import MOST_KEYS, News
 

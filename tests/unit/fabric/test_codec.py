@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.base import SEALED
+from context7_fabric.fabric.backend import SEALED
 from context7_fabric.fabric.codec import MAX_DEPTH, decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backend import Entry
 from context7_fabric.fabric.backends.circuit_breaker import Spared
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context

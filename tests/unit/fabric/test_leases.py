@@ -8,7 +8,7 @@ import sys
 
 import anyio
 
-from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backend import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric

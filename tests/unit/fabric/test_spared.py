@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.circuit_breaker import REST_SECONDS, Spared
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from unit.fabric.fakes import NOON, FakeClock

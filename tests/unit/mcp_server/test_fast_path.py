@@ -17,8 +17,7 @@ from mcp_types.methods import validate_client_request
 from context7_fabric.mcp_server.fast_path import Express
 from context7_fabric.mcp_server.json_rpc import read_message
 from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter
-from context7_fabric.models import Answer, Caller, Outcome, Tier
-from context7_fabric.upstream.tool_versions import QUERY_DOCS
+from context7_fabric.models import QUERY_DOCS, Answer, Caller, Outcome, Tier
 
 ARGUMENTS = {"libraryId": "/widgets/widget1", "query": "start"}
 PARAMS = {"name": QUERY_DOCS, "arguments": ARGUMENTS}

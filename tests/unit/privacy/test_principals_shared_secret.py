@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import Ear, News
 from context7_fabric.fabric.context import Scope

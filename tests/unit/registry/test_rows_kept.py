@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backend import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC

@@ -9,7 +9,6 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from context7_fabric import __version__
 from context7_fabric.relay import handshake as hello_module
 from context7_fabric.relay.handshake import (
     SERVE,
@@ -20,6 +19,7 @@ from context7_fabric.relay.handshake import (
     resolved,
 )
 from context7_fabric.settings import read_settings
+from context7_fabric.version import __version__
 
 HOME = {"CONTEXT7_FABRIC_HOME": "/home/of/ours"}
 

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.answers.docs import Question
 from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUnreachable
-from context7_fabric.fabric.backends.base import Entry
+from context7_fabric.fabric.backend import Entry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.runtime import health

@@ -13,13 +13,12 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
 from context7_fabric.suggestions.suggester import State
 from context7_fabric.telemetry.figures import Figures, StoreFigures
 from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.upstream.context7 import ANSWERED, ENDS
-from context7_fabric.upstream.tool_versions import GET_DOCS, QUERY_DOCS, RESOLVE
 
 FIGURES = Figures(
     version="1.2.3",

@@ -9,7 +9,7 @@ import pytest
 
 from context7_fabric.answers.stored import AnswerShelf
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from context7_fabric.errors import StoreUnavailable, UpstreamError, UpstreamOff
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_versions import (
-    GET_DOCS,
-    QUERY_DOCS,
-    RESOLVE,
     DocsRequest,
     Generation,
     UpstreamCall,

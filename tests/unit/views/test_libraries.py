@@ -13,7 +13,7 @@ from context7_fabric.answers.library_choice import Meanings
 from context7_fabric.answers.stored import AnswerShelf, docs_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC
+from context7_fabric.models import PUBLIC, Viewer
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.registry.choices import Learned
 from context7_fabric.registry.registry import Registry
@@ -23,7 +23,7 @@ from context7_fabric.registry.seeds import Seeds
 from context7_fabric.suggestions.suggester import FabricVectors, Suggester, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.views.libraries import LibraryViews
-from context7_fabric.views.visibility import NOTICE, Viewer, Views
+from context7_fabric.views.visibility import NOTICE, Views
 from support.viewing import ME, MINE, OTHER, answer
 
 WIDGET = Row("widget", "pypi", "/widgets/widget1", title="Widget", versions=("1.0", "2.0"))

@@ -12,9 +12,9 @@ from context7_fabric.errors import SeedError
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Viewer
 from context7_fabric.seed_files.prompts import PromptSeed
 from context7_fabric.views.prompts import PAGE, Argument, Prompt, PromptBook
-from context7_fabric.views.visibility import Viewer
 from unit.fabric.fakes import Broken, FakeClock
 
 BAKE = PromptSeed("bake", "Bake", "Bakes.", "Bake {what}.", {"what": "what is baked"})

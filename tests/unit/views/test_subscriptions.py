@@ -9,11 +9,12 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import News
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Viewer
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
@@ -31,7 +32,6 @@ from context7_fabric.views.subscriptions import (
     States,
     Topic,
 )
-from context7_fabric.views.visibility import Viewer
 from support.scripted import FakeClock, ScriptedUpstream
 
 ONE, OTHER = OneContext(Scope.GLOBAL, "one"), OneContext(Scope.USER, "other")

@@ -11,22 +11,14 @@ from hypothesis import strategies as st
 
 from context7_fabric.call_log.records import Executions
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Place
+from context7_fabric.fabric.backend import Place
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier
+from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier, Viewer
 from context7_fabric.privacy.principals import owned
 from context7_fabric.settings.values import ExecutionSettings
-from context7_fabric.views.visibility import (
-    MOST_COUNTED,
-    PAGE,
-    Index,
-    Viewer,
-    Views,
-    is_public,
-    visible,
-)
+from context7_fabric.views.visibility import MOST_COUNTED, PAGE, Index, Views, is_public, visible
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import ParamSpec, TypeVar
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backends.base import Backend, Entry, Place, Put, Written
+from context7_fabric.fabric.backend import Backend, Entry, Place, Put, Written
 from context7_fabric.fabric.change_feed import Announcing
 
 REST_SECONDS = 3.0

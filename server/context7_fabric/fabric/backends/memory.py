@@ -10,7 +10,7 @@ from itertools import islice, takewhile
 from operator import methodcaller
 
 from context7_fabric.errors import StoreClosed, TooManyAuthored, TooMuchAuthored
-from context7_fabric.fabric.backends.base import (
+from context7_fabric.fabric.backend import (
     AUTHORED_LIMIT,
     Entry,
     Place,

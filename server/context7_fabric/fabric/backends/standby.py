@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError, StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Place, Put
+from context7_fabric.fabric.backend import Entry, Place, Put
 from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 

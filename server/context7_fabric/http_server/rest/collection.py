@@ -14,16 +14,16 @@ from context7_fabric.answers.library_choice import metadata_of, usable
 from context7_fabric.answers.prefetch import LOOK_UPS_A_DAY
 from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.models import RESOLVE, Viewer
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.choices import Lesson
 from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.schema import load_collection
 from context7_fabric.services import Desk
 from context7_fabric.suggestions.worker_client import NO_MODEL
-from context7_fabric.upstream.tool_versions import RESOLVE
 from context7_fabric.views.libraries import LibraryViews, Ranked, RankedBy
 from context7_fabric.views.stats import LOOKED_AT
-from context7_fabric.views.visibility import Viewer, as_data
+from context7_fabric.views.visibility import as_data
 
 LIKENESS = 0.8
 """The most that a mere suggestion scores: who asks by similarity takes 0.85 or more for a hit."""

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from context7_fabric import __version__
 from context7_fabric.http_server.rest.schemas import (
     Active,
     Form,
@@ -21,6 +20,7 @@ from context7_fabric.http_server.rest.schemas import (
     QueryReply,
     Refused,
 )
+from context7_fabric.version import __version__
 
 SERVERS = ("/", "/rag")
 """Where the operations are served, the second for callers that know the service under that name."""

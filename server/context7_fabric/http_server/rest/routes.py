@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from context7_fabric import __version__
 from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.http_server.errors import Refusal, not_allowed
@@ -37,6 +36,7 @@ from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import Lesson
 from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.rows import COLLECTION
+from context7_fabric.version import __version__
 
 JSON = "application/json"
 _FORM = "/org/project, with or without a version"

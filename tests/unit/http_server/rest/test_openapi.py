@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 from starlette.requests import Request
 
-from context7_fabric import __version__
 from context7_fabric.http_server.rest.collection import LibraryCollection
 from context7_fabric.http_server.rest.openapi import OPERATIONS, document
 from context7_fabric.http_server.rest.routes import Rest
@@ -20,6 +19,7 @@ from context7_fabric.http_server.rest.schemas import (
     Filter,
     Metadata,
 )
+from context7_fabric.version import __version__
 from context7_fabric.views.libraries import RankedBy
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric import __version__
 from context7_fabric.answers.lookup import LookUp
 from context7_fabric.http_server.rest.collection import LIKENESS, TOKENS_A_HIT, index_status
 from context7_fabric.models import Caller, tokens
 from context7_fabric.runtime.app import App
 from context7_fabric.suggestions.worker_client import NO_MODEL
+from context7_fabric.version import __version__
 from context7_fabric.views.visibility import NOTICE
 from support.rest import asking, best, entries, found
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app

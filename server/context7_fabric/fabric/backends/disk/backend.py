@@ -19,7 +19,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backend import AUTHORED_LIMIT, Entry, Place, Put, human
 from context7_fabric.fabric.backends.disk.file import locked
 from context7_fabric.fabric.backends.disk.repair import is_damage, mend
 from context7_fabric.fabric.backends.disk.sql import PASSING

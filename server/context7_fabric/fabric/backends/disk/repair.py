@@ -17,7 +17,7 @@ from typing import Any
 
 from diskcache.core import MODE_BINARY, MODE_RAW
 
-from context7_fabric.fabric.backends.base import SEALED
+from context7_fabric.fabric.backend import SEALED
 from context7_fabric.fabric.backends.disk.file import DATABASE, FILES, locked, prepare
 from context7_fabric.fabric.backends.disk.sql import DISPOSABLE, PASSING, schema
 from context7_fabric.fabric.backends.disk.table import VALUE_FILE, ForeignDatabase, check_ours

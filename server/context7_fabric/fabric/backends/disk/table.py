@@ -21,7 +21,7 @@ import diskcache
 from diskcache.core import MODE_BINARY, MODE_RAW
 
 from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
-from context7_fabric.fabric.backends.base import (
+from context7_fabric.fabric.backend import (
     CLOCK_SLACK,
     SEALED,
     Entry,

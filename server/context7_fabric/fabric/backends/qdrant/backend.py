@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from context7_fabric.errors import FabricError, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.base import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backend import AUTHORED_LIMIT, Entry, Place, Put, human
 
 if TYPE_CHECKING:
     from context7_fabric.fabric.backends.qdrant.collection import Collection

@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from context7_fabric.errors import CorruptEntry, StoreUnavailable, TooManyAuthored
-from context7_fabric.fabric.backends.base import Entry, Place, Put
+from context7_fabric.fabric.backend import Entry, Place, Put
 from context7_fabric.fabric.backends.qdrant import points as where
 from context7_fabric.fabric.backends.qdrant.points import (
     Payload,

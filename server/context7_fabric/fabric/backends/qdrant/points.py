@@ -16,7 +16,7 @@ from uuid import UUID, uuid4, uuid5
 from qdrant_client import models
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backends.base import Entry, Put
+from context7_fabric.fabric.backend import Entry, Put
 
 
 def below(prefix: str, now: float, *more: models.Condition) -> models.Filter:

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.base import Entry, Place, Put, Written, human
+from context7_fabric.fabric.backend import Entry, Place, Put, Written, human
 from context7_fabric.fabric.backends.redis import scripts
-from context7_fabric.fabric.backends.redis.address import parse
+from context7_fabric.redis_url import parse
 
 if TYPE_CHECKING:
     from context7_fabric.fabric.backends.redis.connection import Argument, Link

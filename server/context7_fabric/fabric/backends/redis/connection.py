@@ -28,8 +28,8 @@ from redis.sentinel import Sentinel as BlockingSentinel
 from redis.sentinel import SentinelConnectionPool as BlockingPool
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.redis.address import Address, Sentinels
 from context7_fabric.fabric.backends.redis.scripts import Script
+from context7_fabric.redis_url import Address, Sentinels
 
 
 def waiting_master(
