@@ -182,7 +182,7 @@ def fetch(model: str, folder: Path) -> None:
 def _telling(kind: type[TextEmbeddingBase], errors: list[Exception]) -> Any:  # noqa: ANN401  # fastembed's own kind
     """Return `kind` with downloads whose errors are kept in `errors`: fastembed only logs them."""
 
-    class Telling(kind):  # type: ignore[misc, valid-type]  # a kind of fastembed's
+    class ErrorCollecting(kind):  # type: ignore[misc, valid-type]  # a kind of fastembed's
         @classmethod
         def download_files_from_huggingface(cls, *sources: Any, **options: Any) -> Any:  # noqa: ANN401  # passed on
             try:
@@ -200,7 +200,7 @@ def _telling(kind: type[TextEmbeddingBase], errors: list[Exception]) -> Any:  # 
                 errors.append(error)
                 raise
 
-    return Telling
+    return ErrorCollecting
 
 
 def _known(model: str) -> tuple[type[TextEmbeddingBase], DenseModelDescription]:

@@ -66,7 +66,7 @@ class SeedError(FabricError):
         self.reason = reason
 
 
-class DaemonRuns(FabricError):
+class DaemonAlreadyRunning(FabricError):
     """A daemon serves `home` already, under the same settings."""
 
     def __init__(self, home: str) -> None:
@@ -87,7 +87,7 @@ class TokenFileError(FabricError):
         self.reason = reason
 
 
-class NotLetIn(FabricError):
+class AccessDenied(FabricError):
     """A request has no token, or one that nobody here has."""
 
 
@@ -148,7 +148,7 @@ class UnusableFeedback(FabricError, ValueError):
     """A rating is not on the scale, or a text is too long; nothing was stored."""
 
 
-class NotYours(FabricError):
+class NotOwner(FabricError):
     """A key that only this program writes, or somebody else."""
 
     def __init__(self, key: str, reason: str) -> None:
@@ -279,7 +279,7 @@ class UpstreamTimeout(UpstreamError):
         self.seconds = seconds
 
 
-class UpstreamDawdles(UpstreamError):
+class UpstreamSlow(UpstreamError):
     """Upstream is not waited for any longer, because there is another answer; the call goes on."""
 
     def __init__(self, seconds: float) -> None:

@@ -127,7 +127,7 @@ ANSWERED = "answered"
 """Steps by which is told where the time went; others are for reading only."""
 
 
-class Trace:
+class CallTrace:
     """How one answer comes about, noted on the way for the record of the call."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class Caller:
     client: str = ""
     request_id: str = ""
     protocol: str = ""
-    trace: Trace = field(default_factory=Trace, compare=False)
+    trace: CallTrace = field(default_factory=CallTrace, compare=False)
 
     @property
     def holder(self) -> str:

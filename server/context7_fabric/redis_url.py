@@ -23,7 +23,7 @@ _SENTINEL = "+sentinel"
 
 
 @dataclass(frozen=True, slots=True)
-class Sentinels:
+class SentinelAddress:
     """Who tells which server is the master of `service` now, and how they let us in."""
 
     places: tuple[tuple[str, int], ...]
@@ -33,7 +33,7 @@ class Sentinels:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class RedisAddress:
     """A server, or one node of a cluster; with a `path` it is a socket on this machine.
 
     With `sentinels` it is the server that they name, and host and port mean nothing.
@@ -47,7 +47,7 @@ class Address:
     password: str | None = field(repr=False)
     ssl: bool
     files: Mapping[str, str]
-    sentinels: Sentinels | None = None
+    sentinels: SentinelAddress | None = None
 
     def arguments(self, *, cluster: bool) -> dict[str, Any]:
         """Return what redis-py's clients take as keyword arguments to get there."""
@@ -61,7 +61,7 @@ class Address:
         return place | login | chosen | ({"ssl": True, **self.files} if self.ssl else {})
 
 
-def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Address:
+def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> RedisAddress:
     """Return the address that `url` names; `db` and `password`, where given, override it.
 
     Raises:
@@ -81,7 +81,7 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Addre
     tls = ssl or parts.scheme == "rediss"
     if (local and tls) or (options and not tls):
         raise ValueError("TLS needs a Redis URL that begins with rediss://")
-    return Address(
+    return RedisAddress(
         host=parts.hostname or "localhost",
         port=port or _PORT,
         path=unquote(parts.path) if local else "",
@@ -93,7 +93,7 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Addre
     )
 
 
-def _parse_sentinels(url: str, db: int | None, password: str | None, *, ssl: bool) -> Address:
+def _parse_sentinels(url: str, db: int | None, password: str | None, *, ssl: bool) -> RedisAddress:
     """Return the address that a URL of Sentinels names: its login and TLS are the servers' too."""
     scheme, _, rest = url.partition("://")
     places, slash, path = rest.partition("/")
@@ -107,7 +107,7 @@ def _parse_sentinels(url: str, db: int | None, password: str | None, *, ssl: boo
     kind = scheme.lower().removesuffix(_SENTINEL)
     plain = f"{kind}://{login}@/{named}{question}{urlencode(options)}"
     found = [_sentinel(host) for host in hosts.split(",")]
-    told = Sentinels(
+    told = SentinelAddress(
         tuple(found), unquote(service), own["sentinel_username"], own["sentinel_password"]
     )
     return replace(parse(plain, db, password, ssl=ssl), sentinels=told)

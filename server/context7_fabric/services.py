@@ -7,27 +7,27 @@ from dataclasses import dataclass, replace
 
 import anyio
 
-from context7_fabric.answers.docs import Docs, Question
-from context7_fabric.answers.library_choice import Meanings, Resolution, resolution
-from context7_fabric.answers.lookup import LookUp
-from context7_fabric.answers.resolve import Resolver
+from context7_fabric.answers.docs import DocsQuestion, DocsService
+from context7_fabric.answers.library_choice import LibraryChoices, LookupResolution, resolution
+from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import screened_throughout
-from context7_fabric.answers.stored import AnswerShelf
+from context7_fabric.answers.stored import AnswerStore
 from context7_fabric.call_log.feedback import Feedback
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
 from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.telemetry.observer import Observer
-from context7_fabric.upstream.call_gate import Turnstile
-from context7_fabric.upstream.quota import Meter
-from context7_fabric.upstream.tool_cache import ToolBook
-from context7_fabric.views.contexts import Contexts
-from context7_fabric.views.prompts import PromptBook
-from context7_fabric.views.subscriptions import Changes
-from context7_fabric.views.visibility import Views
+from context7_fabric.upstream.call_gate import CallGate
+from context7_fabric.upstream.quota import Quota
+from context7_fabric.upstream.tool_cache import ToolCache
+from context7_fabric.views.contexts import ContextViews
+from context7_fabric.views.prompts import PromptLibrary
+from context7_fabric.views.subscriptions import Subscriptions
+from context7_fabric.views.visibility import VisibleEntries
 
 LOAD_SECONDS = 30.0
 """How long an exact match waits for the registry: without it, none could be told."""
@@ -36,45 +36,45 @@ _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Services:
     """The services that one upstream and one fabric stand behind.
 
     What is asked goes through `redacted` first: neither upstream nor the store sees the original.
     `tool_names` are the tools that are served; `observers` hear of every call that was answered.
     """
 
-    resolver: Resolver
-    docs: Docs
-    tools: ToolBook
-    shelf: AnswerShelf
+    resolver: ResolveService
+    docs: DocsService
+    tools: ToolCache
+    shelf: AnswerStore
     registry: Registry
     suggester: Suggester
-    meanings: Meanings
-    meter: Meter
-    turnstile: Turnstile
-    executions: Executions
-    views: Views
+    meanings: LibraryChoices
+    meter: Quota
+    turnstile: CallGate
+    executions: CallLog
+    views: VisibleEntries
     feedback: Feedback
-    contexts: Contexts
+    contexts: ContextViews
     tool_names: frozenset[str]
-    prompts: PromptBook
-    changes: Changes
+    prompts: PromptLibrary
+    changes: Subscriptions
     redacted: Callable[[str], str] = redact
     observers: Sequence[Observer] = ()
 
-    async def resolve(self, look_up: LookUp, caller: Caller) -> Answer:
+    async def resolve(self, look_up: LibraryQuery, caller: Caller) -> Answer:
         """Return the libraries that a name may mean."""
-        asked = LookUp(self._clean(look_up.name), self._clean(look_up.question))
+        asked = LibraryQuery(self._clean(look_up.name), self._clean(look_up.question))
         return screened_throughout(await self.resolver.resolve(asked, caller))
 
-    async def find(self, look_up: LookUp, caller: Caller) -> Resolution:
+    async def find(self, look_up: LibraryQuery, caller: Caller) -> LookupResolution:
         """Return the libraries that a name may mean, and which of them it names exactly."""
         answer = await self.resolve(look_up, caller)
         with anyio.move_on_after(LOAD_SECONDS):
             await self.registry.loaded.wait()
         return resolution(look_up, answer, self.registry)
 
-    async def query(self, question: Question, caller: Caller) -> Answer:
+    async def query(self, question: DocsQuestion, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
         question = self._cleaned(question)
         answer = await self.docs.query(question, caller)
@@ -82,7 +82,7 @@ class Desk:
             await self.resolver.used(question.library_id, caller)
         return screened_throughout(answer)
 
-    def at_hand(self, question: Question, caller: Caller) -> Answer | None:
+    def at_hand(self, question: DocsQuestion, caller: Caller) -> Answer | None:
         """Return what `query` would where that is a hit in memory and teaches nothing, else None.
 
         A hit leaves behind what it does there; None leaves nothing behind.
@@ -105,7 +105,7 @@ class Desk:
         """Return `text` without secrets, and as UTF-8 can say it."""
         return self.redacted(readable(text))
 
-    def _cleaned(self, question: Question) -> Question:
+    def _cleaned(self, question: DocsQuestion) -> DocsQuestion:
         text, library_id = self._clean(question.text), self._clean(question.library_id)
         if (text, library_id) == (question.text, question.library_id):
             return question

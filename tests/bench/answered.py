@@ -8,7 +8,7 @@ from dataclasses import asdict
 from random import Random
 from typing import cast
 
-from context7_fabric.answers.stored import Stamp, docs_key
+from context7_fabric.answers.stored import RecordFactory, docs_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.ids import LibraryId
@@ -52,5 +52,5 @@ def longest_text() -> str:
 def stored(library: LibraryId, asked: str, text: str) -> tuple[str, Json]:
     """Return an answer as it is stored, with its key."""
     key = docs_key(question_key(library, asked, mode="any", page=1))
-    record = Stamp(time.time, DEFAULT_UPSTREAM).answer(text, str(library), asked, PUBLIC)
+    record = RecordFactory(time.time, DEFAULT_UPSTREAM).answer(text, str(library), asked, PUBLIC)
     return owned(key, PUBLIC), cast("Json", asdict(record))

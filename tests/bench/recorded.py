@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import cast
 
-from context7_fabric.call_log.records import PREFIX, Automated, Execution, Step
+from context7_fabric.call_log.records import PREFIX, AutomatedScore, CallRecord, CallStep
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -18,7 +18,7 @@ from context7_fabric.models import PUBLIC
 DAY = 86400.0
 PAGE = 1000
 
-HIT = Execution(
+HIT = CallRecord(
     id="0" * 32,
     at=0.0,
     tool="query-docs",
@@ -27,7 +27,7 @@ HIT = Execution(
     tier="question",
     library_id="/widgets/widget1",
     latency_ms=1.0,
-    steps=(Step("stored copy, 1 minute old: fresh", 0.6), Step("answered", 0.9)),
+    steps=(CallStep("stored copy, 1 minute old: fresh", 0.6), CallStep("answered", 0.9)),
     size=4500,
     tokens=1000,
     tokens_saved=0,
@@ -35,7 +35,7 @@ HIT = Execution(
     client="tests 1",
     principal=PUBLIC,
     stored_at=("docs:/widgets/widget1?any:turn+widget",),
-    automated=Automated(hit=True, quick=True, parsed=True),
+    automated=AutomatedScore(hit=True, quick=True, parsed=True),
 )
 """A question that the store answered."""
 
@@ -45,7 +45,7 @@ MISS = replace(
     tier="upstream",
     latency_ms=900.0,
     upstream=True,
-    automated=Automated(hit=False, quick=False, parsed=True),
+    automated=AutomatedScore(hit=False, quick=False, parsed=True),
 )
 """A question that Context7 answered."""
 
@@ -64,7 +64,7 @@ ERROR = replace(
     tier="local",
     library_id=None,
     latency_ms=55_000.0,
-    automated=Automated(hit=False, quick=False, parsed=False),
+    automated=AutomatedScore(hit=False, quick=False, parsed=False),
     error="Context7 at mcp.context7.com did not answer within 55 s",
 )
 """A question that nobody answered."""
@@ -73,7 +73,7 @@ _KINDS = (HIT, LOOK_UP, MISS, ERROR)
 _SHARES = (0.55, 0.3, 0.13, 0.02)
 
 
-def made_up(count: int, until: float, days: float = 7.0) -> Iterator[Execution]:
+def made_up(count: int, until: float, days: float = 7.0) -> Iterator[CallRecord]:
     """Yield `count` records of the `days` before `until` (epoch seconds), the same every time."""
     random = Random(count)  # noqa: S311  # made up, and the same every time
     for kind in random.choices(_KINDS, _SHARES, k=count):
@@ -87,7 +87,7 @@ def made_up(count: int, until: float, days: float = 7.0) -> Iterator[Execution]:
         )
 
 
-async def keep(fabric: Fabric, executions: Iterable[Execution]) -> None:
+async def keep(fabric: Fabric, executions: Iterable[CallRecord]) -> None:
     """Store records as the product does."""
     pipe = fabric.pipeline()
     for number, each in enumerate(executions, 1):
@@ -100,7 +100,7 @@ async def keep(fabric: Fabric, executions: Iterable[Execution]) -> None:
     assert await pipe.execute()
 
 
-async def keep_in(home: Path, executions: Iterable[Execution]) -> None:
+async def keep_in(home: Path, executions: Iterable[CallRecord]) -> None:
     """Store records in a home on disk, which is made if it is not there."""
     async with Fabric(DiskBackend(home / "fabric"), time.time) as fabric:
         await keep(fabric, executions)

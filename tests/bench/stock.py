@@ -19,7 +19,7 @@ from context7_fabric.answers.stored import (
     DOCS,
     LISTS,
     QUARANTINE,
-    AnswerShelf,
+    AnswerStore,
     StoredAnswer,
     record_of,
 )
@@ -182,7 +182,7 @@ def stock(
 async def _write(home: Path, records: Truths) -> None:
     async with Fabric(DiskBackend(home / "fabric"), time.time) as fabric:
         for key, record in records.items():
-            await AnswerShelf(fabric).write(key, record)
+            await AnswerStore(fabric).write(key, record)
 
 
 @dataclass(frozen=True)

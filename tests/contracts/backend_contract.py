@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError
-from context7_fabric.fabric.backend import Backend, Put
+from context7_fabric.fabric.backend import Backend, WriteRequest
 from contracts.entries import LONG, PAST, everything, got, held, put, put_many
 from contracts.order_contract import OrderContract
 from contracts.swap_contract import SwapContract
@@ -154,7 +154,7 @@ class BackendContract(OrderContract, SwapContract, ABC):
 
     async def test_deletes_are_made_with_the_puts(self, backend: Backend) -> None:
         await put_many(backend, {"old": b"1", "both": b"1"})
-        await backend.write([Put("new", b"2")], ["old", "never"])
+        await backend.write([WriteRequest("new", b"2")], ["old", "never"])
         assert held(await everything(backend, "")) == {"both": b"1", "new": b"2"}
 
     async def test_an_entry_that_is_not_ours_is_told_and_can_be_replaced(

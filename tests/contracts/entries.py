@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from context7_fabric.fabric.backend import Backend, Entry, Put
+from context7_fabric.fabric.backend import Backend, BackendEntry, WriteRequest
 
 LONG = 3600.0
 PAST = -1.0
@@ -12,12 +12,12 @@ PAST = -1.0
 
 async def put(backend: Backend, key: str, value: bytes, *, expires_in: float | None = None) -> None:
     """Store one disposable entry."""
-    await backend.write([Put(key, value, expires_in=expires_in)])
+    await backend.write([WriteRequest(key, value, expires_in=expires_in)])
 
 
 async def put_many(backend: Backend, entries: Mapping[str, bytes]) -> None:
     """Store several at once."""
-    await backend.write([Put(key, value) for key, value in entries.items()])
+    await backend.write([WriteRequest(key, value) for key, value in entries.items()])
 
 
 async def got(backend: Backend, key: str) -> bytes | None:
@@ -26,14 +26,14 @@ async def got(backend: Backend, key: str) -> bytes | None:
     return entry.value if entry else None
 
 
-def held(entries: Sequence[Entry]) -> dict[str, bytes]:
+def held(entries: Sequence[BackendEntry]) -> dict[str, bytes]:
     """Return the bytes of entries by their keys."""
     return {entry.key: entry.value for entry in entries}
 
 
-async def everything(backend: Backend, prefix: str, page: int = 3) -> list[Entry]:
+async def everything(backend: Backend, prefix: str, page: int = 3) -> list[BackendEntry]:
     """Return all entries of a prefix, read a few at a time."""
-    found: list[Entry] = []
+    found: list[BackendEntry] = []
     after: str | None = None
     while True:
         entries, after = await backend.items(prefix, after, page)

@@ -6,7 +6,7 @@ import re
 
 import anyio
 
-from context7_fabric.fabric.backend import Backend, Place, Put
+from context7_fabric.fabric.backend import Backend, EntryPosition, WriteRequest
 from contracts.entries import PAST, everything, put, put_many
 
 
@@ -43,40 +43,47 @@ class OrderContract:
 
     async def test_the_newest_come_first(self, backend: Backend) -> None:
         for at, key in ((2, "s/b"), (3, "s/c"), (1, "s/a"), (9, "t/z"), (2, "s/bb")):
-            await backend.write([Put(key, b"", at=at)])
+            await backend.write([WriteRequest(key, b"", at=at)])
         newest = await backend.newest("s/", None, 10)
-        assert newest == [Place(3, "s/c"), Place(2, "s/bb"), Place(2, "s/b"), Place(1, "s/a")]
+        assert newest == [
+            EntryPosition(3, "s/c"),
+            EntryPosition(2, "s/bb"),
+            EntryPosition(2, "s/b"),
+            EntryPosition(1, "s/a"),
+        ]
         assert await backend.newest("s/", None, 2) == newest[:2]
         assert await backend.newest("s/b", None, 10) == newest[1:3]
         assert await backend.newest("nothing", None, 10) == []
 
     async def test_what_is_written_again_is_new_again(self, backend: Backend) -> None:
         for at, key in ((1, "a"), (2, "b"), (3, "a")):
-            await backend.write([Put(key, b"", at=at)])
-        assert await backend.newest("", None, 10) == [Place(3, "a"), Place(2, "b")]
+            await backend.write([WriteRequest(key, b"", at=at)])
+        assert await backend.newest("", None, 10) == [EntryPosition(3, "a"), EntryPosition(2, "b")]
 
     async def test_the_newest_are_read_page_by_page(self, backend: Backend) -> None:
-        puts = [Put(f"{number:03}", b"", at=number // 3) for number in range(100)]
+        puts = [WriteRequest(f"{number:03}", b"", at=number // 3) for number in range(100)]
         await backend.write(puts)
-        found: list[Place] = []
+        found: list[EntryPosition] = []
         while page := await backend.newest("", found[-1] if found else None, 7):
             found += page
-        assert found == [Place(put.at, put.key) for put in reversed(puts)]
+        assert found == [EntryPosition(put.at, put.key) for put in reversed(puts)]
 
     async def test_a_common_prefix_is_listed_like_a_rare_one(self, backend: Backend) -> None:
-        puts = [Put(f"many/{number:04}", b"", at=number) for number in range(3000)]
-        await backend.write([*puts, Put("few/1", b"", at=5000)])
+        puts = [WriteRequest(f"many/{number:04}", b"", at=number) for number in range(3000)]
+        await backend.write([*puts, WriteRequest("few/1", b"", at=5000)])
         newest = await backend.newest("many/", None, 2)
-        assert newest == [Place(2999, "many/2999"), Place(2998, "many/2998")]
+        assert newest == [EntryPosition(2999, "many/2999"), EntryPosition(2998, "many/2998")]
         assert await backend.newest("many/", newest[0], 1) == newest[1:]
 
     async def test_what_is_past_its_end_or_deleted_is_not_among_the_newest(
         self, backend: Backend
     ) -> None:
-        await backend.write([Put("past", b"", at=3, expires_in=PAST), Put("gone", b"", at=2)])
-        await backend.write([Put("here", b"", at=1)])
+        await backend.write(
+            [WriteRequest("past", b"", at=3, expires_in=PAST), WriteRequest("gone", b"", at=2)]
+        )
+        await backend.write([WriteRequest("here", b"", at=1)])
         await backend.delete("gone")
-        assert await backend.newest("", None, 10) == [Place(1, "here")]
+        assert await backend.newest("", None, 10) == [EntryPosition(1, "here")]
 
     async def test_it_tells_how_many_entries_there_are(self, backend: Backend) -> None:
         assert backend.dbsize() == 0

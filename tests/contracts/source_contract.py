@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from context7_fabric.client.source import Source
+from context7_fabric.client.source import LibrarySource
 from context7_fabric.parsing.ids import LibraryId
 from support.scripted import FakeClock
 
 WIDGET = LibraryId("widgets", "widget1")
-OpenSource = Callable[[], AbstractAsyncContextManager[Source]]
+OpenSource = Callable[[], AbstractAsyncContextManager[LibrarySource]]
 
 
-async def id_of(source: Source, name: str) -> str | None:
+async def id_of(source: LibrarySource, name: str) -> str | None:
     """Return the id that a source finds for a name."""
     found = await source.find(name)
     return found.library.library_id if found else None

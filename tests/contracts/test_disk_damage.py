@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.fabric import Fabric
 from contracts.disk_store import LARGE, execute, opened, value_files
 from contracts.entries import got, put
@@ -261,7 +261,7 @@ async def test_an_index_that_names_another_row_is_told_and_mended(
 ) -> None:
     """Also for values that have no checksum over their key."""
     async with opened(tmp_path) as backend:
-        await backend.write([Put(f"key-{number}", value % number) for number in range(9)])
+        await backend.write([WriteRequest(f"key-{number}", value % number) for number in range(9)])
     if kind == "another's key":
         exchange(tmp_path, b"key-3", b"key-7", "Cache_key_raw")
     elif kind == "another's row":

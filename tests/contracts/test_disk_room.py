@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from contracts.disk_store import LARGE, execute, value_file, value_files
 from contracts.entries import put
@@ -37,7 +37,7 @@ def used_long_ago(folder: Path, *keys: str) -> None:
 
 async def test_what_was_used_longest_ago_makes_room(tmp_path: Path, backend: DiskBackend) -> None:
     old = [f"old/{number:02}" for number in range(20)]
-    await backend.write([Put(key, LARGE) for key in old])
+    await backend.write([WriteRequest(key, LARGE) for key in old])
     used_long_ago(tmp_path, *old)
     assert await backend.get("old/00")
     assert await backend.get_many(["old/01"])
@@ -50,7 +50,7 @@ async def test_what_was_used_longest_ago_makes_room(tmp_path: Path, backend: Dis
 
 
 async def test_reading_a_small_entry_counts_as_use(tmp_path: Path, backend: DiskBackend) -> None:
-    await backend.write([Put("a", b""), Put("b", b"")])
+    await backend.write([WriteRequest("a", b""), WriteRequest("b", b"")])
     used_long_ago(tmp_path, "a", "b")
     await backend.get("a")
     await backend.get("a")
@@ -79,24 +79,26 @@ async def test_what_has_ended_goes_first(tmp_path: Path, backend: DiskBackend) -
 async def test_authored_entries_outlive_any_number_of_others(
     tmp_path: Path, backend: DiskBackend
 ) -> None:
-    await backend.write([Put("prompt", b"authored", disposable=False)])
+    await backend.write([WriteRequest("prompt", b"authored", disposable=False)])
     used_long_ago(tmp_path, "prompt")
     for number in range(3 * ROOM):
         await put(backend, f"{number:02}", LARGE)
-    assert await backend.get("prompt") == Entry("prompt", b"authored")
+    assert await backend.get("prompt") == BackendEntry("prompt", b"authored")
 
 
 async def test_too_many_authored_entries_are_refused_and_nothing_of_the_write_is_kept(
     tmp_path: Path, backend: DiskBackend
 ) -> None:
-    await backend.write([Put(key, LARGE, disposable=False) for key in ("a", "b", "c")])
-    new = [Put(key, LARGE, disposable=False) for key in ("c", "d", "e")]
+    await backend.write([WriteRequest(key, LARGE, disposable=False) for key in ("a", "b", "c")])
+    new = [WriteRequest(key, LARGE, disposable=False) for key in ("c", "d", "e")]
     with pytest.raises(TooManyAuthored, match="holds 3 entries"):
         await backend.write(new, ["a"])
     assert len(value_files(tmp_path)) == 3
-    assert await backend.get_many(["a", "b", "c"]) == [Entry(key, LARGE) for key in ("a", "b", "c")]
-    await backend.write([Put("a", b"2", disposable=False)])
-    await backend.write([Put("d", b"", disposable=False)], ["b"])
+    assert await backend.get_many(["a", "b", "c"]) == [
+        BackendEntry(key, LARGE) for key in ("a", "b", "c")
+    ]
+    await backend.write([WriteRequest("a", b"2", disposable=False)])
+    await backend.write([WriteRequest("d", b"", disposable=False)], ["b"])
     assert sorted(await backend.keys("")) == ["a", "c", "d"]
 
 
@@ -104,20 +106,20 @@ async def test_the_cap_counts_what_every_process_wrote(
     tmp_path: Path, backend: DiskBackend
 ) -> None:
     other = DiskBackend(tmp_path, authored_limit=3)
-    await other.write([Put(key, b"", disposable=False) for key in ("a", "b", "c")])
+    await other.write([WriteRequest(key, b"", disposable=False) for key in ("a", "b", "c")])
     await other.aclose()
     with pytest.raises(TooManyAuthored):
-        await backend.write([Put("d", b"", disposable=False)])
+        await backend.write([WriteRequest("d", b"", disposable=False)])
 
 
 async def test_an_entry_of_an_earlier_release_is_disposable_and_at_version_one(
     tmp_path: Path, backend: DiskBackend
 ) -> None:
-    await backend.write([Put("key", b"old", disposable=False)])
+    await backend.write([WriteRequest("key", b"old", disposable=False)])
     execute(tmp_path, "UPDATE Cache SET tag = NULL")
-    assert await backend.get("key") == Entry("key", b"old", version=1)
+    assert await backend.get("key") == BackendEntry("key", b"old", version=1)
     await put(backend, "key", b"new")
-    assert await backend.get("key") == Entry("key", b"new", version=2)
+    assert await backend.get("key") == BackendEntry("key", b"new", version=2)
 
 
 async def test_an_entry_is_read_while_another_process_writes(
@@ -126,7 +128,7 @@ async def test_an_entry_is_read_while_another_process_writes(
     await put(backend, "key", b"value")
     other = DiskBackend(tmp_path)
     with other._table._file.transact():
-        assert await backend.get("key") == Entry("key", b"value")
+        assert await backend.get("key") == BackendEntry("key", b"value")
     await other.aclose()
 
 
@@ -144,13 +146,16 @@ async def test_authored_entries_take_half_of_the_bound_at_most(
     tmp_path: Path, sizes: list[int], fits: bool
 ) -> None:
     backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE))
-    puts = [Put(f"{number}", LARGE * size, disposable=False) for number, size in enumerate(sizes)]
+    puts = [
+        WriteRequest(f"{number}", LARGE * size, disposable=False)
+        for number, size in enumerate(sizes)
+    ]
     if fits:
         await backend.write(puts)
     else:
         with pytest.raises(TooMuchAuthored, match=r"would take 2,097,152 bytes, and 1,966,080 are"):
             await backend.write(
-                [*puts[:-1], Put("last", LARGE * (16 - sum(sizes[:-1])), disposable=False)]
+                [*puts[:-1], WriteRequest("last", LARGE * (16 - sum(sizes[:-1])), disposable=False)]
             )
         assert await backend.keys("") == []
     await backend.aclose()
@@ -161,7 +166,7 @@ async def test_authored_entries_beyond_the_bound_leave_half_of_it_to_others(
 ) -> None:
     """As a store of an earlier release may have them."""
     large = DiskBackend(tmp_path, size_limit=10 * ROOM * len(LARGE))
-    await large.write([Put(f"a/{n}", LARGE, disposable=False) for n in range(2 * ROOM)])
+    await large.write([WriteRequest(f"a/{n}", LARGE, disposable=False) for n in range(2 * ROOM)])
     await large.aclose()
     backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE))
     for number in range(ROOM):
@@ -178,7 +183,7 @@ async def test_a_count_of_bytes_that_cannot_be_evicts_nothing(
     tmp_path: Path, value: object
 ) -> None:
     backend = DiskBackend(tmp_path, size_limit=ROOM * len(LARGE))
-    await backend.write([Put(f"{number}", LARGE) for number in range(9)])
+    await backend.write([WriteRequest(f"{number}", LARGE) for number in range(9)])
     execute(tmp_path, "UPDATE Settings SET value = ? WHERE key = 'size'", value)
     await put(backend, "9", LARGE)
     assert len(await backend.keys("")) == 10

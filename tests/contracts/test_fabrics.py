@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.backends.circuit_breaker import Spared
+from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
@@ -36,5 +36,5 @@ class TestDiskFabric(FabricContract):
 
 class TestQdrantFabric(FabricContract):
     @pytest.fixture
-    def backend(self) -> Spared:
-        return Spared(QdrantBackend(":memory:", vector_size=4))
+    def backend(self) -> CircuitBreakerBackend:
+        return CircuitBreakerBackend(QdrantBackend(":memory:", vector_size=4))

@@ -14,8 +14,8 @@ from context7_fabric.settings.values import EMBEDDED_ROWS
 from context7_fabric.suggestions.worker.qdrant_index import (
     PRINCIPAL,
     EmbeddedIndexes,
-    Indexes,
     QdrantIndex,
+    RowIndexes,
     SharedIndexes,
     prepare,
 )
@@ -34,7 +34,7 @@ from contracts.index_contract import (
 
 class TestEmbeddedIndex(IndexContract):
     @pytest.fixture
-    def indexes(self) -> Iterator[Indexes]:
+    def indexes(self) -> Iterator[RowIndexes]:
         with warnings.catch_warnings():
             indexes = EmbeddedIndexes(COLLECTION, "model", DIMENSION)
             yield indexes
@@ -45,7 +45,7 @@ class TestSharedIndex(IndexContract):
     """As on a Qdrant server, but for the wire."""
 
     @pytest.fixture
-    def indexes(self) -> Iterator[Indexes]:
+    def indexes(self) -> Iterator[RowIndexes]:
         indexes = SharedIndexes(QdrantClient(":memory:"), COLLECTION, "model", DIMENSION)
         yield indexes
         indexes.close()

@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 from qdrant_client import QdrantClient, models
 
-from context7_fabric.registry.schema import Collection
-from context7_fabric.suggestions.worker.qdrant_index import PRINCIPAL, Indexes, server_indexes
+from context7_fabric.registry.schema import CollectionSchema
+from context7_fabric.suggestions.worker.qdrant_index import PRINCIPAL, RowIndexes, server_indexes
 from contracts.index_contract import COLLECTION, DIMENSION, IndexContract
 
 URL = os.environ.get("QDRANT_URL", "")
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not URL, reason="QDRANT_URL names no Qdrant serv
 
 
 @pytest.fixture
-def collection() -> Iterator[Collection]:
+def collection() -> Iterator[CollectionSchema]:
     """A collection like ours under a name that nobody uses."""
     collection = replace(COLLECTION, name=f"{COLLECTION.name}_{uuid4().hex}")
     yield collection
@@ -35,13 +35,13 @@ def collection() -> Iterator[Collection]:
 
 class TestServerIndex(IndexContract):
     @pytest.fixture
-    def indexes(self, collection: Collection) -> Iterator[Indexes]:
+    def indexes(self, collection: CollectionSchema) -> Iterator[RowIndexes]:
         indexes = server_indexes(URL, KEY, collection, "model", DIMENSION)
         yield indexes
         indexes.close()
 
 
-def test_the_server_keeps_the_declared_keyword_indexes(collection: Collection) -> None:
+def test_the_server_keeps_the_declared_keyword_indexes(collection: CollectionSchema) -> None:
     server_indexes(URL, KEY, collection, "model", DIMENSION).close()
     client = QdrantClient(url=URL, api_key=KEY, check_compatibility=False)
     schema = client.get_collection(collection.name).payload_schema

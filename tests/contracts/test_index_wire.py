@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from context7_fabric.registry.rows import Row
 from context7_fabric.suggestions.worker import wire
-from context7_fabric.suggestions.worker.wire import Lines, LineTooLong
+from context7_fabric.suggestions.worker.wire import LineTooLong, WorkerLines
 
 TEXT = st.text(max_size=20)
 ROWS = st.builds(
@@ -26,7 +26,7 @@ ROWS = st.builds(
 
 
 def lines_of(*chunks: bytes, longest: int = 10) -> list[bytes | None]:
-    lines = Lines(longest)
+    lines = WorkerLines(longest)
     return [line for chunk in chunks for line in lines.feed(chunk)]
 
 
@@ -56,7 +56,7 @@ def test_a_line_too_long_is_left_out_and_the_next_one_read(chunks: tuple[bytes, 
 
 
 def test_of_an_endless_line_nothing_is_kept() -> None:
-    lines = Lines(10)
+    lines = WorkerLines(10)
     for _ in range(100):
         assert list(lines.feed(b"x" * 9)) == []
         assert len(lines._begun) <= 10

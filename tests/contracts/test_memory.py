@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from context7_fabric.errors import TooMuchAuthored
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from contracts.backend_contract import BackendContract
 from contracts.entries import put
@@ -37,12 +37,12 @@ class TestMemoryBackend(BackendContract):
         self, before: int, after: int
     ) -> None:
         backend = MemoryBackend(max_bytes=200)
-        await backend.write([Put("old", b"x" * before, disposable=False)])
+        await backend.write([WriteRequest("old", b"x" * before, disposable=False)])
         with pytest.raises(TooMuchAuthored, match="would take 101 bytes, and 100 are allowed"):
-            await backend.write([Put("new", b"x" * after, disposable=False)])
+            await backend.write([WriteRequest("new", b"x" * after, disposable=False)])
         assert await backend.keys("") == ["old"]
-        await backend.write([Put("old", b"x" * 100, disposable=False)])
+        await backend.write([WriteRequest("old", b"x" * 100, disposable=False)])
         await put(backend, "answer", b"x" * 100)
         assert await backend.keys("") == ["old", "answer"]
         await backend.delete("old")
-        await backend.write([Put("new", b"x" * 100, disposable=False)])
+        await backend.write([WriteRequest("new", b"x" * 100, disposable=False)])

@@ -14,7 +14,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from context7_fabric.errors import CorruptEntry, StoreUnavailable, TooManyAuthored
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.backends.qdrant.points import point_id
 from contracts.backend_contract import BackendContract, Spoil
@@ -73,7 +73,7 @@ class TestQdrantOverHttp(QdrantContract):
     ) -> None:
         await put(backend, "old", b"")
         del rest.asked[:]
-        await backend.write([Put(f"{number}", b"") for number in range(300)], ["old"])
+        await backend.write([WriteRequest(f"{number}", b"") for number in range(300)], ["old"])
         assert rest.asked == ["POST points", "POST points batch"]
 
     async def test_a_swap_is_one_request_that_reads_and_one_that_writes(
@@ -100,7 +100,7 @@ class TestQdrantOverHttp(QdrantContract):
     async def test_a_payload_is_the_entry_for_everybody_to_read(
         self, rest: Rest, backend: QdrantBackend
     ) -> None:
-        await backend.write([Put("GLOBAL/key", "wörds".encode(), at=3, disposable=False)])
+        await backend.write([WriteRequest("GLOBAL/key", "wörds".encode(), at=3, disposable=False)])
         (record,) = rest.held.retrieve("contexts", [point_id("GLOBAL/key")])
         payload = record.payload or {}
         assert len(payload.pop("written")) == 32
@@ -169,11 +169,13 @@ class TestQdrantOverHttp(QdrantContract):
 
     async def test_a_full_share_of_authored_entries_refuses_another(self, rest: Rest) -> None:
         backend = QdrantBackend(rest.url, vector_size=4, authored_limit=2)
-        await backend.write([Put("1", b"", disposable=False), Put("2", b"", disposable=False)])
-        await backend.write([Put("1", b"again", disposable=False)])
+        await backend.write(
+            [WriteRequest("1", b"", disposable=False), WriteRequest("2", b"", disposable=False)]
+        )
+        await backend.write([WriteRequest("1", b"again", disposable=False)])
         await put(backend, "any", b"")
         with pytest.raises(TooManyAuthored, match="holds 2 entries"):
-            await backend.write([Put("3", b"", disposable=False)])
+            await backend.write([WriteRequest("3", b"", disposable=False)])
         assert await got(backend, "3") is None
         await backend.aclose()
 

@@ -9,24 +9,24 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.client.environment import Service
+from context7_fabric.client.environment import RemoteServer
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.remote import RemoteRegistry
-from context7_fabric.client.source import Source
+from context7_fabric.client.source import LibrarySource
 from context7_fabric.runtime.app import App
 from contracts.source_contract import WIDGET, OpenSource, SourceContract, id_of
 from support.rest import rest_app
 from support.scripted import FakeClock, settings_for
 
-SERVICE = Service("http://here/rag", "c7f_token")
-GUARDED = Service("http://somebody:secret@here/rag")
+SERVICE = RemoteServer("http://here/rag", "c7f_token")
+GUARDED = RemoteServer("http://somebody:secret@here/rag")
 
 
 class TestLocalRegistry(SourceContract):
     @pytest.fixture
     def open_source(self, clock: FakeClock, tmp_path: Path) -> OpenSource:
         @asynccontextmanager
-        async def opened() -> AsyncGenerator[Source]:
+        async def opened() -> AsyncGenerator[LibrarySource]:
             source = LocalRegistry(settings_for(tmp_path), clock)
             yield source
             await source.aclose()
@@ -38,7 +38,7 @@ class TestRemoteRegistry(SourceContract):
     @pytest.fixture
     def open_source(self, clock: FakeClock, app: App) -> OpenSource:
         @asynccontextmanager
-        async def opened() -> AsyncGenerator[Source]:
+        async def opened() -> AsyncGenerator[LibrarySource]:
             transport = httpx2.ASGITransport(app=rest_app(app))
             yield RemoteRegistry(SERVICE, clock, transport=transport)
 
@@ -46,7 +46,7 @@ class TestRemoteRegistry(SourceContract):
 
 
 def remote(
-    reply: httpx2.Response | Exception, seen: list[httpx2.Request], service: Service = SERVICE
+    reply: httpx2.Response | Exception, seen: list[httpx2.Request], service: RemoteServer = SERVICE
 ) -> RemoteRegistry:
     """Return a source whose service gives `reply`; the requests go into `seen`."""
 
@@ -75,7 +75,7 @@ def remote(
     ids=["unreachable", "slow", "stranger", "moved", "failing", "page", "odd", "list"],
 )
 async def test_a_fault_of_the_service_is_a_miss_and_logged_without_credentials(
-    reply: httpx2.Response | Exception, service: Service, caplog: pytest.LogCaptureFixture
+    reply: httpx2.Response | Exception, service: RemoteServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[httpx2.Request] = []
     source = remote(reply, seen, service)

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from context7_fabric.fabric.backends.circuit_breaker import Spared
+from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from contracts.backend_contract import BackendContract
 
 
 class TestSparedBackend(BackendContract):
     @pytest.fixture
-    async def backend(self) -> AsyncIterator[Spared]:
-        backend = Spared(MemoryBackend())
+    async def backend(self) -> AsyncIterator[CircuitBreakerBackend]:
+        backend = CircuitBreakerBackend(MemoryBackend())
         yield backend
         await backend.aclose()

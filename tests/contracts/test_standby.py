@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
-from context7_fabric.fabric.backends.standby import Standby
+from context7_fabric.fabric.backends.standby import StandbyBackend
 from contracts.backend_contract import BackendContract
 from contracts.entries import got, held, put
 
@@ -46,15 +46,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def standby(folder: Path, clock: Clock) -> AsyncIterator[Standby]:
-    backend = Standby(partial(DiskBackend, folder), WHY, clock)
+async def standby(folder: Path, clock: Clock) -> AsyncIterator[StandbyBackend]:
+    backend = StandbyBackend(partial(DiskBackend, folder), WHY, clock)
     yield backend
     await backend.aclose()
 
 
 class TestStandbyThatGaveWay(BackendContract):
     @pytest.fixture
-    async def backend(self, folder: Path, clock: Clock, standby: Standby) -> Standby:
+    async def backend(self, folder: Path, clock: Clock, standby: StandbyBackend) -> StandbyBackend:
         free(folder)
         clock.now = TRY_EVERY
         assert await standby.get("key") is None
@@ -62,18 +62,20 @@ class TestStandbyThatGaveWay(BackendContract):
         return standby
 
 
-async def test_a_standby_takes_what_may_be_lost_and_refuses_the_rest(standby: Standby) -> None:
+async def test_a_standby_takes_what_may_be_lost_and_refuses_the_rest(
+    standby: StandbyBackend,
+) -> None:
     await put(standby, "answer", b"1")
     assert await got(standby, "answer") == b"1"
     with pytest.raises(StoreUnavailable, match=WHY):
-        await standby.write([Put("prompt", b"1", disposable=False)])
+        await standby.write([WriteRequest("prompt", b"1", disposable=False)])
     assert standby.trouble() == WHY
     assert standby.revision() is None
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, TRY_EVERY - 1])
 async def test_a_store_is_not_tried_again_within_a_minute(
-    standby: Standby, folder: Path, clock: Clock, seconds: float
+    standby: StandbyBackend, folder: Path, clock: Clock, seconds: float
 ) -> None:
     free(folder)
     clock.now = seconds
@@ -83,7 +85,7 @@ async def test_a_store_is_not_tried_again_within_a_minute(
 
 
 async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
-    standby: Standby, folder: Path, clock: Clock
+    standby: StandbyBackend, folder: Path, clock: Clock
 ) -> None:
     await put(standby, "held", b"1")
     await put(standby, "ending", b"2", expires_in=3600)
@@ -91,7 +93,7 @@ async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
     assert await got(standby, "held") == b"1"  # it still cannot
     free(folder)
     clock.now = 2 * TRY_EVERY
-    await standby.write([Put("prompt", b"3", disposable=False)])
+    await standby.write([WriteRequest("prompt", b"3", disposable=False)])
     following = DiskBackend(folder)
     assert held(await following.get_many(["held", "ending", "prompt"])) == {
         "held": b"1",
@@ -102,21 +104,23 @@ async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
 
 
 @pytest.fixture
-async def overlaid(tmp_path: Path, clock: Clock) -> AsyncIterator[Standby]:
+async def overlaid(tmp_path: Path, clock: Clock) -> AsyncIterator[StandbyBackend]:
     """A standby above a store that holds `below`, `both` and `last`, and takes no writes."""
     folder = tmp_path / "readable"
     filled = DiskBackend(folder)
     for number, key in enumerate(("below", "both", "last")):
-        await filled.write([Put(key, b"old", at=float(number))])
+        await filled.write([WriteRequest(key, b"old", at=float(number))])
     await filled.aclose()
-    backend = Standby(partial(DiskBackend, folder), WHY, clock, readable=DiskBackend(folder))
-    await backend.write([Put("above", b"new", at=9.0), Put("both", b"new", at=8.0)])
+    backend = StandbyBackend(partial(DiskBackend, folder), WHY, clock, readable=DiskBackend(folder))
+    await backend.write(
+        [WriteRequest("above", b"new", at=9.0), WriteRequest("both", b"new", at=8.0)]
+    )
     yield backend
     await backend.aclose()
 
 
 async def test_a_standby_above_a_readable_store_reads_both_and_its_own_first(
-    overlaid: Standby,
+    overlaid: StandbyBackend,
 ) -> None:
     values = {"above": b"new", "below": b"old", "both": b"new", "last": b"old"}
     assert held(await overlaid.get_many(list(values))) == values
@@ -126,7 +130,7 @@ async def test_a_standby_above_a_readable_store_reads_both_and_its_own_first(
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 9])
 async def test_a_standby_above_a_readable_store_pages_through_each_key_once(
-    overlaid: Standby, limit: int
+    overlaid: StandbyBackend, limit: int
 ) -> None:
     by_key, by_time, after, place = [], [], None, None
     while True:
@@ -142,7 +146,7 @@ async def test_a_standby_above_a_readable_store_pages_through_each_key_once(
 
 
 async def test_a_standby_above_a_readable_store_removes_only_what_is_its_own(
-    overlaid: Standby,
+    overlaid: StandbyBackend,
 ) -> None:
     assert await overlaid.delete("above")
     for key in ("below", "both"):

@@ -8,7 +8,7 @@ import pytest
 
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
 from context7_fabric.fabric.vector_search import VectorIndex
 from contracts.vector_contract import EAST, HERE, VectorIndexContract, embed
 from support.qdrant_rest import qdrant_rest
@@ -27,7 +27,7 @@ class TestServerVectors(VectorIndexContract):
 
     @pytest.fixture
     def index(self, backend: QdrantBackend) -> VectorIndex:
-        return ServerVectors(backend)
+        return QdrantVectorIndex(backend)
 
     async def test_vectors_of_another_model_are_none(
         self, fabric: Fabric, index: VectorIndex

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.backend import Backend, Put
+from context7_fabric.fabric.backend import Backend, WriteRequest
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.reader import FIRST_PAGE
-from context7_fabric.fabric.vector_index_memory import LOOK_SECONDS, DerivedVectors
-from context7_fabric.fabric.vector_search import Embedded, VectorIndex
+from context7_fabric.fabric.vector_index_memory import LOOK_SECONDS, MemoryVectorIndex
+from context7_fabric.fabric.vector_search import EmbeddedContext, VectorIndex
 from contracts.vector_contract import (
     EAST,
     HERE,
@@ -33,8 +33,8 @@ class DerivedVectorsContract(VectorIndexContract):
             yield fabric
 
     @pytest.fixture
-    async def index(self, backend: Backend) -> AsyncIterator[DerivedVectors]:
-        index = DerivedVectors(backend, vector_size=2)
+    async def index(self, backend: Backend) -> AsyncIterator[MemoryVectorIndex]:
+        index = MemoryVectorIndex(backend, vector_size=2)
         yield index
         await index.aclose()
 
@@ -43,7 +43,7 @@ class DerivedVectorsContract(VectorIndexContract):
     ) -> None:
         await fabric.set_many({"north": "text", "east": "text"})
         await embed(fabric, index, north=NORTH, east=EAST)
-        other = DerivedVectors(fabric.backend, vector_size=2)
+        other = MemoryVectorIndex(fabric.backend, vector_size=2)
         assert await lacking(other) == []
         assert await found(fabric, other, NORTH) == ["north", "east"]
         await other.aclose()
@@ -54,7 +54,7 @@ class DerivedVectorsContract(VectorIndexContract):
         await fabric.set_context("key", "text")
         await embed(fabric, index, key=EAST)
         await fabric.set_context("key", "another")
-        other = DerivedVectors(fabric.backend, vector_size=2)
+        other = MemoryVectorIndex(fabric.backend, vector_size=2)
         assert await lacking(other) == ["key"]
         await other.aclose()
 
@@ -64,11 +64,11 @@ class DerivedVectorsContract(VectorIndexContract):
     ) -> None:
         await fabric.set_many({"key": "text", "other": "text"})
         await embed(fabric, index, key=EAST, other=EAST)
-        await fabric.backend.write([Put("vector/model/GLOBAL/key", kept)])
-        other = DerivedVectors(fabric.backend, vector_size=2)
+        await fabric.backend.write([WriteRequest("vector/model/GLOBAL/key", kept)])
+        other = MemoryVectorIndex(fabric.backend, vector_size=2)
         assert await lacking(other) == ["key"]
         await other.aclose()
-        larger = DerivedVectors(fabric.backend, vector_size=3)
+        larger = MemoryVectorIndex(fabric.backend, vector_size=3)
         assert sorted(await lacking(larger)) == ["key", "other"]
         await larger.aclose()
 
@@ -79,7 +79,7 @@ class DerivedVectorsContract(VectorIndexContract):
         await lacking(index)
         assert await fabric.backend.keys("vector/") == ["vector/model/GLOBAL/key"]
         await fabric.delete_context("key")
-        other = DerivedVectors(fabric.backend, vector_size=2)
+        other = MemoryVectorIndex(fabric.backend, vector_size=2)
         await lacking(other)
         assert await fabric.backend.keys("vector/") == []
         await other.aclose()
@@ -94,14 +94,14 @@ class DerivedVectorsContract(VectorIndexContract):
         assert await lacking(index) == ["late"]
 
     async def test_what_was_missed_is_found_by_looking_at_everything_now_and_then(
-        self, backend: Backend, fabric: Fabric, index: DerivedVectors
+        self, backend: Backend, fabric: Fabric, index: MemoryVectorIndex
     ) -> None:
         await fabric.set_many({"key": "text", "other": "text"})
         older = {f"{number}": "text" for number in range(FIRST_PAGE)}
         await Fabric(backend, clock=lambda: 2.0).set_many(older)
         shown = await index.lacking(HERE, MODEL, 100)
         contexts = await fabric.get_many([write.key for write in shown])
-        await index.take(HERE, MODEL, shown, [Embedded(each, EAST) for each in contexts])
+        await index.take(HERE, MODEL, shown, [EmbeddedContext(each, EAST) for each in contexts])
         await Fabric(backend, clock=lambda: 1.0).set_context("key", "another")
         assert await lacking(index) == []
         index._scopes[HERE].looked -= LOOK_SECONDS
@@ -132,11 +132,11 @@ class TestDerivedFromDisk(DerivedVectorsContract):
         self, fabric: Fabric, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         await fabric.set_context("key", "text")
-        index = DerivedVectors(DiskBackend(tmp_path), vector_size=2)
+        index = MemoryVectorIndex(DiskBackend(tmp_path), vector_size=2)
         shown = await index.lacking(HERE, MODEL, 10)
         contexts = await fabric.get_many(["key"])
         await index._backend.aclose()
-        await index.take(HERE, MODEL, shown, [Embedded(contexts[0], EAST)])
+        await index.take(HERE, MODEL, shown, [EmbeddedContext(contexts[0], EAST)])
         assert await found(fabric, index, EAST) == ["key"]
         assert "vectors cannot be kept in step" in caplog.text
         await index.aclose()

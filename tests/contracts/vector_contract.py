@@ -9,11 +9,16 @@ from collections.abc import AsyncIterator
 import pytest
 
 from context7_fabric.errors import StoreClosed
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_search import Embedded, Hit, VectorIndex, Write
+from context7_fabric.fabric.vector_search import (
+    ContextWrite,
+    EmbeddedContext,
+    VectorHit,
+    VectorIndex,
+)
 
 MODEL = "model"
 EAST, NORTH, BETWEEN = [1.0, 0.0], [0.0, 1.0], [math.sqrt(0.5), math.sqrt(0.5)]
@@ -27,11 +32,11 @@ async def lacking(index: VectorIndex, scope: Scope = HERE, limit: int = 10) -> l
 
 async def embed(
     fabric: Fabric, index: VectorIndex, scope: Scope = HERE, **vectors: Vector
-) -> list[Write]:
+) -> list[ContextWrite]:
     """Give each context that lacks one its vector, by its key."""
     shown = await index.lacking(scope, MODEL, 10)
     contexts = await fabric.get_many([write.key for write in shown], scope)
-    embedded = [Embedded(each, vectors[each.key]) for each in contexts]
+    embedded = [EmbeddedContext(each, vectors[each.key]) for each in contexts]
     await index.take(scope, MODEL, shown, embedded)
     return shown
 
@@ -89,7 +94,7 @@ class VectorIndexContract(ABC):
         context = await fabric.get_context("key")
         assert context
         (hit,) = await index.nearest(HERE, MODEL, EAST, 10)
-        assert hit == Hit("key", 2, context.created_at, hit.cosine)
+        assert hit == VectorHit("key", 2, context.created_at, hit.cosine)
         assert hit.is_of(context)
         await fabric.set_context("key", "third")
         assert not hit.is_of(await fabric.get_context("key"))
@@ -113,7 +118,7 @@ class VectorIndexContract(ABC):
         shown = await index.lacking(HERE, MODEL, 10)
         contexts = await fabric.get_many(["key"])
         await fabric.set_context("key", "another")
-        await index.take(HERE, MODEL, shown, [Embedded(contexts[0], EAST)])
+        await index.take(HERE, MODEL, shown, [EmbeddedContext(contexts[0], EAST)])
         assert await found(fabric, index, EAST) == []
         assert await lacking(index) == ["key"]
 
@@ -149,7 +154,7 @@ class VectorIndexContract(ABC):
         self, fabric: Fabric, index: VectorIndex
     ) -> None:
         await fabric.set_context("whole", "text")
-        await fabric.backend.write([Put("GLOBAL/broken", b"no context", at=1.0)])
+        await fabric.backend.write([WriteRequest("GLOBAL/broken", b"no context", at=1.0)])
         assert sorted(await lacking(index)) == ["broken", "whole"]
         await embed(fabric, index, whole=EAST)
         assert await lacking(index) == []

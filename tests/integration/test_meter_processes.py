@@ -14,7 +14,7 @@ from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.upstream.quota import Meter, Usage
+from context7_fabric.upstream.quota import Quota, Usage
 
 COUNTING = """
 import sys, time, anyio
@@ -72,5 +72,5 @@ async def left_behind(folder: Path) -> None:
 async def counted(folder: Path) -> tuple[Usage, list[str]]:
     """What all processes counted, and the rows."""
     async with Fabric(DiskBackend(folder), time.time) as fabric:
-        usage = await Meter(fabric, time.time, PUBLIC, None).month()
+        usage = await Quota(fabric, time.time, PUBLIC, None).month()
         return usage, await fabric.keys(Scope.GLOBAL, "meter:")

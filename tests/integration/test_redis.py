@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backend import Place, Put
+from context7_fabric.fabric.backend import EntryPosition, WriteRequest
 from context7_fabric.fabric.backends.redis.backend import LIFETIME_MS, RedisBackend
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import LONG, everything, got, held, put, put_many
@@ -85,10 +85,10 @@ async def test_only_what_is_authored_and_has_no_end_stays_for_ever(
 ) -> None:
     await backend.write(
         [
-            Put("authored", b"", disposable=False),
-            Put("disposable", b""),
-            Put("ends", b"", expires_in=LONG),
-            Put("endless", b"", expires_in=float("inf")),
+            WriteRequest("authored", b"", disposable=False),
+            WriteRequest("disposable", b""),
+            WriteRequest("ends", b"", expires_in=LONG),
+            WriteRequest("endless", b"", expires_in=float("inf")),
         ]
     )
     left = {name: _milliseconds_left(server, name) for name in await backend.keys("")}
@@ -102,7 +102,7 @@ async def test_what_becomes_authored_loses_its_end(
     server: RedisServer, backend: RedisBackend
 ) -> None:
     await put(backend, "key", b"", expires_in=LONG)
-    await backend.write([Put("key", b"", disposable=False)])
+    await backend.write([WriteRequest("key", b"", disposable=False)])
     assert _milliseconds_left(server, "key") == -1
     assert await backend.keys("") == ["key"]
 
@@ -167,8 +167,10 @@ async def test_many_names_are_listed_in_parts(
 
 
 async def test_the_newest_of_a_prefix_that_is_all_old_are_found(backend: RedisBackend) -> None:
-    await backend.write([Put(f"old/{number:04}", b"", at=number) for number in range(600)])
-    await backend.write([Put(f"new/{number:04}", b"", at=1e9 + number) for number in range(3000)])
+    await backend.write([WriteRequest(f"old/{number:04}", b"", at=number) for number in range(600)])
+    await backend.write(
+        [WriteRequest(f"new/{number:04}", b"", at=1e9 + number) for number in range(3000)]
+    )
     newest = await backend.newest("old/", None, 2)
     assert [place.key for place in newest] == ["old/0599", "old/0598"]
     behind = await backend.newest("old/", newest[1], 1)
@@ -179,7 +181,9 @@ async def test_the_newest_of_a_prefix_that_is_all_old_are_found(backend: RedisBa
 async def test_a_place_need_not_be_taken_to_start_behind_it(
     backend: RedisBackend, count: int
 ) -> None:
-    await backend.write([Put(f"{number:04}", b"", at=number // 10) for number in range(count)])
+    await backend.write(
+        [WriteRequest(f"{number:04}", b"", at=number // 10) for number in range(count)]
+    )
     for key, at, expected in (
         ("", 3, "0029"),
         ("0035!", 3, "0035"),
@@ -187,7 +191,7 @@ async def test_a_place_need_not_be_taken_to_start_behind_it(
         ("0045", 3, "0039"),
         ("0035", 3, "0034"),
     ):
-        place = Place(at, key)
+        place = EntryPosition(at, key)
         assert [each.key for each in await backend.newest("", place, 1)] == [expected]
     assert len(await backend.keys("")) == count
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.fabric import Fabric
 from contracts.entries import everything, got, held, put, put_many
@@ -214,7 +214,9 @@ async def test_a_server_that_makes_room_drops_disposable_entries_only() -> None:
     with redis_server("--maxmemory", "8mb", "--maxmemory-policy", "volatile-lru") as server:
         backend = RedisBackend(server.url, timeout=10)
         authored = {f"authored/{number}": b"x" * 1000 for number in range(200)}
-        await backend.write([Put(key, each, disposable=False) for key, each in authored.items()])
+        await backend.write(
+            [WriteRequest(key, each, disposable=False) for key, each in authored.items()]
+        )
         for batch in range(40):
             await put_many(backend, {f"d/{batch}/{number}": b"x" * 1000 for number in range(500)})
         assert held(await everything(backend, "authored/", page=100)) == authored

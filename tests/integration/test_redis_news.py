@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Put, Written
+from context7_fabric.fabric.backend import WriteRequest, Written
 from context7_fabric.fabric.backends.redis import connection
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.entries import put, put_many
@@ -57,7 +57,7 @@ async def test_what_another_process_writes_and_removes_is_announced(url: str) ->
     async with at(url) as here, at(url) as there, listening(here) as announced:
         await put_many(there, {"one": b"", "two": b""})
         assert await anext(announced) == ("one", "two")
-        await there.write([Put("three", b"")], ["one"])
+        await there.write([WriteRequest("three", b"")], ["one"])
         assert await anext(announced) == ("three",)
         assert await anext(announced) == ("one",)
         await there.delete("two")

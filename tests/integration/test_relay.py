@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.relay.endpoint import Door, doors
+from context7_fabric.relay.endpoint import Endpoint, doors
 from context7_fabric.relay.handshake import identity, resolved
 from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, without_coverage
 from support.dialogue import Dialogue, talking
@@ -136,7 +136,7 @@ def test_it_ends_in_good_order_while_it_waits_for_the_daemon(
 ) -> None:
     meant = resolved(environment, str(Path.cwd()))
     with (
-        Door.of(str(home), identity(meant)).claim() as door,
+        Endpoint.of(str(home), identity(meant)).claim() as door,
         spawn([PROGRAM], environment) as process,
     ):
         door.settimeout(5)

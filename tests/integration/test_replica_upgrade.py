@@ -11,12 +11,12 @@ import anyio
 import pytest
 
 import context7_fabric
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.codec import FORMAT, decode, encode
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.vector_index_memory import StoredVectors
-from context7_fabric.fabric.vector_search import Embedded
+from context7_fabric.fabric.vector_search import EmbeddedContext
 from contracts.entries import everything
 from support.context7_api import Api
 from support.product import Variables, run_product
@@ -72,7 +72,7 @@ def of_another_form(context: Context) -> bytes:
 class Stored:
     """Records of every kind, and what the calls that made them told."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[BackendEntry]
     listed: str
     execution: str
 
@@ -182,7 +182,7 @@ def in_session(replica: Replica, tool: str, **arguments: object) -> dict[str, An
     return result
 
 
-async def all_of(url: str) -> list[Entry]:
+async def all_of(url: str) -> list[BackendEntry]:
     """Everything in a Redis."""
     backend = RedisBackend(url, timeout=TIMEOUT)
     entries = await everything(backend, "", page=500)
@@ -190,18 +190,18 @@ async def all_of(url: str) -> list[Entry]:
     return entries
 
 
-async def put_changed(url: str, entries: Sequence[Entry], change: Change) -> None:
+async def put_changed(url: str, entries: Sequence[BackendEntry], change: Change) -> None:
     """Store the contexts among `entries` as a change makes them."""
     backend = RedisBackend(url, timeout=TIMEOUT)
     for key, data, _version in entries:
         scope, _, name = key.partition("/")
         if scope in {*Scope}:
             context = decode(name, Scope(scope), data)
-            await backend.write([Put(key, change(context), context.created_at)])
+            await backend.write([WriteRequest(key, change(context), context.created_at)])
     await backend.aclose()
 
 
-def kind(entry: Entry) -> str:
+def kind(entry: BackendEntry) -> str:
     """How the keys of its kind begin."""
     return f"{entry.key.partition(':')[0]}:"
 
@@ -209,11 +209,11 @@ def kind(entry: Entry) -> str:
 async def test_vectors_of_another_format_are_made_again(redis: RedisServer) -> None:
     backend = RedisBackend(redis.url, timeout=TIMEOUT)
     stored = StoredVectors(backend, Scope.GLOBAL, "model", 2)
-    await stored.keep([Embedded(Context("key", 1, Scope.GLOBAL, 0.0), [0.25, 0.5])])
+    await stored.keep([EmbeddedContext(Context("key", 1, Scope.GLOBAL, 0.0), [0.25, 0.5])])
     assert (await stored.of(["key"]))["key"].vector == [0.25, 0.5]
     (entry,) = (await backend.items("vector/", None, 2))[0]
     other = json.dumps({**json.loads(entry.value), "format": 2}).encode()
-    await backend.write([Put(entry.key, other)])
+    await backend.write([WriteRequest(entry.key, other)])
     assert await stored.of(["key"]) == {}
     await backend.aclose()
 

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from bench.recorded import DAY, ERROR, HIT, LOOK_UP, MISS, keep_in
-from context7_fabric.call_log.records import Execution
+from context7_fabric.call_log.records import CallRecord
 from support.clients import over_stdio
 from support.context7_api import Api
 from support.product import PROGRAM, Variables, product_environment, run_product
@@ -48,7 +48,7 @@ def environment(home: Path) -> dict[str, str]:
     return product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off", "COLUMNS": "80"})
 
 
-def have(home: Path, *executions: Execution) -> None:
+def have(home: Path, *executions: CallRecord) -> None:
     """Let a home hold these records, each under an id of its own."""
     named = [replace(each, id=f"{number:032x}") for number, each in enumerate(executions)]
     anyio.run(keep_in, home, named)

@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 import pytest
 
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_index_memory import DerivedVectors
-from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
+from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
 from context7_fabric.fabric.vector_search import VectorSearch
 from support.qdrant_rest import qdrant_rest
 from support.vector_fabrics import (
@@ -118,7 +118,7 @@ async def test_deleted_and_expired_contexts_do_not_come_back(fabric: Fabric) -> 
 
 
 async def test_entries_that_nobody_can_read_hinder_no_search(fabric: Fabric) -> None:
-    await fabric.backend.write([Put("GLOBAL/broken", b"no context", at=1.0)])
+    await fabric.backend.write([WriteRequest("GLOBAL/broken", b"no context", at=1.0)])
     assert await keys(fabric) == []
     await fabric.set_many(TEXTS)
     assert (await keys(fabric))[0] == "prompt:python"
@@ -136,7 +136,7 @@ async def test_a_search_gives_as_many_as_it_may_though_the_nearest_are_over(
 ) -> None:
     now = [1000.0]
     backend = DiskBackend(tmp_path)
-    search = VectorSearch(DerivedVectors(backend), embedder)
+    search = VectorSearch(MemoryVectorIndex(backend), embedder)
     async with Fabric(backend, clock=lambda: now[0], searcher=search) as fabric:
         await fabric.set_many({"prompt:tax": TEXTS["prompt:tax"]})
         await fabric.set_context("one", TEXTS["prompt:python"], ttl=60)
@@ -211,7 +211,7 @@ async def test_an_index_that_fails_leaves_the_ranking_to_words(
     tmp_path: Path, embedder: Counting, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = QdrantBackend(":memory:", vector_size=5)
-    search = VectorSearch(ServerVectors(elsewhere), embedder)
+    search = VectorSearch(QdrantVectorIndex(elsewhere), embedder)
     async with Fabric(DiskBackend(tmp_path), searcher=search) as fabric:
         await fabric.set_many(TEXTS)
         await elsewhere.aclose()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.embedding import Embedder
+from context7_fabric.fabric.embedding import AsyncEmbedder
 from support.model import hub, no_hub
 from support.vector_fabrics import QUESTION, TEXTS, on_folder
 
@@ -18,20 +18,20 @@ from support.vector_fabrics import QUESTION, TEXTS, on_folder
 async def test_a_model_of_another_size_is_an_error_that_names_both(
     tmp_path: Path, model: Path
 ) -> None:
-    for embedder in (Embedder(model, vector_size=5), Embedder(vector_size=5)):
+    for embedder in (AsyncEmbedder(model, vector_size=5), AsyncEmbedder(vector_size=5)):
         async with on_folder(tmp_path, embedder) as fabric:
             with pytest.raises(ValueError, match=r"have 384 numbers, and vector_size is 5"):
                 await fabric.search(QUESTION)
 
 
 async def test_a_model_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
-    async with on_folder(tmp_path, Embedder("nobody/knows")) as fabric:
+    async with on_folder(tmp_path, AsyncEmbedder("nobody/knows")) as fabric:
         with pytest.raises(ValueError, match="nobody/knows"):
             await fabric.search(QUESTION)
 
 
 async def test_a_folder_without_a_model_leaves_the_ranking_to_words(tmp_path: Path) -> None:
-    async with on_folder(tmp_path / "store", Embedder(tmp_path)) as fabric:
+    async with on_folder(tmp_path / "store", AsyncEmbedder(tmp_path)) as fabric:
         await fabric.set_many(TEXTS)
         (match,) = await fabric.search(QUESTION)
     assert (match.key, match.ranked_by) == ("prompt:python", "words")

@@ -10,8 +10,8 @@ import anyio
 import mcp_types as types
 import pytest
 
-from context7_fabric.answers.docs import Question
-from context7_fabric.call_log.records import Execution, execution_of
+from context7_fabric.answers.docs import DocsQuestion
+from context7_fabric.call_log.records import CallRecord, execution_of
 from context7_fabric.errors import UpstreamOff, UpstreamTimeout
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC, Caller
@@ -26,19 +26,19 @@ REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 
 SECRET = "ghp_0123456789abcdefghijABCDEFGHIJ"
 
 
-async def records(app: App) -> list[Execution]:
+async def records(app: App) -> list[CallRecord]:
     """Return the records of calls, the oldest first."""
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
     return [each for each in map(execution_of, reversed(contexts)) if each is not None]
 
 
-async def record_of(app: App, result: types.CallToolResult) -> Execution:
+async def record_of(app: App, result: types.CallToolResult) -> CallRecord:
     """Return the record of the call that `result` answers."""
     return await app.desk.executions.find(provenance(result)["execution_id"], lambda _each: True)
 
 
-async def the_record(app: App) -> Execution:
+async def the_record(app: App) -> CallRecord:
     (record,) = await records(app)
     return record
 
@@ -158,7 +158,7 @@ async def test_of_those_who_wait_for_the_same_one_asked(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     upstream.gate = anyio.Event()
-    question, callers = Question("/widgets/widget1", "start"), [Caller() for _ in range(3)]
+    question, callers = DocsQuestion("/widgets/widget1", "start"), [Caller() for _ in range(3)]
     async with (
         scripted_app(upstream, clock, app.settings.home) as elsewhere,
         anyio.create_task_group() as tasks,

@@ -10,14 +10,14 @@ import anyio
 import pytest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from context7_fabric.answers.docs import Question
-from context7_fabric.answers.lookup import LookUp
-from context7_fabric.call_log.records import BEHIND, Execution
+from context7_fabric.answers.docs import DocsQuestion
+from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.call_log.records import BEHIND, CallRecord
 from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.models import Answer, Caller, Outcome
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.runtime.app import App
-from context7_fabric.views.purge import Recall
+from context7_fabric.views.purge import Purge
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 from support.windows import (
     ASKED,
@@ -113,7 +113,7 @@ async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) 
     assert _without_times(other) == _without_times(reference)
 
 
-def _without_times(record: Execution) -> tuple[object, ...]:
+def _without_times(record: CallRecord) -> tuple[object, ...]:
     return (
         record.tool,
         record.arguments,
@@ -150,7 +150,7 @@ async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
     app: App, upstream: ScriptedUpstream, clock: FakeClock, seed: int
 ) -> None:
     chance, seen = Random(seed), 0  # noqa: S311  # the same walk every time
-    questions = [Question(f"/widgets/widget{each}", "start") for each in (1, 2, 3)]
+    questions = [DocsQuestion(f"/widgets/widget{each}", "start") for each in (1, 2, 3)]
     async with scripted_app(upstream, clock, app.settings.home, PRINCIPAL="two") as other:
         for _ in range(200):
             question = chance.choice(questions)
@@ -169,19 +169,19 @@ async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
 
 
 async def _something_happens(chance: Random, app: App, other: App, clock: FakeClock) -> None:
-    question = Question(f"/widgets/widget{chance.randint(1, 3)}", "start")
+    question = DocsQuestion(f"/widgets/widget{chance.randint(1, 3)}", "start")
     match chance.randint(0, 19):
         case 0:
             clock.forward(chance.choice([3600, DAY, 40 * DAY]))
         case 1:
-            await Recall(other.fabric).everything()
+            await Purge(other.fabric).everything()
         case 2:
             await other.desk.query(question, Caller(other.principal))
         case 3:
-            await app.desk.resolve(LookUp("widget", "start"), Caller(app.principal))
+            await app.desk.resolve(LibraryQuery("widget", "start"), Caller(app.principal))
         case 4:
             old, new = (f"/widgets/widget{each}" for each in chance.sample((1, 2, 3), 2))
-            await Learned(other.fabric).move(old, new, app.principal)
+            await LearnedChoices(other.fabric).move(old, new, app.principal)
         case _:
             await app.desk.query(question, Caller(app.principal))
 

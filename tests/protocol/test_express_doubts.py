@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.answers.stored import Stamp
+from context7_fabric.answers.stored import RecordFactory
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.runtime.app import App
-from context7_fabric.views.purge import Recall
+from context7_fabric.views.purge import Purge
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from support.windows import ASKED, OLD, QUERY, RESOLVE, Window, at_the_door, opened, records, told
 
@@ -65,7 +65,7 @@ async def test_what_another_process_purged_is_gone(
 ) -> None:
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
         await window.express()
-        assert await Recall(elsewhere.fabric).everything()
+        assert await Purge(elsewhere.fabric).everything()
         assert told(await window.by_the_sdk())["outcome"] == "miss"
 
 
@@ -77,7 +77,7 @@ async def test_what_another_process_fetched_anew_is_served(
         opened(elsewhere) as other,
     ):
         old = await window.express()
-        await Recall(elsewhere.fabric).everything()
+        await Purge(elsewhere.fabric).everything()
         upstream.revision = 2
         await other.ask()
         new = await window.by_the_sdk()
@@ -234,8 +234,10 @@ async def test_each_use_of_a_library_is_counted(window: Window, app: App) -> Non
 async def test_what_was_at_hand_is_not_once_another_process_has_written(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
-    learned, key = Learned(app.fabric), "docs:/a/b"
-    await app.desk.shelf.write(key, Stamp(clock, "here").answer("text", "/a/b", "what", PUBLIC))
+    learned, key = LearnedChoices(app.fabric), "docs:/a/b"
+    await app.desk.shelf.write(
+        key, RecordFactory(clock, "here").answer("text", "/a/b", "what", PUBLIC)
+    )
     await learned.choose("b", "/a/b", PUBLIC)
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
         await app.desk.shelf.read([key], PUBLIC)

@@ -18,7 +18,7 @@ from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
-from context7_fabric.views.subscriptions import Listing
+from context7_fabric.views.subscriptions import ListTopic
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed, unsubscribe
 from support.scripted import FakeClock, ScriptedUpstream
 from support.wire import call
@@ -169,7 +169,7 @@ async def test_a_subscription_can_be_taken_back_and_made_twice(app: App) -> None
     async with listening(app, "legacy", ENTRY, ENTRY) as told:
         await unsubscribe(told.client, ENTRY)
         await unsubscribe(told.client, ENTRY)
-        assert set(app.desk.changes.watched) == {Listing.PROMPTS, Listing.TOOLS}
+        assert set(app.desk.changes.watched) == {ListTopic.PROMPTS, ListTopic.TOOLS}
         await subscribe(told.client, ENTRY)
         await app.fabric.set_context("note:bread", "flour")
         await told.inbox.wait_for(UPDATED, ENTRY)

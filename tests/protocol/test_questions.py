@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from context7_fabric.answers.stored import DOCS, Stamp
+from context7_fabric.answers.stored import DOCS, RecordFactory
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.screening import screen
@@ -76,7 +76,7 @@ async def test_query_when_only_white_space_differs_is_a_hit(
 async def test_query_when_an_earlier_release_stored_folded_words_asks_upstream(
     app: App, clock: FakeClock, folded: str, query: str
 ) -> None:
-    record = Stamp(clock, app.settings.upstream.origin).answer(
+    record = RecordFactory(clock, app.settings.upstream.origin).answer(
         docs_text({"query": "another question"}), FIRST, "another question", PUBLIC
     )
     key = f"{DOCS}{FIRST}?{folded}&mode=any&page=1"

@@ -17,8 +17,8 @@ from anyio.abc import TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.server import Greeting, Host, Terms
-from context7_fabric.relay.endpoint import Door
+from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, STATUS, hello
 
 INITIALIZE = {
@@ -60,22 +60,22 @@ class Window:
 class House:
     """A host at a door of its own, and what it was asked to open."""
 
-    door: Door
+    door: Endpoint
     listener: socket.socket
     environ: dict[str, str]
     identity: dict[str, object]
-    greetings: list[Greeting] = field(default_factory=list)
+    greetings: list[Handshake] = field(default_factory=list)
     refusal: Exception | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self, idle: float) -> None:
-        terms = Terms(self.identity, idle)
-        self.host = Host(self.door, terms, self.open_server, lambda: {"apps": 3})
+        terms = DaemonTerms(self.identity, idle)
+        self.host = DaemonServer(self.door, terms, self.open_server, lambda: {"apps": 3})
         await self.host.serve(self.listener)
         self.ended.set()
 
     @asynccontextmanager
-    async def open_server(self, greeting: Greeting) -> AsyncIterator[Server[Any]]:
+    async def open_server(self, greeting: Handshake) -> AsyncIterator[Server[Any]]:
         self.greetings.append(greeting)
         if self.refusal is not None:
             raise self.refusal

@@ -13,11 +13,11 @@ import anyio.lowlevel
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.registry.schema import Payload, row_key
+from context7_fabric.registry.schema import CollectionPayload, row_key
 from context7_fabric.settings.values import SuggestionSettings
-from context7_fabric.suggestions.index_sync import Mirror
-from context7_fabric.suggestions.worker.qdrant_index import Index
-from context7_fabric.suggestions.worker.requests import Session
+from context7_fabric.suggestions.index_sync import IndexSync
+from context7_fabric.suggestions.worker.qdrant_index import RowIndex
+from context7_fabric.suggestions.worker.requests import WorkerSession
 from context7_fabric.suggestions.worker.wire import LineTooLong, Message, decode, encode
 from support.model import model_path
 from support.suggesting import Stored
@@ -28,7 +28,7 @@ class Direct:
 
     def __init__(self) -> None:
         settings = SuggestionSettings(Path("/nowhere"), model_path=model_path())
-        self.session = Session()
+        self.session = WorkerSession()
         self.model = str(self._answer("hello", **settings.hello())["model"])
         self.made = 0
         self.ended = anyio.Event()
@@ -45,10 +45,10 @@ class Direct:
     def end(self) -> None:
         self.ended.set()
 
-    def index(self, principal: str = PUBLIC) -> Index:
+    def index(self, principal: str = PUBLIC) -> RowIndex:
         return self.session._open[principal].index
 
-    def payloads(self, principal: str) -> dict[str, Payload]:
+    def payloads(self, principal: str) -> dict[str, CollectionPayload]:
         return {row_key(payload): payload for payload in self.index(principal).payloads()}
 
     def _answer(self, do: str, **details: object) -> Message:
@@ -68,7 +68,7 @@ class Registry:
         principal: str = PUBLIC,
     ) -> None:
         self.rows: dict[str, Row] = {}
-        self.mirror = Mirror(principal, self.rows.get, stored, most_rows)
+        self.mirror = IndexSync(principal, self.rows.get, stored, most_rows)
         self.worker = worker
         self._settled = anyio.Event()
         self.put(*rows)
@@ -88,7 +88,7 @@ class Registry:
     def _tell(self) -> None:
         self._settled.set()
 
-    async def settled(self) -> dict[str, Payload]:
+    async def settled(self) -> dict[str, CollectionPayload]:
         """What the index holds once it is in step."""
         while not self.mirror.settled:
             self._settled = anyio.Event()
@@ -96,7 +96,7 @@ class Registry:
         return self.worker.payloads(self.mirror.principal)
 
 
-async def filled(registry: Registry) -> dict[str, Payload]:
+async def filled(registry: Registry) -> dict[str, CollectionPayload]:
     """What an index holds that was filled and let go of."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(registry.keep)

@@ -12,10 +12,10 @@ import httpx2
 from mcp.server.context import CallNext, HandlerResult
 from starlette.applications import Starlette
 
-from context7_fabric.http_server.middleware import BodyGuard
+from context7_fabric.http_server.middleware import BodyLimitMiddleware
 from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
-from context7_fabric.mcp_server.tools import META_KEY, Context
+from context7_fabric.mcp_server.tools import META_KEY, HandlerContext
 from context7_fabric.runtime.app import App
 from context7_fabric.settings.values import Meta
 from support.windows import ASKED, OLD, QUERY
@@ -59,7 +59,7 @@ class Site:
     app: Starlette
     by_sdk: int = 0
 
-    async def count(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+    async def count(self, ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
         """Count the calls that come through the SDK; a middleware."""
         self.by_sdk += ctx.method == "tools/call"
         return await call_next(ctx)
@@ -75,7 +75,7 @@ class Site:
 
         A body arrives whole, as behind the site's guard, unless it is sent piece by piece.
         """
-        app = self.app if isinstance(body, AsyncIterator) else BodyGuard(self.app)
+        app = self.app if isinstance(body, AsyncIterator) else BodyLimitMiddleware(self.app)
         transport = httpx2.ASGITransport(app=app, client=(peer, 1))
         content = body if isinstance(body, bytes | AsyncIterator) else json.dumps(body).encode()
         async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 
 CALLS: dict[str, Callable[[RedisBackend], Awaitable[object]]] = {
     "get": lambda backend: backend.get("key"),
     "get_many": lambda backend: backend.get_many(["key"]),
-    "write": lambda backend: backend.write([Put("key", b"value")]),
+    "write": lambda backend: backend.write([WriteRequest("key", b"value")]),
     "add": lambda backend: backend.add("key", b"value", expires_in=60),
     "swap": lambda backend: backend.swap("key", b"value", b"value", expires_in=60),
     "delete": lambda backend: backend.delete("key"),

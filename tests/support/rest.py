@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from context7_fabric.http_server.rest.collection import LibraryCollection
-from context7_fabric.http_server.rest.routes import Rest
+from context7_fabric.http_server.rest.routes import RestApi
 from context7_fabric.models import Viewer
 from context7_fabric.runtime.app import App
 
@@ -28,7 +28,7 @@ def rest_app(app: App) -> Starlette:
     async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
         yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
 
-    routes = Rest(lend).routes()
+    routes = RestApi(lend).routes()
     return Starlette(routes=[Mount("/rag", routes=routes), *routes])
 
 

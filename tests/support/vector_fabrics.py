@@ -7,10 +7,10 @@ from pathlib import Path
 
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
-from context7_fabric.fabric.embedding import Embedder, Vector
+from context7_fabric.fabric.embedding import AsyncEmbedder, Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_index_memory import DerivedVectors
-from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
+from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
 from context7_fabric.fabric.vector_search import VectorSearch
 
 TEXTS = {
@@ -22,7 +22,7 @@ TEXTS = {
 QUESTION = "Python programming help"
 
 
-class Counting(Embedder):
+class Counting(AsyncEmbedder):
     """The real embedder, which counts the texts that it embeds."""
 
     embedded = 0
@@ -32,16 +32,16 @@ class Counting(Embedder):
         return await super().of_texts(texts)
 
 
-def on_folder(path: Path, embedder: Embedder, at_most: int = 2000) -> Fabric:
+def on_folder(path: Path, embedder: AsyncEmbedder, at_most: int = 2000) -> Fabric:
     """A fabric on a folder that searches by vectors."""
     backend = DiskBackend(path)
-    return Fabric(backend, searcher=VectorSearch(DerivedVectors(backend), embedder, at_most))
+    return Fabric(backend, searcher=VectorSearch(MemoryVectorIndex(backend), embedder, at_most))
 
 
-def on_server(url: str, embedder: Embedder) -> Fabric:
+def on_server(url: str, embedder: AsyncEmbedder) -> Fabric:
     """A fabric on a Qdrant that searches by vectors."""
     backend = QdrantBackend(url)
-    return Fabric(backend, searcher=VectorSearch(ServerVectors(backend), embedder))
+    return Fabric(backend, searcher=VectorSearch(QdrantVectorIndex(backend), embedder))
 
 
 async def keys(fabric: Fabric, question: str = QUESTION, limit: int = 5) -> list[str]:

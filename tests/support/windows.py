@@ -10,11 +10,11 @@ from typing import Any, cast
 import anyio
 from mcp.server.context import CallNext, HandlerResult
 
-from context7_fabric.call_log.records import Execution, execution_of
+from context7_fabric.call_log.records import CallRecord, execution_of
 from context7_fabric.fabric.context import Scope
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.stdio import serve_socket
-from context7_fabric.mcp_server.tools import META_KEY, Context
+from context7_fabric.mcp_server.tools import META_KEY, HandlerContext
 from context7_fabric.runtime.app import App
 from context7_fabric.settings.values import Meta
 
@@ -33,7 +33,7 @@ class Window:
         self.outgoing = outgoing
         self.by_sdk = 0
 
-    async def count(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+    async def count(self, ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
         """Count the calls that come through the SDK; a middleware."""
         self.by_sdk += ctx.method == "tools/call"
         return await call_next(ctx)
@@ -122,7 +122,7 @@ def told(reply: Reply) -> dict[str, Any]:
     return cast("dict[str, Any]", reply["result"]["_meta"][META_KEY])
 
 
-async def records(app: App) -> list[Execution]:
+async def records(app: App) -> list[CallRecord]:
     """The records of calls."""
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)

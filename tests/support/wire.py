@@ -12,11 +12,11 @@ import mcp_types as types
 from mcp import Client
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.server import Greeting, Host, Terms
+from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
 from context7_fabric.mcp_server.tools import META_KEY
-from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, hello, identity
 from context7_fabric.runtime.app import App
 from context7_fabric.settings.values import Meta
@@ -50,17 +50,17 @@ async def connected(
 
 
 @asynccontextmanager
-async def hosted(server: Server[Any]) -> AsyncGenerator[Door]:
+async def hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
     """Let a daemon's host serve `server` to whoever comes to the door."""
 
     @asynccontextmanager
-    async def for_everybody(_greeting: Greeting) -> AsyncGenerator[Server[Any]]:
+    async def for_everybody(_greeting: Handshake) -> AsyncGenerator[Server[Any]]:
         yield server
 
     with tempfile.TemporaryDirectory() as folder:
-        door = Door.of(folder, IDENTITY)
+        door = Endpoint.of(folder, IDENTITY)
         listener = await anyio.to_thread.run_sync(door.claim)
-        host = Host(door, Terms(IDENTITY, 60), for_everybody, dict)
+        host = DaemonServer(door, DaemonTerms(IDENTITY, 60), for_everybody, dict)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(host.serve, listener)
             yield door
@@ -68,7 +68,7 @@ async def hosted(server: Server[Any]) -> AsyncGenerator[Door]:
 
 
 @asynccontextmanager
-async def entered(door: Door) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
+async def entered(door: Endpoint) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
     """Yield the client's streams of a connection as a relay makes it."""
     connection = await anyio.to_thread.run_sync(door.enter, HELLO, lambda _listener: None)
     loop = asyncio.get_running_loop()

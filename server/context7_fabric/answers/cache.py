@@ -15,24 +15,24 @@ from functools import partial
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.answers.cross_process import Leases
+from context7_fabric.answers.cross_process import FlightLeases
 from context7_fabric.answers.freshness import Freshness, Lifetime, is_ahead, judge
-from context7_fabric.answers.memo import Recent
-from context7_fabric.answers.single_flight import Flight, Flights
-from context7_fabric.answers.stored import AnswerShelf, Keeper, StoredAnswer
+from context7_fabric.answers.memo import TimedCache
+from context7_fabric.answers.single_flight import Flight, SingleFlight
+from context7_fabric.answers.stored import AnswerStore, AnswerWriter, StoredAnswer
 from context7_fabric.durations import format_duration
-from context7_fabric.errors import UpstreamDawdles, UpstreamError, UpstreamOff, UpstreamPaused
-from context7_fabric.models import ASKED, JOINED, Caller, Clock, Progress, Trace
+from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused, UpstreamSlow
+from context7_fabric.models import ASKED, JOINED, Caller, CallTrace, Clock, Progress
 from context7_fabric.parsing.admission import Reason, Refusal
-from context7_fabric.upstream.call_gate import Line
-from context7_fabric.upstream.quota import Meter
+from context7_fabric.upstream.call_gate import ConnectionState
+from context7_fabric.upstream.quota import Quota
 
 DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
 """Refusals that are an answer: upstream knows, and says no."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class UpstreamResult:
     """What upstream said: a text that may be stored (`record`), or a refusal to be passed on.
 
     `shared` says that another process fetched it; `key` that it belongs under another key than the
@@ -63,7 +63,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Enquiry:
+class CacheLookup:
     """One thing to know: where it is stored, how long it lives, how it is fetched.
 
     `keys` are tried in order, and what is fetched is stored under each; `fetch` raises an
@@ -75,7 +75,7 @@ class Enquiry:
 
     keys: tuple[str, ...]
     lifetime: Lifetime
-    fetch: Callable[[Progress], Awaitable[Fetched]]
+    fetch: Callable[[Progress], Awaitable[UpstreamResult]]
     doubted: Callable[[StoredAnswer], bool] | None = None
     refresh: bool = False
     known: bool = False
@@ -87,7 +87,7 @@ class Enquiry:
         return self.keys[0]
 
 
-class How(Enum):
+class CacheOutcome(Enum):
     """By which way an enquiry ended."""
 
     HIT = auto()
@@ -100,17 +100,19 @@ class How(Enum):
     FAILED = auto()
 
 
-SAVED = frozenset({How.HIT, How.OFFLINE, How.COALESCED, How.REMEMBERED})
+SAVED = frozenset(
+    {CacheOutcome.HIT, CacheOutcome.OFFLINE, CacheOutcome.COALESCED, CacheOutcome.REMEMBERED}
+)
 """Ways that cost no call upstream."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheResult:
     """The end of an enquiry: a stored or fetched record, else upstream's text, else its error."""
 
-    how: How
+    how: CacheOutcome
     record: StoredAnswer | None = None
-    fetched: Fetched | None = None
+    fetched: UpstreamResult | None = None
     error: UpstreamError | None = None
     note: str | None = None
 
@@ -141,18 +143,18 @@ _UNASKED = (UpstreamOff, UpstreamPaused)
 """Errors of a call that nobody sent."""
 
 
-class Answers:
+class AnswerCache:
     """The flow over one shelf and one upstream."""
 
     def __init__(
         self,
-        shelf: AnswerShelf,
+        shelf: AnswerStore,
         tasks: TaskGroup,
-        leases: Leases,
+        leases: FlightLeases,
         clock: Clock,
-        meter: Meter,
+        meter: Quota,
         settings: AnswerSettings,
-        line: Line,
+        line: ConnectionState,
     ) -> None:
         """Fly in `tasks`, one process at a time by `leases`; count what was saved on `meter`.
 
@@ -160,28 +162,28 @@ class Answers:
         """
         self._line = line
         self._shelf = shelf
-        self._keeper = Keeper(shelf, clock)
-        self._flights: Flights[Fetched] = Flights(tasks)
+        self._keeper = AnswerWriter(shelf, clock)
+        self._flights: SingleFlight[UpstreamResult] = SingleFlight(tasks)
         self._leases = leases
         self._clock = clock
         self._meter = meter
         self._settings = settings
-        self._refusals = Recent[Fetched](clock, settings.negative)
-        self._refreshed = Recent[bool](clock, REFRESH_EVERY)
+        self._refusals = TimedCache[UpstreamResult](clock, settings.negative)
+        self._refreshed = TimedCache[bool](clock, REFRESH_EVERY)
 
     @property
     def flights(self) -> int:
         """How many flights to upstream are under way."""
         return len(self._flights)
 
-    async def ask(self, enquiry: Enquiry, caller: Caller) -> Found:
+    async def ask(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
         """Answer `enquiry` from the shelf or from upstream."""
         found = await self._found(enquiry, caller)
         if found.how in SAVED:
             self._meter.saved()
         return found
 
-    def at_hand(self, enquiry: Enquiry, caller: Caller) -> Found | None:
+    def at_hand(self, enquiry: CacheLookup, caller: Caller) -> CacheResult | None:
         """Answer `enquiry` as `ask` would if that is a hit in memory; None, and no trace, if not.
 
         Only its first key is looked at: whether there is something under it, memory alone knows
@@ -193,9 +195,9 @@ class Answers:
         caller.trace.stored_at += enquiry.keys
         self._note_copy(held, Freshness.FRESH, caller)
         self._meter.saved()
-        return Found(How.HIT, held)
+        return CacheResult(CacheOutcome.HIT, held)
 
-    async def _found(self, enquiry: Enquiry, caller: Caller) -> Found:
+    async def _found(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
         held = await self._held(enquiry, caller.principal)
         caller.trace.stored_at += enquiry.keys
         if held is None:
@@ -204,34 +206,36 @@ class Answers:
         freshness = self._judge(held, enquiry)
         self._note_copy(held, freshness, caller)
         if freshness is Freshness.FRESH:
-            return Found(How.HIT, held)
+            return CacheResult(CacheOutcome.HIT, held)
         if self._settings.offline:
-            return Found(How.OFFLINE, held, note=self._old("Upstream is switched off", held))
+            return CacheResult(
+                CacheOutcome.OFFLINE, held, note=self._old("Upstream is switched off", held)
+            )
         if freshness is Freshness.STALE:
             await self._refresh_behind(enquiry, caller, held)
-            return Found(How.STALE, held)
+            return CacheResult(CacheOutcome.STALE, held)
         gone = freshness is Freshness.GONE
         return await self._from_upstream(enquiry, caller, held, usable=None if gone else held)
 
     def _note_copy(self, held: StoredAnswer, freshness: Freshness, caller: Caller) -> None:
         caller.trace.step(f"stored copy, {self._age(held)} old: {freshness.value}")
 
-    async def _without_copy(self, enquiry: Enquiry, caller: Caller) -> Found:
+    async def _without_copy(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
         refusal = self._refusals.get(_flight_key(enquiry, caller))
         if refusal is not None:
             caller.trace.step("Context7 said lately that it does not know this")
-            return Found(How.REMEMBERED, fetched=refusal)
+            return CacheResult(CacheOutcome.REMEMBERED, fetched=refusal)
         return await self._from_upstream(enquiry, caller, None, usable=None)
 
-    async def is_fresh(self, enquiry: Enquiry, caller: Caller) -> bool:
+    async def is_fresh(self, enquiry: CacheLookup, caller: Caller) -> bool:
         """Tell whether `enquiry` would be answered without upstream."""
         held = await self._held(enquiry, caller.principal)
         return held is not None and self._judge(held, enquiry) is Freshness.FRESH
 
-    async def _held(self, enquiry: Enquiry, principal: str) -> StoredAnswer | None:
+    async def _held(self, enquiry: CacheLookup, principal: str) -> StoredAnswer | None:
         return await self._shelf.read(enquiry.keys, principal)
 
-    def _judge(self, held: StoredAnswer, enquiry: Enquiry) -> Freshness:
+    def _judge(self, held: StoredAnswer, enquiry: CacheLookup) -> Freshness:
         lifetime = enquiry.lifetime.stretched(PRAISED) if held.praised else enquiry.lifetime
         freshness = judge(self._clock(), held.fetched_at, lifetime, enquiry.key)
         if self._settings.offline or freshness is Freshness.GONE:
@@ -240,7 +244,9 @@ class Answers:
         doubted = enquiry.doubted is not None and enquiry.doubted(held)
         return Freshness.USABLE_ON_ERROR if foreign or doubted or enquiry.refresh else freshness
 
-    async def _refresh_behind(self, enquiry: Enquiry, caller: Caller, held: StoredAnswer) -> None:
+    async def _refresh_behind(
+        self, enquiry: CacheLookup, caller: Caller, held: StoredAnswer
+    ) -> None:
         key = _flight_key(enquiry, caller)
         if self._refreshed.get(key) is None and await self._line.may_refresh():
             self._refreshed.put(key, True)  # noqa: FBT003  # a set with times
@@ -248,12 +254,12 @@ class Answers:
 
     async def _from_upstream(
         self,
-        enquiry: Enquiry,
+        enquiry: CacheLookup,
         caller: Caller,
         held: StoredAnswer | None,
         *,
         usable: StoredAnswer | None,
-    ) -> Found:
+    ) -> CacheResult:
         """Fetch what is newer than `held`; when that fails or dawdles, `usable` is at hand."""
         flight, started = self._board(enquiry, caller, held)
         begun = caller.trace.milliseconds
@@ -271,11 +277,11 @@ class Answers:
 
     async def _awaited(
         self,
-        flight: Flight[Fetched],
-        enquiry: Enquiry,
+        flight: Flight[UpstreamResult],
+        enquiry: CacheLookup,
         caller: Caller,
         usable: StoredAnswer | None,
-    ) -> Fetched:
+    ) -> UpstreamResult:
         """Wait for a flight; no longer than patience lasts where something is at hand.
 
         Something lesser than an old copy or an exact row counts only while upstream is being
@@ -292,23 +298,29 @@ class Answers:
         if not helped and enquiry.lesser is not None and self._line.connecting() > 0:
             helped = await enquiry.lesser()
         if helped:
-            raise UpstreamDawdles(self._settings.patience)
+            raise UpstreamSlow(self._settings.patience)
         return await flight.land(caller.progress)
 
-    def _landed(self, fetched: Fetched, held: StoredAnswer | None, *, started: bool) -> Found:
+    def _landed(
+        self, fetched: UpstreamResult, held: StoredAnswer | None, *, started: bool
+    ) -> CacheResult:
         if fetched.record is not None and fetched.note is not None:
-            return Found(How.STALE, fetched.record, note=self._old(fetched.note, fetched.record))
+            return CacheResult(
+                CacheOutcome.STALE, fetched.record, note=self._old(fetched.note, fetched.record)
+            )
         if fetched.record is not None:
             shared = not started or fetched.shared
-            return Found(How.COALESCED if shared else How.FETCHED, fetched.record, fetched)
+            return CacheResult(
+                CacheOutcome.COALESCED if shared else CacheOutcome.FETCHED, fetched.record, fetched
+            )
         if held is not None and not fetched.definite:
-            return Found(How.STALE, held, note=self._old(fetched.said, held))
-        return Found(How.REFUSED, fetched=fetched)
+            return CacheResult(CacheOutcome.STALE, held, note=self._old(fetched.said, held))
+        return CacheResult(CacheOutcome.REFUSED, fetched=fetched)
 
-    def _without_upstream(self, held: StoredAnswer | None, error: UpstreamError) -> Found:
+    def _without_upstream(self, held: StoredAnswer | None, error: UpstreamError) -> CacheResult:
         if held is None:
-            return Found(How.FAILED, error=error)
-        return Found(How.STALE, held, note=self._old(str(error), held))
+            return CacheResult(CacheOutcome.FAILED, error=error)
+        return CacheResult(CacheOutcome.STALE, held, note=self._old(str(error), held))
 
     def _old(self, why: str, held: StoredAnswer) -> str:
         source = "" if held.origin == self._settings.origin else f" of {held.origin}"
@@ -324,20 +336,20 @@ class Answers:
         return is_ahead(held.fetched_at, now) and not is_ahead(record.fetched_at, now)
 
     def _board(
-        self, enquiry: Enquiry, caller: Caller, held: StoredAnswer | None
-    ) -> tuple[Flight[Fetched], bool]:
+        self, enquiry: CacheLookup, caller: Caller, held: StoredAnswer | None
+    ) -> tuple[Flight[UpstreamResult], bool]:
         """Return the flight to upstream for `enquiry`, started now or under way already."""
         key = _flight_key(enquiry, caller)
         return self._flights.board(key, partial(self._fly, enquiry, caller.principal, held, key))
 
     async def _fly(
         self,
-        enquiry: Enquiry,
+        enquiry: CacheLookup,
         principal: str,
         held: StoredAnswer | None,
         name: str,
         progress: Progress,
-    ) -> Fetched:
+    ) -> UpstreamResult:
         """Go upstream, unless another process on this store is under way with the same."""
 
         async def look() -> StoredAnswer | None:
@@ -346,13 +358,13 @@ class Answers:
 
         lease, record = await self._leases.take(name, look, self._settings.flight)
         if record is not None:
-            return Fetched(record.text, record, shared=True)
+            return UpstreamResult(record.text, record, shared=True)
         if lease is None:
             return await self._fetch(enquiry, name, progress)
         async with self._leases.held(lease):
             return await self._fetch(enquiry, name, progress)
 
-    async def _fetch(self, enquiry: Enquiry, name: str, progress: Progress) -> Fetched:
+    async def _fetch(self, enquiry: CacheLookup, name: str, progress: Progress) -> UpstreamResult:
         fetched = await enquiry.fetch(progress)
         if fetched.record is not None:
             keys = (fetched.key,) if fetched.key else enquiry.keys
@@ -361,15 +373,17 @@ class Answers:
             self._refusals.put(name, fetched)
         return fetched
 
-    async def _kept(self, fetched: Fetched, record: StoredAnswer, keys: tuple[str, ...]) -> Fetched:
+    async def _kept(
+        self, fetched: UpstreamResult, record: StoredAnswer, keys: tuple[str, ...]
+    ) -> UpstreamResult:
         kept = [await self._keeper.keep(key, record) for key in keys]
         if kept[0].text == record.text:
-            return Fetched(record.text, kept[0], key=fetched.key)
+            return UpstreamResult(record.text, kept[0], key=fetched.key)
         why = "Context7's new text gives the model orders and was set aside"
-        return Fetched(fetched.text, kept[0], key=fetched.key, note=why)
+        return UpstreamResult(fetched.text, kept[0], key=fetched.key, note=why)
 
 
-def _note_way(trace: Trace, begun: float, *, started: bool, asked: bool) -> None:
+def _note_way(trace: CallTrace, begun: float, *, started: bool, asked: bool) -> None:
     """Note whether a call that boarded a flight at `begun` asked Context7 itself.
 
     That shows at the flight's end only: the guard may hold it back, or another process go.
@@ -381,7 +395,7 @@ def _note_way(trace: Trace, begun: float, *, started: bool, asked: bool) -> None
         trace.steps.append((ASKED, begun))
 
 
-def _heard(fetched: Fetched) -> str:
+def _heard(fetched: UpstreamResult) -> str:
     """Say in one line how a flight ended."""
     if fetched.record is None:
         return f"not admitted: {fetched.said}"
@@ -389,5 +403,5 @@ def _heard(fetched: Fetched) -> str:
     return fetched.note or where
 
 
-def _flight_key(enquiry: Enquiry, caller: Caller) -> str:
+def _flight_key(enquiry: CacheLookup, caller: Caller) -> str:
     return f"{enquiry.key}#{caller.principal}"

@@ -13,7 +13,7 @@ from typing import TypeVar
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.fabric.change_feed import News
+from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.leases import Lease, lease_address
 
@@ -28,10 +28,10 @@ be heard, but not that it died."""
 T = TypeVar("T")
 
 
-class Leases:
+class FlightLeases:
     """The leases of one store."""
 
-    def __init__(self, fabric: Fabric, tasks: TaskGroup, news: News) -> None:
+    def __init__(self, fabric: Fabric, tasks: TaskGroup, news: ChangeFeed) -> None:
         """Renew in `tasks`; `news` tell when a flight has ended."""
         self._fabric = fabric
         self._news = news

@@ -8,8 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
-from context7_fabric.answers.cache import DEFINITE, Answers, Enquiry, Fetched, Found
-from context7_fabric.answers.fallback import Bookcase
+from context7_fabric.answers.cache import (
+    DEFINITE,
+    AnswerCache,
+    CacheLookup,
+    CacheResult,
+    UpstreamResult,
+)
+from context7_fabric.answers.fallback import SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.memo import (
     LONGEST_QUESTION,
@@ -26,17 +32,17 @@ from context7_fabric.answers.response import (
     silence,
     stands,
 )
-from context7_fabric.answers.stored import Stamp, docs_key
+from context7_fabric.answers.stored import RecordFactory, docs_key
 from context7_fabric.errors import StoreError, UpstreamError
 from context7_fabric.models import Answer, Caller, Mode, Outcome, Progress, Tier
 from context7_fabric.parsing.admission import Reason
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
-from context7_fabric.registry.choices import MOST_MOVES, Learned
+from context7_fabric.registry.choices import MOST_MOVES, LearnedChoices
 from context7_fabric.registry.registry import Registry
-from context7_fabric.upstream.context7 import Context7, Heard
-from context7_fabric.upstream.tool_versions import DocsRequest, Generation
+from context7_fabric.upstream.context7 import Context7, ParsedReply
+from context7_fabric.upstream.tool_versions import DocsRequest, ToolGeneration
 
 CHARACTERS_A_TOKEN = 4
 
@@ -45,7 +51,7 @@ NOWHERE = DEFINITE | {Reason.MOVED}
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DocsQuestion:
     """What is asked of a library; `max_tokens` trims the answer, None leaves it whole."""
 
     library_id: str
@@ -55,17 +61,17 @@ class Question:
     max_tokens: int | None = None
 
 
-class Docs:
+class DocsService:
     """Answers documentation questions."""
 
     def __init__(
         self,
-        answers: Answers,
+        answers: AnswerCache,
         context7: Context7,
-        learned: Learned,
+        learned: LearnedChoices,
         registry: Registry,
-        bookcase: Bookcase,
-        stamp: Stamp,
+        bookcase: SnippetFallback,
+        stamp: RecordFactory,
         lifetime: Callable[[LibraryId], Lifetime],
     ) -> None:
         """Serve answers for the `lifetime` of their library's id."""
@@ -82,7 +88,7 @@ class Docs:
         """How many flights to upstream are under way, those of look-ups included."""
         return self._answers.flights
 
-    async def query(self, question: Question, caller: Caller) -> Answer:
+    async def query(self, question: DocsQuestion, caller: Caller) -> Answer:
         """Return the documentation that answers `question`."""
         library = id_of(question.library_id)
         if library is None:
@@ -90,7 +96,7 @@ class Docs:
         moved = id_of(await self._learned.moved(str(library), caller.principal)) or library
         return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
 
-    def at_hand(self, question: Question, caller: Caller) -> Answer | None:
+    def at_hand(self, question: DocsQuestion, caller: Caller) -> Answer | None:
         """Return what `query` would if that is a hit in memory, None if not."""
         library = id_of(question.library_id)
         if library is None or not _is_plain(question):
@@ -102,7 +108,7 @@ class Docs:
         found = self._answers.at_hand(enquiry, caller)
         return None if found is None else _trimmed(self._served(found), question.max_tokens)
 
-    async def _passed_on(self, question: Question, caller: Caller) -> Answer:
+    async def _passed_on(self, question: DocsQuestion, caller: Caller) -> Answer:
         """Let upstream itself say what is wrong with an id that is none."""
         request = DocsRequest(
             question.library_id, question.text, question.mode, question.page, question.library_id
@@ -111,11 +117,11 @@ class Docs:
             heard = await self._context7.docs(request, caller.progress)
         except UpstreamError as error:
             return failed(error, f"{question.library_id!r} is no library id (/org/project)")
-        return refused(Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error))
+        return refused(UpstreamResult(heard.text, refusal=heard.refusal, is_error=heard.is_error))
 
-    async def _asked(self, question: Question, library: LibraryId, caller: Caller) -> Answer:
+    async def _asked(self, question: DocsQuestion, library: LibraryId, caller: Caller) -> Answer:
         """Ask for mode and page as upstream knows them: the newer generation has neither."""
-        if not _is_plain(question) and await self._context7.generation() is Generation.TOPIC:
+        if not _is_plain(question) and await self._context7.generation() is ToolGeneration.TOPIC:
             mode = question.mode or "code"
             return await self._page(question, library, mode, question.page, caller)
         # Upstream may turn out to know mode and page after all: this is not the place for either.
@@ -126,7 +132,7 @@ class Docs:
         return _of_kind(answer, question.mode)
 
     async def _page(
-        self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
+        self, question: DocsQuestion, library: LibraryId, mode: str, number: int, caller: Caller
     ) -> Answer:
         asked = id_of(question.library_id) or library
         found = await self._answers.ask(
@@ -143,33 +149,35 @@ class Docs:
         return await self._without_record(question, library, found, caller)
 
     def _enquiry(
-        self, question: Question, library: LibraryId, mode: str, number: int, caller: Caller
-    ) -> Enquiry:
+        self, question: DocsQuestion, library: LibraryId, mode: str, number: int, caller: Caller
+    ) -> CacheLookup:
         key_for = partial(_key, question.text, mode, number)
         asked = id_of(question.library_id) or library
-        return Enquiry(
+        return CacheLookup(
             tuple(dict.fromkeys((key_for(library), key_for(asked)))),
             self._lifetime(library),
             partial(self._fetch, question, library, key_for, caller),
             lesser=partial(self._has_snippets, question, library, caller),
         )
 
-    async def _has_snippets(self, question: Question, library: LibraryId, caller: Caller) -> bool:
+    async def _has_snippets(
+        self, question: DocsQuestion, library: LibraryId, caller: Caller
+    ) -> bool:
         found = await self._bookcase.assemble(library, question.text, caller.principal, "")
         return found is not None
 
-    def _served(self, found: Found) -> Answer:
+    def _served(self, found: CacheResult) -> Answer:
         about = found.record.subject if found.record else None
         return served(found, Tier.QUESTION, self._stamp.clock(), about)
 
     async def _fetch(
         self,
-        question: Question,
+        question: DocsQuestion,
         library: LibraryId,
         key_for: Callable[[LibraryId], str],
         caller: Caller,
         progress: Progress,
-    ) -> Fetched:
+    ) -> UpstreamResult:
         """Ask upstream, following redirects, and admit what it says.
 
         A redirect is learned once its target has answered. Where it leads to nothing that upstream
@@ -178,7 +186,7 @@ class Docs:
         text = question.text if question.text.strip() else ""
         title = "" if text else self._title(library)
         request = DocsRequest(str(library), text, question.mode, question.page, title)
-        way, answers = [request.library_id], list[Fetched]()
+        way, answers = [request.library_id], list[UpstreamResult]()
         while len(answers) < len(way) <= MOST_MOVES + 1:
             request = replace(request, library_id=way[-1])
             heard = await self._context7.docs(request, progress)
@@ -200,7 +208,9 @@ class Docs:
             await self._learned.move(old, new, principal)
             await self._registry.moved(old, new)
 
-    async def _forget_way_to(self, library: LibraryId, question: Question, principal: str) -> None:
+    async def _forget_way_to(
+        self, library: LibraryId, question: DocsQuestion, principal: str
+    ) -> None:
         """Forget the redirect by which `library` is asked in place of the question's."""
         asked = id_of(question.library_id) or library
         if asked != library:
@@ -221,17 +231,17 @@ class Docs:
         return row.title if row is not None and row.title else library.project
 
     def _fetched(
-        self, heard: Heard[tuple[Snippet, ...]], request: DocsRequest, caller: Caller
-    ) -> Fetched:
+        self, heard: ParsedReply[tuple[Snippet, ...]], request: DocsRequest, caller: Caller
+    ) -> UpstreamResult:
         if heard.read is None:
-            return Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error)
+            return UpstreamResult(heard.text, refusal=heard.refusal, is_error=heard.is_error)
         record = self._stamp.answer(
             heard.text, request.library_id, request.question, caller.principal
         )
-        return Fetched(heard.text, record)
+        return UpstreamResult(heard.text, record)
 
     async def _without_record(
-        self, question: Question, library: LibraryId, found: Found, caller: Caller
+        self, question: DocsQuestion, library: LibraryId, found: CacheResult, caller: Caller
     ) -> Answer:
         """Answer from the library's stored snippets, else with upstream's refusal or error."""
         if found.fetched is not None and (
@@ -249,13 +259,13 @@ class Docs:
         error = found.error or UpstreamError("Context7 gave no answer")
         return failed(error, f"nothing is stored about {library} for this question")
 
-    async def _doubt(self, library: LibraryId, fetched: Fetched) -> None:
+    async def _doubt(self, library: LibraryId, fetched: UpstreamResult) -> None:
         """Let the next look-up of a library that upstream does not know go upstream."""
         if fetched.refusal is not None and fetched.refusal.reason is Reason.UNKNOWN_LIBRARY:
             await self._registry.broken(library.base)
 
     async def _later_page(
-        self, question: Question, library: LibraryId, first: Answer, caller: Caller
+        self, question: DocsQuestion, library: LibraryId, first: Answer, caller: Caller
     ) -> Answer:
         """Serve what is stored of the library and was not on an earlier page."""
         if first.outcome in (Outcome.ERROR, Outcome.NEGATIVE):
@@ -270,13 +280,13 @@ class Docs:
         )
 
 
-def _leads_nowhere(fetched: Fetched | None) -> bool:
+def _leads_nowhere(fetched: UpstreamResult | None) -> bool:
     """Tell whether upstream knows nothing by the id, or only redirects from it."""
     refusal = None if fetched is None else fetched.refusal
     return refusal is not None and refusal.reason in NOWHERE
 
 
-def _is_plain(question: Question) -> bool:
+def _is_plain(question: DocsQuestion) -> bool:
     """Tell whether neither mode nor page is asked for: every upstream takes it as it is."""
     return question.mode is None and question.page == 1
 
@@ -286,7 +296,7 @@ def _key(text: str, mode: str, page_number: int, library: LibraryId) -> str:
     return docs_key(question_key(library, text, mode=mode, page=page_number))
 
 
-def _past_the_last_page(question: Question, fetched: Fetched) -> bool:
+def _past_the_last_page(question: DocsQuestion, fetched: UpstreamResult) -> bool:
     """Tell whether upstream has no such page: stored snippets would only repeat earlier ones."""
     refusal = fetched.refusal
     return question.page > 1 and refusal is not None and refusal.reason is Reason.EMPTY

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import anyio
 
-from context7_fabric.answers.library_choice import Meanings
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.library_choice import LibraryChoices
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.answers.response import entries, page
-from context7_fabric.answers.stored import AnswerShelf, StoredAnswer
+from context7_fabric.answers.stored import AnswerStore, StoredAnswer
 from context7_fabric.durations import format_duration
 from context7_fabric.models import Answer, Clock, Outcome, Tier
 from context7_fabric.parsing.ids import LibraryId
@@ -33,10 +33,10 @@ MOST_ASSEMBLED = 6
 TITLE_WEIGHT = 3
 
 
-class Bookcase:
+class SnippetFallback:
     """The stored snippets of a library, ranked for a question."""
 
-    def __init__(self, shelf: AnswerShelf, clock: Clock) -> None:
+    def __init__(self, shelf: AnswerStore, clock: Clock) -> None:
         """Read the snippets from the answers on `shelf`."""
         self._shelf = shelf
         self._clock = clock
@@ -104,16 +104,16 @@ CANDIDATES = 50
 """How many are ranked: those whose id nobody knows are of no use to a caller."""
 
 
-class LocalKnowledge:
+class RegistryFallback:
     """Answers look-ups from the registry alone."""
 
-    def __init__(self, registry: Registry, suggester: Suggester, meanings: Meanings) -> None:
+    def __init__(self, registry: Registry, suggester: Suggester, meanings: LibraryChoices) -> None:
         """Look into `registry`, then into the lessons of `meanings`; phrases go to `suggester`."""
         self._registry = registry
         self._suggester = suggester
         self._meanings = meanings
 
-    async def answer(self, look_up: LookUp, why: str) -> Answer | None:
+    async def answer(self, look_up: LibraryQuery, why: str) -> Answer | None:
         """Return what the registry says of a name, labelled with `why` upstream says nothing.
 
         None when the registry says nothing either.

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from context7_fabric.answers.lookup import LookUp, subject_of
+from context7_fabric.answers.lookup import LibraryQuery, subject_of
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import Answer, Outcome, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
-from context7_fabric.registry.choices import Learned, Lesson, found_row, learned_rows
+from context7_fabric.registry.choices import LearnedChoices, TaughtName, found_row, learned_rows
 from context7_fabric.registry.matching.index import NameIndex
-from context7_fabric.registry.registry import Registry, Table
+from context7_fabric.registry.registry import Registry, RowTable
 from context7_fabric.registry.rows import Row
 
 IN_PYTHON = "in Python"
@@ -25,13 +25,13 @@ UNKNOWN = "unknown"
 """The category of a library that nobody has put into one."""
 
 
-class Meanings:
+class LibraryChoices:
     """Lessons go before choices, and these before the registry's rule; both are the holder's own.
 
     What a holder stored is no part of the registry: no look-up of another is answered by it.
     """
 
-    def __init__(self, registry: Registry, learned: Learned, viewer: Viewer) -> None:
+    def __init__(self, registry: Registry, learned: LearnedChoices, viewer: Viewer) -> None:
         """Look into `registry`, which has to be loaded; learn into `learned` for `viewer`."""
         self._registry = registry
         self._learned = learned
@@ -43,14 +43,14 @@ class Meanings:
 
         A name that is used in several languages means the library that Python programs install.
         """
-        row = await self.lesson(LookUp(name)) or await self._chosen(name)
+        row = await self.lesson(LibraryQuery(name)) or await self._chosen(name)
         if row is not None:
             return row
         registry = self._registry
         row = found_row(name, registry) or found_row(name, registry, IN_PYTHON)
         return usable(row) if row else None
 
-    async def lesson(self, look_up: LookUp) -> Row | None:
+    async def lesson(self, look_up: LibraryQuery) -> Row | None:
         """Return the row that the holder stored for a name, None when it stored none."""
         names = subject_of(look_up, self._registry).names
         return await self._learned.lesson(names, self._holder)
@@ -69,18 +69,18 @@ class Meanings:
         own = (row for row in await self.lessons() if row.id == library_id)
         return next(own, None) or self._registry.row(library_id)
 
-    async def learn(self, lessons: Sequence[Lesson], now: float) -> None:
+    async def learn(self, lessons: Sequence[TaughtName], now: float) -> None:
         """Store what `lessons` say.
 
         Raises:
             ContextError: The store does not take one of them.
             StoreError: It fails, or would not keep them.
         """
-        rows = learned_rows(lessons, self._registry, Table(await self.lessons()), now)
+        rows = learned_rows(lessons, self._registry, RowTable(await self.lessons()), now)
         named = {
             each: row
             for name, row in rows.items()
-            for each in subject_of(LookUp(name), self._registry).names
+            for each in subject_of(LibraryQuery(name), self._registry).names
         }
         if not await self._learned.teach(named, self._holder):
             raise StoreError("the libraries could not be stored: the log says why")
@@ -89,7 +89,7 @@ class Meanings:
 
     async def _chosen(self, name: str) -> Row | None:
         """Return the row that was chosen for `name`, if it goes by that name."""
-        names = subject_of(LookUp(name), self._registry).names
+        names = subject_of(LibraryQuery(name), self._registry).names
         chosen = await self._learned.choice(names, self._holder)
         if chosen is None:
             return None
@@ -141,7 +141,7 @@ _GENERIC = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class LookupResolution:
     """An answer to a look-up, the id that it names exactly, and the ids that it lists."""
 
     answer: Answer
@@ -150,7 +150,7 @@ class Resolution:
     note: str | None = None
 
 
-def resolution(look_up: LookUp, answer: Answer, registry: Registry) -> Resolution:
+def resolution(look_up: LibraryQuery, answer: Answer, registry: Registry) -> LookupResolution:
     """Return what `answer` says of `look_up`, with the exact match if there is just one."""
     listed = parse_list(answer.text)
     entries = listed.libraries if listed else ()
@@ -160,10 +160,10 @@ def resolution(look_up: LookUp, answer: Answer, registry: Registry) -> Resolutio
         library_id = library_id or _meant(look_up, entries, registry)
     unlisted = library_id is not None and library_id not in candidates
     notes = (answer.note, UNLISTED if unlisted else None)
-    return Resolution(answer, library_id, candidates, " ".join(filter(None, notes)) or None)
+    return LookupResolution(answer, library_id, candidates, " ".join(filter(None, notes)) or None)
 
 
-def _meant(look_up: LookUp, entries: Sequence[Library], registry: Registry) -> str | None:
+def _meant(look_up: LibraryQuery, entries: Sequence[Library], registry: Registry) -> str | None:
     """Return the id of the registry's row if it is listed or alone; else of the entry that fits."""
     match = registry.find(look_up.name, look_up.question)
     row = usable(match.row) if match else None

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from context7_fabric.answers.stored import list_key
 from context7_fabric.models import Tier
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.matching.index import Match, languages_in
+from context7_fabric.registry.matching.index import NameMatch, languages_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class LookUp:
+class LibraryQuery:
     """A name to resolve, and what it is wanted for (may be empty)."""
 
     name: str
@@ -25,11 +25,11 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class LookupKeys:
     """`plain` is the name as asked, `match` the row it means; `keys` where its list may lie."""
 
     plain: str
-    match: Match[Row] | None = None
+    match: NameMatch[Row] | None = None
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Subject:
         return "" if self.match is None else self.match.row.name
 
 
-def subject_of(look_up: LookUp, registry: Registry) -> Subject:
+def subject_of(look_up: LibraryQuery, registry: Registry) -> LookupKeys:
     """Return what `look_up` is about, as far as `registry` knows by now.
 
     A language that only the question names sets the subject apart where it makes a difference: it
@@ -68,15 +68,15 @@ def subject_of(look_up: LookUp, registry: Registry) -> Subject:
     hints = languages_in(look_up.question)
     if (match is None) != (unguided is None) and hints is not None:
         plain = f"{plain}|{'+'.join(sorted(hints))}"
-    return Subject(plain, match)
+    return LookupKeys(plain, match)
 
 
-def needs_registry(look_up: LookUp) -> bool:
+def needs_registry(look_up: LibraryQuery) -> bool:
     """Tell whether the plain name alone could find the wrong list: the question has a say."""
     return languages_in(look_up.question) is not None
 
 
-def agrees(look_up: LookUp, library_id: str, registry: Registry) -> bool:
+def agrees(look_up: LibraryQuery, library_id: str, registry: Registry) -> bool:
     """Tell whether a library may be meant for all that the question says of the language."""
     hints, row = languages_in(look_up.question), registry.row(library_id)
     return hints is None or row is None or not row.ecosystem or row.ecosystem in hints

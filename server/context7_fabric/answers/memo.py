@@ -53,7 +53,7 @@ MOST = 1024
 V = TypeVar("V")
 
 
-class Recent(Generic[V]):
+class TimedCache(Generic[V]):
     """Values that are remembered for some seconds; the oldest go when there are too many."""
 
     def __init__(self, clock: Clock, seconds: float, most: int = MOST) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote
 
-from context7_fabric.answers.lookup import LookUp
-from context7_fabric.answers.resolve import Resolver
+from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import short_list
 from context7_fabric.answers.stored import UNKNOWN_NAMES
 from context7_fabric.fabric.fabric import Fabric
@@ -17,7 +17,7 @@ from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import Row
-from context7_fabric.upstream.call_gate import Turnstile
+from context7_fabric.upstream.call_gate import CallGate
 
 LOOK_UPS_A_DAY = 10
 """How often the ticket expects each library to be looked up a day."""
@@ -31,7 +31,7 @@ LANGUAGES = {
 }
 
 
-class Result(Enum):
+class PrefetchStatus(Enum):
     """How one library went."""
 
     INDEXED = "indexed"
@@ -41,17 +41,17 @@ class Result(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PrefetchResult:
     """One library, how it went, and what a look-up of it will save from now on (tokens)."""
 
     row: Row
-    result: Result
+    result: PrefetchStatus
     saves: int = 0
     told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PrefetchPlan:
     """What is to be done: `due` costs a call each, `fresh` is stored already.
 
     `unknown` are those that Context7 did not know when it was asked last.
@@ -93,11 +93,11 @@ class UnknownNames:
         return owned(bounded(f"{UNKNOWN_NAMES}{key}"), self._principal)
 
 
-class Indexer:
+class Prefetcher:
     """Walks over seeds and asks upstream for each."""
 
     def __init__(
-        self, resolver: Resolver, turnstile: Turnstile, caller: Caller, unknown: UnknownNames
+        self, resolver: ResolveService, turnstile: CallGate, caller: Caller, unknown: UnknownNames
     ) -> None:
         """Ask as `caller`; stop when `turnstile` says that upstream rests.
 
@@ -108,20 +108,20 @@ class Indexer:
         self._caller = caller
         self._unknown = unknown
 
-    async def plan(self, rows: Sequence[Row], *, refresh: bool) -> Plan:
+    async def plan(self, rows: Sequence[Row], *, refresh: bool) -> PrefetchPlan:
         """Tell which of `rows` would cost a call."""
         if refresh:
-            return Plan(tuple(rows))
+            return PrefetchPlan(tuple(rows))
         fresh = [row for row in rows if await self._resolver.is_fresh(_look_up(row), self._caller)]
         known = {row.key for row in fresh}
         unknown = await self._unknown.among([row for row in rows if row.key not in known])
         done = known | {row.key for row in unknown}
         due = tuple(row for row in rows if row.key not in done)
-        return Plan(due, tuple(fresh), tuple(unknown))
+        return PrefetchPlan(due, tuple(fresh), tuple(unknown))
 
     async def run(
-        self, plan: Plan, pause: Callable[[], Awaitable[None]], *, refresh: bool
-    ) -> AsyncGenerator[Step]:
+        self, plan: PrefetchPlan, pause: Callable[[], Awaitable[None]], *, refresh: bool
+    ) -> AsyncGenerator[PrefetchResult]:
         """Yield each step as it is done; the last one has `Result.QUOTA` if upstream rests."""
         for number, row in enumerate(plan.due):
             if number:
@@ -129,25 +129,27 @@ class Indexer:
             answer = await self._resolver.resolve(_look_up(row), self._caller, refresh=refresh)
             step = await self._step(row, answer)
             yield step
-            if step.result is Result.QUOTA:
+            if step.result is PrefetchStatus.QUOTA:
                 return
 
-    async def _step(self, row: Row, answer: Answer) -> Step:
+    async def _step(self, row: Row, answer: Answer) -> PrefetchResult:
         if answer.outcome in (Outcome.MISS, Outcome.COALESCED, Outcome.HIT):
             await self._unknown.forget(row)
-            return Step(row, Result.INDEXED, _saving(answer.text))
+            return PrefetchResult(row, PrefetchStatus.INDEXED, _saving(answer.text))
         if answer.outcome is Outcome.NEGATIVE:
             await self._unknown.remember(row)
-            return Step(row, Result.UNKNOWN)
+            return PrefetchResult(row, PrefetchStatus.UNKNOWN)
         rest = await self._turnstile.rest()
         if rest is not None:
-            return Step(row, Result.QUOTA, told=rest.why)
-        return Step(row, Result.FAILED, told=" ".join((answer.note or answer.text).split()))
+            return PrefetchResult(row, PrefetchStatus.QUOTA, told=rest.why)
+        return PrefetchResult(
+            row, PrefetchStatus.FAILED, told=" ".join((answer.note or answer.text).split())
+        )
 
 
-def _look_up(row: Row) -> LookUp:
+def _look_up(row: Row) -> LibraryQuery:
     language = LANGUAGES.get(row.ecosystem, "")
-    return LookUp(f"{row.name} {language}".strip(), row.description)
+    return LibraryQuery(f"{row.name} {language}".strip(), row.description)
 
 
 def _saving(text: str) -> int:

@@ -9,23 +9,29 @@ from functools import partial
 
 import anyio
 
-from context7_fabric.answers.cache import Answers, Enquiry, Fetched, Found, How
-from context7_fabric.answers.fallback import LocalKnowledge, is_usable
+from context7_fabric.answers.cache import (
+    AnswerCache,
+    CacheLookup,
+    CacheOutcome,
+    CacheResult,
+    UpstreamResult,
+)
+from context7_fabric.answers.fallback import RegistryFallback, is_usable
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.lookup import (
-    LookUp,
-    Subject,
+    LibraryQuery,
+    LookupKeys,
     agrees,
     needs_registry,
     subject_of,
 )
 from context7_fabric.answers.memo import id_of, screened
 from context7_fabric.answers.response import failed, refused, served, short_list, silence, stands
-from context7_fabric.answers.stored import ANONYMOUS, Stamp, StoredAnswer
+from context7_fabric.answers.stored import ANONYMOUS, RecordFactory, StoredAnswer
 from context7_fabric.errors import UpstreamError
 from context7_fabric.models import PUBLIC, Answer, Caller, Progress, Tier, tokens
 from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.upstream.context7 import Context7
 
@@ -36,18 +42,18 @@ MOST_REMEMBERED = 64
 """How many look-ups, over all connections, wait for the question that shows what was meant."""
 
 
-class Resolver:
+class ResolveService:
     """Answers look-ups, and learns from the question that follows which library was meant."""
 
     def __init__(
         self,
-        answers: Answers,
+        answers: AnswerCache,
         context7: Context7,
-        learned: Learned,
+        learned: LearnedChoices,
         registry: Registry,
-        local: LocalKnowledge,
-        stamp: Stamp,
-        lifetime: Callable[[Subject], Lifetime],
+        local: RegistryFallback,
+        stamp: RecordFactory,
+        lifetime: Callable[[LookupKeys], Lifetime],
     ) -> None:
         """Serve lists for `lifetime`; `local` speaks when upstream cannot."""
         self._answers = answers
@@ -60,7 +66,9 @@ class Resolver:
         self._recent: OrderedDict[tuple[str, tuple[str, ...]], frozenset[str]] = OrderedDict()
         # By session and names: the ids that were listed and that the name means by the exact rule.
 
-    async def resolve(self, look_up: LookUp, caller: Caller, *, refresh: bool = False) -> Answer:
+    async def resolve(
+        self, look_up: LibraryQuery, caller: Caller, *, refresh: bool = False
+    ) -> Answer:
         """Return the libraries that `look_up.name` may mean, as upstream lists them.
 
         With `refresh` upstream is asked even when a fresh list is stored.
@@ -73,7 +81,7 @@ class Resolver:
             return await self._served(found, look_up, subject, caller)
         return await self._unknown(look_up, found)
 
-    async def is_fresh(self, look_up: LookUp, caller: Caller) -> bool:
+    async def is_fresh(self, look_up: LibraryQuery, caller: Caller) -> bool:
         """Tell whether a look-up would be answered without upstream."""
         subject = await self._subject(look_up, caller)
         enquiry = self._enquiry(look_up, subject, caller, refresh=False)
@@ -107,7 +115,7 @@ class Resolver:
                     return names, listed
         return (), library_id
 
-    async def _subject(self, look_up: LookUp, caller: Caller) -> Subject:
+    async def _subject(self, look_up: LibraryQuery, caller: Caller) -> LookupKeys:
         """Return what is meant; while the registry loads, the plain name does if it has a list."""
         subject = subject_of(look_up, self._registry)
         if self._registry.loaded.is_set():
@@ -119,9 +127,9 @@ class Resolver:
         return subject_of(look_up, self._registry)
 
     def _enquiry(
-        self, look_up: LookUp, subject: Subject, caller: Caller, *, refresh: bool
-    ) -> Enquiry:
-        return Enquiry(
+        self, look_up: LibraryQuery, subject: LookupKeys, caller: Caller, *, refresh: bool
+    ) -> CacheLookup:
+        return CacheLookup(
             subject.keys,
             self._lifetime(subject),
             partial(self._fetch, look_up, subject, caller),
@@ -131,7 +139,7 @@ class Resolver:
             lesser=partial(self._is_known_by_likeness, look_up),
         )
 
-    async def _is_known_by_likeness(self, look_up: LookUp) -> bool:
+    async def _is_known_by_likeness(self, look_up: LibraryQuery) -> bool:
         return await self._local.answer(look_up, "") is not None
 
     def _names_a_broken_id(self, record: StoredAnswer) -> bool:
@@ -139,26 +147,26 @@ class Resolver:
         return any(row is not None and row.broken for row in rows)
 
     async def _fetch(
-        self, look_up: LookUp, subject: Subject, caller: Caller, progress: Progress
-    ) -> Fetched:
+        self, look_up: LibraryQuery, subject: LookupKeys, caller: Caller, progress: Progress
+    ) -> UpstreamResult:
         heard = await self._context7.resolve(look_up.name, look_up.question, progress)
         if heard.read is None:
-            return Fetched(heard.text, refusal=heard.refusal, is_error=heard.is_error)
+            return UpstreamResult(heard.text, refusal=heard.refusal, is_error=heard.is_error)
         await self._registry.teach(subject.match, heard.read)
         owner = _owner(heard.read, caller)
         record = self._stamp.listing(heard.text, look_up.name, look_up.question, owner)
-        return Fetched(heard.text, record)
+        return UpstreamResult(heard.text, record)
 
     async def _served(
-        self, found: Found, look_up: LookUp, subject: Subject, caller: Caller
+        self, found: CacheResult, look_up: LibraryQuery, subject: LookupKeys, caller: Caller
     ) -> Answer:
         answer = served(found, subject.tier, self._stamp.clock())
-        if found.how is How.FETCHED:
+        if found.how is CacheOutcome.FETCHED:
             return answer
         return await self._shortened(answer, look_up, subject, caller)
 
     async def _shortened(
-        self, answer: Answer, look_up: LookUp, subject: Subject, caller: Caller
+        self, answer: Answer, look_up: LibraryQuery, subject: LookupKeys, caller: Caller
     ) -> Answer:
         """Return the chosen entry, and others that the name means: the caller saves the rest.
 
@@ -182,7 +190,7 @@ class Resolver:
             tokens_saved=max(0, tokens(answer.text) - tokens(text)),
         )
 
-    async def _unknown(self, look_up: LookUp, found: Found) -> Answer:
+    async def _unknown(self, look_up: LibraryQuery, found: CacheResult) -> Answer:
         """Answer without a list: a refusal that settles it, local knowledge, or the failure."""
         if found.fetched is not None and stands(found.fetched):
             return refused(found.fetched, found.how)
@@ -198,7 +206,7 @@ class Resolver:
         return failed(error, lacking)
 
     def _remember(
-        self, caller: Caller, look_up: LookUp, subject: Subject, record: StoredAnswer
+        self, caller: Caller, look_up: LibraryQuery, subject: LookupKeys, record: StoredAnswer
     ) -> None:
         """Keep which of the listed libraries the look-up may have meant, for its session."""
         if caller.connection is None:
@@ -211,7 +219,7 @@ class Resolver:
         while len(self._recent) > MOST_REMEMBERED:
             self._recent.popitem(last=False)
 
-    def _named(self, look_up: LookUp, listed: Sequence[Library]) -> frozenset[str]:
+    def _named(self, look_up: LibraryQuery, listed: Sequence[Library]) -> frozenset[str]:
         """Return the ids of the entries that the name means by the exact rule."""
         return self._registry.named(look_up.name, {entry.id: entry.title for entry in listed})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from context7_fabric.answers.cache import DEFINITE, Fetched, Found, How
+from context7_fabric.answers.cache import DEFINITE, CacheOutcome, CacheResult, UpstreamResult
 from context7_fabric.answers.memo import screened
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
@@ -15,16 +15,16 @@ from context7_fabric.parsing.screening import Screening
 from context7_fabric.parsing.snippets import Snippet, join_snippets
 
 _OUTCOMES = {
-    How.HIT: Outcome.HIT,
-    How.STALE: Outcome.STALE,
-    How.OFFLINE: Outcome.OFFLINE,
-    How.FETCHED: Outcome.MISS,
-    How.COALESCED: Outcome.COALESCED,
+    CacheOutcome.HIT: Outcome.HIT,
+    CacheOutcome.STALE: Outcome.STALE,
+    CacheOutcome.OFFLINE: Outcome.OFFLINE,
+    CacheOutcome.FETCHED: Outcome.MISS,
+    CacheOutcome.COALESCED: Outcome.COALESCED,
 }
 _HELP = "`context7-fabric doctor` tells what is wrong."
 
 
-def served(found: Found, tier: Tier, now: float, library_id: str | None = None) -> Answer:
+def served(found: CacheResult, tier: Tier, now: float, library_id: str | None = None) -> Answer:
     """Return the answer that `found.record` makes; `tier` says where it lies when stored.
 
     `library_id` is the library that it is about, if it is about one. Stored text is screened each
@@ -34,7 +34,7 @@ def served(found: Found, tier: Tier, now: float, library_id: str | None = None) 
     if record is None:
         raise ValueError("nothing was found")
     screening = screened(record.text)
-    fresh_from_upstream = found.how in (How.FETCHED, How.COALESCED)
+    fresh_from_upstream = found.how in (CacheOutcome.FETCHED, CacheOutcome.COALESCED)
     return Answer(
         text=screening.clean,
         outcome=_OUTCOMES[found.how],
@@ -70,7 +70,7 @@ def findings(screening: Screening) -> tuple[str, ...]:
     return (*screening.flags, *(("notice",) if screening.notices else ()))
 
 
-def stands(fetched: Fetched) -> bool:
+def stands(fetched: UpstreamResult) -> bool:
     """Tell whether upstream's text is its answer, as opposed to a failure that we may bridge.
 
     What nobody can read may be a form that is newer than this program: it is passed on. So is a
@@ -80,21 +80,21 @@ def stands(fetched: Fetched) -> bool:
     return fetched.definite or reason in (None, Reason.UNRECOGNISED, Reason.MOVED)
 
 
-def silence(found: Found) -> str:
+def silence(found: CacheResult) -> str:
     """Say in one line why upstream gave no answer that could be used."""
     if found.fetched is not None:
         return found.fetched.said
     return str(found.error or "Context7 gave no answer")
 
 
-def refused(fetched: Fetched, how: How = How.REFUSED) -> Answer:
+def refused(fetched: UpstreamResult, how: CacheOutcome = CacheOutcome.REFUSED) -> Answer:
     """Return upstream's own refusal, word for word, heard now or remembered."""
     reason = fetched.refusal.reason if fetched.refusal else None
     negative = reason in DEFINITE
     answered = fetched.refusal is not None and not fetched.refusal.is_message
     passed_on = answered and not fetched.is_error
     outcome = Outcome.NEGATIVE if negative else Outcome.MISS if passed_on else Outcome.ERROR
-    tier = Tier.LOCAL if how is How.REMEMBERED else Tier.UPSTREAM
+    tier = Tier.LOCAL if how is CacheOutcome.REMEMBERED else Tier.UPSTREAM
     return Answer(fetched.text, outcome, tier, is_error=fetched.is_error)
 
 

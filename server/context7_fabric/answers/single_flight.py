@@ -22,7 +22,7 @@ TELL_SECONDS = 0.5
 """How long a client may take to take a progress report."""
 
 T = TypeVar("T")
-Work = Callable[[Progress], Awaitable[T]]
+FlightWork = Callable[[Progress], Awaitable[T]]
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ async def _tell(
         log.debug("a listener is gone: %s", error)
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """The flights under way in this process, by key."""
 
     def __init__(self, tasks: TaskGroup) -> None:
@@ -77,7 +77,7 @@ class Flights(Generic[T]):
         """Tell how many flights are under way."""
         return len(self._under_way)
 
-    def board(self, key: str, work: Work[T]) -> tuple[Flight[T], bool]:
+    def board(self, key: str, work: FlightWork[T]) -> tuple[Flight[T], bool]:
         """Return the flight for `key` and whether it was started by this call, with `work`."""
         flight = self._under_way.get(key)
         started = flight is None
@@ -86,7 +86,7 @@ class Flights(Generic[T]):
             self._tasks.start_soon(self._fly, key, flight, work)
         return flight, started
 
-    async def _fly(self, key: str, flight: Flight[T], work: Work[T]) -> None:
+    async def _fly(self, key: str, flight: Flight[T], work: FlightWork[T]) -> None:
         try:
             flight.result = await work(flight.report)
         except Exception as error:  # noqa: BLE001  # it belongs to those who wait

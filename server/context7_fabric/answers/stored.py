@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.context import Context, Scope, address
 from context7_fabric.fabric.fabric import Fabric, first_of
-from context7_fabric.fabric.read_cache import Revision, Steady
+from context7_fabric.fabric.read_cache import RevisionCache, StoreRevision
 from context7_fabric.models import PUBLIC, Clock
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import bounded, question_key
@@ -31,7 +31,7 @@ LISTS = "list:"
 UNKNOWN_NAMES = "unknown:"
 """What the keys begin with of names that Context7 did not know."""
 
-Kind = Literal["docs", "list"]
+AnswerKind = Literal["docs", "list"]
 
 ANONYMOUS = "anonymous"
 """The principal of what only callers without a credential may read: a list under a filter."""
@@ -45,7 +45,7 @@ LONGEST_LATELY = 32_768
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TextChange:
     """A refresh that brought another text: when (epoch seconds), and both SHA-256 digests."""
 
     at: float
@@ -63,14 +63,14 @@ class StoredAnswer:
     well.
     """
 
-    kind: Kind
+    kind: AnswerKind
     text: str
     subject: str
     question: str
     principal: str
     origin: str
     fetched_at: float
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TextChange, ...] = ()
     praised: bool = False
 
     @property
@@ -88,7 +88,7 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class RecordFactory:
     """What every record made now has in common: the time, and which Context7 said it."""
 
     clock: Clock
@@ -103,7 +103,7 @@ class Stamp:
         return self._record("list", text, subject, question, principal)
 
     def _record(
-        self, kind: Kind, text: str, subject: str, question: str, principal: str
+        self, kind: AnswerKind, text: str, subject: str, question: str, principal: str
     ) -> StoredAnswer:
         return StoredAnswer(
             kind=kind,
@@ -157,13 +157,13 @@ def docs_key(question_key: str) -> str:
     return DOCS + question_key
 
 
-class AnswerShelf:
+class AnswerStore:
     """Stored answers in the fabric, each readable only by those who may."""
 
     def __init__(self, fabric: Fabric) -> None:
         """Keep records in `fabric`'s GLOBAL scope."""
         self._fabric = fabric
-        self._lately = Steady[StoredAnswer](fabric.revision, MOST_LATELY)
+        self._lately = RevisionCache[StoredAnswer](fabric.revision, MOST_LATELY)
 
     async def read(self, keys: Sequence[str], principal: str) -> StoredAnswer | None:
         """Return the answer under the first of `keys` that has one for the principal, else None.
@@ -184,7 +184,7 @@ class AnswerShelf:
         return _owners_record(await self._fabric.get_context(owned(key, owner)), owner)
 
     async def _looked_up(
-        self, keys: Sequence[str], principal: str, as_of: Revision | None
+        self, keys: Sequence[str], principal: str, as_of: StoreRevision | None
     ) -> StoredAnswer | None:
         places = {owned(key, owner): (key, owner) for key in keys for owner in owners(principal)}
 
@@ -305,10 +305,10 @@ def record_of(context: Context) -> StoredAnswer | None:
 MOST_CHANGES = 5
 
 
-class Keeper:
+class AnswerWriter:
     """Stores what was admitted, in view of what was stored before."""
 
-    def __init__(self, shelf: AnswerShelf, clock: Clock) -> None:
+    def __init__(self, shelf: AnswerStore, clock: Clock) -> None:
         """Keep on `shelf`."""
         self._shelf = shelf
         self._clock = clock
@@ -336,5 +336,5 @@ def _turned_bad(before: str, now: str) -> bool:
 def _noted(record: StoredAnswer, before: StoredAnswer, now: float) -> StoredAnswer:
     if record.text == before.text:
         return replace(record, changes=before.changes, praised=before.praised)
-    change = Change(at=now, old=before.digest, new=record.digest)
+    change = TextChange(at=now, old=before.digest, new=record.digest)
     return replace(record, changes=(*before.changes, change)[-MOST_CHANGES:])

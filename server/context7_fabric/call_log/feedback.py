@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from context7_fabric.answers.stored import AnswerShelf, name_in
-from context7_fabric.call_log.records import Execution, Executions
+from context7_fabric.answers.stored import AnswerStore, name_in
+from context7_fabric.call_log.records import CallLog, CallRecord
 from context7_fabric.errors import StoreError, UnusableFeedback
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, Clock, holder_of
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 
 PREFIX = "feedback:"
 WORST, BAD, GOOD, BEST = 1, 2, 4, 5
@@ -27,7 +27,7 @@ LONGEST_TEXT = 4_000
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class FeedbackEffect:
     """What feedback did: how many stored entries it dropped or lets stay fresh longer.
 
     `forgotten` says whether the library that was learned for a name is forgotten.
@@ -64,7 +64,7 @@ class Feedback:
     def __init__(
         self,
         fabric: Fabric,
-        executions: Executions,
+        executions: CallLog,
         clock: Clock,
         redacted: Callable[[str], str],
         principal: str,
@@ -77,8 +77,8 @@ class Feedback:
         self._redacted = redacted
         self._principal = principal
         self._holder = holder_of(principal, owner)
-        self._shelf = AnswerShelf(fabric)
-        self._learned = Learned(fabric)
+        self._shelf = AnswerStore(fabric)
+        self._learned = LearnedChoices(fabric)
 
     async def give(
         self,
@@ -86,7 +86,7 @@ class Feedback:
         rating: int,
         comment: str | None = None,
         corrections: str | None = None,
-    ) -> Effect:
+    ) -> FeedbackEffect:
         """Rate the answer to the call whose id begins with `execution_id`; return what that did.
 
         `corrections` is what would have been right. A second rating takes the place of the first.
@@ -104,9 +104,9 @@ class Feedback:
             return await self._drop(execution, rating)
         if rating >= GOOD:
             return await self._praise(execution, rating)
-        return Effect(execution.id, rating)
+        return FeedbackEffect(execution.id, rating)
 
-    async def of(self, execution: Execution) -> dict[str, Json] | None:
+    async def of(self, execution: CallRecord) -> dict[str, Json] | None:
         """Return the feedback on a call as it is stored, None when there is none."""
         context = await self._fabric.get_context(PREFIX + execution.id, Scope.FEEDBACK)
         return context.value if context and isinstance(context.value, dict) else None
@@ -115,7 +115,7 @@ class Feedback:
         return context.metadata.get("principal") == self._principal
 
     async def _store(
-        self, execution: Execution, rating: int, comment: str | None, corrections: str | None
+        self, execution: CallRecord, rating: int, comment: str | None, corrections: str | None
     ) -> None:
         value: Json = {
             "timestamp": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
@@ -128,16 +128,16 @@ class Feedback:
         if not await self._fabric.set_context(key, value, Scope.FEEDBACK, metadata):
             raise StoreError(f"the feedback could not be stored: {self._fabric.faults.last}")
 
-    async def _drop(self, execution: Execution, rating: int) -> Effect:
+    async def _drop(self, execution: CallRecord, rating: int) -> FeedbackEffect:
         names = [name for name in map(name_in, execution.stored_at) if name is not None]
         dropped = await self._shelf.drop(execution.stored_at, self._principal)
         forgotten = [await self._learned.forget(name, self._holder) for name in names]
-        return Effect(execution.id, rating, dropped=dropped, forgotten=any(forgotten))
+        return FeedbackEffect(execution.id, rating, dropped=dropped, forgotten=any(forgotten))
 
-    async def _praise(self, execution: Execution, rating: int) -> Effect:
+    async def _praise(self, execution: CallRecord, rating: int) -> FeedbackEffect:
         keys, heard_at = execution.stored_at, execution.at
         praised = await self._shelf.praise(keys, self._principal, heard_at)
-        return Effect(execution.id, rating, praised=praised)
+        return FeedbackEffect(execution.id, rating, praised=praised)
 
 
 def _check(execution_id: str, rating: int, comment: str | None, corrections: str | None) -> None:

@@ -33,7 +33,7 @@ from context7_fabric.settings.values import ExecutionSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CallStep:
     """Something that happened, in milliseconds since the call began."""
 
     what: str
@@ -41,7 +41,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Automated:
+class AutomatedScore:
     """What the metrics say of an answer: a point each for a hit, quickness and a usable text."""
 
     hit: bool
@@ -55,7 +55,7 @@ class Automated:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class CallRecord:
     """The record of one call; `at` is in seconds since the epoch, `size` in characters.
 
     `stored_at` are the store's keys that the answer was looked for under, `upstream` says whether
@@ -70,7 +70,7 @@ class Execution:
     tier: str
     library_id: str | None
     latency_ms: float
-    steps: tuple[Step, ...]
+    steps: tuple[CallStep, ...]
     size: int
     tokens: int
     tokens_saved: int
@@ -78,17 +78,17 @@ class Execution:
     client: str
     principal: str
     stored_at: tuple[str, ...]
-    automated: Automated
+    automated: AutomatedScore
     error: str | None = None
 
 
 @cache
-def execution_form() -> TypeAdapter[Execution]:
+def execution_form() -> TypeAdapter[CallRecord]:
     """Return what reads and writes a record; to make it takes a while, when the first is made."""
-    return TypeAdapter(Execution)
+    return TypeAdapter(CallRecord)
 
 
-def execution_of(context: Context) -> Execution | None:
+def execution_of(context: Context) -> CallRecord | None:
     """Return the record that `context` holds, None when it is something else."""
     try:
         return execution_form().validate_python(context.value)
@@ -150,7 +150,7 @@ class _Noted(NamedTuple):
     answer: Answer
 
 
-class Executions:
+class CallLog:
     """Takes records and writes them behind the calls."""
 
     def __init__(
@@ -227,7 +227,7 @@ class Executions:
                 self._waiting = list(left)
                 await self._trim(len(batch))
 
-    async def find(self, beginning: str, shown: Callable[[Context], bool]) -> Execution:
+    async def find(self, beginning: str, shown: Callable[[Context], bool]) -> CallRecord:
         """Return the record of the call whose id begins with `beginning`; "" is the newest's.
 
         Only records that are `shown` are looked at, and those not written yet are written first.
@@ -243,7 +243,7 @@ class Executions:
             raise UnknownExecution(beginning, tuple(each.id for each in found))
         return found[0]
 
-    async def _named(self, execution_id: str, shown: Callable[[Context], bool]) -> list[Execution]:
+    async def _named(self, execution_id: str, shown: Callable[[Context], bool]) -> list[CallRecord]:
         """Return the record with just this id, which longer ids may begin with."""
         found = await self._fabric.get_many([PREFIX + execution_id], Scope.EXECUTION)
         records = (execution_of(context) for context in found if shown(context))
@@ -264,9 +264,9 @@ class Executions:
 
     async def _beginning(
         self, beginning: str, shown: Callable[[Context], bool], most: int
-    ) -> list[Execution]:
+    ) -> list[CallRecord]:
         """Return the newest records whose ids begin with `beginning`, `most` of them."""
-        found, last = list[Execution](), None
+        found, last = list[CallRecord](), None
         faults = self._fabric.faults.count
         pattern = f"{PREFIX}{_globbed(beginning)}*"
         while len(found) < most:
@@ -305,9 +305,9 @@ class Executions:
         except StoreError as error:
             self._fabric.faults.note(error)
 
-    def _execution(self, noted: _Noted) -> Execution:
+    def _execution(self, noted: _Noted) -> CallRecord:
         caller, answer, took = noted.caller, noted.answer, noted.took
-        return Execution(
+        return CallRecord(
             id=answer.execution_id,
             at=noted.at,
             tool=noted.tool,
@@ -319,7 +319,7 @@ class Executions:
             tier=answer.tier.value,
             library_id=answer.library_id,
             latency_ms=round(took, 3),
-            steps=tuple(Step(what, round(at, 3)) for what, at in caller.trace.steps),
+            steps=tuple(CallStep(what, round(at, 3)) for what, at in caller.trace.steps),
             size=len(answer.text),
             tokens=tokens(answer.text),
             tokens_saved=answer.tokens_saved,
@@ -327,7 +327,7 @@ class Executions:
             client=caller.client[:LONGEST_TEXT],
             principal=caller.principal,
             stored_at=caller.trace.stored_at,
-            automated=Automated(
+            automated=AutomatedScore(
                 hit=answer.outcome in HITS,
                 quick=took < QUICK_MS,
                 parsed=not answer.is_error and answer.outcome is not Outcome.NEGATIVE,

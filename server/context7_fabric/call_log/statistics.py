@@ -15,7 +15,7 @@ from math import ceil
 
 from anyio import to_thread
 
-from context7_fabric.call_log.records import PREFIX, Execution, execution_of
+from context7_fabric.call_log.records import PREFIX, CallRecord, execution_of
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Outcome
@@ -33,7 +33,7 @@ _FREE = frozenset({Outcome.HIT, Outcome.OFFLINE, Outcome.COALESCED, Outcome.NEGA
 
 
 @dataclass(slots=True)
-class Tally:
+class CallTotals:
     """Calls that have something in common, added up."""
 
     calls: int = 0
@@ -45,7 +45,7 @@ class Tally:
     latencies: array[float] = field(default_factory=lambda: array("d"))
     """Of each call, in milliseconds."""
 
-    def add(self, execution: Execution) -> None:
+    def add(self, execution: CallRecord) -> None:
         """Count one more."""
         self.calls += 1
         self.hits += execution.automated.hit
@@ -85,8 +85,8 @@ class ErrorCount:
             self.text, self.last_at = text, at
 
 
-def _tallies() -> defaultdict[str, Tally]:
-    return defaultdict(Tally)
+def _tallies() -> defaultdict[str, CallTotals]:
+    return defaultdict(CallTotals)
 
 
 @dataclass
@@ -102,26 +102,26 @@ class Statistics:
     read: int = 0
     first_at: float | None = None
     last_at: float | None = None
-    total: Tally = field(default_factory=Tally)
-    tools: dict[str, Tally] = field(default_factory=_tallies)
-    tiers: dict[str, Tally] = field(default_factory=_tallies)
-    libraries: dict[str, Tally] = field(default_factory=_tallies)
-    days: dict[date, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    total: CallTotals = field(default_factory=CallTotals)
+    tools: dict[str, CallTotals] = field(default_factory=_tallies)
+    tiers: dict[str, CallTotals] = field(default_factory=_tallies)
+    libraries: dict[str, CallTotals] = field(default_factory=_tallies)
+    days: dict[date, CallTotals] = field(default_factory=lambda: defaultdict(CallTotals))
     errors: dict[str, ErrorCount] = field(default_factory=lambda: defaultdict(ErrorCount))
 
-    def add(self, execution: Execution) -> None:
+    def add(self, execution: CallRecord) -> None:
         """Count a call, if it was made in the time that is asked for."""
         self.read += 1
         if self.since <= execution.at <= self.until:
             self._count(execution)
 
     @property
-    def most_asked(self) -> list[tuple[str, Tally]]:
+    def most_asked(self) -> list[tuple[str, CallTotals]]:
         """The libraries asked most, the first of them first."""
         return ranked(self.libraries)[:TOP]
 
     @property
-    def slowest(self) -> list[tuple[str, Tally]]:
+    def slowest(self) -> list[tuple[str, CallTotals]]:
         """The libraries whose 95th percentile of latency is longest, the slowest first."""
         p95 = {name: tally.percentile(0.95) for name, tally in self.libraries.items()}
         names = sorted(p95, key=lambda name: (-p95[name], name))[:TOP]
@@ -132,7 +132,7 @@ class Statistics:
         """The commonest errors, the most frequent first; alike are those that differ in numbers."""
         return sorted(self.errors.values(), key=lambda each: (-each.calls, each.text))[:MOST_ERRORS]
 
-    def _count(self, execution: Execution) -> None:
+    def _count(self, execution: CallRecord) -> None:
         at = execution.at
         self.first_at = at if self.first_at is None else min(at, self.first_at)
         self.last_at = at if self.last_at is None else max(at, self.last_at)
@@ -165,7 +165,7 @@ def _add_all(statistics: Statistics, page: Iterable[Context]) -> None:
             statistics.add(execution)
 
 
-def ranked(tallies: Mapping[str, Tally]) -> list[tuple[str, Tally]]:
+def ranked(tallies: Mapping[str, CallTotals]) -> list[tuple[str, CallTotals]]:
     """Return `tallies` with their names, the one of most calls first."""
     return sorted(tallies.items(), key=lambda each: (-each[1].calls, each[0]))
 
@@ -193,11 +193,11 @@ def as_object(statistics: Statistics) -> dict[str, Json]:
     }
 
 
-def _named(tallies: Mapping[str, Tally]) -> dict[str, Json]:
+def _named(tallies: Mapping[str, CallTotals]) -> dict[str, Json]:
     return {name: _figures(tally) for name, tally in ranked(tallies)}
 
 
-def _figures(tally: Tally) -> dict[str, Json]:
+def _figures(tally: CallTotals) -> dict[str, Json]:
     return {
         "calls": tally.calls,
         "hits": tally.hits,

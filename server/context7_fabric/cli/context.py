@@ -25,7 +25,7 @@ from context7_fabric.errors import SettingError, StoreError
 from context7_fabric.fabric.codec import check
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.search import Match
+from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.process import harmless
 from context7_fabric.views.contexts import listed, similar
 from context7_fabric.views.visibility import is_listed
@@ -45,7 +45,7 @@ def as_object(context: Context) -> dict[str, Json]:
         "expires_at": context.expires_at,
         "version": context.version,
     }
-    if isinstance(context, Match):
+    if isinstance(context, SearchMatch):
         told |= {"similarity": context.similarity, "ranked_by": context.ranked_by}
     return told
 
@@ -75,7 +75,7 @@ def show_listed(contexts: Sequence[Context], now: float) -> None:
     print_table(table)
 
 
-def show_matches(matches: Sequence[Match]) -> None:
+def show_matches(matches: Sequence[SearchMatch]) -> None:
     """Print what was found one a row, and by what it was ranked."""
     table = _table("similarity", "key", "value")
     for match in matches:
@@ -205,7 +205,7 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-Options = argparse.Namespace
+ContextOptions = argparse.Namespace
 
 
 def run(words: list[str]) -> int:
@@ -226,7 +226,7 @@ def run(words: list[str]) -> int:
         return 1
 
 
-async def _get(fabric: Fabric, options: Options) -> int:
+async def _get(fabric: Fabric, options: ContextOptions) -> int:
     """Print the value under KEY; text as it is, all else as indented JSON."""
     context = await _found(fabric, options.key, options.scope)
     if context is None:
@@ -238,7 +238,7 @@ async def _get(fabric: Fabric, options: Options) -> int:
     return 0
 
 
-async def _set(fabric: Fabric, options: Options) -> int:
+async def _set(fabric: Fabric, options: ContextOptions) -> int:
     """Store VALUE under KEY; with a time to live, the store may drop it earlier when it is full."""
     value = _typed() if options.value == "-" else options.value
     if options.json_value:
@@ -256,7 +256,7 @@ async def _set(fabric: Fabric, options: Options) -> int:
     return 0 if context else 1
 
 
-async def _list(fabric: Fabric, options: Options) -> int:
+async def _list(fabric: Fabric, options: ContextOptions) -> int:
     """List the contexts whose keys match PATTERN; newest first."""
     after = None
     if options.after is not None:
@@ -279,7 +279,7 @@ async def _list(fabric: Fabric, options: Options) -> int:
     return 0
 
 
-async def _search(fabric: Fabric, options: Options) -> int:
+async def _search(fabric: Fabric, options: ContextOptions) -> int:
     """Find the contexts that are most similar to QUERY; the best first."""
     shown = _shown(options, "")
     matches = await similar(fabric, options.query, options.scope, options.limit, shown)
@@ -293,12 +293,12 @@ async def _search(fabric: Fabric, options: Options) -> int:
     return 0
 
 
-def _shown(options: Options, asked: str) -> Callable[[Context], bool]:
+def _shown(options: ContextOptions, asked: str) -> Callable[[Context], bool]:
     """Return what tells whether a context is shown: the program's own are on demand."""
     return lambda context: options.all or is_listed(context.key, options.scope, asked)
 
 
-async def _delete(fabric: Fabric, options: Options) -> int:
+async def _delete(fabric: Fabric, options: ContextOptions) -> int:
     """Delete what is stored under each KEY."""
     missing = 0
     for key in options.keys:
@@ -325,7 +325,7 @@ def _tell_of_missing(key: str, scope: Scope) -> None:
     complain(f"there is no {key!r} in {scope}; `context list` tells what there is")
 
 
-def _tell_of_more(options: Options, last: str) -> None:
+def _tell_of_more(options: ContextOptions, last: str) -> None:
     words = ["list", options.pattern, "--scope", options.scope, "--limit", str(options.limit)]
     words += ["--all"] if options.all else []
     command = shlex.join(["context7-fabric", "context", *words, "--after", last])

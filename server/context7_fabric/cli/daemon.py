@@ -16,8 +16,8 @@ from context7_fabric.cli.output import harmless, print_json, print_table
 from context7_fabric.cli.text import CommandParser, complain, say
 from context7_fabric.daemon.logs import added, logs_in
 from context7_fabric.daemon.status import (
-    Status,
-    Visit,
+    DaemonProbe,
+    DaemonStatus,
     ends,
     folder_trouble,
     home_of_daemons,
@@ -25,7 +25,7 @@ from context7_fabric.daemon.status import (
 )
 from context7_fabric.durations import format_duration
 from context7_fabric.process import imported
-from context7_fabric.relay.endpoint import FOLDER, Door
+from context7_fabric.relay.endpoint import FOLDER, Endpoint
 from context7_fabric.relay.handshake import STATUS, STOP, identity, resolved, working_directory
 
 END_SECONDS = 5.0
@@ -89,13 +89,13 @@ def _status(options: argparse.Namespace) -> int:
     return _told_troubles(found) or int(trouble is not None)
 
 
-def _as_object(visit: Visit) -> dict[str, Any]:
+def _as_object(visit: DaemonProbe) -> dict[str, Any]:
     """Return `visit` as JSON tells it: the figures are not there where there is a trouble."""
     figures = {} if visit.status is None else asdict(visit.status)
     return {**figures, "log": visit.log, "trouble": visit.trouble}
 
 
-def _show(found: list[Visit]) -> None:
+def _show(found: list[DaemonProbe]) -> None:
     told = [(visit.log, visit.status) for visit in found if visit.status is not None]
     if not told:
         return
@@ -110,7 +110,7 @@ def _show(found: list[Visit]) -> None:
         say(f"log of {status.pid}: {log}")
 
 
-def _row(status: Status) -> tuple[str, ...]:
+def _row(status: DaemonStatus) -> tuple[str, ...]:
     return (
         str(status.pid),
         status.version,
@@ -165,12 +165,12 @@ class _Shown:
 
 def _run(options: argparse.Namespace) -> int:
     environ = resolved(os.environ, working_directory())
-    door = Door.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
+    door = Endpoint.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
     imported("context7_fabric.daemon.run").run_daemon(door, environ, options.listener)
     return 0
 
 
-def _told_troubles(found: list[Visit]) -> int:
+def _told_troubles(found: list[DaemonProbe]) -> int:
     """Tell what was wrong at each door; return the exit code that follows."""
     troubles = [visit for visit in found if visit.trouble is not None]
     for visit in troubles:

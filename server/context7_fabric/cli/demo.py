@@ -14,7 +14,7 @@ from rich.table import Table
 
 from context7_fabric.cli.output import plain_console, print_table
 from context7_fabric.cli.text import CommandParser
-from context7_fabric.demo.walk import Step, walk_live, walk_sample
+from context7_fabric.demo.walk import DemoStep, walk_live, walk_sample
 from context7_fabric.process import harmless, set_up_logging
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.values import StoreSettings, SuggestionSettings
@@ -40,11 +40,11 @@ def run(words: list[str]) -> int:
     return 1 if any(step.answer.is_error for step in steps) else 0
 
 
-def _walked(settings: Settings, *, live: bool) -> list[Step]:
+def _walked(settings: Settings, *, live: bool) -> list[DemoStep]:
     console = plain_console(markup=True)
-    steps: list[Step] = []
+    steps: list[DemoStep] = []
 
-    def show(step: Step) -> None:
+    def show(step: DemoStep) -> None:
         steps.append(step)
         mark = "[red]failed[/]" if step.answer.is_error else "[green]answered[/]"
         console.print(f"{mark} {step.call}, {step.when}  [dim]{step.seconds * 1000:.0f} ms[/]")
@@ -65,7 +65,7 @@ def _quoted(text: str) -> str:
     return escape(harmless(text))
 
 
-def _table(steps: list[Step]) -> Table:
+def _table(steps: list[DemoStep]) -> Table:
     table = Table(title="\nWhat it cost", title_justify="left", box=SIMPLE_HEAD)
     for name in ("when", "call", "outcome", "from"):
         table.add_column(name, no_wrap=True)

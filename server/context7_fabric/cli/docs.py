@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, replace
 
-from context7_fabric.answers.docs import Question
-from context7_fabric.answers.library_choice import Resolution
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.docs import DocsQuestion
+from context7_fabric.answers.library_choice import LookupResolution
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.cli.output import print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.lenient_json import readable
@@ -54,22 +54,22 @@ def _parser() -> argparse.ArgumentParser:
 async def _answer(app: App, library: str, question: str) -> Answer:
     caller = Caller(app.principal)
     if not library.startswith("/"):
-        found = await app.desk.find(LookUp(library, question), caller)
+        found = await app.desk.find(LibraryQuery(library, question), caller)
         library_id = found.library_id or _listed(library, found)
         if library_id is None:
             return _unresolved(library, found)
         library = library_id
-    return await app.desk.query(Question(library, question), caller)
+    return await app.desk.query(DocsQuestion(library, question), caller)
 
 
-def _listed(text: str, found: Resolution) -> str | None:
+def _listed(text: str, found: LookupResolution) -> str | None:
     """Return the id that `text` is without its slash, if the look-up lists it."""
     library_id = parse_id(f"/{text}")
     known = library_id is not None and library_id.base in found.candidates
     return str(library_id) if known else None
 
 
-def _unresolved(name: str, found: Resolution) -> Answer:
+def _unresolved(name: str, found: LookupResolution) -> Answer:
     """Return the failure to resolve a name, with the ids that may be meant."""
     if not found.candidates:
         outcome = found.answer.outcome if found.answer.outcome in _FAILED else Outcome.ERROR

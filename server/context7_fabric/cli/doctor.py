@@ -34,7 +34,7 @@ from context7_fabric.upstream.status import all_restraints, end_restraints
 from context7_fabric.version import __version__
 
 if TYPE_CHECKING:
-    from context7_fabric.daemon.status import Visit
+    from context7_fabric.daemon.status import DaemonProbe
 
 _PROBE_SECONDS = 60.0
 _UPSTREAM_SECONDS = 15.0
@@ -43,7 +43,7 @@ _SERVER_ADVICE = "see that the server of CONTEXT7_FABRIC_BACKEND runs and takes 
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """One thing looked at: `ok` None means that there is nothing to be right or wrong."""
 
     name: str
@@ -83,34 +83,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _version() -> Check:
-    return Check("version", None, __version__)
+def _version() -> HealthCheck:
+    return HealthCheck("version", None, __version__)
 
 
-def _variables() -> Check:
+def _variables() -> HealthCheck:
     unknown = unknown_variables(os.environ)
     if not unknown:
-        return Check("variables", ok=True, told="every CONTEXT7_FABRIC_ name is known")
+        return HealthCheck("variables", ok=True, told="every CONTEXT7_FABRIC_ name is known")
     told = f"unknown and ignored: {', '.join(unknown)}; unset them, or correct their names"
-    return Check("variables", None, told)
+    return HealthCheck("variables", None, told)
 
 
-def _home(app: App) -> Check:
+def _home(app: App) -> HealthCheck:
     if app.settings.store.backend == "memory":
-        return Check("home", None, "in memory (CONTEXT7_FABRIC_BACKEND=memory): nothing is kept")
+        return HealthCheck(
+            "home", None, "in memory (CONTEXT7_FABRIC_BACKEND=memory): nothing is kept"
+        )
     trouble = app.fabric.trouble()
     if trouble is not None:
         told = f"{trouble}: mend that, or set CONTEXT7_FABRIC_HOME to another folder of yours"
-        return Check("home", ok=False, told=told)
-    return Check("home", ok=True, told=str(app.settings.home))
+        return HealthCheck("home", ok=False, told=told)
+    return HealthCheck("home", ok=True, told=str(app.settings.home))
 
 
-def check_daemon(mode: str) -> Check:
+def check_daemon(mode: str) -> HealthCheck:
     """Look for the daemons that the windows of this environment would be served by; blocks."""
     if mode == "off":
-        return Check("daemon", None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
+        return HealthCheck("daemon", None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
     if sys.platform == "win32":
-        return Check("daemon", None, "there is none on Windows: each window serves itself")
+        return HealthCheck("daemon", None, "there is none on Windows: each window serves itself")
     from context7_fabric.daemon.status import folder_trouble, home_of_daemons, visits
     from context7_fabric.relay.handshake import STATUS
 
@@ -120,19 +122,19 @@ def check_daemon(mode: str) -> Check:
         told = (
             f"{trouble}: each window serves itself; set CONTEXT7_FABRIC_HOME to a folder of yours"
         )
-        return Check("daemon", ok=False, told=told)
+        return HealthCheck("daemon", ok=False, told=told)
     return judged(list(visits(home, STATUS)))
 
 
-def judged(found: Sequence[Visit]) -> Check:
+def judged(found: Sequence[DaemonProbe]) -> HealthCheck:
     """Return what the visits to all daemons of a home come to."""
     if not found:
-        return Check("daemon", None, "none runs, the next window starts one")
+        return HealthCheck("daemon", None, "none runs, the next window starts one")
     told = "; ".join(map(_visited, found))
-    return Check("daemon", ok=all(visit.trouble is None for visit in found), told=told)
+    return HealthCheck("daemon", ok=all(visit.trouble is None for visit in found), told=told)
 
 
-def _visited(visit: Visit) -> str:
+def _visited(visit: DaemonProbe) -> str:
     status = visit.status
     if status is None:
         return f"one {visit.trouble}: end its process, {visit.log} tells which"
@@ -141,7 +143,7 @@ def _visited(visit: Visit) -> str:
     return f"pid {status.pid}, version {status.version}, {windows}, up since {since}"
 
 
-async def _upstream(app: App) -> Check:
+async def _upstream(app: App) -> HealthCheck:
     label = app.settings.upstream.target.label
     key = "with a key" if app.settings.upstream.credential else "without a key"
     started = time.monotonic()
@@ -150,17 +152,19 @@ async def _upstream(app: App) -> Check:
             tools = await app.desk.tools.refresh()
     except TimeoutError:
         told = f"{label} ({key}) has not answered within {_UPSTREAM_SECONDS:g} s"
-        return Check("upstream", ok=False, told=told)
+        return HealthCheck("upstream", ok=False, told=told)
     except UpstreamOff:
-        return Check("upstream", None, "off: answers come from the store alone")
+        return HealthCheck("upstream", None, "off: answers come from the store alone")
     except UpstreamError as error:
-        return Check("upstream", ok=False, told=str(error))
+        return HealthCheck("upstream", ok=False, told=str(error))
     took = (time.monotonic() - started) * 1000
     names = ", ".join(str(tool.get("name")) for tool in tools.tools)
-    return Check("upstream", ok=True, told=f"{label} ({key}) answers in {took:.0f} ms: {names}")
+    return HealthCheck(
+        "upstream", ok=True, told=f"{label} ({key}) answers in {took:.0f} ms: {names}"
+    )
 
 
-async def _restraints(app: App, ended: int) -> list[Check]:
+async def _restraints(app: App, ended: int) -> list[HealthCheck]:
     """Return limits, open circuit breakers and lost sessions of every credential."""
     now = time.time()
     own, found = app.desk.turnstile.key, await all_restraints(app.fabric, now)
@@ -175,9 +179,11 @@ async def _restraints(app: App, ended: int) -> list[Check]:
     ]
     none = "1 ended" if ended == 1 else f"{ended} ended" if ended else "none in force"
     return [
-        Check("limits", not limits, "; ".join(limits) or none),
-        Check("breaker", not openings, "; ".join(openings) or "closed: calls go to Context7"),
-        Check("sessions", None if lost else True, "; ".join(lost) or "none lost in the last hour"),
+        HealthCheck("limits", not limits, "; ".join(limits) or none),
+        HealthCheck("breaker", not openings, "; ".join(openings) or "closed: calls go to Context7"),
+        HealthCheck(
+            "sessions", None if lost else True, "; ".join(lost) or "none lost in the last hour"
+        ),
     ]
 
 
@@ -185,14 +191,14 @@ def _owned(own: bool, told: str) -> str:  # noqa: FBT001  # one of two labels
     return told if own else f"another credential: {told}"
 
 
-async def _store(app: App) -> Check:
+async def _store(app: App) -> HealthCheck:
     counts = await app.desk.shelf.counts()
     told = f"{counts['answers']} answers, {counts['lists']} look-ups; {await _medium(app.fabric)}"
     trouble = await _trouble(app.fabric)
     if trouble is not None:
         advice = _DISK_ADVICE if app.settings.store.backend == "disk" else _SERVER_ADVICE
-        return Check("store", ok=False, told=f"{trouble}: {advice} ({told})")
-    return Check("store", ok=True, told=told)
+        return HealthCheck("store", ok=False, told=f"{trouble}: {advice} ({told})")
+    return HealthCheck("store", ok=True, told=told)
 
 
 async def _medium(fabric: Fabric) -> str:
@@ -219,19 +225,21 @@ async def _trouble(fabric: Fabric) -> str | None:
     return None if kept else "what was written is not there any more"
 
 
-async def _contexts(fabric: Fabric) -> Check:
+async def _contexts(fabric: Fabric) -> HealthCheck:
     counts = [f"{scope} {await fabric.count_contexts(scope)}" for scope in Scope]
-    return Check("contexts", None, ", ".join(counts))
+    return HealthCheck("contexts", None, ", ".join(counts))
 
 
-def _faults(fabric: Fabric) -> Check:
+def _faults(fabric: Fabric) -> HealthCheck:
     faults = fabric.faults
     if not faults.count:
-        return Check("faults", ok=True, told="none met")
-    return Check("faults", ok=False, told=f"{faults.count} met just now, the last: {faults.last}")
+        return HealthCheck("faults", ok=True, told="none met")
+    return HealthCheck(
+        "faults", ok=False, told=f"{faults.count} met just now, the last: {faults.last}"
+    )
 
 
-def _show(checks: list[Check], *, as_json: bool) -> None:
+def _show(checks: list[HealthCheck], *, as_json: bool) -> None:
     if as_json:
         print_json({check.name: {"ok": check.ok, "told": check.told} for check in checks})
         return

@@ -7,7 +7,7 @@ import os
 import time
 
 from context7_fabric.call_log.feedback import BEST, WORST, Feedback
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.cli.output import with_fabric
 from context7_fabric.cli.text import CommandParser, say
 from context7_fabric.fabric.fabric import Fabric
@@ -36,7 +36,7 @@ def run(words: list[str]) -> int:
 def feedback_on(fabric: Fabric, settings: Settings, principal: str) -> Feedback:
     """Return what takes `principal`'s feedback, over the store alone."""
     redacted = redact if settings.redact else str
-    executions = Executions(fabric, time.time, redacted, settings.executions)
+    executions = CallLog(fabric, time.time, redacted, settings.executions)
     return Feedback(fabric, executions, time.time, redacted, principal)
 
 

@@ -17,10 +17,10 @@ from rich.progress import Progress
 
 from context7_fabric.answers.prefetch import (
     LOOK_UPS_A_DAY,
-    Indexer,
-    Plan,
-    Result,
-    Step,
+    Prefetcher,
+    PrefetchPlan,
+    PrefetchResult,
+    PrefetchStatus,
     UnknownNames,
 )
 from context7_fabric.cli.output import plain_console, print_json, with_app
@@ -84,10 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _indexer(app: App, ttl: float) -> Indexer:
+def _indexer(app: App, ttl: float) -> Prefetcher:
     origin = app.settings.upstream.origin
     unknown = UnknownNames(app.fabric, origin, app.principal, ttl)
-    return Indexer(app.desk.resolver, app.desk.turnstile, Caller(app.principal), unknown)
+    return Prefetcher(app.desk.resolver, app.desk.turnstile, Caller(app.principal), unknown)
 
 
 def _ttl(app: App, seeds: Seeds) -> float:
@@ -117,7 +117,7 @@ def _chosen(rows: list[Row], category: str | None) -> list[Row]:
     return chosen
 
 
-async def _announce(console: Console, app: App, plan: Plan) -> None:
+async def _announce(console: Console, app: App, plan: PrefetchPlan) -> None:
     usage, limit = await app.desk.meter.month(), app.desk.meter.monthly_calls
     of_limit = f" of {limit}" if limit is not None else ""
     unknown = f", {len(plan.unknown)} are unknown to it" if plan.unknown else ""
@@ -128,7 +128,7 @@ async def _announce(console: Console, app: App, plan: Plan) -> None:
     )
 
 
-def _list(plan: Plan, seeds: Seeds, *, as_json: bool) -> None:
+def _list(plan: PrefetchPlan, seeds: Seeds, *, as_json: bool) -> None:
     if as_json:
         left_out = list(map(str, seeds.left_out))
         unknown = _names(plan.unknown)
@@ -160,34 +160,34 @@ def _asked(console: Console, question: str) -> bool:
 
 
 async def _walk(
-    console: Console, indexer: Indexer, plan: Plan, delay: float, *, refresh: bool
-) -> list[Step]:
-    steps: list[Step] = []
+    console: Console, indexer: Prefetcher, plan: PrefetchPlan, delay: float, *, refresh: bool
+) -> list[PrefetchResult]:
+    steps: list[PrefetchResult] = []
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("Asking Context7", total=len(plan.due))
         async for step in indexer.run(plan, partial(anyio.sleep, delay), refresh=refresh):
             steps.append(step)
             bar.advance(task)
-            if step.result in (Result.FAILED, Result.QUOTA):
+            if step.result in (PrefetchStatus.FAILED, PrefetchStatus.QUOTA):
                 bar.console.print(one_line(f"{step.row.name}: {step.told}"), soft_wrap=True)
     return steps
 
 
-def _summary(plan: Plan, steps: Sequence[Step], seeds: Seeds) -> dict[str, Any]:
+def _summary(plan: PrefetchPlan, steps: Sequence[PrefetchResult], seeds: Seeds) -> dict[str, Any]:
     """Return the result; `index` again goes on where this ended."""
     counted = Counter(step.result for step in steps)
-    unknown = [step.row for step in steps if step.result is Result.UNKNOWN]
-    failed = [step for step in steps if step.result is Result.FAILED]
+    unknown = [step.row for step in steps if step.result is PrefetchStatus.UNKNOWN]
+    failed = [step for step in steps if step.result is PrefetchStatus.FAILED]
     return {
         "total": len(plan.due) + len(plan.fresh) + len(plan.unknown),
-        "indexed": counted[Result.INDEXED],
+        "indexed": counted[PrefetchStatus.INDEXED],
         "skipped": len(plan.fresh),
         "unknown": _names([*plan.unknown, *unknown]),
         "failed": [{"name": _name(step.row), "reason": step.told} for step in failed],
         "left_out": list(map(str, seeds.left_out)),
         "tokens_saved_a_day": LOOK_UPS_A_DAY * sum(step.saves for step in steps),
-        "stopped_at_quota": counted[Result.QUOTA] > 0,
-        "to_go": len(plan.due) - len(steps) + counted[Result.QUOTA],
+        "stopped_at_quota": counted[PrefetchStatus.QUOTA] > 0,
+        "to_go": len(plan.due) - len(steps) + counted[PrefetchStatus.QUOTA],
     }
 
 

@@ -23,7 +23,7 @@ from context7_fabric.cli.text import CommandParser, complain, say, tell
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import SuggestionSettings
-from context7_fabric.suggestions.worker.process import Link, open_link
+from context7_fabric.suggestions.worker.process import WorkerProcess, open_link
 
 _LOAD_SECONDS = 60.0
 _FETCH_SECONDS = 3600.0
@@ -62,7 +62,7 @@ async def _fetch(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: F
     return _tell(state, as_json=as_json)
 
 
-async def _download(link: Link, settings: SuggestionSettings) -> str | None:
+async def _download(link: WorkerProcess, settings: SuggestionSettings) -> str | None:
     """Fetch the model under a progress bar; return what went wrong."""
     folder = str(settings.model_folder)
     size = await link.request("describe", _LOAD_SECONDS, model=settings.model) or {}
@@ -101,7 +101,7 @@ def _size(folder: Path) -> int:
     return size
 
 
-async def _state(link: Link, settings: SuggestionSettings) -> dict[str, Any]:
+async def _state(link: WorkerProcess, settings: SuggestionSettings) -> dict[str, Any]:
     """Return whether the model can be loaded, and why not."""
     place = settings.model_path or settings.model_folder
     reply = await link.request("hello", _LOAD_SECONDS, **replace(settings, qdrant_url=None).hello())

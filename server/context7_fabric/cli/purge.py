@@ -9,7 +9,7 @@ from context7_fabric.cli.text import CommandParser
 from context7_fabric.errors import SettingError
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.runtime.app import App
-from context7_fabric.views.purge import Recall
+from context7_fabric.views.purge import Purge
 
 
 def run(words: list[str]) -> int:
@@ -18,7 +18,7 @@ def run(words: list[str]) -> int:
     library = _library(options.library)
 
     async def work(app: App) -> int:
-        removed = await _removed(Recall(app.fabric), library, options.matching)
+        removed = await _removed(Purge(app.fabric), library, options.matching)
         if options.json:
             print_json({"removed": removed})
         else:
@@ -53,7 +53,7 @@ def _library(text: str | None) -> LibraryId | None:
     return library
 
 
-async def _removed(recall: Recall, library: LibraryId | None, matching: str | None) -> int:
+async def _removed(recall: Purge, library: LibraryId | None, matching: str | None) -> int:
     if library is not None:
         return await recall.library(library)
     if matching is not None:

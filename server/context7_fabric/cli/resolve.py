@@ -6,14 +6,14 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 
-from context7_fabric.answers.library_choice import Resolution
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.library_choice import LookupResolution
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.runtime.app import App
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 
 LONGEST_NAME = 1_000
 """Characters of a name that is looked up: a longer one is text that was piped by mistake."""
@@ -30,7 +30,7 @@ def run(words: list[str]) -> int:
         inexact = 0
         for name in _names(options.names):
             with telling_of_a_wait():
-                found = await _found(app.desk, LookUp(name, options.question), app.principal)
+                found = await _found(app.desk, LibraryQuery(name, options.question), app.principal)
             inexact += found.library_id is None
             _show(name, found, as_json=options.json)
         return 1 if inexact else 0
@@ -70,7 +70,7 @@ def _typed() -> Iterator[str]:
             yield name
 
 
-async def _found(desk: Desk, look_up: LookUp, principal: str) -> Resolution:
+async def _found(desk: Services, look_up: LibraryQuery, principal: str) -> LookupResolution:
     """Look one name up; what cannot be a name is not sent."""
     reason = None
     if not look_up.name:
@@ -79,10 +79,10 @@ async def _found(desk: Desk, look_up: LookUp, principal: str) -> Resolution:
         reason = f"the name has more than {LONGEST_NAME:,} characters: give a shorter one"
     if reason is None:
         return await desk.find(look_up, Caller(principal))
-    return Resolution(Answer(reason, Outcome.ERROR, Tier.LOCAL, is_error=True), None)
+    return LookupResolution(Answer(reason, Outcome.ERROR, Tier.LOCAL, is_error=True), None)
 
 
-def _show(name: str, found: Resolution, *, as_json: bool) -> None:
+def _show(name: str, found: LookupResolution, *, as_json: bool) -> None:
     shown, answer = name[:LONGEST_NAME], found.answer
     if as_json:
         print_json(_told(shown, found))
@@ -100,7 +100,7 @@ def _show(name: str, found: Resolution, *, as_json: bool) -> None:
         tell(f"{shown}: {said}")
 
 
-def _told(name: str, found: Resolution) -> dict[str, object]:
+def _told(name: str, found: LookupResolution) -> dict[str, object]:
     answer, exact = found.answer, found.library_id is not None
     told = {
         "query": name,
@@ -116,7 +116,7 @@ def _told(name: str, found: Resolution) -> dict[str, object]:
     return told | {key: value for key, value in more.items() if value}
 
 
-def _reason(found: Resolution) -> str:
+def _reason(found: LookupResolution) -> str:
     """Return in one line why there is neither an exact match nor a candidate."""
     said = " ".join((found.note or found.answer.text).split())
     return said[:LONGEST_REASON] or "Context7 sent an empty answer."

@@ -18,12 +18,12 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
-from context7_fabric.runtime.runtime import Household, open_household
+from context7_fabric.runtime.runtime import Runtime, open_household
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.web import is_host
 
 if TYPE_CHECKING:
-    from context7_fabric.http_server.app import Site
+    from context7_fabric.http_server.app import HttpSite
     from context7_fabric.http_server.listener import HttpServer
 
 TRANSPORTS = ("stdio", "http", "sse")
@@ -148,7 +148,7 @@ def _announce(scheme: str, host: str, port: int) -> None:
     tell(f"context7-fabric serves MCP at {address}/mcp and /sse")
 
 
-async def _finish(site: Site, server: HttpServer, household: Household) -> None:
+async def _finish(site: HttpSite, server: HttpServer, household: Runtime) -> None:
     site.end_streams()
     await server.finish(CALLS_FINISH)
     await _close(household)
@@ -180,6 +180,6 @@ async def _leave_behind(end: Callable[[], Awaitable[None]]) -> None:
     leave()
 
 
-async def _close(household: Household) -> None:
+async def _close(household: Runtime) -> None:
     with anyio.move_on_after(LAST_WORDS, shield=True):
         await household.aclose()

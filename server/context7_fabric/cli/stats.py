@@ -13,9 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from context7_fabric.call_log.statistics import (
+    CallTotals,
     ErrorCount,
     Statistics,
-    Tally,
     as_object,
     ranked,
     read_statistics,
@@ -27,7 +27,7 @@ from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.process import harmless
 from context7_fabric.runtime.app import App
-from context7_fabric.upstream.status import Restraints
+from context7_fabric.upstream.status import UpstreamStatus
 
 BAR = 40
 """Signs of the longest bar."""
@@ -83,7 +83,7 @@ def _span(statistics: Statistics) -> str:
     return f"{statistics.read:,} records read: {calls}, {first} to {last}"
 
 
-def _tallied(title: str, tallies: Iterable[tuple[str, Tally]]) -> Table:
+def _tallied(title: str, tallies: Iterable[tuple[str, CallTotals]]) -> Table:
     """Return a table of tallies, as wide as the terminal: names take what the figures leave."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
     table.add_column(f"\n{title}", ratio=1, overflow="fold")
@@ -94,7 +94,7 @@ def _tallied(title: str, tallies: Iterable[tuple[str, Tally]]) -> Table:
     return table
 
 
-def _cells(tally: Tally) -> tuple[str, ...]:
+def _cells(tally: CallTotals) -> tuple[str, ...]:
     counts = tally.upstream_calls, tally.calls_saved, tally.tokens_saved
     return (
         f"{tally.calls:,}",
@@ -104,7 +104,7 @@ def _cells(tally: Tally) -> tuple[str, ...]:
     )
 
 
-def _chart(days: Mapping[date, Tally]) -> Table:
+def _chart(days: Mapping[date, CallTotals]) -> Table:
     """Return a bar a day: what was hits, and what was not."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("day")
@@ -120,12 +120,12 @@ def _chart(days: Mapping[date, Tally]) -> Table:
     return table
 
 
-def _shown(days: Mapping[date, Tally]) -> dict[date, Tally]:
+def _shown(days: Mapping[date, CallTotals]) -> dict[date, CallTotals]:
     """Return the last days, those without a call among them too."""
     last = max(days)
     start = max(min(days), last - timedelta(days=DAYS - 1))
     drawn = (start + timedelta(days=number) for number in range((last - start).days + 1))
-    return {day: days.get(day, Tally()) for day in drawn}
+    return {day: days.get(day, CallTotals()) for day in drawn}
 
 
 def _bar(hits: int, calls: int, most: int) -> str:
@@ -243,7 +243,7 @@ async def _figures(app: App) -> dict[str, object]:
     }
 
 
-def _restraints(held: Restraints) -> dict[str, object]:
+def _restraints(held: UpstreamStatus) -> dict[str, object]:
     """Return limit, circuit breaker and lost session, each with what ends it."""
     limit, opening, lost = held.limit, held.opening, held.lost_session
     return {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from context7_fabric.durations import format_duration
-from context7_fabric.upstream.circuit_breaker import Opening, Rest
+from context7_fabric.upstream.circuit_breaker import BackOff, BreakerOpening
 from context7_fabric.upstream.status import LostSession
 
 FIX = "`context7-fabric doctor --fix`"
 
 
-def told_limit(limit: Rest, now: float) -> str:
+def told_limit(limit: BackOff, now: float) -> str:
     """Return one line about a limit that Context7 answered with."""
     said = f'Context7 said at {_clock(limit.made)}: "{limit.why}"'
     if limit.strict:
@@ -19,7 +19,7 @@ def told_limit(limit: Rest, now: float) -> str:
     return f"{said}; nothing is refreshed {_until(limit.until, now)}; {limit_ends(limit)}"
 
 
-def limit_ends(limit: Rest) -> str:
+def limit_ends(limit: BackOff) -> str:
     """Say what ends a limit before its time."""
     sooner = f"another key or {FIX}"
     if limit.strict:
@@ -27,7 +27,7 @@ def limit_ends(limit: Rest) -> str:
     return f"one call a minute goes out, and an answer ends it, as {sooner} does"
 
 
-def told_opening(opening: Opening, now: float) -> str:
+def told_opening(opening: BreakerOpening, now: float) -> str:
     """Return one line about an open circuit breaker."""
     wait = format_duration(max(1.0, opening.left(now)))
     return f"open for another {wait}, because {opening.why}; {opening_ends()}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from context7_fabric.call_log.feedback import BEST
-from context7_fabric.call_log.records import Automated, Execution, Executions
+from context7_fabric.call_log.records import AutomatedScore, CallLog, CallRecord
 from context7_fabric.cli.feedback import feedback_on
 from context7_fabric.cli.output import print_json, with_fabric
 from context7_fabric.cli.text import CommandParser, local_time, one_line, say, tell
@@ -42,7 +42,7 @@ def run(words: list[str]) -> int:
         def shown(context: Context) -> bool:
             return visible(context, principal, LOCAL_OWNER)
 
-        executions = Executions(fabric, time.time, redact, settings.executions)
+        executions = CallLog(fabric, time.time, redact, settings.executions)
         try:
             execution = await executions.find(options.execution, shown)
         except UnknownExecution:
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print(execution: Execution, feedback: dict[str, Json] | None, *, as_json: bool) -> None:
+def _print(execution: CallRecord, feedback: dict[str, Json] | None, *, as_json: bool) -> None:
     if as_json:
         score = execution.automated.score
         told = {"version": __version__, **asdict(execution), "score": score, "feedback": feedback}
@@ -80,7 +80,7 @@ def _print(execution: Execution, feedback: dict[str, Json] | None, *, as_json: b
         say(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
 
 
-def _report(execution: Execution, feedback: dict[str, Json] | None) -> Iterator[tuple[str, str]]:
+def _report(execution: CallRecord, feedback: dict[str, Json] | None) -> Iterator[tuple[str, str]]:
     """Yield what there is to tell of a call, a name and a text at a time."""
     yield "context7-fabric", __version__
     yield "call", f"{execution.tool} {execution.id}"
@@ -101,7 +101,7 @@ def _report(execution: Execution, feedback: dict[str, Json] | None) -> Iterator[
         yield "looked for at", key
 
 
-def _score(automated: Automated) -> str:
+def _score(automated: AutomatedScore) -> str:
     marks = {name: "yes" if reached else "no" for name, reached in asdict(automated).items()}
     told = ", ".join(f"{name}: {mark}" for name, mark in marks.items())
     return f"{automated.score} of {len(marks)} ({told})"

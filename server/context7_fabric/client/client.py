@@ -16,14 +16,14 @@ from typing import Self, TypeAlias
 from context7_fabric.answers.freshness import is_ahead
 from context7_fabric.client.environment import ClientSettings, read_client_settings
 from context7_fabric.client.local import LocalRegistry
-from context7_fabric.client.source import Found, Source
+from context7_fabric.client.source import CachedHit, LibrarySource
 from context7_fabric.models import Clock, tokens
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.registry import STEP_SECONDS
 
 
-class Tally:
+class ClientCounts:
     """The counts since the client was made."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Tally:
         self._misses = 0
         self._tokens_saved = 0
 
-    def hit(self, found: Found) -> None:
+    def hit(self, found: CachedHit) -> None:
         """Count a hit: who asked reads an id in place of a list."""
         self._hits += 1
         self._tokens_saved += max(0, found.list_tokens - tokens(found.library.library_id))
@@ -58,7 +58,7 @@ MOST_NAMES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    found: Found
+    found: CachedHit
     until: float
 
 
@@ -74,7 +74,7 @@ class NameCache:
         """Return how many names are held, also those past their end."""
         return len(self._kept)
 
-    def get(self, key: str, now: float) -> Found | None:
+    def get(self, key: str, now: float) -> CachedHit | None:
         """Return what was found by the name `key`, unless it has ended by `now`."""
         kept = self._kept.pop(key, None)  # and back as the newest, in steps that threads may share
         if kept is None or now > kept.until:
@@ -82,7 +82,7 @@ class NameCache:
         self._kept[key] = kept
         return kept.found
 
-    def put(self, key: str, found: Found, until: float) -> None:
+    def put(self, key: str, found: CachedHit, until: float) -> None:
         """Hold `found` until that time, in epoch seconds."""
         self._kept[key] = _Kept(found, until)
         if len(self._kept) > self._limit:
@@ -127,7 +127,7 @@ class Context7CacheClient:
         self._ttl = settings.ttl
         self._source = _source(settings, clock)
         self._names = NameCache()
-        self._tally = Tally()
+        self._tally = ClientCounts()
         self._uses: Counter[str] = Counter()
         self._write_at = 0.0
 
@@ -191,7 +191,7 @@ class Context7CacheClient:
         self._names.clear()
         log.debug("the local cache is cleared")
 
-    def _keep(self, key: str, found: Found) -> bool:
+    def _keep(self, key: str, found: CachedHit) -> bool:
         """Keep `found` in memory; tell whether it is young enough to be used."""
         now, verified = self._clock(), found.library.verified_at
         until = (now if verified is None else verified) + self._ttl
@@ -200,7 +200,7 @@ class Context7CacheClient:
         self._names.put(key, found, until)
         return True
 
-    async def _hit(self, name: str, found: Found, *, write: bool) -> str:
+    async def _hit(self, name: str, found: CachedHit, *, write: bool) -> str:
         library_id = found.library.library_id
         log.debug("hit: %s is %s", name, library_id)
         self._tally.hit(found)
@@ -226,7 +226,7 @@ class Context7CacheClient:
         return str(library_id)
 
 
-def _source(settings: ClientSettings, clock: Clock) -> Source:
+def _source(settings: ClientSettings, clock: Clock) -> LibrarySource:
     if settings.service is None:
         return LocalRegistry(settings.server, clock)
     from context7_fabric.client.remote import RemoteRegistry  # noqa: PLC0415  # HTTP is heavy

@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class RemoteServer:
     """A shared server: where it is, without a slash at the end, and the token that it wants."""
 
     url: str
@@ -48,7 +48,7 @@ class ClientSettings:
 
     server: Settings
     ttl: float
-    service: Service | None = None
+    service: RemoteServer | None = None
 
 
 def read_client_settings(environ: Mapping[str, str], rag_url: str | None) -> ClientSettings:
@@ -65,7 +65,7 @@ def read_client_settings(environ: Mapping[str, str], rag_url: str | None) -> Cli
     return ClientSettings(server, ttl, _service(*named, environ))
 
 
-def _service(name: str, text: str, environ: Mapping[str, str]) -> Service | None:
+def _service(name: str, text: str, environ: Mapping[str, str]) -> RemoteServer | None:
     if not text.strip():
         return None
     url = text.strip().rstrip("/")
@@ -77,7 +77,7 @@ def _service(name: str, text: str, environ: Mapping[str, str]) -> Service | None
         raise SettingError(TOKEN, "…", "a token: it holds blanks or odd characters")
     if token is not None and "@" in url:
         raise SettingError(name, "…", f"without a password, as it has to be beside {TOKEN}")
-    return Service(url, token)
+    return RemoteServer(url, token)
 
 
 def _is_address(url: str) -> bool:

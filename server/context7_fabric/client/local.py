@@ -20,19 +20,19 @@ from weakref import WeakKeyDictionary
 import anyio
 from anyio import from_thread, to_thread
 
-from context7_fabric.answers.library_choice import Meanings, metadata_of
-from context7_fabric.answers.lookup import LookUp, subject_of
-from context7_fabric.answers.stored import LISTS, AnswerShelf, record_of
-from context7_fabric.client.source import Found, bare_library, library_of
+from context7_fabric.answers.library_choice import LibraryChoices, metadata_of
+from context7_fabric.answers.lookup import LibraryQuery, subject_of
+from context7_fabric.answers.stored import LISTS, AnswerStore, record_of
+from context7_fabric.client.source import CachedHit, bare_library, library_of
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock, Viewer, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.choices import Learned, Lesson
+from context7_fabric.registry.choices import LearnedChoices, TaughtName
 from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
-from context7_fabric.registry.row_store import Revision, RowStore
+from context7_fabric.registry.row_store import RowsRevision, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.settings import Settings
@@ -41,13 +41,13 @@ SAMPLE = 100
 """How many lists, the newest, stand for all."""
 
 
-class ListSizes:
+class StoredListSizes:
     """The sizes of the stored lists that one principal may read."""
 
     def __init__(self, fabric: Fabric, principal: str) -> None:
         """Read the lists in `fabric`."""
         self._fabric = fabric
-        self._shelf = AnswerShelf(fabric)
+        self._shelf = AnswerStore(fabric)
         self._principal = principal
         self._mean: int | None = None
 
@@ -76,17 +76,17 @@ class ListSizes:
 
 
 @dataclass(slots=True)
-class Opened:
+class OpenRegistry:
     """What is open; `looked_at` is when the store was last looked at for changed rows."""
 
     fabric: Fabric
     principal: str
     rows: RowStore
     registry: Registry
-    learned: Learned
-    lists: ListSizes
+    learned: LearnedChoices
+    lists: StoredListSizes
     looked_at: float = float("-inf")
-    revision: Revision | None = None
+    revision: RowsRevision | None = None
 
     async def keep_in_step(self) -> None:
         """Read the rows, and now and then again when any process has changed some."""
@@ -99,7 +99,7 @@ class Opened:
         self.revision, self.looked_at = revision, time.monotonic()
 
 
-def open_home(settings: Settings, clock: Clock) -> Opened:
+def open_home(settings: Settings, clock: Clock) -> OpenRegistry:
     """Open the store that `settings` name, as the server does; blocks a thread of anyio's.
 
     Where it cannot be used, nothing is remembered past this process, which the log says once.
@@ -108,8 +108,8 @@ def open_home(settings: Settings, clock: Clock) -> Opened:
     principal = from_thread.run(read_principal, settings, fabric)
     rows = RowStore(fabric, principal)
     registry = Registry(rows, partial(load_seeds, settings.seed_file), clock)
-    lists = ListSizes(fabric, principal)
-    return Opened(fabric, principal, rows, registry, Learned(fabric), lists)
+    lists = StoredListSizes(fabric, principal)
+    return OpenRegistry(fabric, principal, rows, registry, LearnedChoices(fabric), lists)
 
 
 log = logging.getLogger(__name__)
@@ -123,11 +123,11 @@ class LocalRegistry:
         self._settings = settings
         self._clock = clock
         self._redacted = redact if settings.redact else str
-        self._opened: Opened | None = None
+        self._opened: OpenRegistry | None = None
         self._opening = threading.Lock()
         self._locks: WeakKeyDictionary[AbstractEventLoop, anyio.Lock] = WeakKeyDictionary()
 
-    async def find(self, name: str) -> Found | None:
+    async def find(self, name: str) -> CachedHit | None:
         """Return what `name` means by a lesson, a choice or the registry's exact rule.
 
         A name that is used in several languages means the library that Python programs install.
@@ -136,18 +136,20 @@ class LocalRegistry:
         row = await _meanings(opened).meant(name)
         if row is None:
             return None
-        subject = subject_of(LookUp(name), opened.registry)
-        return Found(library_of(metadata_of(row)), await opened.lists.tokens(subject.keys))
+        subject = subject_of(LibraryQuery(name), opened.registry)
+        return CachedHit(library_of(metadata_of(row)), await opened.lists.tokens(subject.keys))
 
-    async def learn(self, name: str, library_id: LibraryId) -> Found:
+    async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Remember an id as this user's lesson; one with a version only the caller keeps."""
         opened, name = await self._in_step(), self._redacted(name)
         now = self._clock()
         if library_id.version is None and read_name(name).name:
             with _unstorable_let_go():
-                await _meanings(opened).learn([Lesson(name, library_id)], now)
-        subject = subject_of(LookUp(name), opened.registry)
-        return Found(bare_library(name, library_id, now), await opened.lists.tokens(subject.keys))
+                await _meanings(opened).learn([TaughtName(name, library_id)], now)
+        subject = subject_of(LibraryQuery(name), opened.registry)
+        return CachedHit(
+            bare_library(name, library_id, now), await opened.lists.tokens(subject.keys)
+        )
 
     async def used(self, uses: Mapping[str, int]) -> None:
         """Count uses of rows; all are written when this returns."""
@@ -169,7 +171,7 @@ class LocalRegistry:
     def _lock(self) -> anyio.Lock:
         return self._locks.setdefault(get_running_loop(), anyio.Lock())
 
-    async def _in_step(self) -> Opened:
+    async def _in_step(self) -> OpenRegistry:
         async with self._lock:
             opened = self._opened
             if opened is None:
@@ -177,7 +179,7 @@ class LocalRegistry:
             await opened.keep_in_step()
         return opened
 
-    def _open(self) -> Opened:
+    def _open(self) -> OpenRegistry:
         with self._opening:
             if self._opened is None:
                 self._opened = open_home(self._settings, self._clock)
@@ -193,5 +195,5 @@ def _unstorable_let_go() -> Iterator[None]:
         log.debug("not kept: %s", error)
 
 
-def _meanings(opened: Opened) -> Meanings:
-    return Meanings(opened.registry, opened.learned, Viewer(opened.principal))
+def _meanings(opened: OpenRegistry) -> LibraryChoices:
+    return LibraryChoices(opened.registry, opened.learned, Viewer(opened.principal))

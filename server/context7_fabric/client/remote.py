@@ -11,8 +11,8 @@ import httpx2
 from anyio import to_thread
 from pydantic import ValidationError
 
-from context7_fabric.client.environment import Service
-from context7_fabric.client.source import CachedLibrary, Found, bare_library, library_of
+from context7_fabric.client.environment import RemoteServer
+from context7_fabric.client.source import CachedHit, CachedLibrary, bare_library, library_of
 from context7_fabric.fabric.context import Json
 from context7_fabric.http_server.rest.schemas import QueryReply
 from context7_fabric.models import Clock
@@ -34,7 +34,7 @@ class RemoteRegistry:
 
     def __init__(
         self,
-        service: Service,
+        service: RemoteServer,
         clock: Clock,
         *,
         redacts: bool = True,
@@ -46,21 +46,21 @@ class RemoteRegistry:
         self._redacted = redact if redacts else str
         self._transport = transport
 
-    async def find(self, name: str) -> Found | None:
+    async def find(self, name: str) -> CachedHit | None:
         """Return what the service says that `name` means exactly."""
         asked = {"query": self._redacted(name), "n_results": 1}
         reply = await self._posted("query", asked)
         library = None if reply is None else _exact(reply)
-        return None if library is None else Found(library, list_tokens=0)
+        return None if library is None else CachedHit(library, list_tokens=0)
 
-    async def learn(self, name: str, library_id: LibraryId) -> Found:
+    async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Tell the service what `name` means; of one version only the caller knows."""
         name = self._redacted(name)
         if library_id.version is None and read_name(name).name:
             told = {"library_name": name, "library_id": str(library_id)}
             form = {"documents": [name], "metadatas": [told], "ids": [f"lib-{name_key(name)}"]}
             await self._posted("index", form)
-        return Found(bare_library(name, library_id, self._clock()), list_tokens=0)
+        return CachedHit(bare_library(name, library_id, self._clock()), list_tokens=0)
 
     async def used(self, uses: Mapping[str, int]) -> None:
         """Do nothing: the service counts for itself."""

@@ -40,21 +40,21 @@ class CachedLibrary:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CachedHit:
     """A library, and how many tokens the list has that a look-up of its name would bring."""
 
     library: CachedLibrary
     list_tokens: int
 
 
-class Source(Protocol):
+class LibrarySource(Protocol):
     """Knows libraries by name. A fault of its medium is a miss, never an error."""
 
-    async def find(self, name: str) -> Found | None:
+    async def find(self, name: str) -> CachedHit | None:
         """Return the library that `name` means beyond doubt, however old the knowledge is."""
         ...
 
-    async def learn(self, name: str, library_id: LibraryId) -> Found:
+    async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Remember what `name` means, for every client of the source, and return it."""
         ...
 

@@ -15,7 +15,7 @@ from context7_fabric.relay.folders import append_to
 _ENDING = ".log"
 
 
-class Log:
+class LogFollower:
     """A log that is read on from where it was read to, also when a new file takes its place."""
 
     def __init__(self, path: Path) -> None:
@@ -72,14 +72,14 @@ class Log:
         return end
 
 
-def logs_in(folder: Path) -> list[Log]:
+def logs_in(folder: Path) -> list[LogFollower]:
     """Return the logs in `folder`, also of daemons that are gone; the last written comes last."""
     found = [path for path in folder.glob(f"*{_ENDING}") if path.is_file()]
-    return [Log(path) for path in sorted(found, key=_written)]
+    return [LogFollower(path) for path in sorted(found, key=_written)]
 
 
 def added(
-    folder: Path, logs: Iterable[Log], wait: Callable[[], object]
+    folder: Path, logs: Iterable[LogFollower], wait: Callable[[], object]
 ) -> Iterator[tuple[Path, str]]:
     """Yield each line that comes to the `logs`, or to one that is new in `folder`, without end.
 
@@ -113,7 +113,7 @@ OLD = 7 * 86400.0
 _STDOUT, _STDERR = 1, 2
 
 
-class DaemonLog(RotatingFileHandler):
+class DaemonLogHandler(RotatingFileHandler):
     """Takes stdout and stderr of the process along when it begins a new file."""
 
     def __init__(self, path: Path) -> None:

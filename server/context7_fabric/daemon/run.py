@@ -18,14 +18,14 @@ from typing import Any, NoReturn
 import anyio
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.logs import DaemonLog, remove_old_logs
-from context7_fabric.daemon.server import Greeting, Host, Terms
-from context7_fabric.errors import DaemonRuns, FabricError, StoreUnavailable
+from context7_fabric.daemon.logs import DaemonLogHandler, remove_old_logs
+from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake
+from context7_fabric.errors import DaemonAlreadyRunning, FabricError, StoreUnavailable
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
-from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import NOT_HERE, identity
-from context7_fabric.runtime.runtime import Household, open_household
+from context7_fabric.runtime.runtime import Runtime, open_household
 from context7_fabric.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ LAST_WORDS = 2.0
 """Seconds that closing may take at the end; after that the process goes all the same."""
 
 
-def run_daemon(door: Door, environ: Mapping[str, str], inherited: int | None) -> NoReturn:
+def run_daemon(door: Endpoint, environ: Mapping[str, str], inherited: int | None) -> NoReturn:
     """Serve windows until there is no more need.
 
     The listening socket is the descriptor `inherited` of whoever started us, who reads no log on
@@ -51,10 +51,10 @@ def run_daemon(door: Door, environ: Mapping[str, str], inherited: int | None) ->
         turn_away(inherited)
         raise
     level = "info" if settings.log_level == "warning" else settings.log_level  # nobody is disturbed
-    set_up_logging(level, None if inherited is None else DaemonLog(Path(door.log)))
+    set_up_logging(level, None if inherited is None else DaemonLogHandler(Path(door.log)))
     listener = socket.socket(fileno=inherited) if inherited is not None else _own_listener(door)
     remove_old_logs(Path(door.folder), time.time())
-    terms = Terms(identity(environ), settings.daemon.idle)
+    terms = DaemonTerms(identity(environ), settings.daemon.idle)
     anyio.run(_serve, door, terms, settings, listener)
     leave()
 
@@ -69,19 +69,23 @@ def turn_away(listener: int | None) -> None:
             waiting.accept()[0].sendall(NOT_HERE + b"\n")
 
 
-def _own_listener(door: Door) -> socket.socket:
+def _own_listener(door: Endpoint) -> socket.socket:
     try:
         return door.claim()
     except FileExistsError as error:
-        raise DaemonRuns(door.home) from error
+        raise DaemonAlreadyRunning(door.home) from error
     except OSError as error:
         raise StoreUnavailable("open", error.strerror or str(error)) from error
 
 
-async def _serve(door: Door, terms: Terms, settings: Settings, listener: socket.socket) -> None:
+async def _serve(
+    door: Endpoint, terms: DaemonTerms, settings: Settings, listener: socket.socket
+) -> None:
     raise_file_limit()
     async with open_household(settings, linger=terms.idle or None, traced=True) as household:
-        host = Host(door, terms, partial(_server_for, household), partial(_figures, household))
+        host = DaemonServer(
+            door, terms, partial(_server_for, household), partial(_figures, household)
+        )
         log.info("the daemon %d serves %s", os.getpid(), settings.home)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_wait_for_signal, host)
@@ -94,14 +98,14 @@ async def _serve(door: Door, terms: Terms, settings: Settings, listener: socket.
             leave()
 
 
-async def _wait_for_signal(host: Host) -> None:
+async def _wait_for_signal(host: DaemonServer) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _signal in signals:
             host.stop()
 
 
 @asynccontextmanager
-async def _server_for(household: Household, greeting: Greeting) -> AsyncGenerator[Server[Any]]:
+async def _server_for(household: Runtime, greeting: Handshake) -> AsyncGenerator[Server[Any]]:
     """Open what a window talks to, by the settings of its own environment."""
     settings = read_settings(
         greeting.environ, api_key=greeting.api_key, directory=Path(greeting.directory)
@@ -111,7 +115,7 @@ async def _server_for(household: Household, greeting: Greeting) -> AsyncGenerato
         await app.flush()
 
 
-def _figures(household: Household) -> dict[str, Any]:
+def _figures(household: Runtime) -> dict[str, Any]:
     """Return how many upstreams are served, and the resident memory in bytes, 0 if not told."""
     return {"apps": household.apps, "memory": _resident()}
 

@@ -24,7 +24,7 @@ from context7_fabric.errors import FabricError
 from context7_fabric.mcp_server.notifications import PUSHED
 from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
 from context7_fabric.process import can_open
-from context7_fabric.relay.endpoint import Door, peer
+from context7_fabric.relay.endpoint import Endpoint, peer
 from context7_fabric.relay.handshake import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
 from context7_fabric.version import __version__
 
@@ -32,7 +32,7 @@ LONGEST = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Handshake:
     """What a relay says of itself; the window's environment may hold keys."""
 
     wish: str
@@ -48,10 +48,10 @@ class Greeting:
         return {**(shared if isinstance(shared, dict) else {}), **self.window}
 
 
-_GREETING = TypeAdapter(Greeting)
+_GREETING = TypeAdapter(Handshake)
 
 
-def read_greeting(line: bytes) -> Greeting:
+def read_greeting(line: bytes) -> Handshake:
     """Return what `line`, a literal of Python, says.
 
     Raises:
@@ -76,23 +76,27 @@ HELLO_SECONDS = 2.0
 SPARE_FILES = 4
 """Files that must be left when a window comes: for others to be told, and for the store."""
 
-OpenServer = Callable[[Greeting], AbstractAsyncContextManager[Server[Any]]]
+OpenServer = Callable[[Handshake], AbstractAsyncContextManager[Server[Any]]]
 """Opens what a window is to talk to; raises a `FabricError` when its settings are of no use."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class DaemonTerms:
     """Whom a daemon serves, and how long (seconds) it waits for another window."""
 
     identity: dict[str, object]
     idle: float
 
 
-class Host:
+class DaemonServer:
     """Serves at one listening socket."""
 
     def __init__(
-        self, door: Door, terms: Terms, open_server: OpenServer, told: Callable[[], dict[str, Any]]
+        self,
+        door: Endpoint,
+        terms: DaemonTerms,
+        open_server: OpenServer,
+        told: Callable[[], dict[str, Any]],
     ) -> None:
         """Serve windows that mean `terms`; `told` adds to what the status tells."""
         self._door = door
@@ -136,7 +140,7 @@ class Host:
         finally:
             transport.close()
 
-    async def _greeted(self, visitor: Duplex, transport: asyncio.Transport) -> Greeting | None:
+    async def _greeted(self, visitor: Duplex, transport: asyncio.Transport) -> Handshake | None:
         if peer(transport.get_extra_info("socket")) != os.getuid():
             log.warning("another user's process was turned away")
             return None
@@ -149,7 +153,7 @@ class Host:
 
     async def _grant(
         self,
-        greeting: Greeting,
+        greeting: Handshake,
         reader: MessageReader,
         writer: MessageWriter,
         transport: asyncio.Transport,
@@ -166,7 +170,7 @@ class Host:
 
     async def _accompany(
         self,
-        greeting: Greeting,
+        greeting: Handshake,
         reader: MessageReader,
         writer: MessageWriter,
         transport: asyncio.Transport,
@@ -234,7 +238,7 @@ class Host:
 class _Visitor(Duplex):
     """Somebody at the door."""
 
-    def __init__(self, host: Host, tasks: TaskGroup) -> None:
+    def __init__(self, host: DaemonServer, tasks: TaskGroup) -> None:
         super().__init__()
         self._host = host
         self._tasks = tasks

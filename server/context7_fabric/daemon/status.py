@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from context7_fabric.relay.endpoint import FOLDER, Door, doors
+from context7_fabric.relay.endpoint import FOLDER, Endpoint, doors
 from context7_fabric.relay.handshake import hello, resolved, working_directory
 
 ANSWER_SECONDS = 5.0
@@ -27,7 +27,7 @@ _FARTHEST = 2**32
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class DaemonStatus:
     """What a daemon of whatever version says of itself; `memory` is in bytes, 0 if not told."""
 
     pid: Annotated[int, Field(gt=1, lt=2**31)]
@@ -40,15 +40,15 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class DaemonProbe:
     """What came of a visit behind the log's door: a status, or what was wrong there."""
 
     log: str
-    status: Status | None = None
+    status: DaemonStatus | None = None
     trouble: str | None = None
 
 
-_STATUS = TypeAdapter(Status)
+_STATUS = TypeAdapter(DaemonStatus)
 
 
 def home_of_daemons() -> str:
@@ -56,7 +56,7 @@ def home_of_daemons() -> str:
     return resolved(os.environ, working_directory())["CONTEXT7_FABRIC_HOME"]
 
 
-def visits(home: str, wish: str, seconds: float = ANSWER_SECONDS) -> Iterator[Visit]:
+def visits(home: str, wish: str, seconds: float = ANSWER_SECONDS) -> Iterator[DaemonProbe]:
     """Say `wish` to every daemon of `home`, one after the other.
 
     Each may take `seconds` to answer. A socket that nobody listens at is no daemon's.
@@ -65,15 +65,15 @@ def visits(home: str, wish: str, seconds: float = ANSWER_SECONDS) -> Iterator[Vi
     said = hello(wish, {"CONTEXT7_FABRIC_HOME": home}, "/", None)
     for door in doors(home):
         try:
-            yield Visit(door.log, status=_answered(door, said, seconds))
+            yield DaemonProbe(door.log, status=_answered(door, said, seconds))
         except (FileNotFoundError, ConnectionRefusedError):
             continue
         except TimeoutError:
-            yield Visit(door.log, trouble=f"did not answer within {seconds:g} s")
+            yield DaemonProbe(door.log, trouble=f"did not answer within {seconds:g} s")
         except ValidationError:
-            yield Visit(door.log, trouble="answered what no daemon says")
+            yield DaemonProbe(door.log, trouble="answered what no daemon says")
         except OSError as error:
-            yield Visit(door.log, trouble=f"could not be asked: {error.strerror or error}")
+            yield DaemonProbe(door.log, trouble=f"could not be asked: {error.strerror or error}")
 
 
 def folder_trouble(home: str) -> str | None:
@@ -110,7 +110,7 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-def _answered(door: Door, said: bytes, seconds: float) -> Status:
+def _answered(door: Endpoint, said: bytes, seconds: float) -> DaemonStatus:
     deadline = time.monotonic() + seconds
     with door.connect() as connection:
         connection.settimeout(seconds)

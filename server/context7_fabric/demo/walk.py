@@ -13,8 +13,8 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 
-from context7_fabric.answers.docs import Question
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.docs import DocsQuestion
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.mcp_server.tool_schemas import OWN
 from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, tokens
 from context7_fabric.runtime.app import App
@@ -128,7 +128,7 @@ DAYS_LATER = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DemoStep:
     """One call of the walk: when it was made, which it was, its answer, how long it took."""
 
     when: str
@@ -143,7 +143,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class DemoSubject:
     """What the walk asks about."""
 
     name: str
@@ -151,13 +151,13 @@ class Subject:
     question: str
 
 
-SAMPLE = Subject("kettle", LIBRARY, "How do I set a timeout on a request?")
-LIVE = Subject("httpx", "", "How do I set a timeout on a request?")
+SAMPLE = DemoSubject("kettle", LIBRARY, "How do I set a timeout on a request?")
+LIVE = DemoSubject("httpx", "", "How do I set a timeout on a request?")
 
-Show = Callable[[Step], None]
+ShowStep = Callable[[DemoStep], None]
 
 
-async def walk_sample(settings: Settings, show: Show) -> None:
+async def walk_sample(settings: Settings, show: ShowStep) -> None:
     """Walk against the sample, `show` getting each step as it is done."""
     sample = SampleContext7()
     clock = _Clock()
@@ -177,7 +177,7 @@ async def walk_sample(settings: Settings, show: Show) -> None:
         await _Walk(app, SAMPLE, show).both(f"{DAYS_LATER} days on, outage")
 
 
-async def walk_live(settings: Settings, show: Show) -> None:
+async def walk_live(settings: Settings, show: ShowStep) -> None:
     """Walk against the real service, which costs two calls of its quota."""
     async with open_app(settings) as app:
         walk = _Walk(app, LIVE, show)
@@ -198,7 +198,7 @@ class _Clock:
 
 
 class _Walk:
-    def __init__(self, app: App, subject: Subject, show: Show) -> None:
+    def __init__(self, app: App, subject: DemoSubject, show: ShowStep) -> None:
         self._app = app
         self._subject = subject
         self._show = show
@@ -207,13 +207,13 @@ class _Walk:
         """Look the library up, then ask of it."""
         caller = Caller(self._app.principal)
         started = time.monotonic()
-        answer = await self._app.desk.resolve(LookUp(self._subject.name), caller)
-        self._show(Step(when, "look-up", answer, time.monotonic() - started))
+        answer = await self._app.desk.resolve(LibraryQuery(self._subject.name), caller)
+        self._show(DemoStep(when, "look-up", answer, time.monotonic() - started))
         library_id = self._subject.library_id or _first_id(answer)
         started = time.monotonic()
-        question = Question(library_id, self._subject.question)
+        question = DocsQuestion(library_id, self._subject.question)
         answer = await self._app.desk.query(question, caller)
-        self._show(Step(when, "question", answer, time.monotonic() - started))
+        self._show(DemoStep(when, "question", answer, time.monotonic() - started))
 
 
 def _first_id(answer: Answer) -> str:

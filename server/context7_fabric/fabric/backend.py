@@ -19,7 +19,7 @@ SEALED = b'{"format":2,'
 """Values that begin so have a checksum over their key, and are told from another key's by it."""
 
 
-class Entry(NamedTuple):
+class BackendEntry(NamedTuple):
     """What is kept under a key; `version` counts its writes, the first is 1."""
 
     key: str
@@ -31,7 +31,7 @@ Written: TypeAlias = tuple[str, ...] | None
 """The keys that somebody wrote to a medium or removed from it; None: it may have been any."""
 
 
-class Place(NamedTuple):
+class EntryPosition(NamedTuple):
     """Where an entry stands in the order of time; `at` is in seconds since the epoch."""
 
     at: float
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class WriteRequest:
     """One entry to be stored, in place of what was there.
 
     `at` is its time. After `expires_in` seconds the medium may drop it; None keeps it. A medium
@@ -59,7 +59,7 @@ def authored_room(most: int) -> int:
 
 
 @runtime_checkable
-class Watched(Protocol):
+class WatchableBackend(Protocol):
     """A backend that can tell when nothing is kept."""
 
     def trouble(self) -> str | None:
@@ -73,7 +73,7 @@ class Backend(Protocol):
     Every method raises `StoreClosed` after `aclose` and `StoreUnavailable` when the medium fails.
     """
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return what is stored under `key`, None when nothing is.
 
         Raises:
@@ -81,11 +81,11 @@ class Backend(Protocol):
         """
         ...
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`, in one round trip."""
         ...
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store all of `puts` and remove `deletes`, or do nothing of it; one round trip.
 
         Raises:
@@ -107,8 +107,8 @@ class Backend(Protocol):
     ) -> bool:
         """Store `new` as disposable only where `old` is, or if it is None remove that.
 
-        Returns whether it was so. `expires_in` is as in `Put`. What is not bytes that we wrote is
-        never `old`. Atomic as `add`.
+        Returns whether it was so. `expires_in` is as in `WriteRequest`. What is not bytes that we
+        wrote is never `old`. Atomic as `add`.
         """
         ...
 
@@ -122,7 +122,7 @@ class Backend(Protocol):
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries whose keys begin with `prefix`, by key.
 
         Those behind the key `after` (None: from the start), `limit` at most, in one round trip; and
@@ -130,7 +130,9 @@ class Backend(Protocol):
         """
         ...
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next entries whose keys begin with `prefix`, the newest first.
 
         Those behind `after` (None: from the newest), `limit` at most; entries of one time stand in

@@ -29,7 +29,7 @@ MOST_KEYS = 1_000
 
 
 @runtime_checkable
-class Announcing(Protocol):
+class AnnouncingBackend(Protocol):
     """A backend that tells its processes what any of them writes."""
 
     def announcements(self) -> AsyncGenerator[Written]:
@@ -44,10 +44,10 @@ class Announcing(Protocol):
         ...
 
 
-class Ear:
+class ChangeListener:
     """Keeps the keys below some prefixes that were written since somebody last took them."""
 
-    def __init__(self, news: News, prefixes: Collection[str]) -> None:
+    def __init__(self, news: ChangeFeed, prefixes: Collection[str]) -> None:
         """Hear of keys that begin with one of `prefixes`."""
         self._news = news
         self._keys: set[str] | None = None
@@ -106,28 +106,28 @@ class Ear:
         return bool(new)
 
 
-class News:
+class ChangeFeed:
     """Hears what every process writes to a store, and tells the ears of this one."""
 
     def __init__(self, backend: Backend) -> None:
         """Listen to `backend` once `run`."""
         self._backend = backend
-        self._ears: list[Ear] = []
+        self._ears: list[ChangeListener] = []
         self.is_live = False
 
-    def ear(self, *prefixes: str) -> Ear:
+    def ear(self, *prefixes: str) -> ChangeListener:
         """Return an ear for keys that begin with one of `prefixes`, to be left in the end."""
-        ear = Ear(self, prefixes)
+        ear = ChangeListener(self, prefixes)
         self._ears.append(ear)
         return ear
 
-    def drop(self, ear: Ear) -> None:
+    def drop(self, ear: ChangeListener) -> None:
         """Tell `ear` nothing more."""
         self._ears.remove(ear)
 
     async def run(self) -> None:
         """Listen, and again after a failure; returns where nothing can ever be heard."""
-        if not isinstance(self._backend, Announcing):
+        if not isinstance(self._backend, AnnouncingBackend):
             return
         while True:
             try:
@@ -143,7 +143,7 @@ class News:
             else:
                 return
 
-    async def _listen(self, backend: Announcing) -> None:
+    async def _listen(self, backend: AnnouncingBackend) -> None:
         try:
             async with aclosing(backend.announcements()) as announced:
                 async for written in announced:

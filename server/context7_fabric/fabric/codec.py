@@ -18,7 +18,7 @@ from zlib import crc32
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from context7_fabric.errors import CorruptEntry, KeyTooLong, ValueTooLarge
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.context import KEY_LIMIT, Context, Json, Scope, address
 from context7_fabric.models import VALUE_LIMIT, Clock
 
@@ -173,7 +173,7 @@ def _is_time(value: object) -> TypeGuard[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Drafts:
+class EntryEncoder:
     """Makes entries out of contexts.
 
     A key has at most `KEY_LIMIT` characters, an encoded context at most `value_limit` bytes.
@@ -190,7 +190,7 @@ class Drafts:
         metadata: dict[str, Json] | None,
         ttl: float | None,
         disposable: bool | None,  # noqa: FBT001  # passed on from a keyword
-    ) -> Put:
+    ) -> WriteRequest:
         """Return the entry that stores `value`; arguments and errors as `Fabric.set_context`."""
         if len(key) > KEY_LIMIT:
             raise KeyTooLong(key, KEY_LIMIT)
@@ -202,4 +202,4 @@ class Drafts:
             raise ValueTooLarge(key, len(data), self.value_limit)
         if disposable is None:
             disposable = ttl is not None or context.scope is Scope.EXECUTION
-        return Put(address(context.scope, key), data, now, ttl, disposable)
+        return WriteRequest(address(context.scope, key), data, now, ttl, disposable)

@@ -48,7 +48,7 @@ class _Loaded:
     identity: str
 
 
-class Embedder:
+class AsyncEmbedder:
     """One model, loaded at its first use, in a thread of its own: one batch at a time."""
 
     def __init__(

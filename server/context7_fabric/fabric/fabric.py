@@ -15,14 +15,14 @@ from typing import Self, TypeVar
 from anyio import to_thread
 
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backend import Backend, Place, Put, Watched
-from context7_fabric.fabric.codec import Drafts
+from context7_fabric.fabric.backend import Backend, EntryPosition, WatchableBackend, WriteRequest
+from context7_fabric.fabric.codec import EntryEncoder
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.leases import Lease
-from context7_fabric.fabric.read_cache import Revised, revision_of
-from context7_fabric.fabric.reader import PAGE, Reader
-from context7_fabric.fabric.search import Match, Searcher, WordSearch
-from context7_fabric.fabric.stats import Faults, Gauge
+from context7_fabric.fabric.read_cache import RevisionedBackend, revision_of
+from context7_fabric.fabric.reader import PAGE, ContextReader
+from context7_fabric.fabric.search import Searcher, SearchMatch, WordSearch
+from context7_fabric.fabric.stats import StoreErrors, StoreStats
 from context7_fabric.models import VALUE_LIMIT, Clock
 
 
@@ -30,12 +30,14 @@ class Pipeline:
     """Collects changes; `execute` makes them. What was not executed is forgotten at the end."""
 
     def __init__(
-        self, drafts: Drafts, write: Callable[[Sequence[Put], Sequence[str]], Awaitable[bool]]
+        self,
+        drafts: EntryEncoder,
+        write: Callable[[Sequence[WriteRequest], Sequence[str]], Awaitable[bool]],
     ) -> None:
         """Prepare changes by `drafts`, to be handed to `write`."""
         self._drafts = drafts
         self._write = write
-        self._changes: dict[str, Put | None] = {}
+        self._changes: dict[str, WriteRequest | None] = {}
 
     async def __aenter__(self) -> Self:
         """Return the pipeline itself."""
@@ -79,7 +81,7 @@ class Pipeline:
         deletes = [key for key, put in changes.items() if put is None]
         return not changes or await self._write(puts, deletes)
 
-    def _change(self, key: str, put: Put | None) -> None:
+    def _change(self, key: str, put: WriteRequest | None) -> None:
         self._changes.pop(key, None)  # the last word on a key counts, at its place in the order
         self._changes[key] = put
 
@@ -100,11 +102,11 @@ class Fabric:
         A context takes at most `value_limit` bytes. `searcher` None ranks by words.
         """
         self.backend = backend
-        self.faults = Faults()
-        self._drafts = Drafts(clock, value_limit)
+        self.faults = StoreErrors()
+        self._drafts = EntryEncoder(clock, value_limit)
         self._searcher = searcher or WordSearch()
-        self._gauge = Gauge()
-        self._reader = Reader(backend, clock, self.faults)
+        self._gauge = StoreStats()
+        self._reader = ContextReader(backend, clock, self.faults)
         self.revision = revision_of(backend)
 
     async def __aenter__(self) -> Self:
@@ -172,7 +174,7 @@ class Fabric:
 
     def trouble(self) -> str | None:
         """Return why nothing is kept past this process or at all, None when it is."""
-        return self.backend.trouble() if isinstance(self.backend, Watched) else None
+        return self.backend.trouble() if isinstance(self.backend, WatchableBackend) else None
 
     def pipeline(self) -> Pipeline:
         """Return a collector of changes that are made in one round trip, all or none."""
@@ -195,7 +197,7 @@ class Fabric:
 
     async def search(
         self, query: str, scope: Scope | str = Scope.GLOBAL, limit: int = 5
-    ) -> list[Match]:
+    ) -> list[SearchMatch]:
         """Return the contexts that are most similar to `query`, the best first.
 
         Each tells its `similarity` (0 to 1) and by what it was ranked: `ranked_by` is "vectors"
@@ -239,7 +241,7 @@ class Fabric:
             StoreError: The store cannot be searched, or an entry not be removed.
         """
         # Before every key of that very time: what was stored then stays.
-        start = Place(_seconds(before_timestamp), "")
+        start = EntryPosition(_seconds(before_timestamp), "")
         scopes = list(Scope) if scope is None else [Scope(scope)]
         return sum([await self._remove_behind(start, address(each, "")) for each in scopes])
 
@@ -316,7 +318,7 @@ class Fabric:
         lease = Lease(self.backend, self._reader, name)
         return lease if await lease.take(seconds) else None
 
-    async def _remove_behind(self, place: Place | None, prefix: str) -> int:
+    async def _remove_behind(self, place: EntryPosition | None, prefix: str) -> int:
         removed = 0
         while page := await self.backend.newest(prefix, place, PAGE):
             await self.backend.write([], [old.key for old in page])
@@ -324,7 +326,7 @@ class Fabric:
             place = page[-1]
         return removed
 
-    async def _written(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> bool:
+    async def _written(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> bool:
         with self._gauge.timed():
             try:
                 await self.backend.write(puts, deletes)
@@ -357,7 +359,7 @@ async def first_of(
 
     A medium at hand is read key by key, any other for all of them in one round trip.
     """
-    if len(keys) == 1 or isinstance(fabric.backend, Revised):
+    if len(keys) == 1 or isinstance(fabric.backend, RevisionedBackend):
         for key in keys:
             context = await fabric.get_context(key, scope)
             found = None if context is None else read(context)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from context7_fabric.fabric.backends.circuit_breaker import Spared
+from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.backends.redis.backend import NAMESPACE, RedisBackend
-from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, Embedder
+from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, AsyncEmbedder
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_index_memory import DerivedVectors
-from context7_fabric.fabric.vector_index_qdrant import ServerVectors
+from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
+from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
 from context7_fabric.fabric.vector_search import VectorSearch
 from context7_fabric.models import VALUE_LIMIT, Clock
 
@@ -81,7 +81,7 @@ class RedisFabric(Fabric):
             ValueError: The URL is none of a Redis server.
         """
         redis = RedisBackend(redis_url, db=db, password=password, ssl=ssl, namespace=namespace)
-        super().__init__(Spared(redis), clock, value_limit=value_limit)
+        super().__init__(CircuitBreakerBackend(redis), clock, value_limit=value_limit)
 
 
 class VectorFabric(Fabric):
@@ -111,14 +111,14 @@ class VectorFabric(Fabric):
         """
         if path is not None and qdrant_url is not None:
             raise ValueError("a VectorFabric takes a qdrant_url or a path, not both")
-        embedder = Embedder(embedding_model, vector_size)
+        embedder = AsyncEmbedder(embedding_model, vector_size)
         if path is not None:
             disk = DiskBackend(Path(path))
-            search = VectorSearch(DerivedVectors(disk, vector_size), embedder)
+            search = VectorSearch(MemoryVectorIndex(disk, vector_size), embedder)
             super().__init__(disk, clock, value_limit=value_limit, searcher=search)
             return
         server = QdrantBackend(qdrant_url or QDRANT_URL, collection_name, vector_size, api_key)
-        search = VectorSearch(ServerVectors(server), embedder)
+        search = VectorSearch(QdrantVectorIndex(server), embedder)
         super().__init__(server, clock, value_limit=value_limit, searcher=search)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from context7_fabric.fabric.backend import Backend
-from context7_fabric.fabric.reader import Reader
+from context7_fabric.fabric.reader import ContextReader
 
 
 def _machine() -> str:
@@ -55,7 +55,7 @@ def has_died(signed: bytes) -> bool:
 class Lease:
     """One holder's claim on a name, signed in a way that no other is."""
 
-    def __init__(self, backend: Backend, reader: Reader, name: str) -> None:
+    def __init__(self, backend: Backend, reader: ContextReader, name: str) -> None:
         """Claim `name` in `backend`, whose faults `reader` notes; nothing is taken yet."""
         self._backend = backend
         self._guarded = reader.guarded

@@ -10,10 +10,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError
-from context7_fabric.fabric.backend import Backend, Entry, Place
+from context7_fabric.fabric.backend import Backend, BackendEntry, EntryPosition
 from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Context, Scope, address
-from context7_fabric.fabric.stats import Faults
+from context7_fabric.fabric.stats import StoreErrors
 from context7_fabric.models import Clock
 
 _T = TypeVar("_T")
@@ -29,7 +29,7 @@ _FEW = 50
 
 
 @runtime_checkable
-class Doubting(Protocol):
+class RepairableBackend(Protocol):
     """A backend that can look for damage behind an entry that cannot be decoded."""
 
     async def doubt(self, key: str) -> None:
@@ -37,10 +37,10 @@ class Doubting(Protocol):
         ...
 
 
-class Reader:
+class ContextReader:
     """The contexts of one backend; faults are noted, and are as good as nothing."""
 
-    def __init__(self, backend: Backend, clock: Clock, faults: Faults) -> None:
+    def __init__(self, backend: Backend, clock: Clock, faults: StoreErrors) -> None:
         """Read `backend` as of `clock`."""
         self._backend = backend
         self._clock = clock
@@ -58,7 +58,7 @@ class Reader:
             context = entry and decode(key, scope, entry.value, entry.version)
         except CorruptEntry as error:
             self._faults.note(error)
-            if entry is not None and isinstance(self._backend, Doubting):
+            if entry is not None and isinstance(self._backend, RepairableBackend):
                 await self.guarded(self._backend.doubt(entry.key), otherwise=None)
             return None
         return context if context and context.alive(self._clock()) else None
@@ -97,7 +97,7 @@ class Reader:
     ) -> list[Context]:
         """Return the contexts whose keys match a glob, newest first, those behind `after`."""
         start = address(scope, "")
-        place = Place(after.created_at, address(scope, after.key)) if after else None
+        place = EntryPosition(after.created_at, address(scope, after.key)) if after else None
         matches = compiled(translate(pattern)).match
         found: list[Context] = []
         size = FIRST_PAGE
@@ -125,12 +125,12 @@ class Reader:
         self._faults.worked()
         return done
 
-    async def _contexts(self, entries: Sequence[Entry], scope: Scope) -> list[Context]:
+    async def _contexts(self, entries: Sequence[BackendEntry], scope: Scope) -> list[Context]:
         if len(entries) <= _FEW:
             return self._decoded(entries, scope)
         return await to_thread.run_sync(self._decoded, entries, scope)
 
-    def _decoded(self, entries: Sequence[Entry], scope: Scope) -> list[Context]:
+    def _decoded(self, entries: Sequence[BackendEntry], scope: Scope) -> list[Context]:
         start, now = len(address(scope, "")), self._clock()
         contexts = []
         for entry in entries:

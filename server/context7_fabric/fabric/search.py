@@ -63,14 +63,14 @@ RankedBy = Literal["words", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
-class Match(Context):
+class SearchMatch(Context):
     """A context that was found, how similar it is to the query (0 to 1), and what tells so."""
 
     similarity: float = 0.0
     ranked_by: RankedBy = "words"
 
 
-class Contexts(Protocol):
+class SearchableContexts(Protocol):
     """What a searcher reads: a fabric."""
 
     def scan(self, prefix: str, scope: Scope | str = ...) -> AsyncIterator[list[Context]]:
@@ -85,7 +85,9 @@ class Contexts(Protocol):
 class Searcher(Protocol):
     """A way to find contexts by what they say."""
 
-    async def search(self, contexts: Contexts, query: str, scope: Scope, limit: int) -> list[Match]:
+    async def search(
+        self, contexts: SearchableContexts, query: str, scope: Scope, limit: int
+    ) -> list[SearchMatch]:
         """Return the contexts of `scope` most similar to `query`, the best first."""
         ...
 
@@ -97,7 +99,9 @@ class Searcher(Protocol):
 class WordSearch:
     """Reads the whole scope and ranks it by words: no index, and nothing to keep in step."""
 
-    async def search(self, contexts: Contexts, query: str, scope: Scope, limit: int) -> list[Match]:
+    async def search(
+        self, contexts: SearchableContexts, query: str, scope: Scope, limit: int
+    ) -> list[SearchMatch]:
         """Return the contexts that share words with `query`; among equals the newest first."""
         match, found = WordMatch(query), list[tuple[Context, frozenset[str]]]()
 
@@ -117,10 +121,10 @@ class WordSearch:
         """Do nothing."""
 
 
-def matched(context: Context, similarity: float, ranked_by: RankedBy) -> Match:
+def matched(context: Context, similarity: float, ranked_by: RankedBy) -> SearchMatch:
     """Return `context` as a match."""
     parts = {each.name: getattr(context, each.name) for each in fields(Context)}
-    return Match(**parts, similarity=similarity, ranked_by=ranked_by)
+    return SearchMatch(**parts, similarity=similarity, ranked_by=ranked_by)
 
 
 def text_of(context: Context) -> str:

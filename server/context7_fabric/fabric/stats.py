@@ -20,7 +20,7 @@ MOST_CAUSES = 100
 
 
 @dataclass(slots=True)
-class Faults:
+class StoreErrors:
     """How often the store failed since the start, and how it last did; `clock` tells seconds."""
 
     clock: Callable[[], float] = time.monotonic
@@ -66,7 +66,7 @@ def _cause(error: StoreError) -> str:
 
 
 @dataclass(slots=True)
-class Gauge:
+class StoreStats:
     """Counts since the fabric was opened, for this process alone."""
 
     hits: int = 0

@@ -25,11 +25,11 @@ from uuid import UUID, uuid5
 from anyio import to_thread
 
 from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
-from context7_fabric.fabric.backend import Backend, Place, Put
+from context7_fabric.fabric.backend import Backend, EntryPosition, WriteRequest
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.embedding import VECTOR_SIZE, Vector
 from context7_fabric.fabric.reader import FIRST_PAGE, PAGE
-from context7_fabric.fabric.vector_search import Embedded, Hit, Write
+from context7_fabric.fabric.vector_search import ContextWrite, EmbeddedContext, VectorHit
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-class Stored(NamedTuple):
+class StoredVector(NamedTuple):
     """A vector, and which write of its context it was made from."""
 
     version: int
@@ -56,13 +56,13 @@ class StoredVectors:
         self._start = f"vector/{model}/{scope}/"
         self._size = size
 
-    async def of(self, keys: Sequence[str]) -> dict[str, Stored]:
+    async def of(self, keys: Sequence[str]) -> dict[str, StoredVector]:
         """Return what is kept for the contexts `keys`, as far as it can be read."""
         entries = await self._backend.get_many([self._start + key for key in keys])
         found = {entry.key: _decoded(entry.value, self._size) for entry in entries}
         return {key.removeprefix(self._start): each for key, each in found.items() if each}
 
-    async def keep(self, embedded: Sequence[Embedded]) -> None:
+    async def keep(self, embedded: Sequence[EmbeddedContext]) -> None:
         """Keep the vectors of contexts, for as long as these live."""
         await self._backend.write([self._put(each) for each in embedded])
 
@@ -75,28 +75,28 @@ class StoredVectors:
         if keys:
             await self._backend.write([], [self._start + key for key in keys])
 
-    def _put(self, embedded: Embedded) -> Put:
+    def _put(self, embedded: EmbeddedContext) -> WriteRequest:
         context, vector = embedded
-        value = _encoded(Stored(context.version, context.created_at, vector))
+        value = _encoded(StoredVector(context.version, context.created_at, vector))
         until = context.expires_at
         left = None if until is None else until - context.created_at
-        return Put(self._start + context.key, value, context.created_at, left)
+        return WriteRequest(self._start + context.key, value, context.created_at, left)
 
 
-def _encoded(stored: Stored) -> bytes:
+def _encoded(stored: StoredVector) -> bytes:
     numbers = b64encode(array("f", stored.vector).tobytes()).decode()
     record = {"format": FORMAT, "version": stored.version, "at": stored.at, "vector": numbers}
     return json.dumps(record).encode()
 
 
-def _decoded(data: bytes, size: int) -> Stored | None:
+def _decoded(data: bytes, size: int) -> StoredVector | None:
     """Return the vector in `data`, None when it is none of ours with `size` numbers."""
     try:
         record: Mapping[str, object] = json.loads(data)
         if record["format"] != FORMAT:
             return None
         vector = array("f", b64decode(str(record["vector"]), validate=True)).tolist()
-        stored = Stored(int(str(record["version"])), float(str(record["at"])), vector)
+        stored = StoredVector(int(str(record["version"])), float(str(record["at"])), vector)
     except (KeyError, TypeError, ValueError):
         return None
     return stored if len(vector) == size else None
@@ -106,7 +106,7 @@ _NAMESPACE = UUID("8f3f6d8e-51ce-4f0c-9a3e-0c6a4d1d7b92")
 _T = TypeVar("_T")
 
 
-class MemoryIndex:
+class ScopeVectors:
     """A collection a scope: filtering one by payload would take longer than finding in it.
 
     Vectors are of length one, so that the dot product is the cosine, which Qdrant would compute
@@ -121,7 +121,7 @@ class MemoryIndex:
         self._thread = ThreadPoolExecutor(1, "qdrant")
         self._open = True
 
-    async def put(self, scope: Scope, vectors: Mapping[str, Stored]) -> None:
+    async def put(self, scope: Scope, vectors: Mapping[str, StoredVector]) -> None:
         """Take vectors in by the keys of their contexts, in place of what was there."""
         if vectors:
             await self._run(partial(self._put, scope, vectors))
@@ -131,7 +131,7 @@ class MemoryIndex:
         if keys:
             await self._run(partial(self._drop, scope, keys))
 
-    async def nearest(self, scope: Scope, vector: Vector, limit: int) -> list[Hit]:
+    async def nearest(self, scope: Scope, vector: Vector, limit: int) -> list[VectorHit]:
         """Return what is nearest to `vector`, the nearest first."""
         return await self._run(partial(self._nearest, scope, vector, limit))
 
@@ -165,7 +165,7 @@ class MemoryIndex:
                 self._client.create_collection(scope, vectors_config=params)
         return self._client
 
-    def _put(self, scope: Scope, vectors: Mapping[str, Stored], client: QdrantClient) -> None:
+    def _put(self, scope: Scope, vectors: Mapping[str, StoredVector], client: QdrantClient) -> None:
         from qdrant_client import models  # noqa: PLC0415  # loaded by now
 
         points = [
@@ -181,9 +181,11 @@ class MemoryIndex:
     def _drop(self, scope: Scope, keys: Collection[str], client: QdrantClient) -> None:
         client.delete(scope, cast("list[ExtendedPointId]", [_id(key) for key in keys]))
 
-    def _nearest(self, scope: Scope, vector: Vector, limit: int, client: QdrantClient) -> list[Hit]:
+    def _nearest(
+        self, scope: Scope, vector: Vector, limit: int, client: QdrantClient
+    ) -> list[VectorHit]:
         found = client.query_points(scope, query=vector, limit=limit)
-        return [Hit(**(point.payload or {}), cosine=point.score) for point in found.points]
+        return [VectorHit(**(point.payload or {}), cosine=point.score) for point in found.points]
 
     def _close(self) -> None:
         if self._client:
@@ -236,17 +238,17 @@ class _Seen:
                 held.pop(key, None)
 
 
-class DerivedVectors:
+class MemoryVectorIndex:
     """A `VectorIndex` of the contexts in a backend, which also keeps the vectors."""
 
     def __init__(self, backend: Backend, vector_size: int = VECTOR_SIZE) -> None:
         """Index `backend`, which is not closed here, by vectors of `vector_size` numbers."""
         self._backend = backend
         self._size = vector_size
-        self._index = MemoryIndex(vector_size)
+        self._index = ScopeVectors(vector_size)
         self._scopes: dict[Scope, _Seen] = {}
 
-    async def lacking(self, scope: Scope, model: str, limit: int) -> list[Write]:
+    async def lacking(self, scope: Scope, model: str, limit: int) -> list[ContextWrite]:
         """Catch up with the backend, and return the newest writes without a vector."""
         seen = self._scopes.setdefault(scope, _Seen())
         changed = await self._written(scope, seen)
@@ -255,22 +257,33 @@ class DerivedVectors:
             changed |= await self._all(scope, model, seen)
         await self._take_stored(scope, model, changed)
         newest = nlargest(limit, seen.lacking.items(), key=itemgetter(1))
-        return [Write(key, repr(at)) for key, at in newest]
+        return [ContextWrite(key, repr(at)) for key, at in newest]
 
     async def take(
-        self, scope: Scope, model: str, shown: Sequence[Write], embedded: Sequence[Embedded]
+        self,
+        scope: Scope,
+        model: str,
+        shown: Sequence[ContextWrite],
+        embedded: Sequence[EmbeddedContext],
     ) -> None:
         """Index vectors and keep them; a store that refuses them costs time later, no result."""
         seen = self._scopes[scope]
         vectors = {
-            each.key: Stored(each.version, each.created_at, vector) for each, vector in embedded
+            each.key: StoredVector(each.version, each.created_at, vector)
+            for each, vector in embedded
         }
         await self._put(scope, seen, vectors)
         for write in shown:
             seen.lacking.pop(write.key, None)
         await _unless_refused(self._stored(scope, model).keep(embedded))
 
-    async def nearest(self, scope: Scope, model: str, vector: Vector, limit: int) -> list[Hit]:  # noqa: ARG002  # one model
+    async def nearest(
+        self,
+        scope: Scope,
+        model: str,  # noqa: ARG002  # one model
+        vector: Vector,
+        limit: int,
+    ) -> list[VectorHit]:
         """Return the nearest of `scope`."""
         return await self._index.nearest(scope, vector, limit)
 
@@ -305,7 +318,7 @@ class DerivedVectors:
 
     async def _since(self, scope: Scope, moment: float) -> dict[str, float]:
         """Return the keys that were written after `moment`, and some before, with their times."""
-        found: list[Place] = []
+        found: list[EntryPosition] = []
         start, size = address(scope, ""), FIRST_PAGE
         while True:
             page = await self._backend.newest(start, found[-1] if found else None, size)
@@ -326,7 +339,7 @@ class DerivedVectors:
             fitting = {key: each for key, each in stored.items() if each.at == changed[key]}
             await self._put(scope, seen, fitting)
 
-    async def _put(self, scope: Scope, seen: _Seen, vectors: Mapping[str, Stored]) -> None:
+    async def _put(self, scope: Scope, seen: _Seen, vectors: Mapping[str, StoredVector]) -> None:
         await self._index.put(scope, vectors)
         for key, each in vectors.items():
             seen.lacking.pop(key, None)

@@ -7,26 +7,33 @@ from collections.abc import Sequence
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.embedding import Vector
-from context7_fabric.fabric.vector_search import Embedded, Hit, Write
+from context7_fabric.fabric.vector_search import ContextWrite, EmbeddedContext, VectorHit
 
 
-class ServerVectors:
+class QdrantVectorIndex:
     """A `VectorIndex` of the contexts in a `QdrantBackend`, for all who share its server."""
 
     def __init__(self, backend: QdrantBackend) -> None:
         """Index `backend`, which is not closed here."""
         self._backend = backend
 
-    async def lacking(self, scope: Scope, model: str, limit: int) -> list[Write]:
+    async def lacking(self, scope: Scope, model: str, limit: int) -> list[ContextWrite]:
         """Return the newest writes whose points are not marked as shown to `model`."""
         below = address(scope, "")
         found = await self._backend.ask(
             "search", lambda collection: collection.vectors.lacking(below, model, limit)
         )
-        return [Write(str(each["key"]).removeprefix(below), str(each["written"])) for each in found]
+        return [
+            ContextWrite(str(each["key"]).removeprefix(below), str(each["written"]))
+            for each in found
+        ]
 
     async def take(
-        self, scope: Scope, model: str, shown: Sequence[Write], embedded: Sequence[Embedded]
+        self,
+        scope: Scope,
+        model: str,
+        shown: Sequence[ContextWrite],
+        embedded: Sequence[EmbeddedContext],
     ) -> None:
         """Give vectors to points; one whose entry was overwritten meanwhile is not marked."""
         writes = {address(scope, write.key): write.token for write in shown}
@@ -35,14 +42,16 @@ class ServerVectors:
             "put", lambda collection: collection.vectors.give(writes, vectors, model)
         )
 
-    async def nearest(self, scope: Scope, model: str, vector: Vector, limit: int) -> list[Hit]:
+    async def nearest(
+        self, scope: Scope, model: str, vector: Vector, limit: int
+    ) -> list[VectorHit]:
         """Return the nearest points of `scope`."""
         below = address(scope, "")
         found = await self._backend.ask(
             "search", lambda collection: collection.vectors.nearest(below, model, vector, limit)
         )
         return [
-            Hit(str(each["key"]).removeprefix(below), each["version"], each["at"], cosine)
+            VectorHit(str(each["key"]).removeprefix(below), each["version"], each["at"], cosine)
             for each, cosine in found
         ]
 

@@ -10,8 +10,14 @@ import anyio
 
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Context, Scope
-from context7_fabric.fabric.embedding import Embedder, Vector
-from context7_fabric.fabric.search import Contexts, Match, WordSearch, matched, text_of
+from context7_fabric.fabric.embedding import AsyncEmbedder, Vector
+from context7_fabric.fabric.search import (
+    SearchableContexts,
+    SearchMatch,
+    WordSearch,
+    matched,
+    text_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -22,21 +28,21 @@ EMBEDDED_AT_MOST = 2000
 """Contexts that one search embeds; those that remain are left to the next."""
 
 
-class Write(NamedTuple):
+class ContextWrite(NamedTuple):
     """One write of a key; `token` tells it from every other."""
 
     key: str
     token: str
 
 
-class Embedded(NamedTuple):
+class EmbeddedContext(NamedTuple):
     """A context and the vector of its text."""
 
     context: Context
     vector: Vector
 
 
-class Hit(NamedTuple):
+class VectorHit(NamedTuple):
     """What an index found: a context as it was when it was embedded, and its cosine."""
 
     key: str
@@ -58,17 +64,23 @@ class VectorIndex(Protocol):
     Every method raises `StoreError` when the medium fails.
     """
 
-    async def lacking(self, scope: Scope, model: str, limit: int) -> list[Write]:
+    async def lacking(self, scope: Scope, model: str, limit: int) -> list[ContextWrite]:
         """Return writes whose texts `model` was not shown, the newest first."""
         ...
 
     async def take(
-        self, scope: Scope, model: str, shown: Sequence[Write], embedded: Sequence[Embedded]
+        self,
+        scope: Scope,
+        model: str,
+        shown: Sequence[ContextWrite],
+        embedded: Sequence[EmbeddedContext],
     ) -> None:
         """Note that `model` was `shown` these writes, and what it made of those that are there."""
         ...
 
-    async def nearest(self, scope: Scope, model: str, vector: Vector, limit: int) -> list[Hit]:
+    async def nearest(
+        self, scope: Scope, model: str, vector: Vector, limit: int
+    ) -> list[VectorHit]:
         """Return what is nearest to `vector`, the nearest first; perhaps what is no more."""
         ...
 
@@ -81,7 +93,7 @@ class VectorSearch:
     """Embeds what is new, asks an index for the nearest, and reads what they are by now."""
 
     def __init__(
-        self, index: VectorIndex, embedder: Embedder, embedded_at_most: int = EMBEDDED_AT_MOST
+        self, index: VectorIndex, embedder: AsyncEmbedder, embedded_at_most: int = EMBEDDED_AT_MOST
     ) -> None:
         """Search `index` by what `embedder` makes of texts; both are closed with the search."""
         self._index = index
@@ -90,7 +102,9 @@ class VectorSearch:
         self._embedding = anyio.Lock()
         self._words = WordSearch()
 
-    async def search(self, contexts: Contexts, query: str, scope: Scope, limit: int) -> list[Match]:
+    async def search(
+        self, contexts: SearchableContexts, query: str, scope: Scope, limit: int
+    ) -> list[SearchMatch]:
         """Return the contexts of `scope` most similar to `query`, the best first.
 
         By words while the model is not on this machine, and when the index fails.
@@ -113,7 +127,7 @@ class VectorSearch:
         await self._index.aclose()
         await self._embedder.aclose()
 
-    async def _embed_new(self, contexts: Contexts, scope: Scope, model: str) -> None:
+    async def _embed_new(self, contexts: SearchableContexts, scope: Scope, model: str) -> None:
         left = self._at_most
         async with self._embedding:  # whoever waits finds it done
             while shown := await self._index.lacking(scope, model, min(BATCH, left) or 1):
@@ -126,13 +140,13 @@ class VectorSearch:
                 if not found:  # the store fails, or none of them can be read
                     return
                 vectors = await self._embedder.of_texts([text_of(each) for each in found])
-                embedded = [*map(Embedded, found, vectors)]
+                embedded = [*map(EmbeddedContext, found, vectors)]
                 await self._index.take(scope, model, shown, embedded)
                 left -= len(embedded)
 
     async def _matches(
-        self, contexts: Contexts, scope: Scope, model: str, vector: Vector, limit: int
-    ) -> list[Match]:
+        self, contexts: SearchableContexts, scope: Scope, model: str, vector: Vector, limit: int
+    ) -> list[SearchMatch]:
         """Return the nearest `limit` of those that are still what they were."""
         size = max(1, limit)
         while True:
@@ -144,7 +158,7 @@ class VectorSearch:
             size *= 2
 
 
-def _current(hits: Sequence[Hit], contexts: Mapping[str, Context]) -> list[Match]:
+def _current(hits: Sequence[VectorHit], contexts: Mapping[str, Context]) -> list[SearchMatch]:
     """Return the matches of those hits whose contexts did not change since."""
     return [
         matched(contexts[hit.key], min(1.0, max(0.0, hit.cosine)), "vectors")

@@ -17,30 +17,30 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.errors import SettingError
-from context7_fabric.http_server.auth import Access, Visitor
-from context7_fabric.http_server.errors import Refusal
+from context7_fabric.http_server.auth import Authenticator, Identity
+from context7_fabric.http_server.errors import ErrorResponse
 from context7_fabric.http_server.middleware import (
-    AccessGuard,
-    BodyGuard,
-    HeaderGuard,
-    HostGuard,
-    Hosts,
+    AllowedHosts,
+    AuthMiddleware,
+    BodyLimitMiddleware,
+    HostMiddleware,
     PathGuard,
+    SecurityHeadersMiddleware,
 )
 from context7_fabric.http_server.public_routes import PATH as METRICS
-from context7_fabric.http_server.public_routes import MetricsPage, open_routes
+from context7_fabric.http_server.public_routes import MetricsEndpoint, open_routes
 from context7_fabric.http_server.rate_limit import RateLimits
 from context7_fabric.http_server.rest.collection import LibraryCollection
-from context7_fabric.http_server.rest.routes import Rest
-from context7_fabric.http_server.streams import StreamGuard
+from context7_fabric.http_server.rest.routes import RestApi
+from context7_fabric.http_server.streams import StreamMiddleware
 from context7_fabric.http_server.token_file import TokenFile
 from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.models import LOCAL_OWNER, Viewer
 from context7_fabric.runtime.app import App
-from context7_fabric.runtime.health import Health
-from context7_fabric.runtime.pool import Places
-from context7_fabric.runtime.runtime import Household
+from context7_fabric.runtime.health import HealthMonitor
+from context7_fabric.runtime.pool import BoundedPool
+from context7_fabric.runtime.runtime import Runtime
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
 from context7_fabric.settings.values import Meta, WebSettings
 from context7_fabric.telemetry.metrics import Metrics
@@ -56,7 +56,7 @@ LINGER = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class HttpSite:
     """What is served, an ASGI application, and how its streams are ended."""
 
     app: ASGIApp
@@ -64,26 +64,26 @@ class Site:
 
 
 def build_site(
-    household: Household,
+    household: Runtime,
     settings: Settings,
     tokens: TokenFile | None,
     tasks: TaskGroup,
     metrics: Metrics,
-) -> Site:
+) -> HttpSite:
     """Return all that is served over HTTP; what stays open between requests lives in `tasks`.
 
     With `tokens` only those who have one come in, else everybody who reaches us. `metrics` hear of
     what `household` does, and have a page.
     """
     visitors = _Visitors(household, settings, tasks)
-    page = MetricsPage(Health(household, settings, tasks).figures, metrics.page)
-    access, limits = Access(tokens), RateLimits(settings.web.rate)
-    streams = StreamGuard(BodyGuard(visitors), access, tasks)
-    let_in = AccessGuard(streams, access, limits)
-    watched = Route(METRICS, AccessGuard(page, access, limits))
+    page = MetricsEndpoint(HealthMonitor(household, settings, tasks).figures, metrics.page)
+    access, limits = Authenticator(tokens), RateLimits(settings.web.rate)
+    streams = StreamMiddleware(BodyLimitMiddleware(visitors), access, tasks)
+    let_in = AuthMiddleware(streams, access, limits)
+    watched = Route(METRICS, AuthMiddleware(page, access, limits))
     whole = Starlette(routes=[*open_routes(), watched, Mount("/", let_in)])
-    hosts = Hosts(_names(settings, tokens), settings.web.origins)
-    return Site(HeaderGuard(HostGuard(PathGuard(whole), hosts)), streams.end)
+    hosts = AllowedHosts(_names(settings, tokens), settings.web.origins)
+    return HttpSite(SecurityHeadersMiddleware(HostMiddleware(PathGuard(whole), hosts)), streams.end)
 
 
 def opened_tokens(settings: WebSettings, host: str) -> TokenFile | None:
@@ -116,13 +116,15 @@ def _names(settings: Settings, tokens: TokenFile | None) -> frozenset[str] | Non
 class _Visitors:
     """Serves each visitor from its own app; an ASGI application."""
 
-    def __init__(self, household: Household, settings: Settings, tasks: TaskGroup) -> None:
+    def __init__(self, household: Runtime, settings: Settings, tasks: TaskGroup) -> None:
         self._household = household
         self._settings = settings
-        self._open = Places[tuple[Visitor, int], ASGIApp](tasks, MOST_VISITORS, MOST_OF_ONE, LINGER)
+        self._open = BoundedPool[tuple[Identity, int], ASGIApp](
+            tasks, MOST_VISITORS, MOST_OF_ONE, LINGER
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor: Visitor = scope["state"]["visitor"]
+        visitor: Identity = scope["state"]["visitor"]
         holder = visitor.name or (scope["client"] or ("",))[0]
         key = (visitor, self._household.epoch)
         if not self._open.make_room(holder, key):
@@ -132,7 +134,7 @@ class _Visitors:
             await served(scope, receive, send)
 
     @asynccontextmanager
-    async def _opened(self, visitor: Visitor) -> AsyncGenerator[ASGIApp]:
+    async def _opened(self, visitor: Identity) -> AsyncGenerator[ASGIApp]:
         settings, owner = _settings_of(visitor, self._settings), visitor.name or LOCAL_OWNER
         async with self._household.app(settings, owner=owner) as app:
             served = _served(app, settings.meta)
@@ -147,12 +149,12 @@ def _served(app: App, meta: Meta) -> Starlette:
     async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
         yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
 
-    rest = Rest(lend).routes()
+    rest = RestApi(lend).routes()
     server = build_server(app.desk, app.principal, app.owner, meta)
     return http_app(server, [Mount("/rag", routes=rest), *rest])
 
 
-def _settings_of(visitor: Visitor, settings: Settings) -> Settings:
+def _settings_of(visitor: Identity, settings: Settings) -> Settings:
     """Return the settings for a visitor: with a key of its own it is nobody else's principal."""
     if visitor.api_key is None:
         return settings
@@ -160,6 +162,6 @@ def _settings_of(visitor: Visitor, settings: Settings) -> Settings:
     return replace(settings, upstream=upstream, principal=None, monthly_calls=None)
 
 
-def _full() -> Refusal:
+def _full() -> ErrorResponse:
     told = "too many different keys are in use at this moment: try again in a minute"
-    return Refusal(503, told, {"Retry-After": "60"})
+    return ErrorResponse(503, told, {"Retry-After": "60"})

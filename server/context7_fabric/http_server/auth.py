@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from context7_fabric.errors import NotLetIn, UnusableKey
+from context7_fabric.errors import AccessDenied, UnusableKey
 from context7_fabric.http_server.token_file import TOKEN_PREFIX, TokenFile
 from context7_fabric.settings.values import bare_key
 
@@ -29,14 +29,14 @@ _HOW = "send `Authorization: Bearer TOKEN`; `context7-fabric token add NAME` giv
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Identity:
     """Who sends a request: the name of the token, and the Context7 key, where there are any."""
 
     name: str | None = None
     api_key: str | None = field(default=None, repr=False)
 
 
-class Access:
+class Authenticator:
     """Lets in whoever has a token of the file; everybody, where there is no file.
 
     Without a file Authorization may bear the Context7 key, as with Context7's own server. With
@@ -57,7 +57,7 @@ class Access:
         if self._tokens is not None:
             await self._tokens.refresh()
 
-    async def visitor(self, headers: Mapping[str, str]) -> Visitor:
+    async def visitor(self, headers: Mapping[str, str]) -> Identity:
         """Return who sends a request with `headers`, whose names are in lower case.
 
         Raises:
@@ -67,14 +67,14 @@ class Access:
         await self.refresh()
         return self.known_visitor(headers)
 
-    def known_visitor(self, headers: Mapping[str, str]) -> Visitor:
+    def known_visitor(self, headers: Mapping[str, str]) -> Identity:
         """Return the same by who was let in when that was last looked at; raises the same."""
         authorization = headers.get("authorization", "").strip(_BLANKS)
         others = (bare_key(headers.get(name, "")) for name in KEY_HEADERS)
         if self._tokens is None:
-            return Visitor(None, _key((_key_in(authorization), *others)))
+            return Identity(None, _key((_key_in(authorization), *others)))
         name = _owner(self._tokens, authorization)
-        return Visitor(name, _key(others))
+        return Identity(name, _key(others))
 
 
 def _key_in(authorization: str) -> str:
@@ -85,10 +85,10 @@ def _key_in(authorization: str) -> str:
 def _owner(tokens: TokenFile, authorization: str) -> str:
     bearer = _BEARER.fullmatch(authorization)
     if bearer is None or not bearer[1]:
-        raise NotLetIn(f"this server is for those who have a token: {_HOW}")
+        raise AccessDenied(f"this server is for those who have a token: {_HOW}")
     name = tokens.owner_of(bearer[1])
     if name is None:
-        raise NotLetIn(f"nobody here has this token: {_HOW}")
+        raise AccessDenied(f"nobody here has this token: {_HOW}")
     return name
 
 

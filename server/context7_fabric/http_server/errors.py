@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from context7_fabric.errors import NotLetIn, RateLimited, UnusableKey
+from context7_fabric.errors import AccessDenied, RateLimited, UnusableKey
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """An HTTP status, the text for `error`, and headers; an ASGI application that answers so."""
 
     status: int
@@ -25,19 +25,19 @@ class Refusal:
         await response(scope, receive, send)
 
 
-def not_allowed(allowed: str) -> Refusal:
+def not_allowed(allowed: str) -> ErrorResponse:
     """Return the answer to a request with a method that is none of those `allowed`."""
-    return Refusal(405, f"{allowed} is what is allowed here", {"Allow": allowed})
+    return ErrorResponse(405, f"{allowed} is what is allowed here", {"Allow": allowed})
 
 
-def refusal_of(error: NotLetIn | RateLimited | UnusableKey) -> Refusal:
+def refusal_of(error: AccessDenied | RateLimited | UnusableKey) -> ErrorResponse:
     """Return the answer to a request that failed with `error`."""
     match error:
-        case NotLetIn():
+        case AccessDenied():
             realm = 'Bearer realm="context7-fabric"'
-            return Refusal(401, str(error), {"WWW-Authenticate": realm})
+            return ErrorResponse(401, str(error), {"WWW-Authenticate": realm})
         case RateLimited():
             wait = str(max(1, math.ceil(error.seconds)))
-            return Refusal(429, str(error), {"Retry-After": wait})
+            return ErrorResponse(429, str(error), {"Retry-After": wait})
         case UnusableKey():
-            return Refusal(400, str(error))
+            return ErrorResponse(400, str(error))

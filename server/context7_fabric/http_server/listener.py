@@ -59,7 +59,7 @@ class _Head:
     headers: int = 0
 
 
-class GuardedConnection(HttpToolsProtocol):
+class LimitedConnection(HttpToolsProtocol):
     """A connection whose client cannot make the server wait, or keep more than a little, for it.
 
     uvicorn alone waits for ever for a whole head, and reads requests without end before it has
@@ -257,9 +257,9 @@ class GuardedConnection(HttpToolsProtocol):
             self._waiting = None
 
 
-def _of(connection: GuardedConnection) -> list[GuardedConnection]:
+def _of(connection: LimitedConnection) -> list[LimitedConnection]:
     """Return all connections of the same server."""
-    return [each for each in connection.connections if isinstance(each, GuardedConnection)]
+    return [each for each in connection.connections if isinstance(each, LimitedConnection)]
 
 
 DEFAULT_PORT = 3000
@@ -308,7 +308,7 @@ class HttpServer(uvicorn.Server):
         """
         config = uvicorn.Config(
             app,
-            http=GuardedConnection,
+            http=LimitedConnection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -352,9 +352,9 @@ class HttpServer(uvicorn.Server):
                 for each in answering:
                     await each.gone.wait()
 
-    def _heads(self) -> list[GuardedConnection]:
+    def _heads(self) -> list[LimitedConnection]:
         return [
-            each for each in self.server_state.connections if isinstance(each, GuardedConnection)
+            each for each in self.server_state.connections if isinstance(each, LimitedConnection)
         ]
 
     @contextmanager

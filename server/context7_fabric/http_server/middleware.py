@@ -15,9 +15,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.errors import NotLetIn, RateLimited, UnusableKey
-from context7_fabric.http_server.auth import Access
-from context7_fabric.http_server.errors import Refusal, refusal_of
+from context7_fabric.errors import AccessDenied, RateLimited, UnusableKey
+from context7_fabric.http_server.auth import Authenticator
+from context7_fabric.http_server.errors import ErrorResponse, refusal_of
 from context7_fabric.http_server.rate_limit import RateLimits
 from context7_fabric.http_server.streams import is_stream
 
@@ -33,7 +33,7 @@ _HEADERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class AllowedHosts:
     """The names that are ours, in lower case and without a port; None is any.
 
     `origins` are those of the pages that may use the server, None where those of this machine may.
@@ -42,19 +42,21 @@ class Hosts:
     allowed: frozenset[str] | None
     origins: frozenset[str] | None = None
 
-    def refusal(self, host: str | None, origin: str | None) -> Refusal | None:
+    def refusal(self, host: str | None, origin: str | None) -> ErrorResponse | None:
         """Return the answer to a request with these headers, or None when it may go on.
 
         An Origin is allowed, or names the host and port that Host names.
         """
         if self.allowed is not None and _name_in(host) not in self.allowed:
-            return Refusal(421, f"this server does not answer for the host {(host or '')[:200]!r}")
+            return ErrorResponse(
+                421, f"this server does not answer for the host {(host or '')[:200]!r}"
+            )
         if origin is not None and not (is_own(origin, host) or self._is_allowed(origin.lower())):
             told = (
                 f"pages of {origin[:200]!r} may not use this server: list the origin in"
                 " CONTEXT7_FABRIC_ORIGINS to allow it (Origin)"
             )
-            return Refusal(403, told)
+            return ErrorResponse(403, told)
         return None
 
     def _is_allowed(self, origin: str) -> bool:
@@ -102,7 +104,7 @@ _MESSAGES: Final = "/messages"
 _PREFLIGHT: Final = "access-control-request-method"
 
 
-class HeaderGuard:
+class SecurityHeadersMiddleware:
     """Puts on every answer what keeps a browser from doing more with it than showing it."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -154,10 +156,10 @@ def _served_path(path: str) -> str:
     return f"{bare}/" if bare == _MESSAGES else bare
 
 
-class HostGuard:
+class HostMiddleware:
     """Lets a request pass that was meant for this server, and whose page may use it."""
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
         """Guard `app`, which answers under the names of `hosts`."""
         self._app = app
         self._hosts = hosts
@@ -196,13 +198,13 @@ def _said(headers: Headers, name: str) -> str | None:
     return ",".join(values) if values else None
 
 
-class AccessGuard:
+class AuthMiddleware:
     """Lets a visitor pass as often as may be, and tells the application who it is.
 
     The `Visitor` is in the request's state as `visitor`.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, limits: RateLimits) -> None:
+    def __init__(self, app: ASGIApp, access: Authenticator, limits: RateLimits) -> None:
         """Guard `app`: `access` knows visitors, `limits` counts those that have a name."""
         self._app = app
         self._access = access
@@ -223,7 +225,7 @@ class AccessGuard:
             visitor = await self._access.visitor(Headers(scope=scope))
             if visitor.name is not None:
                 self._limits.take(visitor.name)
-        except (NotLetIn, RateLimited, UnusableKey) as error:
+        except (AccessDenied, RateLimited, UnusableKey) as error:
             return refusal_of(error)
         scope["state"] = {**scope.get("state", {}), "visitor": visitor}
         return self._app
@@ -243,7 +245,7 @@ STREAM_BYTES = 2**16
 _LAST = {"Connection": "close"}
 
 
-class BodyGuard:
+class BodyLimitMiddleware:
     """Reads the body before anybody else does; what is answered passes as it comes."""
 
     def __init__(self, app: ASGIApp, most: int = MOST_BYTES, seconds: float = MOST_SECONDS) -> None:
@@ -260,15 +262,15 @@ class BodyGuard:
             return
         most = min(self._most, STREAM_BYTES) if is_stream(scope) else self._most
         if _announces_more(scope, most):
-            body: Refusal | bytes | None = _too_large(most)
+            body: ErrorResponse | bytes | None = _too_large(most)
         else:
             body = await self._body(receive, most)
-        if isinstance(body, Refusal):
+        if isinstance(body, ErrorResponse):
             await body(scope, receive, send)
         elif body is not None:
             await self._app(scope, _replayed(body, receive), send)
 
-    async def _body(self, receive: Receive, most: int) -> bytes | Refusal | None:
+    async def _body(self, receive: Receive, most: int) -> bytes | ErrorResponse | None:
         """Return the whole body, what to answer instead, or None when the client has left."""
         body = bytearray()
         try:
@@ -276,9 +278,11 @@ class BodyGuard:
                 return await self._read(receive, body, most)
         finally:
             self._arriving -= len(body)
-        return Refusal(408, f"the request's body took more than {self._seconds:g} s", _LAST)
+        return ErrorResponse(408, f"the request's body took more than {self._seconds:g} s", _LAST)
 
-    async def _read(self, receive: Receive, body: bytearray, most: int) -> bytes | Refusal | None:
+    async def _read(
+        self, receive: Receive, body: bytearray, most: int
+    ) -> bytes | ErrorResponse | None:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -289,7 +293,7 @@ class BodyGuard:
             if len(body) > most:
                 return _too_large(most)
             if self._arriving > MOST_TOGETHER:
-                return Refusal(503, "too many large requests at once", {"Retry-After": "1"})
+                return ErrorResponse(503, "too many large requests at once", {"Retry-After": "1"})
             if not message.get("more_body", False):
                 return bytes(body)
 
@@ -300,8 +304,8 @@ def _announces_more(scope: Scope, most: int) -> bool:
     return length.isascii() and length.isdecimal() and int(length[:20]) > most
 
 
-def _too_large(most: int) -> Refusal:
-    return Refusal(413, f"the request's body has more than {most:,} bytes")
+def _too_large(most: int) -> ErrorResponse:
+    return ErrorResponse(413, f"the request's body has more than {most:,} bytes")
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from context7_fabric.http_server.errors import Refusal, not_allowed
-from context7_fabric.telemetry.figures import Figures
+from context7_fabric.http_server.errors import ErrorResponse, not_allowed
+from context7_fabric.telemetry.figures import StateFigures
 
 _NO_OAUTH = (
     "there is no OAuth here: send a Context7 key (Context7-API-Key: KEY), and the token of this"
@@ -54,21 +54,21 @@ def _resource(request: Request) -> Response:
 
 
 async def _oauth(_request: Request) -> Response:
-    refusal = Refusal(401, _NO_OAUTH, {"WWW-Authenticate": 'Bearer realm="context7-fabric"'})
+    refusal = ErrorResponse(401, _NO_OAUTH, {"WWW-Authenticate": 'Bearer realm="context7-fabric"'})
     return JSONResponse({"error": refusal.error}, refusal.status, refusal.headers)
 
 
 PATH = "/metrics"
 ALLOWED = "GET, HEAD"
 
-WritePage = Callable[[Figures, str], tuple[bytes, str]]
+WritePage = Callable[[StateFigures, str], tuple[bytes, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsPage:
+class MetricsEndpoint:
     """An ASGI application: `write` makes a page of what `figures` tells, for an Accept header."""
 
-    figures: Callable[[], Awaitable[Figures]]
+    figures: Callable[[], Awaitable[StateFigures]]
     write: WritePage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,16 +10,16 @@ from anyio.abc import TaskGroup
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.errors import NotLetIn
-from context7_fabric.http_server.auth import Access
-from context7_fabric.http_server.errors import Refusal
+from context7_fabric.errors import AccessDenied
+from context7_fabric.http_server.auth import Authenticator
+from context7_fabric.http_server.errors import ErrorResponse
 from context7_fabric.http_server.token_file import LOOK_EVERY
 
 _STREAM: Final = "/sse"
 _LISTEN: Final = "subscriptions/listen"
 _LEFT: Final[Message] = {"type": "http.disconnect"}
 _LAST: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
-_TOO_LATE: Final = Refusal(503, "streams are ended here: come again", {"Retry-After": "1"})
+_TOO_LATE: Final = ErrorResponse(503, "streams are ended here: come again", {"Retry-After": "1"})
 
 
 def is_stream(scope: Scope) -> bool:
@@ -35,13 +35,13 @@ async def _a_while() -> None:
     await anyio.sleep(LOOK_EVERY)
 
 
-class StreamGuard:
+class StreamMiddleware:
     """Ends streams: those of whom nobody would let in any more, and all at the server's end."""
 
     def __init__(
         self,
         app: ASGIApp,
-        access: Access,
+        access: Authenticator,
         tasks: TaskGroup,
         pause: Callable[[], Awaitable[None]] = _a_while,
     ) -> None:
@@ -94,7 +94,7 @@ class StreamGuard:
         for stream in self._open:
             try:
                 self._access.known_visitor(stream.headers)
-            except NotLetIn:
+            except AccessDenied:
                 stream.end()
 
 

@@ -34,7 +34,7 @@ _HEAD = "# Who may use the shared server: a name, the SHA-256 of the token, when
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TokenEntry:
     """What a line says: the SHA-256 is in hexadecimal, the token itself stands nowhere."""
 
     name: str
@@ -57,14 +57,14 @@ def name_trouble(name: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class TokenList:
     """The tokens of a file, and the errors of lines that are left out: those admit no one."""
 
-    tokens: tuple[Entry, ...] = ()
+    tokens: tuple[TokenEntry, ...] = ()
     left_out: tuple[TokenFileError, ...] = ()
 
 
-def read_entries(text: str, path: str) -> Entries:
+def read_entries(text: str, path: str) -> TokenList:
     """Return what the lines of `text` say; `path` is where they come from.
 
     A line that cannot be read, or that repeats the name or token of an earlier one, is left out.
@@ -72,7 +72,7 @@ def read_entries(text: str, path: str) -> Entries:
     Raises:
         TokenFileError: There are too many.
     """
-    found: list[Entry] = []
+    found: list[TokenEntry] = []
     left_out: list[TokenFileError] = []
     taken: set[str] = set()
     for number, line in enumerate(text.split("\n"), 1):
@@ -88,16 +88,16 @@ def read_entries(text: str, path: str) -> Entries:
             found.append(entry)
     if len(found) > MOST_TOKENS:
         raise TokenFileError(path, f"it holds more than {MOST_TOKENS:,} tokens")
-    return Entries(tuple(found), tuple(left_out))
+    return TokenList(tuple(found), tuple(left_out))
 
 
-def _check_new(entry: Entry, taken: Collection[str], path: str, number: int) -> None:
+def _check_new(entry: TokenEntry, taken: Collection[str], path: str, number: int) -> None:
     for what, word in (("name", entry.name), ("token", entry.digest)):
         if word in taken:
             raise TokenFileError(path, f"the {what} of {entry.name!r} is there twice", number)
 
 
-def _entry(line: str, path: str, number: int) -> Entry | None:
+def _entry(line: str, path: str, number: int) -> TokenEntry | None:
     if not line or line.startswith("#"):
         return None
     words = line.split()
@@ -111,7 +111,7 @@ def _entry(line: str, path: str, number: int) -> Entry | None:
         raise TokenFileError(path, f"{name!r} is the name of this machine's user", number)
     if not _DIGEST.fullmatch(digest):
         raise TokenFileError(path, "the second word is no SHA-256: 64 of 0-9 and a-f", number)
-    return Entry(name, digest, _time(made, path, number))
+    return TokenEntry(name, digest, _time(made, path, number))
 
 
 def _time(word: str, path: str, number: int) -> datetime:
@@ -122,7 +122,7 @@ def _time(word: str, path: str, number: int) -> datetime:
     raise TokenFileError(path, "the third word is no time like 2026-01-31T12:00:00Z", number)
 
 
-def with_entry(text: str, entry: Entry, path: str) -> str:
+def with_entry(text: str, entry: TokenEntry, path: str) -> str:
     """Return `text` with a line for `entry` behind the others.
 
     Raises:
@@ -176,7 +176,7 @@ class _Seen:
     """
 
     mark: _Mark | None = None
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[TokenEntry, ...] = ()
     left_out: tuple[str, ...] = ()
     trouble: str | None = None
 
@@ -196,7 +196,7 @@ class TokenFile:
         """Return whose tokens are known, in the file's order."""
         return tuple(entry.name for entry in self._seen.entries)
 
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[TokenEntry, ...]:
         """Return what is known of each token, in the file's order."""
         return self._seen.entries
 
@@ -260,7 +260,7 @@ class TokenFile:
             TokenFileError: The name is taken or cannot be, or the file cannot be used.
         """
         token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-        entry = Entry(name, digest_of(token), datetime.fromtimestamp(int(self._today()), UTC))
+        entry = TokenEntry(name, digest_of(token), datetime.fromtimestamp(int(self._today()), UTC))
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

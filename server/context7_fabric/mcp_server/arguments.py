@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from context7_fabric.answers.docs import Question
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.docs import DocsQuestion
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.errors import ArgumentError
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
 
@@ -53,7 +53,7 @@ def _is_small(arguments: _Arguments) -> bool:
     return sum(map(len, texts)) * _MOST_BYTES_A_CHARACTER + _BYTES_AROUND * len(texts) < MAX_BYTES
 
 
-def look_up(arguments: _Arguments) -> LookUp:
+def look_up(arguments: _Arguments) -> LibraryQuery:
     """Return the look-up of `resolve-library-id`; without a question, it has none.
 
     Raises:
@@ -63,10 +63,10 @@ def look_up(arguments: _Arguments) -> LookUp:
     question = fields.text(_QUESTION, required=False)
     name = fields.text(("libraryName",), required=True)
     fields.check()
-    return LookUp(name, question)
+    return LibraryQuery(name, question)
 
 
-def question(arguments: _Arguments) -> Question:
+def question(arguments: _Arguments) -> DocsQuestion:
     """Return the question of `query-docs`.
 
     Raises:
@@ -76,10 +76,10 @@ def question(arguments: _Arguments) -> Question:
     library_id = fields.text(_LIBRARY, required=True)
     text = fields.text(_QUESTION, required=True)
     fields.check()
-    return Question(library_id, text)
+    return DocsQuestion(library_id, text)
 
 
-def topic_question(arguments: _Arguments) -> Question:
+def topic_question(arguments: _Arguments) -> DocsQuestion:
     """Return the question of `get-library-docs`, the older tool.
 
     Raises:
@@ -92,7 +92,7 @@ def topic_question(arguments: _Arguments) -> Question:
     page = fields.whole("page", most=MAX_PAGE) or 1
     max_tokens = fields.limit("tokens")
     fields.check()
-    return Question(library_id, text, cast("Mode | None", mode), page, max_tokens)
+    return DocsQuestion(library_id, text, cast("Mode | None", mode), page, max_tokens)
 
 
 class _Fields:

@@ -13,7 +13,7 @@ MOST_UNANSWERED: Final = 64
 """Requests of one stream of events that are worked on at once."""
 
 
-class Paced:
+class BackPressureStreams:
     """Both streams of a connection; nothing more is read while too much is unanswered."""
 
     def __init__(self, incoming: Any, outgoing: Any) -> None:  # noqa: ANN401  # the SDK's own kinds
@@ -52,7 +52,7 @@ class Paced:
 class _Stream:
     """One of the two; what is not paced is the SDK's."""
 
-    def __init__(self, stream: Any, pace: Paced) -> None:  # noqa: ANN401  # the SDK's own kinds
+    def __init__(self, stream: Any, pace: BackPressureStreams) -> None:  # noqa: ANN401  # the SDK's own kinds
         self._stream = stream
         self._pace = pace
 

@@ -8,7 +8,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from context7_fabric.fabric.context import Scope
-from context7_fabric.mcp_server.tools import Context
+from context7_fabric.mcp_server.tools import HandlerContext
 from context7_fabric.mcp_server.uris import (
     ENTRY_TEMPLATE,
     INDEX_TEMPLATE,
@@ -17,7 +17,7 @@ from context7_fabric.mcp_server.uris import (
     scope_named,
 )
 from context7_fabric.models import Viewer
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 from context7_fabric.views.libraries import LibraryViews
 
 MOST = 100
@@ -34,14 +34,14 @@ _PARAMETERS = {
 class Completions:
     """Completes what a user has begun to type."""
 
-    def __init__(self, desk: Desk, viewer: Viewer) -> None:
+    def __init__(self, desk: Services, viewer: Viewer) -> None:
         """Propose what `desk` knows and `viewer` may read."""
         self._viewer = viewer
         self._views = desk.views
         self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester, desk.meanings)
 
     async def complete(
-        self, _ctx: Context, params: types.CompleteRequestParams
+        self, _ctx: HandlerContext, params: types.CompleteRequestParams
     ) -> types.CompleteResult:
         """Return values that begin with what was typed; a prompt's arguments have none.
 

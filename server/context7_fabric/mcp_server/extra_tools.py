@@ -14,7 +14,7 @@ import mcp_types as types
 from context7_fabric.call_log.feedback import BEST, LONGEST_TEXT, WORST, Feedback
 from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.fabric.context import KEY_LIMIT, Context, Json, Scope
-from context7_fabric.fabric.search import Match
+from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.mcp_server.arguments import check_size
 from context7_fabric.settings.values import (
     FABRIC_GET,
@@ -23,7 +23,7 @@ from context7_fabric.settings.values import (
     FABRIC_SET,
     RECORD_FEEDBACK,
 )
-from context7_fabric.views.contexts import Contexts
+from context7_fabric.views.contexts import ContextViews
 from context7_fabric.views.visibility import shown_entry
 
 MOST_FOUND = 50
@@ -214,10 +214,10 @@ class _Refusal(FabricError):
     """What a call asks for cannot be given; the text says why."""
 
 
-class OptionalTools:
+class ExtraTools:
     """Answers calls of the optional tools; a fault is told as the result's text."""
 
-    def __init__(self, feedback: Feedback, contexts: Contexts) -> None:
+    def __init__(self, feedback: Feedback, contexts: ContextViews) -> None:
         """Hand ratings to `feedback`, read and write `contexts`."""
         self._feedback = feedback
         self._contexts = contexts
@@ -287,7 +287,7 @@ def _brief(context: Context) -> dict[str, Json]:
     named = ("from", "notice", "key", "created_at")
     brief: dict[str, Json] = {name: told[name] for name in named if name in told}
     brief["beginning"] = value[:BEGINNING]
-    return brief | ({"similarity": context.similarity} if isinstance(context, Match) else {})
+    return brief | ({"similarity": context.similarity} if isinstance(context, SearchMatch) else {})
 
 
 def _json(value: Json) -> str:

@@ -21,8 +21,8 @@ from mcp_types import (
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic_core import to_json
 
-from context7_fabric.mcp_server.json_rpc import LONGEST_ID, NotAMessage, read_json
-from context7_fabric.mcp_server.tools import Context, Tools, meta_of, texts_of
+from context7_fabric.mcp_server.json_rpc import LONGEST_ID, InvalidMessage, read_json
+from context7_fabric.mcp_server.tools import HandlerContext, Tools, meta_of, texts_of
 from context7_fabric.models import Answer, Caller
 from context7_fabric.settings.values import Meta
 
@@ -38,7 +38,7 @@ _GREATEST_ID: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A tool call that is plainly one; a modern client's says in its `envelope` who it is."""
 
     id: int | str
@@ -54,7 +54,7 @@ NewCaller = Callable[..., Caller]
 """Makes a caller for each call of one client; takes its `request_id`, and its `protocol`."""
 
 
-class Express:
+class FastPath:
     """The lane of one connection; it is open once the SDK has let a call of the client pass."""
 
     def __init__(self, at_hand: AtHand, meta: Meta) -> None:
@@ -87,7 +87,7 @@ class Express:
         return None if answer is None else reply(call.id, answer, self._meta)
 
 
-def answer_at_hand(call: Call, at_hand: AtHand, new_caller: NewCaller) -> Answer | None:
+def answer_at_hand(call: ToolCall, at_hand: AtHand, new_caller: NewCaller) -> Answer | None:
     """Return the answer to `call`, None where the SDK is to have it."""
     return at_hand(call.tool, call.arguments, new_caller(request_id=str(call.id)))
 
@@ -109,7 +109,7 @@ def beside(opener: Opener) -> Generator[None]:
 
 
 async def called(
-    tools: Tools, ctx: Context, params: types.CallToolRequestParams
+    tools: Tools, ctx: HandlerContext, params: types.CallToolRequestParams
 ) -> types.CallToolResult:
     """Let `tools` answer a call that came through the SDK; the lane of its client is open then.
 
@@ -127,12 +127,12 @@ def message_on(line: bytes) -> dict[str, Any]:
     """Return the object on a line, mended if need be, an empty one where none is."""
     try:
         message, _clean = read_json(line)
-    except NotAMessage:
+    except InvalidMessage:
         return {}
     return message if isinstance(message, dict) else {}
 
 
-def call_in(message: dict[str, Any]) -> Call | None:
+def call_in(message: dict[str, Any]) -> ToolCall | None:
     """Return the call that `message` is, None where it might be anything else.
 
     It may ask for progress, of which a hit makes none.
@@ -146,7 +146,7 @@ def call_in(message: dict[str, Any]) -> Call | None:
     if not params.keys() <= _PARAMS or not isinstance(tool, str) or not isinstance(arguments, dict):
         return None
     envelope = _envelope(params.get("_meta", {}))
-    return None if envelope is None else Call(number, tool, arguments, envelope)
+    return None if envelope is None else ToolCall(number, tool, arguments, envelope)
 
 
 def _is_id(value: object) -> bool:

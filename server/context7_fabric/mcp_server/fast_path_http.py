@@ -27,8 +27,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.mcp_server.fast_path import (
-    Call,
     NewCaller,
+    ToolCall,
     answer_at_hand,
     beside,
     call_in,
@@ -62,7 +62,7 @@ _Lane: TypeAlias = tuple[object, ...]
 """Calls that the SDK lets pass alike: of one address, and of a modern client of one kind."""
 
 
-class ExpressPosts:
+class HttpFastPath:
     """Answers a call whose answer is at hand, once the SDK has let one like it pass."""
 
     def __init__(self, app: ASGIApp, server: FabricServer) -> None:
@@ -94,7 +94,7 @@ class ExpressPosts:
         with beside(partial(self._open, lane)):
             await self._app(scope, replayed(begun, receive), send)
 
-    def _answer(self, lane: _Lane, call: Call, version: str) -> Answer | None:
+    def _answer(self, lane: _Lane, call: ToolCall, version: str) -> Answer | None:
         new_caller = self._new_callers.get(lane)
         if new_caller is None:
             return None
@@ -105,7 +105,7 @@ class ExpressPosts:
             self._new_callers.clear()
         self._new_callers[lane] = new_caller
 
-    def _lane(self, request: Request, call: Call) -> _Lane | None:
+    def _lane(self, request: Request, call: ToolCall) -> _Lane | None:
         """Return the lane of a call, None where the SDK is to have it."""
         peer, version = request.client.host if request.client else "", _version(request)
         if version in HANDSHAKE_PROTOCOL_VERSIONS:
@@ -117,7 +117,7 @@ class ExpressPosts:
             return None
         return peer, call.tool, envelope
 
-    def _is_refused(self, request: Request, call: Call) -> bool:
+    def _is_refused(self, request: Request, call: ToolCall) -> bool:
         """Tell whether the tool wants headers for its arguments that are not as it wants them."""
         schema_of = self._server.get_tool_input_schema
         schema = None if schema_of is None else schema_of(call.tool)
@@ -142,7 +142,7 @@ def _version(request: Request) -> str:
     return request.headers.get(MCP_PROTOCOL_VERSION_HEADER, DEFAULT_NEGOTIATED_VERSION)
 
 
-def _is_routed(request: Request, call: Call, version: str) -> bool:
+def _is_routed(request: Request, call: ToolCall, version: str) -> bool:
     """Tell whether the headers of a modern client's request say once what its body says."""
     names = [name for name, _value in request.headers.items()]
     said = (version, "tools/call", call.tool)

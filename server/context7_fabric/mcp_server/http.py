@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from context7_fabric.mcp_server.back_pressure import Paced
-from context7_fabric.mcp_server.fast_path_http import PATH, ExpressPosts
-from context7_fabric.mcp_server.http_posts import MESSAGES, LenientPosts
+from context7_fabric.mcp_server.back_pressure import BackPressureStreams
+from context7_fabric.mcp_server.fast_path_http import PATH, HttpFastPath
+from context7_fabric.mcp_server.http_posts import MESSAGES, LenientPostMiddleware
 from context7_fabric.mcp_server.notifications import PUSHED
 from context7_fabric.mcp_server.server import FabricServer
 
@@ -29,7 +29,7 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
 
     async def serve_events(request: Request) -> Response:
         async with events.connect_sse(request.scope, request.receive, request._send) as streams:  # noqa: SLF001  # the SDK's documented way
-            paced = Paced(*streams)
+            paced = BackPressureStreams(*streams)
             await server.run(paced.incoming, paced.outgoing, options)
         return Response()
 
@@ -44,6 +44,6 @@ def http_app(server: FabricServer, others: Sequence[BaseRoute]) -> Starlette:
             *others,  # type: ignore[list-item]
         ],
     )
-    app.add_middleware(ExpressPosts, server)
-    app.add_middleware(LenientPosts)
+    app.add_middleware(HttpFastPath, server)
+    app.add_middleware(LenientPostMiddleware)
     return app

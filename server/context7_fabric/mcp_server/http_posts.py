@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
 from context7_fabric.mcp_server.fast_path_http import EVENT, HEADERS, PATH, replayed
-from context7_fabric.mcp_server.json_rpc import NotAMessage, as_message, read_json
+from context7_fabric.mcp_server.json_rpc import InvalidMessage, as_message, read_json
 
 MESSAGES: Final = "/messages/"
 """Where clients of `/sse` post their messages."""
@@ -28,7 +28,7 @@ MOST_TOGETHER: Final = 100
 
 _JSON: Final = "application/json"
 _STREAM: Final = "text/event-stream"
-_NO_SESSIONS: Final = NotAMessage(
+_NO_SESSIONS: Final = InvalidMessage(
     METHOD_NOT_FOUND,
     "Method not allowed: this server keeps no sessions, POST is all it takes",
     None,
@@ -37,7 +37,7 @@ _NO_SESSIONS: Final = NotAMessage(
 log = logging.getLogger(__name__)
 
 
-class LenientPosts:
+class LenientPostMiddleware:
     """Hands on messages that the SDK can read; answers those that nothing can be made of."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -66,7 +66,7 @@ class LenientPosts:
             return
         try:
             bodies = _messages(begun.get("body", b""), is_old=_is_old(scope))
-        except NotAMessage as error:
+        except InvalidMessage as error:
             log.warning("a request was not a message: %s", error)
             await _refusal(error, 400)(scope, receive, send)
             return
@@ -140,7 +140,7 @@ def _messages(data: bytes, *, is_old: bool) -> bytes | list[bytes]:
         return _strict(value, clean)
     if not 0 < len(value) <= MOST_TOGETHER:
         text = f"Invalid Request: a batch has 1 to {MOST_TOGETHER} messages"
-        raise NotAMessage(INVALID_REQUEST, text, None)
+        raise InvalidMessage(INVALID_REQUEST, text, None)
     return [_strict(each, to_json(each)) for each in value]
 
 
@@ -182,5 +182,5 @@ def _whole(body: bytes) -> Message:
     return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _refusal(error: NotAMessage, status: int, headers: dict[str, str] | None = None) -> Response:
+def _refusal(error: InvalidMessage, status: int, headers: dict[str, str] | None = None) -> Response:
     return Response(error.reply, status, headers, media_type=_JSON)

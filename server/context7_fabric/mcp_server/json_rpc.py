@@ -29,7 +29,7 @@ _NO_ID: Final = (
 )
 
 
-class NotAMessage(ValueError):
+class InvalidMessage(ValueError):
     """Bytes that are no message; `reply` answers them, and repeats nothing but their id."""
 
     def __init__(self, code: int, text: str, number: RequestId | None) -> None:
@@ -67,7 +67,7 @@ def read_json(data: bytes) -> tuple[Any, bytes]:
     try:
         return from_json(clean), clean
     except ValueError as error:
-        raise NotAMessage(PARSE_ERROR, _NO_JSON, id_in(data)) from error
+        raise InvalidMessage(PARSE_ERROR, _NO_JSON, id_in(data)) from error
 
 
 def as_message(value: object, data: bytes) -> JSONRPCMessage:
@@ -82,7 +82,7 @@ def as_message(value: object, data: bytes) -> JSONRPCMessage:
     try:
         return jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError as error:
-        raise NotAMessage(INVALID_REQUEST, _NO_MESSAGE, id_in(data)) from error
+        raise InvalidMessage(INVALID_REQUEST, _NO_MESSAGE, id_in(data)) from error
 
 
 def _check_id(number: object) -> None:
@@ -93,4 +93,4 @@ def _check_id(number: object) -> None:
     """
     is_text = isinstance(number, str) and len(number) <= LONGEST_ID
     if not is_text and type(number) is not int:
-        raise NotAMessage(INVALID_REQUEST, _NO_ID, None)
+        raise InvalidMessage(INVALID_REQUEST, _NO_ID, None)

@@ -26,7 +26,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.mcp_server.tools import Context, has_channel
+from context7_fabric.mcp_server.tools import HandlerContext, has_channel
 from context7_fabric.mcp_server.uris import (
     EntryUri,
     IndexUri,
@@ -35,28 +35,34 @@ from context7_fabric.mcp_server.uris import (
     StatsUri,
     read_uri,
 )
-from context7_fabric.views.subscriptions import Changes, Listing, OneContext, OneLibrary, Topic
+from context7_fabric.views.subscriptions import (
+    ContextTopic,
+    LibraryTopic,
+    ListTopic,
+    Subscriptions,
+    Topic,
+)
 
 MOST = 1_000
 """Subscriptions that one client, or one stream of a client, may have."""
 
-Notice: TypeAlias = PromptsListChanged | ToolsListChanged | ResourceUpdated
+Notification: TypeAlias = PromptsListChanged | ToolsListChanged | ResourceUpdated
 """What a client may be told of; the list of resources is fixed."""
 
-Tell: TypeAlias = Callable[[Notice], Awaitable[None]]
+Tell: TypeAlias = Callable[[Notification], Awaitable[None]]
 
 
 class TooManySubscriptions(Exception):
     """A client asks to be told of more than `MOST` things."""
 
 
-def topic_of(notice: Notice) -> Topic | None:
+def topic_of(notice: Notification) -> Topic | None:
     """Return what has to change for `notice` to be due, None for one that never is."""
     match notice:
         case PromptsListChanged():
-            return Listing.PROMPTS
+            return ListTopic.PROMPTS
         case ToolsListChanged():
-            return Listing.TOOLS
+            return ListTopic.TOOLS
         case ResourceUpdated(uri=uri):
             return _topic_at(uri)
 
@@ -64,13 +70,13 @@ def topic_of(notice: Notice) -> Topic | None:
 def _topic_at(uri: str) -> Topic | None:
     match read_uri(uri):
         case EntryUri(scope=scope, key=key):
-            return OneContext(scope, key)
+            return ContextTopic(scope, key)
         case IndexUri(scope=scope):
             return scope
         case LibraryUri(library=library):
-            return OneLibrary(library.base)
+            return LibraryTopic(library.base)
         case RegistryUri():
-            return Listing.LIBRARIES
+            return ListTopic.LIBRARIES
         case StatsUri() | None:
             return None
 
@@ -78,13 +84,13 @@ def _topic_at(uri: str) -> Topic | None:
 class Subscriber:
     """Passes on the changes that it was asked for, each as it was asked for."""
 
-    def __init__(self, changes: Changes, tell: Tell) -> None:
+    def __init__(self, changes: Subscriptions, tell: Tell) -> None:
         """Hear of `changes`; `tell` must neither raise nor wait for anybody."""
         self._changes = changes
         self._tell = tell
-        self._topics: dict[Notice, Topic] = {}
+        self._topics: dict[Notification, Topic] = {}
 
-    async def add(self, notices: Collection[Notice]) -> None:
+    async def add(self, notices: Collection[Notification]) -> None:
         """Tell of `notices` from now on, as far as they are ever due.
 
         Raises:
@@ -97,7 +103,7 @@ class Subscriber:
         self._topics |= new
         await self._changes.watch(tuple(new.values()), self._hear)
 
-    def remove(self, notice: Notice) -> None:
+    def remove(self, notice: Notification) -> None:
         """Tell of `notice` no more."""
         topic = self._topics.pop(notice, None)
         if topic is not None:
@@ -118,10 +124,10 @@ class Mailbox:
 
     def __init__(self) -> None:
         """Hold nothing."""
-        self._due: dict[Notice, None] = {}
+        self._due: dict[Notification, None] = {}
         self._some = anyio.Event()
 
-    async def put(self, notice: Notice) -> None:
+    async def put(self, notice: Notification) -> None:
         """Let `notice` be sent, without waiting for it."""
         self._due[notice] = None
         self._some.set()
@@ -137,7 +143,7 @@ class Mailbox:
                 await _send(session, notice)
 
 
-async def _send(session: ServerSession, notice: Notice) -> None:
+async def _send(session: ServerSession, notice: Notification) -> None:
     match notice:
         case ResourceUpdated(uri=uri):
             await session.send_resource_updated(uri)
@@ -178,10 +184,10 @@ class _Line:
             self.tasks.start_soon(self.mailbox.deliver, session)
 
 
-class Notices:
+class Notifications:
     """Takes subscriptions of both eras, and forgets them with the connection."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Subscriptions) -> None:
         """Tell of `changes`."""
         self._changes = changes
         self._lines: dict[str, _Line] = {}
@@ -201,7 +207,7 @@ class Notices:
                 subscriber.close()
                 tasks.cancel_scope.cancel()
 
-    async def greet(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+    async def greet(self, ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
         """Tell a legacy client, which does not ask for that, of lists that change from now on.
 
         The server's middleware: what changes once `initialize` is answered is told, after the
@@ -216,7 +222,7 @@ class Notices:
         return await call_next(ctx)
 
     async def subscribe(
-        self, ctx: Context, params: types.SubscribeRequestParams
+        self, ctx: HandlerContext, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         """Tell a legacy client of changes to a resource.
 
@@ -234,7 +240,7 @@ class Notices:
         return types.EmptyResult()
 
     async def unsubscribe(
-        self, ctx: Context, params: types.UnsubscribeRequestParams
+        self, ctx: HandlerContext, params: types.UnsubscribeRequestParams
     ) -> types.EmptyResult:
         """Tell a legacy client no more of a resource."""
         line = self._line(ctx)
@@ -243,7 +249,7 @@ class Notices:
         return types.EmptyResult()
 
     async def listen(
-        self, ctx: Context, params: types.SubscriptionsListenRequestParams
+        self, ctx: HandlerContext, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         """Serve a stream of what the client wants to be told of, until it is ended.
 
@@ -262,14 +268,14 @@ class Notices:
             self._streams -= 1
             subscriber.close()
 
-    def _line(self, ctx: Context) -> _Line | None:
+    def _line(self, ctx: HandlerContext) -> _Line | None:
         """Return the way to the client that asks, None where there is none."""
         if not has_channel(ctx):
             return None
         return self._lines[ctx.lifespan_context]
 
 
-async def _added(subscriber: Subscriber, notices: list[Notice]) -> None:
+async def _added(subscriber: Subscriber, notices: list[Notification]) -> None:
     try:
         await subscriber.add(notices)
     except TooManySubscriptions as error:
@@ -278,8 +284,8 @@ async def _added(subscriber: Subscriber, notices: list[Notice]) -> None:
         ) from error
 
 
-def _wanted(asked: types.SubscriptionFilter) -> list[Notice]:
-    notices: list[Notice] = [
+def _wanted(asked: types.SubscriptionFilter) -> list[Notification]:
+    notices: list[Notification] = [
         ResourceUpdated(uri) for uri in dict.fromkeys(asked.resource_subscriptions or ())
     ]
     if asked.prompts_list_changed:

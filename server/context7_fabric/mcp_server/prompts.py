@@ -5,8 +5,8 @@ from __future__ import annotations
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.mcp_server.tools import Context
-from context7_fabric.services import Desk
+from context7_fabric.mcp_server.tools import HandlerContext
+from context7_fabric.services import Services
 from context7_fabric.views.prompts import LONGEST, Prompt, filled
 
 VERSION_KEY = "context7-fabric/version"
@@ -22,12 +22,12 @@ _SHOWN = 500
 class Prompts:
     """Lists prompts and gives them out."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Services) -> None:
         """Show the prompts of `desk`."""
         self._book = desk.prompts
 
     async def list(
-        self, _ctx: Context, params: types.PaginatedRequestParams | None
+        self, _ctx: HandlerContext, params: types.PaginatedRequestParams | None
     ) -> types.ListPromptsResult:
         """Return a page of prompts; the cursor to the next is the last name of this one."""
         prompts, further = await self._book.page(params.cursor if params else None)
@@ -35,7 +35,7 @@ class Prompts:
         return types.ListPromptsResult(prompts=listed, next_cursor=further)
 
     async def get(
-        self, _ctx: Context, params: types.GetPromptRequestParams
+        self, _ctx: HandlerContext, params: types.GetPromptRequestParams
     ) -> types.GetPromptResult:
         """Return a prompt's text, with the arguments in place, as a message of the user.
 

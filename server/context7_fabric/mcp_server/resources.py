@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from context7_fabric.fabric.context import Json, Scope
-from context7_fabric.mcp_server.tools import Context
+from context7_fabric.mcp_server.tools import HandlerContext
 from context7_fabric.mcp_server.uris import (
     ENTRY_TEMPLATE,
     INDEX_TEMPLATE,
@@ -28,10 +28,10 @@ from context7_fabric.mcp_server.uris import (
     read_uri,
 )
 from context7_fabric.models import Viewer
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.stats import StatsView
-from context7_fabric.views.visibility import Index, is_public, shown_entry, shown_page
+from context7_fabric.views.visibility import EntryIndex, is_public, shown_entry, shown_page
 
 MIME_TYPE = "application/json"
 _ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)
@@ -129,7 +129,7 @@ _SHOWN = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ResourceContent:
     """What a resource says; `is_public` tells whether that is the same for everybody."""
 
     told: dict[str, Json]
@@ -139,7 +139,7 @@ class Shown:
 class Resources:
     """Lists and reads resources."""
 
-    def __init__(self, desk: Desk, viewer: Viewer) -> None:
+    def __init__(self, desk: Services, viewer: Viewer) -> None:
         """Show what `desk` knows and `viewer` may read."""
         self._viewer = viewer
         self._views = desk.views
@@ -147,19 +147,19 @@ class Resources:
         self._stats = StatsView(desk.views, desk.meter)
 
     async def list(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         """Return the resources that have one address."""
         return types.ListResourcesResult(resources=list(RESOURCES))
 
     async def templates(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         """Return the resources that have an address by parameters."""
         return types.ListResourceTemplatesResult(resource_templates=list(TEMPLATES))
 
     async def read(
-        self, ctx: Context, params: types.ReadResourceRequestParams
+        self, ctx: HandlerContext, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         """Return what a resource says.
 
@@ -178,13 +178,13 @@ class Resources:
             cache_scope="public" if shown.is_public else "private",
         )
 
-    async def shown(self, uri: str) -> Shown | None:
+    async def shown(self, uri: str) -> ResourceContent | None:
         """Return what is to be seen at `uri`, None when there is nothing."""
         asked = read_uri(uri)
         if isinstance(asked, EntryUri):
             return await self._entry(asked)
         told = await self._told(asked) if asked else None
-        return None if told is None else Shown(told)
+        return None if told is None else ResourceContent(told)
 
     async def _told(
         self, asked: IndexUri | RegistryUri | LibraryUri | StatsUri
@@ -200,12 +200,12 @@ class Resources:
             case StatsUri():
                 return await self._stats.shown(self._viewer)
 
-    async def _entry(self, asked: EntryUri) -> Shown | None:
+    async def _entry(self, asked: EntryUri) -> ResourceContent | None:
         context = await self._views.entry(asked.scope, asked.key, self._viewer)
-        return Shown(shown_entry(context), is_public(context)) if context else None
+        return ResourceContent(shown_entry(context), is_public(context)) if context else None
 
 
-def _index(page: Index) -> dict[str, Json]:
+def _index(page: EntryIndex) -> dict[str, Json]:
     """Return a page with the address of each entry, and that of the next page."""
     further = index_uri(page.scope, page.entries[-1].key) if page.more else None
     return shown_page(page, entry_uri) | {"next": further}

@@ -16,15 +16,15 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.mcp_server.completions import Completions
-from context7_fabric.mcp_server.fast_path import AtHand, Express, beside, called
-from context7_fabric.mcp_server.notifications import Notices
+from context7_fabric.mcp_server.fast_path import AtHand, FastPath, beside, called
+from context7_fabric.mcp_server.notifications import Notifications
 from context7_fabric.mcp_server.prompts import Prompts
 from context7_fabric.mcp_server.resources import Resources
 from context7_fabric.mcp_server.streams import MessageReader
 from context7_fabric.mcp_server.tool_schemas import InputSchemas
-from context7_fabric.mcp_server.tools import Context, Tools
+from context7_fabric.mcp_server.tools import HandlerContext, Tools
 from context7_fabric.models import LOCAL_OWNER, Viewer
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 from context7_fabric.settings.values import Meta
 from context7_fabric.version import __version__
 
@@ -48,7 +48,7 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 
 
 def build_server(
-    desk: Desk, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
+    desk: Services, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
 ) -> FabricServer:
     """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read.
 
@@ -56,7 +56,7 @@ def build_server(
     """
     viewer = Viewer(principal, owner)
     tools, resources, prompts = Tools(desk, viewer, meta), Resources(desk, viewer), Prompts(desk)
-    completions, notices = Completions(desk, viewer), Notices(desk.changes)
+    completions, notices = Completions(desk, viewer), Notifications(desk.changes)
     server = FabricServer(
         NAME,
         version=__version__,
@@ -83,7 +83,7 @@ def build_server(
     return server
 
 
-async def admit(ctx: Context, call_next: CallNext) -> HandlerResult:
+async def admit(ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
     """Serve also a client that has not shaken hands: as one of the last era that does.
 
     It has no capabilities then, and may still send `initialize` later.
@@ -112,7 +112,7 @@ class FabricServer(Server[str]):
         raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
     ) -> None:
         """Serve one connection until it ends."""
-        lane = Express(self.at_hand, self.meta)
+        lane = FastPath(self.at_hand, self.meta)
         if isinstance(read_stream, MessageReader):
             read_stream.lane = lane.answer
         with beside(lane.open):
@@ -134,7 +134,7 @@ class FabricServer(Server[str]):
 
 
 @asynccontextmanager
-async def _connected(notices: Notices, _server: Server[Any]) -> AsyncGenerator[str]:
+async def _connected(notices: Notifications, _server: Server[Any]) -> AsyncGenerator[str]:
     """Name each connection; over HTTP all share one life, and one name."""
     name = uuid4().hex
     async with notices.connection(name):

@@ -15,7 +15,13 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from context7_fabric.mcp_server.notifications import PUSHED
-from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter, Outlet
+from context7_fabric.mcp_server.streams import (
+    Duplex,
+    LineReader,
+    MessageReader,
+    MessageWriter,
+    WriteFlow,
+)
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
@@ -81,8 +87,8 @@ def _are_one(source: int, sink: int) -> bool:
 async def _pipes(source: int, sink: int) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
     """Yield the messages that come from `source`, and the way to `sink`."""
     loop = asyncio.get_running_loop()
-    reading, lines = await loop.connect_read_pipe(Lines, os.fdopen(source, "rb", buffering=0))
-    writing, outlet = await loop.connect_write_pipe(Outlet, os.fdopen(sink, "wb", buffering=0))
+    reading, lines = await loop.connect_read_pipe(LineReader, os.fdopen(source, "rb", buffering=0))
+    writing, outlet = await loop.connect_write_pipe(WriteFlow, os.fdopen(sink, "wb", buffering=0))
     writer = MessageWriter(writing, outlet)
     try:
         yield MessageReader(lines, writer), writer

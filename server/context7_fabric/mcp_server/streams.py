@@ -14,7 +14,7 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.lenient_json import HEAD_BYTES, id_in
-from context7_fabric.mcp_server.json_rpc import NotAMessage, read_message
+from context7_fabric.mcp_server.json_rpc import InvalidMessage, read_message
 from context7_fabric.relay.forward import LONGEST_LINE
 
 LONGEST: Final = LONGEST_LINE
@@ -28,13 +28,13 @@ MOST_UNREAD: Final = 2**20
 much before it reads has its answers all the same."""
 
 
-class Overlong(bytes):
+class TooLongLine(bytes):
     """The beginning of a line that is longer than `LONGEST`."""
 
     __slots__ = ()
 
 
-class Lines(asyncio.Protocol):
+class LineReader(asyncio.Protocol):
     """Cuts what comes into lines, which wait to be taken one by one."""
 
     def __init__(self, start: bytes = b"") -> None:
@@ -78,7 +78,7 @@ class Lines(asyncio.Protocol):
         self._wake()
 
     async def take(self) -> bytes | None:
-        """Return the next line, of one that is too long an `Overlong`; None at the end."""
+        """Return the next line, of one that is too long an `TooLongLine`; None at the end."""
         while not self._waiting:
             if self.ended.is_set():
                 return None
@@ -102,7 +102,7 @@ class Lines(asyncio.Protocol):
     def _finish(self) -> None:
         line = b"".join(self._parts)
         if self._size > LONGEST:
-            self._waiting.append(Overlong(line))
+            self._waiting.append(TooLongLine(line))
         elif line.strip():
             self._waiting.append(line)
         self._parts.clear()
@@ -113,7 +113,7 @@ class Lines(asyncio.Protocol):
             self._taker.set_result(None)
 
 
-class Outlet(asyncio.Protocol):
+class WriteFlow(asyncio.Protocol):
     """Knows when what is written has to wait for the reader."""
 
     def __init__(self) -> None:
@@ -154,28 +154,28 @@ class Outlet(asyncio.Protocol):
             await self._room.wait()
 
 
-class Duplex(Lines, Outlet):
+class Duplex(LineReader, WriteFlow):
     """Both directions of one socket."""
 
     def __init__(self) -> None:
         """Begin with nothing read."""
-        Lines.__init__(self)
-        Outlet.__init__(self)
+        LineReader.__init__(self)
+        WriteFlow.__init__(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read from `transport`, and write to it."""
-        Lines.connection_made(self, transport)
-        Outlet.connection_made(self, transport)
+        LineReader.connection_made(self, transport)
+        WriteFlow.connection_made(self, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let nobody wait any more, in either direction."""
-        Lines.connection_lost(self, exc)
-        Outlet.connection_lost(self, exc)
+        LineReader.connection_lost(self, exc)
+        WriteFlow.connection_lost(self, exc)
 
 
 _CLOSING_SECONDS: Final = 1.0
 
-Lane = Callable[[bytes], bytes | None]
+FastLane = Callable[[bytes], bytes | None]
 """Returns the reply to the request on a line, None where the SDK is to have it."""
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class _Closing:
 class MessageWriter(_Closing):
     """The SDK's stream of messages out."""
 
-    def __init__(self, transport: asyncio.WriteTransport, outlet: Outlet) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, outlet: WriteFlow) -> None:
         """Write to `transport`, as fast as its protocol `outlet` says."""
         self._transport = transport
         self.outlet = outlet
@@ -236,12 +236,12 @@ class MessageWriter(_Closing):
 class MessageReader(_Closing):
     """The SDK's stream of messages in; a line that is none is answered with an error."""
 
-    def __init__(self, lines: Lines, writer: MessageWriter) -> None:
+    def __init__(self, lines: LineReader, writer: MessageWriter) -> None:
         """Read `lines`; `writer` tells the client of one that is no message."""
         self._lines = lines
         self._writer = writer
         self._outlet = writer.outlet
-        self.lane: Lane | None = None
+        self.lane: FastLane | None = None
 
     async def receive(self) -> SessionMessage | Exception:
         """Return the next message that the lane, if there is one, does not answer.
@@ -261,7 +261,7 @@ class MessageReader(_Closing):
             if reply is None:
                 try:
                     return SessionMessage(_read(line))
-                except NotAMessage as error:
+                except InvalidMessage as error:
                     log.warning("a line from a client was not a message: %s", error)
                     reply = error.reply
             self._writer.put(reply)
@@ -297,7 +297,7 @@ def _read(line: bytes) -> types.JSONRPCMessage:
     Raises:
         NotAMessage: There is none.
     """
-    if isinstance(line, Overlong):
+    if isinstance(line, TooLongLine):
         text = f"Invalid Request: a message has at most {LONGEST:,} bytes"
-        raise NotAMessage(types.INVALID_REQUEST, text, id_in(line))
+        raise InvalidMessage(types.INVALID_REQUEST, text, id_in(line))
     return read_message(line)

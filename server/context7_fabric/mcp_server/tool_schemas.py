@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from context7_fabric.mcp_server.extra_tools import OPTIONAL
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
 from context7_fabric.upstream.base import ToolList
-from context7_fabric.upstream.tool_cache import ToolBook
+from context7_fabric.upstream.tool_cache import ToolCache
 
 _LIBRARY_ID = (
     "Context7 library id such as '/vercel/next.js', or '/vercel/next.js/v15.1.8' for one version;"
@@ -129,7 +129,7 @@ def _listed(tool: dict[str, Any]) -> types.Tool:
 class InputSchemas:
     """The schema of each served tool's arguments, for whoever has to look one up for every call."""
 
-    def __init__(self, tools: ToolBook, names: frozenset[str]) -> None:
+    def __init__(self, tools: ToolCache, names: frozenset[str]) -> None:
         """Know the tools `names`, as upstream described them last."""
         self._tools = tools
         self._names = names

@@ -13,10 +13,10 @@ import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.answers.docs import Question
+from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.mcp_server import arguments
-from context7_fabric.mcp_server.extra_tools import OPTIONAL, OptionalTools
+from context7_fabric.mcp_server.extra_tools import OPTIONAL, ExtraTools
 from context7_fabric.mcp_server.tool_schemas import served_tools
 from context7_fabric.models import (
     GET_DOCS,
@@ -28,16 +28,16 @@ from context7_fabric.models import (
     Tier,
     Viewer,
 )
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 from context7_fabric.settings.values import Meta
 
 log = logging.getLogger(__name__)
 
 META_KEY = "context7-fabric/answer"
 
-Context = ServerRequestContext[str, Any]
+HandlerContext = ServerRequestContext[str, Any]
 
-_QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
+_QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], DocsQuestion]]] = {
     QUERY_DOCS: arguments.question,
     GET_DOCS: arguments.topic_question,
 }
@@ -46,21 +46,23 @@ _QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
 class Tools:
     """Lists and calls tools."""
 
-    def __init__(self, desk: Desk, viewer: Viewer, meta: Meta) -> None:
+    def __init__(self, desk: Services, viewer: Viewer, meta: Meta) -> None:
         """Answer from `desk`, what `viewer` may read; `meta` is the extent of `_meta`."""
         self._desk = desk
         self._viewer = viewer
         self._meta: Meta = meta
-        self._optional = OptionalTools(desk.feedback, desk.contexts)
+        self._optional = ExtraTools(desk.feedback, desk.contexts)
 
     async def list(
-        self, _ctx: Context, _params: types.PaginatedRequestParams | None
+        self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """Return upstream's tools and ours, as far as they are served."""
         tools = served_tools(await self._desk.tools.listed(), self._desk.tool_names)
         return types.ListToolsResult(tools=tools)
 
-    async def call(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call(
+        self, ctx: HandlerContext, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         """Answer a call, and record it unless it is one of our own tools.
 
         Raises:
@@ -97,7 +99,7 @@ class Tools:
         asyncio.get_running_loop().call_soon(self._record, tool, given, caller, answer)
         return answer
 
-    def callers(self, ctx: Context) -> Callable[..., Caller]:
+    def callers(self, ctx: HandlerContext) -> Callable[..., Caller]:
         """Return what makes a caller for each further call of the client that `ctx` is about."""
         viewer = self._viewer
         return partial(
@@ -116,7 +118,7 @@ class Tools:
         self._desk.note(tool, given, caller, answer)
         log.debug("%s %s by %s %s", tool, answer.outcome, answer.tier, answer.execution_id)
 
-    def _caller(self, ctx: Context) -> Caller:
+    def _caller(self, ctx: HandlerContext) -> Caller:
         return self.callers(ctx)(progress=ctx.session.report_progress)
 
     async def _answer(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer:
@@ -129,7 +131,7 @@ class Tools:
             return Answer(str(error), Outcome.ERROR, Tier.LOCAL, is_error=True)
 
 
-def _session(ctx: Context) -> str | None:
+def _session(ctx: HandlerContext) -> str | None:
     """Name the client's session: a lasting connection, or one that the request names itself.
 
     None for any other request over HTTP: an address may be that of several clients.
@@ -139,12 +141,12 @@ def _session(ctx: Context) -> str | None:
     return ctx.request.headers.get("mcp-session-id") or None
 
 
-def has_channel(ctx: Context) -> bool:
+def has_channel(ctx: HandlerContext) -> bool:
     """Tell whether a connection with a channel of its own lasts, as over stdio and `/sse`."""
     return ctx.session._connection.has_standalone_channel  # noqa: SLF001  # nothing else tells
 
 
-def _client(ctx: Context) -> str:
+def _client(ctx: HandlerContext) -> str:
     """Return what the client's program calls itself, as far as it does."""
     params = ctx.session.client_params
     return f"{params.client_info.name} {params.client_info.version}" if params else ""

@@ -83,18 +83,18 @@ _DIVIDER = re.compile(r"-{3,}|_{3,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Promotion:
     """One notice, as it stood in the text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class WithoutPromotions:
     """A text without its notices; `left` says that one stands inside of a snippet still."""
 
     text: str
-    notices: tuple[Notice, ...]
+    notices: tuple[Promotion, ...]
     left: bool
 
 
@@ -108,7 +108,7 @@ class _Body:
     is_about_provider: bool
 
 
-def cut_notices(text: str) -> Cut:
+def cut_notices(text: str) -> WithoutPromotions:
     """Cut the notices off documentation or a list of libraries; any other text stays whole."""
     raw = text.split("\n")
     lines = [line.rstrip("\r") for line in raw]
@@ -118,8 +118,8 @@ def cut_notices(text: str) -> Cut:
     spans = _lead(lines, parts, bodies[0].parts[0].start) if bodies else []
     spans += [(body.parts[at - 1].end, body.end) for body, at in tails if at < len(body.parts)]
     left = any(_names_provider(part, body) for body, at in tails for part in body.parts[:at])
-    notices = (Notice("\n".join(raw[start:end]).strip()) for start, end in spans)
-    return Cut(_without(raw, spans) if spans else text, tuple(notices), left)
+    notices = (Promotion("\n".join(raw[start:end]).strip()) for start, end in spans)
+    return WithoutPromotions(_without(raw, spans) if spans else text, tuple(notices), left)
 
 
 def _without(raw: Sequence[str], spans: Sequence[tuple[int, int]]) -> str:
@@ -333,7 +333,7 @@ def is_order(says: str) -> bool:
     return _ORDER.search(_EXAMPLE.sub("''", says)) is not None
 
 
-__all__ = ["HIDDEN", "NOTICE", "ORDERS", "Notice", "Screening", "screen"]
+__all__ = ["HIDDEN", "NOTICE", "ORDERS", "Promotion", "Screening", "screen"]
 
 ORDERS = "orders"
 """Flag: the text gives the model that reads it orders."""
@@ -350,7 +350,7 @@ class Screening:
     """What was found (`flags`), what was cut off (`notices`), and the text to go on with."""
 
     flags: tuple[str, ...]
-    notices: tuple[Notice, ...]
+    notices: tuple[Promotion, ...]
     clean: str
 
 

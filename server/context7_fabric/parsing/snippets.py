@@ -81,14 +81,14 @@ _OLD_HEAD = re.compile(
     r"\nLANGUAGE: .*\nCODE:\n"
 )
 
-Kind = Literal["code", "info"]
+SnippetKind = Literal["code", "info"]
 
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
     """One piece of documentation; `text` is the whole of it as sent, heading included."""
 
-    kind: Kind
+    kind: SnippetKind
     title: str
     source: str
     text: str

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import anyio
 
 from context7_fabric.errors import StoreError, StoreUnavailable
-from context7_fabric.fabric.backend import Backend, Put
-from context7_fabric.fabric.change_feed import Ear
-from context7_fabric.fabric.stats import Faults
+from context7_fabric.fabric.backend import Backend, WriteRequest
+from context7_fabric.fabric.change_feed import ChangeListener
+from context7_fabric.fabric.stats import StoreErrors
 from context7_fabric.models import PUBLIC
 
 SECRET_BYTES = 32
@@ -122,7 +122,7 @@ async def shared_secret(backend: Backend, known: bytes | None = None) -> bytes:
     if entry is None:
         fresh = known or secrets.token_bytes(SECRET_BYTES)
         if await backend.add(PLACE, fresh, expires_in=DRAFT_SECONDS):
-            await backend.write([Put(PLACE, fresh, disposable=False)])
+            await backend.write([WriteRequest(PLACE, fresh, disposable=False)])
         entry = await backend.get(PLACE)
     if entry is None:
         raise StoreUnavailable("get", "it keeps nothing")
@@ -136,7 +136,7 @@ class SharedSecret:
     counts how often it became another, and with it every principal that has a key.
     """
 
-    def __init__(self, backend: Backend, faults: Faults, ear: Ear) -> None:
+    def __init__(self, backend: Backend, faults: StoreErrors, ear: ChangeListener) -> None:
         """Ask `backend`; `ear` hears when somebody writes it."""
         self._backend = backend
         self._faults = faults

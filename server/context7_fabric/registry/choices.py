@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric, first_of
-from context7_fabric.fabric.read_cache import Revision, Steady
+from context7_fabric.fabric.read_cache import RevisionCache, StoreRevision
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import bounded, name_key
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.matching.index import read_name
-from context7_fabric.registry.registry import Registry, Table
+from context7_fabric.registry.registry import Registry, RowTable
 from context7_fabric.registry.row_store import row_in, row_value
 from context7_fabric.registry.rows import LIVE, Row
 
@@ -33,14 +33,14 @@ MOST_LATELY = 512
 """How many ids, with where they lead, and choices are kept in memory until something is stored."""
 
 
-class Learned:
+class LearnedChoices:
     """Choices and moves, kept in the fabric's GLOBAL scope."""
 
     def __init__(self, fabric: Fabric) -> None:
         """Remember in `fabric`."""
         self._fabric = fabric
-        self._lately = Steady[str](fabric.revision, MOST_LATELY)
-        self._choices = Steady[str](fabric.revision, MOST_LATELY)
+        self._lately = RevisionCache[str](fabric.revision, MOST_LATELY)
+        self._choices = RevisionCache[str](fabric.revision, MOST_LATELY)
 
     async def choose(self, name_key: str, library_id: str, holder: str) -> None:
         """Remember that `holder` means the library `library_id` by a name."""
@@ -57,7 +57,7 @@ class Learned:
         return known or await self._chosen(name_keys, holder, as_of)
 
     async def _chosen(
-        self, name_keys: Sequence[str], holder: str, as_of: Revision | None
+        self, name_keys: Sequence[str], holder: str, as_of: StoreRevision | None
     ) -> str | None:
         names = {_choice(name, holder): name for name in name_keys}
 
@@ -172,7 +172,7 @@ def _move(library_id: str, principal: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TaughtName:
     """`name` means the library `library_id` (no version); what else is said of the library."""
 
     name: str
@@ -182,7 +182,7 @@ class Lesson:
 
 
 def learned_rows(
-    lessons: Iterable[Lesson], registry: Registry, own: Table, now: float
+    lessons: Iterable[TaughtName], registry: Registry, own: RowTable, now: float
 ) -> dict[str, Row]:
     """Return the rows that say what `lessons` say, verified `now`, by each name that means them.
 
@@ -210,7 +210,7 @@ def found_row(name: str, registry: Registry, question: str = "") -> Row | None:
     return match.row if match else None
 
 
-def _row_for(lesson: Lesson, registry: Registry, known: Row | None) -> Row:
+def _row_for(lesson: TaughtName, registry: Registry, known: Row | None) -> Row:
     meant, base = found_row(lesson.name, registry), lesson.library_id.base
     if meant is not None and (meant.broken or meant.id in ("", base)):
         return known if known is not None and known.key == meant.key else meant
@@ -223,7 +223,7 @@ def _row_for(lesson: Lesson, registry: Registry, known: Row | None) -> Row:
     return Row(name, "other", title=title, usage_count=1, source=LIVE)
 
 
-def _is_free(alias: str, registry: Registry, own: Table) -> bool:
+def _is_free(alias: str, registry: Registry, own: RowTable) -> bool:
     taken = any(
         table.find(alias) is not None or table.namesakes(alias) for table in (registry, own)
     )

@@ -19,14 +19,14 @@ from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
 from context7_fabric.parsing.libraries import Library, LibraryList
 from context7_fabric.registry.matching.index import (
-    Match,
     NameIndex,
+    NameMatch,
     fitting,
     goes_by_one_of,
     languages_in,
 )
 from context7_fabric.registry.matching.readings import is_version
-from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, Revision, RowStore
+from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, RowsRevision, RowStore
 from context7_fabric.registry.rows import Row, naming, vouched
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.seed_files.yaml_file import tell_left_out
@@ -58,7 +58,7 @@ class _Listed:
         return self.id
 
 
-class Table:
+class RowTable:
     """Rows, and what finds them; what a name finds is the row as it is now."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
@@ -72,7 +72,7 @@ class Table:
         key = self._keys.get(library_id)
         return None if key is None else self.rows[key]
 
-    def find(self, text: str, question: str = "") -> Match[Row] | None:
+    def find(self, text: str, question: str = "") -> NameMatch[Row] | None:
         """Return the row that a name means, guarded by what the question says of the language."""
         match = self._index.find(text, question)
         return match and replace(match, row=self._now(match.row))
@@ -112,7 +112,9 @@ class Table:
         names = (name for each in shared for name in (each.name, *each.aliases))
         return replace(bare, aliases=(*own, *names))
 
-    def taught(self, listed: Sequence[Library], asked: Match[Row] | None, now: float) -> list[Row]:
+    def taught(
+        self, listed: Sequence[Library], asked: NameMatch[Row] | None, now: float
+    ) -> list[Row]:
         """Return the rows that the entries of upstream's list make, verified `now`.
 
         Each is made of the row that has the entry's id, of the one `asked` for, or of none. The
@@ -123,7 +125,7 @@ class Table:
         asked = asked if is_one else None
         return [self._taught(entry, asked, now) for entry in listed]
 
-    def _taught(self, entry: Library, asked: Match[Row] | None, now: float) -> Row:
+    def _taught(self, entry: Library, asked: NameMatch[Row] | None, now: float) -> Row:
         row = self.row(entry.id) or self._meant(entry, asked) or _new_row(entry)
         return replace(
             row,
@@ -138,7 +140,7 @@ class Table:
             broken=False,
         )
 
-    def _meant(self, entry: Library, asked: Match[Row] | None) -> Row | None:
+    def _meant(self, entry: Library, asked: NameMatch[Row] | None) -> Row | None:
         """Return the row asked for when it has no id yet and the entry's title is its name."""
         row = None if asked is None else self.rows.get(asked.row.key)
         if row is None or row.id or _speaks_of_another(entry, row):
@@ -196,13 +198,13 @@ class Registry:
         self._seeds = seeds
         self._seeded: dict[str, Row] = {}
         self._clock = clock
-        self._table = Table()
+        self._table = RowTable()
         self._changing = threading.RLock()  # held while no event loop gets to wait
         self._uses: dict[str, int] = {}  # that are counted, and not written yet
         self._meanwhile: list[dict[str, Row]] = []  # what is put while all rows are read, by load
         self._begun = self._done = 0  # loads, the newest whose rows were taken in
-        self._revision: Revision | None = None  # that all rows were read as of
-        self._heard: Revision | None = None  # that what was heard since was read as of
+        self._revision: RowsRevision | None = None  # that all rows were read as of
+        self._heard: RowsRevision | None = None  # that what was heard since was read as of
         self._missed = self._made_up = 0  # times that any row may have changed; seen to
         self._untold: dict[str, None] = {}  # keys of rows that changed, if telling was cut short
         self.on_change: Callable[[Sequence[Row]], Awaitable[None]] | None = None
@@ -231,7 +233,7 @@ class Registry:
                     self._missed += 1
                 self._seeded = {row.key: row for row in seeds}
                 rows = self._seeded | self._vouched(stored)
-                table = await to_thread.run_sync(Table, rows.values())
+                table = await to_thread.run_sync(RowTable, rows.values())
             before = self._take_in(table, number, meanwhile)
         finally:
             self._end(meanwhile)
@@ -253,7 +255,7 @@ class Registry:
         """Return the row of the library with id `library_id` (no version)."""
         return self._table.row(library_id)
 
-    def find(self, text: str, question: str = "") -> Match[Row] | None:
+    def find(self, text: str, question: str = "") -> NameMatch[Row] | None:
         """Return the row that a name means, guarded by what the question says of the language."""
         return self._table.find(text, question)
 
@@ -265,7 +267,7 @@ class Registry:
         """Return which libraries a name means exactly, of those with `titles` by id."""
         return self._table.named(text, titles)
 
-    async def teach(self, asked: Match[Row] | None, listed: LibraryList) -> None:
+    async def teach(self, asked: NameMatch[Row] | None, listed: LibraryList) -> None:
         """Take in a list that upstream sent: its entries become rows, verified now."""
         now = self._clock()
         taught = self._table.taught(listed.libraries, asked, now)
@@ -428,7 +430,7 @@ class Registry:
         with self._changing:
             self._meanwhile = [each for each in self._meanwhile if each is not meanwhile]
 
-    def _take_in(self, table: Table, number: int, meanwhile: dict[str, Row]) -> Table | None:
+    def _take_in(self, table: RowTable, number: int, meanwhile: dict[str, Row]) -> RowTable | None:
         """Put `table` in place of what there was, with what was put since its rows were read.
 
         Returns what there was; None where a load that began later was quicker.

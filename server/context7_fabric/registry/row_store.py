@@ -18,7 +18,7 @@ from anyio import to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.change_feed import Ear
+from context7_fabric.fabric.change_feed import ChangeListener
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -45,14 +45,14 @@ def _form() -> TypeAdapter[Row]:
     return TypeAdapter(Row)
 
 
-class Revision(NamedTuple):
+class RowsRevision(NamedTuple):
     """How the rows stand: how often they were written, as far as that is known, and a mark."""
 
     version: int
     mark: bytes
 
 
-NEVER = Revision(0, b"")
+NEVER = RowsRevision(0, b"")
 """How they stand where none was ever written."""
 
 
@@ -92,7 +92,7 @@ def _use(row: Row) -> tuple[int, float]:
 class RowStore:
     """The rows that one principal may see: the public ones and its own."""
 
-    def __init__(self, fabric: Fabric, principal: str, ear: Ear | None = None) -> None:
+    def __init__(self, fabric: Fabric, principal: str, ear: ChangeListener | None = None) -> None:
         """Keep rows in `fabric`'s GLOBAL scope; an `ear` for `WRITTEN` tells what was written."""
         self._fabric = fabric
         self._ear = ear
@@ -163,7 +163,7 @@ class RowStore:
         stored = await self._fabric.set_many(values | {REVISION: uuid4().hex})
         return stored and self._fabric.trouble() is None
 
-    async def revision(self) -> Revision | None:
+    async def revision(self) -> RowsRevision | None:
         """Return what changes whenever any process changes rows, None where nobody can tell."""
         fabric = self._fabric
         try:
@@ -172,7 +172,7 @@ class RowStore:
             fabric.faults.note(error)
             return None
         fabric.faults.worked()
-        return Revision(entry.version, entry.value) if entry else NEVER
+        return RowsRevision(entry.version, entry.value) if entry else NEVER
 
     def _address(self, row: Row) -> str:
         key = quote(row.key, safe="/@+.", errors="surrogatepass")

@@ -18,7 +18,7 @@ from context7_fabric.seed_files.yaml_file import seed_folder
 
 FILE_NAME = "collections.yaml"
 
-Payload = dict[str, Any]
+CollectionPayload = dict[str, Any]
 """What stands beside a vector: JSON values by the names of the schema's fields."""
 
 _FIELDS: Mapping[str, tuple[str, Callable[[Row], Any]]] = {
@@ -39,7 +39,7 @@ KEY_FIELDS = ("library_name", "ecosystem")
 
 
 @dataclass(frozen=True, slots=True)
-class Collection:
+class CollectionSchema:
     """One collection: its schema gives each field's type, `indexes` names those to find by."""
 
     name: str
@@ -47,12 +47,12 @@ class Collection:
     schema: Mapping[str, str]
     indexes: tuple[str, ...]
 
-    def payload(self, row: Row) -> Payload:
+    def payload(self, row: Row) -> CollectionPayload:
         """Return the payload of `row`: all fields of the schema and no other."""
         return {name: _FIELDS[name][1](row) for name in self.schema}
 
 
-def load_collection(name: str = COLLECTION, path: Path | None = None) -> Collection:
+def load_collection(name: str = COLLECTION, path: Path | None = None) -> CollectionSchema:
     """Read the collection `name` from its file, the shipped one unless `path` names another.
 
     Raises:
@@ -72,7 +72,7 @@ def load_collection(name: str = COLLECTION, path: Path | None = None) -> Collect
     raise SeedError(str(path), f"there is no collection {name!r}")
 
 
-def row_key(payload: Payload) -> str:
+def row_key(payload: CollectionPayload) -> str:
     """Return the key of the row that `payload` was made from."""
     name, ecosystem = (payload[field] for field in KEY_FIELDS)
     return Row(name, ecosystem).key
@@ -83,7 +83,7 @@ def _listed(root: object) -> list[dict[str, Any]]:
     return [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
 
 
-def _collection(path: str, entry: dict[str, Any]) -> Collection:
+def _collection(path: str, entry: dict[str, Any]) -> CollectionSchema:
     schema, indexes = entry.get("schema"), entry.get("indexes", [])
     if not isinstance(schema, dict) or not set(KEY_FIELDS) <= set(schema):
         raise SeedError(path, f"the `schema` has no {' and '.join(KEY_FIELDS)}")
@@ -92,4 +92,6 @@ def _collection(path: str, entry: dict[str, Any]) -> Collection:
             raise SeedError(path, f"the schema's `{field}: {kind}` is no field of a row")
     if not isinstance(indexes, list) or not set(indexes) <= set(schema):
         raise SeedError(path, "`indexes` names a field that the schema has not")
-    return Collection(entry["name"], str(entry.get("description", "")), schema, tuple(indexes))
+    return CollectionSchema(
+        entry["name"], str(entry.get("description", "")), schema, tuple(indexes)
+    )

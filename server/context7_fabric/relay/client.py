@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 
-from context7_fabric.relay.endpoint import Door, NoDaemon, start
+from context7_fabric.relay.endpoint import Endpoint, NoDaemon, start
 from context7_fabric.relay.folders import UnusablePath
-from context7_fabric.relay.forward import Pump
+from context7_fabric.relay.forward import Forwarder
 from context7_fabric.relay.handshake import SERVE, hello, identity, resolved, working_directory
 from context7_fabric.relay.usage import asks_for_version
 
@@ -97,7 +97,7 @@ def _serve(
     clear = resolved(environ, directory)
     window = _Window(clear, hello(SERVE, clear, directory, api_key))
     connection = window.connect()
-    Pump(connection, lambda: window.reconnect(lambda other: here(other, clear, api_key))).run()
+    Forwarder(connection, lambda: window.reconnect(lambda other: here(other, clear, api_key))).run()
 
 
 class _Window:
@@ -106,7 +106,7 @@ class _Window:
     def __init__(self, environ: dict[str, str], said: bytes) -> None:
         self._environ = environ
         self._said = said
-        self._door = Door.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
+        self._door = Endpoint.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
 
     def connect(self) -> socket.socket:
         return self._door.enter(self._said, self._start)

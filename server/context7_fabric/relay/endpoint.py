@@ -103,7 +103,7 @@ class _Locked(TimeoutError):
     """Another process keeps the lock; the one argument says so."""
 
 
-class Door:
+class Endpoint:
     """Where the daemons of one identity listen."""
 
     def __init__(self, home: str, name: str) -> None:
@@ -114,7 +114,7 @@ class Door:
         self._socket = f"{name}{_ENDING}"
 
     @classmethod
-    def of(cls, home: str, identity: dict[str, object]) -> Door:
+    def of(cls, home: str, identity: dict[str, object]) -> Endpoint:
         """Return the door of the daemons with `identity`, which they compare for themselves."""
         return cls(home, f"{zlib.crc32(ascii(identity).encode()):08x}")
 
@@ -236,13 +236,15 @@ class Door:
             os.close(lock)
 
 
-def doors(home: str) -> list[Door]:
+def doors(home: str) -> list[Endpoint]:
     """Return a door for each socket in `home`."""
     try:
         names = os.listdir(os.path.join(home, FOLDER))
     except OSError:
         return []
-    return [Door(home, name[: -len(_ENDING)]) for name in sorted(names) if name.endswith(_ENDING)]
+    return [
+        Endpoint(home, name[: -len(_ENDING)]) for name in sorted(names) if name.endswith(_ENDING)
+    ]
 
 
 def peer(connection: socket.socket) -> int:

@@ -55,14 +55,16 @@ class _Cut:
         return line
 
 
-class Pump:
+class Forwarder:
     """One client, and whichever daemon it has at the moment."""
 
     def __init__(self, connection: socket.socket, connect: Callable[[], socket.socket]) -> None:
         """Begin with `connection`; `connect` gives another when that breaks."""
-        from context7_fabric.relay.replay import Calls  # behind the hand-shake, not before it
+        from context7_fabric.relay.replay import (
+            ReplayBuffer,  # behind the hand-shake, not before it
+        )
 
-        self._calls = Calls()
+        self._calls = ReplayBuffer()
         self._first = connection
         self._connection: socket.socket | None = connection
         self._connect = connect

@@ -19,7 +19,7 @@ _MARK = "\ufeff"
 _read = json.JSONDecoder().raw_decode
 
 
-class Calls:
+class ReplayBuffer:
     """The requests without an answer yet, and those that made the connection what it is."""
 
     def __init__(self) -> None:

@@ -11,44 +11,44 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
-from context7_fabric.answers.cache import Answers, AnswerSettings
-from context7_fabric.answers.cross_process import Leases
-from context7_fabric.answers.docs import Docs
-from context7_fabric.answers.fallback import Bookcase, LocalKnowledge
+from context7_fabric.answers.cache import AnswerCache, AnswerSettings
+from context7_fabric.answers.cross_process import FlightLeases
+from context7_fabric.answers.docs import DocsService
+from context7_fabric.answers.fallback import RegistryFallback, SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
-from context7_fabric.answers.library_choice import Meanings
-from context7_fabric.answers.lookup import Subject
-from context7_fabric.answers.resolve import Resolver
-from context7_fabric.answers.stored import AnswerShelf, Stamp
+from context7_fabric.answers.library_choice import LibraryChoices
+from context7_fabric.answers.lookup import LookupKeys
+from context7_fabric.answers.resolve import ResolveService
+from context7_fabric.answers.stored import AnswerStore, RecordFactory
 from context7_fabric.call_log.feedback import Feedback
-from context7_fabric.call_log.records import Executions
-from context7_fabric.fabric.change_feed import Ear, News
+from context7_fabric.call_log.records import CallLog
+from context7_fabric.fabric.change_feed import ChangeFeed, ChangeListener
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.seed_files.prompts import load_prompts
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
-from context7_fabric.suggestions.suggester import FabricVectors, Suggester
+from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import NoUpstream, Upstream
-from context7_fabric.upstream.call_gate import Gate, credential_key, open_gate
+from context7_fabric.upstream.call_gate import UpstreamGate, credential_key, open_gate
 from context7_fabric.upstream.client import McpUpstream
 from context7_fabric.upstream.context7 import Context7
-from context7_fabric.upstream.quota import Meter
-from context7_fabric.upstream.tool_cache import ToolBook
-from context7_fabric.upstream.transport import Dialler
-from context7_fabric.views.contexts import Contexts
-from context7_fabric.views.prompts import PromptBook
-from context7_fabric.views.subscriptions import Changes, States
-from context7_fabric.views.visibility import Views
+from context7_fabric.upstream.quota import Quota
+from context7_fabric.upstream.tool_cache import ToolCache
+from context7_fabric.upstream.transport import TransportFactory
+from context7_fabric.views.contexts import ContextViews
+from context7_fabric.views.prompts import PromptLibrary
+from context7_fabric.views.subscriptions import Subscriptions, TopicStates
+from context7_fabric.views.visibility import VisibleEntries
 
 Connect: TypeAlias = Callable[[TaskGroup], Upstream]
 """Makes an upstream whose connections live in the task group."""
@@ -61,17 +61,17 @@ VERSION_FRESH = 30 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Commons:
+class SharedResources:
     """What all apps of a process share; `observers` hear of every call."""
 
     fabric: Fabric
     clock: Clock
-    news: News
+    news: ChangeFeed
     observers: Sequence[Observer] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Knowledge:
+class LibraryKnowledge:
     """What one principal knows of libraries: the registry, its rows, and what is near a name."""
 
     rows: RowStore
@@ -87,7 +87,7 @@ class App:
     """
 
     settings: Settings
-    desk: Desk
+    desk: Services
     fabric: Fabric
     upstream: Upstream
     principal: str
@@ -112,19 +112,19 @@ class App:
 
 @asynccontextmanager
 async def open_knowledge(
-    settings: Settings, commons: Commons, principal: str, worker: WorkerClient
-) -> AsyncGenerator[Knowledge]:
+    settings: Settings, commons: SharedResources, principal: str, worker: WorkerClient
+) -> AsyncGenerator[LibraryKnowledge]:
     """Open what `principal` knows of libraries; `worker` is everybody's."""
     with commons.news.ear(*WRITTEN) as ear:
         async with anyio.create_task_group() as tasks:
             rows = RowStore(commons.fabric, principal, ear)
             registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
-            vectors = FabricVectors(commons.fabric, settings.suggestions.model)
+            vectors = StoredRowVectors(commons.fabric, settings.suggestions.model)
             suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
             registry.on_change, registry.on_forget = suggester.learn, suggester.forget
             tasks.start_soon(registry.keep_in_step)
             try:
-                yield Knowledge(rows, registry, suggester)
+                yield LibraryKnowledge(rows, registry, suggester)
             finally:
                 with anyio.CancelScope(shield=True):
                     await registry.flush()
@@ -134,8 +134,8 @@ async def open_knowledge(
 
 @asynccontextmanager
 async def open_app_on(
-    commons: Commons,
-    knowledge: Knowledge,
+    commons: SharedResources,
+    knowledge: LibraryKnowledge,
     settings: Settings,
     viewer: Viewer,
     credential: str,
@@ -148,7 +148,7 @@ async def open_app_on(
     with commons.news.ear("") as ear:
         async with anyio.create_task_group() as tasks:
             upstream = connect(tasks) if connect else _connect(settings, tasks)
-            meter = Meter(commons.fabric, commons.clock, viewer.principal, settings.monthly_calls)
+            meter = Quota(commons.fabric, commons.clock, viewer.principal, settings.monthly_calls)
             where = credential_key(viewer.principal, credential, settings.upstream.origin)
             gate = open_gate(commons.fabric, commons.clock, meter, where, upstream)
             desk = _desk(settings, commons, knowledge, tasks, viewer, gate, ear)
@@ -165,7 +165,7 @@ async def open_app_on(
                 tasks.cancel_scope.cancel()
 
 
-async def _behind_a_connection(desk: Desk) -> None:
+async def _behind_a_connection(desk: Services) -> None:
     """Use that there is a network now: list upstream's tools, fetch a model that is missing."""
     await desk.turnstile.connected()
     await desk.tools.refresh_quietly()
@@ -175,7 +175,7 @@ async def _behind_a_connection(desk: Desk) -> None:
 def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
     if isinstance(settings.upstream.target, OffTarget):
         return NoUpstream()
-    dialler = Dialler(settings.upstream)
+    dialler = TransportFactory(settings.upstream)
     timeout = settings.upstream.timeout
     return McpUpstream(
         dialler.open, tasks, label=dialler.label, timeout=timeout, patience=dialler.patience
@@ -184,37 +184,39 @@ def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
 
 def _desk(
     settings: Settings,
-    commons: Commons,
-    knowledge: Knowledge,
+    commons: SharedResources,
+    knowledge: LibraryKnowledge,
     tasks: TaskGroup,
     viewer: Viewer,
-    gate: Gate,
-    ear: Ear,
-) -> Desk:
+    gate: UpstreamGate,
+    ear: ChangeListener,
+) -> Services:
     fabric, clock, principal = commons.fabric, commons.clock, viewer.principal
-    shelf, learned = AnswerShelf(fabric), Learned(fabric)
+    shelf, learned = AnswerStore(fabric), LearnedChoices(fabric)
     meter, turnstile, upstream = gate.meter, gate.turnstile, gate.upstream
-    tools = ToolBook(fabric, upstream, settings.upstream.origin, tasks)
+    tools = ToolCache(fabric, upstream, settings.upstream.origin, tasks)
     context7 = Context7(upstream, tools, turnstile, commons.observers)
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
-    stamp = Stamp(clock, answering.origin)
-    leases = Leases(fabric, tasks, commons.news)
-    answers = Answers(shelf, tasks, leases, clock, meter, answering, gate.line)
-    meanings = Meanings(registry, learned, viewer)
-    local = LocalKnowledge(registry, suggester, meanings)
+    stamp = RecordFactory(clock, answering.origin)
+    leases = FlightLeases(fabric, tasks, commons.news)
+    answers = AnswerCache(shelf, tasks, leases, clock, meter, answering, gate.line)
+    meanings = LibraryChoices(registry, learned, viewer)
+    local = RegistryFallback(registry, suggester, meanings)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
-    resolver = Resolver(answers, context7, learned, registry, local, stamp, lists)
+    resolver = ResolveService(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
-    docs = Docs(answers, context7, learned, registry, Bookcase(shelf, clock), stamp, lifetime)
+    docs = DocsService(
+        answers, context7, learned, registry, SnippetFallback(shelf, clock), stamp, lifetime
+    )
     redacted = redact if settings.redact else str
-    executions = Executions(fabric, clock, redacted, settings.executions)
+    executions = CallLog(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal, viewer.owner)
-    states = States(fabric, registry, tools, viewer)
-    changes = Changes(states.look, ear)
+    states = TopicStates(fabric, registry, tools, viewer)
+    changes = Subscriptions(states.look, ear)
     for each in (meter.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
-    return Desk(
+    return Services(
         resolver=resolver,
         docs=docs,
         tools=tools,
@@ -225,11 +227,11 @@ def _desk(
         meter=meter,
         turnstile=turnstile,
         executions=executions,
-        views=Views(fabric, executions, clock),
+        views=VisibleEntries(fabric, executions, clock),
         feedback=feedback,
-        contexts=Contexts(fabric, clock, principal, viewer.owner),
+        contexts=ContextViews(fabric, clock, principal, viewer.owner),
         tool_names=settings.tools,
-        prompts=PromptBook(fabric, viewer, load_prompts),
+        prompts=PromptLibrary(fabric, viewer, load_prompts),
         changes=changes,
         redacted=redacted,
         observers=commons.observers,
@@ -250,7 +252,7 @@ def _list_lifetime(
     settings: Settings,
     registry: Registry,
     offline: bool,  # noqa: FBT001  # bound by partial
-    subject: Subject,
+    subject: LookupKeys,
 ) -> Lifetime:
     freshness = settings.freshness
     seeded = subject.match is not None and subject.match.row.source == "seed"

@@ -14,16 +14,16 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from context7_fabric.answers.single_flight import Flights
+from context7_fabric.answers.single_flight import SingleFlight
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backends.standby import Standby
+from context7_fabric.fabric.backends.standby import StandbyBackend
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.runtime.app import App
-from context7_fabric.runtime.runtime import Household
+from context7_fabric.runtime.runtime import Runtime
 from context7_fabric.settings import Settings
-from context7_fabric.suggestions.suggester import State
-from context7_fabric.telemetry.figures import Figures, StoreFigures
-from context7_fabric.upstream.quota import Meter
+from context7_fabric.suggestions.suggester import WorkerState
+from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from context7_fabric.upstream.quota import Quota
 from context7_fabric.version import __version__
 
 STORE_SECONDS = 1.0
@@ -35,22 +35,22 @@ LOOK_EVERY = 1.0
 _KEY = "health"
 
 
-class Health:
+class HealthMonitor:
     """Looks at a household when it is asked to."""
 
-    def __init__(self, household: Household, settings: Settings, tasks: TaskGroup) -> None:
+    def __init__(self, household: Runtime, settings: Settings, tasks: TaskGroup) -> None:
         """Look at `household`, whose own credential is that of `settings`; work in `tasks`."""
         self._household = household
         self._settings = settings
-        self._looks = Flights[StoreFigures](tasks)
-        self._meter: Meter | None = None
+        self._looks = SingleFlight[StoreFigures](tasks)
+        self._meter: Quota | None = None
 
-    async def figures(self) -> Figures:
+    async def figures(self) -> StateFigures:
         """Return how everything is at this moment."""
         store, fabric, apps = await self._store(), self._household.fabric, self._household.open_apps
         suggesters = {id(app.desk.suggester): app.desk.suggester for app in apps}.values()
         states = Counter(suggester.state for suggester in suggesters)
-        return Figures(
+        return StateFigures(
             version=__version__,
             backend=self._backend,
             store=store,
@@ -60,7 +60,7 @@ class Health:
             breakers_open=_count(apps, lambda app: app.desk.turnstile.is_open),
             resting=_count(apps, lambda app: app.desk.turnstile.is_resting),
             rows=max((app.desk.registry.size for app in apps), default=0),
-            suggesters={state: states[state] for state in get_args(State)},
+            suggesters={state: states[state] for state in get_args(WorkerState)},
             flights=_count(apps, lambda app: app.desk.docs.flights),
             executions_waiting=_count(apps, lambda app: app.desk.executions.waiting),
         )
@@ -68,7 +68,7 @@ class Health:
     @property
     def _backend(self) -> str:
         chosen, backend = self._settings.store.backend, self._household.fabric.backend
-        if isinstance(backend, Standby) and backend.trouble() is not None:
+        if isinstance(backend, StandbyBackend) and backend.trouble() is not None:
             return "memory"
         return chosen if chosen in ("disk", "memory") else "redis"
 
@@ -90,12 +90,12 @@ class Health:
         left = None if plan is None else max(0, plan - calls)
         return StoreFigures(up=True, month_calls=calls, quota_left=left, has_model=has_model)
 
-    async def _own_meter(self) -> Meter:
+    async def _own_meter(self) -> Quota:
         """Return a meter that reads what those of the server's own credential wrote."""
         if self._meter is None:
             fabric = self._household.fabric
             principal = await self._household.principal(self._settings)
-            self._meter = Meter(fabric, time.time, principal, None)
+            self._meter = Quota(fabric, time.time, principal, None)
         return self._meter
 
 

@@ -170,7 +170,7 @@ class Pool(Generic[K, T]):
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
 
 
-class Places(Generic[K, T]):
+class BoundedPool(Generic[K, T]):
     """A thing for each key; each is somebody's who asked for it first."""
 
     def __init__(self, tasks: TaskGroup, most: int, share: int, linger: float) -> None:

@@ -15,15 +15,15 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from context7_fabric.fabric.change_feed import News
+from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.privacy.principals import PLACE, SharedSecret
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.app import (
     App,
-    Commons,
     Connect,
-    Knowledge,
+    LibraryKnowledge,
+    SharedResources,
     open_app_on,
     open_knowledge,
 )
@@ -33,19 +33,19 @@ from context7_fabric.settings import Settings
 from context7_fabric.settings.values import CommandTarget, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from context7_fabric.telemetry.observer import Observer
-from context7_fabric.telemetry.opening import Traces, open_traces
+from context7_fabric.telemetry.opening import TraceObserver, open_traces
 
 
-class Household:
+class Runtime:
     """The fabric, and the apps, the knowledge of libraries and the workers that are open on it."""
 
     def __init__(
         self,
-        commons: Commons,
+        commons: SharedResources,
         tasks: TaskGroup,
         linger: float | None,
         secret: SharedSecret | None = None,
-        traces: Traces | None = None,
+        traces: TraceObserver | None = None,
     ) -> None:
         """Open apps on `commons`, kept for `linger` seconds (None: ever) after their last use.
 
@@ -56,7 +56,7 @@ class Household:
         self._traces = traces
         self._commons = commons
         self._apps = Pool[Hashable, App](tasks, linger)
-        self._knowledge = Pool[Hashable, Knowledge](tasks, 0)
+        self._knowledge = Pool[Hashable, LibraryKnowledge](tasks, 0)
         self._workers = Pool[SuggestionSettings, WorkerClient](tasks, 0)
 
     def app(
@@ -123,7 +123,9 @@ class Household:
             yield app
 
     @asynccontextmanager
-    async def _learned(self, settings: Settings, principal: str) -> AsyncGenerator[Knowledge]:
+    async def _learned(
+        self, settings: Settings, principal: str
+    ) -> AsyncGenerator[LibraryKnowledge]:
         suggestions = settings.suggestions
         async with (
             self._workers.use(suggestions, partial(open_worker, suggestions)) as worker,
@@ -140,7 +142,7 @@ async def open_household(
     linger: float | None = 0,
     observers: Sequence[Observer] = (),
     traced: bool = False,
-) -> AsyncGenerator[Household]:
+) -> AsyncGenerator[Runtime]:
     """Open the store that `settings` name, and close it with everything on it.
 
     `observers` hear of every call. Who serves is `traced` where the settings want it: the tracer
@@ -150,14 +152,14 @@ async def open_household(
     observers = (*observers, *([] if traces is None else [traces]))
     store = await anyio.to_thread.run_sync(open_store, settings, clock)
     async with store as fabric, anyio.create_task_group() as tasks:
-        news = News(fabric.backend)
+        news = ChangeFeed(fabric.backend)
         tasks.start_soon(news.run)
         secret = None
         if is_shared(settings):
             secret = SharedSecret(fabric.backend, fabric.faults, news.ear(PLACE))
             tasks.start_soon(secret.keep)
-        commons = Commons(fabric, clock, news, observers)
-        household = Household(commons, tasks, linger, secret, traces)
+        commons = SharedResources(fabric, clock, news, observers)
+        household = Runtime(commons, tasks, linger, secret, traces)
         try:
             yield household
         finally:
@@ -178,7 +180,7 @@ async def open_app(
         yield app
 
 
-def _traces(settings: Settings) -> Traces | None:
+def _traces(settings: Settings) -> TraceObserver | None:
     return open_traces(settings.telemetry, redact if settings.redact else str)
 
 

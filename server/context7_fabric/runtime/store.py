@@ -13,12 +13,12 @@ from anyio import to_thread
 
 from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backend import Backend
-from context7_fabric.fabric.backends.circuit_breaker import Spared
+from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.disk.sql import PASSING
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
-from context7_fabric.fabric.backends.standby import Standby
+from context7_fabric.fabric.backends.standby import StandbyBackend
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Clock
@@ -54,7 +54,7 @@ def open_backend(settings: Settings) -> Backend:
     if settings.store.backend == "memory":
         return MemoryBackend()
     if settings.store.backend != "disk":
-        return Spared(RedisBackend(settings.store.backend))
+        return CircuitBreakerBackend(RedisBackend(settings.store.backend))
     try:
         return _open_disk(settings)
     except StoreUnavailable as error:
@@ -84,7 +84,7 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
         backend = open_backend(settings)
         if isinstance(backend, DiskBackend) and (trouble := backend.trouble()) is not None:
             log.error("nothing will be remembered past this process: %s", trouble)
-            backend = Standby(partial(_open_disk, settings), trouble, readable=backend)
+            backend = StandbyBackend(partial(_open_disk, settings), trouble, readable=backend)
     except StoreUnavailable as error:
         log.error(  # noqa: TRY400  # one line is wanted, no traceback
             "nothing will be remembered past this process: the home %s cannot be used (%s);"
@@ -93,7 +93,7 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
             error.reason,
         )
         why = f"nothing is kept, because the home {settings.home} cannot be used ({error.reason})"
-        backend = Standby(partial(_open_disk, settings), why)
+        backend = StandbyBackend(partial(_open_disk, settings), why)
     return Fabric(backend, clock, value_limit=settings.store.value_limit)
 
 

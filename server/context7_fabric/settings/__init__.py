@@ -16,7 +16,7 @@ import platformdirs
 
 from context7_fabric.models import VALUE_LIMIT
 from context7_fabric.redis_url import parse as parse_redis
-from context7_fabric.settings.reader import Reader, unusable
+from context7_fabric.settings.reader import SettingsReader, unusable
 from context7_fabric.settings.telemetry import read_telemetry
 from context7_fabric.settings.upstream import LOOPBACK_HOSTS, PASSED_ON, read_upstream
 from context7_fabric.settings.values import (
@@ -81,7 +81,7 @@ def read_settings(
     Raises:
         SettingError: A variable holds something that cannot be used.
     """
-    reader = Reader(environ)
+    reader = SettingsReader(environ)
     upstream = read_upstream(reader, api_key, directory)
     home = _home(reader)
     free = FREE_CALLS if upstream.credential is None else None
@@ -105,13 +105,13 @@ def read_settings(
     )
 
 
-def _home(reader: Reader) -> Path:
+def _home(reader: SettingsReader) -> Path:
     if sys.platform == "win32" and reader.text("HOME") is None:  # where there is no relay
         return platformdirs.user_cache_path("context7-fabric")
     return reader.home()
 
 
-def _executions(reader: Reader) -> ExecutionSettings:
+def _executions(reader: SettingsReader) -> ExecutionSettings:
     default = ExecutionSettings()
     return ExecutionSettings(
         keep=reader.duration("EXECUTIONS_KEEP", default.keep),
@@ -119,7 +119,7 @@ def _executions(reader: Reader) -> ExecutionSettings:
     )
 
 
-def _daemon(reader: Reader) -> DaemonSettings:
+def _daemon(reader: SettingsReader) -> DaemonSettings:
     default = DaemonSettings()
     return DaemonSettings(
         mode=reader.choice("DAEMON", MODES, default.mode),
@@ -127,7 +127,7 @@ def _daemon(reader: Reader) -> DaemonSettings:
     )
 
 
-def _store(reader: Reader) -> StoreSettings:
+def _store(reader: SettingsReader) -> StoreSettings:
     text = reader.text("BACKEND") or "disk"
     if not _REDIS.match(text):
         text = reader.choice("BACKEND", ("disk", "memory", "a redis:// URL"), "disk")
@@ -139,7 +139,7 @@ def _store(reader: Reader) -> StoreSettings:
     return StoreSettings(text, reader.whole("VALUE_LIMIT") or VALUE_LIMIT)
 
 
-def _freshness(reader: Reader) -> FreshnessSettings:
+def _freshness(reader: SettingsReader) -> FreshnessSettings:
     default = FreshnessSettings()
     return FreshnessSettings(
         docs_fresh=reader.duration("DOCS_FRESH", default.docs_fresh),
@@ -151,7 +151,9 @@ def _freshness(reader: Reader) -> FreshnessSettings:
     )
 
 
-def _suggestions(reader: Reader, home: Path, upstream: UpstreamSettings) -> SuggestionSettings:
+def _suggestions(
+    reader: SettingsReader, home: Path, upstream: UpstreamSettings
+) -> SuggestionSettings:
     path = reader.path("MODEL_PATH")
     model = reader.text("MODEL") or DEFAULT_MODEL
     public = upstream.origin == DEFAULT_UPSTREAM and not isinstance(upstream.target, OffTarget)

@@ -16,7 +16,7 @@ _Choice = TypeVar("_Choice", bound=str)
 _WHOLE = re.compile(r"[0-9]{1,15}")
 
 
-class Reader:
+class SettingsReader:
     """Typed access to the variables of one environment; an empty value counts as not set."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

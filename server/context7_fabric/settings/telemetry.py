@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
-from context7_fabric.settings.reader import Reader
+from context7_fabric.settings.reader import SettingsReader
 from context7_fabric.settings.values import LangSmithTarget, TelemetrySettings
 
 LANGSMITH = "https://api.smith.langchain.com"
@@ -14,7 +14,7 @@ _TRACES = "/otel/v1/traces"
 _OTLP = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-def read_telemetry(reader: Reader) -> TelemetrySettings:
+def read_telemetry(reader: SettingsReader) -> TelemetrySettings:
     """Read who gets traces, which is nobody where `OTEL_SDK_DISABLED` says so.
 
     Nobody either where a variable cannot be used that is not ours: it may be meant for others.

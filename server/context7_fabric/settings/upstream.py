@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
 from context7_fabric.relay.handshake import UPSTREAM_ENVIRONMENT
-from context7_fabric.settings.reader import Reader, unusable
+from context7_fabric.settings.reader import SettingsReader, unusable
 from context7_fabric.settings.values import (
     DEFAULT_UPSTREAM,
     CommandTarget,
@@ -29,7 +29,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
-def read_upstream(reader: Reader, api_key: str | None, directory: Path | None) -> UpstreamSettings:
+def read_upstream(
+    reader: SettingsReader, api_key: str | None, directory: Path | None
+) -> UpstreamSettings:
     """Read where upstream is; `api_key` goes before the environment's.
 
     A command of the user's runs in `directory`.
@@ -55,7 +57,7 @@ def read_upstream(reader: Reader, api_key: str | None, directory: Path | None) -
     )
 
 
-def _timeout(reader: Reader) -> float:
+def _timeout(reader: SettingsReader) -> float:
     seconds = reader.duration("UPSTREAM_TIMEOUT", UpstreamSettings().timeout)
     if seconds <= 0:
         raise unusable(

@@ -6,13 +6,13 @@ import re
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from context7_fabric.settings.reader import Reader, unusable
+from context7_fabric.settings.reader import SettingsReader, unusable
 from context7_fabric.settings.values import WebSettings
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*")
 
 
-def read_web(reader: Reader, home: Path) -> WebSettings:
+def read_web(reader: SettingsReader, home: Path) -> WebSettings:
     """Read what is said of the HTTP server; tokens are in `home` where nothing else is said."""
     default = WebSettings()
     named = reader.path("TOKENS_FILE")

@@ -46,7 +46,7 @@ _FOUND = 1_000
 _NONE = array("I")
 
 
-class Shares:
+class WordScores:
     """How much of one phrase each row shares: 1 when a row is about all its words, rare or not."""
 
     def __init__(self, index: WordIndex, by_number: Mapping[int, float]) -> None:
@@ -124,7 +124,7 @@ class WordIndex:
             if not postings:
                 del self._postings[term]
 
-    def match(self, phrase: str) -> Shares:
+    def match(self, phrase: str) -> WordScores:
         """Tell how much of `phrase` each row shares."""
         asked = [(self._rarity(term), weight, term) for term, weight in self._asked(phrase)]
         whole = sum(rarity * weight for rarity, weight, _ in asked) * _STEPS
@@ -141,7 +141,7 @@ class WordIndex:
             if finalists is None:
                 finalists = nlargest(_FOUND, by_number, key=by_number.__getitem__)
             _add_to(finalists, by_number, postings, worth)
-        return Shares(self, by_number)
+        return WordScores(self, by_number)
 
     def _asked(self, phrase: str) -> Iterator[tuple[str, float]]:
         for word, term in dict(_words(phrase)).items():

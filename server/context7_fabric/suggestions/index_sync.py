@@ -29,7 +29,7 @@ _STALE = 4
 """How many entries of the heap a held row may cause before it is made anew."""
 
 
-class Shortlist:
+class MostUsed:
     """The keys of the rows used most, at most `bound` of them."""
 
     def __init__(self, bound: int | None) -> None:
@@ -84,7 +84,7 @@ _MOST_REFUSED = 3
 """After so many rows refused one after the other it is not the rows' fault."""
 
 
-class Vectors(Protocol):
+class VectorStore(Protocol):
     """Where vectors are stored, beside the rows they belong to; what the bytes mean is ours."""
 
     async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -96,7 +96,7 @@ class Vectors(Protocol):
         ...
 
 
-class Asked(Protocol):
+class WorkerRequests(Protocol):
     """A worker that can be asked, as `Link` is one."""
 
     async def request(self, do: str, seconds: float, **details: Any) -> Message | None:  # noqa: ANN401  # JSON
@@ -108,25 +108,25 @@ class Asked(Protocol):
         ...
 
 
-class Gone(Exception):
+class WorkerGone(Exception):
     """The worker ended, or does not do its work."""
 
 
-class Mirror:
+class IndexSync:
     """What the index of one principal should hold, and what of it has still to be written."""
 
     def __init__(
         self,
         principal: str,
         row: Callable[[str], Row | None],
-        vectors: Vectors,
+        vectors: VectorStore,
         most_rows: int | None,
     ) -> None:
         """Write what `row` gives for a key, for the `most_rows` most used rows of `principal`."""
         self.principal = principal
         self._row = row
         self._vectors = vectors
-        self._shortlist = Shortlist(most_rows)
+        self._shortlist = MostUsed(most_rows)
         self._changed: dict[str, None] = {}
         self._more = anyio.Event()
         self._kept = False
@@ -168,7 +168,7 @@ class Mirror:
         self._filled = False
         self._more.set()
 
-    async def keep(self, link: Asked, model: str, told: Callable[[], None]) -> None:
+    async def keep(self, link: WorkerRequests, model: str, told: Callable[[], None]) -> None:
         """Fill the index of the worker at `link`, then keep it in step, until cancelled.
 
         Calls `told` whenever it is settled. Ends the link of a worker that does not do its work.
@@ -183,7 +183,7 @@ class Mirror:
                 self._writing = False
                 told()
                 await self._more.wait()
-        except Gone as error:
+        except WorkerGone as error:
             log.info("the worker is given up: %s", error)
             link.end()
         finally:
@@ -194,13 +194,13 @@ class Mirror:
             self._changed[key] = None
             self._more.set()
 
-    async def _write_changes(self, link: Asked, model: str) -> None:
+    async def _write_changes(self, link: WorkerRequests, model: str) -> None:
         while not self._filled:
             await self._fill(link, model)
         while self._changed:
             await self._write_some(link, model)
 
-    async def _fill(self, link: Asked, model: str) -> None:
+    async def _fill(self, link: WorkerRequests, model: str) -> None:
         """Write all rows, then have the worker remove what is not among them."""
         self._filled = True  # until somebody asks for another time
         before = await self._ask(link, "rebuild")
@@ -212,7 +212,7 @@ class Mirror:
         await self._ask(link, "settle")
         self._complete = True
 
-    async def _write_some(self, link: Asked, model: str) -> None:
+    async def _write_some(self, link: WorkerRequests, model: str) -> None:
         keys = list(islice(self._changed, _BATCH))
         for key in keys:
             del self._changed[key]
@@ -224,7 +224,7 @@ class Mirror:
         if rows:
             await self._write(link, model, rows)
 
-    async def _write(self, link: Asked, model: str, rows: Sequence[Row]) -> None:
+    async def _write(self, link: WorkerRequests, model: str, rows: Sequence[Row]) -> None:
         """Write `rows`; those that the index refuses are found by halves, and left out."""
         known = await self._known(model, rows)
         reply = await link.request(
@@ -235,7 +235,7 @@ class Mirror:
             vectors={key: vector_to_wire(vector) for key, vector in known.items()},
         )
         if reply is None:
-            raise Gone("no reply to a batch")
+            raise WorkerGone("no reply to a batch")
         if "error" not in reply:
             self._refused = 0
             await self._store(model, rows, reply["vectors"])
@@ -249,13 +249,13 @@ class Mirror:
     def _refuse(self, row: Row, why: str) -> None:
         self._refused += 1
         if self._refused >= _MOST_REFUSED:
-            raise Gone(f"it refuses everything: {why}")
+            raise WorkerGone(f"it refuses everything: {why}")
         log.warning("the index does not take %s: %s", row.key, why)
 
-    async def _ask(self, link: Asked, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
+    async def _ask(self, link: WorkerRequests, do: str, **details: Any) -> Message:  # noqa: ANN401  # JSON
         reply = await link.request(do, _BATCH_SECONDS, principal=self.principal, **details)
         if reply is None or "error" in reply:
-            raise Gone(f"{do}: {reply['error'] if reply else 'no reply'}")
+            raise WorkerGone(f"{do}: {reply['error'] if reply else 'no reply'}")
         return reply
 
     async def _known(self, model: str, rows: Sequence[Row]) -> dict[str, bytes]:

@@ -23,11 +23,18 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.rows import Row
 from context7_fabric.settings.values import SuggestionSettings
-from context7_fabric.suggestions.bm25 import Shares, WordIndex
-from context7_fabric.suggestions.index_sync import Mirror, Vectors
-from context7_fabric.suggestions.worker_client import State, WorkerClient
+from context7_fabric.suggestions.bm25 import WordIndex, WordScores
+from context7_fabric.suggestions.index_sync import IndexSync, VectorStore
+from context7_fabric.suggestions.worker_client import WorkerClient, WorkerState
 
-__all__ = ["Candidate", "State", "Suggester", "SuggestionSettings", "Suggestions", "Vectors"]
+__all__ = [
+    "Candidate",
+    "Suggester",
+    "SuggestionSettings",
+    "Suggestions",
+    "VectorStore",
+    "WorkerState",
+]
 
 POOL = 50
 """How many rows of each ranking are looked at."""
@@ -68,7 +75,7 @@ class Suggester:
         self,
         tasks: TaskGroup,
         rows: Callable[[], Iterable[Row]],
-        vectors: Vectors,
+        vectors: VectorStore,
         worker: WorkerClient,
         principal: str,
     ) -> None:
@@ -81,7 +88,7 @@ class Suggester:
         self._source = rows
         self._settings = worker.settings
         self._words = WordIndex()
-        self._mirror = Mirror(principal, self._words.get, vectors, self._settings.most_rows)
+        self._mirror = IndexSync(principal, self._words.get, vectors, self._settings.most_rows)
         self._worker = worker
         self._pending: dict[str, Row | None] = {}
         self._begun = False
@@ -98,7 +105,7 @@ class Suggester:
         return self._worker.pid
 
     @property
-    def state(self) -> State:
+    def state(self) -> WorkerState:
         """How it is with the index of these rows."""
         return self._worker.state(self._mirror) if self._settings.enabled else "off"
 
@@ -149,7 +156,7 @@ class Suggester:
         """Let go of the index; from now on words alone rank."""
         self._worker.leave(self._mirror)
 
-    def _fused(self, shares: Shares, near: Mapping[str, float]) -> list[Candidate]:
+    def _fused(self, shares: WordScores, near: Mapping[str, float]) -> list[Candidate]:
         """Rank by the mean of both; a row that is not near is as far as the farthest that is."""
         found = {row.key: row for row, _ in shares.best(POOL)}
         found |= {key: row for key in near if (row := self._words.get(key)) is not None}
@@ -203,7 +210,7 @@ def _suggestions(ranked: Iterable[Candidate], least: float, method: Method) -> S
     return Suggestions(tuple(each for each in ranked if each.score >= least), method)
 
 
-class FabricVectors:
+class StoredRowVectors:
     """The stored vectors of one embedding model, by row key."""
 
     def __init__(self, fabric: Fabric, model: str) -> None:

@@ -19,20 +19,20 @@ from anyio import CancelScope
 from anyio.abc import TaskGroup
 
 from context7_fabric.settings.values import SuggestionSettings
-from context7_fabric.suggestions.index_sync import Asked, Mirror
-from context7_fabric.suggestions.worker.process import Link, open_link
+from context7_fabric.suggestions.index_sync import IndexSync, WorkerRequests
+from context7_fabric.suggestions.worker.process import WorkerProcess, open_link
 from context7_fabric.suggestions.worker.wire import Message
 
 _RELEASE_SECONDS = 60.0
 
 
-class Keeper:
+class WorkerIndexes:
     """The indexes of one worker."""
 
     def __init__(
         self,
         tasks: TaskGroup,
-        worker: Asked,
+        worker: WorkerRequests,
         model: str,
         room: int | None,
         told: Callable[[], None],
@@ -46,15 +46,15 @@ class Keeper:
         self._model = model
         self._room = room
         self._told = told
-        self._kept: dict[Mirror, CancelScope] = {}  # the one used last comes last
+        self._kept: dict[IndexSync, CancelScope] = {}  # the one used last comes last
         self.useful = False
         """Whether any index was ever as it should be."""
 
-    def __contains__(self, mirror: Mirror) -> bool:
+    def __contains__(self, mirror: IndexSync) -> bool:
         """Tell whether the index of `mirror` is kept, or begun."""
         return mirror in self._kept
 
-    def use(self, mirror: Mirror) -> None:
+    def use(self, mirror: IndexSync) -> None:
         """Keep the index of `mirror`; those that were not used for longest make room."""
         life = self._kept.pop(mirror, None)
         if life is None:
@@ -65,7 +65,7 @@ class Keeper:
         self._kept[mirror] = life
         self._make_room()
 
-    def let_go(self, mirror: Mirror) -> None:
+    def let_go(self, mirror: IndexSync) -> None:
         """Have the worker forget the index of `mirror`, if it has one."""
         if life := self._kept.get(mirror):
             life.cancel()
@@ -76,7 +76,7 @@ class Keeper:
             for mirror in mirrors[: _surplus([len(each) for each in mirrors], self._room)]:
                 self.let_go(mirror)
 
-    async def _keep(self, mirror: Mirror, life: CancelScope) -> None:
+    async def _keep(self, mirror: IndexSync, life: CancelScope) -> None:
         with life:
             await mirror.keep(self._worker, self._model, self._settled)
         await self._worker.request("release", _RELEASE_SECONDS, principal=mirror.principal)
@@ -92,7 +92,7 @@ class Keeper:
 class _Turns:
     """A worker that is asked one thing at a time."""
 
-    def __init__(self, worker: Asked) -> None:
+    def __init__(self, worker: WorkerRequests) -> None:
         self._worker = worker
         self._turn = anyio.Lock()
 
@@ -116,7 +116,7 @@ def _surplus(sizes: Sequence[int], room: int) -> int:
 
 log = logging.getLogger(__name__)
 
-State = Literal["off", "idle", "starting", "ready", "trouble"]
+WorkerState = Literal["off", "idle", "starting", "ready", "trouble"]
 """How it is with model and index: not wanted, not needed lately, on their way, in use, not had."""
 
 _HELLO_SECONDS = 60.0
@@ -136,10 +136,10 @@ class WorkerClient:
         self.settings = settings
         self._tasks = tasks
         self._fetching = anyio.Lock()
-        self._wanted: dict[Mirror, None] = {}
+        self._wanted: dict[IndexSync, None] = {}
         self._life: anyio.CancelScope | None = None
-        self._link: Link | None = None
-        self._keeper: Keeper | None = None
+        self._link: WorkerProcess | None = None
+        self._keeper: WorkerIndexes | None = None
         self._news = anyio.Event()
         self._closed = False
         self._useless = 0
@@ -153,7 +153,7 @@ class WorkerClient:
         """The process id of the worker that is ready, None while none is."""
         return self._link.pid if self._link else None
 
-    def state(self, mirror: Mirror) -> State:
+    def state(self, mirror: IndexSync) -> WorkerState:
         """Tell how it is with the index of `mirror`; one being filled is still on its way."""
         if mirror.complete:
             return "ready"
@@ -161,7 +161,7 @@ class WorkerClient:
             return "starting"
         return "trouble" if self.trouble or self._useless else "idle"
 
-    def wake(self, mirror: Mirror) -> bool:
+    def wake(self, mirror: IndexSync) -> bool:
         """Have the index of `mirror` kept, by a worker that is started if there is none.
 
         Tells whether one is there or on its way.
@@ -177,14 +177,16 @@ class WorkerClient:
             self._wanted[mirror] = None
         return self._life is not None
 
-    def leave(self, mirror: Mirror) -> None:
+    def leave(self, mirror: IndexSync) -> None:
         """Have the index of `mirror` let go of for good; the worker lives on."""
         mirror.left = True
         self._wanted.pop(mirror, None)
         if self._keeper is not None:
             self._keeper.let_go(mirror)
 
-    async def near(self, mirror: Mirror, text: str, limit: int) -> list[tuple[str, float]] | None:
+    async def near(
+        self, mirror: IndexSync, text: str, limit: int
+    ) -> list[tuple[str, float]] | None:
         """Return the keys of the rows of `mirror` nearest to `text`, the nearest first, how near.
 
         None when the index is not ready, or not in time; where there is none, one is made.
@@ -201,7 +203,7 @@ class WorkerClient:
             return None
         return [(key, score) for key, score in reply["near"]]
 
-    async def count(self, mirror: Mirror) -> int | None:
+    async def count(self, mirror: IndexSync) -> int | None:
         """Return how many rows the index of `mirror` holds, None while none is ready or in time."""
         link = self._link
         if link is None or not link.open or not mirror.complete:
@@ -216,7 +218,7 @@ class WorkerClient:
             if self.settings.fetches and not await self._has_model():
                 await self._fetch()
 
-    async def settle(self, mirror: Mirror, seconds: float) -> bool:
+    async def settle(self, mirror: IndexSync, seconds: float) -> bool:
         """Start a worker if need be, and wait until the index of `mirror` equals its rows.
 
         False when that is not so within `seconds`, or no worker can be had.
@@ -283,7 +285,9 @@ class WorkerClient:
             self._link, self._slow, self.trouble = link, 0, None
             async with anyio.create_task_group() as keeping:
                 room = self.settings.room
-                keeper = self._keeper = Keeper(keeping, link, hello["model"], room, self._tell)
+                keeper = self._keeper = WorkerIndexes(
+                    keeping, link, hello["model"], room, self._tell
+                )
                 while self._wanted:
                     keeper.use(self._wanted.popitem()[0])
                 await link.ended.wait()

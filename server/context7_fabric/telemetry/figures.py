@@ -21,7 +21,7 @@ class StoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class StateFigures:
     """The state of everything that is open; sums are over all apps.
 
     `suggesters` counts by state, also the states that none is in. `rows` is the most that one of

@@ -23,7 +23,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from context7_fabric.models import Answer, Caller
-from context7_fabric.telemetry.figures import Figures, StoreFigures
+from context7_fabric.telemetry.figures import StateFigures, StoreFigures
 
 PREFIX = "context7_fabric_"
 
@@ -38,7 +38,7 @@ QUOTA_LEFT = (
 MODEL_PRESENT = "1 where there is an embedding model to rank suggestions with, else 0."
 
 
-def gauges(figures: Figures) -> Iterator[Metric]:
+def gauges(figures: StateFigures) -> Iterator[Metric]:
     """Yield `figures` as metrics; what is not known is left out."""
     yield _info("build", "The version that runs.", version=figures.version)
     yield _info("store", "Where answers are kept: disk, redis or memory.", backend=figures.backend)
@@ -74,7 +74,7 @@ def _of_store(store: StoreFigures) -> Iterator[Metric]:
             yield _gauge(name, told, value)
 
 
-def _of_upstream(figures: Figures) -> Iterator[Metric]:
+def _of_upstream(figures: StateFigures) -> Iterator[Metric]:
     yield _gauge(
         "upstream_connections", "Connections to Context7 that are open.", figures.connections
     )
@@ -90,7 +90,7 @@ def _of_upstream(figures: Figures) -> Iterator[Metric]:
     )
 
 
-def _of_registry(figures: Figures) -> Iterator[Metric]:
+def _of_registry(figures: StateFigures) -> Iterator[Metric]:
     yield _gauge(
         "registry_rows", "Libraries that are known, to who sees the most of them.", figures.rows
     )
@@ -198,7 +198,7 @@ class Metrics:
         """Take note of how late the event loop was."""
         self._late.observe(seconds)
 
-    def page(self, figures: Figures, accept: str) -> tuple[bytes, str]:
+    def page(self, figures: StateFigures, accept: str) -> tuple[bytes, str]:
         """Return everything, `figures` included, and its media type.
 
         That is OpenMetrics where the header `accept` asks for it, else the older text format.
@@ -214,7 +214,7 @@ class Metrics:
 class _Whole(Collector):
     """What was counted, and the figures of one scrape."""
 
-    def __init__(self, counted: CollectorRegistry, figures: Figures) -> None:
+    def __init__(self, counted: CollectorRegistry, figures: StateFigures) -> None:
         self._counted = counted
         self._figures = figures
 

@@ -12,7 +12,7 @@ from context7_fabric.telemetry.observer import Observer
 log = logging.getLogger(__name__)
 
 
-class Traces(Observer, Protocol):
+class TraceObserver(Observer, Protocol):
     """An observer that has something to send at the end."""
 
     def close(self) -> None:
@@ -20,7 +20,9 @@ class Traces(Observer, Protocol):
         ...
 
 
-def open_traces(settings: TelemetrySettings, redacted: Callable[[str], str]) -> Traces | None:
+def open_traces(
+    settings: TelemetrySettings, redacted: Callable[[str], str]
+) -> TraceObserver | None:
     """Begin to trace as `settings` ask, None where they ask for nothing or it is not installed.
 
     Questions that are told go through `redacted` first. It blocks: an import may be needed.

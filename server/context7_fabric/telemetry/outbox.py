@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from context7_fabric.settings.values import LangSmithTarget
-from context7_fabric.telemetry.spans import Call, Seen
+from context7_fabric.telemetry.spans import AnsweredCall, SdkSpan
 
 log = logging.getLogger(__name__)
 
@@ -31,26 +31,29 @@ MOST_WAITING = 512
 BATCH = 128
 """Spans that are sent at once: with their contents they are a few megabytes."""
 
-Item = Call | Seen
+OutboxItem = AnsweredCall | SdkSpan
 
 
 class Outbox:
     """Takes spans that have ended and calls, and sends them with one exporter."""
 
     def __init__(
-        self, label: str, exporter: SpanExporter, spans_of: Callable[[Item], Sequence[ReadableSpan]]
+        self,
+        label: str,
+        exporter: SpanExporter,
+        spans_of: Callable[[OutboxItem], Sequence[ReadableSpan]],
     ) -> None:
         """Send with `exporter` what `spans_of` makes; `label` names the receiver in the log."""
         self._label = label
         self._exporter = exporter
         self._spans_of = spans_of
-        self._waiting: deque[Item] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[OutboxItem] = deque(maxlen=MOST_WAITING)
         self._closing = Event()
         self._fails = False
         self._thread = Thread(target=self._run, name=f"traces to {label}", daemon=True)
         self._thread.start()
 
-    def put(self, item: Item) -> None:
+    def put(self, item: OutboxItem) -> None:
         """Take something to be sent; it waits for nothing."""
         if not self._closing.is_set():
             self._waiting.append(item)

@@ -148,7 +148,7 @@ _NS_A_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class AnsweredCall:
     """A tool call that was answered after `took` milliseconds, at `ended` (nanoseconds, epoch).
 
     `context` is its server span's, which the SDK makes where it sees the call; where it does not,
@@ -171,11 +171,11 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SdkSpan:
     """A span of the SDK's that has ended, and the call that it is about, if it is about one."""
 
     span: ReadableSpan
-    call: Call | None
+    call: AnsweredCall | None
 
 
 def new_context() -> SpanContext:
@@ -200,11 +200,11 @@ class SpanMaker:
     sampler: Sampler
     describe: Describe
 
-    def of_call(self, call: Call) -> list[ReadableSpan]:
+    def of_call(self, call: AnsweredCall) -> list[ReadableSpan]:
         """Return the spans of a call that the SDK has not seen: its own, and one for each tier."""
         return [self._server(call), *self._tiers(call)] if self._is_sampled(call) else []
 
-    def of_seen(self, seen: Seen) -> list[ReadableSpan]:
+    def of_seen(self, seen: SdkSpan) -> list[ReadableSpan]:
         """Return the SDK's span, with nothing in it that might quote a question, and the tiers'."""
         span, call = seen.span, seen.call
         name, attributes = of_sdk(span.name, span.attributes or {})
@@ -222,12 +222,12 @@ class SpanMaker:
         )
         return [shown, *(self._tiers(call) if call else ())]
 
-    def _is_sampled(self, call: Call) -> bool:
+    def _is_sampled(self, call: AnsweredCall) -> bool:
         name = f"{CALL} {call.tool}"
         result = self.sampler.should_sample(None, call.context.trace_id, name, SpanKind.SERVER)
         return result.decision is Decision.RECORD_AND_SAMPLE
 
-    def _server(self, call: Call) -> ReadableSpan:
+    def _server(self, call: AnsweredCall) -> ReadableSpan:
         return ReadableSpan(
             f"{CALL} {call.tool}",
             call.context,
@@ -241,11 +241,11 @@ class SpanMaker:
             instrumentation_scope=self.scope,
         )
 
-    def _tiers(self, call: Call) -> list[ReadableSpan]:
+    def _tiers(self, call: AnsweredCall) -> list[ReadableSpan]:
         passed = stages(call.tool, call.answer.tier, call.steps, call.took)
         return [self._tier(call, stage) for stage in passed]
 
-    def _tier(self, call: Call, stage: Stage) -> ReadableSpan:
+    def _tier(self, call: AnsweredCall, stage: Stage) -> ReadableSpan:
         tier, above = stage.tier.value, call.context
         span_id = _IDS.generate_span_id()
         return ReadableSpan(

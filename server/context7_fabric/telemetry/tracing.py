@@ -18,11 +18,11 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from context7_fabric.models import Answer, Caller
 from context7_fabric.settings.values import TelemetrySettings
-from context7_fabric.telemetry.outbox import Item, Outbox, to_langsmith, to_receiver
+from context7_fabric.telemetry.outbox import Outbox, OutboxItem, to_langsmith, to_receiver
 from context7_fabric.telemetry.spans import (
+    AnsweredCall,
     Attributes,
-    Call,
-    Seen,
+    SdkSpan,
     SpanMaker,
     is_of_a_call,
     new_context,
@@ -49,7 +49,7 @@ class Tracing(SpanProcessor):
         scope = InstrumentationScope("context7-fabric", __version__)
         self._maker = SpanMaker(provider.resource, scope, provider.sampler, self._describe)
         self._outboxes = _outboxes(settings, self._spans_of)
-        self._under_way: dict[int, Call] = {}
+        self._under_way: dict[int, AnsweredCall] = {}
         provider.add_span_processor(self)
 
     def answered(
@@ -58,7 +58,7 @@ class Tracing(SpanProcessor):
         """Keep what is to be told by the SDK's span of a call, or by one of ours if it has none."""
         span = trace.get_current_span()
         context = span.get_span_context()
-        call = Call(
+        call = AnsweredCall(
             context if context.is_valid else new_context(),
             tool,
             given,
@@ -81,7 +81,7 @@ class Tracing(SpanProcessor):
             return
         call = self._under_way.pop(context.span_id, None)
         if context.trace_flags.sampled:
-            self._put(Seen(span, call))
+            self._put(SdkSpan(span, call))
 
     def asked(self, ended: str, seconds: float) -> None:
         """Leave calls upstream to the SDK, which makes spans of them."""
@@ -94,7 +94,7 @@ class Tracing(SpanProcessor):
         for outbox in self._outboxes:
             outbox.join(max(0.0, deadline - time.monotonic()))
 
-    def _put(self, item: Item) -> None:
+    def _put(self, item: OutboxItem) -> None:
         for outbox in self._outboxes:
             outbox.put(item)
 
@@ -103,8 +103,12 @@ class Tracing(SpanProcessor):
             return of_answer(answer)
         return of_answer(answer) | of_content(given, answer, self._redacted)
 
-    def _spans_of(self, item: Item) -> Sequence[ReadableSpan]:
-        return self._maker.of_call(item) if isinstance(item, Call) else self._maker.of_seen(item)
+    def _spans_of(self, item: OutboxItem) -> Sequence[ReadableSpan]:
+        return (
+            self._maker.of_call(item)
+            if isinstance(item, AnsweredCall)
+            else self._maker.of_seen(item)
+        )
 
 
 def _provider(service: str) -> TracerProvider:
@@ -119,9 +123,9 @@ def _provider(service: str) -> TracerProvider:
 
 
 def _outboxes(
-    settings: TelemetrySettings, spans_of: Callable[[Item], Sequence[ReadableSpan]]
+    settings: TelemetrySettings, spans_of: Callable[[OutboxItem], Sequence[ReadableSpan]]
 ) -> list[Outbox]:
-    def of_calls(item: Item) -> Sequence[ReadableSpan]:
+    def of_calls(item: OutboxItem) -> Sequence[ReadableSpan]:
         return [span for span in spans_of(item) if is_of_a_call(span)]
 
     found = []

@@ -29,26 +29,26 @@ from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.circuit_breaker import (
     LONGEST_OPEN_SECONDS,
     PROBE_SECONDS,
-    Guard,
-    Rest,
+    BackOff,
+    CircuitBreaker,
     rest_from,
 )
 from context7_fabric.upstream.client import McpUpstream
-from context7_fabric.upstream.quota import Meter
+from context7_fabric.upstream.quota import Quota
 from context7_fabric.upstream.status import (
     BREAKER,
     RESTS,
     SAID,
     SESSION,
     SESSION_TOLD,
-    Restraints,
+    UpstreamStatus,
     rest_of,
     restraints_of,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class QuotaMessage:
     """Upstream's words about the quota, and when they fell (epoch seconds)."""
 
     at: float
@@ -56,18 +56,18 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class CallPermit:
     """Leave for one call: the number it has at the guard, and the limit that it probes."""
 
     begun: int
-    probes: Rest | None = None
+    probes: BackOff | None = None
 
 
-class Turnstile:
+class CallGate:
     """Guard and meter of one upstream and credential."""
 
     def __init__(
-        self, fabric: Fabric, clock: Clock, guard: Guard, meter: Meter, credential: str
+        self, fabric: Fabric, clock: Clock, guard: CircuitBreaker, meter: Quota, credential: str
     ) -> None:
         """Share the limits of `credential` through `fabric`.
 
@@ -78,8 +78,8 @@ class Turnstile:
         self._guard = guard
         self.key = self._key = f"{RESTS}{credential}"
         self._meter = meter
-        self._last_known: Rest | None = None
-        self._unstored: Rest | None = None
+        self._last_known: BackOff | None = None
+        self._unstored: BackOff | None = None
         self.on_refused: Callable[[], None] = _ignore
         """Hears of calls that an open breaker keeps back."""
 
@@ -94,7 +94,7 @@ class Turnstile:
         return self._last_known is not None and self._last_known.holds(self._clock())
 
     @asynccontextmanager
-    async def passage(self) -> AsyncGenerator[Passage]:
+    async def passage(self) -> AsyncGenerator[CallPermit]:
         """Let one call upstream pass, count it, and take note of how it ends.
 
         Raises:
@@ -111,7 +111,7 @@ class Turnstile:
             raise
         self._meter.called()
 
-    async def rest(self) -> Rest | None:
+    async def rest(self) -> BackOff | None:
         """Return the limit in force, whichever process heard of it."""
         context = await self._fabric.get_context(self._key)
         found = self._unstored if context is None else rest_of(context.value)
@@ -122,25 +122,25 @@ class Turnstile:
         """Tell whether refreshing behind may cost a call: not while a limit is in force."""
         return await self.rest() is None and await self._meter.may_refresh()
 
-    async def last_said(self) -> Said | None:
+    async def last_said(self) -> QuotaMessage | None:
         """Return what upstream last said of the quota, and when."""
         context = await self._fabric.get_context(f"{self._key}{SAID}")
         if context is None or not isinstance(context.value, str):
             return None
-        return Said(context.created_at, context.value)
+        return QuotaMessage(context.created_at, context.value)
 
-    async def restraints(self) -> Restraints:
+    async def restraints(self) -> UpstreamStatus:
         """Return what holds calls with this credential back, in whichever process."""
         return await restraints_of(self._fabric, self._key, self._clock())
 
-    async def succeeded(self, passage: Passage) -> None:
+    async def succeeded(self, passage: CallPermit) -> None:
         """Take note of an answer; one that probed a limit ends it."""
         await self._answered()
         if passage.probes is not None:
             self._unstored = None
             await self._forget(self._key)
 
-    async def failed(self, passage: Passage, why: str, *, connecting: bool = False) -> None:
+    async def failed(self, passage: CallPermit, why: str, *, connecting: bool = False) -> None:
         """Take note of a failure, of upstream or of what it stands before."""
         before = self._guard.opening
         self._guard.failed(passage.begun, why, connecting=connecting)
@@ -171,19 +171,19 @@ class Turnstile:
         if was_open and not self._guard.is_open:
             await self._tell_closed()
 
-    async def _entered(self) -> Passage:
+    async def _entered(self) -> CallPermit:
         try:
             begun = self._guard.enter()
         except UpstreamPaused:
             self.on_refused()
             raise
         try:
-            return Passage(begun, await self._probed())
+            return CallPermit(begun, await self._probed())
         except BaseException:
             self._guard.abandoned()
             raise
 
-    async def _probed(self) -> Rest | None:
+    async def _probed(self) -> BackOff | None:
         """Return the limit that the call in hand may probe, None if there is none in force.
 
         One process alone takes the place of each probe.
@@ -205,14 +205,14 @@ class Turnstile:
         await self._keep(probing)
         return probing
 
-    async def _keep(self, rest: Rest) -> None:
+    async def _keep(self, rest: BackOff) -> None:
         value: Json = asdict(rest)
         ttl = max(1.0, rest.until - self._clock())
         stored = await self._fabric.set_context(self._key, value, ttl=ttl)
         self._unstored = None if stored else rest
         self._last_known = rest
 
-    async def _note(self, error: UpstreamError, passage: Passage) -> None:
+    async def _note(self, error: UpstreamError, passage: CallPermit) -> None:
         """Tell guard and meter of a call without an answer; one that never arrived cost nothing."""
         if isinstance(error, UpstreamOff):
             self._guard.abandoned()
@@ -258,22 +258,24 @@ _DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class UpstreamGate:
     """An upstream, the meter and the guard of its calls, and how it is with its connection."""
 
     upstream: Upstream
-    meter: Meter
-    turnstile: Turnstile
-    line: Line
+    meter: Quota
+    turnstile: CallGate
+    line: ConnectionState
 
 
 def open_gate(
-    fabric: Fabric, clock: Clock, meter: Meter, credential: str, upstream: Upstream
-) -> Gate:
+    fabric: Fabric, clock: Clock, meter: Quota, credential: str, upstream: Upstream
+) -> UpstreamGate:
     """Return the gate to `upstream`; limits of `credential` are shared through `fabric`."""
-    turnstile = Turnstile(fabric, clock, Guard(clock), meter, credential)
+    turnstile = CallGate(fabric, clock, CircuitBreaker(clock), meter, credential)
     connecting = partial(_connecting_for, upstream)
-    return Gate(upstream, meter, turnstile, Line(connecting, turnstile.may_refresh))
+    return UpstreamGate(
+        upstream, meter, turnstile, ConnectionState(connecting, turnstile.may_refresh)
+    )
 
 
 def credential_key(principal: str, credential: str, origin: str) -> str:
@@ -290,7 +292,7 @@ def _connecting_for(upstream: Upstream) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ConnectionState:
     """How it is with upstream.
 
     For how many seconds it has been `connecting`, 0 if it is not, and whether what is stale may be

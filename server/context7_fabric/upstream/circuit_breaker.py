@@ -31,7 +31,7 @@ _LONGEST_WHY = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class BackOff:
     """What upstream said (`why`) at `made`: a limit on the calls of one credential.
 
     `until` bounds it, in epoch seconds. With a Retry-After it is `strict`: no call goes out before.
@@ -55,15 +55,15 @@ class Rest:
         return self.until if self.strict else min(self.until, last + PROBE_SECONDS)
 
 
-def rest_from(now: float, why: str, retry_after: float | None) -> Rest:
+def rest_from(now: float, why: str, retry_after: float | None) -> BackOff:
     """Return the rest that a limit asks for; a Retry-After counts for a day at most."""
     seconds = LIMIT_SECONDS if retry_after is None else min(max(retry_after, 1.0), LONGEST_REST)
     told = " ".join(why.split())[:_LONGEST_WHY]
-    return Rest(now, now + seconds, told, strict=retry_after is not None, probed=now)
+    return BackOff(now, now + seconds, told, strict=retry_after is not None, probed=now)
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class BreakerOpening:
     """The breaker is open since `at` for `seconds`, because of `why`."""
 
     at: float
@@ -75,7 +75,7 @@ class Opening:
         return 0.0 if now < self.at else max(0.0, self.at + self.seconds - now)
 
 
-class Guard:
+class CircuitBreaker:
     """The circuit breaker of one upstream."""
 
     def __init__(self, clock: Clock) -> None:
@@ -85,7 +85,7 @@ class Guard:
         self._openings = 0
         self._unconnected = False
         self._probing = False
-        self.opening: Opening | None = None
+        self.opening: BreakerOpening | None = None
 
     @property
     def is_open(self) -> bool:
@@ -133,13 +133,13 @@ class Guard:
             self._openings = 0
             self._close()
         elif self.opening is not None:
-            self.opening = Opening(self.opening.at, 0.0, self.opening.why)
+            self.opening = BreakerOpening(self.opening.at, 0.0, self.opening.why)
 
     def _open(self, why: str, *, connecting: bool) -> None:
         seconds = min(FIRST_OPEN_SECONDS * 2**self._openings, LONGEST_OPEN_SECONDS)
         self._openings = min(self._openings + 1, FAILURES_TO_OPEN)
         self._unconnected = connecting
-        self.opening = Opening(self._clock(), seconds, why)
+        self.opening = BreakerOpening(self._clock(), seconds, why)
 
     def _close(self) -> None:
         self.opening = None

@@ -33,7 +33,7 @@ from context7_fabric.upstream.base import Reply, ToolList
 from context7_fabric.upstream.failures import (
     CURRENT,
     Exchange,
-    Loss,
+    SessionLoss,
     breaks_connection,
     connection_reason,
     innermost,
@@ -56,7 +56,7 @@ Open = Callable[[], AbstractAsyncContextManager[Any]]
 Send = Callable[[ClientSession], Awaitable[Any]]
 
 
-class Link:
+class UpstreamConnection:
     """One connection, from the wish for it to its end."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Link:
             self.fail(self.reason)
 
 
-class LostByTool(MCPError):
+class LostSessionReply(MCPError):
     """A tool's own error result that tells of a lost session; it stands if a new one is no help."""
 
     def __init__(self, reply: Reply) -> None:
@@ -118,7 +118,7 @@ class LostByTool(MCPError):
         self.reply = reply
 
 
-class Renewals:
+class SessionRenewal:
     """Decides when a lost session is worth a new one."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -126,24 +126,24 @@ class Renewals:
         self._tell = tell
         self._last = float("-inf")
 
-    def allowed(self, link: Link, error: MCPError, exchange: Exchange) -> bool:
+    def allowed(self, link: UpstreamConnection, error: MCPError, exchange: Exchange) -> bool:
         """Tell whether a new session is worth a try after `error`, and note that it is made."""
         loss = loss_in(error, exchange)
-        if loss is Loss.NONE:
+        if loss is SessionLoss.NONE:
             return False
         if not link.lost_session:
             now = anyio.current_time()
             due = link.answered and now - self._last >= RENEW_EVERY
-            if loss is Loss.POSSIBLE and not due:
+            if loss is SessionLoss.POSSIBLE and not due:
                 return False
-            self._last = now if loss is Loss.POSSIBLE else self._last
+            self._last = now if loss is SessionLoss.POSSIBLE else self._last
             link.lost_session = True
             said = f"it answered {error.message[:_LONGEST_SAID]!r}"
             self._tell(exchange.described if exchange.failed else said)
         return True
 
 
-class Sending:
+class InFlightRequest:
     """One request on its way, in a task that its sender need not wait for."""
 
     def __init__(self, send: Send, session: ClientSession, exchange: Exchange) -> None:
@@ -223,8 +223,8 @@ class McpUpstream:
         self._label = label
         self._timeout = timeout
         self._patience = timeout if patience is None else patience
-        self._link: Link | None = None
-        self._renewals = Renewals(self._tell_of_loss)
+        self._link: UpstreamConnection | None = None
+        self._renewals = SessionRenewal(self._tell_of_loss)
         self._wanted_until = float("-inf")
         self._reconnecting = False
         self._closed = False
@@ -274,13 +274,13 @@ class McpUpstream:
             texts = [each.text for each in result.content if isinstance(each, types.TextContent)]
             reply = Reply("\n".join(texts), is_error=bool(result.is_error))
             if reply.is_error and tells_of_lost_session(reply.text):
-                raise LostByTool(reply)
+                raise LostSessionReply(reply)
             return reply
 
         try:
             return await self._request(send)
         except UpstreamRejected as error:
-            if isinstance(error.__cause__, LostByTool):
+            if isinstance(error.__cause__, LostSessionReply):
                 return error.__cause__.reply
             raise
 
@@ -326,13 +326,13 @@ class McpUpstream:
     async def _sent(
         self,
         send: _Send[_T],
-        link: Link,
+        link: UpstreamConnection,
         session: ClientSession,
         exchange: Exchange,
         deadline: float,
     ) -> _T:
         """Send and wait for the answer; the bound is for both, as a peer may not read either."""
-        sending = Sending(send, session, exchange)
+        sending = InFlightRequest(send, session, exchange)
         self._tasks.start_soon(sending.run)
         try:
             with anyio.CancelScope(deadline=deadline) as waiting:
@@ -347,20 +347,20 @@ class McpUpstream:
         link.answered = True
         return result
 
-    def _timed_out(self, link: Link) -> UpstreamTimeout:
+    def _timed_out(self, link: UpstreamConnection) -> UpstreamTimeout:
         link.timeouts += 1
         if link.timeouts >= MOST_TIMEOUTS:
             self._drop(link)
         return UpstreamTimeout(self._label, self._timeout)
 
-    def _unconnected(self, link: Link) -> UpstreamError:
+    def _unconnected(self, link: UpstreamConnection) -> UpstreamError:
         """Return why there is no connection, and go on trying where that may help."""
         if link.exchange.refused:
             return rejection(self._label, link.exchange, link.error)
         self.reconnect()
         return UpstreamUnreachable(self._label, link.reason, connecting=True)
 
-    async def _connected(self, deadline: float) -> tuple[Link, ClientSession]:
+    async def _connected(self, deadline: float) -> tuple[UpstreamConnection, ClientSession]:
         """Return a connection that is up; one that is being made is waited for until its own end.
 
         A call that comes late to a slow start does not begin the wait anew.
@@ -376,7 +376,7 @@ class McpUpstream:
             raise self._unconnected(link)
         return link, link.client.session
 
-    def _not_yet(self, link: Link, deadline: float) -> UpstreamError:
+    def _not_yet(self, link: UpstreamConnection, deadline: float) -> UpstreamError:
         """Return why a call does not wait longer for a connection that is still being made."""
         so_far = anyio.current_time() - link.begun
         if link.begun + self._timeout > deadline + HAND_OVER:
@@ -385,8 +385,8 @@ class McpUpstream:
         reason = f"no connection within {so_far:.3g} s{going_on}"
         return UpstreamUnreachable(self._label, reason, connecting=True)
 
-    def _opened(self) -> Link:
-        link = self._link = Link()
+    def _opened(self) -> UpstreamConnection:
+        link = self._link = UpstreamConnection()
         self._tasks.start_soon(self._held, link)
         return link
 
@@ -404,7 +404,7 @@ class McpUpstream:
         finally:
             self._reconnecting = False
 
-    async def _held(self, link: Link) -> None:
+    async def _held(self, link: UpstreamConnection) -> None:
         announce = partial(self._behind, self.on_connected)
         try:
             await link.hold(self._open_transport, self._patience, announce)
@@ -420,13 +420,13 @@ class McpUpstream:
         if work is not None:
             self._tasks.start_soon(_quietly, work)
 
-    def _drop(self, link: Link) -> None:
+    def _drop(self, link: UpstreamConnection) -> None:
         link.broken.set()
         if not link.ready.is_set():
             link.making.cancel()
         self._forget(link)
 
-    def _forget(self, link: Link) -> None:
+    def _forget(self, link: UpstreamConnection) -> None:
         if self._link is link:
             self._link = None
 

@@ -25,11 +25,11 @@ from context7_fabric.parsing.screening import screen
 from context7_fabric.parsing.snippets import Snippet
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import Reply, Upstream
-from context7_fabric.upstream.call_gate import Passage, Turnstile
-from context7_fabric.upstream.tool_cache import ToolBook
+from context7_fabric.upstream.call_gate import CallGate, CallPermit
+from context7_fabric.upstream.tool_cache import ToolCache
 from context7_fabric.upstream.tool_versions import (
     DocsRequest,
-    Generation,
+    ToolGeneration,
     UpstreamCall,
     docs_call,
     resolve_call,
@@ -62,11 +62,11 @@ ANSWERS = frozenset(
 _LONGEST_SAID = 200
 
 T = TypeVar("T")
-_CallFor = Callable[[Generation], UpstreamCall]
+_CallFor = Callable[[ToolGeneration], UpstreamCall]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard(Generic[T]):
+class ParsedReply(Generic[T]):
     """What upstream said: `text` verbatim, and what it was read as, or why it was not."""
 
     text: str
@@ -81,8 +81,8 @@ class Context7:
     def __init__(
         self,
         upstream: Upstream,
-        tools: ToolBook,
-        turnstile: Turnstile,
+        tools: ToolCache,
+        turnstile: CallGate,
         observers: Sequence[Observer] = (),
     ) -> None:
         """Ask `upstream`, in the generation that `tools` tells, when `turnstile` lets through.
@@ -94,24 +94,28 @@ class Context7:
         self._tools = tools
         self._turnstile = turnstile
 
-    async def generation(self) -> Generation:
+    async def generation(self) -> ToolGeneration:
         """Tell which set of tools upstream has; the newer one when nobody can tell."""
         try:
             return await self._tools.generation()
         except UpstreamError:
-            return Generation.QUESTION
+            return ToolGeneration.QUESTION
 
-    async def resolve(self, name: str, question: str, progress: Progress) -> Heard[LibraryList]:
+    async def resolve(
+        self, name: str, question: str, progress: Progress
+    ) -> ParsedReply[LibraryList]:
         """Look `name` up. Raises an `UpstreamError` when no answer comes."""
         return await self._ask(lambda how: resolve_call(how, name, question), admit_list, progress)
 
-    async def docs(self, request: DocsRequest, progress: Progress) -> Heard[tuple[Snippet, ...]]:
+    async def docs(
+        self, request: DocsRequest, progress: Progress
+    ) -> ParsedReply[tuple[Snippet, ...]]:
         """Ask a question of a library. Raises an `UpstreamError` when no answer comes."""
         return await self._ask(lambda how: docs_call(how, request), admit_docs, progress)
 
     async def _ask(
         self, call_for: _CallFor, admit: Callable[[str], T | Refusal], progress: Progress
-    ) -> Heard[T]:
+    ) -> ParsedReply[T]:
         begun = time.perf_counter()
         try:
             async with self._turnstile.passage() as passage:
@@ -142,17 +146,19 @@ class Context7:
     async def _send(self, call: UpstreamCall, progress: Progress) -> Reply:
         return await self._upstream.call_tool(call.tool, call.arguments, progress)
 
-    async def _changed(self, generation: Generation) -> bool:
+    async def _changed(self, generation: ToolGeneration) -> bool:
         await self._tools.refresh()
         return await self._tools.generation() is not generation
 
     async def _heard(
-        self, reply: Reply, admit: Callable[[str], T | Refusal], passage: Passage
-    ) -> Heard[T]:
+        self, reply: Reply, admit: Callable[[str], T | Refusal], passage: CallPermit
+    ) -> ParsedReply[T]:
         read = admit(screen(reply.text).clean)
         if not isinstance(read, Refusal):
             await self._turnstile.succeeded(passage)
-            return Heard(reply.text, None if reply.is_error else read, is_error=reply.is_error)
+            return ParsedReply(
+                reply.text, None if reply.is_error else read, is_error=reply.is_error
+            )
         if read.reason is Reason.QUOTA:
             await self._turnstile.refused(reply.text, None)
         elif read.reason is Reason.FAILED:
@@ -162,7 +168,7 @@ class Context7:
             await self._turnstile.succeeded(
                 passage if ends_limit else replace(passage, probes=None)
             )
-        return Heard(reply.text, refusal=read, is_error=reply.is_error)
+        return ParsedReply(reply.text, refusal=read, is_error=reply.is_error)
 
 
 def _line(text: str) -> str:

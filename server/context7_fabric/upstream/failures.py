@@ -159,7 +159,7 @@ def _zoned(at: datetime) -> datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-class Loss(Enum):
+class SessionLoss(Enum):
     """Whether an error says that upstream does not know our session any more."""
 
     NONE = auto()
@@ -167,19 +167,19 @@ class Loss(Enum):
     CERTAIN = auto()
 
 
-def session_loss(code: int, message: str, exchange: Exchange, *, said_by_peer: bool) -> Loss:
+def session_loss(code: int, message: str, exchange: Exchange, *, said_by_peer: bool) -> SessionLoss:
     """Read an error reply; `said_by_peer` unless the SDK made it up from a status alone."""
     about_session = said_by_peer and (code == SESSION_NOT_FOUND or is_about_session(message))
     status, in_session = exchange.status, exchange.in_session
     if exchange.limited:
-        return Loss.NONE
+        return SessionLoss.NONE
     if in_session and status in (NOT_FOUND, GONE):
-        return Loss.CERTAIN
+        return SessionLoss.CERTAIN
     if status == BAD_REQUEST and (about_session or (in_session and not said_by_peer)):
-        return Loss.CERTAIN
+        return SessionLoss.CERTAIN
     unsaid = exchange.refused and not said_by_peer
     possible = about_session or unsaid or status in (UNAUTHORIZED, UNAVAILABLE)
-    return Loss.POSSIBLE if possible else Loss.NONE
+    return SessionLoss.POSSIBLE if possible else SessionLoss.NONE
 
 
 def is_about_session(text: str) -> bool:
@@ -210,7 +210,7 @@ def breaks_connection(error: MCPError) -> bool:
     return error.code == types.CONNECTION_CLOSED and _BROKEN.match(error.message) is not None
 
 
-def loss_in(error: MCPError, exchange: Exchange) -> Loss:
+def loss_in(error: MCPError, exchange: Exchange) -> SessionLoss:
     """Tell whether `error` says that upstream does not know our session any more."""
     said_by_peer = error.message not in _FROM_STATUS
     return session_loss(error.code, error.message, exchange, said_by_peer=said_by_peer)

@@ -18,7 +18,7 @@ import anyio
 from pydantic import TypeAdapter, ValidationError
 
 from context7_fabric.errors import CorruptEntry, StoreError
-from context7_fabric.fabric.backend import Entry
+from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.codec import decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
@@ -87,7 +87,7 @@ def _usages() -> TypeAdapter[Usage]:
     return TypeAdapter(Usage)
 
 
-class Meter:
+class Quota:
     """Counts for one credential, in the fabric's GLOBAL scope."""
 
     def __init__(
@@ -163,7 +163,7 @@ class Meter:
             self._fabric.faults.note(error)
         return False
 
-    async def _entry(self, place: str) -> Entry | None:
+    async def _entry(self, place: str) -> BackendEntry | None:
         """Return the row at `place`; one that cannot be read is removed."""
         try:
             return await self._fabric.backend.get(place)
@@ -173,7 +173,7 @@ class Meter:
             return None
 
     async def _replaced(
-        self, place: str, row: Entry | None, pending: Usage, others: Sequence[Entry]
+        self, place: str, row: BackendEntry | None, pending: Usage, others: Sequence[BackendEntry]
     ) -> bool:
         """Put the sum in the row at `place`; False where another process has changed it."""
         now, backend = self._clock(), self._fabric.backend
@@ -237,7 +237,7 @@ def _key(place: str) -> str:
     return place.removeprefix(address(Scope.GLOBAL, ""))
 
 
-def _row_of(entry: Entry) -> _Row:
+def _row_of(entry: BackendEntry) -> _Row:
     try:
         return replace(_row(decode(_key(entry.key), Scope.GLOBAL, entry.value)), key=entry.key)
     except CorruptEntry:

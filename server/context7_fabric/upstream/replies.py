@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from context7_fabric.lenient_json import id_in, mended
 
 
-class Tidied:
+class TidiedStream:
     """A stream of incoming messages in which results are as the SDK reads them."""
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401  # two kinds of streams in the SDK
@@ -135,7 +135,7 @@ UNREADABLE = "the reply from Context7 could not be read as JSON-RPC"
 log = logging.getLogger(__name__)
 
 
-class Mended:
+class RepairedStream:
     """A stream of incoming messages, in which what can be mended comes as a message too."""
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401  # two kinds of streams in the SDK

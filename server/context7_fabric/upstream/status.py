@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.upstream.circuit_breaker import CLOCK_TOLERANCE, Opening, Rest
+from context7_fabric.upstream.circuit_breaker import CLOCK_TOLERANCE, BackOff, BreakerOpening
 
 RESTS = "upstream:rest:"
 """How the keys begin under which limits and the state of the breaker are kept."""
@@ -27,16 +27,16 @@ class LostSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Restraints:
+class UpstreamStatus:
     """What holds the calls of one credential back, or did lately; `key` is where it is kept."""
 
     key: str
-    limit: Rest | None = None
-    opening: Opening | None = None
+    limit: BackOff | None = None
+    opening: BreakerOpening | None = None
     lost_session: LostSession | None = None
 
 
-def rest_of(value: object) -> Rest | None:
+def rest_of(value: object) -> BackOff | None:
     """Return the limit that a stored value tells of, None where something else lies."""
     match value:
         case {
@@ -46,12 +46,12 @@ def rest_of(value: object) -> Rest | None:
             "strict": bool(strict),
             "probed": int() | float() as probed,
         }:
-            return Rest(float(made), float(until), why, strict=strict, probed=float(probed))
+            return BackOff(float(made), float(until), why, strict=strict, probed=float(probed))
         case _:
             return None
 
 
-async def all_restraints(fabric: Fabric, now: float) -> list[Restraints]:
+async def all_restraints(fabric: Fabric, now: float) -> list[UpstreamStatus]:
     """Return what holds calls back, by credential."""
     keys = await fabric.keys(Scope.GLOBAL, RESTS)
     credentials = sorted({_credential(key) for key in keys})
@@ -72,7 +72,7 @@ async def end_restraints(fabric: Fabric) -> int:
     return await fabric.delete_matching(RESTS, is_limit)
 
 
-async def restraints_of(fabric: Fabric, key: str, now: float) -> Restraints:
+async def restraints_of(fabric: Fabric, key: str, now: float) -> UpstreamStatus:
     """Return what holds the calls of one credential back."""
     limit = opening = lost = None
     # One by one: of many, what is no entry of ours is left out without a fault being told.
@@ -83,7 +83,7 @@ async def restraints_of(fabric: Fabric, key: str, now: float) -> Restraints:
     context = await fabric.get_context(f"{key}{SESSION}")
     if context is not None and isinstance(context.value, str):
         lost = LostSession(context.created_at, context.value)
-    return Restraints(
+    return UpstreamStatus(
         key,
         limit if limit and limit.holds(now) else None,
         opening if opening and opening.left(now) > 0 else None,
@@ -96,9 +96,9 @@ def _credential(key: str) -> str:
     return next((key.removesuffix(each) for each in _ENDINGS if key.endswith(each)), key)
 
 
-def _opening(value: object) -> Opening | None:
+def _opening(value: object) -> BreakerOpening | None:
     match value:
         case {"at": int() | float() as at, "seconds": int() | float() as lasts, "why": str(why)}:
-            return Opening(float(at), float(lasts), why)
+            return BreakerOpening(float(at), float(lasts), why)
         case _:
             return None

@@ -22,7 +22,7 @@ from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.screening import screen
 from context7_fabric.upstream.base import ToolList, Upstream
-from context7_fabric.upstream.tool_versions import Generation, generation_of
+from context7_fabric.upstream.tool_versions import ToolGeneration, generation_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ LISTED = "upstream:tools:"
 CONTEXT7_TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 
 
-class ToolBook:
+class ToolCache:
     """The tools that upstream said it has."""
 
     def __init__(
@@ -100,7 +100,7 @@ class ToolBook:
         finally:
             done.set()
 
-    async def generation(self) -> Generation:
+    async def generation(self) -> ToolGeneration:
         """Tell which set of tools upstream has, asking it when it was never seen.
 
         Raises:

@@ -14,7 +14,7 @@ from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
 from context7_fabric.upstream.base import ToolList
 
 
-class Generation(Enum):
+class ToolGeneration(Enum):
     """Which set of tools upstream has."""
 
     TOPIC = 1
@@ -29,16 +29,16 @@ class UpstreamCall:
     arguments: dict[str, Any]
 
 
-def generation_of(tools: ToolList) -> Generation:
+def generation_of(tools: ToolList) -> ToolGeneration:
     """Tell the generation from a tool list; the newer one unless only the older tool is there."""
     if tools.has(GET_DOCS) and not tools.has(QUERY_DOCS):
-        return Generation.TOPIC
-    return Generation.QUESTION
+        return ToolGeneration.TOPIC
+    return ToolGeneration.QUESTION
 
 
-def resolve_call(generation: Generation, name: str, question: str) -> UpstreamCall:
+def resolve_call(generation: ToolGeneration, name: str, question: str) -> UpstreamCall:
     """Return the look-up of `name`; `question` says what it is wanted for."""
-    if generation is Generation.TOPIC:
+    if generation is ToolGeneration.TOPIC:
         return UpstreamCall(RESOLVE, {"libraryName": name})
     return UpstreamCall(RESOLVE, {"query": question or name, "libraryName": name})
 
@@ -54,9 +54,9 @@ class DocsRequest:
     title: str = ""
 
 
-def docs_call(generation: Generation, request: DocsRequest) -> UpstreamCall:
+def docs_call(generation: ToolGeneration, request: DocsRequest) -> UpstreamCall:
     """Return the documentation call of `request`; only the older one knows mode and page."""
-    if generation is Generation.QUESTION:
+    if generation is ToolGeneration.QUESTION:
         question = request.question or request.title
         return UpstreamCall(QUERY_DOCS, {"libraryId": request.library_id, "query": question})
     arguments: dict[str, Any] = {"context7CompatibleLibraryID": request.library_id}

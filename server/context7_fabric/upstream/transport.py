@@ -25,7 +25,7 @@ from mcp.client.streamable_http import streamable_http_client
 from context7_fabric.errors import SettingError, UpstreamOff
 from context7_fabric.settings.values import CommandTarget, UpstreamSettings, UrlTarget
 from context7_fabric.upstream.failures import CURRENT, watch
-from context7_fabric.upstream.replies import Mended, Tidied, mend
+from context7_fabric.upstream.replies import RepairedStream, TidiedStream, mend
 
 LONGEST_LINE = 200
 """Characters that are kept of a line."""
@@ -125,7 +125,7 @@ install first, over a slow line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dialler:
+class TransportFactory:
     """Opens transports to one upstream with one credential."""
 
     settings: UpstreamSettings
@@ -171,7 +171,7 @@ async def _over_http(target: UrlTarget, settings: UpstreamSettings) -> AsyncGene
         ) as client,
         streamable_http_client(target.url, http_client=client) as (read, write),
     ):
-        yield Tidied(Mended(read)), write
+        yield TidiedStream(RepairedStream(read)), write
 
 
 @cache
@@ -198,7 +198,7 @@ async def _as_child(target: CommandTarget, settings: UpstreamSettings) -> AsyncG
             parameters = _child_parameters(target, settings)
             async with stdio_client(parameters, errlog=stderr.handed_over) as (read, write):
                 stderr.started()
-                yield Tidied(Mended(read)), write
+                yield TidiedStream(RepairedStream(read)), write
         finally:
             exchange = CURRENT.get()
             if exchange is not None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from context7_fabric.errors import NotYours, StoreError
+from context7_fabric.errors import NotOwner, StoreError
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.search import Match
+from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.models import LOCAL_OWNER, Clock
 from context7_fabric.views.purge import FETCHED
 from context7_fabric.views.visibility import is_listed, visible
@@ -21,7 +21,7 @@ _LOOKED_AT = 50
 _T = TypeVar("_T", bound=Context)
 
 
-class Contexts:
+class ContextViews:
     """Reads and writes contexts; what others own is as good as not there."""
 
     def __init__(self, fabric: Fabric, clock: Clock, principal: str, owner: str) -> None:
@@ -46,13 +46,13 @@ class Contexts:
             StoreError: It could not be stored.
         """
         if key.startswith(BOOKKEEPING):
-            raise NotYours(key, "such keys are the program's own bookkeeping")
+            raise NotOwner(key, "such keys are the program's own bookkeeping")
         key = self._stored(key, scope)
         metadata = self._belonging(scope)
         draft = Context(key, value, scope, self._clock(), metadata=metadata)
         present = await self._fabric.get_context(key, scope)
         if not self._shown(draft) or (present is not None and not self._shown(present)):
-            raise NotYours(key, "it belongs to somebody else")
+            raise NotOwner(key, "it belongs to somebody else")
         if not await self._fabric.set_context(key, value, scope, metadata, disposable=False):
             raise StoreError(f"the value could not be stored: {self._fabric.faults.last}")
 
@@ -66,7 +66,7 @@ class Contexts:
         found = await listed(self._fabric, stored, scope, limit, shown)
         return [self._named(each) for each in found]
 
-    async def search(self, query: str, scope: Scope, limit: int) -> list[Match]:
+    async def search(self, query: str, scope: Scope, limit: int) -> list[SearchMatch]:
         """Return the contexts most similar to `query`, the best first, `limit` at most."""
 
         def shown(context: Context) -> bool:
@@ -119,7 +119,7 @@ async def listed(
 
 async def similar(
     fabric: Fabric, query: str, scope: Scope, limit: int, shown: Callable[[Context], bool]
-) -> list[Match]:
+) -> list[SearchMatch]:
     """Return the contexts most similar to `query` that are `shown`, `limit` at most."""
     most = limit
     while True:

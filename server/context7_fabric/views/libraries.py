@@ -9,8 +9,8 @@ from typing import Literal, cast
 
 from anyio import to_thread
 
-from context7_fabric.answers.library_choice import Meanings
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.library_choice import LibraryChoices
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.models import Viewer
@@ -20,13 +20,13 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import LONGEST_PHRASE, Suggester
-from context7_fabric.views.visibility import PAGE, Views, as_data
+from context7_fabric.views.visibility import PAGE, VisibleEntries, as_data
 
 RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class RankedLibrary:
     """A row, what it was ranked by, and how well it fits a phrase (0 to 1), if there is one."""
 
     row: Row
@@ -38,7 +38,11 @@ class LibraryViews:
     """The registry as one holder sees it: its own lessons are in it, and nobody else's."""
 
     def __init__(
-        self, views: Views, registry: Registry, suggester: Suggester, meanings: Meanings
+        self,
+        views: VisibleEntries,
+        registry: Registry,
+        suggester: Suggester,
+        meanings: LibraryChoices,
     ) -> None:
         """Show the rows of `meanings`, ranked by `suggester`, and stored answers by `views`."""
         self._views = views
@@ -56,7 +60,7 @@ class LibraryViews:
         rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked, start=1)]
         return as_data({"q": phrase, "count": len(rows), "rows": rows}, "rows")
 
-    async def ranked(self, phrase: str) -> list[Ranked]:
+    async def ranked(self, phrase: str) -> list[RankedLibrary]:
         """Return the rows that `registry` shows, as they are."""
         await self._registry.loaded.wait()
         return (await (self._alike(phrase) if phrase.strip() else self._most_used()))[:PAGE]
@@ -94,23 +98,27 @@ class LibraryViews:
         """Return the names of known libraries that begin so, in any case."""
         return await self._beginning(beginning, lambda row: iter((row.name,)))
 
-    async def _alike(self, phrase: str) -> list[Ranked]:
+    async def _alike(self, phrase: str) -> list[RankedLibrary]:
         own = await self._meanings.lessons()
-        lesson = await self._meanings.lesson(LookUp(phrase))
-        named = [Ranked(lesson, "exact", 1.0)] if lesson else []
+        lesson = await self._meanings.lesson(LibraryQuery(phrase))
+        named = [RankedLibrary(lesson, "exact", 1.0)] if lesson else []
         match = self._registry.find(phrase)
         if match:
-            named.append(Ranked(match.row, "namesake" if lesson else "exact", 1.0))
+            named.append(RankedLibrary(match.row, "namesake" if lesson else "exact", 1.0))
         else:
-            named += (Ranked(row, "namesake", 1.0) for row in self._registry.namesakes(phrase))
+            named += (
+                RankedLibrary(row, "namesake", 1.0) for row in self._registry.namesakes(phrase)
+            )
         suggested = await self._suggester.suggest(phrase, PAGE)
-        alike = [Ranked(each.row, suggested.method, each.score) for each in suggested.candidates]
-        alike += (Ranked(*each) for each in _sharing_words(phrase, own))
+        alike = [
+            RankedLibrary(each.row, suggested.method, each.score) for each in suggested.candidates
+        ]
+        alike += (RankedLibrary(*each) for each in _sharing_words(phrase, own))
         return _each_once([*named, *sorted(alike, key=lambda each: -(each.score or 0.0))], own)
 
-    async def _most_used(self) -> list[Ranked]:
+    async def _most_used(self) -> list[RankedLibrary]:
         rows = await to_thread.run_sync(_most_used, await self._meanings.rows())
-        return [Ranked(row, "usage") for row in rows]
+        return [RankedLibrary(row, "usage") for row in rows]
 
     async def _questions(self, library: LibraryId, viewer: Viewer) -> list[Json]:
         stem = docs_key(question_key(library, "", mode="", page=1)).partition("?")[0]
@@ -135,10 +143,10 @@ def _sharing_words(phrase: str, own: Sequence[Row]) -> Iterator[tuple[Row, Ranke
             yield row, "words", len(shared) / len(asked)
 
 
-def _each_once(ranked: Iterable[Ranked], own: Sequence[Row]) -> list[Ranked]:
+def _each_once(ranked: Iterable[RankedLibrary], own: Sequence[Row]) -> list[RankedLibrary]:
     """Leave out a row that was there before; one of `own` stands in the place of the registry's."""
     mine = {row.key: row for row in own}
-    first: dict[str, Ranked] = {}
+    first: dict[str, RankedLibrary] = {}
     for each in ranked:
         first.setdefault(each.row.key, replace(each, row=mine.get(each.row.key, each.row)))
     return list(first.values())
@@ -162,7 +170,7 @@ def _ids(row: Row) -> Iterator[LibraryId]:
         yield library
 
 
-def _line(rank: int, ranked: Ranked) -> dict[str, Json]:
+def _line(rank: int, ranked: RankedLibrary) -> dict[str, Json]:
     row = ranked.row
     return {
         "rank": rank,

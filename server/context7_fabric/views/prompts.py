@@ -73,7 +73,7 @@ _ROUTER = re.compile(r"router:.+:system_message", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Argument:
+class PromptArgument:
     """What a prompt wants to be told; its description may be empty."""
 
     name: str
@@ -87,7 +87,7 @@ class Prompt:
     name: str
     text: str
     description: str
-    arguments: tuple[Argument, ...]
+    arguments: tuple[PromptArgument, ...]
     title: str | None = None
     version: str | None = None
 
@@ -97,7 +97,7 @@ class Prompt:
         return len(self.text.encode())
 
 
-class PromptBook:
+class PromptLibrary:
     """The prompts that one principal may see."""
 
     def __init__(
@@ -174,10 +174,10 @@ def _stored(context: Context) -> Prompt:
     )
 
 
-def _arguments(text: str, described: Json) -> tuple[Argument, ...]:
+def _arguments(text: str, described: Json) -> tuple[PromptArgument, ...]:
     """Return an argument for each placeholder, with what `described` says of it by its name."""
     said = described if isinstance(described, dict) else {}
-    return tuple(Argument(name, _word(said.get(name)) or "") for name in placeholders(text))
+    return tuple(PromptArgument(name, _word(said.get(name)) or "") for name in placeholders(text))
 
 
 def _word(value: Json) -> str | None:

@@ -19,7 +19,7 @@ FETCHED = (DOCS, LISTS, QUARANTINE, *_LEARNED, "upstream:tools:")
 """What the keys begin with of everything that came from upstream or was learned by it."""
 
 
-class Recall:
+class Purge:
     """Removes stored entries of every principal. Each method returns how many went.
 
     What nobody can read any more goes as well. All raise `StoreError` when the store cannot be

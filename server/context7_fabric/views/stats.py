@@ -9,8 +9,8 @@ from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.models import Viewer
 from context7_fabric.settings.values import DAY
-from context7_fabric.upstream.quota import Meter
-from context7_fabric.views.visibility import Views
+from context7_fabric.upstream.quota import Quota
+from context7_fabric.views.visibility import VisibleEntries
 
 LOOKED_AT = 500
 """The newest entries of each scope that are counted, whosever they are."""
@@ -20,8 +20,8 @@ LOOKED_AT = 500
 class StatsView:
     """Figures of one principal: `meter` counts for it alone."""
 
-    views: Views
-    meter: Meter
+    views: VisibleEntries
+    meter: Quota
 
     async def shown(self, viewer: Viewer) -> dict[str, Json]:
         """Return the figures. Of each scope only the newest entries are counted, see `LOOKED_AT`.

@@ -15,20 +15,20 @@ import anyio
 from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError
-from context7_fabric.fabric.backend import Entry
-from context7_fabric.fabric.change_feed import Ear
+from context7_fabric.fabric.backend import BackendEntry
+from context7_fabric.fabric.change_feed import ChangeListener
 from context7_fabric.fabric.codec import decode
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN
-from context7_fabric.upstream.tool_cache import LISTED, ToolBook
+from context7_fabric.upstream.tool_cache import LISTED, ToolCache
 from context7_fabric.views.prompts import PROMPTS, ROUTERS
 from context7_fabric.views.visibility import visible
 
 
-class Listing(Enum):
+class ListTopic(Enum):
     """A list that there is one of."""
 
     PROMPTS = "prompts"
@@ -37,7 +37,7 @@ class Listing(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class OneContext:
+class ContextTopic:
     """The context under one key."""
 
     scope: Scope
@@ -45,13 +45,13 @@ class OneContext:
 
 
 @dataclass(frozen=True, slots=True)
-class OneLibrary:
+class LibraryTopic:
     """What the registry knows of the library with this id (no version)."""
 
     library_id: str
 
 
-Topic: TypeAlias = Listing | Scope | OneContext | OneLibrary
+Topic: TypeAlias = ListTopic | Scope | ContextTopic | LibraryTopic
 
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 MOST_PROMPTS = 1_000
 """Stored prompts of either kind, the newest, that are looked at; of others only the number."""
 
-State = object
+TopicState = object
 """Equal to another exactly if nothing changed; it means nothing else."""
 
 
@@ -68,24 +68,24 @@ def below(topic: Topic) -> tuple[str, ...]:
     match topic:
         case Scope():
             return (address(topic, ""),)
-        case OneContext():
+        case ContextTopic():
             return (address(topic.scope, topic.key),)
-        case Listing.TOOLS:
+        case ListTopic.TOOLS:
             return (address(Scope.GLOBAL, LISTED),)
-        case Listing.PROMPTS:
+        case ListTopic.PROMPTS:
             return address(Scope.GLOBAL, PROMPTS), address(Scope.GLOBAL, ROUTERS)
-        case OneLibrary() | Listing.LIBRARIES:
+        case LibraryTopic() | ListTopic.LIBRARIES:
             return WRITTEN
 
 
-class States:
+class TopicStates:
     """What one principal sees of the fabric, the registry and the tools."""
 
     def __init__(
         self,
         fabric: Fabric,
         registry: Registry,
-        tools: ToolBook,
+        tools: ToolCache,
         viewer: Viewer,
     ) -> None:
         """Look at these."""
@@ -94,39 +94,39 @@ class States:
         self._tools = tools
         self._viewer = viewer
 
-    async def look(self, topics: Collection[Topic]) -> dict[Topic, State]:
+    async def look(self, topics: Collection[Topic]) -> dict[Topic, TopicState]:
         """Return the states of `topics`, without those that the store does not tell."""
-        found: dict[Topic, State] = {}
+        found: dict[Topic, TopicState] = {}
         try:
             await self._look(topics, found)
         except StoreError as error:
             log.debug("changes cannot be seen: %s", error)
         return found
 
-    async def _look(self, topics: Collection[Topic], found: dict[Topic, State]) -> None:
-        contexts = [topic for topic in topics if isinstance(topic, OneContext)]
+    async def _look(self, topics: Collection[Topic], found: dict[Topic, TopicState]) -> None:
+        contexts = [topic for topic in topics if isinstance(topic, ContextTopic)]
         found.update(await self._contexts(contexts))
-        if any(isinstance(topic, OneLibrary) or topic is Listing.LIBRARIES for topic in topics):
+        if any(isinstance(topic, LibraryTopic) or topic is ListTopic.LIBRARIES for topic in topics):
             await self._read_rows_again()
         for topic in topics:
-            if not isinstance(topic, OneContext):
+            if not isinstance(topic, ContextTopic):
                 found[topic] = await self._state(topic)
 
-    async def _state(self, topic: Listing | Scope | OneLibrary) -> State:
+    async def _state(self, topic: ListTopic | Scope | LibraryTopic) -> TopicState:
         match topic:
-            case OneLibrary():
+            case LibraryTopic():
                 return self._registry.row(topic.library_id)
             case Scope():
                 return await self._below(topic, "", 1)
-            case Listing.LIBRARIES:
+            case ListTopic.LIBRARIES:
                 return self._registry.rows()
-            case Listing.TOOLS:
+            case ListTopic.TOOLS:
                 return await self._tools.stored()
-            case Listing.PROMPTS:
+            case ListTopic.PROMPTS:
                 prompts = await self._below(Scope.GLOBAL, PROMPTS, MOST_PROMPTS)
                 return prompts, await self._below(Scope.GLOBAL, ROUTERS, MOST_PROMPTS)
 
-    async def _contexts(self, topics: Sequence[OneContext]) -> dict[Topic, State]:
+    async def _contexts(self, topics: Sequence[ContextTopic]) -> dict[Topic, TopicState]:
         """Return when each was stored, and how often; None for what is not there to be seen."""
         if not topics:
             return {}
@@ -136,11 +136,11 @@ class States:
         return dict.fromkeys(topics) | marks
 
     def _marks(
-        self, addresses: dict[str, OneContext], entries: Sequence[Entry]
-    ) -> dict[Topic, State]:
+        self, addresses: dict[str, ContextTopic], entries: Sequence[BackendEntry]
+    ) -> dict[Topic, TopicState]:
         return {addresses[each.key]: self._mark(addresses[each.key], each) for each in entries}
 
-    def _mark(self, topic: OneContext, entry: Entry) -> State:
+    def _mark(self, topic: ContextTopic, entry: BackendEntry) -> TopicState:
         try:
             context = decode(topic.key, topic.scope, entry.value, entry.version)
         except CorruptEntry:
@@ -148,7 +148,7 @@ class States:
         seen = visible(context, self._viewer.principal, self._viewer.owner)
         return (context.version, context.created_at) if seen else None
 
-    async def _below(self, scope: Scope, prefix: str, most: int) -> State:
+    async def _below(self, scope: Scope, prefix: str, most: int) -> TopicState:
         start, backend = address(scope, prefix), self._fabric.backend
         newest = await backend.newest(start, None, most)
         return newest, await to_thread.run_sync(backend.dbsize, start)
@@ -168,7 +168,7 @@ SELDOM = 5.0
 Hear: TypeAlias = Callable[[Topic], Awaitable[None]]
 """Is told of a topic that changed. It must neither raise nor wait for anybody."""
 
-Look: TypeAlias = Callable[[Collection[Topic]], Awaitable[Mapping[Topic, State]]]
+Look: TypeAlias = Callable[[Collection[Topic]], Awaitable[Mapping[Topic, TopicState]]]
 """Returns the states of topics, as far as they can be had."""
 
 _UNKNOWN: Final = object()
@@ -180,7 +180,7 @@ _UNSEEN: Final = object()
 class _Watched:
     """One topic: how it was last seen, who hears of it, and whether the last look at it failed."""
 
-    state: State = _UNKNOWN
+    state: TopicState = _UNKNOWN
     hearers: list[Hear] = field(default_factory=list)
     is_due: bool = False
 
@@ -189,17 +189,17 @@ class _Watched:
         """Tell whether it was never looked at."""
         return self.state is _UNKNOWN
 
-    def see(self, state: State) -> bool:
+    def see(self, state: TopicState) -> bool:
         """Take in how it is now; tell whether it changed."""
         changed = not self.is_new and self.state != state
         self.state, self.is_due = state, False
         return changed
 
 
-class Changes:
+class Subscriptions:
     """Tells of each change once; two at one look are one."""
 
-    def __init__(self, look: Look, ear: Ear) -> None:
+    def __init__(self, look: Look, ear: ChangeListener) -> None:
         """Look by `look` where `ear` has not heard that it is in vain; first when `run`."""
         self._look = look
         self._ear = ear
@@ -268,7 +268,7 @@ class Changes:
                 await hear(topic)
 
     def _changed(
-        self, topics: Collection[Topic], states: Mapping[Topic, State]
+        self, topics: Collection[Topic], states: Mapping[Topic, TopicState]
     ) -> dict[Topic, tuple[Hear, ...]]:
         """Return who hears of which of the `topics` that were looked at; note what is unseen."""
         changed = {}

@@ -11,9 +11,9 @@ from typing import cast
 
 from context7_fabric.answers.response import findings
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, owners
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.errors import StoreError
-from context7_fabric.fabric.backend import Place
+from context7_fabric.fabric.backend import EntryPosition
 from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
@@ -56,7 +56,7 @@ with everybody's rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EntryPage:
     """Some entries of a scope, newest first; `more` says that others follow."""
 
     scope: Scope
@@ -65,7 +65,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Index(Page):
+class EntryIndex(EntryPage):
     """A page, and how many entries of the scope its viewer sees: `count`, or more if not `exact`.
 
     That is the same on every page, and what others own is no part of it.
@@ -123,14 +123,14 @@ def _principal_in(key: str) -> str | None:
     return key.rpartition("#")[2] if "#" in key else PUBLIC
 
 
-class Views:
+class VisibleEntries:
     """The fabric's entries, each shown to those who may see it.
 
     Keys come before values: what is hidden by its key is not read. Where a page lies behind many
     entries of others, all of these are walked over, for a place among them would tell of them.
     """
 
-    def __init__(self, fabric: Fabric, executions: Executions, clock: Clock) -> None:
+    def __init__(self, fabric: Fabric, executions: CallLog, clock: Clock) -> None:
         """Read `fabric`; records of `executions` that wait to be written are written first.
 
         `clock` tells the time that is now to whoever shows how old something is.
@@ -145,7 +145,7 @@ class Views:
         context = await self._fabric.get_context(key, scope)
         return context if context and visible(context, viewer.principal, viewer.owner) else None
 
-    async def page(self, scope: Scope, after: str | None, viewer: Viewer) -> Index | None:
+    async def page(self, scope: Scope, after: str | None, viewer: Viewer) -> EntryIndex | None:
         """Return the newest entries that `viewer` sees, or those behind the key `after`.
 
         None when `viewer` sees no entry under `after`.
@@ -158,7 +158,7 @@ class Views:
         seen = found = await self.newest(scope, "", MOST_COUNTED + 1, viewer)
         if start is not None:
             found = await self.newest(scope, "", PAGE + 1, viewer, start)
-        return Index(
+        return EntryIndex(
             scope,
             tuple(found[:PAGE]),
             more=len(found) > PAGE,
@@ -174,7 +174,7 @@ class Views:
         The program's own records are among them only where `prefix` names their kind.
         """
         await self._up_to_date(scope)
-        place = Place(after.created_at, address(scope, after.key)) if after else None
+        place = EntryPosition(after.created_at, address(scope, after.key)) if after else None
         found: list[Context] = []
         size = min(_LONGEST_LOOK, max(_LOOK, most))
         while len(found) < most:
@@ -185,15 +185,15 @@ class Views:
             place, size = places[-1], min(_LONGEST_LOOK, 2 * size)
         return found[:most]
 
-    async def among_newest(self, scope: Scope, most: int, viewer: Viewer) -> Page:
+    async def among_newest(self, scope: Scope, most: int, viewer: Viewer) -> EntryPage:
         """Return what `viewer` sees among the newest `most` entries, whosever they are."""
         await self._up_to_date(scope)
         places = await self._places(address(scope, ""), None, most)
         found = await self._seen(scope, places, viewer, "")
-        return Page(scope, tuple(found), more=len(places) == most)
+        return EntryPage(scope, tuple(found), more=len(places) == most)
 
     async def _seen(
-        self, scope: Scope, places: Sequence[Place], viewer: Viewer, prefix: str
+        self, scope: Scope, places: Sequence[EntryPosition], viewer: Viewer, prefix: str
     ) -> list[Context]:
         start, readable = address(scope, ""), owners(viewer.principal)
         keys = [place.key.removeprefix(start) for place in places]
@@ -203,7 +203,9 @@ class Views:
         contexts = await self._fabric.get_many(keys, scope)
         return [each for each in contexts if visible(each, viewer.principal, viewer.owner)]
 
-    async def _places(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def _places(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         try:
             return await self._fabric.backend.newest(prefix, after, limit)
         except StoreError as error:
@@ -235,7 +237,7 @@ def shown_entry(context: Context) -> dict[str, Json]:
     return as_data(told, "value") if _from_outside(context) else told
 
 
-def shown_page(page: Index, uri_of: Callable[[Scope, str], str]) -> dict[str, Json]:
+def shown_page(page: EntryIndex, uri_of: Callable[[Scope, str], str]) -> dict[str, Json]:
     """Return a page of a scope: its entries without their values, `size` in stored bytes.
 
     `uri_of` tells where an entry is read in full. `count` is how many entries of the scope the

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from context7_fabric.answers import cross_process as subject
-from context7_fabric.answers.cross_process import Leases
-from context7_fabric.fabric.backend import Put
+from context7_fabric.answers.cross_process import FlightLeases
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import News
+from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.leases import Lease, lease_address
 
@@ -27,7 +27,7 @@ async def nothing() -> None:
     """What nobody has brought yet."""
 
 
-async def taken(leases: Leases) -> Lease:
+async def taken(leases: FlightLeases) -> Lease:
     """The lease, of a flight that nobody else is on."""
     lease, found = await leases.take("flight", nothing, LONG)
     assert lease is not None
@@ -37,7 +37,7 @@ async def taken(leases: Leases) -> Lease:
 
 async def test_who_finds_nothing_has_it(fabric: Fabric) -> None:
     async with anyio.create_task_group() as tasks:
-        leases = Leases(fabric, tasks, News(fabric.backend))
+        leases = FlightLeases(fabric, tasks, ChangeFeed(fabric.backend))
         await taken(leases)
         assert await leases.take("flight", nothing, 0.01) == (None, None)
 
@@ -47,7 +47,7 @@ async def test_who_finds_something_gives_it_back(fabric: Fabric) -> None:
         return "text"
 
     async with anyio.create_task_group() as tasks:
-        leases = Leases(fabric, tasks, News(fabric.backend))
+        leases = FlightLeases(fabric, tasks, ChangeFeed(fabric.backend))
         assert await leases.take("flight", brought, LONG) == (None, "text")
         await taken(leases)
 
@@ -57,16 +57,16 @@ async def test_who_runs_out_of_time_while_looking_gives_it_back(fabric: Fabric) 
         await anyio.sleep_forever()
 
     async with anyio.create_task_group() as tasks:
-        leases = Leases(fabric, tasks, News(fabric.backend))
+        leases = FlightLeases(fabric, tasks, ChangeFeed(fabric.backend))
         assert await leases.take("flight", slowly, 0.01) == (None, None)
         await taken(leases)
 
 
 async def test_who_can_hear_it_takes_it_when_it_is_free(fabric: Fabric) -> None:
-    news = News(fabric.backend)
+    news = ChangeFeed(fabric.backend)
     news.is_live = True
     async with anyio.create_task_group() as tasks:
-        leases, later = Leases(fabric, tasks, news), list[Lease]()
+        leases, later = FlightLeases(fabric, tasks, news), list[Lease]()
 
         async def wait() -> None:
             later.append(await taken(leases))
@@ -91,7 +91,7 @@ class Slow(MemoryBackend):
         self.holds = False
         self.begun, self.may_land = anyio.Event(), anyio.Event()
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         if self.holds:
             self.begun.set()
             with anyio.CancelScope(shield=True):
@@ -106,7 +106,7 @@ async def test_a_renewal_that_is_under_way_does_not_bring_back_what_was_given_ba
     backend = Slow()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            leases = Leases(Fabric(backend), tasks, News(backend))
+            leases = FlightLeases(Fabric(backend), tasks, ChangeFeed(backend))
             lease = await taken(leases)
             backend.holds = True
 
@@ -127,7 +127,7 @@ async def test_a_lease_that_was_lost_is_renewed_no_more_and_left_to_who_has_it(
     backend = fabric.backend
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            ours, theirs = (Leases(fabric, tasks, News(backend)) for _ in range(2))
+            ours, theirs = (FlightLeases(fabric, tasks, ChangeFeed(backend)) for _ in range(2))
             lost = await taken(ours)
             await backend.delete(lease_address("flight"))  # as at its end
             await taken(theirs)
@@ -141,7 +141,7 @@ async def test_a_lease_is_given_back_where_nothing_could_be_renewed_any_more(
     fabric: Fabric,
 ) -> None:
     async with anyio.create_task_group() as tasks:
-        leases = Leases(fabric, tasks, News(fabric.backend))
+        leases = FlightLeases(fabric, tasks, ChangeFeed(fabric.backend))
         lease = await taken(leases)
         tasks.cancel_scope.cancel()
         async with leases.held(lease):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.answers.memo import Recent
+from context7_fabric.answers.memo import TimedCache
 from support.scripted import FakeClock
 
 
@@ -16,7 +16,7 @@ def test_recent_after_some_time_is_forgotten_or_from_the_future_ignored(
     passed: float, value: str | None
 ) -> None:
     clock = FakeClock()
-    recent = Recent[str](clock, 60)
+    recent = TimedCache[str](clock, 60)
     recent.put("key", "noted")
     clock.forward(passed)
     assert recent.get("key") == value

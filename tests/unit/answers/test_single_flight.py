@@ -9,7 +9,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.answers.single_flight import Flights
+from context7_fabric.answers.single_flight import SingleFlight
 from context7_fabric.models import Progress, no_progress
 
 
@@ -61,8 +61,8 @@ async def tasks() -> AsyncIterator[TaskGroup]:
 
 
 @pytest.fixture
-def flights(tasks: TaskGroup) -> Flights[str]:
-    return Flights(tasks)
+def flights(tasks: TaskGroup) -> SingleFlight[str]:
+    return SingleFlight(tasks)
 
 
 @pytest.fixture
@@ -70,7 +70,9 @@ def work() -> HeldWork:
     return HeldWork()
 
 
-async def test_fifty_callers_at_once_make_one_run(flights: Flights[str], work: HeldWork) -> None:
+async def test_fifty_callers_at_once_make_one_run(
+    flights: SingleFlight[str], work: HeldWork
+) -> None:
     starters: list[bool] = []
     results: list[str] = []
 
@@ -89,7 +91,7 @@ async def test_fifty_callers_at_once_make_one_run(flights: Flights[str], work: H
     assert work.begun == 1
 
 
-async def test_different_keys_fly_apart(flights: Flights[str], work: HeldWork) -> None:
+async def test_different_keys_fly_apart(flights: SingleFlight[str], work: HeldWork) -> None:
     work.leave.set()
     one, started_one = flights.board("one", work)
     other, started_other = flights.board("other", work)
@@ -98,7 +100,7 @@ async def test_different_keys_fly_apart(flights: Flights[str], work: HeldWork) -
 
 
 async def test_after_landing_the_next_caller_flies_again(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     work.leave.set()
     first, _ = flights.board("key", work)
@@ -109,7 +111,7 @@ async def test_after_landing_the_next_caller_flies_again(
 
 
 async def test_a_landed_flight_still_gives_its_result(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     work.leave.set()
     flight, _ = flights.board("key", work)
@@ -118,7 +120,7 @@ async def test_a_landed_flight_still_gives_its_result(
 
 
 async def test_a_caller_that_gives_up_ends_the_flight_for_nobody(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     flight, _ = flights.board("key", work)
     with anyio.CancelScope() as impatient:
@@ -134,7 +136,7 @@ async def test_a_caller_that_gives_up_ends_the_flight_for_nobody(
 
 
 async def test_the_flight_goes_on_when_nobody_waits_any_more(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     flights.board("key", work)
     await anyio.wait_all_tasks_blocked()
@@ -143,7 +145,7 @@ async def test_the_flight_goes_on_when_nobody_waits_any_more(
     assert work.ended == 1
 
 
-async def test_progress_reaches_all_who_wait(flights: Flights[str], work: HeldWork) -> None:
+async def test_progress_reaches_all_who_wait(flights: SingleFlight[str], work: HeldWork) -> None:
     listeners = [Listener() for _ in range(5)]
     flight, _ = flights.board("key", work)
     async with anyio.create_task_group() as callers:
@@ -155,7 +157,7 @@ async def test_progress_reaches_all_who_wait(flights: Flights[str], work: HeldWo
 
 
 async def test_who_boards_late_hears_what_is_still_to_come(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     early, late = Listener(), Listener()
     flight, _ = flights.board("key", work)
@@ -169,7 +171,7 @@ async def test_who_boards_late_hears_what_is_still_to_come(
     assert early.heard[-1:] == late.heard
 
 
-async def test_who_gave_up_hears_nothing_more(flights: Flights[str], work: HeldWork) -> None:
+async def test_who_gave_up_hears_nothing_more(flights: SingleFlight[str], work: HeldWork) -> None:
     impatient = Listener()
     flight, _ = flights.board("key", work)
     async with anyio.create_task_group() as callers:
@@ -183,7 +185,7 @@ async def test_who_gave_up_hears_nothing_more(flights: Flights[str], work: HeldW
 
 
 async def test_a_listener_that_cannot_be_told_stops_nobody(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     listener = Listener()
     results: list[str] = []
@@ -202,7 +204,7 @@ async def test_a_listener_that_cannot_be_told_stops_nobody(
 
 
 async def test_a_listener_that_takes_nothing_delays_nobody_for_long(
-    flights: Flights[str], work: HeldWork
+    flights: SingleFlight[str], work: HeldWork
 ) -> None:
     listener = Listener()
     work.leave.set()
@@ -215,7 +217,9 @@ async def test_a_listener_that_takes_nothing_delays_nobody_for_long(
     assert listener.heard[-1] == (1.0, 1.0, None)
 
 
-async def test_an_error_reaches_all_and_is_not_kept(flights: Flights[str], work: HeldWork) -> None:
+async def test_an_error_reaches_all_and_is_not_kept(
+    flights: SingleFlight[str], work: HeldWork
+) -> None:
     work.error = ValueError("upstream said no")
     told: list[str] = []
 
@@ -242,7 +246,7 @@ async def test_nothing_is_a_result_too(tasks: TaskGroup) -> None:
     async def nothing(progress: Progress) -> None:
         """Bring nothing."""
 
-    flights: Flights[None] = Flights(tasks)
+    flights: SingleFlight[None] = SingleFlight(tasks)
     flight, _ = flights.board("key", nothing)
     await flight.land(no_progress)
     assert (flight.result, flight.error) == (None, None)
@@ -251,7 +255,7 @@ async def test_nothing_is_a_result_too(tasks: TaskGroup) -> None:
 async def test_cancelling_all_flights_ends_every_wait(work: HeldWork) -> None:
     told: list[str] = []
     async with anyio.create_task_group() as callers, anyio.create_task_group() as tasks:
-        flights: Flights[str] = Flights(tasks)
+        flights: SingleFlight[str] = SingleFlight(tasks)
 
         async def call() -> None:
             flight, _ = flights.board("key", work)
@@ -269,7 +273,7 @@ async def test_cancelling_all_flights_ends_every_wait(work: HeldWork) -> None:
 
 async def test_a_flight_that_is_cancelled_before_it_began_ends_too(work: HeldWork) -> None:
     async with anyio.create_task_group() as tasks:
-        flight, _ = Flights[str](tasks).board("key", work)
+        flight, _ = SingleFlight[str](tasks).board("key", work)
         tasks.cancel_scope.cancel()
     with pytest.raises(RuntimeError, match="the flight was cancelled"):
         await flight.land(no_progress)

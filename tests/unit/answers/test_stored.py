@@ -11,10 +11,10 @@ import pytest
 from context7_fabric.answers.stored import (
     ANONYMOUS,
     LONGEST_LATELY,
-    AnswerShelf,
-    Change,
-    Stamp,
+    AnswerStore,
+    RecordFactory,
     StoredAnswer,
+    TextChange,
     docs_key,
     list_key,
     owners,
@@ -40,8 +40,8 @@ async def fabric() -> AsyncIterator[Fabric]:
 
 
 @pytest.fixture
-def shelf(fabric: Fabric) -> AnswerShelf:
-    return AnswerShelf(fabric)
+def shelf(fabric: Fabric) -> AnswerStore:
+    return AnswerStore(fabric)
 
 
 def answer(owner: str = PUBLIC, text: str = "text", subject: str = "/acme/widgets") -> StoredAnswer:
@@ -66,7 +66,7 @@ class TestReading:
         ],
     )
     async def test_everybody_reads_their_own_first_then_the_publics(
-        self, shelf: AnswerShelf, stored: list[str], reader: str, read: str | None
+        self, shelf: AnswerStore, stored: list[str], reader: str, read: str | None
     ) -> None:
         for owner in stored:
             await shelf.write("docs:key", answer(owner))
@@ -74,7 +74,7 @@ class TestReading:
         assert found == (None if read is None else answer(read))
 
     async def test_an_answer_under_anothers_key_is_not_read(
-        self, fabric: Fabric, shelf: AnswerShelf
+        self, fabric: Fabric, shelf: AnswerStore
     ) -> None:
         await shelf.write("docs:key", answer(MINE))
         context = await fabric.get_context(f"docs:key#{MINE}")
@@ -90,7 +90,7 @@ class TestReading:
             await fabric_on_disk(tmp_path) as ours,
             await fabric_on_disk(tmp_path) as theirs,
         ):
-            shelf, other = AnswerShelf(ours), AnswerShelf(theirs)
+            shelf, other = AnswerStore(ours), AnswerStore(theirs)
             await shelf.write("docs:key", answer(MINE))
             first = await shelf.read(["docs:key"], MINE)
             assert first == answer(MINE)
@@ -105,7 +105,7 @@ class TestReading:
     async def test_what_ends_of_itself_ends_in_memory_too(self, tmp_path: Path) -> None:
         clock = FakeClock()
         async with await fabric_on_disk(tmp_path, clock) as fabric:
-            shelf = AnswerShelf(fabric)
+            shelf = AnswerStore(fabric)
             await fabric.set_context("docs:key", asdict(answer()), ttl=60)
             assert await shelf.read(["docs:key"], PUBLIC) == answer()
             clock.now += 60
@@ -114,7 +114,7 @@ class TestReading:
     async def test_a_very_long_text_is_read_each_time(self, tmp_path: Path) -> None:
         long = answer(text="x" * (LONGEST_LATELY + 1))
         async with await fabric_on_disk(tmp_path) as fabric:
-            shelf = AnswerShelf(fabric)
+            shelf = AnswerStore(fabric)
             await shelf.write("docs:key", long)
             first = await shelf.read(["docs:key"], PUBLIC)
             assert first == await shelf.read(["docs:key"], PUBLIC) == long
@@ -123,23 +123,23 @@ class TestReading:
     async def test_what_utf_8_cannot_say_is_never_at_hand(self, tmp_path: Path) -> None:
         odd = answer(text="half a \ud83d")
         async with await fabric_on_disk(tmp_path) as fabric:
-            shelf = AnswerShelf(fabric)
+            shelf = AnswerStore(fabric)
             await shelf.write("docs:key", odd)
             assert await shelf.read(["docs:key"], PUBLIC) == odd
             assert shelf.at_hand("docs:key", PUBLIC) is None
 
-    async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerShelf) -> None:
+    async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerStore) -> None:
         await shelf.write("docs:key", answer(PUBLIC))
         assert await shelf.own("docs:key", MINE) is None
         assert await shelf.own("docs:key", PUBLIC) == answer(PUBLIC)
 
-    async def test_changes_are_kept(self, shelf: AnswerShelf) -> None:
-        changed = replace(ANSWER, changes=(Change(NOON, "old", "new"),))
+    async def test_changes_are_kept(self, shelf: AnswerStore) -> None:
+        changed = replace(ANSWER, changes=(TextChange(NOON, "old", "new"),))
         await shelf.write("docs:key", changed)
         assert await shelf.read(["docs:key"], PUBLIC) == changed
 
     async def test_what_is_set_aside_is_served_to_nobody(
-        self, fabric: Fabric, shelf: AnswerShelf
+        self, fabric: Fabric, shelf: AnswerStore
     ) -> None:
         await shelf.set_aside("docs:key", answer(MINE))
         assert await shelf.read(["docs:key"], MINE) is None
@@ -154,7 +154,7 @@ class TestReading:
 
     def test_a_record_is_stamped_with_time_and_origin(self) -> None:
         clock = FakeClock()
-        stamp = Stamp(clock, "origin")
+        stamp = RecordFactory(clock, "origin")
         assert stamp.answer("text", "/acme/widgets", "how", PUBLIC) == ANSWER
         clock.now = NOON + 60
         listing = stamp.listing("text", "widgets", "how", MINE)
@@ -177,7 +177,7 @@ class TestFinding:
         ["/acme/widgets", "/acme/@scope", "/acme/100%", "/a&b/c#d", "/acme/[x]*", "/é/鍵"],
     )
     async def test_all_answers_about_a_library_are_found(
-        self, shelf: AnswerShelf, library: str
+        self, shelf: AnswerStore, library: str
     ) -> None:
         texts = []
         for subject in (library, f"{library}/1.0", f"{library}x", "/acme/other"):
@@ -189,15 +189,15 @@ class TestFinding:
         found = await shelf.about(library, PUBLIC)
         assert {record.text for record in found} == set(texts[:2])
 
-    async def test_of_others_answers_none_is_found(self, shelf: AnswerShelf) -> None:
+    async def test_of_others_answers_none_is_found(self, shelf: AnswerStore) -> None:
         await shelf.write("docs:/acme/widgets?how", answer(MINE))
         assert await shelf.about("/acme/widgets", THEIRS) == []
         assert await shelf.about("/acme/widgets", MINE) == [answer(MINE)]
 
-    async def test_about_what_is_no_id_nothing_is_found(self, shelf: AnswerShelf) -> None:
+    async def test_about_what_is_no_id_nothing_is_found(self, shelf: AnswerStore) -> None:
         assert await shelf.about("widgets", PUBLIC) == []
 
-    async def test_answers_and_lists_are_counted_apart(self, shelf: AnswerShelf) -> None:
+    async def test_answers_and_lists_are_counted_apart(self, shelf: AnswerStore) -> None:
         await shelf.write("docs:1", answer())
         await shelf.write("docs:1", answer(MINE))
         await shelf.write("list:1", answer())

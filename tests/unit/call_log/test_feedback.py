@@ -9,22 +9,22 @@ import pytest
 
 from context7_fabric.answers.stored import (
     ANONYMOUS,
-    AnswerShelf,
-    Keeper,
+    AnswerStore,
+    AnswerWriter,
     StoredAnswer,
     docs_key,
     list_key,
 )
-from context7_fabric.call_log.feedback import LONGEST_TEXT, Effect, Feedback
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.feedback import LONGEST_TEXT, Feedback, FeedbackEffect
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.errors import StoreError, TooManyAuthored, UnknownExecution, UnusableFeedback
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC, Answer, Caller, Outcome, Tier, Trace
+from context7_fabric.models import PUBLIC, Answer, Caller, CallTrace, Outcome, Tier
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.settings.values import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
@@ -36,7 +36,7 @@ RECORD = StoredAnswer("docs", "text", "/acme/widgets", "how", PUBLIC, "origin", 
 class NoFeedback(MemoryBackend):
     """A medium that is full when feedback comes."""
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         if any(put.key.startswith(Scope.FEEDBACK) for put in puts):
             raise Broken.error
         await super().write(puts, deletes)
@@ -48,13 +48,13 @@ class Store:
 
     fabric: Fabric
     clock: FakeClock
-    executions: Executions
+    executions: CallLog
 
     def feedback(self, principal: str = MINE) -> Feedback:
         return Feedback(self.fabric, self.executions, self.clock, redact, principal)
 
     async def called(self, *keys: str, principal: str = MINE, execution_id: str = "abc1") -> str:
-        trace = Trace()
+        trace = CallTrace()
         trace.stored_at = keys
         answer = Answer("text", Outcome.HIT, Tier.QUESTION, execution_id=execution_id)
         self.executions.record("query-docs", {}, Caller(principal, trace=trace), answer)
@@ -62,29 +62,29 @@ class Store:
         return execution_id
 
     async def shelved(self, key: str, owner: str) -> None:
-        await AnswerShelf(self.fabric).write(key, replace(RECORD, principal=owner))
+        await AnswerStore(self.fabric).write(key, replace(RECORD, principal=owner))
 
     async def owners(self, key: str) -> set[str]:
-        shelf = AnswerShelf(self.fabric)
+        shelf = AnswerStore(self.fabric)
         held = [(owner, await shelf.own(key, owner)) for owner in (PUBLIC, ANONYMOUS, MINE, THEIRS)]
         return {owner for owner, record in held if record is not None}
 
     async def praised(self, key: str, owner: str = MINE) -> bool:
-        record = await AnswerShelf(self.fabric).own(key, owner)
+        record = await AnswerStore(self.fabric).own(key, owner)
         assert record is not None
         return record.praised
 
     async def refreshed(self, text: str) -> None:
         self.clock.now += 60
         fresh = replace(RECORD, principal=MINE, text=text, fetched_at=self.clock.now)
-        await Keeper(AnswerShelf(self.fabric), self.clock).keep(DOCS, fresh)
+        await AnswerWriter(AnswerStore(self.fabric), self.clock).keep(DOCS, fresh)
 
 
 @pytest.fixture
 async def store() -> AsyncIterator[Store]:
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric:
-        yield Store(fabric, clock, Executions(fabric, clock, redact, ExecutionSettings()))
+        yield Store(fabric, clock, CallLog(fabric, clock, redact, ExecutionSettings()))
 
 
 class TestRecord:
@@ -182,7 +182,7 @@ class TestRefusal:
     async def test_a_full_store_is_told(self) -> None:
         clock = FakeClock()
         async with Fabric(MemoryBackend(authored_limit=0), clock) as fabric:
-            store = Store(fabric, clock, Executions(fabric, clock, redact, ExecutionSettings()))
+            store = Store(fabric, clock, CallLog(fabric, clock, redact, ExecutionSettings()))
             await store.called()
             with pytest.raises(TooManyAuthored):
                 await store.feedback().give("abc1", 3)
@@ -190,14 +190,14 @@ class TestRefusal:
     async def test_a_store_that_cannot_be_searched_is_told(self) -> None:
         clock = FakeClock()
         async with Fabric(Broken(), clock) as fabric:
-            executions = Executions(fabric, clock, redact, ExecutionSettings())
+            executions = CallLog(fabric, clock, redact, ExecutionSettings())
             with pytest.raises(StoreError, match="doctor"):
                 await Feedback(fabric, executions, clock, redact, MINE).give("abc1", 3)
 
     async def test_a_store_that_takes_no_feedback_is_told(self) -> None:
         clock = FakeClock()
         async with Fabric(NoFeedback(), clock) as fabric:
-            store = Store(fabric, clock, Executions(fabric, clock, redact, ExecutionSettings()))
+            store = Store(fabric, clock, CallLog(fabric, clock, redact, ExecutionSettings()))
             await store.called(DOCS)
             await store.shelved(DOCS, MINE)
             with pytest.raises(StoreError, match=r"could not be stored: .*disk full"):
@@ -215,7 +215,7 @@ class TestBadAnswer:
             await store.shelved(DOCS, owner)
             await store.shelved(docs_key("/acme/widgets?other"), owner)
         effect = await store.feedback().give("abc1", rating)
-        assert effect == Effect("abc1", rating, dropped=2)
+        assert effect == FeedbackEffect("abc1", rating, dropped=2)
         assert await store.owners(DOCS) == {THEIRS, ANONYMOUS}
         assert len(await store.owners(docs_key("/acme/widgets?other"))) == 4
         assert "the stored answer is dropped" in effect.told
@@ -230,13 +230,13 @@ class TestBadAnswer:
         assert await store.owners(DOCS) == {MINE}
 
     async def test_the_library_chosen_for_the_name_is_forgotten(self, store: Store) -> None:
-        names, learned = ("pypi:acme widgets", "widgets|python"), Learned(store.fabric)
+        names, learned = ("pypi:acme widgets", "widgets|python"), LearnedChoices(store.fabric)
         for name in (*names, "other"):
             for principal in (MINE, THEIRS):
                 await learned.choose(name, "/acme/widgets", Caller(principal).holder)
         await store.called(*map(list_key, names))
         effect = await store.feedback().give("abc1", 2)
-        assert effect == Effect("abc1", 2, forgotten=True)
+        assert effect == FeedbackEffect("abc1", 2, forgotten=True)
         assert effect.told.endswith(": the library chosen for the name is forgotten")
         mine, theirs = Caller(MINE).holder, Caller(THEIRS).holder
         assert [await learned.choice([name], mine) for name in names] == [None, None]
@@ -256,7 +256,7 @@ class TestGoodAnswer:
             await store.shelved(DOCS, owner)
         await store.called(DOCS)
         effect = await store.feedback().give("abc1", rating)
-        assert effect == Effect("abc1", rating, praised=1)
+        assert effect == FeedbackEffect("abc1", rating, praised=1)
         assert "stays fresh twice as long" in effect.told
         assert await store.praised(DOCS)
         assert not await store.praised(DOCS, THEIRS)

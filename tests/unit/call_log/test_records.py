@@ -18,16 +18,16 @@ from context7_fabric.call_log.records import (
     MOST_WAITING,
     TRIM_EVERY,
     WRITE_EVERY,
-    Automated,
-    Executions,
-    Step,
+    AutomatedScore,
+    CallLog,
+    CallStep,
 )
 from context7_fabric.errors import UnknownExecution
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Answer, Caller, Outcome, Tier, Trace
+from context7_fabric.models import Answer, Caller, CallTrace, Outcome, Tier
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.settings.values import ExecutionSettings
 from unit.fabric.fakes import NOON, Broken, FakeClock
@@ -45,7 +45,7 @@ class Moody(MemoryBackend):
         super().__init__()
         self.written = anyio.Event()
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         if self.refuses:
             raise Broken.error
         await super().write(puts, deletes)
@@ -65,8 +65,8 @@ async def fabric(clock: FakeClock) -> AsyncIterator[Fabric]:
 
 def executions(
     fabric: Fabric, clock: FakeClock, settings: ExecutionSettings | None = None
-) -> Executions:
-    return Executions(fabric, clock, redact, settings or ExecutionSettings())
+) -> CallLog:
+    return CallLog(fabric, clock, redact, settings or ExecutionSettings())
 
 
 def answer(
@@ -95,7 +95,7 @@ class TestRecord:
     async def test_it_says_how_the_answer_came_about_and_whose_it_is(
         self, fabric: Fabric, clock: FakeClock
     ) -> None:
-        trace = Trace()
+        trace = CallTrace()
         trace.step("nothing stored")
         trace.stored_at, trace.went_upstream = ("docs:x",), True
         caller = Caller("key-mine", client="tests 1", trace=trace)
@@ -111,7 +111,7 @@ class TestRecord:
         assert (record.client, record.principal) == ("tests 1", "key-mine")
         assert (record.stored_at, record.upstream) == (("docs:x",), True)
         assert [step.what for step in record.steps] == ["nothing stored", "answered"]
-        assert all(isinstance(step, Step) for step in record.steps)
+        assert all(isinstance(step, CallStep) for step in record.steps)
         assert 0 <= record.steps[0].at_ms <= record.steps[1].at_ms <= record.latency_ms
         assert record.error is None
         (context,) = await fabric.query("execution:*", Scope.EXECUTION)
@@ -132,19 +132,19 @@ class TestRecord:
     @pytest.mark.parametrize(
         ("given", "expected"),
         [
-            (answer(Outcome.HIT), Automated(hit=True, quick=True, parsed=True)),
-            (answer(Outcome.STALE), Automated(hit=True, quick=True, parsed=True)),
-            (answer(Outcome.MISS), Automated(hit=False, quick=True, parsed=True)),
-            (answer(Outcome.NEGATIVE), Automated(hit=False, quick=True, parsed=False)),
+            (answer(Outcome.HIT), AutomatedScore(hit=True, quick=True, parsed=True)),
+            (answer(Outcome.STALE), AutomatedScore(hit=True, quick=True, parsed=True)),
+            (answer(Outcome.MISS), AutomatedScore(hit=False, quick=True, parsed=True)),
+            (answer(Outcome.NEGATIVE), AutomatedScore(hit=False, quick=True, parsed=False)),
             (
                 answer(Outcome.ERROR, is_error=True),
-                Automated(hit=False, quick=True, parsed=False),
+                AutomatedScore(hit=False, quick=True, parsed=False),
             ),
         ],
         ids=lambda value: value.outcome if isinstance(value, Answer) else "",
     )
     async def test_the_metrics_give_a_point_each(
-        self, fabric: Fabric, clock: FakeClock, given: Answer, expected: Automated
+        self, fabric: Fabric, clock: FakeClock, given: Answer, expected: AutomatedScore
     ) -> None:
         records = executions(fabric, clock)
         records.record("query-docs", {}, Caller(), given)
@@ -309,7 +309,7 @@ async def test_new_id_never_is_one_that_a_kept_record_has(
     for each in taken:
         await fabric.set_context(f"execution:{each}", {}, Scope.EXECUTION)
     monkeypatch.setattr(models, "token_hex", lambda _size: next(drawn))
-    executions = Executions(fabric, clock, str, ExecutionSettings())
+    executions = CallLog(fabric, clock, str, ExecutionSettings())
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(executions.write_behind)
         while len(executions._free_ids) < 20:
@@ -324,7 +324,7 @@ async def test_new_id_never_is_one_that_a_kept_record_has(
 async def test_find_with_an_id_in_full_returns_its_record_beside_longer_ids(
     fabric: Fabric, clock: FakeClock, longer: str
 ) -> None:
-    executions = Executions(fabric, clock, str, ExecutionSettings())
+    executions = CallLog(fabric, clock, str, ExecutionSettings())
     for each in dict.fromkeys(("0a1b2c3d", longer)):
         answer = Answer("text", Outcome.HIT, Tier.QUESTION, execution_id=each)
         executions.record("query-docs", {}, Caller(), answer)

@@ -9,9 +9,9 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from context7_fabric.call_log import records as module
-from context7_fabric.call_log.records import BEHIND, MANY, Executions
+from context7_fabric.call_log.records import BEHIND, MANY, CallLog
 from context7_fabric.errors import StoreUnavailable, UnknownExecution
-from context7_fabric.fabric.backend import Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -21,7 +21,7 @@ from context7_fabric.settings.values import ExecutionSettings
 from support.scripted import FakeClock
 
 
-def record(executions: Executions, number: int) -> None:
+def record(executions: CallLog, number: int) -> None:
     """Let one call be recorded."""
     answer = Answer("text", Outcome.HIT, Tier.QUESTION, execution_id=f"{number:04}")
     executions.record("query-docs", {}, Caller(), answer)
@@ -31,7 +31,7 @@ async def test_many_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "WRITE_EVERY", 3600)
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric, anyio.create_task_group() as tasks:
-        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(fabric, clock, redact, ExecutionSettings())
         tasks.start_soon(executions.write_behind)
         for number in range(MANY):
             record(executions, number)
@@ -47,7 +47,7 @@ async def test_they_are_written_after_somebody_looked_for_one_before(
     monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric, anyio.create_task_group() as tasks:
-        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(fabric, clock, redact, ExecutionSettings())
         tasks.start_soon(executions.write_behind)
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(UnknownExecution):
@@ -63,7 +63,7 @@ async def test_they_are_written_after_somebody_looked_for_one_before(
 async def test_it_tells_when_it_is_behind_and_when_it_has_caught_up() -> None:
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric:
-        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(fabric, clock, redact, ExecutionSettings())
         told = []
         for number in range(BEHIND):
             told.append(executions.is_behind)
@@ -82,7 +82,7 @@ async def test_what_a_store_did_not_take_is_written_once_it_does_without_another
     monkeypatch.setattr(module, "AGAIN_EVERY", 0.001)
     clock, backend = FakeClock(), Refusing()
     async with Fabric(backend, clock) as fabric, anyio.create_task_group() as tasks:
-        executions = Executions(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(fabric, clock, redact, ExecutionSettings())
         tasks.start_soon(executions.write_behind)
         record(executions, 1)
         with anyio.fail_after(10):
@@ -101,7 +101,7 @@ class Refusing(MemoryBackend):
         self.refuses = True
         self.refused = anyio.Event()
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         if self.refuses:
             self.refused.set()
             raise StoreUnavailable("put", "not now")

@@ -9,11 +9,11 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from bench.recorded import ERROR, HIT, LOOK_UP, MISS, keep, made_up
-from context7_fabric.call_log.records import PREFIX, Execution
+from context7_fabric.call_log.records import PREFIX, CallRecord
 from context7_fabric.call_log.statistics import (
     MOST_ERRORS,
+    CallTotals,
     Statistics,
-    Tally,
     as_object,
     ranked,
     read_statistics,
@@ -27,7 +27,7 @@ ALWAYS = 1e12
 DAY = 86400.0
 
 
-def added(executions: Iterable[Execution], since: float = 0.0) -> Statistics:
+def added(executions: Iterable[CallRecord], since: float = 0.0) -> Statistics:
     """Return what calls add up to, the days being those of UTC."""
     statistics = Statistics(since, ALWAYS, UTC)
     for each in executions:
@@ -37,7 +37,7 @@ def added(executions: Iterable[Execution], since: float = 0.0) -> Statistics:
 
 class TestTally:
     def test_of_no_calls_all_is_nothing(self) -> None:
-        tally = Tally()
+        tally = CallTotals()
         assert (tally.hit_rate, tally.percentile(0.5), tally.percentile(0.95)) == (0, 0, 0)
 
     @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ class TestTally:
     def test_a_percentile_is_what_its_share_of_the_calls_took_at_most(
         self, calls: int, share: float, expected: float
     ) -> None:
-        tally = Tally()
+        tally = CallTotals()
         for latency in reversed(range(1, calls + 1)):
             tally.add(replace(HIT, latency_ms=float(latency)))
         assert tally.percentile(share) == expected

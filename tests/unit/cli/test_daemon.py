@@ -16,8 +16,8 @@ import pytest
 from context7_fabric.cli import daemon
 from context7_fabric.cli.doctor import check_daemon, judged
 from context7_fabric.cli.main import main
-from context7_fabric.daemon.status import Status, Visit, ends, visits
-from context7_fabric.relay.endpoint import Door
+from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, ends, visits
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import STATUS
 
 OLDER = {"pid": 4711, "version": "0.0.9", "since": 1_700_000_000.0, "smell": "roses"}
@@ -27,7 +27,7 @@ HOSTILE = "\x1b[31m9.9\x1b]0;title\x07\u202e"
 @contextmanager
 def somebody(home: Path, answer: bytes, name: str = "a") -> Iterator[list[bytes]]:
     """Let somebody answer every visitor with these bytes; yields what visitors said."""
-    listener = Door(str(home), name).claim()
+    listener = Endpoint(str(home), name).claim()
     heard: list[bytes] = []
 
     def answer_all() -> None:
@@ -83,7 +83,7 @@ class TestStatus:
     def test_a_socket_that_nobody_listens_at_is_no_daemon(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        Door(str(home), "left").claim().close()
+        Endpoint(str(home), "left").claim().close()
         assert main(["daemon", "status"]) == 0
         assert capsys.readouterr().out == "No daemon runs; the next window starts one.\n"
 
@@ -172,7 +172,7 @@ class TestStatus:
         self, home: Path
     ) -> None:
         started = time.monotonic()
-        with Door(str(home), "mute").claim():
+        with Endpoint(str(home), "mute").claim():
             (visit,) = visits(str(home), STATUS, 0.01)
         assert time.monotonic() - started < 5
         assert (visit.status, visit.trouble) == (None, "did not answer within 0.01 s")
@@ -255,9 +255,9 @@ class TestDoctor:
         assert check.told.startswith("pid 4711, version 0.0.9, 1 window, up since 2023-11-1")
 
     def test_one_trouble_is_not_made_good_by_a_daemon_that_is_well(self) -> None:
-        well = Status(4711, "1.0", 0.0, windows=2)
-        hangs = Visit("/home/daemon/b.log", trouble="did not answer within 5 s")
-        check = judged([Visit("/home/daemon/a.log", well), hangs])
+        well = DaemonStatus(4711, "1.0", 0.0, windows=2)
+        hangs = DaemonProbe("/home/daemon/b.log", trouble="did not answer within 5 s")
+        check = judged([DaemonProbe("/home/daemon/a.log", well), hangs])
         assert check.ok is False
         assert "2 windows" in check.told
         assert check.told.endswith(

@@ -9,7 +9,7 @@ import pytest
 
 from context7_fabric.client import CachedLibrary, Context7CacheClient
 from context7_fabric.client.client import NameCache
-from context7_fabric.client.source import Found
+from context7_fabric.client.source import CachedHit
 from context7_fabric.errors import SettingError
 from contracts.disk_store import execute
 from support.scripted import FakeClock
@@ -54,7 +54,7 @@ async def test_clearing_the_local_cache_leaves_the_store(home: Path, clock: Fake
 
 def test_the_names_unused_longest_go_first() -> None:
     names = NameCache(limit=2)
-    found = Found(CachedLibrary("widget", WIDGET, [], "unknown", "", 0, 1.0), 0)
+    found = CachedHit(CachedLibrary("widget", WIDGET, [], "unknown", "", 0, 1.0), 0)
     names.put("one", found, 10)
     names.put("two", found, 10)
     assert names.get("one", 10) is found

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.client import Context7CacheClient
 from context7_fabric.models import Caller
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from support.scripted import FakeClock
 from unit.client.programs import DAY, PYDANTIC, REDIS, WIDGET, Asked, known, server
 
@@ -55,7 +55,7 @@ async def test_the_choice_that_the_server_learned_goes_first(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(LookUp("widget1"), caller)
+        await app.desk.resolve(LibraryQuery("widget1"), caller)
         await app.desk.resolver.used(WIDGET, caller)
     assert await cache.get_library_id("widget1") == WIDGET
 
@@ -65,9 +65,9 @@ async def test_a_choice_is_followed_to_where_its_library_moved(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(LookUp("widget 1"), caller)
+        await app.desk.resolve(LibraryQuery("widget 1"), caller)
         await app.desk.resolver.used(WIDGET, caller)
-        await Learned(app.fabric).move(WIDGET, "/widgets/new", app.principal)
+        await LearnedChoices(app.fabric).move(WIDGET, "/widgets/new", app.principal)
         await app.desk.registry.moved(WIDGET, "/widgets/new")
     assert await cache.get_library_id("widget 1") == "/widgets/new"
 
@@ -78,7 +78,7 @@ async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
     async with server(home, clock) as app:
         await app.desk.registry.broken(PYDANTIC)
         await app.desk.registry.broken(REDIS)
-        await Learned(app.fabric).choose("redis", REDIS, Caller(app.principal).holder)
+        await LearnedChoices(app.fabric).choose("redis", REDIS, Caller(app.principal).holder)
     assert await cache.get_library_id("pydantic") is None
     assert await cache.get_library_id("redis") is None
 

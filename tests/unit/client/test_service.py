@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.client import Context7CacheClient
-from context7_fabric.client.environment import Service, read_client_settings
+from context7_fabric.client.environment import RemoteServer, read_client_settings
 from context7_fabric.errors import SettingError
 
 URL = "http://127.0.0.1:3000/rag"
 
 
-def service(rag_url: str | None = None, **environ: str) -> Service | None:
+def service(rag_url: str | None = None, **environ: str) -> RemoteServer | None:
     return read_client_settings(environ, rag_url).service
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  "])
 def test_without_a_service_this_machines_registry_is_asked(nothing: str | None) -> None:
     assert service(nothing, RAG_SERVICE_URL=" ") is None
-    assert service(nothing, RAG_SERVICE_URL=URL) == Service(URL)
+    assert service(nothing, RAG_SERVICE_URL=URL) == RemoteServer(URL)
 
 
 def test_what_the_program_says_goes_before_the_environment() -> None:
-    assert service(f" {URL}/ ", RAG_SERVICE_URL="http://rag:8007") == Service(URL)
-    assert service(URL, RAG_SERVICE_URL="nonsense") == Service(URL)
+    assert service(f" {URL}/ ", RAG_SERVICE_URL="http://rag:8007") == RemoteServer(URL)
+    assert service(URL, RAG_SERVICE_URL="nonsense") == RemoteServer(URL)
 
 
 def test_the_token_is_sent_as_a_bearer_and_never_shown() -> None:
@@ -33,11 +33,11 @@ def test_the_token_is_sent_as_a_bearer_and_never_shown() -> None:
     assert found is not None
     assert found.headers == {"Authorization": "Bearer c7f_token"}
     assert "c7f_token" not in repr(found)
-    assert Service(URL).headers == {}
+    assert RemoteServer(URL).headers == {}
 
 
 def test_a_service_is_named_without_its_password() -> None:
-    assert Service("https://me:secret@host:1/rag").label == "https://host:1/rag"
+    assert RemoteServer("https://me:secret@host:1/rag").label == "https://host:1/rag"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import identity
 from support.house import House, let
 
@@ -19,7 +19,7 @@ LONG = 600.0
 def house(tmp_path: Path) -> Iterator[House]:
     environ = {"CONTEXT7_FABRIC_HOME": str(tmp_path)}
     own = identity(environ)
-    door = Door.of(str(tmp_path), own)
+    door = Endpoint.of(str(tmp_path), own)
     with door.claim() as listener:
         yield House(door, listener, environ, own)
 

@@ -15,9 +15,9 @@ from context7_fabric.daemon.logs import LARGEST, OLD, remove_old_logs
 WRITING = """
 import logging, os, sys
 from pathlib import Path
-from context7_fabric.daemon.logs import DaemonLog
+from context7_fabric.daemon.logs import DaemonLogHandler
 os.umask(0o077)
-logging.basicConfig(level=logging.INFO, handlers=[DaemonLog(Path(sys.argv[1]))])
+logging.basicConfig(level=logging.INFO, handlers=[DaemonLogHandler(Path(sys.argv[1]))])
 """
 
 

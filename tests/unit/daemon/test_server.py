@@ -16,7 +16,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from context7_fabric.daemon import server as host_module
 from context7_fabric.errors import SettingError
-from context7_fabric.relay.endpoint import Door
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, STATUS, STOP
 from context7_fabric.version import __version__
 from support.house import INITIALIZE, House, Window, status_of
@@ -158,7 +158,7 @@ class TestTurningAway:
         assert not served.ended.is_set()
 
 
-def connected_as_nobody(door: Door) -> socket.socket:
+def connected_as_nobody(door: Endpoint) -> socket.socket:
     """A connection that another user has made, who found every door on the way open."""
     folder, here = Path(door.folder), Path.cwd()
     folder.chmod(0o755)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.daemon.server import LONGEST, Greeting, read_greeting
+from context7_fabric.daemon.server import LONGEST, Handshake, read_greeting
 from context7_fabric.relay.handshake import SERVE, hello, identity, resolved
 
 SAID = {"wish": "serve", "identity": {"environment": {"A": "shared"}}, "window": {}}
@@ -18,7 +18,7 @@ def test_what_a_relay_says_is_understood() -> None:
     home = {"CONTEXT7_FABRIC_HOME": "/home/of/ours", "HTTPS_PROXY": "http://proxy"}
     environ = resolved({**home, "CONTEXT7_API_KEY": "ctx7sk-1", "TERM": "x"}, "/work")
     greeting = read_greeting(hello(SERVE, environ, "/work", "ctx7sk-2"))
-    assert greeting == Greeting(
+    assert greeting == Handshake(
         "serve", identity(environ), {"CONTEXT7_API_KEY": "ctx7sk-1"}, "/work", "ctx7sk-2"
     )
     assert greeting.environ == {**home, "CONTEXT7_API_KEY": "ctx7sk-1"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from context7_fabric.errors import StoreError, StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Place, Put
+from context7_fabric.fabric.backend import BackendEntry, EntryPosition, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric
@@ -27,13 +27,13 @@ class Broken:
 
     error: StoreError = StoreUnavailable("any", "disk full")
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         raise self.error
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         raise self.error
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         raise self.error
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
@@ -52,10 +52,12 @@ class Broken:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         raise self.error
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         raise self.error
 
     def info(self) -> dict[str, object]:
@@ -71,7 +73,7 @@ class Broken:
 class Illegible(MemoryBackend):
     """A backend that lists its entries and cannot read them."""
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         raise StoreUnavailable("get", "busy")
 
 

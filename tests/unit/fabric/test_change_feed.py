@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backend import Written
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import MOST_KEYS, News
+from context7_fabric.fabric.change_feed import MOST_KEYS, ChangeFeed
 
 ANYTHING: Written = None
 LONG = 60.0
@@ -44,7 +44,7 @@ BROKEN = StoreUnavailable("listen", "it broke")
 
 
 @asynccontextmanager
-async def running(news: News) -> AsyncIterator[None]:
+async def running(news: ChangeFeed) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(news.run)
         await anyio.wait_all_tasks_blocked()
@@ -64,7 +64,7 @@ async def said(medium: Announcer, *announcements: Written | Exception) -> None:
 
 
 async def test_what_is_below_the_prefixes_is_heard_once(medium: Announcer) -> None:
-    news = News(medium)
+    news = ChangeFeed(medium)
     with news.ear("a/", "b/") as ear:
         async with running(news):
             ear.take()
@@ -74,7 +74,7 @@ async def test_what_is_below_the_prefixes_is_heard_once(medium: Announcer) -> No
 
 
 async def test_before_anything_was_taken_it_may_have_been_anything(medium: Announcer) -> None:
-    news = News(medium)
+    news = ChangeFeed(medium)
     async with running(news):
         with news.ear("a/") as ear:
             assert ear.take() is None
@@ -82,7 +82,7 @@ async def test_before_anything_was_taken_it_may_have_been_anything(medium: Annou
 
 
 async def test_of_too_many_keys_it_is_only_known_that_they_were_many(medium: Announcer) -> None:
-    news = News(medium)
+    news = ChangeFeed(medium)
     with news.ear("a/") as ear:
         async with running(news):
             ear.take()
@@ -91,12 +91,12 @@ async def test_of_too_many_keys_it_is_only_known_that_they_were_many(medium: Ann
 
 
 def waiting() -> list[anyio.TaskInfo]:
-    return [task for task in anyio.get_running_tasks() if "Ear.wait" in str(task.name)]
+    return [task for task in anyio.get_running_tasks() if "ChangeListener.wait" in str(task.name)]
 
 
 class TestWaiting:
     async def test_it_ends_with_the_first_key_that_concerns_one(self, medium: Announcer) -> None:
-        news = News(medium)
+        news = ChangeFeed(medium)
         with news.ear("a/") as ear, anyio.fail_after(5):
             async with running(news), anyio.create_task_group() as tasks:
                 ear.take()
@@ -109,7 +109,7 @@ class TestWaiting:
     async def test_it_ends_also_where_somebody_else_takes_meanwhile(
         self, medium: Announcer
     ) -> None:
-        news = News(medium)
+        news = ChangeFeed(medium)
         with news.ear("a/") as ear, anyio.fail_after(5):
             async with running(news), anyio.create_task_group() as tasks:
                 ear.take()
@@ -120,7 +120,7 @@ class TestWaiting:
                 assert not waiting()
 
     async def test_while_nothing_can_be_heard_it_is_as_long_as_one_waits_alone(self) -> None:
-        with News(MemoryBackend()).ear("a/") as ear, anyio.fail_after(5):
+        with ChangeFeed(MemoryBackend()).ear("a/") as ear, anyio.fail_after(5):
             await ear.wait(LONG, alone=0.001)
             assert ear.take() is None
 
@@ -130,7 +130,7 @@ class TestAMediumThatBreaks:
         self, medium: Announcer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("context7_fabric.fabric.change_feed.AGAIN_SECONDS", 0.001)
-        news = News(medium)
+        news = ChangeFeed(medium)
         with news.ear("a/") as ear:
             async with running(news):
                 ear.take()
@@ -145,7 +145,7 @@ class TestAMediumThatBreaks:
         self, medium: Announcer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr("context7_fabric.fabric.change_feed.LATER_SECONDS", 0.001)
-        news = News(medium)
+        news = ChangeFeed(medium)
         async with running(news):
             await said(medium, AttributeError("pubsub"))
             with anyio.fail_after(5):
@@ -155,7 +155,7 @@ class TestAMediumThatBreaks:
         assert "pubsub" in warned
 
     async def test_meanwhile_everybody_looks(self, medium: Announcer) -> None:
-        news = News(medium)
+        news = ChangeFeed(medium)
         with news.ear("a/") as ear:
             async with running(news):
                 await said(medium, BROKEN)
@@ -164,7 +164,7 @@ class TestAMediumThatBreaks:
 
 
 async def test_an_ear_that_is_left_hears_no_more(medium: Announcer) -> None:
-    news = News(medium)
+    news = ChangeFeed(medium)
     with news.ear("a/") as ear:
         pass
     async with running(news):
@@ -175,4 +175,4 @@ async def test_an_ear_that_is_left_hears_no_more(medium: Announcer) -> None:
 
 async def test_a_medium_that_announces_nothing_is_not_listened_to() -> None:
     with anyio.fail_after(5):
-        await News(MemoryBackend()).run()
+        await ChangeFeed(MemoryBackend()).run()

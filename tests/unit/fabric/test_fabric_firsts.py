@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from context7_fabric.fabric.backend import Entry
-from context7_fabric.fabric.backends.circuit_breaker import Spared
+from context7_fabric.fabric.backend import BackendEntry
+from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context
 from context7_fabric.fabric.fabric import Fabric, first_of
@@ -18,11 +18,11 @@ class Counted(MemoryBackend):
 
     trips = 0
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         self.trips += 1
         return await super().get(key)
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         self.trips += 1
         return [entry for key in keys if (entry := await super(Counted, self).get(key))]
 
@@ -39,7 +39,7 @@ def memory() -> Counted:
 
 @pytest.fixture(params=["at hand", "far"])
 async def fabric(memory: Counted, request: pytest.FixtureRequest) -> Fabric:
-    fabric = Fabric(memory if request.param == "at hand" else Spared(memory))
+    fabric = Fabric(memory if request.param == "at hand" else CircuitBreakerBackend(memory))
     for key, value in {"one": 1, "two": 2, "four": 4, "zero": 0}.items():
         assert await fabric.set_context(key, value)
     memory.trips = 0
@@ -62,7 +62,7 @@ async def test_it_is_the_first_of_use(fabric: Fabric, keys: list[str], found: in
 
 
 async def test_far_away_it_takes_one_trip(memory: Counted) -> None:
-    fabric = Fabric(Spared(memory))
+    fabric = Fabric(CircuitBreakerBackend(memory))
     assert await first_of(fabric, ["a", "b", "c"], even) is None
     assert memory.trips == 1
 

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from context7_fabric.errors import CorruptEntry, StoreError, StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.stats import MOST_CAUSES, WARN_EVERY, Faults
+from context7_fabric.fabric.stats import MOST_CAUSES, WARN_EVERY, StoreErrors
 from contracts.entries import put
 from unit.fabric.fakes import Broken, FakeClock, Illegible, scanned
 
@@ -95,15 +95,15 @@ class Moody(MemoryBackend):
 
     refuses = False
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         self._look()
         return await super().get(key)
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         self._look()
         return await super().get_many(keys)
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         self._look()
         await super().write(puts, deletes)
 
@@ -142,7 +142,7 @@ async def test_a_cause_is_one_warning_and_what_repeats_it_is_for_those_who_look_
 def test_another_cause_is_another_warning(
     first: StoreError, second: StoreError, warned: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    faults = Faults(FakeClock())
+    faults = StoreErrors(FakeClock())
     for error in (first, second, first, second):
         faults.note(error)
     assert len(warnings(caplog)) == warned
@@ -152,7 +152,7 @@ def test_another_cause_is_another_warning(
 def test_a_cause_that_lasts_is_warned_of_again_after_a_minute(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    faults, told = Faults(clock), list[int]()
+    faults, told = StoreErrors(clock), list[int]()
     for seconds in (0.0, WARN_EVERY, 0.1, WARN_EVERY):
         clock.now += seconds
         faults.note(REFUSED)
@@ -195,7 +195,7 @@ async def test_an_entry_that_stays_damaged_in_a_store_that_works_is_warned_of_on
 def test_only_so_many_causes_are_remembered(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    faults = Faults(clock)
+    faults = StoreErrors(clock)
     for number in range(MOST_CAUSES + 1):
         faults.note(StoreUnavailable("get", f"reason {number}"))
     faults.note(StoreUnavailable("get", "reason 0"))

@@ -8,7 +8,7 @@ import sys
 
 import anyio
 
-from context7_fabric.fabric.backend import Entry
+from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -115,7 +115,7 @@ class Meeting(MemoryBackend):
         self.readers = readers
         self.all_have_read = anyio.Event()
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         entry = await super().get(key)
         self.readers -= 1
         if self.readers <= 0:

@@ -13,7 +13,7 @@ from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.read_cache import Revision, Steady
+from context7_fabric.fabric.read_cache import RevisionCache, StoreRevision
 from support.disks import fabric_on_disk
 
 
@@ -21,9 +21,9 @@ class Store:
     """Something whose revision is told by hand."""
 
     def __init__(self) -> None:
-        self.now: Revision | None = 1
+        self.now: StoreRevision | None = 1
 
-    def revision(self) -> Revision | None:
+    def revision(self) -> StoreRevision | None:
         return self.now
 
 
@@ -33,13 +33,13 @@ def store() -> Store:
 
 
 @pytest.fixture
-def steady(store: Store) -> Steady[str]:
-    return Steady(store.revision, 3)
+def steady(store: Store) -> RevisionCache[str]:
+    return RevisionCache(store.revision, 3)
 
 
 class TestKeeping:
     def test_what_is_kept_comes_back_until_somebody_writes(
-        self, store: Store, steady: Steady[str]
+        self, store: Store, steady: RevisionCache[str]
     ) -> None:
         steady.keep("key", "value", steady.revision())
         steady.revision()
@@ -49,7 +49,7 @@ class TestKeeping:
         assert steady.get("key") is None
 
     def test_what_was_worked_out_before_a_write_is_not_kept_behind_it(
-        self, store: Store, steady: Steady[str]
+        self, store: Store, steady: RevisionCache[str]
     ) -> None:
         before = steady.revision()
         store.now = 2
@@ -58,7 +58,7 @@ class TestKeeping:
         assert steady.get("key") is None
 
     def test_nothing_is_kept_while_nobody_knows_who_writes(
-        self, store: Store, steady: Steady[str]
+        self, store: Store, steady: RevisionCache[str]
     ) -> None:
         steady.keep("key", "value", steady.revision())
         store.now = None
@@ -66,7 +66,7 @@ class TestKeeping:
         assert steady.get("key") is None
         assert steady.get("other") is None
 
-    def test_there_are_never_more_values_than_that(self, steady: Steady[str]) -> None:
+    def test_there_are_never_more_values_than_that(self, steady: RevisionCache[str]) -> None:
         as_of, keys = steady.revision(), [f"key {number}" for number in range(10)]
         for key in keys:
             steady.keep(key, "value", as_of)

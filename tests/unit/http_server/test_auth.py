@@ -11,32 +11,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.errors import NotLetIn, UnusableKey
-from context7_fabric.http_server.auth import KEY_HEADERS, Access, Visitor
+from context7_fabric.errors import AccessDenied, UnusableKey
+from context7_fabric.http_server.auth import KEY_HEADERS, Authenticator, Identity
 from context7_fabric.http_server.token_file import TokenFile
 
-EVERYBODY = Access(None)
+EVERYBODY = Authenticator(None)
 ALL_HEADERS = ("authorization", *KEY_HEADERS)
 HEADER_TEXT = st.text(st.characters(max_codepoint=255), max_size=80)
 BEARER_TEXT = HEADER_TEXT.map("Bearer ".__add__)
 
 
 @pytest.fixture
-async def tokens(tmp_path: Path) -> tuple[Access, str]:
+async def tokens(tmp_path: Path) -> tuple[Authenticator, str]:
     """Access for those who have a token, and the token of ci."""
     file = TokenFile(tmp_path / "tokens")
-    return Access(file), await anyio.to_thread.run_sync(file.add, "ci")
+    return Authenticator(file), await anyio.to_thread.run_sync(file.add, "ci")
 
 
 class TestWithoutTokens:
     async def test_nobody_needs_anything(self) -> None:
-        assert await EVERYBODY.visitor({}) == Visitor(None, None)
+        assert await EVERYBODY.visitor({}) == Identity(None, None)
 
     @pytest.mark.parametrize("header", ALL_HEADERS)
     async def test_a_key_is_taken_from_every_header_where_context7_takes_one(
         self, header: str
     ) -> None:
-        assert await EVERYBODY.visitor({header: " key "}) == Visitor(None, "key")
+        assert await EVERYBODY.visitor({header: " key "}) == Identity(None, "key")
 
     @pytest.mark.parametrize(("first", "second"), list(pairwise(ALL_HEADERS)))
     async def test_the_earlier_header_counts_unless_it_is_empty(
@@ -86,60 +86,64 @@ class TestWithoutTokens:
 class TestWithTokens:
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
     async def test_who_has_a_token_is_let_in_by_name_and_it_is_no_key(
-        self, tokens: tuple[Access, str], scheme: str
+        self, tokens: tuple[Authenticator, str], scheme: str
     ) -> None:
         access, token = tokens
         headers = {"authorization": f"{scheme} {token}"}
-        assert await access.visitor(headers) == Visitor("ci", None)
+        assert await access.visitor(headers) == Identity("ci", None)
 
-    async def test_the_key_comes_in_the_other_headers(self, tokens: tuple[Access, str]) -> None:
+    async def test_the_key_comes_in_the_other_headers(
+        self, tokens: tuple[Authenticator, str]
+    ) -> None:
         access, token = tokens
         for header in KEY_HEADERS:
             visitor = await access.visitor({"authorization": f"Bearer {token}", header: "key"})
-            assert visitor == Visitor("ci", "key")
+            assert visitor == Identity("ci", "key")
 
     @pytest.mark.parametrize(
         "told", ["", "Bearer", "Bearer ", "{token}", "Basic {token}", "Bearer {token}x", "Bearer x"]
     )
-    async def test_nobody_else_is_let_in(self, tokens: tuple[Access, str], told: str) -> None:
+    async def test_nobody_else_is_let_in(
+        self, tokens: tuple[Authenticator, str], told: str
+    ) -> None:
         access, token = tokens
-        with pytest.raises(NotLetIn) as refused:
+        with pytest.raises(AccessDenied) as refused:
             await access.visitor({"authorization": told.format(token=token)})
         assert "`context7-fabric token add NAME`" in str(refused.value)
         assert token not in str(refused.value)
 
     @pytest.mark.parametrize("header", KEY_HEADERS)
     async def test_a_token_in_a_header_for_keys_lets_nobody_in_and_is_not_passed_on(
-        self, tokens: tuple[Access, str], header: str
+        self, tokens: tuple[Authenticator, str], header: str
     ) -> None:
         access, token = tokens
-        with pytest.raises(NotLetIn):
+        with pytest.raises(AccessDenied):
             await access.visitor({header: token})
         with pytest.raises(UnusableKey):
             await access.visitor({"authorization": f"Bearer {token}", header: token})
 
     async def test_a_stranger_with_an_unusable_key_is_told_of_the_token_first(
-        self, tokens: tuple[Access, str]
+        self, tokens: tuple[Authenticator, str]
     ) -> None:
-        with pytest.raises(NotLetIn):
+        with pytest.raises(AccessDenied):
             await tokens[0].visitor({"x-api-key": "a b"})
 
     async def test_a_file_that_is_not_there_lets_nobody_in(self, tmp_path: Path) -> None:
-        with pytest.raises(NotLetIn):
-            await Access(TokenFile(tmp_path / "none")).visitor({"authorization": "Bearer x"})
+        with pytest.raises(AccessDenied):
+            await Authenticator(TokenFile(tmp_path / "none")).visitor({"authorization": "Bearer x"})
 
 
 @pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory) -> Access:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Authenticator:
     """Access where the clock stands still: the file is read once."""
     file = TokenFile(tmp_path_factory.mktemp("home") / "tokens", lambda: 0.0)
     file.add("ci")
-    return Access(file)
+    return Authenticator(file)
 
 
 @given(st.dictionaries(st.sampled_from(ALL_HEADERS), HEADER_TEXT | BEARER_TEXT))
-def test_no_headers_without_a_token_get_in(closed: Access, headers: dict[str, str]) -> None:
-    with pytest.raises(NotLetIn):
+def test_no_headers_without_a_token_get_in(closed: Authenticator, headers: dict[str, str]) -> None:
+    with pytest.raises(AccessDenied):
         anyio.run(closed.visitor, headers)
 
 
@@ -153,4 +157,4 @@ def test_a_key_that_is_taken_can_be_sent_in_a_header(headers: dict[str, str]) ->
 
 
 def test_a_visitor_is_written_down_without_the_key() -> None:
-    assert repr(Visitor("ci", "secret")) == "Visitor(name='ci')"
+    assert repr(Identity("ci", "secret")) == "Identity(name='ci')"

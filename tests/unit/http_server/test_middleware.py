@@ -10,20 +10,20 @@ import anyio.to_thread
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.http_server.auth import Access, Visitor
+from context7_fabric.http_server.auth import Authenticator, Identity
 from context7_fabric.http_server.middleware import (
-    AccessGuard,
-    BodyGuard,
-    HeaderGuard,
-    HostGuard,
-    Hosts,
+    AllowedHosts,
+    AuthMiddleware,
+    BodyLimitMiddleware,
+    HostMiddleware,
+    SecurityHeadersMiddleware,
 )
 from context7_fabric.http_server.rate_limit import RateLimits
 from context7_fabric.http_server.token_file import TokenFile
 from support.scripted import FakeClock
-from unit.web.asking import Answer, Application, asked, scope_of
+from unit.http_server.requests import Answer, Application, asked, scope_of
 
-LOOPBACK = Hosts(frozenset({"127.0.0.1", "localhost", "::1"}))
+LOOPBACK = AllowedHosts(frozenset({"127.0.0.1", "localhost", "::1"}))
 EVERY_ANSWER = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -39,8 +39,8 @@ async def token(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def access(tmp_path: Path) -> Access:
-    return Access(TokenFile(tmp_path / "tokens"))
+def access(tmp_path: Path) -> Authenticator:
+    return Authenticator(TokenFile(tmp_path / "tokens"))
 
 
 def limits(rate: int = 600) -> RateLimits:
@@ -53,40 +53,42 @@ def bearing(token: str) -> dict[str, str]:
 
 class TestAccess:
     async def test_the_application_is_told_who_it_is_in_the_requests_own_state(
-        self, access: Access, token: str
+        self, access: Authenticator, token: str
     ) -> None:
         app, shared = Application(), {"kept": 1}
-        guard = AccessGuard(app, access, limits())
+        guard = AuthMiddleware(app, access, limits())
         answer = await asked(guard, scope_of(bearing(token), state=shared), [b"hello"])
         assert (answer.status, answer.body) == (200, b"hello")
-        assert app.scopes[0]["state"] == {"kept": 1, "visitor": Visitor("ci")}
+        assert app.scopes[0]["state"] == {"kept": 1, "visitor": Identity("ci")}
         assert shared == {"kept": 1}
 
     async def test_a_server_that_keeps_no_state_does_as_well(self) -> None:
         app = Application()
-        await asked(AccessGuard(app, Access(None), limits()), scope_of({"x-api-key": "key"}))
-        assert app.scopes[0]["state"]["visitor"] == Visitor(None, "key")
+        await asked(
+            AuthMiddleware(app, Authenticator(None), limits()), scope_of({"x-api-key": "key"})
+        )
+        assert app.scopes[0]["state"]["visitor"] == Identity(None, "key")
 
     async def test_a_stranger_is_told_what_to_do_and_the_application_nothing(
-        self, access: Access
+        self, access: Authenticator
     ) -> None:
         app = Application()
-        answer = await asked(AccessGuard(app, access, limits()), scope_of(bearing("x")), [])
+        answer = await asked(AuthMiddleware(app, access, limits()), scope_of(bearing("x")), [])
         assert answer.status == 401
         assert answer.headers["www-authenticate"] == 'Bearer realm="context7-fabric"'
         assert "context7-fabric token add" in answer.error
         assert app.scopes == []
 
     async def test_an_unusable_key_is_told(self) -> None:
-        guard = AccessGuard(Application(), Access(None), limits())
+        guard = AuthMiddleware(Application(), Authenticator(None), limits())
         answer = await asked(guard, scope_of({"x-api-key": "a b"}), [])
         assert answer.status == 400
         assert "Context7 key" in answer.error
 
     async def test_one_that_asks_too_much_is_told_when_to_come_again(
-        self, access: Access, token: str
+        self, access: Authenticator, token: str
     ) -> None:
-        guard = AccessGuard(Application(), access, limits(4))
+        guard = AuthMiddleware(Application(), access, limits(4))
         scope = partial(scope_of, bearing(token))
         answers = [await asked(guard, scope()) for _try in range(5)]
         assert [answer.status for answer in answers] == [200, 200, 200, 200, 429]
@@ -94,33 +96,37 @@ class TestAccess:
         assert answers[-1].error == "too many requests: the next one in 15 s"
 
     async def test_a_wait_of_less_than_a_second_is_told_as_one(
-        self, access: Access, token: str
+        self, access: Authenticator, token: str
     ) -> None:
-        guard = AccessGuard(Application(), access, limits(6000))
+        guard = AuthMiddleware(Application(), access, limits(6000))
         for _try in range(600):
             await asked(guard, scope_of(bearing(token)))
         answer = await asked(guard, scope_of(bearing(token)))
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
 
-    async def test_strangers_use_up_nobodys_requests(self, access: Access, token: str) -> None:
-        guard = AccessGuard(Application(), access, limits(1))
+    async def test_strangers_use_up_nobodys_requests(
+        self, access: Authenticator, token: str
+    ) -> None:
+        guard = AuthMiddleware(Application(), access, limits(1))
         assert (await asked(guard, scope_of(bearing("x")))).status == 401
         assert (await asked(guard, scope_of(bearing(token)))).status == 200
 
     async def test_this_machines_user_has_no_limit(self) -> None:
-        guard = AccessGuard(Application(), Access(None), limits(1))
+        guard = AuthMiddleware(Application(), Authenticator(None), limits(1))
         assert {(await asked(guard, scope_of())).status for _try in range(20)} == {200}
 
     async def test_a_web_socket_is_not_a_way_in(self) -> None:
         app = Application()
-        answer = await asked(AccessGuard(app, Access(None), limits()), {"type": "websocket"})
+        answer = await asked(
+            AuthMiddleware(app, Authenticator(None), limits()), {"type": "websocket"}
+        )
         assert answer.messages == [{"type": "websocket.close", "code": 1008}]
         assert app.scopes == []
 
 
 class TestHeaders:
     async def test_stand_on_every_answer(self) -> None:
-        answer = await asked(HeaderGuard(Application()), scope_of())
+        answer = await asked(SecurityHeadersMiddleware(Application()), scope_of())
         assert dict(answer.headers) == EVERY_ANSWER
 
     async def test_stand_on_refusals_and_where_an_application_sends_none(self) -> None:
@@ -128,14 +134,16 @@ class TestHeaders:
             await send({"type": "http.response.start", "status": 204})
             await send({"type": "http.response.body"})
 
-        refusing = HeaderGuard(HostGuard(Application(), LOOPBACK))
-        for app, status in ((refusing, 421), (HeaderGuard(bare), 204)):
+        refusing = SecurityHeadersMiddleware(HostMiddleware(Application(), LOOPBACK))
+        for app, status in ((refusing, 421), (SecurityHeadersMiddleware(bare), 204)):
             answer = await asked(app, scope_of(), [])
             assert answer.status == status
             assert EVERY_ANSWER.items() <= dict(answer.headers).items()
 
     async def test_a_page_keeps_its_own_policy(self) -> None:
-        app = HeaderGuard(Application({"content-security-policy": "default-src 'self'"}))
+        app = SecurityHeadersMiddleware(
+            Application({"content-security-policy": "default-src 'self'"})
+        )
         answer = await asked(app, scope_of())
         assert answer.headers.getlist("content-security-policy") == ["default-src 'self'"]
 
@@ -149,27 +157,33 @@ class TestHeaders:
     async def test_a_stream_stays_untransformed_and_nothing_is_stored(
         self, said: str, told: str
     ) -> None:
-        answer = await asked(HeaderGuard(Application({"cache-control": said})), scope_of())
+        answer = await asked(
+            SecurityHeadersMiddleware(Application({"cache-control": said})), scope_of()
+        )
         assert answer.headers.getlist("cache-control") == [told]
 
     @pytest.mark.parametrize(("said", "told"), [("keep-alive", []), ("close", ["close"])])
     async def test_that_a_connection_is_kept_is_the_servers_word_alone(
         self, said: str, told: list[str]
     ) -> None:
-        answer = await asked(HeaderGuard(Application({"connection": said})), scope_of())
+        answer = await asked(
+            SecurityHeadersMiddleware(Application({"connection": said})), scope_of()
+        )
         assert answer.headers.getlist("connection") == told
 
     async def test_no_other_site_is_allowed_anything(self) -> None:
         headers = {"host": "localhost", "origin": "http://localhost"}
-        answer = await asked(HeaderGuard(HostGuard(Application(), LOOPBACK)), scope_of(headers))
+        answer = await asked(
+            SecurityHeadersMiddleware(HostMiddleware(Application(), LOOPBACK)), scope_of(headers)
+        )
         assert answer.status == 200
         assert [name for name in answer.headers if name.startswith("access-control-")] == []
 
 
-def guarded(app: ASGIApp) -> HeaderGuard:
+def guarded(app: ASGIApp) -> SecurityHeadersMiddleware:
     """All guards in their order."""
-    inside = AccessGuard(BodyGuard(app), Access(None), limits())
-    return HeaderGuard(HostGuard(inside, Hosts(None)))
+    inside = AuthMiddleware(BodyLimitMiddleware(app), Authenticator(None), limits())
+    return SecurityHeadersMiddleware(HostMiddleware(inside, AllowedHosts(None)))
 
 
 class TestAllTogether:

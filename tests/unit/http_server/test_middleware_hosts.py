@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.http_server.middleware import HostGuard, Hosts, PathGuard
-from unit.web.asking import Application, asked, scope_of
+from context7_fabric.http_server.middleware import AllowedHosts, HostMiddleware, PathGuard
+from unit.http_server.requests import Application, asked, scope_of
 
-LOOPBACK = Hosts(frozenset({"127.0.0.1", "localhost", "::1"}))
+LOOPBACK = AllowedHosts(frozenset({"127.0.0.1", "localhost", "::1"}))
 
 
 class TestHosts:
@@ -16,7 +16,7 @@ class TestHosts:
         ["localhost", "localhost:3000", "127.0.0.1:1", "[::1]", "[::1]:3000", "LOCALHOST.:80"],
     )
     async def test_loopback_names_pass_with_any_port(self, host: str) -> None:
-        answer = await asked(HostGuard(Application(), LOOPBACK), scope_of({"host": host}))
+        answer = await asked(HostMiddleware(Application(), LOOPBACK), scope_of({"host": host}))
         assert answer.status == 200
 
     @pytest.mark.parametrize(
@@ -29,32 +29,34 @@ class TestHosts:
     )
     async def test_any_other_name_is_refused(self, host: str) -> None:
         app = Application()
-        answer = await asked(HostGuard(app, LOOPBACK), scope_of({"host": host}), [])
+        answer = await asked(HostMiddleware(app, LOOPBACK), scope_of({"host": host}), [])
         assert answer.status == 421
         assert repr(host) in answer.error
         assert app.scopes == []
 
     async def test_a_request_for_no_host_or_for_two_is_refused(self) -> None:
-        guard = HostGuard(Application(), LOOPBACK)
+        guard = HostMiddleware(Application(), LOOPBACK)
         assert (await asked(guard, scope_of(), [])).status == 421
         twice = scope_of()
         twice["headers"] = [(b"host", b"localhost"), (b"host", b"evil")]
         assert (await asked(guard, twice, [])).status == 421
 
     async def test_a_list_of_names_is_all_that_passes(self) -> None:
-        guard = HostGuard(Application(), Hosts(frozenset({"docs.example"})))
+        guard = HostMiddleware(Application(), AllowedHosts(frozenset({"docs.example"})))
         assert (await asked(guard, scope_of({"host": "Docs.Example:8443"}))).status == 200
         assert (await asked(guard, scope_of({"host": "localhost"}), [])).status == 421
 
     async def test_without_a_list_any_name_passes(self) -> None:
-        guard = HostGuard(Application(), Hosts(None))
+        guard = HostMiddleware(Application(), AllowedHosts(None))
         for host in ({"host": "anything"}, {}):
             assert (await asked(guard, scope_of(host))).status == 200
 
     @pytest.mark.parametrize("origin", ["http://docs.example:8080", "https://DOCS.example:8080"])
     async def test_a_page_of_this_server_passes(self, origin: str) -> None:
         headers = {"host": "docs.example:8080", "origin": origin}
-        assert (await asked(HostGuard(Application(), Hosts(None)), scope_of(headers))).status == 200
+        assert (
+            await asked(HostMiddleware(Application(), AllowedHosts(None)), scope_of(headers))
+        ).status == 200
 
     @pytest.mark.parametrize(
         "origin",
@@ -67,7 +69,7 @@ class TestHosts:
     async def test_a_page_from_elsewhere_is_refused(self, origin: str) -> None:
         app = Application()
         headers = {"host": "docs.example:8080", "origin": origin}
-        answer = await asked(HostGuard(app, Hosts(None)), scope_of(headers), [])
+        answer = await asked(HostMiddleware(app, AllowedHosts(None)), scope_of(headers), [])
         assert (answer.status, app.scopes) == (403, [])
         assert "Origin" in answer.error
 
@@ -85,9 +87,9 @@ class TestHosts:
     async def test_host_guard_with_an_allowed_origin_shares_the_answer_with_its_pages(
         self, origins: set[str] | None, origin: str
     ) -> None:
-        hosts = Hosts(None, None if origins is None else frozenset(origins))
+        hosts = AllowedHosts(None, None if origins is None else frozenset(origins))
         headers = {"host": "docs.example:8080", "origin": origin}
-        guard = HostGuard(Application(), hosts)
+        guard = HostMiddleware(Application(), hosts)
         answer = await asked(guard, scope_of(headers))
         assert answer.status == 200
         assert answer.headers["access-control-allow-origin"] == origin
@@ -114,15 +116,17 @@ class TestHosts:
     async def test_host_guard_with_another_origin_refuses_also_what_asks_beforehand(
         self, origins: set[str] | None, origin: str
     ) -> None:
-        hosts = Hosts(None, None if origins is None else frozenset(origins))
+        hosts = AllowedHosts(None, None if origins is None else frozenset(origins))
         asks = {"host": "docs.example", "origin": origin, "access-control-request-method": "POST"}
         for method in ("GET", "POST", "OPTIONS"):
-            answer = await asked(HostGuard(Application(), hosts), scope_of(asks, method=method), [])
+            answer = await asked(
+                HostMiddleware(Application(), hosts), scope_of(asks, method=method), []
+            )
             assert answer.status == 403
             assert not [name for name in answer.headers if name.startswith("access-control-")]
 
     async def test_a_page_without_a_host_or_with_two_origins_is_refused(self) -> None:
-        guard = HostGuard(Application(), Hosts(None))
+        guard = HostMiddleware(Application(), AllowedHosts(None))
         assert (await asked(guard, scope_of({"origin": "http://a"}), [])).status == 403
         twice = scope_of({"host": "a"})
         twice["headers"] += [(b"origin", b"http://a"), (b"origin", b"http://evil")]

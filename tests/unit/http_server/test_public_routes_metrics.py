@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.http_server.public_routes import MetricsPage
-from context7_fabric.telemetry.figures import Figures, StoreFigures
-from unit.web.asking import asked, scope_of
+from context7_fabric.http_server.public_routes import MetricsEndpoint
+from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from unit.http_server.requests import asked, scope_of
 
-FIGURES = Figures("1", "memory", StoreFigures(), 0, 0, 0, 0, 0, 0, {}, 0, 0)
+FIGURES = StateFigures("1", "memory", StoreFigures(), 0, 0, 0, 0, 0, 0, {}, 0, 0)
 
 
-async def figures() -> Figures:
+async def figures() -> StateFigures:
     return FIGURES
 
 
-def write(told: Figures, accept: str) -> tuple[bytes, str]:
+def write(told: StateFigures, accept: str) -> tuple[bytes, str]:
     assert told is FIGURES
     return b"written", f"text/{accept or 'nothing'}"
 
 
-PAGE = MetricsPage(figures, write)
+PAGE = MetricsEndpoint(figures, write)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

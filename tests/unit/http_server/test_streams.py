@@ -11,11 +11,11 @@ import pytest
 from anyio.abc import TaskGroup
 from starlette.types import Message, Receive, Scope, Send
 
-from context7_fabric.http_server.auth import Access
-from context7_fabric.http_server.streams import StreamGuard, is_stream
+from context7_fabric.http_server.auth import Authenticator
+from context7_fabric.http_server.streams import StreamMiddleware, is_stream
 from context7_fabric.http_server.token_file import LOOK_EVERY, TokenFile
 from support.scripted import FakeClock
-from unit.web.asking import Answer, Application, asked, scope_of
+from unit.http_server.requests import Answer, Application, asked, scope_of
 
 
 def stream_scope(token: str = "", path: str = "/sse") -> Scope:
@@ -26,7 +26,7 @@ def stream_scope(token: str = "", path: str = "/sse") -> Scope:
 class Watched:
     """A guard over streams that last; its looks at the tokens are taken one by one."""
 
-    access: Access
+    access: Authenticator
     tasks: TaskGroup
     clock: FakeClock
     pauses: int = 0
@@ -34,7 +34,7 @@ class Watched:
     again: anyio.Event = field(default_factory=anyio.Event)
 
     def __post_init__(self) -> None:
-        self.guard = StreamGuard(lasting, self.access, self.tasks, self.pause)
+        self.guard = StreamMiddleware(lasting, self.access, self.tasks, self.pause)
 
     async def pause(self) -> None:
         self.pauses += 1
@@ -68,7 +68,7 @@ class Client:
     answer: Answer = field(default_factory=Answer)
     ended: anyio.Event = field(default_factory=anyio.Event)
 
-    async def open(self, guard: StreamGuard, scope: Scope) -> None:
+    async def open(self, guard: StreamMiddleware, scope: Scope) -> None:
         async def receive() -> Message:
             await anyio.sleep_forever()
             raise AssertionError
@@ -107,7 +107,7 @@ async def test_a_stream_ends_when_its_token_is_taken_back_and_no_other_does(
     file = TokenFile(tmp_path / "tokens", clock)
     tokens = {name: await anyio.to_thread.run_sync(file.add, name) for name in ("ann", "bob")}
     await file.refresh()
-    site, clients = Watched(Access(file), tasks, clock), {name: Client() for name in tokens}
+    site, clients = Watched(Authenticator(file), tasks, clock), {name: Client() for name in tokens}
     for name, client in clients.items():
         tasks.start_soon(client.open, site.guard, stream_scope(tokens[name]))
     await site.look()
@@ -126,7 +126,7 @@ async def test_a_token_that_is_given_anew_is_another_one(
 ) -> None:
     file = TokenFile(tmp_path / "tokens", clock)
     token = await anyio.to_thread.run_sync(file.add, "ann")
-    site, client, other = Watched(Access(file), tasks, clock), Client(), Client()
+    site, client, other = Watched(Authenticator(file), tasks, clock), Client(), Client()
     bob = await anyio.to_thread.run_sync(file.add, "bob")
     await file.refresh()
     tasks.start_soon(client.open, site.guard, stream_scope(token))
@@ -145,7 +145,7 @@ async def test_nobody_looks_at_the_tokens_without_a_stream(
     file = TokenFile(tmp_path / "tokens", clock)
     token = await anyio.to_thread.run_sync(file.add, "ann")
     await file.refresh()
-    site = Watched(Access(file), tasks, clock)
+    site = Watched(Authenticator(file), tasks, clock)
     for _stream in range(2):
         client = Client()
         async with anyio.create_task_group() as streams:
@@ -158,7 +158,7 @@ async def test_nobody_looks_at_the_tokens_without_a_stream(
 
 
 async def test_where_everybody_is_let_in_nobody_looks(tasks: TaskGroup, clock: FakeClock) -> None:
-    site = Watched(Access(None), tasks, clock)
+    site = Watched(Authenticator(None), tasks, clock)
     tasks.start_soon(Client().open, site.guard, stream_scope())
     await anyio.wait_all_tasks_blocked()
     assert site.pauses == 0
@@ -167,7 +167,7 @@ async def test_where_everybody_is_let_in_nobody_looks(tasks: TaskGroup, clock: F
 async def test_at_the_end_all_streams_are_ended_and_none_begins(
     tasks: TaskGroup, clock: FakeClock
 ) -> None:
-    site, client, late = Watched(Access(None), tasks, clock), Client(), Client()
+    site, client, late = Watched(Authenticator(None), tasks, clock), Client(), Client()
     tasks.start_soon(client.open, site.guard, stream_scope())
     await anyio.wait_all_tasks_blocked()
     site.guard.end()
@@ -181,7 +181,7 @@ async def test_at_the_end_all_streams_are_ended_and_none_begins(
 
 
 async def test_what_is_no_stream_is_let_be(tasks: TaskGroup) -> None:
-    guard = StreamGuard(Application(), Access(None), tasks)
+    guard = StreamMiddleware(Application(), Authenticator(None), tasks)
     guard.end()
     answer = await asked(guard, scope_of(path="/mcp"), [b"a call"])
     assert (answer.status, answer.body) == (200, b"a call")

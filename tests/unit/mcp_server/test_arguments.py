@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from context7_fabric.answers.docs import Question
-from context7_fabric.answers.lookup import LookUp
+from context7_fabric.answers.docs import DocsQuestion
+from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.errors import ArgumentError
 from context7_fabric.mcp_server.arguments import (
     MAX_BYTES,
@@ -44,18 +44,21 @@ class TestLookUp:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            ({"query": "hooks", "libraryName": "react"}, LookUp("react", "hooks")),
-            ({"libraryName": "react"}, LookUp("react", "")),
-            ({"libraryName": "", "query": ""}, LookUp("", "")),
-            ({"libraryName": "react", "userQuery": "a"}, LookUp("react", "a")),
-            ({"libraryName": "react", "question": "b"}, LookUp("react", "b")),
-            ({"libraryName": "react", "question": "b", "userQuery": "a"}, LookUp("react", "a")),
-            ({"libraryName": "react", "userQuery": "a", "query": ""}, LookUp("react", "")),
-            ({"libraryName": "react", "tokens": [1], "x": None}, LookUp("react", "")),
+            ({"query": "hooks", "libraryName": "react"}, LibraryQuery("react", "hooks")),
+            ({"libraryName": "react"}, LibraryQuery("react", "")),
+            ({"libraryName": "", "query": ""}, LibraryQuery("", "")),
+            ({"libraryName": "react", "userQuery": "a"}, LibraryQuery("react", "a")),
+            ({"libraryName": "react", "question": "b"}, LibraryQuery("react", "b")),
+            (
+                {"libraryName": "react", "question": "b", "userQuery": "a"},
+                LibraryQuery("react", "a"),
+            ),
+            ({"libraryName": "react", "userQuery": "a", "query": ""}, LibraryQuery("react", "")),
+            ({"libraryName": "react", "tokens": [1], "x": None}, LibraryQuery("react", "")),
         ],
     )
     def test_a_name_and_perhaps_a_question_make_a_look_up(
-        self, arguments: dict[str, Any], expected: LookUp
+        self, arguments: dict[str, Any], expected: LibraryQuery
     ) -> None:
         assert look_up(arguments) == expected
 
@@ -91,7 +94,7 @@ class TestQuestion:
     def test_a_library_goes_by_several_names_the_first_of_which_counts(
         self, library: dict[str, Any]
     ) -> None:
-        assert question(library | {"query": "how"}) == Question("/a/b", "how")
+        assert question(library | {"query": "how"}) == DocsQuestion("/a/b", "how")
 
     @pytest.mark.parametrize(
         ("asked", "text"),
@@ -105,11 +108,11 @@ class TestQuestion:
     def test_a_question_goes_by_several_names_the_first_of_which_counts(
         self, asked: dict[str, Any], text: str
     ) -> None:
-        assert question({"libraryId": "/a/b"} | asked) == Question("/a/b", text)
+        assert question({"libraryId": "/a/b"} | asked) == DocsQuestion("/a/b", text)
 
     def test_empty_texts_and_unknown_names_are_taken(self) -> None:
         given = {"libraryId": "", "query": "", "tokens": -1, "page": "x", "mode": 3}
-        assert question(given) == Question("", "")
+        assert question(given) == DocsQuestion("", "")
 
     @pytest.mark.parametrize(
         ("value", "kind"),
@@ -158,18 +161,18 @@ class TestTopicQuestion:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            ({}, Question("/a/b", "")),
-            ({"topic": "hooks"}, Question("/a/b", "hooks")),
-            ({"query": "hooks"}, Question("/a/b", "hooks")),
-            ({"topic": "", "query": "hooks"}, Question("/a/b", "")),
-            ({"mode": "info", "page": 10}, Question("/a/b", "", "info", 10)),
-            ({"mode": "code", "page": 2.0}, Question("/a/b", "", "code", 2)),
-            ({"mode": None, "page": None}, Question("/a/b", "")),
-            ({"page": 1, "extra": object}, Question("/a/b", "")),
+            ({}, DocsQuestion("/a/b", "")),
+            ({"topic": "hooks"}, DocsQuestion("/a/b", "hooks")),
+            ({"query": "hooks"}, DocsQuestion("/a/b", "hooks")),
+            ({"topic": "", "query": "hooks"}, DocsQuestion("/a/b", "")),
+            ({"mode": "info", "page": 10}, DocsQuestion("/a/b", "", "info", 10)),
+            ({"mode": "code", "page": 2.0}, DocsQuestion("/a/b", "", "code", 2)),
+            ({"mode": None, "page": None}, DocsQuestion("/a/b", "")),
+            ({"page": 1, "extra": object}, DocsQuestion("/a/b", "")),
         ],
     )
     def test_the_older_tools_arguments_make_a_question(
-        self, arguments: dict[str, Any], expected: Question
+        self, arguments: dict[str, Any], expected: DocsQuestion
     ) -> None:
         assert topic_question({ID: "/a/b"} | arguments) == expected
 
@@ -181,7 +184,7 @@ class TestTopicQuestion:
         ],
     )
     def test_its_own_name_for_the_library_counts_first(self, library: dict[str, Any]) -> None:
-        assert topic_question(library) == Question("/a/b", "")
+        assert topic_question(library) == DocsQuestion("/a/b", "")
 
     @pytest.mark.parametrize(
         ("tokens", "limit"),

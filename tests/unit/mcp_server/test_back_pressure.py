@@ -9,7 +9,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED, Paced
+from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED, BackPressureStreams
 
 
 def request(number: int) -> SessionMessage:
@@ -32,7 +32,7 @@ async def test_paced_streams_with_too_much_unanswered_read_on_behind_an_answer(
 ) -> None:
     arrive, incoming = anyio.create_memory_object_stream[SessionMessage](1000)
     outgoing, leave = anyio.create_memory_object_stream[SessionMessage](1000)
-    paced, read = Paced(incoming, outgoing), 0
+    paced, read = BackPressureStreams(incoming, outgoing), 0
 
     async def take() -> None:
         nonlocal read
@@ -56,7 +56,7 @@ async def test_paced_streams_do_not_count_what_wants_no_answer() -> None:
     arrive, incoming = anyio.create_memory_object_stream[SessionMessage](1000)
     outgoing, leave = anyio.create_memory_object_stream[SessionMessage](1)
     note = types.JSONRPCNotification(jsonrpc="2.0", method="notifications/initialized")
-    paced = Paced(incoming, outgoing)
+    paced = BackPressureStreams(incoming, outgoing)
     with arrive, incoming, outgoing, leave:
         for _each in range(2 * MOST_UNANSWERED):
             arrive.send_nowait(SessionMessage(note))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp_types.methods import validate_client_request
 
-from context7_fabric.mcp_server.fast_path import Express
+from context7_fabric.mcp_server.fast_path import FastPath
 from context7_fabric.mcp_server.json_rpc import read_message
-from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter
+from context7_fabric.mcp_server.streams import Duplex, LineReader, MessageReader, MessageWriter
 from context7_fabric.models import QUERY_DOCS, Answer, Caller, Outcome, Tier
 
 ARGUMENTS = {"libraryId": "/widgets/widget1", "query": "start"}
@@ -52,9 +52,9 @@ class Hearing:
         return ANSWER
 
 
-def opened(hearing: Hearing) -> Express:
+def opened(hearing: Hearing) -> FastPath:
     """A lane past the handshake and the first call."""
-    lane = Express(hearing, "full")
+    lane = FastPath(hearing, "full")
     assert lane.answer(HANDSHAKE) is None
     lane.open(partial(Caller, client="tests 1"), "2025-06-18")
     return lane
@@ -198,14 +198,14 @@ def test_a_call_with_anything_unusual_is_left_to_the_sdk(message: object) -> Non
 
 
 def test_nothing_is_answered_before_a_call_came_through() -> None:
-    lane = Express(Hearing(), "full")
+    lane = FastPath(Hearing(), "full")
     assert lane.answer(line_of(CALL)) is None
     assert lane.answer(HANDSHAKE) is None
     assert lane.answer(line_of(CALL)) is None
 
 
 def test_nothing_is_answered_without_a_handshake() -> None:
-    lane = Express(Hearing(), "full")
+    lane = FastPath(Hearing(), "full")
     lane.open(Caller, "2025-06-18")
     assert lane.answer(line_of(CALL)) is None
 
@@ -229,14 +229,14 @@ def test_who_answers_is_told_the_id_of_the_request(number: int | str) -> None:
 
 
 def test_it_stays_closed_to_a_client_of_an_era_without_a_handshake() -> None:
-    lane = Express(Hearing(), "full")
+    lane = FastPath(Hearing(), "full")
     assert lane.answer(HANDSHAKE) is None
     lane.open(partial(Caller, client="tests 1"), "2026-07-28")
     assert lane.answer(line_of(CALL)) is None
 
 
 def test_what_is_not_at_hand_is_left_to_the_sdk() -> None:
-    lane = Express(lambda *_call: None, "full")
+    lane = FastPath(lambda *_call: None, "full")
     lane.answer(HANDSHAKE)
     lane.open(Caller, "2025-06-18")
     assert lane.answer(line_of(CALL)) is None
@@ -246,7 +246,7 @@ REST = b'{"jsonrpc":"2.0","id":8,"method":"ping"}'
 
 
 async def test_others_have_their_turn_between_two_answers() -> None:
-    lines, turns = Lines(b"call\n" * 50 + REST + b"\n"), 0
+    lines, turns = LineReader(b"call\n" * 50 + REST + b"\n"), 0
     reader = MessageReader(lines, MessageWriter(asyncio.WriteTransport(), _Gone()))
     reader.lane = lambda line: b"reply" if line == b"call" else None
 

@@ -7,7 +7,7 @@ import json
 import mcp_types as types
 import pytest
 
-from context7_fabric.mcp_server.json_rpc import LONGEST_ID, NotAMessage, read_message
+from context7_fabric.mcp_server.json_rpc import LONGEST_ID, InvalidMessage, read_message
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 SECRET = "ctx7sk-secret"
@@ -16,7 +16,7 @@ CALL = b'{"jsonrpc":"2.0","id":%b,"method":"tools/call","params":{"name":"x","ar
 
 def refused(data: bytes) -> tuple[int, str, object]:
     """Code, text and id of the error that answers `data`."""
-    with pytest.raises(NotAMessage) as caught:
+    with pytest.raises(InvalidMessage) as caught:
         read_message(data)
     told = json.loads(caught.value.reply)
     assert told["jsonrpc"] == "2.0"

@@ -8,13 +8,13 @@ import mcp_types as types
 import pytest
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.mcp_server.streams import Lines, MessageReader, MessageWriter, Outlet
+from context7_fabric.mcp_server.streams import LineReader, MessageReader, MessageWriter, WriteFlow
 
 
 async def read(line: str) -> SessionMessage | Exception:
     """Return what a line is read as."""
-    writer = MessageWriter(asyncio.WriteTransport(), Outlet())
-    return await MessageReader(Lines(line.encode() + b"\n"), writer).receive()
+    writer = MessageWriter(asyncio.WriteTransport(), WriteFlow())
+    return await MessageReader(LineReader(line.encode() + b"\n"), writer).receive()
 
 
 @pytest.mark.parametrize(

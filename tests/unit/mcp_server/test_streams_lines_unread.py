@@ -14,10 +14,10 @@ from mcp.shared.message import SessionMessage
 from context7_fabric.mcp_server.streams import (
     MOST_UNREAD,
     Duplex,
-    Lines,
+    LineReader,
     MessageReader,
     MessageWriter,
-    Outlet,
+    WriteFlow,
 )
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
@@ -27,7 +27,7 @@ SECONDS = 10
 class Full(asyncio.WriteTransport):
     """A transport that has no room any more once something was written."""
 
-    def __init__(self, outlet: Outlet) -> None:
+    def __init__(self, outlet: WriteFlow) -> None:
         super().__init__()
         self.written: list[bytes] = []
         self._outlet = outlet
@@ -41,8 +41,8 @@ class Unread:
     """A client's lines that wait to be answered, and what was written to it."""
 
     def __init__(self, start: bytes) -> None:
-        self.lines = Lines(start)
-        self.outlet = Outlet()
+        self.lines = LineReader(start)
+        self.outlet = WriteFlow()
         self.transport = Full(self.outlet)
         self.reader = MessageReader(self.lines, MessageWriter(self.transport, self.outlet))
         self.ended = False

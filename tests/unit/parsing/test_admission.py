@@ -15,7 +15,7 @@ from context7_fabric.parsing.admission import (
 )
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.snippets import parse_snippets
-from unit.documents.texts import BETWEEN, CODE, DOCS, ENTRY, LIST, OLD_DOCS, README, shared
+from unit.parsing.texts import BETWEEN, CODE, DOCS, ENTRY, LIST, OLD_DOCS, README, shared
 
 REFUSED = {
     Reason.UNKNOWN_LIBRARY: [

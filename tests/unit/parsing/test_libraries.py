@@ -14,7 +14,7 @@ from context7_fabric.parsing.libraries import (
     list_start,
     parse_list,
 )
-from unit.documents.texts import (
+from unit.parsing.texts import (
     ENTRY,
     EXPLANATION,
     FILTER_NOTE,

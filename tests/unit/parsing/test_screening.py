@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from context7_fabric.parsing.admission import admit_docs
 from context7_fabric.parsing.screening import HIDDEN, ORDERS, Screening, screen
-from unit.documents.texts import BETWEEN, CODE, DOCS, INFO, LIST, OLD_DOCS, README, shared
+from unit.parsing.texts import BETWEEN, CODE, DOCS, INFO, LIST, OLD_DOCS, README, shared
 
 
 def page(sentence: str) -> str:

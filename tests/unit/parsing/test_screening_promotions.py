@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.parsing.screening import NOTICE, Notice, Screening, screen
-from unit.documents.texts import (
+from context7_fabric.parsing.screening import NOTICE, Promotion, Screening, screen
+from unit.parsing.texts import (
     APIDOC,
     BETWEEN,
     CODE,
@@ -106,10 +106,10 @@ def test_a_notice_that_names_nobody_counts_as_text_at_the_end_of_information(not
 
 
 def test_a_notice_is_handed_over_as_it_stood() -> None:
-    assert screen(f"{DOCS}\n\n{RELAYED}\n").notices == (Notice(RELAYED),)
-    assert screen(f"{RELAYED}\n\n{DOCS}").notices == (Notice(RELAYED),)
+    assert screen(f"{DOCS}\n\n{RELAYED}\n").notices == (Promotion(RELAYED),)
+    assert screen(f"{RELAYED}\n\n{DOCS}").notices == (Promotion(RELAYED),)
     both = screen(f"{UNNAMED[0]}\n\n{DOCS}\n\n{NAMED[2]}")
-    assert both == Screening((), (Notice(UNNAMED[0]), Notice(NAMED[2])), DOCS)
+    assert both == Screening((), (Promotion(UNNAMED[0]), Promotion(NAMED[2])), DOCS)
 
 
 def test_windows_line_ends_stay_where_nothing_is_cut() -> None:

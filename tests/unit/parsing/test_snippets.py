@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.parsing.snippets import Snippet, join_snippets, parse_snippets
-from unit.documents.texts import (
+from unit.parsing.texts import (
     APIDOC,
     BETWEEN,
     CODE,

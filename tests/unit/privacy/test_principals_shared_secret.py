@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import Ear, News
+from context7_fabric.fabric.change_feed import ChangeFeed, ChangeListener
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.privacy import principals as module
@@ -36,10 +36,10 @@ async def test_all_who_ask_at_once_get_the_same() -> None:
 
 
 async def test_it_stays_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend, kept = MemoryBackend(), list[Put]()
+    backend, kept = MemoryBackend(), list[WriteRequest]()
     write = backend.write
 
-    async def noted(puts: list[Put], deletes: tuple[str, ...] = ()) -> None:
+    async def noted(puts: list[WriteRequest], deletes: tuple[str, ...] = ()) -> None:
         kept.extend(puts)
         await write(puts, deletes)
 
@@ -89,7 +89,7 @@ class Failing(MemoryBackend):
         super().__init__()
         self.told = anyio.Event()
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         if self.fails:
             raise StoreUnavailable("get", "it is gone")
         entry = await super().get(key)
@@ -108,7 +108,7 @@ class TestAProcess:
     @pytest.fixture
     def secret(self, backend: Failing) -> SharedSecret:
         fabric = Fabric(backend)
-        return SharedSecret(backend, fabric.faults, News(backend).ear(PLACE))
+        return SharedSecret(backend, fabric.faults, ChangeFeed(backend).ear(PLACE))
 
     async def test_it_makes_do_with_one_of_its_own_until_the_store_works(
         self, backend: Failing, secret: SharedSecret
@@ -138,7 +138,7 @@ class TestAProcess:
         backend.fails = False
         await secret.look()
         epoch = secret.epoch
-        await backend.write([Put(PLACE, b"theirs", disposable=False)])
+        await backend.write([WriteRequest(PLACE, b"theirs", disposable=False)])
         await secret.look()
         assert await secret.value() == b"theirs"
         assert secret.epoch == epoch + 1
@@ -155,25 +155,25 @@ class TestAProcessThatHears:
         return Failing()
 
     @pytest.fixture
-    def ear(self, backend: Failing) -> Ear:
-        news = News(backend)
+    def ear(self, backend: Failing) -> ChangeListener:
+        news = ChangeFeed(backend)
         news.is_live = True
         return news.ear(PLACE)
 
     @pytest.fixture
-    def secret(self, backend: Failing, ear: Ear) -> SharedSecret:
+    def secret(self, backend: Failing, ear: ChangeListener) -> SharedSecret:
         return SharedSecret(backend, Fabric(backend).faults, ear)
 
     async def test_asks_again_when_it_was_written_while_the_reply_was_on_its_way(
-        self, backend: Failing, ear: Ear, secret: SharedSecret
+        self, backend: Failing, ear: ChangeListener, secret: SharedSecret
     ) -> None:
         backend.fails = False
         backend.gate = gate = anyio.Event()
-        await backend.write([Put(PLACE, b"first", disposable=False)])
+        await backend.write([WriteRequest(PLACE, b"first", disposable=False)])
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(secret.keep)
             await anyio.wait_all_tasks_blocked()
-            await backend.write([Put(PLACE, b"second", disposable=False)])
+            await backend.write([WriteRequest(PLACE, b"second", disposable=False)])
             ear.hear((PLACE,))
             gate.set()
             await anyio.wait_all_tasks_blocked()

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Entry
+from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import News
+from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -36,17 +36,17 @@ class Slow(MemoryBackend):
         self.fails = False
         self.gate: anyio.Event | None = None
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         await self._pass("get")
         return await super().get(key)
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         await self._pass("get_many")
         return await super().get_many(keys)
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         await self._pass("items")
         return await super().items(prefix, after, limit)
 
@@ -68,7 +68,7 @@ class House:
     fabric: Fabric
     store: RowStore
     registry: Registry
-    news: News
+    news: ChangeFeed
     loads: int = 0
 
     async def others_write(self, *rows: Row, principal: str = PUBLIC) -> None:
@@ -112,7 +112,7 @@ class House:
 @pytest.fixture
 async def house(monkeypatch: pytest.MonkeyPatch) -> House:
     fabric = Fabric(backend := Slow())
-    news = News(fabric.backend)
+    news = ChangeFeed(fabric.backend)
     news.is_live = True
     store = RowStore(fabric, ME, news.ear(*WRITTEN))
     registry = Registry(store, lambda: Seeds(()), lambda: 0.0)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Entry
+from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -17,7 +17,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore, tell_of_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.views.purge import Recall
+from context7_fabric.views.purge import Purge
 
 PAD = Row("left-pad", "npm", id="/left/pad")
 
@@ -31,13 +31,13 @@ class Moody(MemoryBackend):
         self.loads = 0
         self.gate: anyio.Event | None = None
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         self._check_mood()
         return await super().get(key)
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         self._check_mood()
         self.loads += 1
         page = await super().items(prefix, after, limit)
@@ -165,7 +165,7 @@ class TestReadingAll:
         assert row.usage_count == 1
 
     async def test_tells_of_what_is_new_and_what_is_gone(self, house: House) -> None:
-        await Recall(house.fabric).everything()
+        await Purge(house.fabric).everything()
         await house.others_write(Row("right-pad", "npm", id="/right/pad"))
         await tell_of_changed_rows(house.fabric)
         house.changed.clear()

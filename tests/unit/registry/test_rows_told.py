@@ -9,9 +9,9 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from context7_fabric.fabric.backend import Entry
+from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import News
+from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
@@ -20,7 +20,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore, tell_of_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.views.purge import Recall
+from context7_fabric.views.purge import Purge
 
 PAD = Row("left-pad", "npm", id="/left/pad")
 NEXT = Row("right-pad", "npm", id="/right/pad")
@@ -34,7 +34,7 @@ class Slow(MemoryBackend):
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         page = await super().items(prefix, after, limit)
         if self.gate is not None:
             await self.gate.wait()
@@ -52,7 +52,7 @@ class House:
 
     def __post_init__(self) -> None:
         self.fabric = Fabric(self.backend)
-        self.news = News(self.backend)
+        self.news = ChangeFeed(self.backend)
         self.news.is_live = True
         rows = RowStore(self.fabric, PUBLIC, self.news.ear(*WRITTEN))
         self.registry = Registry(rows, lambda: Seeds(()), lambda: 0.0)
@@ -84,7 +84,7 @@ class House:
             ear.hear(keys or None)
 
     async def others_replace_all_by(self, *rows: Row) -> None:
-        await Recall(self.fabric).everything()
+        await Purge(self.fabric).everything()
         await self.others_write(*rows)
         await tell_of_changed_rows(self.fabric)
         self.hear()

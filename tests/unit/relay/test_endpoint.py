@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 from context7_fabric.relay import endpoint as door_module
-from context7_fabric.relay.endpoint import FOLDER, Door, NoDaemon, doors, peer
+from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, doors, peer
 
 HELLO = b"hello\n"
 NOBODY = 65534
@@ -82,15 +82,15 @@ def porters() -> Iterator[Porters]:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Door:
-    return Door(str(tmp_path / "home"), "name")
+def door(tmp_path: Path) -> Endpoint:
+    return Endpoint(str(tmp_path / "home"), "name")
 
 
 def never(listener: socket.socket) -> None:
     raise AssertionError
 
 
-def modes(door: Door) -> list[int]:
+def modes(door: Endpoint) -> list[int]:
     paths = (door.home, door.folder, f"{door.folder}/name.sock")
     return [mode_of(path) for path in paths]
 
@@ -101,7 +101,7 @@ def mode_of(path: str) -> int:
 
 class TestEntering:
     def test_a_daemon_is_started_where_there_is_none_and_only_this_user_reaches_it(
-        self, door: Door, porters: Porters
+        self, door: Endpoint, porters: Porters
     ) -> None:
         porter = porters(b"welcome\n")
         with door.enter(HELLO, porter.start) as connection:
@@ -109,13 +109,13 @@ class TestEntering:
         assert porter.heard == [HELLO]
         assert modes(door) == [0o700, 0o700, 0o600]
 
-    def test_the_next_comes_in_by_the_same_door(self, door: Door, porters: Porters) -> None:
+    def test_the_next_comes_in_by_the_same_door(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"welcome\n")
         door.enter(HELLO, porter.start).close()
         door.enter(HELLO, never).close()
         assert porter.started == 1
 
-    def test_ten_at_once_start_one(self, door: Door, porters: Porters) -> None:
+    def test_ten_at_once_start_one(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"welcome\n")
         with ThreadPoolExecutor(10) as pool:
             entering = [pool.submit(door.enter, HELLO, porter.start) for _ in range(10)]
@@ -125,7 +125,7 @@ class TestEntering:
         assert porter.heard == [HELLO] * 10
 
     def test_a_socket_that_nobody_listens_at_is_replaced(
-        self, door: Door, porters: Porters
+        self, door: Endpoint, porters: Porters
     ) -> None:
         with door.claim() as old:
             mark = door.mark()
@@ -134,45 +134,47 @@ class TestEntering:
             assert door.mark() != mark
 
     def test_what_the_daemon_says_behind_its_word_is_left_to_be_read(
-        self, door: Door, porters: Porters
+        self, door: Endpoint, porters: Porters
     ) -> None:
         with door.enter(HELLO, porters(b"welcome\nmore\n").start) as connection:
             assert connection.recv(5) == b"more\n"
 
 
 class TestTurnedAway:
-    def test_a_refusal_is_no_news(self, door: Door, porters: Porters) -> None:
+    def test_a_refusal_is_no_news(self, door: Endpoint, porters: Porters) -> None:
         assert refusal(door, porters(b"not here\n").start) == ""
 
     def test_one_that_ends_before_it_answers_gets_three_chances(
-        self, door: Door, porters: Porters
+        self, door: Endpoint, porters: Porters
     ) -> None:
         porter = porters(b"")
         told = refusal(door, porter.start)
         assert told == f"it ends before it answers, {door.log} may tell why"
         assert porter.heard == [HELLO] * 3
 
-    def test_one_that_ends_once_is_asked_again(self, door: Door, porters: Porters) -> None:
+    def test_one_that_ends_once_is_asked_again(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"", b"", b"welcome\n")
         door.enter(HELLO, porter.start).close()
         assert porter.heard == [HELLO] * 3
         assert porter.started == 1
 
-    def test_a_word_without_an_end_is_none(self, door: Door, porters: Porters) -> None:
+    def test_a_word_without_an_end_is_none(self, door: Endpoint, porters: Porters) -> None:
         assert "before it answers" in refusal(door, porters(b"w" * 10_000).start)
 
     def test_one_that_says_nothing_is_waited_for_so_long_and_no_longer(
-        self, door: Door, monkeypatch: pytest.MonkeyPatch
+        self, door: Endpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(door_module, "PATIENCE", 0.05)
         with door.claim():
             assert refusal(door, never) == "it does not answer within 0.05 s"
 
-    def test_where_no_folder_can_be_that_is_no_news_here(self, door: Door, tmp_path: Path) -> None:
+    def test_where_no_folder_can_be_that_is_no_news_here(
+        self, door: Endpoint, tmp_path: Path
+    ) -> None:
         (tmp_path / "home").touch()
         assert refusal(door, never) == ""
 
-    def test_no_process_is_no_daemon(self, door: Door) -> None:
+    def test_no_process_is_no_daemon(self, door: Endpoint) -> None:
         def start(listener: socket.socket) -> None:
             raise BlockingIOError
 
@@ -180,20 +182,20 @@ class TestTurnedAway:
         with pytest.raises(ConnectionRefusedError):
             door.connect()
 
-    def test_a_folder_of_somebody_elses_is_not_used(self, door: Door) -> None:
+    def test_a_folder_of_somebody_elses_is_not_used(self, door: Endpoint) -> None:
         Path(door.folder).mkdir(parents=True)
         as_root()
         os.chown(door.folder, NOBODY, NOBODY)
         assert refusal(door, never) == ""
 
-    def test_another_users_daemon_is_not_talked_to(self, door: Door) -> None:
+    def test_another_users_daemon_is_not_talked_to(self, door: Endpoint) -> None:
         as_root()
         Path(door.folder).mkdir(parents=True)
         with listening_as_nobody(door), pytest.raises(PermissionError, match="another user's"):
             door.connect()
 
 
-def refusal(door: Door, start: Callable[[socket.socket], None]) -> str:
+def refusal(door: Endpoint, start: Callable[[socket.socket], None]) -> str:
     with pytest.raises(NoDaemon) as told:
         door.enter(HELLO, start)
     return str(told.value)
@@ -204,7 +206,7 @@ def as_root() -> None:
         pytest.skip("only root can be somebody else")
 
 
-def listening_as_nobody(door: Door) -> socket.socket:
+def listening_as_nobody(door: Endpoint) -> socket.socket:
     """A socket at the door that listens in another user's name, as the kernel sees it."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{door.folder}/name.sock")
@@ -218,7 +220,7 @@ def listening_as_nobody(door: Door) -> socket.socket:
 
 class TestTheHome:
     def test_a_folder_that_others_could_enter_is_closed_to_them(
-        self, door: Door, porters: Porters
+        self, door: Endpoint, porters: Porters
     ) -> None:
         Path(door.folder).mkdir(0o755, parents=True)
         door.enter(HELLO, porters(b"welcome\n").start).close()
@@ -228,7 +230,7 @@ class TestTheHome:
         self, tmp_path: Path, porters: Porters
     ) -> None:
         home = tmp_path / ("h" * 150)
-        door = Door(str(home), "name")
+        door = Endpoint(str(home), "name")
         here = Path.cwd()
         door.enter(HELLO, porters(b"welcome\n").start).close()
         assert stat.S_ISSOCK((home / FOLDER / "name.sock").stat().st_mode)
@@ -244,22 +246,22 @@ class TestTheHome:
         assert found[0].log == str(tmp_path / FOLDER / "a.log")
 
     def test_each_identity_has_a_door_of_its_own(self, tmp_path: Path) -> None:
-        first, second, other = (Door.of(str(tmp_path), {"version": name}) for name in "112")
+        first, second, other = (Endpoint.of(str(tmp_path), {"version": name}) for name in "112")
         assert first.name == second.name
         assert first.name != other.name
 
 
 class TestListening:
-    def test_only_one_can_claim_a_door(self, door: Door) -> None:
+    def test_only_one_can_claim_a_door(self, door: Endpoint) -> None:
         with door.claim(), pytest.raises(FileExistsError):
             door.claim()
 
-    def test_who_leaves_takes_its_own_socket_away(self, door: Door) -> None:
+    def test_who_leaves_takes_its_own_socket_away(self, door: Endpoint) -> None:
         with door.claim():
             door.leave(door.mark())
             assert doors(door.home) == []
 
-    def test_who_leaves_lets_its_successors_socket_be(self, door: Door) -> None:
+    def test_who_leaves_lets_its_successors_socket_be(self, door: Endpoint) -> None:
         with door.claim() as first:
             mark = door.mark()
             first.shutdown(socket.SHUT_RDWR)

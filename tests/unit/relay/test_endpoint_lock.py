@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.relay import endpoint as door_module
-from context7_fabric.relay.endpoint import Door, NoDaemon
+from context7_fabric.relay.endpoint import Endpoint, NoDaemon
 
 SHORT = 0.05
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Door:
-    door = Door(str(tmp_path / "home"), "name")
+def door(tmp_path: Path) -> Endpoint:
+    door = Endpoint(str(tmp_path / "home"), "name")
     Path(door.folder).mkdir(0o700, parents=True)
     return door
 
 
 @contextmanager
-def locked(door: Door) -> Iterator[int]:
+def locked(door: Endpoint) -> Iterator[int]:
     """Keep the lock for the length of the block, as a process does that is stopped meanwhile."""
     lock = os.open(door.folder, os.O_RDONLY)
     try:
@@ -44,21 +44,21 @@ def descriptors() -> set[Path]:
     return set(Path("/dev/fd").iterdir())
 
 
-def test_who_enters_gives_up_and_says_why(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_enters_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "PATIENCE", SHORT)
     with locked(door), pytest.raises(NoDaemon) as told:
         door.enter(b"hello\n", never)
     assert str(told.value) == f"another process has kept {door.folder} locked for 0.05 s"
 
 
-def test_who_claims_gives_up_and_says_why(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_claims_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "PATIENCE", SHORT)
     with locked(door), pytest.raises(TimeoutError, match=r"locked for 0\.05 s"):
         door.claim()
 
 
 def test_who_leaves_gives_up_and_its_socket_is_the_next_ones_to_replace(
-    door: Door, monkeypatch: pytest.MonkeyPatch
+    door: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door_module, "LAST_PATIENCE", SHORT)
     with door.claim() as listener:
@@ -71,7 +71,7 @@ def test_who_leaves_gives_up_and_its_socket_is_the_next_ones_to_replace(
             assert not door.is_marked(mark)
 
 
-def test_who_gives_up_leaves_nothing_open(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_gives_up_leaves_nothing_open(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "PATIENCE", SHORT)
     with locked(door):
         before = descriptors()
@@ -80,13 +80,17 @@ def test_who_gives_up_leaves_nothing_open(door: Door, monkeypatch: pytest.Monkey
         assert descriptors() == before
 
 
-def test_a_lock_that_is_let_go_in_time_is_had(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_let_go_in_time_is_had(
+    door: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with locked(door) as lock:
         monkeypatch.setattr(time, "sleep", lambda _seconds: fcntl.flock(lock, fcntl.LOCK_UN))
         door.claim().close()
 
 
-def test_a_lock_that_is_free_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_free_is_not_waited_for(
+    door: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def sleep(seconds: float) -> None:
         raise AssertionError(seconds)
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.relay.replay import Calls
+from context7_fabric.relay.replay import ReplayBuffer
 
 INITIALIZED = {"method": "notifications/initialized"}
 
@@ -28,9 +28,9 @@ def answer(number: object) -> bytes:
     return f'{{"jsonrpc":"2.0","id":{json.dumps(number)},"result":{{}}}}\n'.encode()
 
 
-def introduced() -> Calls:
+def introduced() -> ReplayBuffer:
     """A conversation past its hand-shake."""
-    calls = Calls()
+    calls = ReplayBuffer()
     calls.said(request(0, "initialize"))
     assert calls.heard(answer(0))
     calls.said(line(**INITIALIZED))
@@ -42,7 +42,7 @@ HAND_SHAKE = [request(0, "initialize"), line(**INITIALIZED)]
 
 class TestSayingAgain:
     def test_nothing_said_is_nothing_to_say_again(self) -> None:
-        calls = Calls()
+        calls = ReplayBuffer()
         assert not calls.wanted
         assert calls.again() == ([], [])
 
@@ -62,7 +62,7 @@ class TestSayingAgain:
         assert calls.heard(answer(0))
 
     def test_a_hand_shake_in_flight_is_said_once_and_its_answer_is_news(self) -> None:
-        calls = Calls()
+        calls = ReplayBuffer()
         calls.said(request(0, "initialize"))
         assert calls.again() == ([request(0, "initialize")], [])
         assert calls.heard(answer(0))
@@ -167,7 +167,7 @@ def test_whatever_else_the_daemon_tells_is_news(told: bytes) -> None:
 class Conversation:
     """A client and its daemons; `answered` counts what the client gets for each id."""
 
-    calls: Calls = field(default_factory=introduced)
+    calls: ReplayBuffer = field(default_factory=introduced)
     with_daemon: list[Any] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)

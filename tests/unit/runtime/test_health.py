@@ -11,20 +11,20 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.answers.docs import Question
+from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUnreachable
-from context7_fabric.fabric.backend import Entry
+from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.runtime import health
 from context7_fabric.runtime.app import App
-from context7_fabric.runtime.health import Health, watch_loop
-from context7_fabric.runtime.runtime import Household, open_household
+from context7_fabric.runtime.health import HealthMonitor, watch_loop
+from context7_fabric.runtime.runtime import Runtime, open_household
 from context7_fabric.settings import Settings
 from context7_fabric.telemetry.figures import StoreFigures
 from support.scripted import ScriptedUpstream, settings_for
 
-QUESTION = Question("/widgets/widget1", "start")
+QUESTION = DocsQuestion("/widgets/widget1", "start")
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def settings(tmp_path: Path) -> Settings:
 class Opened:
     """A household, its health, and the upstream of the apps that a test opens."""
 
-    household: Household
-    health: Health
+    household: Runtime
+    health: HealthMonitor
     settings: Settings
     upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
 
@@ -48,7 +48,7 @@ class Opened:
 @pytest.fixture
 async def opened(settings: Settings, tasks: TaskGroup) -> AsyncIterator[Opened]:
     async with open_household(settings) as household:
-        yield Opened(household, Health(household, settings, tasks), settings)
+        yield Opened(household, HealthMonitor(household, settings, tasks), settings)
 
 
 class Hanging(MemoryBackend):
@@ -58,7 +58,7 @@ class Hanging(MemoryBackend):
         super().__init__()
         self.let, self.reads = anyio.Event(), 0
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         self.reads += 1
         await self.let.wait()
         return await super().get(key)
@@ -67,7 +67,7 @@ class Hanging(MemoryBackend):
 class Failing(MemoryBackend):
     """A store that does not work."""
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         raise StoreUnavailable("get", "it is broken")
 
 
@@ -125,7 +125,7 @@ async def test_a_plan_that_nobody_knows_leaves_nobody_knows_how_much(
     opened: Opened, tasks: TaskGroup
 ) -> None:
     settings = replace(opened.settings, monthly_calls=None)
-    figures = await Health(opened.household, settings, tasks).figures()
+    figures = await HealthMonitor(opened.household, settings, tasks).figures()
     assert (figures.store.month_calls, figures.store.quota_left) == (0, None)
 
 
@@ -134,7 +134,7 @@ async def test_upstream_that_failed_five_times_is_told_of(opened: Opened) -> Non
     async with opened.app() as app:
         for number in range(5):
             assert (await opened.health.figures()).breakers_open == 0
-            await app.desk.query(Question("/widgets/widget1", f"part {number}"), Caller())
+            await app.desk.query(DocsQuestion("/widgets/widget1", f"part {number}"), Caller())
         figures = await opened.health.figures()
     assert (figures.breakers_open, figures.resting) == (1, 0)
 

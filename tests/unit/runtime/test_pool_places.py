@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.runtime.pool import Places
+from context7_fabric.runtime.pool import BoundedPool
 
 SHORT = 0.05
 LONG = 600
@@ -20,7 +20,7 @@ class Garage:
     """Places for words; knows which stand there and how often each was opened."""
 
     def __init__(self, tasks: TaskGroup, linger: float = LONG) -> None:
-        self.places = Places[str, str](tasks, most=4, share=2, linger=linger)
+        self.places = BoundedPool[str, str](tasks, most=4, share=2, linger=linger)
         self.open: set[str] = set()
         self.opened: list[str] = []
         self.error: Exception | None = None

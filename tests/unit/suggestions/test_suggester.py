@@ -11,7 +11,7 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.suggestions.index_sync import Shortlist
+from context7_fabric.suggestions.index_sync import MostUsed
 from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient
 
@@ -161,13 +161,13 @@ async def test_others_get_their_turn_while_many_rows_are_read(
 
 
 def test_a_shortlist_without_a_bound_holds_everything() -> None:
-    shortlist = Shortlist(None)
+    shortlist = MostUsed(None)
     assert [shortlist.offer(str(n), 0) for n in range(100)] == [None] * 100
     assert len(shortlist) == 100
 
 
 def test_a_full_shortlist_lets_go_of_what_is_used_least() -> None:
-    shortlist = Shortlist(2)
+    shortlist = MostUsed(2)
     assert [shortlist.offer("a", 1), shortlist.offer("b", 5)] == [None, None]
     assert shortlist.offer("c", 3) == "a"
     assert shortlist.offer("d", 0) == "d"
@@ -175,14 +175,14 @@ def test_a_full_shortlist_lets_go_of_what_is_used_least() -> None:
 
 
 def test_a_row_that_is_used_more_by_now_keeps_its_place() -> None:
-    shortlist = Shortlist(2)
+    shortlist = MostUsed(2)
     for key, used in (("a", 1), ("b", 2), ("a", 9)):
         shortlist.offer(key, used)
     assert shortlist.offer("c", 5) == "b"
 
 
 def test_a_dropped_row_makes_room() -> None:
-    shortlist = Shortlist(1)
+    shortlist = MostUsed(1)
     shortlist.offer("a", 9)
     assert [shortlist.drop("a"), shortlist.drop("a")] == [True, False]
     assert shortlist.offer("b", 0) is None
@@ -190,7 +190,7 @@ def test_a_dropped_row_makes_room() -> None:
 
 
 def test_a_shortlist_does_not_grow_with_use() -> None:
-    shortlist = Shortlist(3)
+    shortlist = MostUsed(3)
     for used in range(1_000):
         shortlist.offer("abc"[used % 3], used)
     assert len(shortlist._least) <= 12

@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
-from context7_fabric.suggestions.suggester import State
-from context7_fabric.telemetry.figures import Figures, StoreFigures
+from context7_fabric.suggestions.suggester import WorkerState
+from context7_fabric.telemetry.figures import StateFigures, StoreFigures
 from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.upstream.context7 import ANSWERED, ENDS
 
-FIGURES = Figures(
+FIGURES = StateFigures(
     version="1.2.3",
     backend="disk",
     store=StoreFigures(up=True, month_calls=12, quota_left=988, has_model=True),
@@ -30,13 +30,13 @@ FIGURES = Figures(
     breakers_open=1,
     resting=2,
     rows=429,
-    suggesters=dict.fromkeys(get_args(State), 0) | {"ready": 1, "idle": 2},
+    suggesters=dict.fromkeys(get_args(WorkerState), 0) | {"ready": 1, "idle": 2},
     flights=4,
     executions_waiting=5,
 )
 TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 WAYS_TO_END = (ANSWERED, *ENDS.values(), *Reason)
-WORDS = {*TOOLS, *Outcome, *Tier, *WAYS_TO_END, *get_args(State), "1.2.3", "disk"}
+WORDS = {*TOOLS, *Outcome, *Tier, *WAYS_TO_END, *get_args(WorkerState), "1.2.3", "disk"}
 OURS = "context7_fabric_"
 HIT = Answer("some text", Outcome.HIT, Tier.QUESTION, age_seconds=7200, tokens_saved=31)
 
@@ -58,11 +58,11 @@ calls = st.lists(st.tuples(st.sampled_from(TOOLS), asked, callers, answers), min
 ends = st.lists(st.sampled_from(WAYS_TO_END), min_size=1)
 
 
-def page(metrics: Metrics, figures: Figures = FIGURES) -> str:
+def page(metrics: Metrics, figures: StateFigures = FIGURES) -> str:
     return metrics.page(figures, "")[0].decode()
 
 
-def families(metrics: Metrics, figures: Figures = FIGURES) -> list[Metric]:
+def families(metrics: Metrics, figures: StateFigures = FIGURES) -> list[Metric]:
     return list(read_text(page(metrics, figures)))
 
 
@@ -162,7 +162,7 @@ def test_the_figures_of_the_moment_stand_beside_what_was_counted() -> None:
     assert {name: value(metrics, name) for name in told} == told
     assert value(metrics, "build_info", version="1.2.3") == 1
     assert value(metrics, "store_info", backend="disk") == 1
-    by_state = {state: value(metrics, "suggesters", state=state) for state in get_args(State)}
+    by_state = {state: value(metrics, "suggesters", state=state) for state in get_args(WorkerState)}
     assert by_state == {"off": 0, "idle": 2, "starting": 0, "ready": 1, "trouble": 0}
 
 

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.telemetry import outbox as module
-from context7_fabric.telemetry.outbox import MOST_WAITING, Item, Outbox
-from context7_fabric.telemetry.spans import Call, Seen, new_context
+from context7_fabric.telemetry.outbox import MOST_WAITING, Outbox, OutboxItem
+from context7_fabric.telemetry.spans import AnsweredCall, SdkSpan, new_context
 
 SECONDS = 5.0
 
@@ -39,12 +39,12 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EVERY", 0.001)
 
 
-def spans_of(item: Item) -> list[ReadableSpan]:
-    return [item.span] if isinstance(item, Seen) else [ReadableSpan(item.tool)]
+def spans_of(item: OutboxItem) -> list[ReadableSpan]:
+    return [item.span] if isinstance(item, SdkSpan) else [ReadableSpan(item.tool)]
 
 
-def seen(name: str) -> Seen:
-    return Seen(ReadableSpan(name), None)
+def seen(name: str) -> SdkSpan:
+    return SdkSpan(ReadableSpan(name), None)
 
 
 def test_it_drops_the_oldest_while_a_receiver_hangs() -> None:
@@ -65,7 +65,7 @@ def test_a_call_waits_as_it_is() -> None:
     exporter.go.set()
     outbox = Outbox("there", exporter, spans_of)
     answer = Answer("text", Outcome.HIT, Tier.QUESTION)
-    outbox.put(Call(new_context(), "query-docs", {}, answer, [], 1.0, time_ns()))
+    outbox.put(AnsweredCall(new_context(), "query-docs", {}, answer, [], 1.0, time_ns()))
     outbox.begin_to_close()
     outbox.join(SECONDS)
     outbox.put(seen("too late"))

@@ -9,8 +9,8 @@ from context7_fabric.upstream.circuit_breaker import (
     FAILURES_TO_OPEN,
     LIMIT_SECONDS,
     LONGEST_REST,
-    Guard,
-    Rest,
+    BackOff,
+    CircuitBreaker,
     rest_from,
 )
 from support.scripted import FakeClock
@@ -24,22 +24,24 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def guard(clock: FakeClock) -> Guard:
-    return Guard(clock)
+def guard(clock: FakeClock) -> CircuitBreaker:
+    return CircuitBreaker(clock)
 
 
-def fail(guard: Guard, *, connecting: bool = False) -> None:
+def fail(guard: CircuitBreaker, *, connecting: bool = False) -> None:
     guard.failed(guard.enter(), "it broke", connecting=connecting)
 
 
-def opened_for(guard: Guard) -> float:
+def opened_for(guard: CircuitBreaker) -> float:
     with pytest.raises(UpstreamPaused) as raised:
         guard.enter()
     return raised.value.seconds
 
 
 @pytest.mark.parametrize("together", [2, 5, 32, 3000])
-def test_calls_that_fail_together_count_as_one_failure(guard: Guard, together: int) -> None:
+def test_calls_that_fail_together_count_as_one_failure(
+    guard: CircuitBreaker, together: int
+) -> None:
     for _incident in range(FAILURES_TO_OPEN - 1):
         for begun in [guard.enter() for _call in range(together)]:
             guard.failed(begun, "the connection broke")
@@ -49,7 +51,7 @@ def test_calls_that_fail_together_count_as_one_failure(guard: Guard, together: i
 
 
 def test_an_open_breaker_opens_again_twice_as_long_up_to_half_a_minute(
-    guard: Guard, clock: FakeClock
+    guard: CircuitBreaker, clock: FakeClock
 ) -> None:
     for _failure in range(FAILURES_TO_OPEN):
         fail(guard)
@@ -68,7 +70,7 @@ def test_an_open_breaker_opens_again_twice_as_long_up_to_half_a_minute(
 
 
 def test_a_connection_that_cannot_be_made_opens_at_once_and_one_that_is_made_closes(
-    guard: Guard, clock: FakeClock
+    guard: CircuitBreaker, clock: FakeClock
 ) -> None:
     for seconds in (1, 2, 4):
         fail(guard, connecting=True)
@@ -81,7 +83,9 @@ def test_a_connection_that_cannot_be_made_opens_at_once_and_one_that_is_made_clo
     assert opened_for(guard) == 1
 
 
-def test_a_new_connection_lets_one_call_probe_where_answers_had_failed(guard: Guard) -> None:
+def test_a_new_connection_lets_one_call_probe_where_answers_had_failed(
+    guard: CircuitBreaker,
+) -> None:
     for _failure in range(FAILURES_TO_OPEN):
         fail(guard)
     guard.connected()
@@ -93,7 +97,7 @@ def test_a_new_connection_lets_one_call_probe_where_answers_had_failed(guard: Gu
 
 @pytest.mark.parametrize("shift", [-0.5, -3600, -30 * DAY, 31, 30 * DAY])
 def test_a_breaker_does_not_stay_open_when_the_clock_is_set(
-    guard: Guard, clock: FakeClock, shift: float
+    guard: CircuitBreaker, clock: FakeClock, shift: float
 ) -> None:
     for _failure in range(FAILURES_TO_OPEN):
         fail(guard)
@@ -119,21 +123,21 @@ def test_a_rest_lasts_as_long_as_upstream_wants_and_a_day_at_most(
 @pytest.mark.parametrize(
     "rest",
     [
-        Rest(30 * DAY, 30 * DAY + 3600, "clock ahead", strict=False, probed=30 * DAY),
-        Rest(6, 66, "a little ahead", strict=True, probed=6),
-        Rest(-10, LONGEST_REST + 1, "too long", strict=True, probed=-10),
-        Rest(-10, 30 * DAY, "far too long", strict=False, probed=-10),
-        Rest(-10, -5, "over", strict=True, probed=-10),
-        Rest(-10, -20, "backwards", strict=True, probed=-10),
-        Rest(float("nan"), float("nan"), "nonsense", strict=True, probed=0),
+        BackOff(30 * DAY, 30 * DAY + 3600, "clock ahead", strict=False, probed=30 * DAY),
+        BackOff(6, 66, "a little ahead", strict=True, probed=6),
+        BackOff(-10, LONGEST_REST + 1, "too long", strict=True, probed=-10),
+        BackOff(-10, 30 * DAY, "far too long", strict=False, probed=-10),
+        BackOff(-10, -5, "over", strict=True, probed=-10),
+        BackOff(-10, -20, "backwards", strict=True, probed=-10),
+        BackOff(float("nan"), float("nan"), "nonsense", strict=True, probed=0),
     ],
     ids=lambda rest: rest.why,
 )
-def test_a_rest_from_a_wrong_clock_is_ignored(rest: Rest) -> None:
+def test_a_rest_from_a_wrong_clock_is_ignored(rest: BackOff) -> None:
     assert not rest.holds(0)
 
 
 @pytest.mark.parametrize("probed", [-1e9, 1e9, 0])
 def test_a_probe_from_a_wrong_clock_delays_no_call_beyond_a_minute(probed: float) -> None:
-    rest = Rest(0, 3600, "slow down", strict=False, probed=probed)
+    rest = BackOff(0, 3600, "slow down", strict=False, probed=probed)
     assert rest.next_call(10) <= 70

@@ -9,7 +9,7 @@ import pytest
 
 from context7_fabric.upstream.failures import (
     Exchange,
-    Loss,
+    SessionLoss,
     describe_status,
     retry_seconds,
     session_loss,
@@ -72,23 +72,23 @@ def test_a_status_is_told_with_its_meaning(status: int, told: str) -> None:
 @pytest.mark.parametrize(
     ("status", "in_session", "said", "loss"),
     [
-        (404, True, "", Loss.CERTAIN),
-        (410, True, "", Loss.CERTAIN),
-        (400, True, "", Loss.CERTAIN),
-        (400, False, "Missing session", Loss.CERTAIN),
-        (400, True, "Invalid arguments", Loss.NONE),
-        (404, False, "", Loss.POSSIBLE),
-        (401, False, "", Loss.POSSIBLE),
-        (503, True, "", Loss.POSSIBLE),
-        (200, False, "Session not found", Loss.POSSIBLE),
-        (None, False, "Server not initialized", Loss.POSSIBLE),
-        (200, True, "Tool query-docs not found", Loss.NONE),
-        (500, True, "", Loss.NONE),
-        (None, False, "quota exceeded", Loss.NONE),
+        (404, True, "", SessionLoss.CERTAIN),
+        (410, True, "", SessionLoss.CERTAIN),
+        (400, True, "", SessionLoss.CERTAIN),
+        (400, False, "Missing session", SessionLoss.CERTAIN),
+        (400, True, "Invalid arguments", SessionLoss.NONE),
+        (404, False, "", SessionLoss.POSSIBLE),
+        (401, False, "", SessionLoss.POSSIBLE),
+        (503, True, "", SessionLoss.POSSIBLE),
+        (200, False, "Session not found", SessionLoss.POSSIBLE),
+        (None, False, "Server not initialized", SessionLoss.POSSIBLE),
+        (200, True, "Tool query-docs not found", SessionLoss.NONE),
+        (500, True, "", SessionLoss.NONE),
+        (None, False, "quota exceeded", SessionLoss.NONE),
     ],
 )
 def test_a_lost_session_is_told_by_status_and_words(
-    status: int | None, in_session: bool, said: str, loss: Loss
+    status: int | None, in_session: bool, said: str, loss: SessionLoss
 ) -> None:
     exchange = Exchange(status, in_session=in_session)
     assert session_loss(-32603, said, exchange, said_by_peer=bool(said)) is loss

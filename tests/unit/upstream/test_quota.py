@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 import pytest
 
-from context7_fabric.answers.stored import AnswerShelf
+from context7_fabric.answers.stored import AnswerStore
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.upstream import quota as module
-from context7_fabric.upstream.quota import FAULT_LENGTH, Meter, StoreFault, Usage
+from context7_fabric.upstream.quota import FAULT_LENGTH, Quota, StoreFault, Usage
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
 MONTH = 32 * 86400.0
@@ -32,11 +32,11 @@ class Faltering(MemoryBackend):
         super().__init__()
         self.refused, self.written = anyio.Event(), anyio.Event()
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         self.check("get")
         return await super().get(key)
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         self.check("put")
         await super().write(puts, deletes)
         self.written.set()
@@ -65,14 +65,14 @@ async def fabric(backend: Faltering, clock: FakeClock) -> AsyncIterator[Fabric]:
 
 
 @pytest.fixture
-def meter(fabric: Fabric, clock: FakeClock) -> Meter:
-    return Meter(fabric, clock, PUBLIC, None)
+def meter(fabric: Fabric, clock: FakeClock) -> Quota:
+    return Quota(fabric, clock, PUBLIC, None)
 
 
 @pytest.fixture
-def elsewhere(backend: Faltering, clock: FakeClock) -> Meter:
+def elsewhere(backend: Faltering, clock: FakeClock) -> Quota:
     """A meter of another process on the same store."""
-    return Meter(Fabric(backend, clock), clock, PUBLIC, None)
+    return Quota(Fabric(backend, clock), clock, PUBLIC, None)
 
 
 async def fail_once(fabric: Fabric, backend: Faltering) -> None:
@@ -84,7 +84,7 @@ async def fail_once(fabric: Fabric, backend: Faltering) -> None:
 
 class TestCalls:
     async def test_other_processes_see_them_once_they_are_written(
-        self, meter: Meter, elsewhere: Meter
+        self, meter: Quota, elsewhere: Quota
     ) -> None:
         meter.called()
         meter.saved()
@@ -96,10 +96,10 @@ class TestCalls:
         assert await meter.month() == Usage(calls=1, saved=1)
 
     async def test_they_are_counted_by_principal_and_for_everybody(
-        self, fabric: Fabric, clock: FakeClock, meter: Meter
+        self, fabric: Fabric, clock: FakeClock, meter: Quota
     ) -> None:
         names = ("mine", "mine:2", "theirs")
-        meters = [Meter(fabric, clock, name, None) for name in names]
+        meters = [Quota(fabric, clock, name, None) for name in names]
         for each in (meter, *meters):
             each.called()
             await each.flush()
@@ -108,7 +108,7 @@ class TestCalls:
             assert await each.everybody() == Usage(calls=4)
 
     async def test_another_month_begins_at_nothing(
-        self, meter: Meter, elsewhere: Meter, clock: FakeClock
+        self, meter: Quota, elsewhere: Quota, clock: FakeClock
     ) -> None:
         meter.called()
         await meter.flush()
@@ -119,7 +119,7 @@ class TestCalls:
         assert await elsewhere.month() == Usage(calls=1)
 
     async def test_those_that_the_store_refused_are_written_when_it_works_again(
-        self, meter: Meter, elsewhere: Meter, backend: Faltering
+        self, meter: Quota, elsewhere: Quota, backend: Faltering
     ) -> None:
         meter.called()
         backend.failing = True
@@ -129,7 +129,7 @@ class TestCalls:
         await meter.flush()
         assert (await elsewhere.month()).calls == 1
 
-    async def test_nothing_new_is_not_written(self, meter: Meter, fabric: Fabric) -> None:
+    async def test_nothing_new_is_not_written(self, meter: Quota, fabric: Fabric) -> None:
         await meter.flush()
         assert await fabric.keys(Scope.GLOBAL) == []
         meter.called()
@@ -142,7 +142,7 @@ class TestCalls:
 
     @pytest.mark.parametrize("value", [None, "text", {"calls": []}, {"last_fault": 1}])
     async def test_something_else_under_its_keys_counts_nothing(
-        self, meter: Meter, fabric: Fabric, value: Json
+        self, meter: Quota, fabric: Fabric, value: Json
     ) -> None:
         await fabric.set_context("meter::2023-11:somebody", value)
         await fabric.set_context("meter:", value)
@@ -152,7 +152,7 @@ class TestCalls:
     async def test_row_that_several_processes_add_to_is_one_and_the_sum(
         self, backend: Faltering, clock: FakeClock, processes: int
     ) -> None:
-        meters = [Meter(Fabric(backend, clock), clock, PUBLIC, None) for _ in range(processes)]
+        meters = [Quota(Fabric(backend, clock), clock, PUBLIC, None) for _ in range(processes)]
         async with anyio.create_task_group() as tasks:
             for each in meters:
                 for _call in range(3):
@@ -165,7 +165,7 @@ class TestCalls:
 
     @pytest.mark.parametrize("earlier", [1, 2, 20])
     async def test_rows_of_an_earlier_version_are_added_once_though_it_still_runs(
-        self, meter: Meter, elsewhere: Meter, fabric: Fabric, earlier: int
+        self, meter: Quota, elsewhere: Quota, fabric: Fabric, earlier: int
     ) -> None:
         names = [f"meter::2023-11:{number:012x}" for number in range(earlier)]
         for name in names:
@@ -184,7 +184,7 @@ class TestCalls:
         assert await meter.month() == Usage(calls=2 * earlier + 2 + 3 + 1, saved=earlier)
 
     async def test_rows_that_were_added_and_not_removed_count_once(
-        self, meter: Meter, elsewhere: Meter, fabric: Fabric
+        self, meter: Quota, elsewhere: Quota, fabric: Fabric
     ) -> None:
         """The process was killed before it removed them."""
         earlier: Json = {"calls": 2, "saved": 1, "faults": 0}
@@ -201,21 +201,21 @@ class TestCalls:
         "value", ["text", {"calls": 1, "added": 3}, {"calls": 1, "added": {"k": []}}]
     )
     async def test_row_that_holds_something_else_is_replaced(
-        self, meter: Meter, fabric: Fabric, value: Json
+        self, meter: Quota, fabric: Fabric, value: Json
     ) -> None:
         await fabric.set_context("meter::2023-11:sum", value)
         meter.called()
         await meter.flush()
         assert await meter.month() == Usage(calls=1)
 
-    async def test_what_an_earlier_release_wrote_counts(self, meter: Meter, fabric: Fabric) -> None:
+    async def test_what_an_earlier_release_wrote_counts(self, meter: Quota, fabric: Fabric) -> None:
         await fabric.set_context("meter::2023-11:somebody", {"calls": 2, "saved": 3})
         assert await meter.month() == Usage(calls=2, saved=3)
 
 
 class TestFaults:
     async def test_other_processes_see_them_and_the_last_ones_text_and_time(
-        self, meter: Meter, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+        self, meter: Quota, elsewhere: Quota, fabric: Fabric, backend: Faltering, clock: FakeClock
     ) -> None:
         await fail_once(fabric, backend)
         await fail_once(fabric, backend)
@@ -229,7 +229,7 @@ class TestFaults:
         assert await elsewhere.everybody() == Usage(faults=3, last_fault=later)
 
     async def test_of_several_processes_the_latest_is_the_last(
-        self, meter: Meter, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+        self, meter: Quota, elsewhere: Quota, fabric: Fabric, backend: Faltering, clock: FakeClock
     ) -> None:
         await fail_once(fabric, backend)
         await meter.flush()
@@ -244,16 +244,16 @@ class TestFaults:
         assert usage.last_fault == StoreFault(NOON + 60, "store get failed: disk full")
 
     async def test_what_another_principal_met_is_told_to_everybody(
-        self, elsewhere: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+        self, elsewhere: Quota, fabric: Fabric, backend: Faltering, clock: FakeClock
     ) -> None:
-        with_key = Meter(fabric, clock, "key-1", None)
+        with_key = Quota(fabric, clock, "key-1", None)
         await fail_once(fabric, backend)
         await with_key.flush()
         assert (await elsewhere.month()).faults == 0
         assert (await elsewhere.everybody()).faults == 1
 
     async def test_a_long_text_is_cut(
-        self, meter: Meter, fabric: Fabric, backend: Faltering
+        self, meter: Quota, fabric: Fabric, backend: Faltering
     ) -> None:
         backend.reason = "x" * 1000
         await fail_once(fabric, backend)
@@ -262,7 +262,7 @@ class TestFaults:
         assert len(fault.text) == FAULT_LENGTH
 
     async def test_they_are_of_their_month(
-        self, meter: Meter, fabric: Fabric, backend: Faltering, clock: FakeClock
+        self, meter: Quota, fabric: Fabric, backend: Faltering, clock: FakeClock
     ) -> None:
         await fail_once(fabric, backend)
         assert (await meter.everybody()).faults == 1
@@ -273,8 +273,8 @@ class TestFaults:
 
     async def test_a_fault_alone_is_written_behind_once_the_store_works(
         self,
-        meter: Meter,
-        elsewhere: Meter,
+        meter: Quota,
+        elsewhere: Quota,
         fabric: Fabric,
         backend: Faltering,
         monkeypatch: pytest.MonkeyPatch,
@@ -295,8 +295,8 @@ class TestFaults:
         self, clock: FakeClock
     ) -> None:
         fabric = Fabric(Broken(), clock)
-        meter = Meter(fabric, clock, PUBLIC, None)
-        assert await AnswerShelf(fabric).counts() == {"answers": 0, "lists": 0, "quarantined": 0}
+        meter = Quota(fabric, clock, PUBLIC, None)
+        assert await AnswerStore(fabric).counts() == {"answers": 0, "lists": 0, "quarantined": 0}
         usage = await meter.everybody()
         assert usage.faults == fabric.faults.count > 0
         assert usage.last_fault == StoreFault(NOON, "store any failed: disk full")
@@ -308,7 +308,7 @@ async def test_each_list_counts_once_though_it_lies_under_its_row_and_a_plain_na
     names = ("fastapi", "pypi%3Afastapi", "Fastapi", "%3Awidgets", "widgets", "unknown")
     await fabric.set_many({f"list:{name}": "a list" for name in names})
     # An earlier reply is still there for `Fastapi`: fastapi, Fastapi, widgets, unknown.
-    assert (await AnswerShelf(fabric).counts())["lists"] == 4
+    assert (await AnswerStore(fabric).counts())["lists"] == 4
     for name in ("fastapi", "Fastapi", "widgets", "unknown"):
         await fabric.delete_context(f"list:{name}")
-    assert (await AnswerShelf(fabric).counts())["lists"] == 2
+    assert (await AnswerStore(fabric).counts())["lists"] == 2

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from context7_fabric.errors import StoreUnavailable, UpstreamError, UpstreamOff
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Progress, no_progress
 from context7_fabric.upstream.base import Reply, ToolList
-from context7_fabric.upstream.tool_cache import MAX_TOOL_BYTES, ToolBook
-from context7_fabric.upstream.tool_versions import Generation
+from context7_fabric.upstream.tool_cache import MAX_TOOL_BYTES, ToolCache
+from context7_fabric.upstream.tool_versions import ToolGeneration
 from unit.fabric.fakes import FakeClock
 
 RECORDED = Path(__file__).parents[4] / "shared" / "upstream"
@@ -61,11 +61,11 @@ class Counting(MemoryBackend):
     reads = 0
     is_full = False
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         self.reads += 1
         return await super().get_many(keys)
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         if self.is_full:
             raise StoreUnavailable("write", "no space")
         await super().write(puts, deletes)
@@ -88,8 +88,8 @@ def upstream() -> Listing:
 
 
 @pytest.fixture
-def book(fabric: Fabric, upstream: Listing) -> ToolBook:
-    return ToolBook(fabric, upstream, "origin")
+def book(fabric: Fabric, upstream: Listing) -> ToolCache:
+    return ToolCache(fabric, upstream, "origin")
 
 
 def named(tools: ToolList | None, name: str) -> Tool:
@@ -99,28 +99,28 @@ def named(tools: ToolList | None, name: str) -> Tool:
 
 class TestKeeping:
     async def test_nothing_is_stored_until_upstream_was_asked(
-        self, book: ToolBook, upstream: Listing
+        self, book: ToolCache, upstream: Listing
     ) -> None:
         assert await book.stored() is None
         assert upstream.asked == 0
 
     async def test_what_upstream_lists_is_kept_for_the_next_process(
-        self, fabric: Fabric, book: ToolBook, upstream: Listing
+        self, fabric: Fabric, book: ToolCache, upstream: Listing
     ) -> None:
         listed = ToolList(tuple(upstream.tools))
         assert await book.refresh() == listed
         assert await book.stored() == listed
-        assert await ToolBook(fabric, upstream, "origin").stored() == listed
+        assert await ToolCache(fabric, upstream, "origin").stored() == listed
         assert upstream.asked == 1
 
     async def test_another_context7_has_a_list_of_its_own(
-        self, fabric: Fabric, book: ToolBook, upstream: Listing
+        self, fabric: Fabric, book: ToolCache, upstream: Listing
     ) -> None:
         await book.refresh()
-        assert await ToolBook(fabric, upstream, "elsewhere").stored() is None
+        assert await ToolCache(fabric, upstream, "elsewhere").stored() is None
 
     async def test_an_unchanged_list_is_not_written_again(
-        self, fabric: Fabric, book: ToolBook
+        self, fabric: Fabric, book: ToolCache
     ) -> None:
         await book.refresh()
         await fabric.delete_context(KEY)
@@ -128,15 +128,15 @@ class TestKeeping:
         assert await fabric.keys(Scope.GLOBAL) == []
 
     async def test_what_another_process_stores_later_is_seen(
-        self, fabric: Fabric, book: ToolBook, upstream: Listing
+        self, fabric: Fabric, book: ToolCache, upstream: Listing
     ) -> None:
         await book.refresh()
         upstream.tools = [tool("query-docs", "In other words.")]
-        listed = await ToolBook(fabric, upstream, "origin").refresh()
+        listed = await ToolCache(fabric, upstream, "origin").refresh()
         assert await book.stored() == book.known == listed
 
     async def test_a_list_that_could_not_be_stored_counts_until_another_is(
-        self, fabric: Fabric, backend: Counting, book: ToolBook, upstream: Listing
+        self, fabric: Fabric, backend: Counting, book: ToolCache, upstream: Listing
     ) -> None:
         await book.refresh()
         upstream.tools = [tool("query-docs", "In other words.")]
@@ -145,10 +145,12 @@ class TestKeeping:
         assert await book.stored() == listed
         backend.is_full = False
         upstream.tools = [tool("query-docs", "Once more.")]
-        assert await ToolBook(fabric, upstream, "origin").refresh() == await book.stored() != listed
+        assert (
+            await ToolCache(fabric, upstream, "origin").refresh() == await book.stored() != listed
+        )
 
     async def test_a_list_that_the_store_has_lost_counts_on(
-        self, fabric: Fabric, book: ToolBook
+        self, fabric: Fabric, book: ToolCache
     ) -> None:
         listed = await book.refresh()
         await fabric.delete_context(KEY)
@@ -158,13 +160,13 @@ class TestKeeping:
         "value", [None, "text", {}, [], [1, None, "x"], [{}], [{"name": 7}], [{"name": "other"}]]
     )
     async def test_a_stored_list_that_is_none_is_as_good_as_nothing(
-        self, fabric: Fabric, book: ToolBook, value: Json
+        self, fabric: Fabric, book: ToolCache, value: Json
     ) -> None:
         await fabric.set_context(KEY, value)
         assert await book.stored() is None
 
     async def test_only_tools_of_context7_are_kept_each_once(
-        self, book: ToolBook, upstream: Listing
+        self, book: ToolCache, upstream: Listing
     ) -> None:
         kept = [tool("query-docs"), tool("get-library-docs"), tool("resolve-library-id")]
         second = tool("query-docs", "Another of the same name.")
@@ -174,14 +176,14 @@ class TestKeeping:
 
 
 class TestGeneration:
-    async def test_it_is_asked_for_once(self, book: ToolBook, upstream: Listing) -> None:
+    async def test_it_is_asked_for_once(self, book: ToolCache, upstream: Listing) -> None:
         upstream.tools = [tool("resolve-library-id"), tool("get-library-docs")]
-        assert await book.generation() is Generation.TOPIC
-        assert await book.generation() is Generation.TOPIC
+        assert await book.generation() is ToolGeneration.TOPIC
+        assert await book.generation() is ToolGeneration.TOPIC
         assert upstream.asked == 1
 
     async def test_once_known_it_costs_no_look_into_the_store(
-        self, backend: Counting, book: ToolBook
+        self, backend: Counting, book: ToolCache
     ) -> None:
         await book.generation()
         before = backend.reads
@@ -190,27 +192,27 @@ class TestGeneration:
         assert backend.reads == before
 
     async def test_an_upstream_with_other_tools_counts_as_the_newer(
-        self, book: ToolBook, upstream: Listing
+        self, book: ToolCache, upstream: Listing
     ) -> None:
         upstream.tools = []
-        assert await book.generation() is Generation.QUESTION
+        assert await book.generation() is ToolGeneration.QUESTION
 
     async def test_it_is_known_from_the_store_without_upstream(
-        self, fabric: Fabric, book: ToolBook, upstream: Listing
+        self, fabric: Fabric, book: ToolCache, upstream: Listing
     ) -> None:
         await book.refresh()
         upstream.error = UpstreamOff()
-        assert await ToolBook(fabric, upstream, "origin").generation() is Generation.QUESTION
+        assert await ToolCache(fabric, upstream, "origin").generation() is ToolGeneration.QUESTION
 
     async def test_without_store_and_upstream_nobody_knows(
-        self, book: ToolBook, upstream: Listing
+        self, book: ToolCache, upstream: Listing
     ) -> None:
         upstream.error = UpstreamOff()
         with pytest.raises(UpstreamOff):
             await book.generation()
 
     async def test_a_quiet_refresh_fails_quietly(
-        self, book: ToolBook, upstream: Listing, caplog: pytest.LogCaptureFixture
+        self, book: ToolCache, upstream: Listing, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
         upstream.error = UpstreamOff()
@@ -224,7 +226,7 @@ class TestGeneration:
 class TestScreening:
     @pytest.mark.parametrize("version", ["4.1.1", "1.0.33"])
     async def test_a_real_servers_tools_are_adopted_as_they_are(
-        self, book: ToolBook, upstream: Listing, caplog: pytest.LogCaptureFixture, version: str
+        self, book: ToolCache, upstream: Listing, caplog: pytest.LogCaptureFixture, version: str
     ) -> None:
         path = RECORDED / f"tools-list-{version}.json"
         if not path.is_file():
@@ -249,7 +251,7 @@ class TestScreening:
     )
     class TestBadDescription:
         async def test_it_is_not_adopted_where_none_was_known(
-            self, book: ToolBook, upstream: Listing, bad: Tool, caplog: pytest.LogCaptureFixture
+            self, book: ToolCache, upstream: Listing, bad: Tool, caplog: pytest.LogCaptureFixture
         ) -> None:
             upstream.tools = [tool("resolve-library-id"), bad]
             listed = await book.refresh()
@@ -261,14 +263,14 @@ class TestScreening:
             assert "'query-docs' fails screening: not adopted" in caplog.text
 
         async def test_the_one_known_before_stays(
-            self, book: ToolBook, upstream: Listing, bad: Tool
+            self, book: ToolCache, upstream: Listing, bad: Tool
         ) -> None:
             await book.refresh()
             upstream.tools = [bad]
             assert named(await book.refresh(), "query-docs") == tool("query-docs")
 
         async def test_it_is_not_adopted_from_the_store_either(
-            self, fabric: Fabric, book: ToolBook, upstream: Listing, bad: Tool
+            self, fabric: Fabric, book: ToolCache, upstream: Listing, bad: Tool
         ) -> None:
             await fabric.set_context(KEY, [bad])
             assert "description" not in named(await book.stored(), "query-docs")
@@ -276,13 +278,13 @@ class TestScreening:
             assert "description" not in named(await book.refresh(), "query-docs")
 
     async def test_what_no_store_can_take_is_not_adopted(
-        self, book: ToolBook, upstream: Listing
+        self, book: ToolCache, upstream: Listing
     ) -> None:
         upstream.tools = [tool("query-docs", default=json.loads("[" * 101 + "]" * 101))]
         assert "description" not in named(await book.refresh(), "query-docs")
 
     async def test_a_change_is_adopted_and_logged(
-        self, book: ToolBook, upstream: Listing, caplog: pytest.LogCaptureFixture
+        self, book: ToolCache, upstream: Listing, caplog: pytest.LogCaptureFixture
     ) -> None:
         await book.refresh()
         assert caplog.text == ""
@@ -292,7 +294,7 @@ class TestScreening:
         assert "resolve-library-id" not in caplog.text
 
     async def test_a_tool_that_is_back_to_good_words_is_adopted_again(
-        self, book: ToolBook, upstream: Listing
+        self, book: ToolCache, upstream: Listing
     ) -> None:
         upstream.tools = [tool("query-docs", ORDER)]
         await book.refresh()

@@ -8,14 +8,14 @@ from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_versions import (
     DocsRequest,
-    Generation,
+    ToolGeneration,
     UpstreamCall,
     docs_call,
     generation_of,
     resolve_call,
 )
 
-OLDER, NEWER = Generation.TOPIC, Generation.QUESTION
+OLDER, NEWER = ToolGeneration.TOPIC, ToolGeneration.QUESTION
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ OLDER, NEWER = Generation.TOPIC, Generation.QUESTION
     ],
 )
 def test_only_a_server_without_the_newer_tool_is_of_the_older_generation(
-    names: tuple[str, ...], generation: Generation
+    names: tuple[str, ...], generation: ToolGeneration
 ) -> None:
     assert generation_of(ToolList(tuple({"name": name} for name in names))) is generation
 
@@ -44,7 +44,7 @@ def test_only_a_server_without_the_newer_tool_is_of_the_older_generation(
     ],
 )
 def test_a_look_up_asks_with_the_name_where_a_question_is_wanted_and_none_is_there(
-    generation: Generation, question: str, arguments: dict[str, str]
+    generation: ToolGeneration, question: str, arguments: dict[str, str]
 ) -> None:
     assert resolve_call(generation, "react", question) == UpstreamCall(RESOLVE, arguments)
 

@@ -9,21 +9,21 @@ from typing import cast
 
 import anyio
 
-from context7_fabric.answers.library_choice import Meanings
-from context7_fabric.answers.stored import AnswerShelf, docs_key
+from context7_fabric.answers.library_choice import LibraryChoices
+from context7_fabric.answers.stored import AnswerStore, docs_key
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Viewer
 from context7_fabric.parsing.ids import LibraryId
-from context7_fabric.registry.choices import Learned
+from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.suggestions.suggester import FabricVectors, Suggester, SuggestionSettings
+from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.views.libraries import LibraryViews
-from context7_fabric.views.visibility import NOTICE, Views
+from context7_fabric.views.visibility import NOTICE, VisibleEntries
 from support.viewing import ME, MINE, OTHER, answer
 
 WIDGET = Row("widget", "pypi", "/widgets/widget1", title="Widget", versions=("1.0", "2.0"))
@@ -32,7 +32,7 @@ GADGET = Row("gadget", "npm", "/gadgets/gadget", title="Gadget", description="li
 
 @asynccontextmanager
 async def libraries_of(
-    views: Views, fabric: Fabric, principal: str, *rows: Row
+    views: VisibleEntries, fabric: Fabric, principal: str, *rows: Row
 ) -> AsyncIterator[LibraryViews]:
     """Yield the libraries that `principal` sees, after it stored `rows`; no model is there."""
     store = RowStore(fabric, principal)
@@ -41,15 +41,15 @@ async def libraries_of(
     await registry.load()
     async with anyio.create_task_group() as tasks:
         worker = WorkerClient(tasks, SuggestionSettings(Path("nowhere"), enabled=False))
-        vectors = FabricVectors(fabric, "none")
+        vectors = StoredRowVectors(fabric, "none")
         suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
-        meanings = Meanings(registry, Learned(fabric), Viewer(principal))
+        meanings = LibraryChoices(registry, LearnedChoices(fabric), Viewer(principal))
         yield LibraryViews(views, registry, suggester, meanings)
         await worker.aclose()
 
 
 async def test_the_registry_ranks_what_a_phrase_means_before_what_is_alike(
-    views: Views, fabric: Fabric
+    views: VisibleEntries, fabric: Fabric
 ) -> None:
     async with libraries_of(views, fabric, ME, WIDGET, GADGET) as libraries:
         told = await libraries.registry("widget")
@@ -63,7 +63,7 @@ async def test_the_registry_ranks_what_a_phrase_means_before_what_is_alike(
 
 
 async def test_libraries_that_share_a_name_are_told_as_namesakes(
-    views: Views, fabric: Fabric
+    views: VisibleEntries, fabric: Fabric
 ) -> None:
     twin = Row("widget", "npm", "/twins/widget")
     async with libraries_of(views, fabric, ME, WIDGET, twin) as libraries:
@@ -72,7 +72,9 @@ async def test_libraries_that_share_a_name_are_told_as_namesakes(
     assert told == {("namesake", WIDGET.id), ("namesake", twin.id)}
 
 
-async def test_without_a_phrase_the_most_used_come_first(views: Views, fabric: Fabric) -> None:
+async def test_without_a_phrase_the_most_used_come_first(
+    views: VisibleEntries, fabric: Fabric
+) -> None:
     often = Row("often", "pypi", "/a/often", usage_count=9)
     async with libraries_of(views, fabric, ME, WIDGET, often) as libraries:
         rows = cast("list[dict[str, Json]]", (await libraries.registry(" "))["rows"])
@@ -83,9 +85,9 @@ async def test_without_a_phrase_the_most_used_come_first(views: Views, fabric: F
 
 
 async def test_a_library_shows_its_row_its_versions_and_what_was_asked(
-    views: Views, fabric: Fabric
+    views: VisibleEntries, fabric: Fabric
 ) -> None:
-    shelf = AnswerShelf(fabric)
+    shelf = AnswerStore(fabric)
     named = {
         "/widgets/widget1?start": answer(PUBLIC),
         "/widgets/widget1@2.0?start": answer(ME, "/widgets/widget1/2.0", "four"),
@@ -116,7 +118,9 @@ async def test_a_library_shows_its_row_its_versions_and_what_was_asked(
     }
 
 
-async def test_names_are_completed_in_any_case_and_in_order(views: Views, fabric: Fabric) -> None:
+async def test_names_are_completed_in_any_case_and_in_order(
+    views: VisibleEntries, fabric: Fabric
+) -> None:
     other = Row("Wide", "npm", "/Widgets/wide")
     nameless = Row("without-id", "npm")
     async with libraries_of(views, fabric, ME, WIDGET, GADGET, other, nameless) as libraries:

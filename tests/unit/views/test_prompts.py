@@ -14,11 +14,13 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
 from context7_fabric.seed_files.prompts import PromptSeed
-from context7_fabric.views.prompts import PAGE, Argument, Prompt, PromptBook
+from context7_fabric.views.prompts import PAGE, Prompt, PromptArgument, PromptLibrary
 from unit.fabric.fakes import Broken, FakeClock
 
 BAKE = PromptSeed("bake", "Bake", "Bakes.", "Bake {what}.", {"what": "what is baked"})
-SHIPPED = Prompt("bake", "Bake {what}.", "Bakes.", (Argument("what", "what is baked"),), "Bake")
+SHIPPED = Prompt(
+    "bake", "Bake {what}.", "Bakes.", (PromptArgument("what", "what is baked"),), "Bake"
+)
 
 
 @pytest.fixture
@@ -27,11 +29,11 @@ async def fabric() -> AsyncIterator[Fabric]:
         yield fabric
 
 
-def book(fabric: Fabric, *seeds: PromptSeed, principal: str = "") -> PromptBook:
-    return PromptBook(fabric, Viewer(principal), lambda: seeds)
+def book(fabric: Fabric, *seeds: PromptSeed, principal: str = "") -> PromptLibrary:
+    return PromptLibrary(fabric, Viewer(principal), lambda: seeds)
 
 
-async def names(book: PromptBook) -> list[str]:
+async def names(book: PromptLibrary) -> list[str]:
     prompts, further = await book.page()
     assert further is None
     return [prompt.name for prompt in prompts]
@@ -56,7 +58,7 @@ async def test_a_stored_prompt_is_told_with_what_its_metadata_say(fabric: Fabric
         name="greet",
         text="Greet {who} in {language}.",
         description="Greets.",
-        arguments=(Argument("who", "whom to greet"), Argument("language")),
+        arguments=(PromptArgument("who", "whom to greet"), PromptArgument("language")),
         title="Greeting",
         version="1.5",
     )
@@ -78,7 +80,9 @@ async def test_metadata_of_another_form_are_left_out(fabric: Fabric) -> None:
     }
     await fabric.set_context("prompt:greet", "{who}", metadata=metadata)
     greet = await book(fabric).find("greet")
-    expected = Prompt("greet", "{who}", "The stored prompt greet.", (Argument("who"),), version="1")
+    expected = Prompt(
+        "greet", "{who}", "The stored prompt greet.", (PromptArgument("who"),), version="1"
+    )
     assert greet == expected
 
 
@@ -87,7 +91,7 @@ async def test_a_value_that_is_no_text_is_told_as_json(fabric: Fabric) -> None:
     greet = await book(fabric).find("greet")
     assert greet is not None
     assert greet.text == '{\n  "say": "é {who}"\n}'
-    assert greet.arguments == (Argument("who"),)
+    assert greet.arguments == (PromptArgument("who"),)
 
 
 async def test_what_no_message_can_carry_is_replaced(fabric: Fabric) -> None:
@@ -152,7 +156,7 @@ async def test_shipped_prompts_are_read_once_behind_the_event_loop(fabric: Fabri
         threads.append(current_thread())
         return [BAKE]
 
-    prompts = PromptBook(fabric, Viewer(), load)
+    prompts = PromptLibrary(fabric, Viewer(), load)
     assert threads == []
     for _ in range(2):
         assert await names(prompts) == ["bake"]
@@ -168,7 +172,7 @@ async def test_a_file_that_cannot_be_used_leaves_the_stored_prompts(
 
     await fabric.set_context("prompt:greet", "text")
     with caplog.at_level(logging.WARNING):
-        assert await names(PromptBook(fabric, Viewer(), load)) == ["greet"]
+        assert await names(PromptLibrary(fabric, Viewer(), load)) == ["greet"]
     assert "prompts.yaml: is empty" in caplog.text
 
 

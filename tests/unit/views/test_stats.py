@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Answer, Caller, Outcome, Tier
 from context7_fabric.privacy.principals import owned
 from context7_fabric.settings.values import DAY
-from context7_fabric.upstream.quota import Meter
+from context7_fabric.upstream.quota import Quota
 from context7_fabric.views.stats import LOOKED_AT, StatsView
-from context7_fabric.views.visibility import Views
+from context7_fabric.views.visibility import VisibleEntries
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER
 
 
 async def test_figures_count_what_is_seen_and_the_last_days_hits(
-    views: Views, fabric: Fabric, executions: Executions, clock: FakeClock
+    views: VisibleEntries, fabric: Fabric, executions: CallLog, clock: FakeClock
 ) -> None:
-    meter = Meter(fabric, clock, ME, 1000)
+    meter = Quota(fabric, clock, ME, 1000)
     executions.record("t", {}, Caller(ME), Answer("", Outcome.HIT, Tier.NAME))
     clock.forward(DAY)
     for outcome in (Outcome.HIT, Outcome.HIT, Outcome.MISS):
@@ -39,8 +39,8 @@ async def test_figures_count_what_is_seen_and_the_last_days_hits(
 
 
 async def test_without_records_there_is_no_share_of_hits(
-    views: Views, fabric: Fabric, clock: FakeClock
+    views: VisibleEntries, fabric: Fabric, clock: FakeClock
 ) -> None:
-    shown = await StatsView(views, Meter(fabric, clock, ME, None)).shown(MINE)
+    shown = await StatsView(views, Quota(fabric, clock, ME, None)).shown(MINE)
     assert shown["last_day"] == {"records": 0, "hits": 0, "hit_rate": None}
     assert (shown["store_faults"], shown["last_store_fault_at"]) == (0, None)

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import News
+from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
@@ -20,34 +20,34 @@ from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.upstream.base import ToolList
-from context7_fabric.upstream.tool_cache import ToolBook
+from context7_fabric.upstream.tool_cache import ToolCache
 from context7_fabric.views.subscriptions import (
     LOOK_EVERY,
-    Changes,
-    Listing,
+    ContextTopic,
+    LibraryTopic,
+    ListTopic,
     Look,
-    OneContext,
-    OneLibrary,
-    State,
-    States,
+    Subscriptions,
     Topic,
+    TopicState,
+    TopicStates,
 )
 from support.scripted import FakeClock, ScriptedUpstream
 
-ONE, OTHER = OneContext(Scope.GLOBAL, "one"), OneContext(Scope.USER, "other")
-LIBRARY = OneLibrary("/a/b")
+ONE, OTHER = ContextTopic(Scope.GLOBAL, "one"), ContextTopic(Scope.USER, "other")
+LIBRARY = LibraryTopic("/a/b")
 ROW = Row("b", "pypi", id="/a/b")
-EVERYTHING: tuple[Topic, ...] = (ONE, OTHER, LIBRARY, *Scope, *Listing)
+EVERYTHING: tuple[Topic, ...] = (ONE, OTHER, LIBRARY, *Scope, *ListTopic)
 
 
 @dataclass
 class World:
     """States that a test sets, and how often they were looked at."""
 
-    states: dict[Topic, State] = field(default_factory=dict)
+    states: dict[Topic, TopicState] = field(default_factory=dict)
     looks: list[tuple[Topic, ...]] = field(default_factory=list)
 
-    async def look(self, topics: Collection[Topic]) -> Mapping[Topic, State]:
+    async def look(self, topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
         self.looks.append(tuple(topics))
         return {topic: self.states[topic] for topic in topics if topic in self.states}
 
@@ -64,9 +64,9 @@ class Heard:
         self.some.set()
 
 
-def changes_by(look: Look) -> Changes:
+def changes_by(look: Look) -> Subscriptions:
     """Changes in a store of which nothing can be heard."""
-    return Changes(look, News(MemoryBackend()).ear(""))
+    return Subscriptions(look, ChangeFeed(MemoryBackend()).ear(""))
 
 
 class TestTelling:
@@ -129,7 +129,7 @@ class TestTelling:
     async def test_one_who_leaves_while_a_look_is_under_way_is_told_nothing_more(self) -> None:
         heard, leaving = Heard(), False
 
-        async def look(topics: Collection[Topic]) -> Mapping[Topic, State]:
+        async def look(topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
             if leaving:
                 changes.unwatch([ONE], heard.hear)
             return {ONE: leaving}
@@ -160,7 +160,7 @@ class Fragile(MemoryBackend):
 
     fails = False
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         if self.fails:
             raise StoreUnavailable("get", "no")
         return await super().get_many(keys)
@@ -174,11 +174,11 @@ class Scene:
     clock: FakeClock
     fabric: Fabric
     registry: Registry
-    tools: ToolBook
+    tools: ToolCache
     upstream: ScriptedUpstream
-    states: States
+    states: TopicStates
 
-    async def changed(self, before: Mapping[Topic, State]) -> set[Topic]:
+    async def changed(self, before: Mapping[Topic, TopicState]) -> set[Topic]:
         """Return what looks different now."""
         after = await self.states.look(tuple(before))
         return {topic for topic in before if after[topic] != before[topic]}
@@ -190,9 +190,9 @@ async def scene() -> AsyncIterator[Scene]:
     async with Fabric(backend, clock) as fabric:
         rows = RowStore(fabric, "alice")
         registry = Registry(rows, lambda: Seeds(()), clock)
-        tools = ToolBook(fabric, upstream, "origin")
+        tools = ToolCache(fabric, upstream, "origin")
         await registry.load()
-        states = States(fabric, registry, tools, Viewer("alice"))
+        states = TopicStates(fabric, registry, tools, Viewer("alice"))
         yield Scene(backend, clock, fabric, registry, tools, upstream, states)
 
 
@@ -217,9 +217,9 @@ class TestSeeing:
 
     async def test_a_context_that_may_not_be_seen_never_changes(self, scene: Scene) -> None:
         hidden = [
-            OneContext(Scope.GLOBAL, "docs:/a/b#bob"),
-            OneContext(Scope.EXECUTION, "execution:1"),
-            OneContext(Scope.USER, "note"),
+            ContextTopic(Scope.GLOBAL, "docs:/a/b#bob"),
+            ContextTopic(Scope.EXECUTION, "execution:1"),
+            ContextTopic(Scope.USER, "note"),
         ]
         before = await scene.states.look(hidden)
         for topic in hidden:
@@ -233,26 +233,26 @@ class TestSeeing:
     ) -> None:
         await scene.fabric.set_context("prompt:newest", "text")
         for _ in range(2):
-            before = await scene.states.look([Listing.PROMPTS])
+            before = await scene.states.look([ListTopic.PROMPTS])
             scene.clock.forward(-1)
             await scene.fabric.set_context(key, "text")
-            assert await scene.changed(before) == {Listing.PROMPTS}
-        before = await scene.states.look([Listing.PROMPTS])
+            assert await scene.changed(before) == {ListTopic.PROMPTS}
+        before = await scene.states.look([ListTopic.PROMPTS])
         await scene.fabric.delete_context(key)
-        assert await scene.changed(before) == {Listing.PROMPTS}
+        assert await scene.changed(before) == {ListTopic.PROMPTS}
 
     async def test_tools_change_when_upstream_is_first_seen_and_when_it_says_otherwise(
         self, scene: Scene
     ) -> None:
         before = await scene.states.look(EVERYTHING)
         await scene.tools.refresh()
-        assert Listing.TOOLS in await scene.changed(before)
-        before = await scene.states.look([Listing.TOOLS])
+        assert ListTopic.TOOLS in await scene.changed(before)
+        before = await scene.states.look([ListTopic.TOOLS])
         await scene.tools.refresh()
         assert await scene.changed(before) == set()
         scene.upstream.tools = ToolList(({"name": "query-docs", "description": "New."},))
         await scene.tools.refresh()
-        assert await scene.changed(before) == {Listing.TOOLS}
+        assert await scene.changed(before) == {ListTopic.TOOLS}
 
     async def test_tools_change_when_another_process_hears_that_upstream_says_otherwise(
         self, scene: Scene
@@ -260,16 +260,16 @@ class TestSeeing:
         await scene.tools.refresh()
         before = await scene.states.look(EVERYTHING)
         scene.upstream.tools = ToolList(({"name": "query-docs", "description": "New."},))
-        await ToolBook(scene.fabric, scene.upstream, "origin").refresh()
-        assert Listing.TOOLS in await scene.changed(before)
+        await ToolCache(scene.fabric, scene.upstream, "origin").refresh()
+        assert ListTopic.TOOLS in await scene.changed(before)
 
     async def test_a_library_changes_when_this_process_or_another_stores_its_row(
         self, scene: Scene
     ) -> None:
-        before = await scene.states.look([LIBRARY, Listing.LIBRARIES, OneLibrary("/c/d")])
+        before = await scene.states.look([LIBRARY, ListTopic.LIBRARIES, LibraryTopic("/c/d")])
         elsewhere = RowStore(scene.fabric, "alice")
         await elsewhere.save([ROW])
-        assert await scene.changed(before) == {LIBRARY, Listing.LIBRARIES}
+        assert await scene.changed(before) == {LIBRARY, ListTopic.LIBRARIES}
         assert scene.registry.row("/a/b") == ROW
         before = await scene.states.look([LIBRARY])
         await scene.registry.broken("/a/b")
@@ -302,5 +302,5 @@ class TestSeeing:
 
     async def test_an_entry_that_cannot_be_read_is_none(self, scene: Scene) -> None:
         before = await scene.states.look([ONE])
-        await scene.backend.write([Put("GLOBAL/one", b"no entry")])
+        await scene.backend.write([WriteRequest("GLOBAL/one", b"no entry")])
         assert await scene.changed(before) == set()

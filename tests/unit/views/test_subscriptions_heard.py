@@ -8,21 +8,21 @@ import anyio
 import pytest
 
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.fabric.change_feed import Ear, News
+from context7_fabric.fabric.change_feed import ChangeFeed, ChangeListener
 from context7_fabric.fabric.context import Scope
 from context7_fabric.views import subscriptions as module
 from context7_fabric.views.subscriptions import (
-    Changes,
-    Listing,
-    OneContext,
-    OneLibrary,
-    State,
+    ContextTopic,
+    LibraryTopic,
+    ListTopic,
+    Subscriptions,
     Topic,
+    TopicState,
     below,
 )
 
-PROMPT = OneContext(Scope.GLOBAL, "prompt:review")
-NOTE = OneContext(Scope.USER, "note")
+PROMPT = ContextTopic(Scope.GLOBAL, "prompt:review")
+NOTE = ContextTopic(Scope.USER, "note")
 
 
 class Watching:
@@ -31,16 +31,16 @@ class Watching:
     def __init__(self) -> None:
         self.looks = 0
         self.looked = anyio.Event()
-        self.state: State = 1
+        self.state: TopicState = 1
         self.unseen = frozenset[Topic]()
         self.gate: anyio.Event | None = None
         self.told = list[Topic]()
-        news = News(MemoryBackend())
+        news = ChangeFeed(MemoryBackend())
         news.is_live = True
-        self.ear: Ear = news.ear("")
-        self.changes = Changes(self.look, self.ear)
+        self.ear: ChangeListener = news.ear("")
+        self.changes = Subscriptions(self.look, self.ear)
 
-    async def look(self, topics: Collection[Topic]) -> Mapping[Topic, State]:
+    async def look(self, topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
         """See `state` everywhere but at what is `unseen`, and wait at the gate with that."""
         self.looks += 1
         self.looked.set()
@@ -74,11 +74,11 @@ def watching() -> Watching:
     [
         (PROMPT, "GLOBAL/prompt:review"),
         (Scope.EXECUTION, "EXECUTION/execution:1"),
-        (Listing.PROMPTS, "GLOBAL/router:main:system_message"),
-        (Listing.PROMPTS, "GLOBAL/prompt:any"),
-        (Listing.TOOLS, "GLOBAL/upstream:tools:https://mcp.context7.com/mcp"),
-        (Listing.LIBRARIES, "GLOBAL/row:pypi--rich#"),
-        (OneLibrary("/textualize/rich"), "GLOBAL/rows:revision"),
+        (ListTopic.PROMPTS, "GLOBAL/router:main:system_message"),
+        (ListTopic.PROMPTS, "GLOBAL/prompt:any"),
+        (ListTopic.TOOLS, "GLOBAL/upstream:tools:https://mcp.context7.com/mcp"),
+        (ListTopic.LIBRARIES, "GLOBAL/row:pypi--rich#"),
+        (LibraryTopic("/textualize/rich"), "GLOBAL/rows:revision"),
     ],
 )
 async def test_what_concerns_a_topic_is_looked_at(
@@ -149,6 +149,6 @@ class TestALookThatEndsBadly:
         assert await watching.looks_after(turns=3) == 0
 
 
-@pytest.mark.parametrize("topic", [*Scope, *Listing, PROMPT, OneLibrary("/a/b")])
+@pytest.mark.parametrize("topic", [*Scope, *ListTopic, PROMPT, LibraryTopic("/a/b")])
 def test_every_topic_lies_somewhere(topic: Topic) -> None:
     assert all(start.partition("/")[0] in Scope.__members__ for start in below(topic))

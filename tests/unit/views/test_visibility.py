@@ -9,16 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Place
+from context7_fabric.fabric.backend import EntryPosition
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, PUBLIC, Answer, Caller, Outcome, Tier, Viewer
 from context7_fabric.privacy.principals import owned
 from context7_fabric.settings.values import ExecutionSettings
-from context7_fabric.views.visibility import MOST_COUNTED, PAGE, Index, Views, is_public, visible
+from context7_fabric.views.visibility import (
+    MOST_COUNTED,
+    PAGE,
+    EntryIndex,
+    VisibleEntries,
+    is_public,
+    visible,
+)
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
 
@@ -64,7 +71,7 @@ def test_a_users_context_is_seen_by_its_owner_alone() -> None:
 
 
 async def test_pages_hold_what_is_seen_newest_first_and_leave_nothing_out(
-    fabric: Fabric, views: Views
+    fabric: Fabric, views: VisibleEntries
 ) -> None:
     keys = [owned(f"docs:/a/b?{n:03}", ME if n % 3 else OTHER) for n in range(3 * PAGE)]
     for key in keys:
@@ -81,7 +88,7 @@ async def test_pages_hold_what_is_seen_newest_first_and_leave_nothing_out(
 
 
 async def test_behind_an_entry_of_somebody_else_there_is_no_page(
-    fabric: Fabric, views: Views
+    fabric: Fabric, views: VisibleEntries
 ) -> None:
     await fabric.set_context("mine", 1)
     await fabric.set_context(owned("docs:x", OTHER), 1)
@@ -90,7 +97,7 @@ async def test_behind_an_entry_of_somebody_else_there_is_no_page(
 
 
 async def counted(
-    views: Views, scope: Scope, viewer: Viewer, after: str | None
+    views: VisibleEntries, scope: Scope, viewer: Viewer, after: str | None
 ) -> tuple[int, bool]:
     page = await views.page(scope, after, viewer)
     assert page is not None
@@ -107,7 +114,7 @@ async def counted(
     ],
 )
 async def test_every_page_counts_all_that_its_viewer_sees_up_to_a_bound(
-    fabric: Fabric, views: Views, stored: int, told: tuple[int, bool]
+    fabric: Fabric, views: VisibleEntries, stored: int, told: tuple[int, bool]
 ) -> None:
     mine = [owned(f"docs:/a/b?{n}", ME) for n in range(stored)]
     await fabric.set_many(dict.fromkeys([*mine, owned("docs:/a/b?x", OTHER)]))
@@ -116,7 +123,7 @@ async def test_every_page_counts_all_that_its_viewer_sees_up_to_a_bound(
 
 
 async def test_however_many_entries_others_have_ones_own_are_counted(
-    fabric: Fabric, views: Views
+    fabric: Fabric, views: VisibleEntries
 ) -> None:
     pipe = fabric.pipeline()
     for n in range(3 * MOST_COUNTED):
@@ -127,7 +134,9 @@ async def test_however_many_entries_others_have_ones_own_are_counted(
     assert await counted(views, Scope.EXECUTION, Viewer(PUBLIC), None) == (0, True)
 
 
-async def test_what_is_over_is_not_counted(fabric: Fabric, views: Views, clock: FakeClock) -> None:
+async def test_what_is_over_is_not_counted(
+    fabric: Fabric, views: VisibleEntries, clock: FakeClock
+) -> None:
     await fabric.set_context("short", 1, ttl=60)
     await fabric.set_context("long", 1)
     clock.forward(61)
@@ -135,7 +144,7 @@ async def test_what_is_over_is_not_counted(fabric: Fabric, views: Views, clock: 
 
 
 async def test_a_call_that_was_answered_just_now_is_seen(
-    views: Views, executions: Executions
+    views: VisibleEntries, executions: CallLog
 ) -> None:
     given = Answer("text", Outcome.HIT, Tier.NAME)
     executions.record("query-docs", {}, Caller(ME), given)
@@ -147,13 +156,15 @@ async def test_a_call_that_was_answered_just_now_is_seen(
 class Failing(MemoryBackend):
     """A medium that cannot be searched."""
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         raise StoreUnavailable("query", "out of order")
 
 
 async def test_a_store_that_fails_shows_nothing_and_counts_the_fault(clock: FakeClock) -> None:
     async with Fabric(Failing(), clock) as fabric:
-        views = Views(fabric, Executions(fabric, clock, str, ExecutionSettings()), clock)
+        views = VisibleEntries(fabric, CallLog(fabric, clock, str, ExecutionSettings()), clock)
         page = await views.page(Scope.GLOBAL, None, MINE)
     assert page is not None
     assert page.entries == ()
@@ -187,7 +198,7 @@ def test_every_page_and_entry_shows_what_is_ones_own_or_public_and_nothing_else(
     async def walk() -> None:
         clock = Ticking()
         async with Fabric(MemoryBackend(), clock) as fabric:
-            views = Views(fabric, Executions(fabric, clock, str, ExecutionSettings()), clock)
+            views = VisibleEntries(fabric, CallLog(fabric, clock, str, ExecutionSettings()), clock)
             viewer = Viewer(principal, owner)
             stored = list(entries(whose))
             for each in stored:
@@ -214,9 +225,9 @@ def test_what_others_own_changes_nothing_in_ones_own_index(
 ) -> None:
     viewer, clock = Viewer(principal, owner), FakeClock()
 
-    async def indexes(stored: Iterable[tuple[int, Context]]) -> list[Index | None]:
+    async def indexes(stored: Iterable[tuple[int, Context]]) -> list[EntryIndex | None]:
         async with Fabric(MemoryBackend(), clock) as fabric:
-            views = Views(fabric, Executions(fabric, clock, str, ExecutionSettings()), clock)
+            views = VisibleEntries(fabric, CallLog(fabric, clock, str, ExecutionSettings()), clock)
             for moment, each in stored:
                 clock.now = moment
                 await fabric.set_context(each.key, each.value, each.scope, each.metadata)

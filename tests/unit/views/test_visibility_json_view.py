@@ -10,12 +10,12 @@ from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.views.visibility import NOTICE, Views, shown_entry, shown_page
+from context7_fabric.views.visibility import NOTICE, VisibleEntries, shown_entry, shown_page
 from support.viewing import MINE, ORDER, answer, context, told_of
 
 
 async def test_a_page_tells_of_each_entry_where_it_is_and_how_large_but_not_what_it_says(
-    fabric: Fabric, views: Views
+    fabric: Fabric, views: VisibleEntries
 ) -> None:
     await fabric.set_context("note", "said", metadata={"tag": "x"}, ttl=60)
     stored = await fabric.get_context("note")

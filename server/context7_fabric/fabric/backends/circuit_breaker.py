@@ -8,8 +8,14 @@ from contextlib import aclosing
 from typing import ParamSpec, TypeVar
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import Backend, Entry, Place, Put, Written
-from context7_fabric.fabric.change_feed import Announcing
+from context7_fabric.fabric.backend import (
+    Backend,
+    BackendEntry,
+    EntryPosition,
+    WriteRequest,
+    Written,
+)
+from context7_fabric.fabric.change_feed import AnnouncingBackend
 
 REST_SECONDS = 3.0
 SLOW_SECONDS = 0.5
@@ -19,7 +25,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Spared:
+class CircuitBreakerBackend:
     """Passes everything on to a backend; after a slow failure it fails at once for some seconds."""
 
     def __init__(
@@ -34,15 +40,15 @@ class Spared:
         self._clock = clock
         self._until = float("-inf")
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return what is stored under `key`."""
         return await self._tried("get", self._backend.get, key)
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`."""
         return await self._tried("get", self._backend.get_many, keys)
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove."""
         await self._tried("put", self._backend.write, puts, deletes)
 
@@ -66,17 +72,19 @@ class Spared:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries below `prefix`, by key."""
         return await self._tried("items", self._backend.items, prefix, after, limit)
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
         return await self._tried("query", self._backend.newest, prefix, after, limit)
 
     async def announcements(self) -> AsyncGenerator[Written]:
         """Yield what is written to the backend, if it tells."""
-        if isinstance(self._backend, Announcing):
+        if isinstance(self._backend, AnnouncingBackend):
             async with aclosing(self._backend.announcements()) as announced:
                 async for written in announced:
                     yield written

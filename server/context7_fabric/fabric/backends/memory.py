@@ -12,9 +12,9 @@ from operator import methodcaller
 from context7_fabric.errors import StoreClosed, TooManyAuthored, TooMuchAuthored
 from context7_fabric.fabric.backend import (
     AUTHORED_LIMIT,
-    Entry,
-    Place,
-    Put,
+    BackendEntry,
+    EntryPosition,
+    WriteRequest,
     authored_room,
     human,
 )
@@ -26,7 +26,7 @@ MAX_BYTES = 256 * 2**20
 class _Held:
     """An entry, its time, and when it ends by the process's own clock."""
 
-    entry: Entry
+    entry: BackendEntry
     at: float
     until: float | None
     disposable: bool
@@ -38,7 +38,7 @@ class MemoryBackend:
     def __init__(self, max_bytes: int = MAX_BYTES, authored_limit: int = AUTHORED_LIMIT) -> None:
         """Hold at most `max_bytes` of disposable values, or a single larger one."""
         self._held: dict[str, _Held] = {}
-        self._last = Place(float("-inf"), "")
+        self._last = EntryPosition(float("-inf"), "")
         self._sorted = True
         self._keys: list[str] | None = None
         self._bytes = 0
@@ -47,18 +47,18 @@ class MemoryBackend:
         self._authored_limit = authored_limit
         self._open = True
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return the entry under `key`, or None."""
         self._check()
         held = self._alive(key)
         return held.entry if held else None
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the entries under `keys`."""
         found = [await self.get(key) for key in keys]
         return [entry for entry in found if entry]
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove; nothing else runs in between."""
         self._check()
         self._check_authored(puts)
@@ -73,7 +73,7 @@ class MemoryBackend:
         self._check()
         if self._alive(key):
             return False
-        await self.write([Put(key, value, expires_in=expires_in)])
+        await self.write([WriteRequest(key, value, expires_in=expires_in)])
         return True
 
     async def swap(
@@ -86,7 +86,7 @@ class MemoryBackend:
             return False
         if new is None:
             return self._remove(key)
-        await self.write([Put(key, new, expires_in=expires_in)])
+        await self.write([WriteRequest(key, new, expires_in=expires_in)])
         return True
 
     async def delete(self, key: str) -> bool:
@@ -101,7 +101,7 @@ class MemoryBackend:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next entries whose keys begin with `prefix`, behind the key `after`."""
         self._check()
         if self._keys is None:
@@ -112,7 +112,9 @@ class MemoryBackend:
         entries = [held.entry for key in page if (held := self._alive(key))]
         return entries, page[-1] if len(page) == limit else None
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
         self._check()
         return list(islice(self._places(prefix, after), limit))
@@ -127,11 +129,11 @@ class MemoryBackend:
         self._check()
         return sum(key.startswith(prefix) and bool(self._alive(key)) for key in tuple(self._held))
 
-    def puts(self) -> list[Put]:
+    def puts(self) -> list[WriteRequest]:
         """Return what is held, as it would be stored elsewhere."""
         now = time.monotonic()
         return [
-            Put(
+            WriteRequest(
                 key,
                 held.entry.value,
                 held.at,
@@ -146,27 +148,27 @@ class MemoryBackend:
         self._open = False
         self._held.clear()
 
-    def _put(self, put: Put) -> None:
+    def _put(self, put: WriteRequest) -> None:
         known = self._alive(put.key)
         if not known:
             self._keys = None
         self._remove(put.key)
         until = None if put.expires_in is None else time.monotonic() + put.expires_in
-        entry = Entry(put.key, put.value, known.entry.version + 1 if known else 1)
+        entry = BackendEntry(put.key, put.value, known.entry.version + 1 if known else 1)
         self._held[put.key] = _Held(entry, put.at, until, put.disposable)
         self._bytes += len(put.value)
         self._authored += not put.disposable
         self._authored_bytes += 0 if put.disposable else len(put.value)
-        place = Place(put.at, put.key)
+        place = EntryPosition(put.at, put.key)
         self._sorted, self._last = self._sorted and place > self._last, place
 
-    def _places(self, prefix: str, after: Place | None) -> Iterator[Place]:
+    def _places(self, prefix: str, after: EntryPosition | None) -> Iterator[EntryPosition]:
         if not self._sorted:
             ordered = sorted(self._held.items(), key=lambda item: (item[1].at, item[0]))
             self._held, self._sorted = dict(ordered), True
-            self._last = Place(ordered[-1][1].at, ordered[-1][0]) if ordered else self._last
+            self._last = EntryPosition(ordered[-1][1].at, ordered[-1][0]) if ordered else self._last
         for key in reversed(tuple(self._held)):
-            place = Place(self._held[key].at, key)
+            place = EntryPosition(self._held[key].at, key)
             if key.startswith(prefix) and (after is None or place < after) and self._alive(key):
                 yield place
 
@@ -174,7 +176,7 @@ class MemoryBackend:
         if not self._open:
             raise StoreClosed
 
-    def _check_authored(self, puts: Sequence[Put]) -> None:
+    def _check_authored(self, puts: Sequence[WriteRequest]) -> None:
         wanted = {put.key: len(put.value) for put in puts if not put.disposable}
         if not wanted:
             return

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from anyio import to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreError, StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Place, Put
+from context7_fabric.fabric.backend import BackendEntry, EntryPosition, WriteRequest
 from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 
 
-class Overlay:
+class OverlayBackend:
     """Writes to memory, and reads what is not there from below; what lies below cannot go."""
 
     def __init__(self, below: DiskBackend) -> None:
@@ -22,7 +22,7 @@ class Overlay:
         self._below = below
         self._memory = MemoryBackend()
 
-    def puts(self) -> list[Put]:
+    def puts(self) -> list[WriteRequest]:
         """Return all that was written here."""
         return self._memory.puts()
 
@@ -30,18 +30,18 @@ class Overlay:
         """Look for damage behind the entry below under `key`."""
         await self._below.doubt(key)
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return what is stored under `key`."""
         return await self._memory.get(key) or await self._below.get(key)
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`."""
         above = {entry.key: entry for entry in await self._memory.get_many(keys)}
         below = {entry.key: entry for entry in await self._below.get_many(keys)}
         found = below | above
         return [found[key] for key in keys if key in found]
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove, unless something to be removed lies below."""
         for key in deletes:
             await self._check_removal(key)
@@ -62,7 +62,7 @@ class Overlay:
         elif await self._memory.get(key) is None:
             if await self._value_below(key) != old:
                 return False
-            await self._memory.write([Put(key, new, expires_in=expires_in)])
+            await self._memory.write([WriteRequest(key, new, expires_in=expires_in)])
             return True
         return await self._memory.swap(key, old, new, expires_in=expires_in)
 
@@ -77,7 +77,7 @@ class Overlay:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries below `prefix`, by key."""
         above, above_end = await self._memory.items(prefix, after, limit)
         below, below_end = await self._below.items(prefix, after, limit)
@@ -85,7 +85,9 @@ class Overlay:
         found = {entry.key: entry for entry in (*below, *above)}
         return [found[key] for key in sorted(found) if end is None or key <= end], end
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
         above = await self._memory.newest(prefix, after, limit)
         below = await self._newest_below(prefix, after, limit)
@@ -104,9 +106,11 @@ class Overlay:
         await self._memory.aclose()
         await self._below.aclose()
 
-    async def _newest_below(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def _newest_below(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below that no entry above hides."""
-        seen: list[Place] = []
+        seen: list[EntryPosition] = []
         while len(seen) < limit and (page := await self._below.newest(prefix, after, limit)):
             above = await self._memory.get_many([place.key for place in page])
             hidden = {entry.key for entry in above}
@@ -130,7 +134,7 @@ class Overlay:
 log = logging.getLogger(__name__)
 
 
-class Standby:
+class StandbyBackend:
     """Holds disposable entries in memory and refuses authored ones, which would not last.
 
     Opening the store is tried again each minute; then what was held goes there.
@@ -151,7 +155,7 @@ class Standby:
         self._why = why
         self._clock = clock
         self._next_try = clock() + TRY_EVERY
-        self._memory = MemoryBackend() if readable is None else Overlay(readable)
+        self._memory = MemoryBackend() if readable is None else OverlayBackend(readable)
         self._disk: DiskBackend | None = None
 
     def trouble(self) -> str | None:
@@ -168,15 +172,15 @@ class Standby:
         if not isinstance(backend, MemoryBackend):
             await backend.doubt(key)
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return what is stored under `key`."""
         return await (await self._backend()).get(key)
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`."""
         return await (await self._backend()).get_many(keys)
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove."""
         backend = await self._backend()
         if self._disk is None and any(not put.disposable for put in puts):
@@ -203,11 +207,13 @@ class Standby:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries below `prefix`, by key."""
         return await (await self._backend()).items(prefix, after, limit)
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
         return await (await self._backend()).newest(prefix, after, limit)
 
@@ -225,7 +231,7 @@ class Standby:
         if self._disk is not None:
             await self._disk.aclose()
 
-    async def _backend(self) -> DiskBackend | MemoryBackend | Overlay:
+    async def _backend(self) -> DiskBackend | MemoryBackend | OverlayBackend:
         if self._disk is None and self._clock() >= self._next_try:
             self._next_try = self._clock() + TRY_EVERY
             await self._try_again()

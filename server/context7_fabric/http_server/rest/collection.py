@@ -16,12 +16,12 @@ from context7_fabric.call_log.records import execution_of
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.models import RESOLVE, Viewer
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.choices import Lesson
+from context7_fabric.registry.choices import TaughtName
 from context7_fabric.registry.rows import COLLECTION, Row
 from context7_fabric.registry.schema import load_collection
-from context7_fabric.services import Desk
+from context7_fabric.services import Services
 from context7_fabric.suggestions.worker_client import NO_MODEL
-from context7_fabric.views.libraries import LibraryViews, Ranked, RankedBy
+from context7_fabric.views.libraries import LibraryViews, RankedBy, RankedLibrary
 from context7_fabric.views.stats import LOOKED_AT
 from context7_fabric.views.visibility import as_data
 
@@ -45,7 +45,7 @@ class _Result:
 class LibraryCollection:
     """The rows that `viewer`, whose `desk` it is, sees: the registry's and its own lessons."""
 
-    desk: Desk
+    desk: Services
     viewer: Viewer
 
     async def query(self, phrase: str, most: int, wanted: Mapping[str, Json]) -> dict[str, Json]:
@@ -63,7 +63,7 @@ class LibraryCollection:
             found += [_Result(row, "usage", 0.0) for row in rows]
         return as_data({"results": [_told(each) for each in found[:most]]}, "results")
 
-    async def index(self, lessons: Sequence[Lesson]) -> list[Row]:
+    async def index(self, lessons: Sequence[TaughtName]) -> list[Row]:
         """Store what `lessons` say for the visitor; return what each name means now.
 
         A store that fails shows in that there are fewer of them.
@@ -154,7 +154,7 @@ def index_status(worker_pid: int | None, trouble: str | None) -> str:
     return "off" if trouble == NO_MODEL else "unreachable"
 
 
-def _suggested(ranked: Ranked) -> _Result:
+def _suggested(ranked: RankedLibrary) -> _Result:
     # What the name means by the rule is not what it means to this visitor.
     by: RankedBy = "namesake" if ranked.by == "exact" else ranked.by
     return _Result(ranked.row, by, (ranked.score or 0.0) * LIKENESS)

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from context7_fabric.http_server.rest.schemas import (
     Active,
-    Form,
     Health,
     IndexForm,
     IndexReply,
@@ -19,13 +18,14 @@ from context7_fabric.http_server.rest.schemas import (
     QueryForm,
     QueryReply,
     Refused,
+    RequestForm,
 )
 from context7_fabric.version import __version__
 
 SERVERS = ("/", "/rag")
 """Where the operations are served, the second for callers that know the service under that name."""
 
-Json = dict[str, Any]
+OpenApiJson = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
 _TITLES = {
@@ -51,7 +51,7 @@ class Operation:
     method: Literal["GET", "POST"]
     summary: str
     reply: TypeAdapter[Any]
-    form: type[Form] | None = None
+    form: type[RequestForm] | None = None
 
     @property
     def name(self) -> str:
@@ -72,9 +72,9 @@ STATS = Operation(
 OPERATIONS = (HEALTH, COLLECTIONS, QUERY, INDEX, STATS)
 
 
-def document() -> Json:
+def document() -> OpenApiJson:
     """Return the OpenAPI document of all operations."""
-    schemas: Json = {}
+    schemas: OpenApiJson = {}
     paths = {each.path: {each.method.lower(): _described(each, schemas)} for each in OPERATIONS}
     return {
         "openapi": "3.1.0",
@@ -93,13 +93,13 @@ def document() -> Json:
     }
 
 
-def _described(operation: Operation, schemas: Json) -> Json:
+def _described(operation: Operation, schemas: OpenApiJson) -> OpenApiJson:
     refused = _schema(TypeAdapter(Refused), "serialization", schemas)
     statuses = sorted((*_ALWAYS, *(_WITH_BODY if operation.form else ())))
     done = _schema(operation.reply, "serialization", schemas)
     answers = {"200": _answer("Done.", done)}
     answers |= {str(status): _answer(_TITLES[status], refused) for status in statuses}
-    described: Json = {
+    described: OpenApiJson = {
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": answers,
@@ -111,8 +111,8 @@ def _described(operation: Operation, schemas: Json) -> Json:
 
 
 def _schema(
-    adapter: TypeAdapter[Any], mode: Literal["validation", "serialization"], schemas: Json
-) -> Json:
+    adapter: TypeAdapter[Any], mode: Literal["validation", "serialization"], schemas: OpenApiJson
+) -> OpenApiJson:
     """Return the schema of a type, its named parts put into `schemas`."""
     schema = adapter.json_schema(ref_template=_REFERENCE, mode=mode)
     schemas |= schema.pop("$defs", {})
@@ -123,9 +123,9 @@ def _schema(
     return {"$ref": _REFERENCE.format(model=title)}
 
 
-def _answer(description: str, schema: Mapping[str, Any]) -> Json:
+def _answer(description: str, schema: Mapping[str, Any]) -> OpenApiJson:
     return {"description": description, "content": _content(schema)}
 
 
-def _content(schema: Mapping[str, Any]) -> Json:
+def _content(schema: Mapping[str, Any]) -> OpenApiJson:
     return {"application/json": {"schema": schema}}

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.errors import ContextError, StoreError
-from context7_fabric.http_server.errors import Refusal, not_allowed
+from context7_fabric.http_server.errors import ErrorResponse, not_allowed
 from context7_fabric.http_server.rest.collection import LibraryCollection
 from context7_fabric.http_server.rest.openapi import (
     COLLECTIONS,
@@ -29,11 +29,11 @@ from context7_fabric.http_server.rest.openapi import (
     Operation,
     document,
 )
-from context7_fabric.http_server.rest.schemas import Form, IndexForm, QueryForm, problems
+from context7_fabric.http_server.rest.schemas import IndexForm, QueryForm, RequestForm, problems
 from context7_fabric.lenient_json import mended
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.choices import Lesson
+from context7_fabric.registry.choices import TaughtName
 from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.rows import COLLECTION
 from context7_fabric.version import __version__
@@ -41,11 +41,11 @@ from context7_fabric.version import __version__
 JSON = "application/json"
 _FORM = "/org/project, with or without a version"
 
-FormT = TypeVar("FormT", bound=Form)
+FormT = TypeVar("FormT", bound=RequestForm)
 OpenCollection: TypeAlias = Callable[[Request], AbstractAsyncContextManager[LibraryCollection]]
 """Lends the collection of libraries as the visitor of a request sees it."""
 
-Work: TypeAlias = Callable[[LibraryCollection, bytes], Awaitable[object]]
+RestWork: TypeAlias = Callable[[LibraryCollection, bytes], Awaitable[object]]
 
 
 class _Unusable(Exception):
@@ -53,10 +53,10 @@ class _Unusable(Exception):
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
-        self.refusal = Refusal(status, redact(error))
+        self.refusal = ErrorResponse(status, redact(error))
 
 
-class Rest:
+class RestApi:
     """The routes of the face."""
 
     def __init__(self, open_collection: OpenCollection) -> None:
@@ -65,7 +65,7 @@ class Rest:
 
     def routes(self) -> list[Route]:
         """Return the routes, to be served at the root or below a prefix."""
-        works: tuple[tuple[Operation, Work], ...] = (
+        works: tuple[tuple[Operation, RestWork], ...] = (
             (HEALTH, _health),
             (COLLECTIONS, _collections),
             (QUERY, _query),
@@ -81,7 +81,7 @@ class _Endpoint:
     """An ASGI application that does one operation."""
 
     operation: Operation
-    work: Work
+    work: RestWork
     open_collection: OpenCollection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,9 +92,9 @@ class _Endpoint:
         except _Unusable as unusable:
             answer = unusable.refusal
         except ContextError as error:
-            answer = Refusal(422, redact(str(error)))
+            answer = ErrorResponse(422, redact(str(error)))
         except StoreError as error:
-            answer = Refusal(503, redact(str(error)))
+            answer = ErrorResponse(503, redact(str(error)))
         await answer(scope, receive, send)
 
     async def _done(self, request: Request) -> Response:
@@ -107,7 +107,7 @@ class _Endpoint:
         return Response(reply.dump_json(reply.validate_json(text)), media_type=JSON)
 
 
-def _refused(operation: Operation, request: Request) -> Refusal | None:
+def _refused(operation: Operation, request: Request) -> ErrorResponse | None:
     """Return why a request cannot be read, None when it can."""
     allowed = "GET, HEAD" if operation.method == "GET" else operation.method
     if request.method not in allowed.split(", "):
@@ -115,7 +115,7 @@ def _refused(operation: Operation, request: Request) -> Refusal | None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     # A page elsewhere can have a browser send a form, but no JSON.
     if operation.form is not None and kind != JSON:
-        return Refusal(415, f"the body has to be of the type {JSON}")
+        return ErrorResponse(415, f"the body has to be of the type {JSON}")
     return None
 
 
@@ -181,7 +181,7 @@ def _check_name(collection: str) -> None:
         raise _Unusable(404, f"there is no such collection: the one here is {COLLECTION}")
 
 
-def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[Lesson]:
+def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[TaughtName]:
     """Return what a form teaches, without secrets or versions; all of it can be stored."""
     lessons = []
     for at, entry in enumerate(form.metadatas):
@@ -192,7 +192,7 @@ def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[Lesson]:
             raise _Unusable(422, f"metadatas[{at}].library_id: it is not a library id ({_FORM})")
         category = "" if entry.category == UNKNOWN else redacted(entry.category)
         aliases = tuple(map(redacted, entry.aliases))
-        lessons.append(Lesson(name, library_id, aliases, category))
+        lessons.append(TaughtName(name, library_id, aliases, category))
     return lessons
 
 

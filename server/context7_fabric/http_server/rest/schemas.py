@@ -39,13 +39,13 @@ def _whole(given: object) -> object:
 Whole = Annotated[int, BeforeValidator(_whole)]
 
 
-class Form(BaseModel):
+class RequestForm(BaseModel):
     """A request's body; fields that nobody knows are left alone."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class Filter(Form):
+class Filter(RequestForm):
     """Metadata that a result has to equal; `aliases` is one of them."""
 
     model_config = ConfigDict(extra="forbid")
@@ -61,7 +61,7 @@ class Filter(Form):
     source: Text = ""
 
 
-class QueryForm(Form):
+class QueryForm(RequestForm):
     """A question for libraries by name or by what they do; an empty one is for the most used."""
 
     query: Text
@@ -70,7 +70,7 @@ class QueryForm(Form):
     metadata_filter: Filter = Filter()
 
 
-class Entry(Form):
+class Entry(RequestForm):
     """What is known of one library; of the row that there may be already, the rest stays."""
 
     library_name: Name
@@ -85,7 +85,7 @@ class Entry(Form):
     category: Name = UNKNOWN
 
 
-class IndexForm(Form):
+class IndexForm(RequestForm):
     """Libraries to remember: lists of one length. The rows' own texts are made of `metadatas`."""
 
     documents: list[Text] = Field(min_length=1, max_length=MOST_DOCUMENTS)

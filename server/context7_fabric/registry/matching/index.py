@@ -14,16 +14,16 @@ from operator import itemgetter
 from typing import Generic, Literal, Protocol, TypeVar
 
 from context7_fabric.registry.matching.ecosystems import Ecosystems, both, languages_in
-from context7_fabric.registry.matching.readings import Asked, read_name, readings, spelling
+from context7_fabric.registry.matching.readings import Reading, read_name, readings, spelling
 
-__all__ = ["Asked", "Match", "NameIndex", "Named", "languages_in", "read_name"]
+__all__ = ["NameIndex", "NameMatch", "NamedRow", "Reading", "languages_in", "read_name"]
 
 # They refuse a new name that differs from another only by its separators.
 _SEPARATORS_MAY_GO = frozenset({"npm", "pypi"})
 _JAVASCRIPT = re.compile(r"(.*[^.-])[.-]?js")
 
 
-class Named(Protocol):
+class NamedRow(Protocol):
     """What the index needs of a row."""
 
     @property
@@ -47,11 +47,11 @@ class Named(Protocol):
         """What upstream calls it; empty where nobody knows."""
 
 
-RowT = TypeVar("RowT", bound=Named)
+RowT = TypeVar("RowT", bound=NamedRow)
 
 
 @dataclass(frozen=True, slots=True)
-class Match(Generic[RowT]):
+class NameMatch(Generic[RowT]):
     """The library that a look-up means, how it was called, and the version asked for.
 
     `tier` is "name" for the name that its registry knows, "alias" for any other. `called` is what
@@ -103,7 +103,7 @@ class NameIndex(Generic[RowT]):
         for spelled in _spellings(row) if row is not None else ():
             self._keep(spelled, [other for other in self._called(spelled) if other is not row])
 
-    def find(self, text: str, question: str = "") -> Match[RowT] | None:
+    def find(self, text: str, question: str = "") -> NameMatch[RowT] | None:
         """Return the library that `text` means; None when none does, or when it is not certain.
 
         `question` is what the library is wanted for: a language that it names has to agree.
@@ -151,19 +151,19 @@ def fitting(text: str, rows: Iterable[RowT]) -> list[RowT]:
     return []
 
 
-def goes_by_one_of(row: Named, other: Named) -> bool:
+def goes_by_one_of(row: NamedRow, other: NamedRow) -> bool:
     """Tell whether `row` goes by a name or an alias of `other`."""
     named = {_own(text) for text in (other.name, *other.aliases)} - {""}
     return not named.isdisjoint(_spellings(row))
 
 
-def _spellings(row: Named) -> set[str]:
+def _spellings(row: NamedRow) -> set[str]:
     """Return what a look-up may call a row; a string of the row itself where that is the same."""
     own = {_own(text) for text in (row.name, *row.aliases)}
     return own.union(_variants(row, own).difference(own)) - {""}
 
 
-def _variants(row: Named, own: set[str]) -> set[str]:
+def _variants(row: NamedRow, own: set[str]) -> set[str]:
     hyphened = spelling(row.name).replace(".", "-")
     if row.ecosystem not in _SEPARATORS_MAY_GO:
         return {hyphened}
@@ -178,7 +178,7 @@ def _own(text: str) -> str:
     return text if text == spelled else spelled
 
 
-def _rank(row: Named, spelled: str) -> _Rank:
+def _rank(row: NamedRow, spelled: str) -> _Rank:
     if spelling(row.name) == spelled:
         return _Rank.NAME
     if any(spelling(alias) == spelled for alias in row.aliases):
@@ -187,8 +187,8 @@ def _rank(row: Named, spelled: str) -> _Rank:
 
 
 def _decided(
-    asked: Asked, bare: Sequence[RowT], glued: Sequence[RowT], question: str
-) -> Match[RowT] | None:
+    asked: Reading, bare: Sequence[RowT], glued: Sequence[RowT], question: str
+) -> NameMatch[RowT] | None:
     """Return the one library among those called `asked.name` and those called `asked.glued`."""
     hints = languages_in(question, besides=asked.name)
     # A question with several languages may be about any of them: it confirms, but never chooses.
@@ -212,14 +212,14 @@ def _admitted(rows: Iterable[RowT], ecosystems: Ecosystems | None) -> list[RowT]
 
 def _matches(
     rows: Sequence[RowT], called: str, version: str | None, admitted: Ecosystems | None
-) -> list[Match[RowT]]:
+) -> list[NameMatch[RowT]]:
     """Return the rows of the ecosystems admitted that have the best right to the name there."""
     ranked = [(_rank(row, called), row) for row in _admitted(rows, admitted)]
     best: dict[str, _Rank] = {}
     for rank, row in ranked:
         best[row.ecosystem] = min(rank, best.get(row.ecosystem, rank))
     return [
-        Match(row, "name" if rank is _Rank.NAME else "alias", version, called)
+        NameMatch(row, "name" if rank is _Rank.NAME else "alias", version, called)
         for rank, row in sorted(ranked, key=itemgetter(0))
         if rank == best[row.ecosystem]
     ]

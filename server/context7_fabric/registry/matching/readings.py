@@ -38,7 +38,7 @@ _EXTRAS = re.compile(r"(?P<name>.*[^\s\[\]])\[[^\[\]]*\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class PinnedName:
     """A name without what was attached to it; a range of versions asks for none."""
 
     name: str
@@ -61,24 +61,24 @@ def major(version: str) -> str:
     return match[0] if match else ""
 
 
-def pinned(text: str) -> Pinned | None:
+def pinned(text: str) -> PinnedName | None:
     """Take one specifier off the end of `text`: `==2.1`, `@15`, `:1.0` or `[extras]`."""
     if match := _TAGGED.fullmatch(text) or _COORDINATES.fullmatch(text):
         groups = match.groupdict()
         version = plain(groups["number"]) if groups["number"] else groups.get("tag")
-        return Pinned(match["name"], None if version == "latest" else version)
+        return PinnedName(match["name"], None if version == "latest" else version)
     if match := _OPERATOR.search(text):
         return _specified(text[: match.start()].rstrip(" ("), text[match.start() :].rstrip(" )"))
     if match := _EXTRAS.fullmatch(text):
-        return Pinned(match["name"], None)
+        return PinnedName(match["name"], None)
     return None
 
 
-def _specified(name: str, specifiers: str) -> Pinned | None:
+def _specified(name: str, specifiers: str) -> PinnedName | None:
     if not name or not _SPECIFIERS.fullmatch(specifiers):
         return None
     exact = _EXACT.fullmatch(specifiers)
-    return Pinned(name, plain(exact["number"]) if exact else None)
+    return PinnedName(name, plain(exact["number"]) if exact else None)
 
 
 MAX_NAME_LENGTH = 214
@@ -131,7 +131,7 @@ _BEFORE_LANGUAGE = re.compile(" (?:for|in|with|using|on)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Reading:
     """One reading of a look-up: a normalised bare name and what was said about it.
 
     `ecosystems` are those that its language words admit: None without such a word, empty when
@@ -158,10 +158,10 @@ class _Reading:
         return replace(self, text=_unwrapped(text), ecosystems=admitted)
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> Reading:
         name = _name(self.text)
         glued = f"{name}{major(self.version)}" if self.apart and self.version else ""
-        return Asked(name, self.ecosystems, self.version, glued)
+        return Reading(name, self.ecosystems, self.version, glued)
 
 
 # Most names; a hundred thousand of them are spelled while a registry is loaded.
@@ -175,17 +175,17 @@ def spelling(name: str) -> str:
     return _name(_unwrapped(fold(" ".join(name.split()))))
 
 
-def read_name(text: str) -> Asked:
+def read_name(text: str) -> Reading:
     """Return the barest reading of a look-up's text; its name is empty if nothing is asked for."""
     *_, last = readings(text)
     return last
 
 
-def readings(text: str) -> Iterator[Asked]:
+def readings(text: str) -> Iterator[Reading]:
     """Yield what `text` may mean, from every word of it down to the bare name."""
     spaced = " ".join(text.split())
     if len(spaced) > MAX_NAME_LENGTH:
-        yield Asked("")
+        yield Reading("")
         return
     reading: _Reading | None = _Reading(_unwrapped(_VERSION_WORD.sub("", fold(spaced))))
     while reading is not None:

@@ -13,7 +13,7 @@ import sys
 import time
 from contextlib import closing
 
-from context7_fabric.suggestions.worker.wire import Lines, decode, encode
+from context7_fabric.suggestions.worker.wire import WorkerLines, decode, encode
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +63,12 @@ def _claim() -> tuple[int, int]:
 def _serve(incoming: int, outgoing: int, idle: float) -> None:
     os.environ.update(_ENVIRONMENT)
     try:
-        from context7_fabric.suggestions.worker.requests import Session  # noqa: PLC0415  # reads it
+        from context7_fabric.suggestions.worker.requests import WorkerSession  # noqa: PLC0415  # reads it
     except ImportError as error:
         _refuse(incoming, outgoing, idle, error)
         return
 
-    session, lines = Session(), Lines()
+    session, lines = WorkerSession(), WorkerLines()
     deadline = time.monotonic() + idle
     with closing(session), os.fdopen(outgoing, "wb") as replies:
         while data := _read(incoming, deadline):
@@ -85,7 +85,7 @@ def _serve(incoming: int, outgoing: int, idle: float) -> None:
 def _refuse(incoming: int, outgoing: int, idle: float, error: ImportError) -> None:
     """Answer each request with why there is no session; the client tells its user."""
     told = f"{error.name or 'a package'} cannot be imported ({error}): reinstall the package"
-    lines, deadline = Lines(), time.monotonic() + idle
+    lines, deadline = WorkerLines(), time.monotonic() + idle
     with os.fdopen(outgoing, "wb") as replies:
         while data := _read(incoming, deadline):
             for line in lines.feed(data):

@@ -17,7 +17,13 @@ from typing import Any
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
-from context7_fabric.suggestions.worker.wire import Lines, LineTooLong, Message, decode, encode
+from context7_fabric.suggestions.worker.wire import (
+    LineTooLong,
+    Message,
+    WorkerLines,
+    decode,
+    encode,
+)
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +41,7 @@ _LEVELS = {
 }
 
 
-class Link:
+class WorkerProcess:
     """One running worker."""
 
     def __init__(self, process: Process) -> None:
@@ -84,14 +90,14 @@ class Link:
 
     async def read(self) -> None:
         """Take replies until the worker ends."""
-        async for line in _lines(self._process.stdout, Lines()):
+        async for line in _lines(self._process.stdout, WorkerLines()):
             self._take(line)
         self.end()
 
     async def hear(self) -> None:
         """Pass on what the worker writes to stderr to our log; a traceback is as its head."""
         level = logging.WARNING
-        async for line in _lines(self._process.stderr, Lines(_LONGEST_LOG_LINE)):
+        async for line in _lines(self._process.stderr, WorkerLines(_LONGEST_LOG_LINE)):
             text = (line or b"(a line too long to show)").decode(errors="replace").rstrip()
             level = _LEVELS.get(text.partition(" ")[0], level)
             log.log(level, "worker %d: %s", self.pid, text)
@@ -124,7 +130,7 @@ class _Reply:
 
 
 @asynccontextmanager
-async def open_link(idle_seconds: float) -> AsyncGenerator[Link]:
+async def open_link(idle_seconds: float) -> AsyncGenerator[WorkerProcess]:
     """Start a worker for the length of the block; it ends by itself after so long without use."""
     command = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
     process = await anyio.open_process(
@@ -134,7 +140,7 @@ async def open_link(idle_seconds: float) -> AsyncGenerator[Link]:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    link = Link(process)
+    link = WorkerProcess(process)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(link.read)
@@ -147,7 +153,9 @@ async def open_link(idle_seconds: float) -> AsyncGenerator[Link]:
             await process.aclose()
 
 
-async def _lines(stream: ByteReceiveStream | None, lines: Lines) -> AsyncGenerator[bytes | None]:
+async def _lines(
+    stream: ByteReceiveStream | None, lines: WorkerLines
+) -> AsyncGenerator[bytes | None]:
     assert stream is not None  # noqa: S101  # it was opened with a pipe
     try:
         async for data in stream:

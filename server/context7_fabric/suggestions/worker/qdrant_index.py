@@ -20,7 +20,7 @@ from qdrant_client import QdrantClient, models
 from context7_fabric.embedding import Vector
 from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.rows import NAMESPACE, Row
-from context7_fabric.registry.schema import KEY_FIELDS, Collection, Payload, row_key
+from context7_fabric.registry.schema import KEY_FIELDS, CollectionPayload, CollectionSchema, row_key
 
 PRINCIPAL = "principal"
 """The field of a shared collection's points, beside the schema's, that says whose they are."""
@@ -29,7 +29,7 @@ _PAGE = 256
 _SERVER_SECONDS = 10
 
 
-class Index(Protocol):
+class RowIndex(Protocol):
     """One principal's rows and their vectors, found by nearness."""
 
     def upsert(self, rows: Sequence[Row], vectors: Sequence[Vector]) -> None:
@@ -44,7 +44,7 @@ class Index(Protocol):
         """Return the keys nearest to `vector`, the nearest first, and how near they are."""
         ...
 
-    def payloads(self) -> Iterator[Payload]:
+    def payloads(self) -> Iterator[CollectionPayload]:
         """Give the payload of every row, in any order."""
         ...
 
@@ -53,10 +53,10 @@ class Index(Protocol):
         ...
 
 
-class Indexes(Protocol):
+class RowIndexes(Protocol):
     """The indexes of all principals."""
 
-    def open(self, principal: str) -> Index:
+    def open(self, principal: str) -> RowIndex:
         """Return the index of `principal`: empty, or as it was left."""
         ...
 
@@ -75,7 +75,7 @@ class QdrantIndex:
     def __init__(
         self,
         client: QdrantClient,
-        collection: Collection,
+        collection: CollectionSchema,
         vector: str,
         principal: str | None = None,
     ) -> None:
@@ -119,7 +119,7 @@ class QdrantIndex:
         )
         return [(row_key(point.payload or {}), point.score) for point in found.points]
 
-    def payloads(self) -> Iterator[Payload]:
+    def payloads(self) -> Iterator[CollectionPayload]:
         """Give the payload of every row, in any order."""
         offset = None
         while True:
@@ -142,7 +142,7 @@ class QdrantIndex:
         whose = key if self._principal is None else owned(key, self._principal)
         return str(uuid5(NAMESPACE, whose))
 
-    def _payload(self, row: Row) -> Payload:
+    def _payload(self, row: Row) -> CollectionPayload:
         payload = self._collection.payload(row)
         return payload if self._principal is None else {**payload, PRINCIPAL: self._principal}
 
@@ -150,7 +150,7 @@ class QdrantIndex:
 class EmbeddedIndexes:
     """Each index in the memory of this process, apart from the others."""
 
-    def __init__(self, collection: Collection, vector: str, dimension: int) -> None:
+    def __init__(self, collection: CollectionSchema, vector: str, dimension: int) -> None:
         """Hold none yet."""
         self._collection = collection
         self._vector = vector
@@ -180,7 +180,7 @@ class SharedIndexes:
     """All indexes in one collection, which others may use at the same time."""
 
     def __init__(
-        self, client: QdrantClient, collection: Collection, vector: str, dimension: int
+        self, client: QdrantClient, collection: CollectionSchema, vector: str, dimension: int
     ) -> None:
         """Use `client`; points that do not say whose they are leave the collection."""
         self._client = client
@@ -204,7 +204,7 @@ class SharedIndexes:
 
 
 def server_indexes(
-    url: str, api_key: str | None, collection: Collection, vector: str, dimension: int
+    url: str, api_key: str | None, collection: CollectionSchema, vector: str, dimension: int
 ) -> SharedIndexes:
     """Return the indexes that the Qdrant server at `url` keeps."""
     client = QdrantClient(
@@ -213,7 +213,9 @@ def server_indexes(
     return SharedIndexes(client, collection, vector, dimension)
 
 
-def prepare(client: QdrantClient, collection: Collection, vector: str, dimension: int) -> None:
+def prepare(
+    client: QdrantClient, collection: CollectionSchema, vector: str, dimension: int
+) -> None:
     """Create `collection` where it is not there or another model's; `vector` names the model."""
     if not _fits(client, collection.name, vector, dimension):
         client.delete_collection(collection.name)

@@ -18,8 +18,8 @@ from context7_fabric.embedding import Embedder, ModelMissing, Vector
 from context7_fabric.registry.schema import load_collection, row_key
 from context7_fabric.suggestions.worker.qdrant_index import (
     EmbeddedIndexes,
-    Index,
-    Indexes,
+    RowIndex,
+    RowIndexes,
     server_indexes,
 )
 from context7_fabric.suggestions.worker.wire import (
@@ -41,7 +41,7 @@ WORN = 5_000
 class _Open:
     """One principal's index; `filling` has the rows that came since a rebuilding began."""
 
-    index: Index
+    index: RowIndex
     filling: set[str] | None = None
     removed: int = 0
 
@@ -52,12 +52,12 @@ class _Open:
             self.filling -= keys
 
 
-class Session:
+class WorkerSession:
     """The model and the indexes of one worker, from the first `hello` on."""
 
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
-        self._indexes: Indexes | None = None
+        self._indexes: RowIndexes | None = None
         self._embedded = True
         self._open: dict[str, _Open] = {}
         self._verbs: dict[str, Callable[[Message], Message]] = {

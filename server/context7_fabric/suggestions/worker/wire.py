@@ -51,7 +51,7 @@ def decode(line: bytes | None) -> Message:
     return message
 
 
-class Lines:
+class WorkerLines:
     """Cuts a stream of bytes into lines, and never keeps more than one line's worth."""
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:

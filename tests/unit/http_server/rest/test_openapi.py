@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from context7_fabric.http_server.rest.collection import LibraryCollection
 from context7_fabric.http_server.rest.openapi import OPERATIONS, document
-from context7_fabric.http_server.rest.routes import Rest
+from context7_fabric.http_server.rest.routes import RestApi
 from context7_fabric.http_server.rest.schemas import (
     MOST_DOCUMENTS,
     MOST_RESULTS,
@@ -44,7 +44,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def test_every_route_is_described_and_no_other() -> None:
-    served = {route.path for route in Rest(nobody).routes()}
+    served = {route.path for route in RestApi(nobody).routes()}
     assert served == set(document()["paths"]) | {"/openapi.json"}
 
 

@@ -15,7 +15,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from context7_fabric.registry.matching.ecosystems import LANGUAGES, LEADING
-from context7_fabric.registry.matching.index import Asked, Match, NameIndex, languages_in, read_name
+from context7_fabric.registry.matching.index import (
+    NameIndex,
+    NameMatch,
+    Reading,
+    languages_in,
+    read_name,
+)
 from context7_fabric.registry.matching.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
 
@@ -49,34 +55,34 @@ def test_a_look_up_finds_the_library_it_means_or_none(case: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", Asked("")),
-        ("?", Asked("")),
-        ("docs for ()", Asked("")),
-        (" FastAPI ", Asked("fastapi")),
-        ("React Native", Asked("react-native")),
-        ("python", Asked("python")),
-        ("docs", Asked("docs")),
-        ("openai python", Asked("openai", PYPI)),
-        ("python library: openai", Asked("openai", PYPI)),
-        ("openai ruby", Asked("openai", NOTHING)),
-        ("openai python typescript", Asked("openai", NOTHING)),
-        ("next@15", Asked("next", version="15")),
-        ("npm install next@canary", Asked("next", NPM, "canary")),
-        ("next@latest", Asked("next")),
-        ("next@*", Asked("next")),
-        ("fastapi>=0.100,<1", Asked("fastapi")),
-        ("fastapi==0.100.*", Asked("fastapi", version="0.100")),
-        ("fastapi=>home", Asked("fastapi=>home")),
-        ("(>=1)", Asked(">=1")),
-        ("boto v3", Asked("boto", version="3", glued="boto3")),
-        ("vue version 3.x docs", Asked("vue", version="3", glued="vue3")),
-        ("redis python 3.12", Asked("redis", PYPI)),
-        ("next js 15", Asked("next.js", NPM, "15", "next.js15")),
-        ("node cron", Asked("node-cron")),
-        ("x" * (MAX_NAME_LENGTH + 1), Asked("")),
+        ("", Reading("")),
+        ("?", Reading("")),
+        ("docs for ()", Reading("")),
+        (" FastAPI ", Reading("fastapi")),
+        ("React Native", Reading("react-native")),
+        ("python", Reading("python")),
+        ("docs", Reading("docs")),
+        ("openai python", Reading("openai", PYPI)),
+        ("python library: openai", Reading("openai", PYPI)),
+        ("openai ruby", Reading("openai", NOTHING)),
+        ("openai python typescript", Reading("openai", NOTHING)),
+        ("next@15", Reading("next", version="15")),
+        ("npm install next@canary", Reading("next", NPM, "canary")),
+        ("next@latest", Reading("next")),
+        ("next@*", Reading("next")),
+        ("fastapi>=0.100,<1", Reading("fastapi")),
+        ("fastapi==0.100.*", Reading("fastapi", version="0.100")),
+        ("fastapi=>home", Reading("fastapi=>home")),
+        ("(>=1)", Reading(">=1")),
+        ("boto v3", Reading("boto", version="3", glued="boto3")),
+        ("vue version 3.x docs", Reading("vue", version="3", glued="vue3")),
+        ("redis python 3.12", Reading("redis", PYPI)),
+        ("next js 15", Reading("next.js", NPM, "15", "next.js15")),
+        ("node cron", Reading("node-cron")),
+        ("x" * (MAX_NAME_LENGTH + 1), Reading("")),
     ],
 )
-def test_a_text_is_read_down_to_its_bare_name(text: str, expected: Asked) -> None:
+def test_a_text_is_read_down_to_its_bare_name(text: str, expected: Reading) -> None:
     assert read_name(text) == expected
 
 
@@ -134,7 +140,7 @@ def test_a_row_that_is_added_again_takes_the_place_of_the_earlier_one() -> None:
     index.add(replace(row, aliases=("sk",)))
     assert len(index) == len(ROWS)
     assert index.find("sklearn") is None
-    assert index.find("sk") == Match(replace(row, aliases=("sk",)), "alias", None, "sk")
+    assert index.find("sk") == NameMatch(replace(row, aliases=("sk",)), "alias", None, "sk")
 
 
 def test_what_is_discarded_is_found_no_more_and_its_namesakes_are() -> None:

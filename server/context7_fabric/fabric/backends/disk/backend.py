@@ -19,11 +19,17 @@ from typing import TypeVar
 import anyio.to_thread
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backend import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backend import (
+    AUTHORED_LIMIT,
+    BackendEntry,
+    EntryPosition,
+    WriteRequest,
+    human,
+)
 from context7_fabric.fabric.backends.disk.file import locked
 from context7_fabric.fabric.backends.disk.repair import is_damage, mend
 from context7_fabric.fabric.backends.disk.sql import PASSING
-from context7_fabric.fabric.backends.disk.table import ForeignRow, RoomFreed, Table
+from context7_fabric.fabric.backends.disk.table import DiskTable, ForeignRow, SpaceFreed
 from context7_fabric.relay.folders import UnusablePath, written_out
 
 log = logging.getLogger(__name__)
@@ -66,7 +72,7 @@ class DiskBackend:
         self._next_try = clock() + TRY_EVERY
         try:
             self._folder = Path(written_out("path", str(folder))).absolute()
-            self._open_table = partial(Table, self._folder, size_limit, authored_limit, passing)
+            self._open_table = partial(DiskTable, self._folder, size_limit, authored_limit, passing)
             self._table = self._opened()
         except UnusablePath as error:
             told = f"{error.value!r} is not {error.expected}"
@@ -75,7 +81,7 @@ class DiskBackend:
             raise StoreUnavailable("open", str(error)) from error
         self._open = True
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return the entry under `key`, or None."""
         self._check()
         if self._is_current(self._table):
@@ -103,11 +109,11 @@ class DiskBackend:
             return None
         return f"the store in {self._folder} can be read, and takes no writes"
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`; one hop to a thread."""
         return await self._run("get", next(iter(keys), ""), lambda table: table.get_many(keys))
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove in one transaction."""
         first = next((put.key for put in puts), "")
         await self._write("put", first, lambda table: table.write(puts, deletes))
@@ -120,7 +126,7 @@ class DiskBackend:
         self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
     ) -> bool:
         """Store `new` only where `old` is, or if it is None remove that; one transaction."""
-        put = None if new is None else Put(key, new, expires_in=expires_in)
+        put = None if new is None else WriteRequest(key, new, expires_in=expires_in)
         return await self._write("swap", key, lambda table: table.swap(key, old, put))
 
     async def delete(self, key: str) -> bool:
@@ -133,17 +139,19 @@ class DiskBackend:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries whose keys begin with `prefix`; one query."""
         return await self._run("items", prefix, lambda table: table.items(prefix, after, limit))
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
         return await self._run("query", prefix, lambda table: table.newest(prefix, after, limit))
 
     def info(self) -> dict[str, object]:
         """Tell of the folder, and how much room it takes."""
-        size = self._guarded("info", "", Table.volume)
+        size = self._guarded("info", "", DiskTable.volume)
         return {
             "backend": "disk",
             "memory": size,
@@ -161,17 +169,17 @@ class DiskBackend:
             self._open = False
             await anyio.to_thread.run_sync(self._table.close)
 
-    async def _run(self, operation: str, key: str, work: Callable[[Table], _T]) -> _T:
+    async def _run(self, operation: str, key: str, work: Callable[[DiskTable], _T]) -> _T:
         self._check()
         return await anyio.to_thread.run_sync(partial(self._guarded, operation, key, work))
 
-    async def _write(self, operation: str, key: str, work: Callable[[Table], _T]) -> _T:
+    async def _write(self, operation: str, key: str, work: Callable[[DiskTable], _T]) -> _T:
         self._check()
         writing = partial(self._guarded, operation, key, work, writes=True)
         return await anyio.to_thread.run_sync(writing)
 
     def _guarded(
-        self, operation: str, key: str, work: Callable[[Table], _T], *, writes: bool = False
+        self, operation: str, key: str, work: Callable[[DiskTable], _T], *, writes: bool = False
     ) -> _T:
         self._check()
         try:
@@ -184,7 +192,7 @@ class DiskBackend:
             self._check()  # closed meanwhile
             raise StoreUnavailable(operation, str(error) or type(error).__name__) from error
 
-    def _done(self, work: Callable[[Table], _T], *, writes: bool) -> _T:
+    def _done(self, work: Callable[[DiskTable], _T], *, writes: bool) -> _T:
         """Do `work` on the table that is in its place, once more where that changed meanwhile."""
         for _attempt in range(_ATTEMPTS):
             table = self._current(writes=writes)
@@ -206,7 +214,7 @@ class DiskBackend:
             self._mended(table, "an index is damaged")
         return done
 
-    def _current(self, *, writes: bool) -> Table:
+    def _current(self, *, writes: bool) -> DiskTable:
         """Return the table, opened anew if its file is not in its place any more."""
         table = self._table
         if writes:
@@ -216,7 +224,7 @@ class DiskBackend:
         with self._opening:
             return self._reopened() if table is self._table else self._table
 
-    def _is_current(self, table: Table) -> bool:
+    def _is_current(self, table: DiskTable) -> bool:
         """Tell whether `table` may be read; a look at the file, now and then, takes no time."""
         now = self._clock()
         if now < self._next_look:
@@ -226,7 +234,7 @@ class DiskBackend:
         self._next_look = now + LOOK_EVERY
         return True
 
-    def _reopened(self) -> Table:
+    def _reopened(self) -> DiskTable:
         self._next_try = self._clock() + TRY_EVERY
         if self._table.is_same_file():  # what its log holds, which may be gone, goes into the file
             self._table.close()
@@ -235,7 +243,7 @@ class DiskBackend:
         old.close()
         return self._table
 
-    def _recovered(self, table: Table, error: sqlite3.Error) -> bool:
+    def _recovered(self, table: DiskTable, error: sqlite3.Error) -> bool:
         """Mend what is damaged, and open anew what has lost a table; tell whether to try again."""
         with self._opening:  # another thread may be at it
             if table is not self._table:
@@ -243,12 +251,12 @@ class DiskBackend:
             if is_damage(error):
                 return self._mended(table, str(error))
             lacks_table = "no such " in str(error) and self._clock() >= self._next_try
-            if lacks_table or isinstance(error, RoomFreed):
+            if lacks_table or isinstance(error, SpaceFreed):
                 self._reopened()
                 return True
         return False
 
-    def _mended(self, table: Table, why: str) -> bool:
+    def _mended(self, table: DiskTable, why: str) -> bool:
         """Mend the file behind `table`; False when that was tried just now, or is not possible."""
         with self._opening:
             if table is not self._table:
@@ -265,7 +273,7 @@ class DiskBackend:
                 self._reopened()
             return True
 
-    def _opened(self) -> Table:
+    def _opened(self) -> DiskTable:
         """Open the table; a damaged file is mended first."""
         try:
             return self._open_table()

@@ -24,9 +24,9 @@ from context7_fabric.errors import TooManyAuthored, TooMuchAuthored
 from context7_fabric.fabric.backend import (
     CLOCK_SLACK,
     SEALED,
-    Entry,
-    Place,
-    Put,
+    BackendEntry,
+    EntryPosition,
+    WriteRequest,
     authored_room,
 )
 from context7_fabric.fabric.backends.disk.file import Database, locked
@@ -127,11 +127,11 @@ class ForeignDatabase(sqlite3.DatabaseError):
     """A database that is another program's."""
 
 
-class RoomFreed(sqlite3.OperationalError):
+class SpaceFreed(sqlite3.OperationalError):
     """A file on a full disk takes writes again when it is opened anew."""
 
 
-class Table:
+class DiskTable:
     """The rows of one folder; several processes may have it open."""
 
     def __init__(
@@ -176,7 +176,7 @@ class Table:
         """Close the database."""
         self._file.close()
 
-    def glance(self, key: str) -> tuple[bool, Entry | None]:
+    def glance(self, key: str) -> tuple[bool, BackendEntry | None]:
         """Look for `key` without ever waiting: for a lock, for a file, for a write of last use.
 
         Returns whether that was enough to tell, and the entry. It takes a tenth of the time of a
@@ -192,7 +192,11 @@ class Table:
         if mode != MODE_RAW or type(value) is not bytes or _to_be_touched(tag, used):
             return False, None
         # What has no checksum over its key is compared with the row's.
-        return (True, Entry(key, value, version_of(tag))) if value[:_MARK] == SEALED else _UNSURE
+        return (
+            (True, BackendEntry(key, value, version_of(tag)))
+            if value[:_MARK] == SEALED
+            else _UNSURE
+        )
 
     def revision(self) -> int | None:
         """Return what differs once anybody has written, without ever waiting; None: not now."""
@@ -206,7 +210,7 @@ class Table:
         # One that is damaged may stay as it is with the next write.
         return self._changes if isinstance(self._changes, int) else None
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> BackendEntry | None:
         """Return the entry under `key`, None when there is none.
 
         Raises:
@@ -220,10 +224,10 @@ class Table:
             if _to_be_touched(tag, used):
                 self._touch(key)
             with suppress(FileNotFoundError):  # overwritten or deleted meanwhile
-                return Entry(key, self._fetch(mode, filename, value), version_of(tag))
+                return BackendEntry(key, self._fetch(mode, filename, value), version_of(tag))
         return None
 
-    def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`."""
         found = []
         for key in keys:
@@ -241,10 +245,10 @@ class Table:
             for (until,) in self._sql(TAKEN, key):
                 if until is None or now < until <= latest:
                     return False
-            self.write([Put(key, value, expires_in=expires_in)], [])
+            self.write([WriteRequest(key, value, expires_in=expires_in)], [])
         return True
 
-    def swap(self, key: str, old: bytes, put: Put | None) -> bool:
+    def swap(self, key: str, old: bytes, put: WriteRequest | None) -> bool:
         """Store `put` where its `key` holds `old`, or if it is None remove that."""
         with self._file.transact():
             is_there = [entry.value for entry in self.get_many([key])] == [old]
@@ -261,7 +265,7 @@ class Table:
             self.write([], [key])
         return bool(rows)
 
-    def write(self, puts: Sequence[Put], deletes: Sequence[str]) -> None:
+    def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str]) -> None:
         """Store and remove in one transaction; then make room, if need be.
 
         On a full disk, what is only removed is removed all the same, a few at a time.
@@ -276,12 +280,12 @@ class Table:
                 raise
             freed = self._file.use_reserve()
             if not self.writable:
-                raise (RoomFreed(str(error)) if freed else error) from error
+                raise (SpaceFreed(str(error)) if freed else error) from error
             for some in _portions(deletes, FEW_DELETES):
                 self._write([], some)
                 self._file.shorten_log()
 
-    def _write(self, puts: Sequence[Put], deletes: Sequence[str]) -> None:
+    def _write(self, puts: Sequence[WriteRequest], deletes: Sequence[str]) -> None:
         rows: list[tuple[Any, ...]] = []
         try:
             rows += (self._row(put) for put in {put.key: put for put in puts}.values())
@@ -308,7 +312,9 @@ class Table:
         )
         return [key for (key,) in rows if isinstance(key, str)]
 
-    def items(self, prefix: str, after: str | None, limit: int) -> tuple[list[Entry], str | None]:
+    def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return a page of the readable entries below `prefix`, by key."""
         start, beyond = bounds(prefix)
         rows = self._sql(
@@ -324,18 +330,18 @@ class Table:
                 self.misplaced = True
                 continue
             if mode == MODE_RAW and type(value) is bytes:  # nearly all are
-                found.append(Entry(key, value, version_of(tag)))
+                found.append(BackendEntry(key, value, version_of(tag)))
                 continue
             with suppress(ForeignRow, FileNotFoundError):
-                found.append(Entry(key, self._fetch(mode, filename, value), version_of(tag)))
+                found.append(BackendEntry(key, self._fetch(mode, filename, value), version_of(tag)))
         return found, rows[-1][0] if len(rows) == limit else None
 
-    def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    def newest(self, prefix: str, after: EntryPosition | None, limit: int) -> list[EntryPosition]:
         """Return a page of the places below `prefix`, the newest first."""
         ((count,),) = self._sql(COUNTED_UP_TO, *bounds(prefix), FEW)
         statement = newest(few=count < FEW, behind=after is not None)
         rows = self._sql(statement, *bounds(prefix), time.time(), *(after or ()), limit)
-        return [Place(at, key) for at, key in rows if isinstance(key, str)]
+        return [EntryPosition(at, key) for at, key in rows if isinstance(key, str)]
 
     def count(self, prefix: str) -> int:
         """Return how many rows there are below `prefix`."""
@@ -358,7 +364,7 @@ class Table:
             self._sql("INSERT OR REPLACE INTO Settings VALUES ('size', ?)", size)
         return int(size)
 
-    def _row(self, put: Put) -> tuple[Any, ...]:
+    def _row(self, put: WriteRequest) -> tuple[Any, ...]:
         """Return what `UPSERT` takes for one entry; a large value lies in its file from now on."""
         now = time.time()
         key, _raw = self._disk.put(put.key)

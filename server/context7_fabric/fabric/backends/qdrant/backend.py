@@ -13,10 +13,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from context7_fabric.errors import FabricError, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backend import AUTHORED_LIMIT, Entry, Place, Put, human
+from context7_fabric.fabric.backend import (
+    AUTHORED_LIMIT,
+    BackendEntry,
+    EntryPosition,
+    WriteRequest,
+    human,
+)
 
 if TYPE_CHECKING:
-    from context7_fabric.fabric.backends.qdrant.collection import Collection
+    from context7_fabric.fabric.backends.qdrant.collection import QdrantCollection
 
 VECTOR_SIZE = 384
 _THREADS = 8
@@ -51,22 +57,22 @@ class QdrantBackend:
         self._api_key = api_key.strip() if api_key else None
         self._make = partial(_collection, url, self._api_key, collection_name, vector_size)
         self._authored_limit = authored_limit
-        self._collection: Collection | None = None
+        self._collection: QdrantCollection | None = None
         self._making = Lock()
         # Its own threads: no other work waits behind a server that does not answer. The Qdrant
         # inside the process bears one caller at a time.
         self._threads = ThreadPoolExecutor(1 if url == ":memory:" else _THREADS, "qdrant")
         self._open = True
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return the entry under `key`, or None."""
         return await self.ask("get", lambda collection: collection.get(key))
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`; one request."""
         return await self.ask("get", lambda collection: collection.get_many(keys))
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove; one request that reads the versions, and one that writes."""
         await self.ask("put", lambda collection: collection.write(puts, deletes))
 
@@ -78,7 +84,7 @@ class QdrantBackend:
         self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
     ) -> bool:
         """Store `new` only where `old` is, or if it is None remove that; atomic as `add`."""
-        put = None if new is None else Put(key, new, expires_in=expires_in)
+        put = None if new is None else WriteRequest(key, new, expires_in=expires_in)
         return await self.ask("swap", lambda collection: collection.swap(key, old, put))
 
     async def delete(self, key: str) -> bool:
@@ -91,11 +97,13 @@ class QdrantBackend:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries whose keys begin with `prefix`, in an order of ids."""
         return await self.ask("items", lambda collection: collection.items(prefix, after, limit))
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
         return await self.ask("query", lambda collection: collection.newest(prefix, after, limit))
 
@@ -120,7 +128,7 @@ class QdrantBackend:
             await asyncio.wrap_future(self._threads.submit(self._close))
             self._threads.shutdown(wait=False)
 
-    async def ask(self, operation: str, work: Callable[[Collection], _T]) -> _T:
+    async def ask(self, operation: str, work: Callable[[QdrantCollection], _T]) -> _T:
         """Return what `work` makes of the collection, in a thread.
 
         Raises:
@@ -130,11 +138,11 @@ class QdrantBackend:
         work_there = partial(self._guarded, operation, work)
         return await asyncio.wrap_future(self._threads.submit(work_there))
 
-    def _asked(self, operation: str, work: Callable[[Collection], _T]) -> _T:
+    def _asked(self, operation: str, work: Callable[[QdrantCollection], _T]) -> _T:
         self._check()
         return self._threads.submit(self._guarded, operation, work).result()
 
-    def _guarded(self, operation: str, work: Callable[[Collection], _T]) -> _T:
+    def _guarded(self, operation: str, work: Callable[[QdrantCollection], _T]) -> _T:
         self._check()
         try:
             collection = self._made()
@@ -147,7 +155,7 @@ class QdrantBackend:
                 self._collection.doubt()
             raise StoreUnavailable(operation, self._reason(error)) from error
 
-    def _made(self) -> Collection:
+    def _made(self) -> QdrantCollection:
         with self._making:
             if self._collection is None:
                 self._collection = self._make(self._authored_limit)
@@ -170,9 +178,11 @@ class QdrantBackend:
             raise StoreClosed
 
 
-def _collection(url: str, api_key: str | None, name: str, size: int, limit: int) -> Collection:
+def _collection(
+    url: str, api_key: str | None, name: str, size: int, limit: int
+) -> QdrantCollection:
     from context7_fabric.fabric.backends.qdrant.collection import (  # noqa: PLC0415  # takes a second
-        Collection,
+        QdrantCollection,
     )
 
-    return Collection(url, api_key, name, size, limit)
+    return QdrantCollection(url, api_key, name, size, limit)

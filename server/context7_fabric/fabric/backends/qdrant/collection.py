@@ -16,10 +16,10 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from context7_fabric.errors import CorruptEntry, StoreUnavailable, TooManyAuthored
-from context7_fabric.fabric.backend import Entry, Place, Put
+from context7_fabric.fabric.backend import BackendEntry, EntryPosition, WriteRequest
 from context7_fabric.fabric.backends.qdrant import points as where
 from context7_fabric.fabric.backends.qdrant.points import (
-    Payload,
+    PointPayload,
     alive,
     below,
     entry_of,
@@ -43,7 +43,7 @@ class PointVectors:
         self._client = client
         self._name = name
 
-    def lacking(self, prefix: str, model: str, limit: int) -> list[Payload]:
+    def lacking(self, prefix: str, model: str, limit: int) -> list[PointPayload]:
         """Return `key` and `written` of the points below a scope that `model` was not shown."""
         where = below(prefix, time.time())
         where.must_not = [*_listed(where.must_not), match("embedded", model)]
@@ -73,7 +73,7 @@ class PointVectors:
 
     def nearest(
         self, prefix: str, model: str, vector: list[float], limit: int
-    ) -> list[tuple[Payload, float]]:
+    ) -> list[tuple[PointPayload, float]]:
         """Return `key`, `version` and `at` of the nearest points below a scope, and how near."""
         found = self._client.query_points(
             self._name,
@@ -160,7 +160,7 @@ SWEEP_SECONDS = 60.0
 _PAGE = 1000
 
 
-class Collection:
+class QdrantCollection:
     """The entries of one collection; the writes of this process come one after the other."""
 
     def __init__(
@@ -193,7 +193,7 @@ class Collection:
         """Look after the collection again before its next use: something failed."""
         self._there = False
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> BackendEntry | None:
         """Return the entry under `key`, None when there is none.
 
         Raises:
@@ -202,11 +202,11 @@ class Collection:
         payload = self._alive([key]).get(key)
         return None if payload is None else entry_of(key, payload)
 
-    def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`."""
         return _readable(self._alive(keys))
 
-    def write(self, puts: Sequence[Put], deletes: Sequence[str]) -> None:
+    def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str]) -> None:
         """Store and remove in one request.
 
         Raises:
@@ -222,10 +222,10 @@ class Collection:
         with self._writing:
             if self._alive([key]):
                 return False
-            self._change([Put(key, value, expires_in=expires_in)], {}, [])
+            self._change([WriteRequest(key, value, expires_in=expires_in)], {}, [])
             return True
 
-    def swap(self, key: str, old: bytes, put: Put | None) -> bool:
+    def swap(self, key: str, old: bytes, put: WriteRequest | None) -> bool:
         """Store `put` where its `key` holds `old`, or if it is None remove that."""
         with self._writing:
             known = self._alive([key])
@@ -246,7 +246,9 @@ class Collection:
         keys = (str(payload["key"]) for payload in self._scroll(prefix, ["key"]))
         return [key for key in keys if key.startswith(prefix)]
 
-    def items(self, prefix: str, after: str | None, limit: int) -> tuple[list[Entry], str | None]:
+    def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the readable entries below `prefix` among the next `limit` points of its scope.
 
         They come in the order of their points' ids, which Qdrant can turn pages by.
@@ -260,9 +262,9 @@ class Collection:
         found = [entry for entry in _readable(page) if entry.key.startswith(prefix)]
         return found, [*page][-1] if len(payloads) > limit else None
 
-    def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    def newest(self, prefix: str, after: EntryPosition | None, limit: int) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first."""
-        found: list[Place] = []
+        found: list[EntryPosition] = []
         for places in self._older(prefix, after, limit if _is_scope(prefix) else _PAGE):
             found += [
                 place
@@ -288,7 +290,7 @@ class Collection:
         """Close the connection, or drop what is in memory."""
         self._client.close()
 
-    def _alive(self, keys: Sequence[str]) -> dict[str, Payload]:
+    def _alive(self, keys: Sequence[str]) -> dict[str, PointPayload]:
         """Return the payloads of what lives under `keys`, in no particular order."""
         by_id = {point_id(key): key for key in keys}
         if not by_id:
@@ -298,7 +300,9 @@ class Collection:
         now = time.time()
         return {key: payload for key, payload in found.items() if alive(payload, now)}
 
-    def _check_authored(self, puts: Sequence[Put], known: Mapping[str, Payload]) -> None:
+    def _check_authored(
+        self, puts: Sequence[WriteRequest], known: Mapping[str, PointPayload]
+    ) -> None:
         wanted = {put.key for put in puts if not put.disposable}
         new = sum(known.get(key, {}).get("disposable", True) for key in wanted)
         if not new:
@@ -309,7 +313,10 @@ class Collection:
             raise TooManyAuthored(self._authored_limit)
 
     def _change(
-        self, puts: Sequence[Put], known: Mapping[str, Payload], deletes: Sequence[str]
+        self,
+        puts: Sequence[WriteRequest],
+        known: Mapping[str, PointPayload],
+        deletes: Sequence[str],
     ) -> None:
         operations = [*self._sweep(), *_upsert(puts, known), *_delete(deletes)]
         if operations:
@@ -322,7 +329,9 @@ class Collection:
             over = models.FilterSelector(filter=where.ended(time.time()))
             yield models.DeleteOperation(delete=over)
 
-    def _scroll(self, prefix: str, fields: list[str], *more: models.Condition) -> Iterator[Payload]:
+    def _scroll(
+        self, prefix: str, fields: list[str], *more: models.Condition
+    ) -> Iterator[PointPayload]:
         wanted, offset = where.below(prefix, time.time(), *more), None
         while True:
             records, offset = self._client.scroll(
@@ -332,7 +341,9 @@ class Collection:
             if offset is None:
                 return
 
-    def _older(self, prefix: str, after: Place | None, size: int) -> Iterator[list[Place]]:
+    def _older(
+        self, prefix: str, after: EntryPosition | None, size: int
+    ) -> Iterator[list[EntryPosition]]:
         """Give the places of the scope of `prefix` from `after` on, all of one time together."""
         until = after.at if after else None
         if until is not None:
@@ -345,7 +356,7 @@ class Collection:
             until = page[-1].at
             yield [place for place in page if place.at > until] + self._at(prefix, until)
 
-    def _latest(self, prefix: str, before: float | None, limit: int) -> list[Place]:
+    def _latest(self, prefix: str, before: float | None, limit: int) -> list[EntryPosition]:
         condition = [] if before is None else [where.earlier(before)]
         records, _ = self._client.scroll(
             self._name,
@@ -356,7 +367,7 @@ class Collection:
         )
         return [_place(record.payload or {}) for record in records]
 
-    def _at(self, prefix: str, at: float) -> list[Place]:
+    def _at(self, prefix: str, at: float) -> list[EntryPosition]:
         return [_place(each) for each in self._scroll(prefix, ["at", "key"], where.moment(at))]
 
 
@@ -364,11 +375,11 @@ def _is_scope(prefix: str) -> bool:
     return prefix == f"{scope_of(prefix)}/"
 
 
-def _place(payload: Payload) -> Place:
-    return Place(float(payload["at"]), str(payload["key"]))
+def _place(payload: PointPayload) -> EntryPosition:
+    return EntryPosition(float(payload["at"]), str(payload["key"]))
 
 
-def _readable(payloads: Mapping[str, Payload]) -> list[Entry]:
+def _readable(payloads: Mapping[str, PointPayload]) -> list[BackendEntry]:
     found = []
     for key, payload in payloads.items():
         with suppress(CorruptEntry):
@@ -376,7 +387,9 @@ def _readable(payloads: Mapping[str, Payload]) -> list[Entry]:
     return found
 
 
-def _upsert(puts: Sequence[Put], known: Mapping[str, Payload]) -> Iterator[models.UpdateOperation]:
+def _upsert(
+    puts: Sequence[WriteRequest], known: Mapping[str, PointPayload]
+) -> Iterator[models.UpdateOperation]:
     now = time.time()
     versions = {key: version_of(payload) for key, payload in known.items()}
     points: dict[str, models.PointStruct] = {}

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4, uuid5
 from qdrant_client import models
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backend import Entry, Put
+from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 
 
 def below(prefix: str, now: float, *more: models.Condition) -> models.Filter:
@@ -59,7 +59,7 @@ def _without(field: str) -> models.IsEmptyCondition:
     return models.IsEmptyCondition(is_empty=models.PayloadField(key=field))
 
 
-Payload = dict[str, Any]
+PointPayload = dict[str, Any]
 """JSON values by the names of a point's fields."""
 
 _NAMESPACE = UUID("6e9b6f0c-3f0a-4d3e-9d5e-6a1f0c7b2d48")
@@ -80,7 +80,7 @@ def scope_of(prefix: str) -> str | None:
     return scope if slash else None
 
 
-def payload_of(put: Put, version: int, now: float) -> Payload:
+def payload_of(put: WriteRequest, version: int, now: float) -> PointPayload:
     """Return the payload of `put`, the `version`th write of its key, made at `now`."""
     return {
         "key": put.key,
@@ -95,7 +95,7 @@ def payload_of(put: Put, version: int, now: float) -> Payload:
     }
 
 
-def entry_of(key: str, payload: Payload) -> Entry:
+def entry_of(key: str, payload: PointPayload) -> BackendEntry:
     """Return the entry that a payload holds.
 
     Raises:
@@ -108,22 +108,22 @@ def entry_of(key: str, payload: Payload) -> Entry:
         data = b64decode(value, validate=True) if payload.get("base64") else value.encode()
     except ValueError as error:
         raise CorruptEntry(key, "its value is not the text of bytes") from error
-    return Entry(key, data, version)
+    return BackendEntry(key, data, version)
 
 
-def alive(payload: Payload, now: float) -> bool:
+def alive(payload: PointPayload, now: float) -> bool:
     """Tell whether the entry of a payload has not ended at `now`."""
     until = payload.get("expires_at")
     return not isinstance(until, int | float) or now < until
 
 
-def version_of(payload: Payload) -> int:
+def version_of(payload: PointPayload) -> int:
     """Return which write of its key a payload is, 0 when it does not say."""
     version = payload.get("version")
     return version if isinstance(version, int) else 0
 
 
-def _said(value: bytes) -> Payload:
+def _said(value: bytes) -> PointPayload:
     try:
         return {"value": value.decode()}
     except UnicodeDecodeError:

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backend import Entry, Place, Put, Written, human
+from context7_fabric.fabric.backend import BackendEntry, EntryPosition, WriteRequest, Written, human
 from context7_fabric.fabric.backends.redis import scripts
 from context7_fabric.redis_url import parse
 
 if TYPE_CHECKING:
-    from context7_fabric.fabric.backends.redis.connection import Argument, Link
+    from context7_fabric.fabric.backends.redis.connection import RedisArgument, RedisConnection
 
 NAMESPACE = "context7-fabric"
 TIMEOUT = 1.0
@@ -76,7 +76,7 @@ class RedisBackend:
             raise ValueError("a namespace has at least one character, and no brace")
         self._address = parse(url, db, password, ssl=ssl)
         self._timeout = timeout
-        self._opened: Link | None = None
+        self._opened: RedisConnection | None = None
         self._open = True
         # Braces make a cluster place keys by what stands between them.
         start = f"{{{namespace}}}:"
@@ -87,7 +87,7 @@ class RedisBackend:
             f"{start}news",
         ]
 
-    async def get(self, key: str) -> Entry | None:
+    async def get(self, key: str) -> BackendEntry | None:
         """Return the entry under `key`, or None; one command."""
         try:
             fields = await self._link().command("get", "HMGET", self._entries + key, "v", "n")
@@ -100,24 +100,24 @@ class RedisBackend:
             return None
         if value is None or not _counts(version):
             raise CorruptEntry(key, "a field is missing or none of ours")
-        return Entry(key, value, int(version))
+        return BackendEntry(key, value, int(version))
 
-    async def get_many(self, keys: Sequence[str]) -> list[Entry]:
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
         """Return the readable entries under `keys`; one round trip a thousand."""
         link = self._link()
-        found: list[Entry] = []
+        found: list[BackendEntry] = []
         for first in range(0, len(keys), AT_ONCE):
             part = keys[first : first + AT_ONCE]
             found += _entries(await link.script("get", scripts.READ, *part))
         return found
 
-    async def write(self, puts: Sequence[Put], deletes: Sequence[str] = ()) -> None:
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
         """Store and remove in one script.
 
         Where a connection breaks meanwhile it may run twice, which counts a version twice.
         """
         amount = len(puts) + len(deletes)
-        arguments: list[Argument] = [
+        arguments: list[RedisArgument] = [
             len(puts),
             *(each for put in puts for each in _stored(put)),
             *deletes,
@@ -137,7 +137,7 @@ class RedisBackend:
         self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
     ) -> bool:
         """Store `new` only where `old` is, or if it is None remove that; one script."""
-        put = () if new is None else _stored(Put(key, new, expires_in=expires_in))
+        put = () if new is None else _stored(WriteRequest(key, new, expires_in=expires_in))
         # Run twice, it would find what it stored itself, if that is another value.
         again = new is None or new == old
         arguments = (key, old, *put)
@@ -161,7 +161,7 @@ class RedisBackend:
 
     async def items(
         self, prefix: str, after: str | None, limit: int
-    ) -> tuple[list[Entry], str | None]:
+    ) -> tuple[list[BackendEntry], str | None]:
         """Return the next readable entries whose keys begin with `prefix`; one script.
 
         A page ends early when its values have 8 MB.
@@ -171,13 +171,15 @@ class RedisBackend:
         )
         return list(_entries(rows)), None if last is None else _text(last)
 
-    async def newest(self, prefix: str, after: Place | None, limit: int) -> list[Place]:
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
         """Return the next places below `prefix`, the newest first; one script."""
         place = (after.key, after.at) if after else ()
         rows = await self._link().script(
             "query", scripts.NEWEST, *_range(prefix), prefix, limit, scripts.FEW, *place
         )
-        return [Place(float(at), _text(name)) for name, at in rows]
+        return [EntryPosition(float(at), _text(name)) for name, at in rows]
 
     async def announcements(self) -> AsyncGenerator[Written]:
         """Yield what is written in this namespace, by whomever; first that anything may have been.
@@ -207,20 +209,20 @@ class RedisBackend:
         if self._opened:
             await self._opened.aclose()
 
-    def _link(self) -> Link:
+    def _link(self) -> RedisConnection:
         if not self._open:
             raise StoreClosed
         if self._opened is None:
-            from context7_fabric.fabric.backends.redis.connection import Link  # noqa: PLC0415  # slow
+            from context7_fabric.fabric.backends.redis.connection import RedisConnection  # noqa: PLC0415  # slow
 
-            self._opened = Link(self._address, self._timeout, self._keys)
+            self._opened = RedisConnection(self._address, self._timeout, self._keys)
         return self._opened
 
 
-def _stored(put: Put) -> tuple[Argument, ...]:
+def _stored(put: WriteRequest) -> tuple[RedisArgument, ...]:
     """Return what `scripts.WRITE` takes for one entry."""
     if put.expires_in is not None:
-        lifetime: Argument = _milliseconds(put.expires_in)
+        lifetime: RedisArgument = _milliseconds(put.expires_in)
     else:
         lifetime = LIFETIME_MS if put.disposable else ""
     return put.key, put.value, put.at, lifetime
@@ -250,10 +252,10 @@ def _names(message: bytes) -> Written:
     return tuple(told) if is_list and told else None
 
 
-def _entries(rows: Sequence[tuple[bytes, bytes, bytes]]) -> Iterator[Entry]:
+def _entries(rows: Sequence[tuple[bytes, bytes, bytes]]) -> Iterator[BackendEntry]:
     for name, value, version in rows:
         if _counts(version):
-            yield Entry(_text(name), value, int(version))
+            yield BackendEntry(_text(name), value, int(version))
 
 
 def _text(name: bytes) -> str:

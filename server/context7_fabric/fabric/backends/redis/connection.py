@@ -28,12 +28,12 @@ from redis.sentinel import Sentinel as BlockingSentinel
 from redis.sentinel import SentinelConnectionPool as BlockingPool
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.redis.scripts import Script
-from context7_fabric.redis_url import Address, Sentinels
+from context7_fabric.fabric.backends.redis.scripts import RedisScript
+from context7_fabric.redis_url import RedisAddress, SentinelAddress
 
 
 def waiting_master(
-    sentinels: Sentinels, address: Address, arguments: dict[str, Any], timeout: float
+    sentinels: SentinelAddress, address: RedisAddress, arguments: dict[str, Any], timeout: float
 ) -> Redis:
     """Return a client for the running event loop; the master gets `arguments`."""
     asked = _arguments_redis_sentinels(sentinels, address, timeout)
@@ -43,7 +43,7 @@ def waiting_master(
 
 
 def blocking_master(
-    sentinels: Sentinels, address: Address, arguments: dict[str, Any], timeout: float
+    sentinels: SentinelAddress, address: RedisAddress, arguments: dict[str, Any], timeout: float
 ) -> BlockingRedis:
     """Return a blocking client; the master gets `arguments`."""
     asked = _arguments_redis_sentinels(sentinels, address, timeout)
@@ -67,7 +67,7 @@ def close_blocking_sentinels(client: BlockingRedis) -> None:
 
 
 def _arguments_redis_sentinels(
-    sentinels: Sentinels, address: Address, timeout: float
+    sentinels: SentinelAddress, address: RedisAddress, timeout: float
 ) -> dict[str, Any]:
     """Return how Sentinels are reached: by the TLS of the servers, with a login of their own."""
     login = {"username": sentinels.username, "password": sentinels.password}
@@ -76,9 +76,9 @@ def _arguments_redis_sentinels(
     return login | tls | times
 
 
-Client = Redis | RedisCluster
+RedisClient = Redis | RedisCluster
 BlockingClient = BlockingRedis | BlockingCluster
-Argument = str | bytes | int | float
+RedisArgument = str | bytes | int | float
 
 SIGN_EVERY = 5.0
 """Seconds of silence after which whoever listens asks the server whether it is there."""
@@ -87,7 +87,7 @@ CONNECTIONS = 50
 """Connections of one event loop to one server."""
 
 
-def waiting_client(address: Address, timeout: float, *, is_cluster: bool) -> Client:
+def waiting_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> RedisClient:
     """Return a client for the running event loop, which connects when it is used.
 
     It waits `timeout` seconds for a connection, and without end for an answer: the time-out of
@@ -106,7 +106,7 @@ def waiting_client(address: Address, timeout: float, *, is_cluster: bool) -> Cli
     return RedisCluster(**arguments, reinitialize_steps=0)
 
 
-async def close(client: Client) -> None:
+async def close(client: RedisClient) -> None:
     """Close the connections of a client; a server that takes no leave is left without.
 
     A cluster's that lost a node means to begin anew, and would leave the others open.
@@ -120,7 +120,7 @@ async def close(client: Client) -> None:
         await client.aclose()
 
 
-def blocking_client(address: Address, timeout: float, *, is_cluster: bool) -> BlockingClient:
+def blocking_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> BlockingClient:
     """Return a blocking client, which waits `timeout` seconds for a connection or an answer."""
     arguments = _arguments(address, timeout, is_cluster=is_cluster) | {
         "socket_timeout": timeout,
@@ -151,7 +151,10 @@ def info_of_masters(client: BlockingClient) -> list[dict[str, object]]:
 
 
 async def run_script(
-    client: Client, script: Script, keys: Sequence[str], arguments: Sequence[Argument]
+    client: RedisClient,
+    script: RedisScript,
+    keys: Sequence[str],
+    arguments: Sequence[RedisArgument],
 ) -> Any:  # noqa: ANN401  # whatever the script returns
     """Return what `script` returns; its text goes out only where the server does not know it."""
     rest = (len(keys), *keys, *arguments)
@@ -161,7 +164,7 @@ async def run_script(
         return await client.execute_command("EVAL", script.text, *rest)
 
 
-async def heard(client: Client, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
+async def heard(client: RedisClient, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
     """Yield what is published on `channel`, after a None once it is heard.
 
     Raises what redis-py does, and `ConnectionError` where the server gives no sign of life within
@@ -194,7 +197,7 @@ async def _subscribe(hearing: PubSub, channel: str) -> None:
         raise ConnectionLost("no node of the cluster serves the channel") from error
 
 
-def _arguments(address: Address, timeout: float, *, is_cluster: bool) -> dict[str, Any]:
+def _arguments(address: RedisAddress, timeout: float, *, is_cluster: bool) -> dict[str, Any]:
     common = {"socket_connect_timeout": timeout, "protocol": 2}
     return address.arguments(cluster=is_cluster) | common
 
@@ -206,15 +209,15 @@ _T = TypeVar("_T")
 class _Held:
     """What one event loop has: a client, the generator that closes it, and room for its calls."""
 
-    client: Client
+    client: RedisClient
     holder: AsyncGenerator[None]
     room: asyncio.Semaphore
 
 
-class Link:
+class RedisConnection:
     """Runs work against what is at an address: a server or a cluster, it finds out itself."""
 
-    def __init__(self, address: Address, timeout: float, keys: Sequence[str]) -> None:
+    def __init__(self, address: RedisAddress, timeout: float, keys: Sequence[str]) -> None:
         """Give up after `timeout` seconds; connect when there is something to do.
 
         Every script is handed `keys`.
@@ -226,7 +229,7 @@ class Link:
         self._is_cluster: bool | None = None
         self._open = True
 
-    async def command(self, operation: str, *words: Argument) -> Any:  # noqa: ANN401  # the reply
+    async def command(self, operation: str, *words: RedisArgument) -> Any:  # noqa: ANN401  # the reply
         """Return what a command replies.
 
         Raises:
@@ -240,8 +243,8 @@ class Link:
     async def script(
         self,
         operation: str,
-        script: Script,
-        *arguments: Argument,
+        script: RedisScript,
+        *arguments: RedisArgument,
         timeouts: int = 1,
         again: bool = True,
     ) -> Any:  # noqa: ANN401  # whatever the script returns
@@ -260,7 +263,9 @@ class Link:
             again=again,
         )
 
-    def script_blocking(self, operation: str, script: Script, *arguments: Argument) -> Any:  # noqa: ANN401  # whatever the script returns
+    def script_blocking(
+        self, operation: str, script: RedisScript, *arguments: RedisArgument
+    ) -> Any:  # noqa: ANN401  # whatever the script returns
         """Return what `script` returns, by a client that is there for this call only.
 
         Raises:
@@ -308,7 +313,7 @@ class Link:
     async def _run(
         self,
         operation: str,
-        work: Callable[[Client], Awaitable[_T]],
+        work: Callable[[RedisClient], Awaitable[_T]],
         seconds: float,
         *,
         again: bool = True,
@@ -346,7 +351,9 @@ class Link:
                 await anext(holder)
         return self._held[loop]
 
-    async def _hold(self, client: Client, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
+    async def _hold(
+        self, client: RedisClient, loop: asyncio.AbstractEventLoop
+    ) -> AsyncGenerator[None]:
         try:
             yield
         finally:
@@ -360,7 +367,7 @@ class Link:
         finally:
             await close(client)
 
-    def _waiting(self, *, is_cluster: bool) -> Client:
+    def _waiting(self, *, is_cluster: bool) -> RedisClient:
         return waiting_client(self._address, self._timeout, is_cluster=is_cluster)
 
     @contextmanager

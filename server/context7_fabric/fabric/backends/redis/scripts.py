@@ -95,16 +95,16 @@ end
 """
 
 
-class Script(NamedTuple):
+class RedisScript(NamedTuple):
     """A script, and the digest that Redis knows it by once it has run."""
 
     text: str
     digest: str
 
 
-def _script(*parts: str) -> Script:
+def _script(*parts: str) -> RedisScript:
     text = "".join(parts)
-    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return RedisScript(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 WRITE = _script(

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from context7_fabric.call_log.records import Executions
+from context7_fabric.call_log.records import CallLog
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.settings.values import ExecutionSettings
-from context7_fabric.views.visibility import Views
+from context7_fabric.views.visibility import VisibleEntries
 from support.scripted import FakeClock
 from support.viewing import Ticking
 
@@ -27,10 +27,10 @@ async def fabric(clock: FakeClock) -> AsyncIterator[Fabric]:
 
 
 @pytest.fixture
-def executions(fabric: Fabric, clock: FakeClock) -> Executions:
-    return Executions(fabric, clock, str, ExecutionSettings())
+def executions(fabric: Fabric, clock: FakeClock) -> CallLog:
+    return CallLog(fabric, clock, str, ExecutionSettings())
 
 
 @pytest.fixture
-def views(fabric: Fabric, executions: Executions, clock: FakeClock) -> Views:
-    return Views(fabric, executions, clock)
+def views(fabric: Fabric, executions: CallLog, clock: FakeClock) -> VisibleEntries:
+    return VisibleEntries(fabric, executions, clock)

@@ -18,12 +18,18 @@ from mcp.shared.message import SessionMessage
 from context7_fabric.lenient_json import HEAD_BYTES
 from context7_fabric.mcp_server import streams as lines_module
 from context7_fabric.mcp_server import streams as messages_module
-from context7_fabric.mcp_server.streams import Duplex, Lines, MessageReader, MessageWriter, Overlong
+from context7_fabric.mcp_server.streams import (
+    Duplex,
+    LineReader,
+    MessageReader,
+    MessageWriter,
+    TooLongLine,
+)
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 
 
-def taken(lines: Lines) -> list[bytes]:
+def taken(lines: LineReader) -> list[bytes]:
     """Everything until the end."""
 
     async def take() -> list[bytes]:
@@ -38,7 +44,7 @@ def taken(lines: Lines) -> list[bytes]:
 @given(data=st.binary().map(lambda data: data.replace(b"x", b"\n")), cuts=st.sets(st.integers(0)))
 def test_lines_are_the_same_however_they_come(data: bytes, cuts: set[int]) -> None:
     ends = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    lines = Lines()
+    lines = LineReader()
     for start, end in pairwise(ends):
         lines.data_received(data[start:end])
     lines.eof_received()
@@ -55,13 +61,13 @@ def test_a_line_that_is_too_long_is_dropped_and_the_others_are_not(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "LONGEST", 10)
         data = b"".join(b"x" * size + b"\n" for size in sizes)
-        lines = Lines()
+        lines = LineReader()
         for start in range(0, len(data), chunk):
             lines.data_received(data[start : start + chunk])
         lines.eof_received()
         got = taken(lines)
-    assert [isinstance(line, Overlong) for line in got] == [size > 10 for size in sizes]
-    assert [line for line in got if not isinstance(line, Overlong)] == [
+    assert [isinstance(line, TooLongLine) for line in got] == [size > 10 for size in sizes]
+    assert [line for line in got if not isinstance(line, TooLongLine)] == [
         b"x" * size for size in sizes if size <= 10
     ]
 
@@ -71,7 +77,7 @@ def test_lines_keep_only_the_head_of_one_without_an_end(
     monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     monkeypatch.setattr(lines_module, "LONGEST", 10_000)
-    data, lines = bytes(range(32, 127)) * 300, Lines()
+    data, lines = bytes(range(32, 127)) * 300, LineReader()
     for start in range(0, len(data), chunk):
         lines.data_received(data[start : start + chunk])
     assert b"".join(lines._parts) == data[:HEAD_BYTES]
@@ -81,7 +87,7 @@ def test_lines_keep_only_the_head_of_one_without_an_end(
 
 
 def test_what_was_read_before_comes_first() -> None:
-    lines = Lines(b"first\nsec")
+    lines = LineReader(b"first\nsec")
     lines.data_received(b"ond\n")
     lines.connection_lost(None)
     assert taken(lines) == [b"first", b"second"]
@@ -102,7 +108,7 @@ class Reading(asyncio.ReadTransport):
 
 
 async def test_when_too_much_waits_no_more_is_read_until_it_is_taken() -> None:
-    lines, transport = Lines(), Reading()
+    lines, transport = LineReader(), Reading()
     lines.connection_made(transport)
     for number in range(200):
         lines.data_received(b"%d\n" % number)
@@ -115,7 +121,7 @@ async def test_when_too_much_waits_no_more_is_read_until_it_is_taken() -> None:
 
 
 async def test_a_taker_waits_for_its_line_and_one_that_gave_up_takes_none() -> None:
-    lines = Lines()
+    lines = LineReader()
     with anyio.move_on_after(0):
         await lines.take()
     got: list[bytes | None] = []

@@ -9,9 +9,9 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from context7_fabric.registry.rows import Row
-from context7_fabric.suggestions.index_sync import Mirror
+from context7_fabric.suggestions.index_sync import IndexSync
 from context7_fabric.suggestions.worker.wire import Message
-from context7_fabric.suggestions.worker_client import Keeper
+from context7_fabric.suggestions.worker_client import WorkerIndexes
 
 ROOM = 4
 
@@ -67,9 +67,9 @@ class Kept:
     def __init__(self, tasks: TaskGroup, room: int | None = ROOM) -> None:
         self.worker = Counting()
         self.news = anyio.Event()
-        self.keeper = Keeper(tasks, self.worker, "model", room, self._tell)
+        self.keeper = WorkerIndexes(tasks, self.worker, "model", room, self._tell)
 
-    async def use(self, *mirrors: Mirror) -> None:
+    async def use(self, *mirrors: IndexSync) -> None:
         """Use them one after the other, each until it is settled."""
         for mirror in mirrors:
             while not mirror.settled:
@@ -87,10 +87,10 @@ class Kept:
         self.news = anyio.Event()
 
 
-def mirror(principal: str, size: int = 2) -> Mirror:
+def mirror(principal: str, size: int = 2) -> IndexSync:
     """What a principal with so many rows has."""
     rows = {row.key: row for row in (Row(f"row-{number}", "npm") for number in range(size))}
-    made = Mirror(principal, rows.get, NoVectors(), None)
+    made = IndexSync(principal, rows.get, NoVectors(), None)
     for row in rows.values():
         made.put(row)
     return made
