@@ -20,12 +20,12 @@ from context7_fabric.errors import StoreError, UnknownExecution
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import (
-    ANSWERED,
     HITS,
     Answer,
     Caller,
     Clock,
     Outcome,
+    TracedStep,
     new_execution_id,
     tokens,
 )
@@ -178,7 +178,7 @@ class CallLog:
         """Note a call that was answered; nothing is written yet."""
         if not self._settings.keep:
             return
-        caller.trace.step(ANSWERED)
+        caller.trace.step(TracedStep.ANSWERED)
         took = caller.trace.milliseconds
         self._waiting.append(_Noted(self._clock(), took, tool, arguments, caller, answer))
         del self._waiting[:-MOST_WAITING]

@@ -22,12 +22,12 @@ from context7_fabric.call_log.statistics import (
 )
 from context7_fabric.cli.output import print_json, print_table, with_app
 from context7_fabric.cli.text import CommandParser, is_utf8, local_time, one_line, say
-from context7_fabric.cli.upstream_status import limit_ends, opening_ends
+from context7_fabric.cli.upstream_status import back_off_end, opening_end
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.process import harmless
 from context7_fabric.runtime.app import App
-from context7_fabric.upstream.status import UpstreamStatus
+from context7_fabric.upstream.call_gate import UpstreamStatus
 
 BAR = 40
 """Signs of the longest bar."""
@@ -224,35 +224,35 @@ def _moment(text: str) -> float | None:
 
 async def _figures(app: App) -> dict[str, object]:
     counts = await app.desk.shelf.counts()
-    held = await app.desk.turnstile.restraints()
-    said = await app.desk.turnstile.last_said()
+    status = await app.desk.turnstile.status()
+    message = status.quota_message
     # Last, as above.
-    usage, everybody = await app.desk.meter.month(), await app.desk.meter.everybody()
-    fault = everybody.last_fault
+    usage, usage_of_all = await app.desk.meter.month(), await app.desk.meter.month_of_all()
+    fault = usage_of_all.last_fault
     return {
         "calls_this_month": usage.calls,
         "calls_saved": usage.saved,
         "monthly_calls": app.desk.meter.monthly_calls,
-        "quota_said": said.why if said else None,
-        "quota_said_at": said.at if said else None,
-        **_restraints(held),
+        "quota_said": message.text if message else None,
+        "quota_said_at": message.at if message else None,
+        **_status_fields(status),
         **counts,
-        "store_faults": everybody.faults,
+        "store_faults": usage_of_all.faults,
         "last_store_fault": fault.text if fault else None,
         "last_store_fault_at": fault.at if fault else None,
     }
 
 
-def _restraints(held: UpstreamStatus) -> dict[str, object]:
-    """Return limit, circuit breaker and lost session, each with what ends it."""
-    limit, opening, lost = held.limit, held.opening, held.lost_session
+def _status_fields(status: UpstreamStatus) -> dict[str, object]:
+    """Return back-off, circuit breaker and lost session, each with what ends it."""
+    limit, opening, lost = status.back_off, status.opening, status.lost_session
     return {
         "resting_until": limit.until if limit else None,
         "resting_because": limit.why if limit else None,
-        "resting_ends": limit_ends(limit) if limit else None,
+        "resting_ends": back_off_end(limit) if limit else None,
         "breaker_open_until": opening.at + opening.seconds if opening else None,
         "breaker_open_because": opening.why if opening else None,
-        "breaker_closes": opening_ends() if opening else None,
+        "breaker_closes": opening_end() if opening else None,
         "session_lost_at": lost.at if lost else None,
-        "session_lost_how": lost.how if lost else None,
+        "session_lost_how": lost.text if lost else None,
     }

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.http_server.errors import ErrorResponse, not_allowed
-from context7_fabric.telemetry.figures import StateFigures
+from context7_fabric.telemetry.observer import StateFigures
 
 _NO_OAUTH = (
     "there is no OAuth here: send a Context7 key (Context7-API-Key: KEY), and the token of this"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.http_server.public_routes import MetricsEndpoint
-from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from context7_fabric.telemetry.observer import StateFigures, StoreFigures
 from unit.http_server.requests import asked, scope_of
 
 FIGURES = StateFigures("1", "memory", StoreFigures(), 0, 0, 0, 0, 0, 0, {}, 0, 0)

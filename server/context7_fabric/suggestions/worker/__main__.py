@@ -1,4 +1,4 @@
-"""`python -m context7_fabric.suggestions.worker`: answer requests from stdin until it ends, or idle.
+"""Main program of the worker: answer requests from stdin until it ends or the worker is idle.
 
 Started by `link`, never by hand. Whoever holds the other end of stdin keeps the worker alive.
 """
