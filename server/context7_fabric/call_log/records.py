@@ -88,7 +88,7 @@ def execution_form() -> TypeAdapter[CallRecord]:
     return TypeAdapter(CallRecord)
 
 
-def execution_of(context: Context) -> CallRecord | None:
+def record_in(context: Context) -> CallRecord | None:
     """Return the record that `context` holds, None when it is something else."""
     try:
         return execution_form().validate_python(context.value)
@@ -246,7 +246,7 @@ class CallLog:
     async def _named(self, execution_id: str, shown: Callable[[Context], bool]) -> list[CallRecord]:
         """Return the record with just this id, which longer ids may begin with."""
         found = await self._fabric.get_many([PREFIX + execution_id], Scope.EXECUTION)
-        records = (execution_of(context) for context in found if shown(context))
+        records = (record_in(context) for context in found if shown(context))
         return [record for record in records if record is not None]
 
     async def _find_free_ids(self) -> None:
@@ -271,7 +271,7 @@ class CallLog:
         pattern = f"{PREFIX}{_globbed(beginning)}*"
         while len(found) < most:
             page = await self._fabric.query(pattern, Scope.EXECUTION, LOOKED_AT, after=last)
-            records = (execution_of(context) for context in page if shown(context))
+            records = (record_in(context) for context in page if shown(context))
             found += [record for record in records if record is not None]
             if len(page) < LOOKED_AT:
                 break
