@@ -18,13 +18,12 @@ from rich.text import Text
 
 from context7_fabric.cli.output import (
     harmless,
+    notice_of_a_wait,
     print_json,
     print_table,
-    telling_of_a_wait,
     with_app,
 )
 from context7_fabric.cli.text import local_time
-from context7_fabric.cli.upstream_status import told_limit, told_opening, told_session
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -32,6 +31,7 @@ from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.status import all_restraints, end_restraints
 from context7_fabric.version import __version__
+from context7_fabric.views.upstream_status import told_limit, told_opening, told_session
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import DaemonProbe
@@ -58,7 +58,7 @@ def run(words: list[str]) -> int:
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
         ended = await end_restraints(app.fabric) if options.fix else 0
-        with telling_of_a_wait():
+        with notice_of_a_wait():
             upstream = await _upstream(app)
         checks = [_version(), _home(app), _variables(), daemon, upstream]
         checks += await _restraints(app, ended)
