@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, print_json, tell
 from context7_fabric.lenient_json import readable
 from context7_fabric.process import harmless
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 LONGEST_NAME = 1_000
 """Characters of a name that is looked up: a longer one is text that was piped by mistake."""

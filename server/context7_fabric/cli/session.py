@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
 
 from context7_fabric.cli.text import notice_of_a_wait
 from context7_fabric.errors import FabricError, UnusableFeedback
@@ -18,9 +17,11 @@ from context7_fabric.process import imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.handshake import COMMAND
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from types import TracebackType
+    from typing import Any, Self
 
     from context7_fabric.relay.client import DaemonConnector
 

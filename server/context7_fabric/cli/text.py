@@ -9,16 +9,16 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, NoReturn, TextIO
 
 from context7_fabric.process import harmless
 from context7_fabric.relay.usage import suggestion
+
+TYPE_CHECKING = False  # a command that asks the daemon takes as long as its imports
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TextIO
 
 COLUMNS = 80
 """Columns of help, and of a terminal that does not say how wide it is."""
@@ -52,11 +52,15 @@ def complain(text: str) -> None:
 
 def local_time(at: float, precision: str = "seconds") -> str:
     """Return the time `at` (epoch seconds) as it is in this machine's zone, which is named."""
+    from datetime import datetime
+
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", precision)
 
 
 def columns() -> int:
     """Return how many columns the terminal has."""
+    import shutil
+
     return max(_LEAST_COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns)
 
 
@@ -69,6 +73,8 @@ def _fitted(text: str, stream: TextIO, hanging: int) -> str:
     """Return `text` with its lines no longer than the terminal that `stream` may be."""
     if not stream.isatty():
         return text
+    import textwrap
+
     width = columns()
     wrap = textwrap.TextWrapper(
         width, subsequent_indent=" " * min(hanging, width // 2), break_on_hyphens=False

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, local_time, one_line, print_json, say, tell
 from context7_fabric.lenient_json import readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NONE_YET = (
     "no call is recorded yet: each call of a tool by an MCP client makes a record, and so do"
