@@ -18,17 +18,12 @@ from rich.text import Text
 
 from context7_fabric.cli.output import (
     harmless,
+    notice_of_a_wait,
     print_json,
     print_table,
-    telling_of_a_wait,
     with_app,
 )
 from context7_fabric.cli.text import local_time
-from context7_fabric.cli.upstream_status import (
-    describe_back_off,
-    describe_lost_session,
-    describe_opening,
-)
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
@@ -36,6 +31,11 @@ from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.call_gate import clear_statuses, read_all_statuses
 from context7_fabric.version import __version__
+from context7_fabric.views.upstream_status import (
+    describe_back_off,
+    describe_lost_session,
+    describe_opening,
+)
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import DaemonProbe
@@ -62,7 +62,7 @@ def run(words: list[str]) -> int:
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
         ended = await clear_statuses(app.fabric) if options.fix else 0
-        with telling_of_a_wait():
+        with notice_of_a_wait():
             upstream = await _upstream(app)
         checks = [_version(), _home(app), _variables(), daemon, upstream]
         checks += await _status_checks(app, ended)
