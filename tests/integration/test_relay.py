@@ -22,6 +22,7 @@ BEFORE_THE_HAND_SHAKE = {
     OURS,
     f"{OURS}.__main__",
     f"{OURS}.relay",
+    f"{OURS}.variables",
     *(
         f"{OURS}.relay.{name}"
         for name in ("door", "folders", "hello", "pump", "start", "usage", "window")

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.relay.handshake import resolved, working_directory
-from context7_fabric.relay.usage import PREFIX, VARIABLES
+from context7_fabric.variables import PREFIX, VARIABLES
 
 SERVER_NAME = "context7"
 """Upstream's own name in these files, so that prompts and allow-lists keep working."""
@@ -36,10 +36,13 @@ _CLIENTS: Final[Mapping[str, tuple[str, str, str]]] = {
 """Of each client: the section of its file, the file, a reference to a variable of its own."""
 
 _COPIED: Final = ("CONTEXT7_API_URL", *(PREFIX + name for name in VARIABLES))
-_SECRET: Final = ("CONTEXT7_API_KEY", f"{PREFIX}QDRANT_API_KEY", f"{PREFIX}TOKEN")
+_SECRET: Final = (
+    "CONTEXT7_API_KEY",
+    *(PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind == "secret"),
+)
 _WITH_KEYS: Final = (
     "CONTEXT7_API_URL",
-    *(f"{PREFIX}{name}" for name in ("UPSTREAM", "BACKEND", "QDRANT_URL")),
+    *(PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind == "address"),
 )
 _REDACTED: Final = re.compile(r"\[(?:api-key|bearer-token|jwt|password|private-key)\]")
 _UV_CACHE: Final = ("archive-v", "environments-v", "builds-v")

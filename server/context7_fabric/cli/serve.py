@@ -20,7 +20,7 @@ from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
 from context7_fabric.runtime.runtime import Runtime, open_household
 from context7_fabric.settings import Settings, read_settings
-from context7_fabric.settings.web import is_host
+from context7_fabric.settings.reader import is_host
 
 if TYPE_CHECKING:
     from context7_fabric.http_server.app import HttpSite
