@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue, talking, texts_of
 from support.contexts import context
-from support.dialogue import Dialogue, talking, texts_of
 from support.product import BY_ITSELF, PROGRAM, product_environment, run_product
 
 FULL = (

@@ -18,8 +18,8 @@ from context7_fabric.models import PUBLIC, Caller
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from contracts.disk_store import execute
+from support.app_server import MODES, call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app, settings_for
-from support.wire import MODES, call, connected, provenance, texts
 
 DAY = 86400.0
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no room'); END"

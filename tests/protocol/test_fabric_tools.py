@@ -14,9 +14,9 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.mcp_server.extra_tools import BEGINNING, LONGEST_VALUE
 from context7_fabric.models import LOCAL_OWNER, PUBLIC
 from context7_fabric.views.contexts import BOOKKEEPING, ContextViews
+from support.app_server import MODES, call, provenance
 from support.optional import done, keys, refused, serving
 from support.scripted import FakeClock
-from support.wire import MODES, call, provenance
 from unit.fabric.fakes import Broken
 
 UPSTREAMS = ["resolve-library-id", "query-docs", "get-library-docs"]

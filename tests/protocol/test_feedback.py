@@ -13,8 +13,8 @@ from mcp import Client
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC
 from context7_fabric.runtime.app import App
+from support.app_server import MODES, call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
-from support.wire import MODES, call, connected, provenance, texts
 
 DAY = 86400
 DOCS = {"libraryId": "/widgets/widget1", "query": "start"}

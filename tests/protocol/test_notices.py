@@ -19,9 +19,9 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.views.subscriptions import ListTopic
+from support.app_server import call
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed, unsubscribe
 from support.scripted import FakeClock, ScriptedUpstream
-from support.wire import call
 
 ENTRY = "fabric://GLOBAL/note%3Abread"
 INITIALIZE: dict[str, Any] = {
