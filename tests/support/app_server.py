@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 
 from context7_fabric.call_log.records import CallRecord, record_in
 from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake
+from context7_fabric.daemon.server import Reply as CommandReply
 from context7_fabric.fabric.context import Scope
 from context7_fabric.http_server.middleware import BodyLimitMiddleware
 from context7_fabric.mcp_server.http import http_app
@@ -90,19 +91,22 @@ async def _hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
         yield server
 
     @asynccontextmanager
-    async def refused(_greeting: Handshake) -> AsyncGenerator[NoReturn]:
-        raise AssertionError("a client of MCP asks for no command")
-        yield
+    async def opened_for_commands(_greeting: Handshake) -> AsyncGenerator[CommandReply]:
+        yield _refuse
 
     with tempfile.TemporaryDirectory() as folder:
         own = identity({})
         door = Endpoint.of(folder, own)
         listener = await anyio.to_thread.run_sync(door.claim)
-        host = DaemonServer(door, DaemonTerms(own, 60), opened, refused, dict)
+        host = DaemonServer(door, DaemonTerms(own, 60), opened, opened_for_commands, dict)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(host.serve, listener)
             yield door
             host.stop()
+
+
+async def _refuse(line: bytes) -> bytes:
+    raise AssertionError(f"a client of MCP asks for no command: {line!r}")
 
 
 @asynccontextmanager
