@@ -32,7 +32,7 @@ from rich.table import Table
 
 from bench.machine import machine
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.matching.index import NameIndex
+from context7_fabric.registry.matching import NameIndex
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.suggestions.index_sync import _digest

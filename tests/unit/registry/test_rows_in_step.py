@@ -17,7 +17,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry import row_store as module
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 
@@ -173,7 +173,7 @@ async def test_where_rows_were_removed_all_are_read_again(house: House) -> None:
     await house.registry.catch_up()
     (key,) = await house.fabric.keys(Scope.GLOBAL, "row:")
     await house.fabric.delete_context(key)
-    await tell_of_changed_rows(house.fabric)
+    await announce_changed_rows(house.fabric)
     house.hear(key, REVISION)
     await house.registry.catch_up()
     assert house.registry.find("left-pad") is None

@@ -14,7 +14,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.views.purge import Purge
@@ -167,7 +167,7 @@ class TestReadingAll:
     async def test_tells_of_what_is_new_and_what_is_gone(self, house: House) -> None:
         await Purge(house.fabric).everything()
         await house.others_write(Row("right-pad", "npm", id="/right/pad"))
-        await tell_of_changed_rows(house.fabric)
+        await announce_changed_rows(house.fabric)
         house.changed.clear()
         await house.registry.catch_up()
         assert house.forgotten == [PAD.key]

@@ -17,7 +17,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.libraries import Library, LibraryList
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import WRITTEN, RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import WRITTEN, RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.views.purge import Purge
@@ -86,7 +86,7 @@ class House:
     async def others_replace_all_by(self, *rows: Row) -> None:
         await Purge(self.fabric).everything()
         await self.others_write(*rows)
-        await tell_of_changed_rows(self.fabric)
+        await announce_changed_rows(self.fabric)
         self.hear()
 
     async def catch_up_cancelled_as_it_tells(self) -> None:

@@ -17,8 +17,7 @@ from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.models import RESOLVE, Viewer
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.choices import TaughtName
-from context7_fabric.registry.rows import COLLECTION, Row
-from context7_fabric.registry.schema import load_collection
+from context7_fabric.registry.rows import COLLECTION, Row, load_collection
 from context7_fabric.services import Services
 from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.views.libraries import LibraryViews, RankedBy, RankedLibrary

@@ -34,7 +34,7 @@ from context7_fabric.lenient_json import mended
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import TaughtName
-from context7_fabric.registry.matching.index import read_name
+from context7_fabric.registry.readings import read_name
 from context7_fabric.registry.rows import COLLECTION
 from context7_fabric.version import __version__
 

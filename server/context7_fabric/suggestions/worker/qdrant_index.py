@@ -19,8 +19,14 @@ from qdrant_client import QdrantClient, models
 
 from context7_fabric.embedding import Vector
 from context7_fabric.privacy.principals import owned
-from context7_fabric.registry.rows import NAMESPACE, Row
-from context7_fabric.registry.schema import KEY_FIELDS, CollectionPayload, CollectionSchema, row_key
+from context7_fabric.registry.rows import (
+    KEY_FIELDS,
+    NAMESPACE,
+    CollectionPayload,
+    CollectionSchema,
+    Row,
+    row_key,
+)
 
 PRINCIPAL = "principal"
 """The field of a shared collection's points, beside the schema's, that says whose they are."""

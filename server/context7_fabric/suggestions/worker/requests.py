@@ -15,7 +15,7 @@ import numpy as np
 
 from context7_fabric import embedding
 from context7_fabric.embedding import Embedder, ModelMissing, Vector
-from context7_fabric.registry.schema import load_collection, row_key
+from context7_fabric.registry.rows import load_collection, row_key
 from context7_fabric.suggestions.worker.qdrant_index import (
     EmbeddedIndexes,
     RowIndex,
