@@ -11,8 +11,9 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
+from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.index_sync import MostUsed
-from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 
 HTTPX = Row("httpx", "pypi", description="asynchronous HTTP client")
