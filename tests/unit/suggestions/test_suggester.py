@@ -77,7 +77,7 @@ async def test_without_a_model_words_decide_and_it_says_so(suggester: Suggester)
     assert 0 < suggestions.candidates[0].score <= 1
 
 
-async def test_why_there_is_no_model_is_told_and_nothing_is_waited_for(
+async def test_settle_without_a_model_returns_at_once_with_the_reason(
     suggester: Suggester,
 ) -> None:
     assert not await suggester.settle(5)
