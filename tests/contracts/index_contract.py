@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from context7_fabric.embedding import Vector
-from context7_fabric.registry.rows import Row
-from context7_fabric.registry.schema import CollectionPayload, load_collection, row_key
+from context7_fabric.registry.rows import CollectionPayload, Row, load_collection, row_key
 from context7_fabric.suggestions.worker.qdrant_index import RowIndex, RowIndexes
 
 DIMENSION = 4

@@ -14,7 +14,7 @@ from context7_fabric.settings.values import EMBEDDED_ROWS
 from context7_fabric.suggestions.worker.qdrant_index import (
     PRINCIPAL,
     EmbeddedIndexes,
-    QdrantIndex,
+    RowIndex,
     RowIndexes,
     SharedIndexes,
     prepare,
@@ -58,10 +58,10 @@ def client() -> Iterator[QdrantClient]:
     client.close()
 
 
-def prepared(client: QdrantClient, model: str = "model", dimension: int = DIMENSION) -> QdrantIndex:
+def prepared(client: QdrantClient, model: str = "model", dimension: int = DIMENSION) -> RowIndex:
     """The index that is the whole of a collection."""
     prepare(client, COLLECTION, model, dimension)
-    return QdrantIndex(client, COLLECTION, model)
+    return RowIndex(client, COLLECTION, model)
 
 
 def test_points_have_the_ids_of_their_rows(client: QdrantClient) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from qdrant_client import QdrantClient, models
 
-from context7_fabric.registry.schema import CollectionSchema
+from context7_fabric.registry.rows import CollectionSchema
 from context7_fabric.suggestions.worker.qdrant_index import PRINCIPAL, RowIndexes, server_indexes
 from contracts.index_contract import COLLECTION, DIMENSION, IndexContract
 

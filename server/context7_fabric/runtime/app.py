@@ -31,7 +31,7 @@ from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.seed_files.prompts import load_prompts
+from context7_fabric.seed_files import load_prompts
 from context7_fabric.services import Services
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget

@@ -21,7 +21,7 @@ from context7_fabric.models import Progress, no_progress
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import Runtime
 from context7_fabric.settings import Settings
-from context7_fabric.suggestions.suggester import WorkerState
+from context7_fabric.suggestions.worker_client import WorkerState
 from context7_fabric.telemetry.observer import StateFigures, StoreFigures
 from context7_fabric.upstream.quota import Quota
 from context7_fabric.version import __version__

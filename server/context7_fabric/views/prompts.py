@@ -18,7 +18,7 @@ from context7_fabric.errors import SeedError
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
-from context7_fabric.seed_files.prompts import PromptSeed
+from context7_fabric.seed_files import PromptSeed
 from context7_fabric.views.visibility import visible
 
 _SIGN = re.compile(r"\{\{|\}\}|\{[A-Za-z_][A-Za-z0-9_]*\}")

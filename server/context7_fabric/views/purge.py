@@ -11,7 +11,7 @@ from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
-from context7_fabric.registry.row_store import ROWS, tell_of_changed_rows
+from context7_fabric.registry.row_store import ROWS, announce_changed_rows
 from context7_fabric.upstream.call_gate import clear_statuses
 
 _LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)
@@ -50,7 +50,7 @@ class Purge:
     async def _remove(self, doomed: Callable[[Context], bool]) -> int:
         counts = {prefix: await self._fabric.delete_matching(prefix, doomed) for prefix in FETCHED}
         if counts[ROWS]:
-            await tell_of_changed_rows(self._fabric)
+            await announce_changed_rows(self._fabric)
         return sum(counts.values())
 
 

@@ -17,7 +17,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry import row_store as module
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 
@@ -72,7 +72,7 @@ class House:
     loads: int = 0
 
     async def others_write(self, *rows: Row, principal: str = PUBLIC) -> None:
-        """Another process writes rows, and the store tells of it."""
+        """Another process writes rows, and the store announces it."""
         before = set(await self.fabric.keys(Scope.GLOBAL))
         await RowStore(self.fabric, principal).save(rows)
         written = set(await self.fabric.keys(Scope.GLOBAL)) - before
@@ -139,7 +139,7 @@ async def test_a_row_that_others_wrote_is_taken_in_alone(house: House) -> None:
     assert house.loads == 0
 
 
-async def test_suggestions_hear_of_it_too(house: House) -> None:
+async def test_suggestions_are_notified_too(house: House) -> None:
     heard = list[Row]()
 
     async def hear(rows: Sequence[Row]) -> None:
@@ -173,7 +173,7 @@ async def test_where_rows_were_removed_all_are_read_again(house: House) -> None:
     await house.registry.catch_up()
     (key,) = await house.fabric.keys(Scope.GLOBAL, "row:")
     await house.fabric.delete_context(key)
-    await tell_of_changed_rows(house.fabric)
+    await announce_changed_rows(house.fabric)
     house.hear(key, REVISION)
     await house.registry.catch_up()
     assert house.registry.find("left-pad") is None
@@ -221,7 +221,7 @@ class TestALookThatEndsBadly:
         await house.registry.catch_up()
         assert house.knows(PAD)
 
-    async def test_by_being_cancelled_has_told_of_the_rows_it_took_in(self, house: House) -> None:
+    async def test_by_being_cancelled_has_reported_the_rows_it_took_in(self, house: House) -> None:
         heard = list[Row]()
 
         async def hear(rows: Sequence[Row]) -> None:
@@ -267,7 +267,9 @@ class TestALookThatEndsBadly:
         assert house.knows(PAD, NEXT)
 
 
-async def test_what_is_written_during_a_look_and_forgotten_by_the_ear_is_read(house: House) -> None:
+async def test_rows_written_unannounced_during_a_look_are_read(
+    house: House,
+) -> None:
     await house.others_write(PAD)
     house.backend.slow, house.backend.gate = "get", anyio.Event()
     async with anyio.create_task_group() as tasks:

@@ -20,7 +20,8 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester, SuggestionSettings
+from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.visibility import NOTICE, VisibleEntries

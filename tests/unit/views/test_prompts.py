@@ -13,7 +13,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
-from context7_fabric.seed_files.prompts import PromptSeed
+from context7_fabric.seed_files import PromptSeed
 from context7_fabric.views.prompts import PAGE, Prompt, PromptArgument, PromptLibrary
 from unit.fabric.fakes import Broken, FakeClock
 
