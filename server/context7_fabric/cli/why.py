@@ -17,12 +17,12 @@ from context7_fabric.cli.text import CommandParser, local_time, one_line, say, t
 from context7_fabric.errors import UnknownExecution
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER
+from context7_fabric.models import Viewer
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.store import read_principal
 from context7_fabric.settings import read_settings
 from context7_fabric.version import __version__
-from context7_fabric.views.visibility import visible
+from context7_fabric.views.visibility import is_visible
 
 NONE_YET = (
     "no call is recorded yet: each call of a tool by an MCP client makes a record"
@@ -40,7 +40,7 @@ def run(words: list[str]) -> int:
         principal = await read_principal(settings, fabric)
 
         def shown(context: Context) -> bool:
-            return visible(context, principal, LOCAL_OWNER)
+            return is_visible(context, Viewer(principal))
 
         executions = CallLog(fabric, time.time, redact, settings.executions)
         try:
