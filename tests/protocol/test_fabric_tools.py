@@ -96,7 +96,7 @@ class TestContexts:
     async def test_the_programs_own_keys_are_not_written(self, tmp_path: Path, prefix: str) -> None:
         async with serving(tmp_path, "+fabric") as (app, client):
             told = await refused(client, "fabric-set", key=f"{prefix}x", value="forged")
-            assert told.endswith("such keys are the program's own bookkeeping")
+            assert told.endswith("such keys are reserved for the program itself")
             assert await app.fabric.get_context(f"{prefix}x") is None
 
     async def test_every_key_that_the_program_writes_is_its_own(self, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def run(words: list[str]) -> int:
         effect = await feedback.give(
             options.execution, options.rating, options.comment, options.correction
         )
-        say(effect.told)
+        say(effect.summary)
         return 0
 
     return with_fabric(work)

@@ -246,7 +246,7 @@ class ExtraTools:
         corrections: str | None = None,
     ) -> str:
         effect = await self._feedback.give(executionId, int(rating), comment, corrections)
-        return effect.told
+        return effect.summary
 
     async def _get(self, key: str, scope: str) -> str:
         context = await self._contexts.get(key, Scope(scope))
