@@ -27,7 +27,7 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.process import harmless
-from context7_fabric.views.contexts import listed, similar
+from context7_fabric.views.contexts import list_contexts, search_contexts
 from context7_fabric.views.visibility import is_listed
 
 _SHOWN_context_tables = 200
@@ -265,7 +265,7 @@ async def _list(fabric: Fabric, options: ContextOptions) -> int:
             return 1
     shown = _shown(options, options.pattern)
     most = options.limit + 1
-    found = await listed(fabric, options.pattern, options.scope, most, shown, after)
+    found = await list_contexts(fabric, options.pattern, options.scope, most, shown, after)
     page = found[: options.limit]
     if options.json:
         for context in page:
@@ -282,7 +282,7 @@ async def _list(fabric: Fabric, options: ContextOptions) -> int:
 async def _search(fabric: Fabric, options: ContextOptions) -> int:
     """Find the contexts that are most similar to QUERY; the best first."""
     shown = _shown(options, "")
-    matches = await similar(fabric, options.query, options.scope, options.limit, shown)
+    matches = await search_contexts(fabric, options.query, options.scope, options.limit, shown)
     if options.json:
         for match in matches:
             print_json(as_object(match))

@@ -228,7 +228,7 @@ def _desk(
         executions=executions,
         views=VisibleEntries(fabric, executions, clock),
         feedback=feedback,
-        contexts=ContextViews(fabric, clock, principal, viewer.owner),
+        contexts=ContextViews(fabric, clock, viewer),
         tool_names=settings.tools,
         prompts=PromptLibrary(fabric, viewer, load_prompts),
         changes=changes,
