@@ -14,7 +14,6 @@ from context7_fabric.settings.values import (
     UrlTarget,
 )
 from context7_fabric.variables import PREFIX
-from context7_fabric.variables import PREFIX
 
 KEY = "ctx7sk-S3CR3T"
 
