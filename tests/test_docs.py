@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import COMMANDS
-from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.app import MOST_IDENTITIES, MOST_OF_ONE
+from context7_fabric.http_server.auth import burst_of
 from context7_fabric.http_server.listener import (
     HEAD_BYTES,
     HEAD_SECONDS,
@@ -25,7 +26,6 @@ from context7_fabric.http_server.middleware import (
     MOST_TOGETHER,
     STREAM_BYTES,
 )
-from context7_fabric.http_server.rate_limit import burst_of
 from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
 from context7_fabric.mcp_server.http_posts import MOST_TOGETHER as BATCH
 from context7_fabric.settings import read_settings
@@ -83,7 +83,7 @@ def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
         "connections": f"{MOST_CONNECTIONS:,}, or as many as the limit of open files allows",
         "messages of a batch": f"{BATCH}",
         "requests of one `/sse` stream without an answer": f"{MOST_UNANSWERED}",
-        "different keys and tokens at once": f"{MOST_VISITORS}",
+        "different keys and tokens at once": f"{MOST_IDENTITIES}",
         "of them with one token, or from one address where there are none": f"{MOST_OF_ONE}",
     }
     for what, limit in rows.items():

@@ -121,10 +121,12 @@ async def no_progress(
     """Report progress to nobody."""
 
 
-ASKED = "asked Context7"
-JOINED = "joined a call that is under way"
-ANSWERED = "answered"
-"""Steps by which is told where the time went; others are for reading only."""
+class TracedStep(StrEnum):
+    """Step of a call that traces tell apart; other steps are free text."""
+
+    ASKED = "asked Context7"
+    JOINED = "joined a call that is under way"
+    ANSWERED = "answered"
 
 
 class CallTrace:

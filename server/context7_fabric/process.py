@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
 from unicodedata import category
+
+TYPE_CHECKING = False  # the relay and commands start with this module
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 try:
     import resource  # early: no module can be loaded once no file can be opened

@@ -12,8 +12,8 @@ from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.reader import FIRST_PAGE
+from context7_fabric.fabric.search import EmbeddedContext, VectorIndex
 from context7_fabric.fabric.vector_index_memory import LOOK_SECONDS, MemoryVectorIndex
-from context7_fabric.fabric.vector_search import EmbeddedContext, VectorIndex
 from contracts.vector_contract import (
     EAST,
     HERE,

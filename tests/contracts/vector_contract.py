@@ -11,11 +11,11 @@ import pytest
 from context7_fabric.errors import StoreClosed
 from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.context import Scope
-from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_search import (
+from context7_fabric.fabric.search import (
     ContextWrite,
     EmbeddedContext,
+    Vector,
     VectorHit,
     VectorIndex,
 )

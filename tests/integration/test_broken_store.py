@@ -8,8 +8,7 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.settings.values import DEFAULT_UPSTREAM
-from context7_fabric.upstream.call_gate import credential_key
-from context7_fabric.upstream.status import RESTS
+from context7_fabric.upstream.call_gate import STATUS_KEYS, credential_key
 from contracts.disk_store import execute
 from support.contexts import context, stored
 from support.dialogue import talking
@@ -113,7 +112,7 @@ class TestBrokenStore:
     def test_stats_tells_its_own_while_the_store_is_broken(
         self, store: Path, environment: dict[str, str]
     ) -> None:
-        limit = f"GLOBAL/{RESTS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"
+        limit = f"GLOBAL/{STATUS_KEYS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"
         execute(store, "UPDATE Cache SET key = ?, value = 'damaged'", limit)
         done = run_product("stats", "--json", env=environment)
         assert done.returncode == 0

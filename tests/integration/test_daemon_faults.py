@@ -18,7 +18,7 @@ from support.processes import spawn, wait_gone
 from support.product import PROGRAM, Variables
 
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
-LOCAL = "there is no daemon"
+LOCAL = "no daemon can be used"
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 FULL = (
     'mkdir -p "$0" && mount -t tmpfs -o size=1m none "$0"'

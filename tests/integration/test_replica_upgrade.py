@@ -15,8 +15,8 @@ from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.codec import FORMAT, decode, encode
 from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.fabric.search import EmbeddedContext
 from context7_fabric.fabric.vector_index_memory import StoredVectors
-from context7_fabric.fabric.vector_search import EmbeddedContext
 from contracts.entries import everything
 from support.context7_api import Api
 from support.product import Variables, run_product

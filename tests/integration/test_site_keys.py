@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.app import MOST_IDENTITIES, MOST_OF_ONE
 from context7_fabric.http_server.auth import KEY_HEADERS
 from support.context7_api import Api
 from support.product import Served, Variables, product_at_port, product_environment
@@ -134,7 +134,7 @@ def keys_of(token: str | None, count: int) -> list[dict[str, str]]:
 def test_many_keys_one_behind_the_other_are_all_served(home: Path) -> None:
     environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     with product_at_port("http", environment) as served:
-        for number, key in enumerate(keys_of(None, MOST_VISITORS + 1)):
+        for number, key in enumerate(keys_of(None, MOST_IDENTITIES + 1)):
             method, path = (("POST", "/mcp"), ("GET", "/health"))[number % 2]
             assert asked(served, path, key, method=method).status_code == 200
 

@@ -160,7 +160,7 @@ async def test_a_url_that_comes_back_is_asked_again_soon(home: Path, refused: in
     async with app_before(upstream.url, home) as app:
         for number in range(refused):
             assert (await ask(app, f"down {number}")).is_error
-        assert (await app.desk.turnstile.restraints()).opening is not None
+        assert (await app.desk.turnstile.status()).opening is not None
         with session_upstream(port=port):
             back = time.monotonic()
             await answered(app, 10)

@@ -82,7 +82,7 @@ async def test_calls_in_a_lost_session_are_sent_again_over_one_new_session(
             async with anyio.create_task_group() as asking:
                 for number in range(5):
                     asking.start_soon(one, number)
-            lost = await app.desk.turnstile.restraints()
+            lost = await app.desk.turnstile.status()
     assert [each.outcome for each in answers] == ["miss"] * 5
     assert upstream.opened == before + 1
     assert lost.lost_session is not None

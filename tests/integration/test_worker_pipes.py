@@ -14,7 +14,7 @@ from context7_fabric.settings.values import DEFAULT_MODEL
 from context7_fabric.suggestions.worker.process import open_link
 from support.processes import Process, spawn, wait_gone
 
-WORKER = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
+WORKER = [sys.executable, "-P", "-m", "context7_fabric.suggestions.worker"]
 LONG = 20.0
 
 

@@ -19,7 +19,7 @@ from support.product import Served, product_at_port, product_environment
 from support.site import asked
 
 ANN, BOB = "ctx7sk-ann", "ctx7sk-bob"
-WORKER = b"context7_fabric.registry.worker"
+WORKER = b"context7_fabric.suggestions.worker"
 MEANT = "make a printable document file"
 
 PRIVATE = "/ann/inkwell"

@@ -11,7 +11,7 @@ import mcp_types as types
 import pytest
 
 from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.call_log.records import CallRecord, execution_of
+from context7_fabric.call_log.records import CallRecord, record_in
 from context7_fabric.errors import UpstreamOff, UpstreamTimeout
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC, Caller
@@ -30,7 +30,7 @@ async def records(app: App) -> list[CallRecord]:
     """Return the records of calls, the oldest first."""
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
-    return [each for each in map(execution_of, reversed(contexts)) if each is not None]
+    return [each for each in map(record_in, reversed(contexts)) if each is not None]
 
 
 async def record_of(app: App, result: types.CallToolResult) -> CallRecord:

@@ -89,7 +89,7 @@ def _import_commands() -> None:
 
     from context7_fabric.cli.main import COMMANDS  # noqa: PLC0415  # as above
 
-    for name in (*(f"cli.{command}" for command in COMMANDS), "household", "__main__"):
+    for name in (*(f"cli.{command}" for command in COMMANDS), "runtime.runtime", "__main__"):
         import_module(f"context7_fabric.{name}")
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import anyio
 from mcp.server.context import CallNext, HandlerResult
 
-from context7_fabric.call_log.records import CallRecord, execution_of
+from context7_fabric.call_log.records import CallRecord, record_in
 from context7_fabric.fabric.context import Scope
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.mcp_server.stdio import serve_socket
@@ -126,4 +126,4 @@ async def records(app: App) -> list[CallRecord]:
     """The records of calls."""
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
-    return [each for each in map(execution_of, contexts) if each is not None]
+    return [each for each in map(record_in, contexts) if each is not None]

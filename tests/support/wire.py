@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import anyio
 import anyio.to_thread
@@ -57,10 +57,14 @@ async def hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
     async def for_everybody(_greeting: Handshake) -> AsyncGenerator[Server[Any]]:
         yield server
 
+    def no_commands(_greeting: Handshake) -> NoReturn:
+        raise NotImplementedError
+
     with tempfile.TemporaryDirectory() as folder:
         door = Endpoint.of(folder, IDENTITY)
         listener = await anyio.to_thread.run_sync(door.claim)
-        host = DaemonServer(door, DaemonTerms(IDENTITY, 60), for_everybody, dict)
+        terms = DaemonTerms(IDENTITY, 60)
+        host = DaemonServer(door, terms, for_everybody, no_commands, dict)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(host.serve, listener)
             yield door

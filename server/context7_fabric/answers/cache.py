@@ -22,9 +22,9 @@ from context7_fabric.answers.single_flight import Flight, SingleFlight
 from context7_fabric.answers.stored import AnswerStore, AnswerWriter, StoredAnswer
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused, UpstreamSlow
-from context7_fabric.models import ASKED, JOINED, Caller, CallTrace, Clock, Progress
+from context7_fabric.models import Caller, CallTrace, Clock, Progress, TracedStep
 from context7_fabric.parsing.admission import Reason, Refusal
-from context7_fabric.upstream.call_gate import ConnectionState
+from context7_fabric.upstream.call_gate import CallGate
 from context7_fabric.upstream.quota import Quota
 
 DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
@@ -154,7 +154,7 @@ class AnswerCache:
         clock: Clock,
         meter: Quota,
         settings: AnswerSettings,
-        line: ConnectionState,
+        line: CallGate,
     ) -> None:
         """Fly in `tasks`, one process at a time by `leases`; count what was saved on `meter`.
 
@@ -180,7 +180,7 @@ class AnswerCache:
         """Answer `enquiry` from the shelf or from upstream."""
         found = await self._found(enquiry, caller)
         if found.how in SAVED:
-            self._meter.saved()
+            self._meter.count_saved()
         return found
 
     def at_hand(self, enquiry: CacheLookup, caller: Caller) -> CacheResult | None:
@@ -194,7 +194,7 @@ class AnswerCache:
             return None
         caller.trace.stored_at += enquiry.keys
         self._note_copy(held, Freshness.FRESH, caller)
-        self._meter.saved()
+        self._meter.count_saved()
         return CacheResult(CacheOutcome.HIT, held)
 
     async def _found(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
@@ -389,10 +389,10 @@ def _note_way(trace: CallTrace, begun: float, *, started: bool, asked: bool) -> 
     That shows at the flight's end only: the guard may hold it back, or another process go.
     """
     if not started:
-        trace.steps.append((JOINED, begun))
+        trace.steps.append((TracedStep.JOINED, begun))
     elif asked:
         trace.went_upstream = True
-        trace.steps.append((ASKED, begun))
+        trace.steps.append((TracedStep.ASKED, begun))
 
 
 def _heard(fetched: UpstreamResult) -> str:

@@ -20,12 +20,12 @@ from context7_fabric.errors import StoreError, UnknownExecution
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import (
-    ANSWERED,
     HITS,
     Answer,
     Caller,
     Clock,
     Outcome,
+    TracedStep,
     new_execution_id,
     tokens,
 )
@@ -88,7 +88,7 @@ def execution_form() -> TypeAdapter[CallRecord]:
     return TypeAdapter(CallRecord)
 
 
-def execution_of(context: Context) -> CallRecord | None:
+def record_in(context: Context) -> CallRecord | None:
     """Return the record that `context` holds, None when it is something else."""
     try:
         return execution_form().validate_python(context.value)
@@ -178,7 +178,7 @@ class CallLog:
         """Note a call that was answered; nothing is written yet."""
         if not self._settings.keep:
             return
-        caller.trace.step(ANSWERED)
+        caller.trace.step(TracedStep.ANSWERED)
         took = caller.trace.milliseconds
         self._waiting.append(_Noted(self._clock(), took, tool, arguments, caller, answer))
         del self._waiting[:-MOST_WAITING]
@@ -246,7 +246,7 @@ class CallLog:
     async def _named(self, execution_id: str, shown: Callable[[Context], bool]) -> list[CallRecord]:
         """Return the record with just this id, which longer ids may begin with."""
         found = await self._fabric.get_many([PREFIX + execution_id], Scope.EXECUTION)
-        records = (execution_of(context) for context in found if shown(context))
+        records = (record_in(context) for context in found if shown(context))
         return [record for record in records if record is not None]
 
     async def _find_free_ids(self) -> None:
@@ -271,7 +271,7 @@ class CallLog:
         pattern = f"{PREFIX}{_globbed(beginning)}*"
         while len(found) < most:
             page = await self._fabric.query(pattern, Scope.EXECUTION, LOOKED_AT, after=last)
-            records = (execution_of(context) for context in page if shown(context))
+            records = (record_in(context) for context in page if shown(context))
             found += [record for record in records if record is not None]
             if len(page) < LOOKED_AT:
                 break

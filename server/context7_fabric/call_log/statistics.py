@@ -15,7 +15,7 @@ from math import ceil
 
 from anyio import to_thread
 
-from context7_fabric.call_log.records import PREFIX, CallRecord, execution_of
+from context7_fabric.call_log.records import PREFIX, CallRecord, record_in
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Outcome
@@ -160,7 +160,7 @@ async def read_statistics(fabric: Fabric, since: float, until: float) -> Statist
 
 def _add_all(statistics: Statistics, page: Iterable[Context]) -> None:
     for context in page:
-        execution = execution_of(context)
+        execution = record_in(context)
         if execution is not None:
             statistics.add(execution)
 

@@ -18,20 +18,24 @@ from rich.text import Text
 
 from context7_fabric.cli.output import (
     harmless,
+    notice_of_a_wait,
     print_json,
     print_table,
-    telling_of_a_wait,
     with_app,
 )
 from context7_fabric.cli.text import local_time
-from context7_fabric.cli.upstream_status import told_limit, told_opening, told_session
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
-from context7_fabric.upstream.status import all_restraints, end_restraints
+from context7_fabric.upstream.call_gate import clear_statuses, read_all_statuses
 from context7_fabric.version import __version__
+from context7_fabric.views.upstream_status import (
+    describe_back_off,
+    describe_lost_session,
+    describe_opening,
+)
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import DaemonProbe
@@ -57,11 +61,11 @@ def run(words: list[str]) -> int:
 
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
-        ended = await end_restraints(app.fabric) if options.fix else 0
-        with telling_of_a_wait():
+        ended = await clear_statuses(app.fabric) if options.fix else 0
+        with notice_of_a_wait():
             upstream = await _upstream(app)
         checks = [_version(), _home(app), _variables(), daemon, upstream]
-        checks += await _restraints(app, ended)
+        checks += await _status_checks(app, ended)
         # The faults come last, so that they hold what the checks before them met.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
         _show(checks, as_json=options.json)
@@ -164,16 +168,22 @@ async def _upstream(app: App) -> HealthCheck:
     )
 
 
-async def _restraints(app: App, ended: int) -> list[HealthCheck]:
+async def _status_checks(app: App, ended: int) -> list[HealthCheck]:
     """Return limits, open circuit breakers and lost sessions of every credential."""
     now = time.time()
-    own, found = app.desk.turnstile.key, await all_restraints(app.fabric, now)
-    limits = [_owned(each.key == own, told_limit(each.limit, now)) for each in found if each.limit]
+    own, found = app.desk.turnstile.key, await read_all_statuses(app.fabric, now)
+    limits = [
+        _owned(each.key == own, describe_back_off(each.back_off, now))
+        for each in found
+        if each.back_off
+    ]
     openings = [
-        _owned(each.key == own, told_opening(each.opening, now)) for each in found if each.opening
+        _owned(each.key == own, describe_opening(each.opening, now))
+        for each in found
+        if each.opening
     ]
     lost = [
-        _owned(each.key == own, told_session(each.lost_session, now))
+        _owned(each.key == own, describe_lost_session(each.lost_session, now))
         for each in found
         if each.lost_session
     ]

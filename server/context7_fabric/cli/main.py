@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Final
 
 from context7_fabric.cli.text import complain
 from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
@@ -18,6 +17,10 @@ from context7_fabric.process import exhausted, imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
 from context7_fabric.version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 

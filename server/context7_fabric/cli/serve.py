@@ -121,13 +121,13 @@ async def _stdio(settings: Settings) -> None:
 
 
 async def _http(settings: Settings, host: str, port: int) -> None:
-    from context7_fabric.http_server.app import build_site, opened_tokens
+    from context7_fabric.http_server.app import build_site, read_tokens
     from context7_fabric.http_server.listener import HttpServer, bound_socket
     from context7_fabric.runtime.health import watch_loop
     from context7_fabric.telemetry.metrics import Metrics
 
     raise_file_limit()
-    tokens, metrics = opened_tokens(settings.web, host), Metrics()
+    tokens, metrics = read_tokens(settings.web, host), Metrics()
     async with (
         open_household(settings, observers=[metrics], traced=True) as household,
         anyio.create_task_group() as tasks,
@@ -149,7 +149,7 @@ def _announce(scheme: str, host: str, port: int) -> None:
 
 
 async def _finish(site: HttpSite, server: HttpServer, household: Runtime) -> None:
-    site.end_streams()
+    site.close_streams()
     await server.finish(CALLS_FINISH)
     await _close(household)
 

@@ -7,17 +7,24 @@ terminal, or a file that is shown on one later, as text alone.
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
+import re
 import sys
-import textwrap
-from datetime import datetime
-from typing import Any, NoReturn, TextIO
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from context7_fabric.process import harmless
 from context7_fabric.relay.usage import suggestion
 
+TYPE_CHECKING = False  # a command that asks the daemon takes as long as its imports
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TextIO
+
 COLUMNS = 80
 """Columns of help, and of a terminal that does not say how wide it is."""
+
+WAIT_SECONDS = 1.0
+"""Seconds that a command may be silent on a terminal."""
 
 _LEAST_COLUMNS = 20
 
@@ -45,11 +52,15 @@ def complain(text: str) -> None:
 
 def local_time(at: float, precision: str = "seconds") -> str:
     """Return the time `at` (epoch seconds) as it is in this machine's zone, which is named."""
+    from datetime import datetime
+
     return datetime.fromtimestamp(at).astimezone().isoformat(" ", precision)
 
 
 def columns() -> int:
     """Return how many columns the terminal has."""
+    import shutil
+
     return max(_LEAST_COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns)
 
 
@@ -62,11 +73,43 @@ def _fitted(text: str, stream: TextIO, hanging: int) -> str:
     """Return `text` with its lines no longer than the terminal that `stream` may be."""
     if not stream.isatty():
         return text
+    import textwrap
+
     width = columns()
     wrap = textwrap.TextWrapper(
         width, subsequent_indent=" " * min(hanging, width // 2), break_on_hyphens=False
     )
     return "\n".join(line if len(line) <= width else wrap.fill(line) for line in text.split("\n"))
+
+
+_BEYOND_ASCII = re.compile(r"[^ -~]")
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401  # whatever JSON can say
+    """Print `value` as one line of JSON, in which what cannot be printed is escaped."""
+    line = json.dumps(value, ensure_ascii=not is_utf8(sys.stdout))
+    print(_BEYOND_ASCII.sub(_escaped, line), flush=True)
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return sign[0] if sign[0].isprintable() else json.dumps(sign[0])[1:-1]
+
+
+@contextmanager
+def notice_of_a_wait() -> Generator[None]:
+    """Print on a terminal's stderr that Context7 is asked, once the block has taken a second."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from threading import Timer
+
+    timer = Timer(WAIT_SECONDS, print, ["Asking Context7 …"], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _UNRECOGNISED = "unrecognized arguments: "

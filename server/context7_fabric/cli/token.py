@@ -9,7 +9,7 @@ from rich.table import Table
 
 from context7_fabric.cli.output import print_json, print_table
 from context7_fabric.cli.text import CommandParser, local_time, say, tell
-from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_trouble
+from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_problem
 from context7_fabric.process import harmless
 from context7_fabric.settings import read_settings
 
@@ -42,9 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    trouble = name_trouble(text)
-    if trouble is not None:
-        raise argparse.ArgumentTypeError(trouble)
+    problem = name_problem(text)
+    if problem is not None:
+        raise argparse.ArgumentTypeError(problem)
     return text
 
 

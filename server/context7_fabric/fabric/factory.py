@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from context7_fabric.embedding import MODEL, VECTOR_SIZE, AsyncEmbedder
 from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.backends.redis.backend import NAMESPACE, RedisBackend
-from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, AsyncEmbedder
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.search import VectorSearch
 from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
 from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
-from context7_fabric.fabric.vector_search import VectorSearch
 from context7_fabric.models import VALUE_LIMIT, Clock
 
 REDIS_URL = "redis://localhost:6379"

@@ -24,12 +24,12 @@ from uuid import UUID, uuid5
 
 from anyio import to_thread
 
+from context7_fabric.embedding import VECTOR_SIZE
 from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
 from context7_fabric.fabric.backend import Backend, EntryPosition, WriteRequest
 from context7_fabric.fabric.context import Scope, address
-from context7_fabric.fabric.embedding import VECTOR_SIZE, Vector
 from context7_fabric.fabric.reader import FIRST_PAGE, PAGE
-from context7_fabric.fabric.vector_search import ContextWrite, EmbeddedContext, VectorHit
+from context7_fabric.fabric.search import ContextWrite, EmbeddedContext, Vector, VectorHit
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
 from context7_fabric.fabric.context import Scope, address
-from context7_fabric.fabric.embedding import Vector
-from context7_fabric.fabric.vector_search import ContextWrite, EmbeddedContext, VectorHit
+from context7_fabric.fabric.search import ContextWrite, EmbeddedContext, Vector, VectorHit
 
 
 class QdrantVectorIndex:

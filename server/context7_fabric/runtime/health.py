@@ -22,7 +22,7 @@ from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import Runtime
 from context7_fabric.settings import Settings
 from context7_fabric.suggestions.suggester import WorkerState
-from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from context7_fabric.telemetry.observer import StateFigures, StoreFigures
 from context7_fabric.upstream.quota import Quota
 from context7_fabric.version import __version__
 
@@ -58,7 +58,7 @@ class HealthMonitor:
             apps=len(apps),
             connections=_count(apps, lambda app: app.connected),
             breakers_open=_count(apps, lambda app: app.desk.turnstile.is_open),
-            resting=_count(apps, lambda app: app.desk.turnstile.is_resting),
+            resting=_count(apps, lambda app: app.desk.turnstile.is_backing_off),
             rows=max((app.desk.registry.size for app in apps), default=0),
             suggesters={state: states[state] for state in get_args(WorkerState)},
             flights=_count(apps, lambda app: app.desk.docs.flights),

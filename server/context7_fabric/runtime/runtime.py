@@ -32,8 +32,7 @@ from context7_fabric.runtime.store import is_shared, open_store, read_principal
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import CommandTarget, SuggestionSettings
 from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
-from context7_fabric.telemetry.observer import Observer
-from context7_fabric.telemetry.opening import TraceObserver, open_traces
+from context7_fabric.telemetry.observer import Observer, TraceObserver, open_traces
 
 
 class Runtime:

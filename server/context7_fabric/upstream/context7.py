@@ -118,7 +118,7 @@ class Context7:
     ) -> ParsedReply[T]:
         begun = time.perf_counter()
         try:
-            async with self._turnstile.passage() as passage:
+            async with self._turnstile.permit() as passage:
                 reply = await self._sent(call_for, progress)
         except UpstreamError as error:
             self._tell(ENDS.get(type(error)), begun)
@@ -160,7 +160,7 @@ class Context7:
                 reply.text, None if reply.is_error else read, is_error=reply.is_error
             )
         if read.reason is Reason.QUOTA:
-            await self._turnstile.refused(reply.text, None)
+            await self._turnstile.limited(reply.text, None)
         elif read.reason is Reason.FAILED:
             await self._turnstile.failed(passage, f"it said: {_line(reply.text)}")
         else:

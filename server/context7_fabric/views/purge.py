@@ -12,7 +12,7 @@ from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
 from context7_fabric.registry.row_store import ROWS, tell_of_changed_rows
-from context7_fabric.upstream.status import end_restraints
+from context7_fabric.upstream.call_gate import clear_statuses
 
 _LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)
 FETCHED = (DOCS, LISTS, QUARANTINE, *_LEARNED, "upstream:tools:")
@@ -44,7 +44,7 @@ class Purge:
 
     async def everything(self) -> int:
         """Forget all that was fetched or learned, and the limits that were met meanwhile."""
-        await end_restraints(self._fabric)
+        await clear_statuses(self._fabric)
         return await self._remove(lambda _context: True)
 
     async def _remove(self, doomed: Callable[[Context], bool]) -> int:

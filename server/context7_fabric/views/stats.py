@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from context7_fabric.call_log.records import execution_of
+from context7_fabric.call_log.records import record_in
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.models import Viewer
 from context7_fabric.settings.values import DAY
@@ -49,7 +49,7 @@ class StatsView:
 
 def _last_day(contexts: Iterable[Context], now: float) -> dict[str, Json]:
     """Return the share of hits among the records of the last day; None where there are none."""
-    records = (execution_of(context) for context in contexts)
+    records = (record_in(context) for context in contexts)
     hits = [each.automated.hit for each in records if each and now - DAY < each.at <= now]
     rate = round(sum(hits) / len(hits), 4) if hits else None
     return {"records": len(hits), "hits": sum(hits), "hit_rate": rate}

@@ -21,7 +21,7 @@ from context7_fabric.runtime.app import App
 from context7_fabric.runtime.health import HealthMonitor, watch_loop
 from context7_fabric.runtime.runtime import Runtime, open_household
 from context7_fabric.settings import Settings
-from context7_fabric.telemetry.figures import StoreFigures
+from context7_fabric.telemetry.observer import StoreFigures
 from support.scripted import ScriptedUpstream, settings_for
 
 QUESTION = DocsQuestion("/widgets/widget1", "start")

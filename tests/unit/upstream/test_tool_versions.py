@@ -62,7 +62,7 @@ def test_a_look_up_asks_with_the_name_where_a_question_is_wanted_and_none_is_the
         ),
     ],
 )
-def test_the_older_tool_gets_topic_mode_and_page_as_far_as_they_are_given(
+def test_the_older_tool_gets_topic_mode_and_page_that_are_given(
     request_: DocsRequest, arguments: dict[str, object]
 ) -> None:
     expected = {"context7CompatibleLibraryID": "/a/b"} | arguments

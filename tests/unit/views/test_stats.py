@@ -25,8 +25,8 @@ async def test_figures_count_what_is_seen_and_the_last_days_hits(
     executions.record("t", {}, Caller(OTHER), Answer("", Outcome.MISS, Tier.NAME))
     for n in range(LOOKED_AT):
         await fabric.set_context(owned(f"k{n}", OTHER if n == 3 else ME), n)
-    meter.called()
-    meter.saved()
+    meter.count_call()
+    meter.count_saved()
     shown = await StatsView(views, meter).shown(MINE)
     assert shown["last_day"] == {"records": 3, "hits": 2, "hit_rate": 0.6667}
     assert (shown["calls_this_month"], shown["calls_saved"], shown["monthly_calls"]) == (1, 1, 1000)

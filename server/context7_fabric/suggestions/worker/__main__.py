@@ -1,4 +1,4 @@
-"""`python -m context7_fabric.registry.worker`: answer requests from stdin until it ends, or idle.
+"""Main program of the worker: answer requests from stdin until it ends or the worker is idle.
 
 Started by `link`, never by hand. Whoever holds the other end of stdin keeps the worker alive.
 """
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 
 def main() -> int:
     """Serve one client; return the exit code."""
-    parser = argparse.ArgumentParser(prog="context7_fabric.registry.worker")
+    parser = argparse.ArgumentParser(prog="context7_fabric.suggestions.worker")
     parser.add_argument("--idle-seconds", type=float, default=300.0)
     idle = parser.parse_args().idle_seconds
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)

@@ -132,7 +132,7 @@ class _Reply:
 @asynccontextmanager
 async def open_link(idle_seconds: float) -> AsyncGenerator[WorkerProcess]:
     """Start a worker for the length of the block; it ends by itself after so long without use."""
-    command = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
+    command = [sys.executable, "-P", "-m", "context7_fabric.suggestions.worker"]
     process = await anyio.open_process(
         [*command, "--idle-seconds", str(idle_seconds)],
         stdin=subprocess.PIPE,
