@@ -75,15 +75,15 @@ def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
         "body of a request": f"{MOST_BYTES // 2**20} MiB, in {MOST_SECONDS:g} s",
         "head of a request": f"{HEAD_BYTES // 2**10} KiB and {MOST_HEADERS} headers,"
         f" in {HEAD_SECONDS:g} s",
-        "body that asks for a stream": f"{STREAM_BYTES // 2**10} KiB",
+        "body of a request for a stream": f"{STREAM_BYTES // 2**10} KiB",
         "bodies that arrive at once, together": f"{MOST_TOGETHER // 2**20} MiB",
-        "answers that wait for slow clients, together": f"{MOST_UNSENT // 2**20} MiB;"
+        "answers buffered for slow clients, together": f"{MOST_UNSENT // 2**20} MiB;"
         f" each client reads something within {READING_SECONDS:g} s",
         "connections": f"{MOST_CONNECTIONS:,}, or as many as the limit of open files allows",
         "messages of a batch": f"{MOST_IN_BATCH}",
         "requests of one `/sse` stream without an answer": f"{MOST_UNANSWERED}",
         "different keys and tokens at once": f"{MOST_IDENTITIES}",
-        "of them with one token, or from one address where there are none": f"{MOST_OF_ONE}",
+        "of them with one token, or from one address without tokens": f"{MOST_OF_ONE}",
     }
     for what, limit in rows.items():
         assert f"\n| {what} | {limit} |" in SERVER

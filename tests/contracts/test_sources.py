@@ -9,10 +9,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.client.environment import RemoteServer
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.remote import RemoteRegistry
-from context7_fabric.client.source import LibrarySource
+from context7_fabric.client.source import LibrarySource, RemoteServer
 from context7_fabric.runtime.app import App
 from contracts.source_contract import WIDGET, OpenSource, SourceContract, id_of
 from support.rest import rest_app

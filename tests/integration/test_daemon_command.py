@@ -200,7 +200,7 @@ class TestBesideADaemon:
         assert daemon["told"].startswith(
             f"pid {status['pid']}, version {__version__}, 1 window, up since 2"
         )
-        assert none == {"ok": None, "told": "none runs, the next window starts one"}
+        assert none == {"ok": None, "told": "none runs, the next client starts one"}
 
     def test_stats_counts_the_same(self, api: Api, environment: dict[str, str]) -> None:
         with talking([PROGRAM], environment) as dialogue:

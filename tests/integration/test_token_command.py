@@ -56,7 +56,7 @@ def test_a_token_is_given_listed_and_taken_back(
     file.read()
     assert file.owner_of(token) == "ci"
     assert printed("list", env=environment).splitlines()[1].startswith("ci ")
-    assert printed("revoke", "ci", env=environment) == "The token of ci is taken back.\n"
+    assert printed("revoke", "ci", env=environment) == "The token of ci is revoked.\n"
     file.read()
     assert file.owner_of(token) is None
     assert run_product("token", "revoke", "ci", env=environment).returncode == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, print_json, tell
+from context7_fabric.cli.text import CommandParser, print_json, print_note
 from context7_fabric.lenient_json import readable
 
 _FAILED = ("error", "negative")
@@ -22,11 +22,11 @@ def run(words: list[str]) -> int:
         print_json(answer)
         return int(failed)
     if failed:
-        tell(" ".join(answer["text"].split()) or "Context7 sent an empty answer.")
+        print_note(" ".join(answer["text"].split()) or "Context7 sent an empty answer.")
     else:
         print(answer["text"])
     if answer["note"]:
-        tell(answer["note"])
+        print_note(answer["note"])
     return int(failed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, say
+from context7_fabric.cli.text import CommandParser, print_text
 from context7_fabric.lenient_json import readable
 
 _RATINGS = ("1", "2", "3", "4", "5")
@@ -15,7 +15,7 @@ def run(words: list[str]) -> int:
     """Record the feedback and print its effect in one line."""
     options = vars(_parser().parse_args(words))
     with CommandSession(records_only=True) as session:
-        say(session.ask("feedback", **options))
+        print_text(session.ask("feedback", **options))
     return 0
 
 

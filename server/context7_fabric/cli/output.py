@@ -44,7 +44,7 @@ _UNBOUNDED = 100_000
 
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
-    """Run `work` with the app that the environment asks for; return its exit code."""
+    """Run `work` with the app of the environment's settings; return its exit code."""
     from context7_fabric.runtime.runtime import open_app
 
     settings = _settings()
@@ -134,7 +134,7 @@ def _settings() -> Settings:
 
 
 def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
-    """Read the `words` behind a command whose only option is `--json`; tell whether it is there."""
+    """Parse the `words` of a command whose only option is `--json`; tell whether it is set."""
     parser = CommandParser(f"context7-fabric {command}", description=description)
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     return bool(parser.parse_args(words).json)

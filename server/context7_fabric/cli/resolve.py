@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, print_json, tell
+from context7_fabric.cli.text import CommandParser, print_json, print_note
 from context7_fabric.lenient_json import readable
 from context7_fabric.process import harmless
 
@@ -87,4 +87,4 @@ def _show(found: dict[str, Any]) -> None:
     elif candidates := found.get("candidates"):
         note = f"{note} No exact match; candidates: {', '.join(candidates)}".lstrip()
     if note:
-        tell(f"{name}: {note}")
+        print_note(f"{name}: {note}")

@@ -11,7 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, is_utf8, local_time, one_line, print_json, say
+from context7_fabric.cli.text import (
+    CommandParser,
+    is_utf8,
+    local_time,
+    one_line,
+    print_json,
+    print_text,
+)
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.process import harmless
@@ -45,12 +52,12 @@ def show(figures: Mapping[str, Any]) -> None:
         if name != "records":
             table.add_row(name.replace("_", " "), _worded(name, value))
     _print(table)
-    say("")
+    print_text("")
     records = figures["records"]
     if not records["calls"]:
-        say(_none(records))
+        print_text(_none(records))
         return
-    say(_span(records))
+    print_text(_span(records))
     for each in _tables(records):
         _print(each)
 

@@ -7,7 +7,14 @@ import json
 from collections.abc import Iterator, Mapping
 
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, local_time, one_line, print_json, say, tell
+from context7_fabric.cli.text import (
+    CommandParser,
+    local_time,
+    one_line,
+    print_json,
+    print_note,
+    print_text,
+)
 from context7_fabric.lenient_json import readable
 
 TYPE_CHECKING = False
@@ -27,12 +34,12 @@ def run(words: list[str]) -> int:
     with CommandSession(records_only=True) as session:
         record = session.ask("why", execution=options.execution)
     if record is None:
-        tell(NONE_YET)
+        print_note(NONE_YET)
     elif options.json:
         print_json(record)
     else:
         for name, value in _report(record):
-            say(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
+            print_text(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
     return 0
 
 

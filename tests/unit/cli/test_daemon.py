@@ -241,27 +241,27 @@ class TestStop:
 class TestDoctor:
     def test_takes_off_for_a_choice(self, home: Path) -> None:
         check = check_daemon("off")
-        assert (check.ok, check.told) == (None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
+        assert (check.ok, check.text) == (None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
 
     def test_finds_none_and_says_that_the_next_window_starts_one(self, home: Path) -> None:
         check = check_daemon("auto")
-        assert (check.ok, check.told) == (None, "none runs, the next window starts one")
+        assert (check.ok, check.text) == (None, "none runs, the next client starts one")
         assert not home.exists()
 
     def test_tells_how_each_is(self, home: Path) -> None:
         with somebody(home, line(windows=1)):
             check = check_daemon("auto")
         assert check.ok is True
-        assert check.told.startswith("pid 4711, version 0.0.9, 1 window, up since 2023-11-1")
+        assert check.text.startswith("pid 4711, version 0.0.9, 1 client, up since 2023-11-1")
 
     def test_one_trouble_is_not_made_good_by_a_daemon_that_is_well(self) -> None:
         well = DaemonStatus(4711, "1.0", 0.0, windows=2)
         hangs = DaemonProbe("/home/daemon/b.log", trouble="did not answer within 5 s")
         check = judged([DaemonProbe("/home/daemon/a.log", well), hangs])
         assert check.ok is False
-        assert "2 windows" in check.told
-        assert check.told.endswith(
-            "; one did not answer within 5 s: end its process, /home/daemon/b.log tells which"
+        assert "2 clients" in check.text
+        assert check.text.endswith(
+            "; one did not answer within 5 s: end its process, which /home/daemon/b.log names"
         )
 
     def test_finds_fault_with_another_users_folder(
@@ -270,11 +270,11 @@ class TestDoctor:
         monkeypatch.setattr(os, "getuid", lambda: 54321)
         check = check_daemon("auto")
         assert check.ok is False
-        assert check.told.startswith(f"{folder} is another user's: each window serves itself; ")
+        assert check.text.startswith(f"{folder} is another user's: each client serves itself; ")
 
     def test_finds_fault_with_a_file_in_the_folders_place(self, home: Path) -> None:
         home.mkdir()
         (home / "daemon").touch()
         check = check_daemon("auto")
         assert check.ok is False
-        assert "cannot be used: Not a directory" in check.told
+        assert "cannot be used: Not a directory" in check.text

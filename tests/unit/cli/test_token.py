@@ -67,13 +67,13 @@ def test_a_list_of_nobody_says_so_and_makes_no_file(
     assert main(["token", *words]) == 0
     out, err = capsys.readouterr()
     assert (out, home.exists()) == ("", False)
-    assert err == "Nobody has a token; `context7-fabric token add NAME` gives one.\n"
+    assert err == "There are no tokens; `context7-fabric token add NAME` makes one.\n"
 
 
 def test_a_token_is_taken_back(file: TokenFile, capsys: pytest.CaptureFixture[str]) -> None:
     tokens = [file.add(name) for name in ("ci", "bob")]
     assert main(["token", "revoke", "ci"]) == 0
-    assert capsys.readouterr() == ("The token of ci is taken back.\n", "")
+    assert capsys.readouterr() == ("The token of ci is revoked.\n", "")
     assert owners(file, *tokens) == [None, "bob"]
 
 
