@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
-from context7_fabric.privacy.principals import PLACE, SharedSecret
+from context7_fabric.privacy.principals import SECRET_KEY, SharedSecret
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.app import (
     App,
@@ -156,8 +156,8 @@ async def open_household(
         tasks.start_soon(news.run)
         secret = None
         if is_shared(settings):
-            secret = SharedSecret(fabric.backend, fabric.faults, news.ear(PLACE))
-            tasks.start_soon(secret.keep)
+            secret = SharedSecret(fabric.backend, fabric.faults, news.listen(SECRET_KEY))
+            tasks.start_soon(secret.watch)
         commons = SharedResources(fabric, clock, news, observers)
         household = Runtime(commons, tasks, linger, secret, traces)
         try:

@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.errors import FabricError, UpstreamError
-from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.codec import check_json
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
@@ -156,7 +156,7 @@ def _adopted(tool: dict[str, Any], known: ToolList | None) -> dict[str, Any]:
 def _unfit(tool: dict[str, Any]) -> bool:
     """Tell whether `tool` cannot be kept, or may not be shown."""
     try:
-        check([tool], "tools")
+        check_json([tool], "tools")
     except ValueError:
         return True
     prose = json.dumps(tool, ensure_ascii=False)

@@ -66,7 +66,7 @@ class Heard:
 
 def changes_by(look: Look) -> Subscriptions:
     """Changes in a store of which nothing can be heard."""
-    return Subscriptions(look, ChangeFeed(MemoryBackend()).ear(""))
+    return Subscriptions(look, ChangeFeed(MemoryBackend()).listen(""))
 
 
 class TestTelling:

@@ -37,7 +37,7 @@ class Watching:
         self.told = list[Topic]()
         news = ChangeFeed(MemoryBackend())
         news.is_live = True
-        self.ear: ChangeListener = news.ear("")
+        self.ear: ChangeListener = news.listen("")
         self.changes = Subscriptions(self.look, self.ear)
 
     async def look(self, topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
@@ -57,7 +57,7 @@ class Watching:
         """How often it is looked in so many turns after `keys` were written."""
         self.ear.take()
         self.looks = 0
-        self.ear.hear(keys)
+        self.ear.receive(keys)
         for _turn in range(turns):
             if self.changes._is_due():
                 await self.changes.look()
