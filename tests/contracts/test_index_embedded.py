@@ -103,7 +103,7 @@ def test_a_collection_of_another_model_is_begun_anew(
     assert index.query(made, 1)[0][0] == HTTPX.key
 
 
-def test_a_collection_of_somebody_elses_making_is_begun_anew(client: QdrantClient) -> None:
+def test_a_foreign_collection_is_replaced(client: QdrantClient) -> None:
     params = models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE)
     client.create_collection(NAME, vectors_config=params)
     assert prepared(client).query(EAST, 1) == []

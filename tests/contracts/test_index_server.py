@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not URL, reason="QDRANT_URL names no Qdrant serv
 
 @pytest.fixture
 def collection() -> Iterator[CollectionSchema]:
-    """A collection like ours under a name that nobody uses."""
+    """A collection like ours under an unused name."""
     collection = replace(COLLECTION, name=f"{COLLECTION.name}_{uuid4().hex}")
     yield collection
     client = QdrantClient(url=URL, api_key=KEY, check_compatibility=False)

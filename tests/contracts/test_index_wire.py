@@ -1,4 +1,4 @@
-"""Wire format of the worker: lines, rows and vectors arrive unchanged."""
+"""Wire format between the serving process and its worker: lines, rows and vectors."""
 
 from __future__ import annotations
 
@@ -69,6 +69,6 @@ def test_a_message_too_long_for_a_line_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"garbage", b"[1]", b"null", b"\xff\xfe", None])
-def test_a_line_that_is_no_message_is_told(line: bytes | None) -> None:
+def test_a_line_that_is_no_message_is_refused(line: bytes | None) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # of whatever kind: callers tell no difference
         wire.decode(line)

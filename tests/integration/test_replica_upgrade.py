@@ -209,12 +209,12 @@ def kind(entry: BackendEntry) -> str:
 async def test_vectors_of_another_format_are_made_again(redis: RedisServer) -> None:
     backend = RedisBackend(redis.url, timeout=TIMEOUT)
     stored = StoredVectors(backend, Scope.GLOBAL, "model", 2)
-    await stored.keep([EmbeddedContext(Context("key", 1, Scope.GLOBAL, 0.0), [0.25, 0.5])])
-    assert (await stored.of(["key"]))["key"].vector == [0.25, 0.5]
+    await stored.put([EmbeddedContext(Context("key", 1, Scope.GLOBAL, 0.0), [0.25, 0.5])])
+    assert (await stored.get_many(["key"]))["key"].vector == [0.25, 0.5]
     (entry,) = (await backend.items("vector/", None, 2))[0]
     other = json.dumps({**json.loads(entry.value), "format": 2}).encode()
     await backend.write([WriteRequest(entry.key, other)])
-    assert await stored.of(["key"]) == {}
+    assert await stored.get_many(["key"]) == {}
     await backend.aclose()
 
 

@@ -22,7 +22,7 @@ from context7_fabric.cli.output import print_json, print_table, with_fabric
 from context7_fabric.cli.text import CommandParser, one_line, print_error, print_note, print_text
 from context7_fabric.durations import format_duration, parse_duration
 from context7_fabric.errors import SettingError, StoreError
-from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.codec import check_json
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import SearchMatch
@@ -172,7 +172,7 @@ def json_value(option: str, text: str) -> Json:
     """
     try:
         value: Json = json.loads(text)
-        check(value, "it")
+        check_json(value, "it")
     except (ValueError, RecursionError) as error:
         raise SettingError(option, text[:_SHOWN], f"JSON: {error}") from error
     return value

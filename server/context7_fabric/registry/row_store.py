@@ -157,7 +157,7 @@ class RowStore:
         except StoreError as error:
             fabric.faults.note(error)
             return None
-        fabric.faults.worked()
+        fabric.faults.note_success()
         return RowsRevision(entry.version, entry.value) if entry else NEVER
 
     def _key(self, row: Row) -> str:

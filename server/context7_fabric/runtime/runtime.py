@@ -17,7 +17,7 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
-from context7_fabric.privacy.principals import PLACE, SharedSecret
+from context7_fabric.privacy.principals import SECRET_KEY, SharedSecret
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.runtime.app import (
     App,
@@ -146,8 +146,8 @@ async def open_runtime(
         tasks.start_soon(change_feed.run)
         secret = None
         if is_shared(settings):
-            secret = SharedSecret(fabric.backend, fabric.faults, change_feed.ear(PLACE))
-            tasks.start_soon(secret.keep)
+            secret = SharedSecret(fabric.backend, fabric.faults, change_feed.listen(SECRET_KEY))
+            tasks.start_soon(secret.watch)
         shared = SharedResources(fabric, clock, change_feed, observers)
         runtime = Runtime(shared, tasks, linger, secret, traces)
         try:

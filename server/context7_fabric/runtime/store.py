@@ -15,7 +15,7 @@ from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backend import Backend
 from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.disk.sql import PASSING
+from context7_fabric.fabric.backends.disk.schema import UNCOUNTED
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.backends.standby import StandbyBackend
@@ -67,7 +67,7 @@ def _open_disk(settings: Settings) -> DiskBackend:
         make_home(str(settings.home))
     except OSError as error:
         raise StoreUnavailable("open", str(error)) from error
-    return DiskBackend(settings.home / "fabric", passing=(*PASSING, *_COUNTS))
+    return DiskBackend(settings.home / "fabric", uncounted=(*UNCOUNTED, *_COUNTS))
 
 
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:

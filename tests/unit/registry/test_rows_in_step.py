@@ -80,14 +80,14 @@ class House:
         self.hear(*written | names, REVISION)
 
     def hear(self, *keys: str) -> None:
-        for ear in self.news._ears:
-            ear.hear(tuple(address(Scope.GLOBAL, key) for key in keys))
+        for ear in self.news._listeners:
+            ear.receive(tuple(address(Scope.GLOBAL, key) for key in keys))
 
     async def others_write_unheard(self, *rows: Row) -> None:
         """Another process writes rows, and it is heard only that it may have been anything."""
         await RowStore(self.fabric, PUBLIC).save(rows)
-        for ear in self.news._ears:
-            ear.hear(None)
+        for ear in self.news._listeners:
+            ear.receive(None)
 
     async def catch_up_cancelled_at(self, operation: str) -> None:
         """Catch up, and be cancelled while an operation of the store takes its time."""
@@ -114,7 +114,7 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> House:
     fabric = Fabric(backend := Slow())
     news = ChangeFeed(fabric.backend)
     news.is_live = True
-    store = RowStore(fabric, ME, news.ear(*WRITTEN))
+    store = RowStore(fabric, ME, news.listen(*WRITTEN))
     registry = Registry(store, lambda: Seeds(()), lambda: 0.0)
     house = House(backend, fabric, store, registry, news)
     load = store.load
@@ -282,8 +282,8 @@ async def test_rows_written_unannounced_during_a_look_are_read(
 
 
 async def test_an_empty_store_is_not_read_again_once_it_has_rows(house: House) -> None:
-    for ear in house.news._ears:
-        ear.hear(None)
+    for ear in house.news._listeners:
+        ear.receive(None)
     await house.registry.catch_up()
     await house.others_write(PAD)
     await house.registry.catch_up()

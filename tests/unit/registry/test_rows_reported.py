@@ -54,7 +54,7 @@ class House:
         self.fabric = Fabric(self.backend)
         self.news = ChangeFeed(self.backend)
         self.news.is_live = True
-        rows = RowStore(self.fabric, PUBLIC, self.news.ear(*WRITTEN))
+        rows = RowStore(self.fabric, PUBLIC, self.news.listen(*WRITTEN))
         self.registry = Registry(rows, lambda: Seeds(()), lambda: 0.0)
         self.registry.on_change = self.learn
         self.registry.on_forget = self.forget
@@ -80,8 +80,8 @@ class House:
     def hear(self, *rows: Row) -> None:
         """Announce that others wrote `rows`, or any rows if none are named."""
         keys = tuple(address(Scope.GLOBAL, f"row:{row.key}#{PUBLIC}") for row in rows)
-        for ear in self.news._ears:
-            ear.hear(keys or None)
+        for ear in self.news._listeners:
+            ear.receive(keys or None)
 
     async def others_replace_all_by(self, *rows: Row) -> None:
         await Purge(self.fabric).everything()

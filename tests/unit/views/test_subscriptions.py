@@ -66,7 +66,7 @@ class RecordingSubscriber:
 
 def subscriptions_on(look: Look) -> Subscriptions:
     """Subscriptions on a store that announces no writes."""
-    return Subscriptions(look, ChangeFeed(MemoryBackend()).ear(""))
+    return Subscriptions(look, ChangeFeed(MemoryBackend()).listen(""))
 
 
 class TestReporting:

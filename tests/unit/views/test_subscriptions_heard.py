@@ -36,7 +36,7 @@ class Watching:
         self.received = list[Topic]()
         feed = ChangeFeed(MemoryBackend())
         feed.is_live = True
-        self.listener: ChangeListener = feed.ear("")
+        self.listener: ChangeListener = feed.listen("")
         self.subscriptions = Subscriptions(self.look, self.listener)
 
     async def look(self, topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
@@ -56,7 +56,7 @@ class Watching:
         """Return the number of looks in so many turns after `keys` were written."""
         self.listener.take()
         self.looks = 0
-        self.listener.hear(keys)
+        self.listener.receive(keys)
         for _turn in range(turns):
             if self.subscriptions._is_due():
                 await self.subscriptions.look()
