@@ -19,13 +19,13 @@ from context7_fabric.call_log.records import CallLog
 from context7_fabric.call_log.statistics import as_object, read_statistics
 from context7_fabric.errors import FabricError, SettingError, UnknownExecution, UnusableFeedback
 from context7_fabric.fabric.context import Context
-from context7_fabric.models import LOCAL_OWNER, QUERY_DOCS, RESOLVE, Answer, Caller, Outcome
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.call_gate import UpstreamStatus
 from context7_fabric.version import __version__
 from context7_fabric.views.upstream_status import back_off_end, opening_end
-from context7_fabric.views.visibility import visible
+from context7_fabric.views.visibility import is_visible
 
 CLIENT = "context7-fabric cli"
 """The client's name in the records of these calls."""
@@ -70,10 +70,10 @@ class RecordCommands:
         Raises:
             FabricError: As `Feedback.give`.
         """
-        return (await self._feedback.give(execution, rating, comment, correction)).told
+        return (await self._feedback.give(execution, rating, comment, correction)).summary
 
     def _is_visible(self, context: Context) -> bool:
-        return visible(context, self._principal, LOCAL_OWNER)
+        return is_visible(context, Viewer(self._principal))
 
 
 class AppCommands(RecordCommands):
