@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, replace
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.library_choice import LookupResolution
-from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.answers.library_choice import candidates
 from context7_fabric.cli.output import print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.lenient_json import readable
-from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.models import Answer, Caller, Outcome, Question
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.runtime.app import App
 
@@ -54,29 +52,30 @@ def _parser() -> argparse.ArgumentParser:
 async def _answer(app: App, library: str, question: str) -> Answer:
     caller = Caller(app.principal)
     if not library.startswith("/"):
-        found = await app.desk.find(LibraryQuery(library, question), caller)
+        found = await app.desk.find(Question(library, question), caller)
         library_id = found.library_id or _listed(library, found)
         if library_id is None:
             return _unresolved(library, found)
         library = library_id
-    return await app.desk.query(DocsQuestion(library, question), caller)
+    return await app.desk.query(Question(library, question), caller)
 
 
-def _listed(text: str, found: LookupResolution) -> str | None:
+def _listed(text: str, found: Answer) -> str | None:
     """Return the id that `text` is without its slash, if the look-up lists it."""
     library_id = parse_id(f"/{text}")
-    known = library_id is not None and library_id.base in found.candidates
+    known = library_id is not None and library_id.base in candidates(found)
     return str(library_id) if known else None
 
 
-def _unresolved(name: str, found: LookupResolution) -> Answer:
+def _unresolved(name: str, found: Answer) -> Answer:
     """Return the failure to resolve a name, with the ids that may be meant."""
-    if not found.candidates:
-        outcome = found.answer.outcome if found.answer.outcome in _FAILED else Outcome.ERROR
-        return replace(found.answer, outcome=outcome, library_id=None)
-    ids = ", ".join(found.candidates)
+    listed = candidates(found)
+    if not listed:
+        outcome = found.outcome if found.outcome in _FAILED else Outcome.ERROR
+        return replace(found, outcome=outcome, library_id=None)
+    ids = ", ".join(listed)
     text = f"{name!r} is no exact match for one library: give one of these ids instead: {ids}"
-    return replace(found.answer, text=text, outcome=Outcome.ERROR, library_id=None)
+    return replace(found, text=text, outcome=Outcome.ERROR, library_id=None)
 
 
 def _show(answer: Answer, question: str, *, as_json: bool) -> None:

@@ -6,12 +6,11 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 
-from context7_fabric.answers.library_choice import LookupResolution
-from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.answers.library_choice import candidates
 from context7_fabric.cli.output import harmless, print_json, telling_of_a_wait, with_app
 from context7_fabric.cli.text import CommandParser, tell
 from context7_fabric.lenient_json import readable
-from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.models import Answer, Caller, Outcome, Question, Tier
 from context7_fabric.runtime.app import App
 from context7_fabric.services import Services
 
@@ -30,7 +29,7 @@ def run(words: list[str]) -> int:
         inexact = 0
         for name in _names(options.names):
             with telling_of_a_wait():
-                found = await _found(app.desk, LibraryQuery(name, options.question), app.principal)
+                found = await _found(app.desk, Question(name, options.question), app.principal)
             inexact += found.library_id is None
             _show(name, found, as_json=options.json)
         return 1 if inexact else 0
@@ -70,29 +69,29 @@ def _typed() -> Iterator[str]:
             yield name
 
 
-async def _found(desk: Services, look_up: LibraryQuery, principal: str) -> LookupResolution:
+async def _found(desk: Services, look_up: Question, principal: str) -> Answer:
     """Look one name up; what cannot be a name is not sent."""
     reason = None
-    if not look_up.name:
+    if not look_up.library:
         reason = "the name is empty: give the name of a library"
-    elif len(look_up.name) > LONGEST_NAME:
+    elif len(look_up.library) > LONGEST_NAME:
         reason = f"the name has more than {LONGEST_NAME:,} characters: give a shorter one"
     if reason is None:
         return await desk.find(look_up, Caller(principal))
-    return LookupResolution(Answer(reason, Outcome.ERROR, Tier.LOCAL, is_error=True), None)
+    return Answer(reason, Outcome.ERROR, Tier.LOCAL, is_error=True)
 
 
-def _show(name: str, found: LookupResolution, *, as_json: bool) -> None:
-    shown, answer = name[:LONGEST_NAME], found.answer
+def _show(name: str, found: Answer, *, as_json: bool) -> None:
+    shown = name[:LONGEST_NAME]
     if as_json:
         print_json(_told(shown, found))
         return
     if found.library_id is not None:
-        by = f"({answer.outcome.value}, {answer.tier.value})"
+        by = f"({found.outcome.value}, {found.tier.value})"
         print(harmless(f"{shown}  {found.library_id}  {by}"), flush=True)
         said = found.note
-    elif found.candidates:
-        ids = ", ".join(found.candidates)
+    elif listed := candidates(found):
+        ids = ", ".join(listed)
         said = " ".join(filter(None, (found.note, f"No exact match; candidates: {ids}")))
     else:
         said = _reason(found)
@@ -100,23 +99,23 @@ def _show(name: str, found: LookupResolution, *, as_json: bool) -> None:
         tell(f"{shown}: {said}")
 
 
-def _told(name: str, found: LookupResolution) -> dict[str, object]:
-    answer, exact = found.answer, found.library_id is not None
+def _told(name: str, found: Answer) -> dict[str, object]:
+    exact = found.library_id is not None
     told = {
         "query": name,
         "library_id": found.library_id,
         "exact": exact,
-        "outcome": answer.outcome.value,
-        "tier": answer.tier.value,
+        "outcome": found.outcome.value,
+        "tier": found.tier.value,
     }
-    listed = [] if exact else list(found.candidates)
-    suggested = listed if answer.outcome is Outcome.SUGGESTION else None
+    listed = [] if exact else list(candidates(found))
+    suggested = listed if found.outcome is Outcome.SUGGESTION else None
     note = found.note if exact or listed else _reason(found)
     more = {"note": note, "candidates": listed, "suggestions": suggested}
     return told | {key: value for key, value in more.items() if value}
 
 
-def _reason(found: LookupResolution) -> str:
+def _reason(found: Answer) -> str:
     """Return in one line why there is neither an exact match nor a candidate."""
-    said = " ".join((found.note or found.answer.text).split())
+    said = " ".join((found.note or found.text).split())
     return said[:LONGEST_REASON] or "Context7 sent an empty answer."

@@ -13,10 +13,8 @@ import mcp_types as types
 from anyio.abc import TaskGroup
 from mcp.server.lowlevel import Server
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.mcp_server.tool_schemas import OWN
-from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, tokens
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, Question, tokens
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings
@@ -207,11 +205,11 @@ class _Walk:
         """Look the library up, then ask of it."""
         caller = Caller(self._app.principal)
         started = time.monotonic()
-        answer = await self._app.desk.resolve(LibraryQuery(self._subject.name), caller)
+        answer = await self._app.desk.resolve(Question(self._subject.name), caller)
         self._show(DemoStep(when, "look-up", answer, time.monotonic() - started))
         library_id = self._subject.library_id or _first_id(answer)
         started = time.monotonic()
-        question = DocsQuestion(library_id, self._subject.question)
+        question = Question(library_id, self._subject.question)
         answer = await self._app.desk.query(question, caller)
         self._show(DemoStep(when, "question", answer, time.monotonic() - started))
 

@@ -35,17 +35,41 @@ class Reason(StrEnum):
     UNRECOGNISED = "unrecognised"
 
 
+DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
+"""Reasons by which upstream states that there is no answer."""
+
+LONGEST_QUOTE = 200
+"""Characters of upstream's text in a note."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The text may not be stored; `moved_to` is the library's new id where it has moved.
+    """A text that may not be stored; `moved_to` is the library's new id where it has moved.
 
-    `is_message` tells that the text has no markup: it says something, and is no list and no
-    documentation in a form that is not known yet.
+    `is_message` is false for a text with markup, which may be a list or documentation in a form
+    that is not known yet. `text` is upstream's text verbatim and `is_error` its own verdict, once
+    the reply is known; `remembered` marks a refusal that is repeated without asking again.
     """
 
     reason: Reason
     moved_to: str | None = None
     is_message: bool = field(default=True, compare=False)
+    text: str = field(default="", compare=False)
+    is_error: bool = field(default=False, compare=False)
+    remembered: bool = field(default=False, compare=False)
+
+    @property
+    def is_definite(self) -> bool:
+        """Tell whether it settles the question, as opposed to a passing failure."""
+        return self.reason in DEFINITE
+
+    @property
+    def quoted(self) -> str:
+        """Upstream's text in one line."""
+        text = " ".join(self.text.split())
+        if not text:
+            return "Context7 sent an empty answer"
+        return f"Context7 says: {text[:LONGEST_QUOTE].rstrip('.')}"
 
 
 # A message has no headings, fences or lists: where these stand, words are not about a failure.

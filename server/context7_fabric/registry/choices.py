@@ -69,11 +69,6 @@ class LearnedChoices:
 
         return await first_of(self._fabric, list(names), read)
 
-    def is_chosen(self, name_key: str, library_id: str, holder: str) -> bool:
-        """Tell whether `choose` would store nothing, as far as memory alone knows."""
-        self._choices.revision()
-        return self._choices.get((name_key, holder)) == library_id
-
     async def forget(self, name_key: str, holder: str) -> bool:
         """Forget what `holder` means by a name; tell whether it was known.
 
@@ -116,11 +111,6 @@ class LearnedChoices:
             known = await self._followed(library_id, principal)
             self._lately.keep(key, known, as_of)
         return known
-
-    def moved_at_hand(self, library_id: str, principal: str) -> str | None:
-        """Return what `moved` would, None where that is not in memory."""
-        self._lately.revision()
-        return self._lately.get((library_id, principal))
 
     async def forget_moves(self, library_id: str, principal: str) -> None:
         """Forget the moves that lead `principal` on from `library_id`.
