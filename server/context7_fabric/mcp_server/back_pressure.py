@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import anyio
 import mcp_types as types
 from mcp.shared.message import SessionMessage
+
+from context7_fabric.upstream.replies import StreamWrapper
 
 MOST_UNANSWERED: Final = 64
 """Requests of one stream of events that are worked on at once."""
@@ -49,46 +50,24 @@ class BackPressureStreams:
             self._room.set()
 
 
-class _Stream:
-    """One of the two; what is not paced is the SDK's."""
+class _Incoming(StreamWrapper):
+    """Messages of the client, as fast as they are answered."""
 
     def __init__(self, stream: Any, pace: BackPressureStreams) -> None:  # noqa: ANN401  # the SDK's own kinds
-        self._stream = stream
+        super().__init__(stream)
         self._pace = pace
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the SDK asks streams by attribute
-        return getattr(self._stream, name)
-
-    async def __aenter__(self) -> Self:
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stream.__aexit__(kind, error, trace)
-
-
-class _Incoming(_Stream):
-    """Messages of the client, as fast as they are answered."""
 
     async def receive(self) -> Any:  # noqa: ANN401  # a message, or an exception as a value
         await self._pace.room()
-        return self._pace.read(await self._stream.receive())
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:  # noqa: ANN401  # as `receive`
-        await self._pace.room()
-        return self._pace.read(await self._stream.__anext__())
+        return self._pace.read(await super().receive())
 
 
-class _Outgoing(_Stream):
+class _Outgoing(StreamWrapper):
     """Messages to the client, answers among them."""
+
+    def __init__(self, stream: Any, pace: BackPressureStreams) -> None:  # noqa: ANN401  # the SDK's own kinds
+        super().__init__(stream)
+        self._pace = pace
 
     async def send(self, item: SessionMessage) -> None:
         await self._stream.send(item)
