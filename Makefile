@@ -10,7 +10,8 @@ DEV_READY := $(VENV)/.ready-dev
 BENCH_READY := $(VENV)/.ready-bench
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Twice as many workers as the two cores that we count on: tests also wait, for time-outs above all.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas \
 	growth
 # What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep

@@ -26,8 +26,7 @@ from context7_fabric.http_server.middleware import (
     MOST_TOGETHER,
     STREAM_BYTES,
 )
-from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
-from context7_fabric.mcp_server.http_posts import MOST_TOGETHER as BATCH
+from context7_fabric.mcp_server.http import MOST_IN_BATCH, MOST_UNANSWERED
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import WebSettings
 from context7_fabric.variables import PREFIX, UNSET, VARIABLES
@@ -81,7 +80,7 @@ def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
         "answers buffered for slow clients, together": f"{MOST_UNSENT // 2**20} MiB;"
         f" each client reads something within {READING_SECONDS:g} s",
         "connections": f"{MOST_CONNECTIONS:,}, or as many as the limit of open files allows",
-        "messages of a batch": f"{BATCH}",
+        "messages of a batch": f"{MOST_IN_BATCH}",
         "requests of one `/sse` stream without an answer": f"{MOST_UNANSWERED}",
         "different keys and tokens at once": f"{MOST_IDENTITIES}",
         "of them with one token, or from one address without tokens": f"{MOST_OF_ONE}",

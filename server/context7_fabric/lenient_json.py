@@ -76,14 +76,14 @@ def read_as(kind: type[_T], value: object) -> _T | None:
     """Return the dataclass of a `kind` that `value` is the JSON form of, None if it is not."""
     if value is None:
         return None
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415  # the relay starts without it
-
     adapter = _ADAPTERS.get(kind)
     if adapter is None:
+        from pydantic import TypeAdapter  # noqa: PLC0415  # the relay starts without it
+
         adapter = _ADAPTERS[kind] = TypeAdapter(kind)
     try:
         return cast("_T", adapter.validate_python(value))
-    except ValidationError:
+    except ValueError:
         return None
 
 

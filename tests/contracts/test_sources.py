@@ -18,7 +18,7 @@ from support.rest import rest_app
 from support.scripted import FakeClock, settings_for
 
 SERVICE = RemoteServer("http://here/rag", "c7f_token")
-GUARDED = RemoteServer("http://somebody:secret@here/rag")
+GUARDED = RemoteServer("http://user:secret@here/rag")
 
 
 class TestLocalRegistry(SourceContract):
@@ -62,7 +62,7 @@ def remote(
 @pytest.mark.parametrize(
     "reply",
     [
-        httpx2.ConnectError("nobody listens"),
+        httpx2.ConnectError("connection refused"),
         httpx2.ReadTimeout("too late"),
         httpx2.Response(401, json={"error": "who are you"}),
         httpx2.Response(302, headers={"Location": "http://elsewhere/query"}),

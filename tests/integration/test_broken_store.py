@@ -10,8 +10,8 @@ from context7_fabric.models import PUBLIC
 from context7_fabric.settings.values import DEFAULT_UPSTREAM
 from context7_fabric.upstream.call_gate import STATUS_KEYS, credential_key
 from contracts.disk_store import execute
+from support.client import talking
 from support.contexts import context, stored
-from support.dialogue import talking
 from support.knocks import knocks
 from support.product import PROGRAM, product_environment, run_product
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from context7_fabric.version import __version__
+from support.client import Dialogue, outcome_of, talking
 from support.context7_api import Api
-from support.dialogue import Dialogue, outcome_of, talking
 from support.processes import spawn, wait_gone
 from support.product import PROGRAM, Variables, product_environment, run_product
 

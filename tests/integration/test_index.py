@@ -3,14 +3,13 @@
 import json
 import os
 import pty
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.context7_api import Api
 from support.faults import QUOTA_SPENT
-from support.product import PROGRAM, SECONDS, Variables, product_environment, run_product
+from support.product import Variables, product_environment, run_product
 
 SEED = """\
 version: "1.0"
@@ -164,11 +163,7 @@ def test_index_on_a_terminal_asks_before_it_makes_calls(
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs, "rb") as terminal:
         keyboard.write(typed.encode())
-        done = subprocess.run(
-            [PROGRAM, "index", "--seed", str(seed)],
-            env=env, stdin=terminal, capture_output=True, text=True, timeout=SECONDS,
-            check=False,
-        )  # fmt: skip
+        done = run_product("index", "--seed", str(seed), env=env, stdin=terminal)
     assert "Make 3 calls to Context7? [y/N]" in done.stderr
     assert (api.calls, done.returncode) == (calls, 0 if calls else 1)
 
@@ -179,11 +174,7 @@ def test_index_with_yes_or_nothing_to_ask_asks_no_question(
     ours, theirs = pty.openpty()
     with os.fdopen(ours), os.fdopen(theirs, "rb") as terminal:
         for words in (["--yes"], []):
-            done = subprocess.run(
-                [PROGRAM, "index", "--seed", str(seed), *words],
-                env=env, stdin=terminal, capture_output=True, text=True, timeout=SECONDS,
-                check=False,
-            )  # fmt: skip
+            done = run_product("index", "--seed", str(seed), *words, env=env, stdin=terminal)
             assert (done.returncode, "[y/N]" in done.stderr) == (0, False)
 
 

@@ -14,11 +14,11 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from context7_fabric.http_server.app import MOST_IDENTITIES
 from context7_fabric.runtime.health import STORE_SECONDS
+from support.client import FASTAPI, LIST, asked, bearing, call, result_of, token_of, until
 from support.context7_api import Api
 from support.metrics import OURS, Scrape, scraped, watched_server
 from support.product import Served, Variables, product_at_port, product_environment
 from support.redis_servers import redis_server
-from support.site import FASTAPI, LIST, asked, bearing, call, result_of, token_of, until
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\| ", re.MULTILINE)

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from support.client import HEADERS, asked, bearing, call, result_of, token_of, until
 from support.product import Served, product_at_port, product_environment, run_product
-from support.site import HEADERS, asked, bearing, call, result_of, token_of, until
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_TOOLS": "+fabric"}
 EVERYWHERE = ("--host", "0.0.0.0")  # noqa: S104  # it is what is tested

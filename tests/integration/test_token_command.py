@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.http_server.token_file import TokenFile
-from support.locks import alone_in, is_waiting
+from support.fetched import alone_in, is_waiting
 from support.processes import Process, spawn
 from support.product import PROGRAM, product_environment, run_product
 

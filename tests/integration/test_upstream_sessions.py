@@ -12,7 +12,7 @@ from context7_fabric.models import Answer, Caller
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.upstream.circuit_breaker import FAILURES_TO_OPEN
-from support.dialogue import outcome_of, talking
+from support.client import outcome_of, talking
 from support.product import PROGRAM, product_environment
 from support.scripted import settings_for
 from support.sessions import Form, SessionUpstream, error_form, session_upstream, stream_form

@@ -6,8 +6,8 @@ import pytest
 from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.models import Caller
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import call, connected, provenance
 
 QUESTION = DocsQuestion("/widgets/widget1", "start")
 

@@ -17,8 +17,8 @@ from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.principals import owned
 from context7_fabric.runtime.app import App
 from context7_fabric.views.visibility import MOST_COUNTED
+from support.app_server import MODES, call, connected, provenance
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import MODES, call, connected, provenance
 
 ODD_KEYS = [
     "plain",

@@ -45,7 +45,7 @@ class FlightLeases:
         Returns the lease, if we have it, or what was found. After `seconds` of waiting it is
         neither: then one goes without.
         """
-        with anyio.move_on_after(seconds), self._news.ear(lease_address(name)) as ear:
+        with anyio.move_on_after(seconds), self._news.listen(lease_address(name)) as ear:
             while True:
                 ear.take()
                 lease = await self._fabric.lease(name, LEASE_SECONDS)

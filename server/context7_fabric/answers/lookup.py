@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from context7_fabric.answers.stored import list_key
 from context7_fabric.models import Tier
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.matching.index import NameMatch, languages_in
+from context7_fabric.registry.matching import NameMatch
+from context7_fabric.registry.readings import languages_in
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 

@@ -22,12 +22,12 @@ from context7_fabric.cli.output import print_json, print_table, with_fabric
 from context7_fabric.cli.text import CommandParser, one_line, print_error, print_note, print_text
 from context7_fabric.durations import format_duration, parse_duration
 from context7_fabric.errors import SettingError, StoreError
-from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.codec import check_json
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.process import harmless
-from context7_fabric.views.contexts import listed, similar
+from context7_fabric.views.contexts import list_contexts, search_contexts
 from context7_fabric.views.visibility import is_listed
 
 _CELL = 200
@@ -172,7 +172,7 @@ def json_value(option: str, text: str) -> Json:
     """
     try:
         value: Json = json.loads(text)
-        check(value, "it")
+        check_json(value, "it")
     except (ValueError, RecursionError) as error:
         raise SettingError(option, text[:_SHOWN], f"JSON: {error}") from error
     return value
@@ -264,7 +264,7 @@ async def _list(fabric: Fabric, options: ContextOptions) -> int:
             return 1
     shown = _shown(options, options.pattern)
     most = options.limit + 1
-    found = await listed(fabric, options.pattern, options.scope, most, shown, after)
+    found = await list_contexts(fabric, options.pattern, options.scope, most, shown, after)
     page = found[: options.limit]
     if options.json:
         for context in page:
@@ -281,7 +281,7 @@ async def _list(fabric: Fabric, options: ContextOptions) -> int:
 async def _search(fabric: Fabric, options: ContextOptions) -> int:
     """Find the contexts most similar to QUERY; best match first."""
     shown = _shown(options, "")
-    matches = await similar(fabric, options.query, options.scope, options.limit, shown)
+    matches = await search_contexts(fabric, options.query, options.scope, options.limit, shown)
     if options.json:
         for match in matches:
             print_json(as_object(match))

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
-from context7_fabric.runtime.runtime import Runtime, open_household
+from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.reader import is_host
 
@@ -103,7 +103,7 @@ def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: s
 async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.mcp_server.stdio import serve_socket
 
-    async with open_household(settings, traced=True) as runtime, runtime.app(settings) as app:
+    async with open_runtime(settings, traced=True) as runtime, runtime.app(settings) as app:
         await serve_socket(build_server(app.desk, app.principal, meta=settings.meta), connection)
 
 
@@ -111,7 +111,7 @@ async def _stdio(settings: Settings) -> None:
     from context7_fabric.mcp_server.stdio import serve_stdio
 
     async with (
-        open_household(settings, traced=True) as runtime,
+        open_runtime(settings, traced=True) as runtime,
         _ended_by_signal(partial(_close, runtime)),
         runtime.app(settings) as app,
     ):
@@ -129,7 +129,7 @@ async def _http(settings: Settings, host: str, port: int) -> None:
     raise_file_limit()
     tokens, metrics = read_tokens(settings.web, host), Metrics()
     async with (
-        open_household(settings, observers=[metrics], traced=True) as runtime,
+        open_runtime(settings, observers=[metrics], traced=True) as runtime,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(watch_loop, metrics.loop_was_late)

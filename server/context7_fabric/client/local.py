@@ -30,7 +30,7 @@ from context7_fabric.models import Clock, Viewer, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import LearnedChoices, TaughtName
-from context7_fabric.registry.matching.index import read_name
+from context7_fabric.registry.readings import read_name
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
 from context7_fabric.registry.row_store import RowsRevision, RowStore
 from context7_fabric.registry.seeds import load_seeds

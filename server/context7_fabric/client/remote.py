@@ -24,7 +24,7 @@ from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.matching.index import read_name
+from context7_fabric.registry.readings import read_name
 
 log = logging.getLogger(__name__)
 

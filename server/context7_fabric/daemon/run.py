@@ -27,7 +27,7 @@ from context7_fabric.process import leave, raise_file_limit, set_up_logging
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import NOT_HERE, identity
 from context7_fabric.runtime.app import App
-from context7_fabric.runtime.runtime import Runtime, open_household
+from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ async def _serve(
     door: Endpoint, terms: DaemonTerms, settings: Settings, listener: socket.socket
 ) -> None:
     raise_file_limit()
-    async with open_household(settings, linger=terms.idle or None, traced=True) as household:
+    async with open_runtime(settings, linger=terms.idle or None, traced=True) as household:
         host = DaemonServer(
             door,
             terms,
@@ -140,7 +140,7 @@ def _settings_of(handshake: Handshake) -> Settings:
 
 def _figures(household: Runtime) -> dict[str, Any]:
     """Return how many upstreams are served, and the resident memory in bytes, 0 if not told."""
-    return {"apps": household.apps, "memory": _resident()}
+    return {"apps": len(household.open_apps), "memory": _resident()}
 
 
 def _resident() -> int:

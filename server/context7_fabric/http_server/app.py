@@ -136,7 +136,7 @@ class _IdentityApps:
             text = "too many different keys are in use: try again in a minute"
             await ErrorResponse(503, text, {"Retry-After": "60"})(scope, receive, send)
             return
-        async with self._apps.use(holder, key, partial(self._open, identity)) as app:
+        async with self._apps.use(key, partial(self._open, identity)) as app:
             await app(scope, receive, send)
 
     @asynccontextmanager

@@ -24,7 +24,7 @@ from context7_fabric.settings.values import (
     RECORD_FEEDBACK,
 )
 from context7_fabric.views.contexts import ContextViews
-from context7_fabric.views.visibility import shown_entry
+from context7_fabric.views.visibility import entry_json
 
 MOST_FOUND = 50
 """Contexts that one call lists at most."""
@@ -246,13 +246,13 @@ class ExtraTools:
         corrections: str | None = None,
     ) -> str:
         effect = await self._feedback.give(executionId, int(rating), comment, corrections)
-        return effect.told
+        return effect.summary
 
     async def _get(self, key: str, scope: str) -> str:
         context = await self._contexts.get(key, Scope(scope))
         if context is None:
             raise _Refusal(f"there is no {key!r} in {scope}")
-        text = _json(shown_entry(context))
+        text = _json(entry_json(context))
         if len(text) > LONGEST_VALUE:
             raise _Refusal(
                 f"{key!r} takes {len(text):,} characters, and a call returns {LONGEST_VALUE:,}"
@@ -282,7 +282,7 @@ def _listed(contexts: Sequence[Context]) -> str:
 
 def _brief(context: Context) -> dict[str, Json]:
     """Return a context as a list shows it: text from outside is marked, as it is in full."""
-    told = shown_entry(context)
+    told = entry_json(context)
     value = told["value"] if isinstance(told["value"], str) else _json(told["value"])
     named = ("from", "notice", "key", "created_at")
     brief: dict[str, Json] = {name: told[name] for name in named if name in told}

@@ -101,13 +101,13 @@ class Subscriber:
         if len(self._topics) + len(new) > MOST:
             raise TooManySubscriptions
         self._topics |= new
-        await self._changes.watch(tuple(new.values()), self._hear)
+        await self._changes.subscribe(tuple(new.values()), self._hear)
 
     def remove(self, notice: Notification) -> None:
         """Tell of `notice` no more."""
         topic = self._topics.pop(notice, None)
         if topic is not None:
-            self._changes.unwatch([topic], self._hear)
+            self._changes.unsubscribe([topic], self._hear)
 
     def close(self) -> None:
         """Tell of nothing more."""

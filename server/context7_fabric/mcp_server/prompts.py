@@ -7,7 +7,7 @@ from mcp.shared.exceptions import MCPError
 
 from context7_fabric.mcp_server.tools import HandlerContext
 from context7_fabric.services import Services
-from context7_fabric.views.prompts import LONGEST, Prompt, filled
+from context7_fabric.views.prompts import LONGEST, Prompt, fill
 
 VERSION_KEY = "context7-fabric/version"
 """Where a listed prompt's `_meta` has its version."""
@@ -70,7 +70,7 @@ def _filled(prompt: Prompt, given: dict[str, str]) -> str:
     missing = [each.name for each in prompt.arguments if each.name not in given]
     if missing:
         raise _wrong(prompt, f"lacks {', '.join(missing)}")
-    text = filled(prompt.text, given, LONGEST_FILLED)
+    text = fill(prompt.text, given, LONGEST_FILLED)
     if text is None:
         raise _wrong(
             prompt, f"gets too long with these arguments: {LONGEST_FILLED:,} characters may be"

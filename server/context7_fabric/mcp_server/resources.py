@@ -31,7 +31,7 @@ from context7_fabric.models import Viewer
 from context7_fabric.services import Services
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.stats import StatsView
-from context7_fabric.views.visibility import EntryIndex, is_public, shown_entry, shown_page
+from context7_fabric.views.visibility import EntryIndex, entry_json, is_public, page_json
 
 MIME_TYPE = "application/json"
 _ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)
@@ -198,17 +198,17 @@ class Resources:
             case LibraryUri(library):
                 return await self._libraries.library(library, self._viewer)
             case StatsUri():
-                return await self._stats.shown(self._viewer)
+                return await self._stats.read(self._viewer)
 
     async def _entry(self, asked: EntryUri) -> ResourceContent | None:
         context = await self._views.entry(asked.scope, asked.key, self._viewer)
-        return ResourceContent(shown_entry(context), is_public(context)) if context else None
+        return ResourceContent(entry_json(context), is_public(context)) if context else None
 
 
 def _index(page: EntryIndex) -> dict[str, Json]:
     """Return a page with the address of each entry, and that of the next page."""
     further = index_uri(page.scope, page.entries[-1].key) if page.more else None
-    return shown_page(page, entry_uri) | {"next": further}
+    return page_json(page, entry_uri) | {"next": further}
 
 
 def _json(told: dict[str, Json]) -> str:

@@ -114,7 +114,7 @@ class FabricServer(Server[str]):
         """Serve one connection until it ends."""
         lane = FastPath(self.at_hand, self.meta)
         if isinstance(read_stream, MessageReader):
-            read_stream.lane = lane.answer
+            read_stream.fast_reply = lane.answer
         with beside(lane.open):
             await super().run(read_stream, write_stream, initialization_options, raise_exceptions)
 

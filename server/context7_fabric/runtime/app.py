@@ -31,7 +31,7 @@ from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.seed_files.prompts import load_prompts
+from context7_fabric.seed_files import load_prompts
 from context7_fabric.services import Services
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
@@ -115,7 +115,7 @@ async def open_knowledge(
     settings: Settings, commons: SharedResources, principal: str, worker: WorkerClient
 ) -> AsyncGenerator[LibraryKnowledge]:
     """Open what `principal` knows of libraries; `worker` is everybody's."""
-    with commons.news.ear(*WRITTEN) as ear:
+    with commons.news.listen(*WRITTEN) as ear:
         async with anyio.create_task_group() as tasks:
             rows = RowStore(commons.fabric, principal, ear)
             registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
@@ -145,7 +145,7 @@ async def open_app_on(
 
     `credential` is a fingerprint: a principal that has a name keeps it when its key changes.
     """
-    with commons.news.ear("") as ear:
+    with commons.news.listen("") as ear:
         async with anyio.create_task_group() as tasks:
             upstream = connect(tasks) if connect else _connect(settings, tasks)
             meter = Quota(commons.fabric, commons.clock, viewer.principal, settings.monthly_calls)
@@ -228,7 +228,7 @@ def _desk(
         executions=executions,
         views=VisibleEntries(fabric, executions, clock),
         feedback=feedback,
-        contexts=ContextViews(fabric, clock, principal, viewer.owner),
+        contexts=ContextViews(fabric, clock, viewer),
         tool_names=settings.tools,
         prompts=PromptLibrary(fabric, viewer, load_prompts),
         changes=changes,

@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.errors import FabricError, UpstreamError
-from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.codec import check_json
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
@@ -164,7 +164,7 @@ def _adopted(tool: dict[str, Any], known: ToolList | None) -> dict[str, Any]:
 def _is_unfit(tool: dict[str, Any]) -> bool:
     """Return whether `tool` cannot be stored, or may not be shown."""
     try:
-        check([tool], "tools")
+        check_json([tool], "tools")
     except ValueError:
         return True
     if len(json.dumps(tool, ensure_ascii=False)) > MAX_TOOL_BYTES:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
-from context7_fabric.suggestions.suggester import WorkerState
+from context7_fabric.suggestions.worker_client import WorkerState
 from context7_fabric.telemetry.metrics import Metrics
 from context7_fabric.telemetry.observer import StateFigures, StoreFigures
 from context7_fabric.upstream.context7 import ANSWERED, ENDS

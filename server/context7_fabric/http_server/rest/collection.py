@@ -19,9 +19,8 @@ from context7_fabric.models import RESOLVE, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.choices import TaughtName
-from context7_fabric.registry.matching.index import read_name
-from context7_fabric.registry.rows import COLLECTION, Row
-from context7_fabric.registry.schema import load_collection
+from context7_fabric.registry.readings import read_name
+from context7_fabric.registry.rows import COLLECTION, Row, load_collection
 from context7_fabric.services import Services
 from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.version import __version__

@@ -39,7 +39,7 @@ async def test_the_latency_is_the_mean_of_all_operations(fabric: Fabric) -> None
     assert 0 < await fabric.get_avg_latency() < 1000
 
 
-async def test_the_medium_tells_of_itself_by_plain_calls(fabric: Fabric) -> None:
+async def test_info_and_dbsize_are_plain_calls(fabric: Fabric) -> None:
     await fabric.set_context("key", "x" * 2048)
     info = fabric.backend.info()
     assert info["backend"] == "memory"
@@ -47,7 +47,7 @@ async def test_the_medium_tells_of_itself_by_plain_calls(fabric: Fabric) -> None
     assert fabric.backend.dbsize() == 1
 
 
-async def test_a_store_that_fails_tells_nothing_and_counts(clock: FakeClock) -> None:
+async def test_a_failing_store_has_empty_statistics_and_counts_errors(clock: FakeClock) -> None:
     fabric = Fabric(Broken(), clock)
     assert await fabric.count_contexts("GLOBAL") == 0
     assert await fabric.get_memory_usage() == 0

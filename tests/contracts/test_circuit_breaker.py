@@ -1,4 +1,4 @@
-"""A backend that is spared keeps the contract of the one behind it."""
+"""A backend that is guarded keeps the contract of the one behind it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from contracts.backend_contract import BackendContract
 
 
-class TestSparedBackend(BackendContract):
+class TestCircuitBreakerBackend(BackendContract):
     @pytest.fixture
     async def backend(self) -> AsyncIterator[CircuitBreakerBackend]:
         backend = CircuitBreakerBackend(MemoryBackend())

@@ -1,4 +1,4 @@
-"""Who gets a place, who loses one, and how long what stands there is kept."""
+"""Bounded pool: room for a holder, eviction, and lingering resources."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LONG = 600
 
 
 class Garage:
-    """Places for words; knows which stand there and how often each was opened."""
+    """A bounded pool of words; knows which are open and how often each was opened."""
 
     def __init__(self, tasks: TaskGroup, linger: float = LONG) -> None:
-        self.places = BoundedPool[str, str](tasks, most=4, share=2, linger=linger)
+        self.pool = BoundedPool[str, str](tasks, most=4, share=2, linger=linger)
         self.open: set[str] = set()
         self.opened: list[str] = []
         self.error: Exception | None = None
@@ -40,30 +40,30 @@ class Garage:
     async def using(self, holder: str, key: str) -> AsyncGenerator[bool]:
         """Use a thing, if there is room for it; yield whether there is."""
         async with AsyncExitStack() as stack:
-            room = self.places.make_room(holder, key)
+            room = self.pool.make_room(holder, key)
             if room:
                 opening = partial(self.thing, key)
-                assert await stack.enter_async_context(self.places.use(holder, key, opening)) == key
+                assert await stack.enter_async_context(self.pool.use(key, opening)) == key
             yield room
 
     async def used(self, holder: str, *keys: str) -> list[bool]:
         """Use things one behind the other."""
-        told = []
+        rooms = []
         for key in keys:
             async with self.using(holder, key) as room:
-                told.append(room)
+                rooms.append(room)
         await anyio.wait_all_tasks_blocked()
-        return told
+        return rooms
 
 
-async def test_what_was_used_stays_for_the_next_use(tasks: TaskGroup) -> None:
+async def test_bounded_pool_keeps_a_used_resource(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     assert await garage.used("ann", "a", "a") == [True, True]
     assert garage.opened == ["a"]
     assert garage.open == {"a"}
 
 
-async def test_it_goes_a_while_after_its_last_use(tasks: TaskGroup) -> None:
+async def test_bounded_pool_closes_an_unused_resource_after_a_while(tasks: TaskGroup) -> None:
     garage = Garage(tasks, SHORT)
     async with garage.using("ann", "a"):
         with anyio.move_on_after(4 * SHORT):
@@ -71,10 +71,10 @@ async def test_it_goes_a_while_after_its_last_use(tasks: TaskGroup) -> None:
         assert garage.open == {"a"}
     with anyio.fail_after(5):
         await garage.closed.wait()
-    assert len(garage.places) == 0
+    assert len(garage.pool) == 0
 
 
-async def test_whose_share_is_taken_loses_what_is_unused_and_was_used_longest_ago(
+async def test_bounded_pool_with_a_full_share_evicts_the_unused_one_used_longest_ago(
     tasks: TaskGroup,
 ) -> None:
     garage = Garage(tasks)
@@ -83,10 +83,10 @@ async def test_whose_share_is_taken_loses_what_is_unused_and_was_used_longest_ag
     assert garage.open == {"x", "a", "c"}
     assert await garage.used("ann", "b") == [True]
     assert garage.open == {"x", "c", "b"}
-    assert len(garage.places) == 3
+    assert len(garage.pool) == 3
 
 
-async def test_whose_share_is_in_use_waits_alone(tasks: TaskGroup) -> None:
+async def test_bounded_pool_with_a_share_in_use_refuses_its_holder_alone(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     async with garage.using("ann", "a"), garage.using("ann", "b"):
         assert await garage.used("ann", "c", "a") == [False, True]
@@ -94,7 +94,7 @@ async def test_whose_share_is_in_use_waits_alone(tasks: TaskGroup) -> None:
     assert await garage.used("ann", "c") == [True]
 
 
-async def test_while_all_are_in_use_nobody_else_comes_in(tasks: TaskGroup) -> None:
+async def test_bounded_pool_with_all_in_use_has_no_room(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     async with AsyncExitStack() as stack:
         for holder, key in (("ann", "a"), ("ann", "b"), ("bob", "x"), ("bob", "y")):
@@ -104,25 +104,25 @@ async def test_while_all_are_in_use_nobody_else_comes_in(tasks: TaskGroup) -> No
     assert garage.open == {"b", "x", "y", "1"}
 
 
-async def test_what_cannot_be_opened_takes_no_place(tasks: TaskGroup) -> None:
+async def test_bounded_pool_keeps_no_room_for_what_cannot_be_opened(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     garage.error = ZeroDivisionError("no")
     with pytest.raises(ZeroDivisionError):
         await garage.used("ann", "a")
-    assert len(garage.places) == 0
+    assert len(garage.pool) == 0
 
 
-async def test_who_comes_while_it_is_let_go_gets_it_anew(tasks: TaskGroup) -> None:
+async def test_bounded_pool_reopens_what_is_asked_for_while_evicted(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     await garage.used("ann", "a", "b")
-    assert garage.places.make_room("ann", "c")
+    assert garage.pool.make_room("ann", "c")
     async with garage.using("ann", "a") as room:
         assert room
         await anyio.wait_all_tasks_blocked()
         assert "a" in garage.open
 
 
-async def test_what_is_closed_belongs_to_whoever_asks_for_it_next(tasks: TaskGroup) -> None:
+async def test_bounded_pool_gives_a_closed_key_to_the_next_holder(tasks: TaskGroup) -> None:
     garage = Garage(tasks)
     await garage.used("ann", "a", "b", "c")
     await garage.used("bob", "a", "x")

@@ -57,17 +57,19 @@ async def fabric(memory: Counted, request: pytest.FixtureRequest) -> Fabric:
         ([], None),
     ],
 )
-async def test_it_is_the_first_of_use(fabric: Fabric, keys: list[str], found: int | None) -> None:
+async def test_first_of_returns_the_first_usable_value(
+    fabric: Fabric, keys: list[str], found: int | None
+) -> None:
     assert await first_of(fabric, keys, even) == found
 
 
-async def test_far_away_it_takes_one_trip(memory: Counted) -> None:
+async def test_first_of_a_remote_backend_takes_one_round_trip(memory: Counted) -> None:
     fabric = Fabric(CircuitBreakerBackend(memory))
     assert await first_of(fabric, ["a", "b", "c"], even) is None
     assert memory.trips == 1
 
 
-async def test_at_hand_nothing_behind_it_is_read(memory: Counted) -> None:
+async def test_first_of_a_local_backend_reads_no_later_key(memory: Counted) -> None:
     fabric = Fabric(memory)
     await fabric.set_context("a", 2)
     memory.trips = 0

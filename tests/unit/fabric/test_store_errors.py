@@ -62,7 +62,7 @@ async def test_a_store_that_fails_keeps_nothing_and_says_so(broken: Fabric) -> N
     assert broken.faults.count == 2
 
 
-async def test_whoever_deletes_learns_that_the_store_failed(broken: Fabric) -> None:
+async def test_delete_raises_the_error_of_the_store(broken: Fabric) -> None:
     with pytest.raises(StoreUnavailable):
         await broken.delete_context("key")
     with pytest.raises(StoreUnavailable):
@@ -77,7 +77,7 @@ async def test_what_cannot_be_read_for_the_moment_is_not_deleted(clock: FakeCloc
     assert await fabric.keys(Scope.GLOBAL) == ["docs:1"]
 
 
-async def test_a_closed_fabric_has_nothing_and_warns_nobody(
+async def test_a_closed_fabric_returns_nothing_without_a_warning(
     fabric: Fabric, caplog: pytest.LogCaptureFixture
 ) -> None:
     await fabric.set_context("key", "value")
@@ -91,7 +91,7 @@ REFUSED, FULL = StoreUnavailable("get", "refused"), StoreUnavailable("put", "dis
 
 
 class Moody(MemoryBackend):
-    """A medium that refuses everything while it is told to."""
+    """A medium that can be made to refuse every call."""
 
     refuses = False
 
@@ -117,7 +117,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [each.message for each in caplog.records if each.levelno == logging.WARNING]
 
 
-async def test_a_cause_is_one_warning_and_what_repeats_it_is_for_those_who_look_closely(
+async def test_a_repeated_cause_is_one_warning_and_then_debug(
     broken: Fabric, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "context7_fabric")
@@ -152,12 +152,12 @@ def test_another_cause_is_another_warning(
 def test_a_cause_that_lasts_is_warned_of_again_after_a_minute(
     clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    faults, told = StoreErrors(clock), list[int]()
+    faults, counts = StoreErrors(clock), list[int]()
     for seconds in (0.0, WARN_EVERY, 0.1, WARN_EVERY):
         clock.now += seconds
         faults.note(REFUSED)
-        told.append(len(warnings(caplog)))
-    assert told == [1, 1, 2, 2]
+        counts.append(len(warnings(caplog)))
+    assert counts == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

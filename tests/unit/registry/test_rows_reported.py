@@ -1,4 +1,4 @@
-"""Whoever is told of rows is told how they stand, whatever becomes of the look that found them."""
+"""Reports of rows have their current state, also after a look that was cut short."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.libraries import Library, LibraryList
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import WRITTEN, RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import WRITTEN, RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.views.purge import Purge
@@ -43,10 +43,10 @@ class Slow(MemoryBackend):
 
 @dataclass
 class House:
-    """A registry, and what somebody knows who is told of its rows and takes a while over it."""
+    """Registry, and a slow observer of its rows."""
 
     backend: Slow = field(default_factory=Slow)
-    told: dict[str, Row] = field(default_factory=dict)
+    reported: dict[str, Row] = field(default_factory=dict)
     times: int = 0
     gate: anyio.Event | None = None
 
@@ -54,19 +54,19 @@ class House:
         self.fabric = Fabric(self.backend)
         self.news = ChangeFeed(self.backend)
         self.news.is_live = True
-        rows = RowStore(self.fabric, PUBLIC, self.news.ear(*WRITTEN))
+        rows = RowStore(self.fabric, PUBLIC, self.news.listen(*WRITTEN))
         self.registry = Registry(rows, lambda: Seeds(()), lambda: 0.0)
         self.registry.on_change = self.learn
         self.registry.on_forget = self.forget
 
     async def learn(self, rows: Sequence[Row]) -> None:
         await self._think()
-        self.told |= {row.key: row for row in rows}
+        self.reported |= {row.key: row for row in rows}
 
     async def forget(self, keys: Iterable[str]) -> None:
         await self._think()
         for key in keys:
-            self.told.pop(key, None)
+            self.reported.pop(key, None)
 
     async def _think(self) -> None:
         self.times += 1
@@ -78,18 +78,18 @@ class House:
         await RowStore(self.fabric, PUBLIC).save(rows)
 
     def hear(self, *rows: Row) -> None:
-        """Hear that others wrote `rows`, which may be any where none are named."""
+        """Announce that others wrote `rows`, or any rows if none are named."""
         keys = tuple(address(Scope.GLOBAL, f"row:{row.key}#{PUBLIC}") for row in rows)
-        for ear in self.news._ears:
-            ear.hear(keys or None)
+        for ear in self.news._listeners:
+            ear.receive(keys or None)
 
     async def others_replace_all_by(self, *rows: Row) -> None:
         await Purge(self.fabric).everything()
         await self.others_write(*rows)
-        await tell_of_changed_rows(self.fabric)
+        await announce_changed_rows(self.fabric)
         self.hear()
 
-    async def catch_up_cancelled_as_it_tells(self) -> None:
+    async def catch_up_cancelled_as_it_reports(self) -> None:
         self.gate = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.registry.catch_up)
@@ -111,8 +111,8 @@ class House:
             await self.registry.catch_up()
         assert scope.cancelled_caught
 
-    def tells_how_rows_stand(self) -> bool:
-        return self.told == {row.key: row for row in self.registry.rows()}
+    def reported_all(self) -> bool:
+        return self.reported == {row.key: row for row in self.registry.rows()}
 
 
 @pytest.fixture
@@ -121,58 +121,58 @@ async def house() -> House:
     await house.registry.load()
     await house.others_write(PAD)
     await house.registry.catch_up()
-    assert house.tells_how_rows_stand()
+    assert house.reported_all()
     house.times = 0
     return house
 
 
 class TestALookThatIsCancelled:
-    """The next one tells in its place, though it reads nothing again."""
+    """The next look reports in its place, though it reads nothing again."""
 
-    async def test_as_it_tells_of_all_rows(self, house: House) -> None:
+    async def test_as_it_reports_all_rows(self, house: House) -> None:
         await house.others_replace_all_by(NEXT)
-        await house.catch_up_cancelled_as_it_tells()
+        await house.catch_up_cancelled_as_it_reports()
         assert house.registry.rows() == [NEXT]
-        assert not house.tells_how_rows_stand()
+        assert not house.reported_all()
         await house.registry.catch_up()
-        assert house.tells_how_rows_stand()
+        assert house.reported_all()
 
-    async def test_before_it_tells_of_all_rows(
+    async def test_before_it_reports_all_rows(
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await house.others_replace_all_by(NEXT)
         await house.catch_up_cancelled_as_it_compares(monkeypatch)
         assert house.registry.rows() == [NEXT]
-        assert not house.tells_how_rows_stand()
+        assert not house.reported_all()
         await house.registry.catch_up()
-        assert house.tells_how_rows_stand()
+        assert house.reported_all()
 
-    async def test_as_it_tells_of_the_rows_that_it_heard_of(self, house: House) -> None:
+    async def test_as_it_reports_the_announced_rows(self, house: House) -> None:
         await house.others_write(NEXT)
         house.hear(NEXT)
-        await house.catch_up_cancelled_as_it_tells()
-        assert not house.tells_how_rows_stand()
+        await house.catch_up_cancelled_as_it_reports()
+        assert not house.reported_all()
         await house.registry.catch_up()
-        assert house.tells_how_rows_stand()
+        assert house.reported_all()
 
     async def test_also_where_rows_went_and_came_back(self, house: House) -> None:
         await house.others_replace_all_by(NEXT)
-        await house.catch_up_cancelled_as_it_tells()
+        await house.catch_up_cancelled_as_it_reports()
         await house.others_replace_all_by(PAD)
         await house.registry.catch_up()
         assert house.registry.rows() == [PAD]
-        assert house.tells_how_rows_stand()
+        assert house.reported_all()
 
-    async def test_tells_once(self, house: House) -> None:
+    async def test_reports_once(self, house: House) -> None:
         await house.others_replace_all_by(PAD, NEXT)
-        await house.catch_up_cancelled_as_it_tells()
+        await house.catch_up_cancelled_as_it_reports()
         await house.registry.catch_up()
         times = house.times
         await house.registry.catch_up()
         assert house.times == times
 
 
-async def test_what_is_learned_while_all_rows_are_read_is_told_as_it_is(house: House) -> None:
+async def test_rows_learned_during_a_load_are_reported_in_their_current_state(house: House) -> None:
     gate = house.backend.gate = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(house.registry.load)
@@ -181,4 +181,4 @@ async def test_what_is_learned_while_all_rows_are_read_is_told_as_it_is(house: H
         await house.registry.teach(None, LibraryList("", None, (ENTRY,)))
         gate.set()
     assert {row.id for row in house.registry.rows()} == {"/moved/pad", ENTRY.id}
-    assert house.tells_how_rows_stand()
+    assert house.reported_all()

@@ -1,7 +1,7 @@
-"""Which library does a look-up mean? An exact rule over the registry's names and aliases.
+"""Exact rule for the library that a look-up means, over the registry's names and aliases.
 
-A wrong library is worse than none: nothing here is similar, likely or corrected. A name that two
-libraries share is ambiguous until a language word or the question tells them apart.
+A wrong library is worse than none, so nothing is guessed or corrected. A name that two libraries
+share is ambiguous until a language word or the question tells them apart.
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ from enum import IntEnum
 from operator import itemgetter
 from typing import Generic, Literal, Protocol, TypeVar
 
-from context7_fabric.registry.matching.ecosystems import Ecosystems, both, languages_in
-from context7_fabric.registry.matching.readings import Reading, read_name, readings, spelling
+from context7_fabric.registry.readings import (
+    Ecosystems,
+    Reading,
+    both,
+    languages_in,
+    readings,
+    spelling,
+)
 
-__all__ = ["NameIndex", "NameMatch", "NamedRow", "Reading", "languages_in", "read_name"]
-
-# They refuse a new name that differs from another only by its separators.
+# Registries that refuse a name which differs from another only by its separators.
 _SEPARATORS_MAY_GO = frozenset({"npm", "pypi"})
 _JAVASCRIPT = re.compile(r"(.*[^.-])[.-]?js")
 
 
 class NamedRow(Protocol):
-    """What the index needs of a row."""
+    """Fields of a row that the index needs."""
 
     @property
     def key(self) -> str:
-        """One of its own, made of name and ecosystem."""
+        """Unique key, made of name and ecosystem."""
 
     @property
     def name(self) -> str:
-        """As its registry spells it."""
+        """Name as its ecosystem spells it."""
 
     @property
     def aliases(self) -> Collection[str]:
@@ -40,11 +44,11 @@ class NamedRow(Protocol):
 
     @property
     def ecosystem(self) -> str:
-        """Where it is published."""
+        """Ecosystem that it is published in."""
 
     @property
     def id(self) -> str:
-        """What upstream calls it; empty where nobody knows."""
+        """Upstream's id; empty if it is not known."""
 
 
 RowT = TypeVar("RowT", bound=NamedRow)
@@ -52,10 +56,10 @@ RowT = TypeVar("RowT", bound=NamedRow)
 
 @dataclass(frozen=True, slots=True)
 class NameMatch(Generic[RowT]):
-    """The library that a look-up means, how it was called, and the version asked for.
+    """Library that a look-up means, and the version asked for.
 
-    `tier` is "name" for the name that its registry knows, "alias" for any other. `called` is what
-    the look-up was read as: the bare name in the caller's own, normalised spelling.
+    `tier` is "name" for the name of its ecosystem, "alias" for any other. `called` is the bare name
+    in the caller's own, normalised spelling.
     """
 
     row: RowT
@@ -65,7 +69,7 @@ class NameMatch(Generic[RowT]):
 
 
 class _Rank(IntEnum):
-    """How a library is called; within an ecosystem the first of these wins."""
+    """Kind of name; within an ecosystem the first kind wins."""
 
     NAME = 0
     ALIAS = 1
@@ -73,11 +77,11 @@ class _Rank(IntEnum):
 
 
 class NameIndex(Generic[RowT]):
-    """Finds rows by name; a look-up takes as long among ten rows as among a hundred thousand."""
+    """Index of rows by name; a look-up takes constant time."""
 
     def __init__(self, rows: Iterable[RowT] = ()) -> None:
         self._rows: dict[str, RowT] = {}
-        # Most spellings belong to one row, which stands there without a list around it.
+        # A row without a list around it, as most spellings belong to one row.
         self._spelled: dict[str, RowT | list[RowT]] = {}
         for row in rows:
             self.add(row)
@@ -86,7 +90,7 @@ class NameIndex(Generic[RowT]):
         return len(self._rows)
 
     def add(self, row: RowT) -> None:
-        """Index `row`, in place of an earlier one with its key."""
+        """Index `row` in place of the one with its key."""
         key = row.key
         if key in self._rows:
             self.discard(key)
@@ -98,15 +102,15 @@ class NameIndex(Generic[RowT]):
                 self._spelled[spelled] = row
 
     def discard(self, key: str) -> None:
-        """Forget the row with this key, if there is one."""
+        """Remove the row with this key, if there is one."""
         row = self._rows.pop(key, None)
         for spelled in _spellings(row) if row is not None else ():
             self._keep(spelled, [other for other in self._called(spelled) if other is not row])
 
     def find(self, text: str, question: str = "") -> NameMatch[RowT] | None:
-        """Return the library that `text` means; None when none does, or when it is not certain.
+        """Return the library that `text` means; None if there is none or it is not certain.
 
-        `question` is what the library is wanted for: a language that it names has to agree.
+        A language that `question` names has to agree.
         """
         for asked in readings(text):
             bare, glued = self._called(asked.name), self._called(asked.glued)
@@ -115,7 +119,7 @@ class NameIndex(Generic[RowT]):
         return None
 
     def namesakes(self, text: str, question: str = "") -> list[RowT]:
-        """Return every row that goes by the name in `text` and agrees with each language named.
+        """Return the rows that have the name in `text` and agree with each language named.
 
         They are candidates: `find` alone decides which of them is meant.
         """
@@ -137,9 +141,9 @@ class NameIndex(Generic[RowT]):
 
 
 def fitting(text: str, rows: Iterable[RowT]) -> list[RowT]:
-    """Return the rows that `text` names: those that go by the first reading any of them goes by.
+    """Return the rows named by the first reading of `text` that names any of them.
 
-    A language word in `text` leaves only rows of its ecosystems, and none where that is not known.
+    A language word in `text` leaves only rows that are known to be of its ecosystems.
     """
     spelled = [(row, _spellings(row)) for row in rows]
     for asked in readings(text):
@@ -151,14 +155,14 @@ def fitting(text: str, rows: Iterable[RowT]) -> list[RowT]:
     return []
 
 
-def goes_by_one_of(row: NamedRow, other: NamedRow) -> bool:
-    """Tell whether `row` goes by a name or an alias of `other`."""
+def shares_name(row: NamedRow, other: NamedRow) -> bool:
+    """Return whether a look-up may call `row` by a name or an alias of `other`."""
     named = {_own(text) for text in (other.name, *other.aliases)} - {""}
     return not named.isdisjoint(_spellings(row))
 
 
 def _spellings(row: NamedRow) -> set[str]:
-    """Return what a look-up may call a row; a string of the row itself where that is the same."""
+    """Return the spellings of a row's names; the row's own string is reused if it is equal."""
     own = {_own(text) for text in (row.name, *row.aliases)}
     return own.union(_variants(row, own).difference(own)) - {""}
 
@@ -189,9 +193,9 @@ def _rank(row: NamedRow, spelled: str) -> _Rank:
 def _decided(
     asked: Reading, bare: Sequence[RowT], glued: Sequence[RowT], question: str
 ) -> NameMatch[RowT] | None:
-    """Return the one library among those called `asked.name` and those called `asked.glued`."""
+    """Return the one library among those named `asked.name` and those named `asked.glued`."""
     hints = languages_in(question, besides=asked.name)
-    # A question with several languages may be about any of them: it confirms, but never chooses.
+    # A question with several languages may be about any of them: it confirms but never decides.
     choosing = hints if hints is not None and len(hints) <= 1 else None
     admitted = both(asked.ecosystems, choosing)
     named = _matches(bare, asked.name, asked.version, admitted)
@@ -213,7 +217,7 @@ def _admitted(rows: Iterable[RowT], ecosystems: Ecosystems | None) -> list[RowT]
 def _matches(
     rows: Sequence[RowT], called: str, version: str | None, admitted: Ecosystems | None
 ) -> list[NameMatch[RowT]]:
-    """Return the rows of the ecosystems admitted that have the best right to the name there."""
+    """Return the rows that rank first in their ecosystem, of those that are admitted."""
     ranked = [(_rank(row, called), row) for row in _admitted(rows, admitted)]
     best: dict[str, _Rank] = {}
     for rank, row in ranked:

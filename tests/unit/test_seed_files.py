@@ -1,4 +1,4 @@
-"""The file of shipped prompts is whole, and each mistake in another is told with its line."""
+"""Shipped prompts are complete, and each mistake in another file is reported by line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import SeedError
-from context7_fabric.seed_files.prompts import PromptSeed, load_prompts
+from context7_fabric.seed_files import PromptSeed, load_prompts
 from context7_fabric.views.prompts import placeholders
 
 SMALL = """\
@@ -29,8 +29,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_the_shipped_prompts_describe_every_argument_of_theirs() -> None:
-    told = {seed.name: tuple(seed.arguments) for seed in load_prompts()}
-    assert told == {
+    arguments = {seed.name: tuple(seed.arguments) for seed in load_prompts()}
+    assert arguments == {
         "use-library": ("library", "task"),
         "upgrade-dependency": ("library", "from_version", "to_version"),
         "compare-libraries": ("first", "second", "need"),
@@ -56,7 +56,7 @@ def test_what_is_written_is_read(path: Path) -> None:
         ("description: Bakes something.", "description: ''", 3, "needs a `description`"),
         ("description: Bakes something.", "description: [1]", 4, "a text is wanted"),
         ("    text: |\n      Bake {what}.\n", "", 3, "needs a `text`"),
-        ("    title: Bake", "    tittle: Bake", 3, "`tittle` is no field"),
+        ("    title: Bake", "    tittle: Bake", 3, "`tittle` is not a field"),
         ("      what: what is baked", "      what: [1]", 6, "a text is wanted"),
         ("title: Bake", 'title: "Ba\\x1bke"', 3, "a control character"),
         ("  bake:\n", "  bake: 7\n  cook:\n", 2, "a mapping is wanted here"),
@@ -73,9 +73,9 @@ def test_load_prompts_with_a_bad_prompt_leaves_out_and_names_it_alone(
 ) -> None:
     path.write_text(SMALL.replace(before, after), "utf-8")
     assert [each.name for each in load_prompts(path) if each.name != "cook"] == ["rest"]
-    (told,) = caplog.messages
-    assert told.startswith(f"{path}, line {line}: the prompt 'bake' is left out: ")
-    assert reason in told
+    (logged,) = caplog.messages
+    assert logged.startswith(f"{path}, line {line}: the prompt 'bake' is left out: ")
+    assert reason in logged
 
 
 def test_load_prompts_with_a_name_twice_keeps_the_first(
@@ -89,15 +89,15 @@ def test_load_prompts_with_a_name_twice_keeps_the_first(
 @pytest.mark.parametrize("text", ["promts: {}", "- a", "prompts:", "prompts: [a]"])
 def test_load_prompts_without_prompts_is_an_error(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
-    with pytest.raises(SeedError) as told:
+    with pytest.raises(SeedError) as caught:
         load_prompts(path)
-    assert told.value.line == 1
+    assert caught.value.line == 1
 
 
 @pytest.mark.parametrize(
     ("text", "reason"), [("", "is empty"), ("a: [", "expected"), (None, "cannot be read")]
 )
-def test_a_file_that_is_no_file_of_prompts_is_told(
+def test_load_prompts_of_an_unreadable_file_fails(
     path: Path, text: str | None, reason: str
 ) -> None:
     if text is not None:
