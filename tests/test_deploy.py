@@ -1,4 +1,4 @@
-"""What stands in deploy against the code: variables, tags, rights, secrets, the start script."""
+"""Files of deploy against the code: variables, tags, rights, secrets, the start script."""
 
 import os
 import re
@@ -65,7 +65,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert ("ports" in service) == (name == "proxy")
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.findall(r"^USER (\S+)", last_stage, re.MULTILINE) == ["10001:10001"]
 

@@ -27,7 +27,7 @@ MINE = ("CONTEXT7_", "LIBRARY_CACHE_", "RAG_SERVICE_")
 
 @pytest.fixture
 async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[str]:
-    """Where the face is served, its registry loaded; the environment says nothing of ours."""
+    """URL of a running REST API with a loaded registry, without variables of ours."""
     foreign = (name for name in os.environ if name.startswith(MINE) or "_proxy" in name.lower())
     for name in list(foreign):
         monkeypatch.delenv(name)

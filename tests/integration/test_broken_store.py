@@ -71,7 +71,7 @@ class TestBrokenStore:
         assert ill.returncode == 1
         assert checks["store"]["ok"] is checks["faults"]["ok"] is False
         told = checks["store"]["told"]
-        assert told.startswith("store put failed: no room: free room on the disk, or move ")
+        assert told.startswith("store put failed: no room: free space on the disk, or move ")
         assert "no room" in checks["faults"]["told"]
 
     @pytest.mark.either_mode
@@ -82,7 +82,7 @@ class TestBrokenStore:
             done = run_product("doctor", "--json", env=elsewhere)
         assert done.returncode == 1
         told = json.loads(done.stdout)["store"]["told"]
-        assert "see that the server of CONTEXT7_FABRIC_BACKEND runs" in told
+        assert "check that the server of CONTEXT7_FABRIC_BACKEND runs" in told
 
     @pytest.mark.either_mode
     def test_doctor_leaves_nothing_behind(self, store: Path, environment: dict[str, str]) -> None:

@@ -182,7 +182,7 @@ class TestHostileText:
 
 class TestFailing:
     def test_what_is_missing_is_told_on_stderr(self, environment: dict[str, str]) -> None:
-        missing = "context7-fabric: there is no 'k' in USER; `context list` tells what there is\n"
+        missing = "context7-fabric: there is no 'k' in USER; `context list` shows what there is\n"
         for words in (["get", "k"], ["get", "k", "--json"], ["list", "--after", "k"]):
             done = context(*words, "--scope", "USER", env=environment)
             assert (done.returncode, done.stdout, done.stderr) == (1, "", missing)

@@ -198,7 +198,7 @@ class TestBesideADaemon:
         assert beside == after
         assert daemon["ok"] is True
         assert daemon["told"].startswith(
-            f"pid {status['pid']}, version {__version__}, 1 window, up since 2"
+            f"pid {status['pid']}, version {__version__}, 1 client, up since 2"
         )
         assert none == {"ok": None, "told": "none runs, the next client starts one"}
 

@@ -119,7 +119,7 @@ def test_it_stops_politely_at_the_quota_and_goes_on_later(
 def test_more_than_fifty_calls_need_a_yes(api: Api, env: dict[str, str]) -> None:
     refused = run_product("index", env=env)
     assert refused.returncode == 1
-    assert "say --yes" in refused.stderr
+    assert "--yes makes them" in refused.stderr
     assert api.calls == 0
 
 

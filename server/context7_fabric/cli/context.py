@@ -221,7 +221,7 @@ def run(words: list[str]) -> int:
     try:
         return with_fabric(work)
     except StoreError as error:
-        print_error(f"{error}: `context7-fabric doctor` says what to do")
+        print_error(f"{error}: `context7-fabric doctor` tells what to do")
         return 1
 
 
