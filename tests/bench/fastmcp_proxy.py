@@ -6,7 +6,7 @@ Runs on the Python of `.venv-peers`. The form is that of FastMCP's own documenta
 of a transport, and `ResponseCachingMiddleware` with its defaults, which keep answers in memory for
 an hour. The transport keeps its child and its session from call to call; a client connected before
 serving answers hits no faster (0.83 ms beside 0.80 ms when it was tried). Banner and log are off
-here, telemetry and the look for updates by the environment that `contestants.py` gives.
+here, telemetry and the look for updates by the environment that `peer_servers.py` gives.
 """
 
 import os
@@ -22,7 +22,6 @@ from fastmcp.server.middleware.caching import (  # type: ignore[import-not-found
 
 
 async def main(command: str, words: Sequence[str]) -> None:
-    """Serve on stdio until the input ends."""
     proxy = create_proxy(StdioTransport(command, list(words), env=dict(os.environ)))
     proxy.add_middleware(ResponseCachingMiddleware())
     await proxy.run_stdio_async(show_banner=False)

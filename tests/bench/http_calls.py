@@ -1,7 +1,5 @@
 """Cached calls over HTTP beside node: calls a second and p99 with 1, 32 and 256 clients.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/http_calls.py [--quick]
-
 "node" is the real @upstash/context7-mcp 4.1.1 with `--transport http`, in front of a stand-in of
 Context7's API that answers at once. "Ours" is the command with `--transport http`; its upstream is
 that server, and its answers of 5 to 7 kB were stored by asking for them. "Floor" sends 6 kB at any
@@ -12,124 +10,130 @@ of 2025-06-18, JSON for one of 2026-07-28. Each of our answers has to be a hit, 
 calls has to reach the API.
 
 All take turns, round by round, in one run. A rate is the median of the rounds, p99 is of all calls,
-and a ratio is the median of the rounds' own, with the least and the most.
+and a ratio is the median of the rounds' own, with the least and the greatest.
 
 Needs node and npm. Takes about three minutes, with --quick one.
-
-Exit code: 0 all claims hold, 1 one does not, 2 wrong usage or node is missing.
 """
 
-from __future__ import annotations
-
 import argparse
+import json
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.http_field import FLOOR, NODE, OURS, Field, Lap, gathered
-from bench.http_load import JSON, SSE, VERSIONS
-from bench.machine import machine
-from bench.needs import lacking, refuse
-from bench.rounds import Ratio, Times, ratio
-from bench.scores import Claim
-from bench.verdicts import told
-from support.upstreams import context7_command
+import anyio
 
+from bench.harness import QUICK, Ratio, Report, Times, race, ratio, run
+from bench.http_load import JSON, SSE, VERSIONS, Load
+from bench.upstream import ApiServer, address_of, api_server, context7_server, program
+from bench.workload import ASKED
+from support.processes import Process
+from support.product import product_at_port, product_environment
+
+OURS, NODE, FLOOR = "ours", "node", "floor"
+OURS_ALONE = {"action": "store_true", "help": "measure this product alone"}
 FORMS = (SSE, JSON)
 CLIENTS = (1, 32, 256)
 CLAIMED = 32
+ROUNDS = 11
+ALONE, TOGETHER = 200, 1024  # calls in a lap of one client and of several
 LEAST_TIMES_NODES = 1.5
-
-Race = Mapping[str, list[Lap]]
-"""The laps of all servers, by their names."""
+SECONDS = 150.0
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How many rounds there are, and calls in a lap of one client and of several."""
+class Servers:
+    """Addresses of the servers, the API behind node, and the client, a process of its own."""
 
-    rounds: int
-    alone: int
-    together: int
+    urls: Mapping[str, str]
+    api: ApiServer
+    client: Process
+    _laps: Iterator[int] = field(default_factory=count)
 
+    def load(self, name: str, form: str, clients: int, calls: int) -> Load:
+        self.client.send(json.dumps([self.urls[name], form, clients, calls]))
+        line = self.client.out.wait_for(".+", SECONDS, after=next(self._laps))[0]
+        return Load(**json.loads(line))
 
-FULL = Plan(rounds=11, alone=200, together=1024)
-QUICK = Plan(rounds=3, alone=100, together=512)
-
-
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    plan = QUICK if _options().quick else FULL
-    if why := lacking(context7_command):
-        return refuse(why)
-    heading = machine()
-    with TemporaryDirectory(prefix="http-") as folder, gathered(Path(folder)) as everybody:
-        races = {
-            (form, clients): _race(everybody, form, clients, plan)
-            for form in FORMS
-            for clients in CLIENTS
-        }
-    print("# Cached calls over HTTP", "", heading, "", *_table(races), "", sep="\n")
-    claims = [_claim(form, races[form, CLAIMED]) for form in FORMS]
-    for claim in claims:
-        print(f"- {claim}")
-    return 0 if all(each.holds for each in claims) else 1
+    def checked_load(self, name: str, form: str, clients: int, calls: int) -> Load:
+        """Let so many clients make the calls; ours have to be hits, node's to reach the API."""
+        before = self.api.calls
+        seen = self.load(name, form, clients, calls)
+        reached = self.api.calls - before
+        if name == OURS and (seen.hits, reached) != (calls, 0):
+            raise RuntimeError(f"{name}: {seen.hits} hits in {calls} calls")
+        if name == NODE and reached != calls + clients:
+            raise RuntimeError(f"{name}: {reached - clients} of {calls} calls reached the API")
+        return seen
 
 
-def _options() -> argparse.Namespace:
-    about, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+def measure(options: argparse.Namespace) -> Report:
+    """Let all servers take turns with every form of reply and number of clients."""
+    rounds, names = (
+        3 if options.quick else ROUNDS,
+        (OURS, NODE, FLOOR)[: 1 if options.ours else None],
     )
-    parser.add_argument("--quick", action="store_true", help="see whether it works")
-    return parser.parse_args()
+    report = Report("Cached calls over HTTP")
+    table = report.table(
+        "", "form", "server", "clients", "calls a second", "p50 ms", "p99 ms", "calls",
+        "times node's rate", left=2,
+    )  # fmt: skip
+    with TemporaryDirectory(prefix="http-") as folder, _servers(Path(folder)) as servers:
+        for form in FORMS:
+            for clients in CLIENTS:
+                laps = _race(servers, names, form, clients, rounds)
+                what = f"{VERSIONS[form]}, {form}"
+                for name, loads in laps.items():
+                    pace, beside = _pace(loads), "" if name == NODE else str(_faster(name, laps))
+                    waits, rate = Times([each.times for each in loads]), f"{1000 / pace.p50:,.0f}"
+                    table.add_row(what, name, str(clients), rate, *waits.cells(), beside)
+                report.figures[f"{what}, {clients} clients, ms a call"] = _pace(laps[OURS]).p50
+                if clients == CLAIMED and (found := _faster(OURS, laps)):
+                    text = f"{what}, {clients} clients: calls a second, times node's"
+                    report.at_least(text, found, LEAST_TIMES_NODES)
+    return report
 
 
-def _race(everybody: Field, form: str, clients: int, plan: Plan) -> Race:
-    """Let all take turns; who began a round ends the next, and the first does not count."""
-    laps: dict[str, list[Lap]] = {name: [] for name in (OURS, NODE, FLOOR)}
-    calls = plan.alone if clients == 1 else plan.together
-    for number in range(plan.rounds + 1):
-        for name in [*laps][:: 1 if number % 2 else -1]:
-            lap = everybody.lap(name, form, clients, calls)
-            if number:
-                laps[name].append(lap)
-    return laps
+def _race(
+    servers: Servers, names: Sequence[str], form: str, clients: int, rounds: int
+) -> dict[str, list[Load]]:
+    calls = (ALONE if clients == 1 else TOGETHER) // (1 if rounds == ROUNDS else 2)
+
+    async def lap(name: str, _arguments: Sequence[None]) -> Load:
+        return servers.checked_load(name, form, clients, calls)
+
+    return anyio.run(race, {name: partial(lap, name) for name in names}, list, rounds)
 
 
-def _table(races: Mapping[tuple[str, int], Race]) -> Iterator[str]:
-    yield "| | clients | | calls a second | p50 ms | p99 ms | calls | times node's rate |"
-    yield "| --- | --: | --- | --: | --: | --: | --: | --: |"
-    for (form, clients), race in races.items():
-        for name, laps in race.items():
-            waits = Times(name, tuple(each.times for each in laps))
-            rate = f"{1000 / _pace(name, race).p50:,.0f}"
-            figures = f"{rate} | {waits.p50:.2f} | {waits.p99:.2f} | {waits.calls:,}"
-            beside = "" if name == NODE else told(_faster(name, race))
-            yield f"| {_told(form)} | {clients} | {name} | {figures} | {beside} |"
-
-
-def _told(form: str) -> str:
-    return f"{VERSIONS[form]}, {form}"
-
-
-def _pace(name: str, race: Race) -> Times:
+def _pace(loads: Sequence[Load]) -> Times:
     """Return the ms a call of each lap: the time of all calls by their number."""
-    return Times(name, tuple((each.seconds * 1000 / len(each.times),) for each in race[name]))
+    return Times([[each.seconds * 1000 / len(each.times)] for each in loads])
 
 
-def _faster(name: str, race: Race) -> Ratio:
-    return ratio(_pace(NODE, race), _pace(name, race))
+def _faster(name: str, laps: Mapping[str, Sequence[Load]]) -> Ratio | None:
+    return ratio(_pace(laps[NODE]), _pace(laps[name])) if NODE in laps else None
 
 
-def _claim(form: str, race: Race) -> Claim:
-    found = _faster(OURS, race)
-    who = f"{_told(form)}, {CLAIMED} clients"
-    text = f"{who}: at least {LEAST_TIMES_NODES} times node's calls a second"
-    return Claim(text, told(found), found.median >= LEAST_TIMES_NODES)
+@contextmanager
+def _servers(folder: Path) -> Iterator[Servers]:
+    """Run the servers and the client for the length of the block, with all answers stored."""
+    with ExitStack() as stack:
+        api = stack.enter_context(api_server())
+        _process, node = stack.enter_context(context7_server(api))
+        environment = product_environment(folder / "home", {"CONTEXT7_FABRIC_UPSTREAM": node})
+        ours = stack.enter_context(product_at_port("http", environment)).url("/mcp")
+        floor = stack.enter_context(program("floor_servers.py", "http", "1200"))
+        client = stack.enter_context(program("http_load.py"))
+        urls = {OURS: ours, NODE: node, FLOOR: address_of(floor)}
+        servers = Servers(urls, api, client)
+        servers.load(OURS, SSE, 1, len(ASKED))
+        yield servers
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure, quick=QUICK, ours=OURS_ALONE))

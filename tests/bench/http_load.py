@@ -1,31 +1,25 @@
-"""A raw load of MCP over HTTP, in a process of its own: so many clients, each on one connection.
+"""Raw load of MCP over HTTP: clients with one connection each, kept alive.
 
-As a program it reads jobs from stdin, a line of JSON each, and writes what came of each on a line.
-A client sends its next call when the one before it is answered. It opens its connection and makes
-a first call before the clock starts.
+As a program it reads jobs from stdin, a line of JSON each, and writes the result of each on a line.
+A client sends its next call when the one before it is answered.
 """
-
-from __future__ import annotations
 
 import asyncio
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import cycle, islice
-from typing import Any
 from urllib.parse import urlsplit
 
-from bench.errands import ASKED
-from bench.rpc import DOCS
+from bench.harness import milliseconds_since
+from bench.workload import ASKED, DOCS, Arguments, is_hit
 
 SSE, JSON = "SSE body", "JSON body"
-VERSIONS = {SSE: "2025-06-18", JSON: "2026-07-28"}
-"""The forms of a reply, and in which version of the protocol a client is given each."""
-
-HIT = b'"outcome":"hit"'
+VERSIONS = {SSE: "2025-06-18", JSON: "2026-07-28"}  # versions whose clients get each form
 MARKS = {SSE: b"text/event-stream", JSON: b"application/json"}
-SECONDS = 60.0
+SECONDS = 120.0
 
 _META = "io.modelcontextprotocol/"
 ENVELOPE = {
@@ -35,30 +29,32 @@ ENVELOPE = {
 }
 
 
-def requests(url: str, form: str) -> list[bytes]:
-    """Return what a client of that form sends, whole, for each call that is timed."""
-    address, version = urlsplit(url), VERSIONS[form]
+@dataclass(frozen=True)
+class Load:
+    """Result of a load: the seconds of all calls together, the ms of each, and the hits."""
+
+    seconds: float
+    times: Sequence[float]
+    hits: int
+
+
+def _request(url: str, form: str, arguments: Arguments) -> bytes:
+    address = urlsplit(url)
     more = f"Mcp-Method: tools/call\r\nMcp-Name: {DOCS}\r\n" if form == JSON else ""
-    start = (
+    meta = {"_meta": ENVELOPE} if form == JSON else {}
+    params = {"name": DOCS, "arguments": arguments, **meta}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    body = json.dumps(message).encode()
+    head = (
         f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
         "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
-        f"MCP-Protocol-Version: {version}\r\n{more}Content-Length: "
+        f"MCP-Protocol-Version: {VERSIONS[form]}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
     )
-    return [
-        b"%b%d\r\n\r\n%b" % (start.encode(), len(body), body)
-        for body in (_body(form, arguments) for arguments in ASKED)
-    ]
-
-
-def _body(form: str, arguments: object) -> bytes:
-    params = {"name": DOCS, "arguments": arguments}
-    enveloped = params | ({"_meta": ENVELOPE} if form == JSON else {})
-    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": enveloped}
-    return json.dumps(message).encode()
+    return head.encode() + body
 
 
 class _Client(asyncio.Protocol):
-    """One connection: sends requests one by one, and keeps what each was replied."""
+    """One connection: sends requests one by one, and keeps the replies and their times."""
 
     def __init__(self) -> None:
         self.replies: list[bytes] = []
@@ -70,7 +66,7 @@ class _Client(asyncio.Protocol):
         self._transport = transport
 
     def run(self, waiting: Iterator[bytes]) -> asyncio.Future[None]:
-        """Send what is `waiting`; return what is done when nothing waits any more."""
+        """Send requests until none waits; return what is done then."""
         self._waiting = waiting
         self._done = asyncio.get_running_loop().create_future()
         self._next()
@@ -80,14 +76,14 @@ class _Client(asyncio.Protocol):
         self._parts.append(data)
         reply = b"".join(self._parts)
         if _is_whole(reply):
-            self.times.append((time.perf_counter() - self._begun) * 1000)
+            self.times.append(milliseconds_since(self._begun))
             self.replies.append(reply)
             self._parts.clear()
             self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():
-            self._done.set_exception(exc or EOFError("the server has hung up"))
+            self._done.set_exception(exc or EOFError("the server has closed the connection"))
 
     def close(self) -> None:
         self._transport.close()
@@ -102,7 +98,7 @@ class _Client(asyncio.Protocol):
 
 
 def _is_whole(reply: bytes) -> bool:
-    """Tell whether a reply is complete: by its length, else by its last chunk."""
+    """Return whether a reply is complete: by its length, else by its last chunk."""
     head, blank, body = reply.partition(b"\r\n\r\n")
     if not blank:
         return False
@@ -110,30 +106,37 @@ def _is_whole(reply: bytes) -> bool:
     return len(body) >= int(rest.split(b"\r\n", 1)[0]) if named else body.endswith(b"0\r\n\r\n")
 
 
-async def load(url: str, form: str, clients: int, calls: int) -> dict[str, Any]:
-    """Make the calls; return the seconds of all, the ms of each, and what the replies were."""
-    address = urlsplit(url)
-    loop = asyncio.get_running_loop()
-    connected = [
-        (await loop.create_connection(_Client, address.hostname or "", address.port or 80))[1]
-        for _number in range(clients)
-    ]
-    sent = requests(url, form)
-    await _all(connected, islice(cycle(sent), clients))
+async def load(
+    urls: Sequence[str],
+    form: str,
+    clients: int,
+    asked: Sequence[Arguments],
+    first: Arguments = ASKED[0],
+) -> Load:
+    """Ask all questions with clients that are spread over the servers at `urls`.
+
+    Each opens its connection and asks `first` before the clock starts. Each reply has to be an
+    answer of this form.
+    """
+    loop, connected = asyncio.get_running_loop(), []
+    for url in islice(cycle(urls), clients):
+        host, port = urlsplit(url).netloc.split(":")
+        connected.append((await loop.create_connection(_Client, host, int(port)))[1])
+    # The servers have the same path, and read no host.
+    await _all(connected, iter([_request(urls[0], form, first)] * clients))
     for each in connected:
         each.times.clear()
         each.replies.clear()
+    requests = [_request(urls[0], form, arguments) for arguments in asked]
     begun = time.perf_counter()
-    await _all(connected, islice(cycle(sent), calls))
+    await _all(connected, iter(requests))
     seconds = time.perf_counter() - begun
     for each in connected:
         each.close()
     replies = [reply for each in connected for reply in each.replies]
-    return {
-        "seconds": seconds,
-        "times": [each for client in connected for each in client.times],
-        **_looked_at(replies, form),
-    }
+    _check(replies, form)
+    times = [took for each in connected for took in each.times]
+    return Load(seconds, times, sum(map(is_hit, replies)))
 
 
 async def _all(clients: Sequence[_Client], waiting: Iterator[bytes]) -> None:
@@ -141,21 +144,15 @@ async def _all(clients: Sequence[_Client], waiting: Iterator[bytes]) -> None:
         await asyncio.gather(*(each.run(waiting) for each in clients))
 
 
-def _looked_at(replies: Sequence[bytes], form: str) -> dict[str, Any]:
-    """Return how many replies are answers of that form, how many are hits, and one that is bad."""
-    bad = [each for each in replies if not _is_answer(each, form)]
-    return {
-        "answers": len(replies) - len(bad),
-        "hits": sum(HIT in each for each in replies),
-        "bad": bad[0][:600].decode(errors="replace") if bad else "",
-    }
-
-
-def _is_answer(reply: bytes, form: str) -> bool:
-    good = reply.startswith(b"HTTP/1.1 200") and b'"result":' in reply
-    return good and b'"isError":true' not in reply and MARKS[form] in reply
+def _check(replies: Sequence[bytes], form: str) -> None:
+    for reply in replies:
+        answered = reply.startswith(b"HTTP/1.1 200") and b'"result":' in reply
+        if not answered or b'"isError":true' in reply or MARKS[form] not in reply:
+            raise RuntimeError(f"no answer as {form}: {reply[:600]!r}")
 
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        print(json.dumps(asyncio.run(load(**json.loads(line)))), flush=True)
+        url, form, clients, calls = json.loads(line)
+        seen = asyncio.run(load([url], form, clients, [*islice(cycle(ASKED), calls)]))
+        print(json.dumps(asdict(seen)), flush=True)

@@ -1,6 +1,4 @@
-"""Records of calls that nobody made, and the way to have them in a home."""
-
-from __future__ import annotations
+"""Made-up records of calls, stored as the product stores them."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -67,7 +65,7 @@ ERROR = replace(
     automated=AutomatedScore(hit=False, quick=False, parsed=False),
     error="Context7 at mcp.context7.com did not answer within 55 s",
 )
-"""A question that nobody answered."""
+"""A question without an answer."""
 
 _KINDS = (HIT, LOOK_UP, MISS, ERROR)
 _SHARES = (0.55, 0.3, 0.13, 0.02)
@@ -88,7 +86,6 @@ def made_up(count: int, until: float, days: float = 7.0) -> Iterator[CallRecord]
 
 
 async def keep(fabric: Fabric, executions: Iterable[CallRecord]) -> None:
-    """Store records as the product does."""
     pipe = fabric.pipeline()
     for number, each in enumerate(executions, 1):
         metadata: dict[str, Json] = {"execution_id": each.id, "principal": each.principal}
@@ -101,6 +98,6 @@ async def keep(fabric: Fabric, executions: Iterable[CallRecord]) -> None:
 
 
 async def keep_in(home: Path, executions: Iterable[CallRecord]) -> None:
-    """Store records in a home on disk, which is made if it is not there."""
+    """Store records in a home on disk, and create it if it is missing."""
     async with Fabric(DiskBackend(home / "fabric"), time.time) as fabric:
         await keep(fabric, executions)

@@ -1,6 +1,4 @@
-"""Records of calls: what writing them adds to a hit, reading them, hearing of a change elsewhere.
-
-    PYTHONPATH=tests .venv/bin/python tests/bench/records.py [--quick] [--json]
+"""Records of calls: the cost of writing them, of reading them, and of a change made elsewhere.
 
 Hits: the product as users start it, over stdio, with nothing but its store. Two servers, one that
 records and one that does not (CONTEXT7_FABRIC_EXECUTIONS_KEEP=0s), take turns in short rounds, at
@@ -8,172 +6,181 @@ two paces: a client that rests 20 ms after every answer, still far more than an 
 one that never rests. Claims are made of the first. Times are the client's, from request to answer.
 
 Reading: fabric://EXECUTION with 10,000 records in the store. Notices: a context is written by one
-process, and a client that subscribed to it at another waits to be told.
+process, and a client that subscribed to it at another waits for the notice.
 
 Takes about six minutes, with --quick (fewer calls and rounds) about one.
-
-Exit code: 0 all claims hold, 1 one does not, 2 wrong usage.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import statistics
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import anyio
+from rich.table import Table
 
-from bench.machine import machine
-from bench.recording import Cost, Pace, cost, filled
-from bench.rounds import Times
-from bench.watching import RECORDS, noticing, reading
+from bench.harness import (
+    QUICK,
+    Report,
+    Times,
+    milliseconds_since,
+    percentile,
+    ratio,
+    run,
+    timed,
+    timed_race,
+)
+from bench.mcp_client import Client, product
+from bench.recorded import keep_in, made_up
+from bench.workload import DOCS, docs, is_hit
+from context7_fabric.fabric.backends.disk.backend import DiskBackend
+from context7_fabric.fabric.context import Scope
+from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.runtime.runtime import open_app
+from support.app_server import call, connected, provenance
+from support.product import product_environment
+from support.scripted import ScriptedUpstream, settings_for
 
+LIBRARY = "/widgets/widget1"
+QUESTIONS = [f"How do I turn widget number {number}?" for number in range(50)]
 RESTING, RESTLESS = "a hit, then 20 ms of rest", "one hit after the other"
 REST_SECONDS = 0.02
+SETTLE_SECONDS = 1.0  # the records of a lap are written before the next lap begins
+RECORDS = 10_000
+INDEX = f"fabric://{Scope.EXECUTION}"
+KEY = "bench:notice"
+UPDATED = "notifications/resources/updated"
+LONGEST_PAUSE = 0.5  # between two writes; drawn, for the server looks at fixed times
 MOST_RATIO = 1.05
 MOST_READING_MS = 20.0
 MOST_NOTICE_MS = 1000.0
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured: the paces of hits, how many reads and notices."""
-
-    paces: tuple[Pace, ...]
-    reads: int
-    notices: int
+PACES = {RESTING: (REST_SECONDS, 150, 20), RESTLESS: (0.0, 1500, 9)}  # pause, calls, rounds
+READS, NOTICES = 300, 120
 
 
-FULL = Plan((Pace(RESTING, REST_SECONDS, 150, 20), Pace(RESTLESS, 0.0, 1500, 9)), 300, 120)
-QUICK = Plan((Pace(RESTING, REST_SECONDS, 100, 3), Pace(RESTLESS, 0.0, 300, 3)), 30, 10)
+def measure(options: argparse.Namespace) -> Report:
+    """Measure hits at both paces, then reading, then notices."""
+    report, share = Report("Records of calls"), 0.2 if options.quick else 1.0
+    table = report.table("", "", "p50 ms", "p99 ms", "calls")
+    with TemporaryDirectory(prefix="records-") as temporary:
+        folder = Path(temporary)
+        anyio.run(_fill, folder / "filled")
+        for name, (pause, calls, rounds) in PACES.items():
+            times = _hits(folder, pause, calls, max(3, int(rounds * share)))
+            _add_hits(report, table, name, times)
+        reading = _reading(folder / "many", int(READS * share))
+        notices = _notices(folder / "noticed", int(NOTICES * share))
+    _add_times(report, table, f"reading {INDEX}", reading)
+    _add_times(report, table, "a notice to another process", notices)
+    text = f"p50 of reading the newest of {RECORDS:,} records"
+    report.at_most(text, reading.p50, MOST_READING_MS, " ms")
+    report.at_most("p99 of a notice to another process", notices.p99, MOST_NOTICE_MS, " ms")
+    return report
 
 
-@dataclass(frozen=True)
-class Results:
-    """What was measured."""
-
-    costs: tuple[Cost, ...]
-    reading: Times
-    notices: Times
+def _add_times(report: Report, table: Table, name: str, times: Times) -> None:
+    table.add_row(name, *times.cells())
+    report.figures[f"{name}, ms"] = times.p50
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What is claimed, with the figures, and whether it holds."""
-
-    text: str
-    holds: bool
-
-    def __str__(self) -> str:
-        return f"{'holds' if self.holds else 'BROKEN'}: {self.text}"
-
-
-def main() -> int:
-    """Measure, print, and return the exit code."""
-    options = _options()
-    told, results = machine(), _measured(QUICK if options.quick else FULL)
-    claims = [*_claims(results)]
-    if options.json:
-        print(json.dumps(_as_json(told, results, claims), indent=1))
-    else:
-        print("# Records of calls", "", told, "", *_lines(results), "", sep="\n")
-        print(*(f"- {claim}" for claim in claims), sep="\n")
-    return 0 if all(claim.holds for claim in claims) else 1
-
-
-def _options() -> argparse.Namespace:
-    about, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+def _add_hits(report: Report, table: Table, pace: str, times: Mapping[str, Times]) -> None:
+    for name, each in times.items():
+        _add_times(report, table, f"{pace}, {name}", each)
+    found = ratio(times["on"], times["off"])
+    p99s = {name: [percentile(lap, 0.99) for lap in each.rounds] for name, each in times.items()}
+    slower = statistics.median(p99s["on"]) - statistics.median(p99s["off"])
+    spread = max(p99s["off"]) - min(p99s["off"])
+    report.remarks.append(
+        f"{pace}: p50 {found.median:.3f} times ({found.least:.3f} to {found.greatest:.3f} by"
+        f" round), median round's p99 {slower:+.2f} ms (spread without: {spread:.2f} ms)"
     )
-    parser.add_argument("--quick", action="store_true", help="see whether it works")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    return parser.parse_args()
+    if pace == RESTING:
+        report.at_most("p50 of a hit with recording, times as long", found.median, MOST_RATIO)
+        text = "p99 that recording adds to a hit, within the spread of rounds without it"
+        report.at_most(text, slower, spread, " ms")
 
 
-def _measured(plan: Plan) -> Results:
-    with TemporaryDirectory(prefix="records-") as name:
-        folder = Path(name)
-        anyio.run(filled, folder / "filled")
-        costs = tuple(cost(folder / "filled", folder, pace) for pace in plan.paces)
-        return Results(
-            costs, reading(folder / "many", plan.reads), noticing(folder / "told", plan.notices)
-        )
+async def _fill(home: Path) -> None:
+    """Let `home` hold an answer to each of the questions."""
+    settings = settings_for(home, MODEL="off", EXECUTIONS_KEEP="0s")
+    upstream = ScriptedUpstream()
+    async with open_app(settings, connect=lambda _tasks: upstream) as app, connected(app) as client:
+        for question in QUESTIONS:
+            answer = await call(client, DOCS, libraryId=LIBRARY, query=question)
+            assert provenance(answer)["outcome"] == "miss", answer
 
 
-def _claims(results: Results) -> Iterator[Claim]:
-    (costs,) = (each for each in results.costs if each.pace.name == RESTING)
-    median, p99 = costs.p50.median, costs.slower_p99
-    yield Claim(
-        f"recording makes a hit's p50 {median:.3f} times as long (at most 1.05)",
-        median <= MOST_RATIO,
-    )
-    yield Claim(
-        f"recording makes a hit's p99 {p99:+.2f} ms longer, which is within the spread of rounds"
-        f" without it ({costs.spread:.2f} ms)",
-        p99 <= costs.spread,
-    )
-    p50 = results.reading.p50
-    yield Claim(
-        f"reading the newest of {RECORDS:,} records takes {p50:.1f} ms (p50, under 20)",
-        p50 < MOST_READING_MS,
-    )
-    p99 = results.notices.p99
-    yield Claim(
-        f"a notice reaches another process within {p99:.0f} ms (p99, at most 1,000)",
-        p99 <= MOST_NOTICE_MS,
-    )
+def _serving(home: Path, **variables: str) -> AbstractContextManager[Client]:
+    """Run the product on `home` without an upstream, for the length of a block."""
+    named = {f"CONTEXT7_FABRIC_{name}": value for name, value in variables.items()}
+    return product(product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off", **named}))
 
 
-def _lines(results: Results) -> Iterator[str]:
-    yield f"{'':42} {'calls':>6} {'p50 ms':>8} {'p99 ms':>8}"
-    for each in results.costs:
-        for times in (each.on, each.off):
-            yield _line(f"{each.pace.name}, {times.name.partition(' ')[2]}", times)
-    for times in (results.reading, results.notices):
-        yield _line(times.name, times)
-    yield ""
-    for each in results.costs:
-        p50 = each.p50
-        yield (
-            f"{each.pace.name}: p50 {p50.median:.3f} times ({p50.least:.3f} to {p50.most:.3f} by"
-            f" round), median round's p99 {each.slower_p99:+.2f} ms"
-            f" (spread without: {each.spread:.2f} ms)"
-        )
-
-
-def _line(name: str, times: Times) -> str:
-    return f"{name:42} {times.calls:>6,} {times.p50:>8.2f} {times.p99:>8.2f}"
-
-
-def _as_json(told: str, results: Results, claims: Sequence[Claim]) -> dict[str, object]:
-    hits = [
-        {
-            "pace": each.pace.name,
-            "recording_on": _figures(each.on),
-            "recording_off": _figures(each.off),
-            "p50_ratio": vars(each.p50),
-            "p99_longer_ms": each.slower_p99,
-            "p99_spread_ms": each.spread,
-        }
-        for each in results.costs
+def _hits(folder: Path, pause: float, calls: int, rounds: int) -> dict[str, Times]:
+    """Measure hits with recording and without, on copies of a home."""
+    homes = [
+        shutil.copytree(folder / "filled", folder / f"{each} {pause}") for each in ("on", "off")
     ]
-    return {
-        "machine": told,
-        "hits": hits,
-        "reading": _figures(results.reading),
-        "notices": _figures(results.notices),
-        "claims": [vars(claim) for claim in claims],
-    }
+    with _serving(homes[0]) as on, _serving(homes[1], EXECUTIONS_KEEP="0s") as off:
+        laps = {"on": partial(_lap, on, pause), "off": partial(_lap, off, pause)}
+        questions = [*islice(cycle(QUESTIONS), calls)]
+        return anyio.run(timed_race, laps, lambda: questions, rounds)
 
 
-def _figures(times: Times) -> dict[str, float]:
-    return {"calls": times.calls, "p50_ms": times.p50, "p99_ms": times.p99}
+async def _lap(server: Client, pause: float, questions: Sequence[str]) -> list[float]:
+    times, replies = [], []
+    for question in questions:
+        await anyio.sleep(pause)
+        begun = time.perf_counter()
+        replies.append(server.call(DOCS, docs(LIBRARY, question)))
+        times.append(milliseconds_since(begun))
+    if not all(map(is_hit, replies)):
+        raise RuntimeError(f"not every call was a hit: {replies[0]!r}")
+    await anyio.sleep(SETTLE_SECONDS)
+    return times
+
+
+def _reading(home: Path, count: int) -> Times:
+    anyio.run(keep_in, home, made_up(RECORDS, time.time()))
+    with _serving(home) as server:
+        (content,) = server.ask("resources/read", uri=INDEX)["contents"]
+        page = json.loads(content["text"])
+        assert page["next"], page
+        assert all(each["key"].startswith("execution:") for each in page["entries"]), page
+        read = timed(partial(server.reply, uri=INDEX), blocks=True)
+        return Times([anyio.run(read, ["resources/read"] * count)])
+
+
+def _notices(home: Path, count: int) -> Times:
+    """Write a context from this process, each time until a server has sent a notice."""
+    with _serving(home) as server:
+        uri = f"fabric://{Scope.USER}/{KEY.replace(':', '%3A')}"
+        server.ask("resources/subscribe", uri=uri)
+        return Times([anyio.run(_waits, home, server, uri, count)])
+
+
+async def _waits(home: Path, server: Client, uri: str, count: int) -> list[float]:
+    random, waits = Random(count), list[float]()  # noqa: S311  # the same every time
+    async with Fabric(DiskBackend(home / "fabric"), time.time) as fabric:
+        for number in range(count):
+            await anyio.sleep(random.uniform(0.0, LONGEST_PAUSE))
+            begun = time.perf_counter()
+            assert await fabric.set_context(KEY, number, Scope.USER, ttl=60.0)
+            assert server.notification(UPDATED)["uri"] == uri
+            waits.append(milliseconds_since(begun))
+    return waits
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure, quick=QUICK))

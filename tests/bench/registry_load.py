@@ -1,11 +1,8 @@
 """The registry out of the fabric: time to load, exact look-ups, memory, at four sizes.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/registry_load.py [--rows N]... [--json]
-
 Each size is stored in a home of its own and read by a process of its own. Meanwhile the process
-answers an exact look-up every two milliseconds: loading is off the request path.
-
-Exit code: 0 all claims hold, 1 one does not.
+answers an exact look-up every two milliseconds: loading is off the request path. With --product a
+server of the product reads the rows instead, and its own look-ups on stdio are timed.
 """
 
 import argparse
@@ -13,143 +10,121 @@ import asyncio
 import json
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from bench.machine import machine
+import anyio
+
+from bench.harness import Report, memory, milliseconds_since, percentile, run, timed
+from bench.mcp_client import product
+from bench.registry_rows import ROWS, SIZES, in_own_process, seed_like_rows, wait_until_known
+from bench.workload import LOOK_UP, look_up
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import PUBLIC
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
-from context7_fabric.registry.rows import Row
-from context7_fabric.registry.seeds import Seeds, load_seeds
+from context7_fabric.registry.seeds import Seeds
+from support.product import product_environment
 
-SIZES = (50, 1_000, 10_000, 100_000)
-LOOK_UPS = 20_000
+LOOK_UPS, ASKED = 20_000, 500
+TICK_SECONDS = 0.002
 MOST_LOAD_SECONDS = 2.0
 MOST_MEGABYTES = 300.0
 MOST_RATIO = 1.5
 
 
-def made_up(count: int) -> list[Row]:
-    """Return `count` rows with the descriptions and lengths of the seeds."""
-    seeds = [seed.row for seed in load_seeds().libraries]
-    rows = []
-    for number in range(count):
-        seed = seeds[number % len(seeds)]
-        name = f"{seed.name}x{number}"
-        rows.append(replace(seed, name=name, id=f"/made/{number}", aliases=(f"{name}-alias",)))
-    return rows
+def measure(options: argparse.Namespace) -> Report:
+    report, sizes = Report("The registry out of the fabric"), options.rows or SIZES
+    (_add_product if options.product else _add_loads)(report, sizes)
+    return report
 
 
-async def stored(home: Path, rows: Sequence[Row]) -> None:
-    """Store `rows` in the fabric of `home`."""
-    async with Fabric(DiskBackend(home, size_limit=2**32), time.time) as fabric:
-        store = RowStore(fabric, "")
+def _add_loads(report: Report, sizes: Sequence[int]) -> None:
+    table = report.table(
+        "", "rows", "load s", "late p50 ms", "max ms", "exact p50 ms", "p99 ms", "RSS MB", left=0
+    )
+    results = []
+    for count in sizes:
+        with tempfile.TemporaryDirectory() as home:
+            asyncio.run(_store(Path(home), count))
+            each = in_own_process(__file__, home, count)
+        results.append(each)
+        late = f"{each['late_p50_ms']:.2f}", f"{each['late_max_ms']:.1f}"
+        exact = f"{each['p50_ms']:.4f}", f"{each['p99_ms']:.4f}"
+        table.add_row(f"{count:,}", f"{each['load_s']:.3f}", *late, *exact, f"{each['rss_mb']:.0f}")
+        for name in ("load_s", "p50_ms"):
+            report.figures[f"{count:,} rows: {name}"] = each[name]
+    first, last = results[0], results[-1]
+    report.at_most(f"load of {sizes[-1]:,} rows", last["load_s"], MOST_LOAD_SECONDS, " s")
+    report.at_most("p50, times the smallest size's", last["p50_ms"] / first["p50_ms"], MOST_RATIO)
+    report.at_most("memory", last["rss_mb"], MOST_MEGABYTES, " MB")
+
+
+async def _store(home: Path, count: int) -> None:
+    rows = seed_like_rows(count)
+    async with Fabric(DiskBackend(home / "fabric", size_limit=2**32), time.time) as fabric:
+        store = RowStore(fabric, PUBLIC)
         for start in range(0, len(rows), 5_000):
             await store.save(rows[start : start + 5_000])
 
 
-async def measured(home: Path, count: int) -> dict[str, float]:
-    """Load the registry of `home` and look names up; times in milliseconds."""
-    async with Fabric(DiskBackend(home, size_limit=2**32), time.time) as fabric:
-        registry = Registry(RowStore(fabric, ""), lambda: Seeds(()), time.time)
-        waits: list[float] = []
-        ticking = asyncio.create_task(ticks(waits))
-        started = time.perf_counter()
-        await registry.load()
-        load = time.perf_counter() - started
-        ticking.cancel()
-    names = [row.name for row in made_up(min(count, 1_000))]
-    assert registry.find(names[0]) is not None
-    times = []
-    for number in range(LOOK_UPS):
-        name = names[number * 7919 % len(names)]
+async def _load(home: Path, count: int) -> dict[str, float]:
+    """Load the registry of `home` and look names up."""
+    async with Fabric(DiskBackend(home / "fabric", size_limit=2**32), time.time) as fabric:
+        registry = Registry(RowStore(fabric, PUBLIC), lambda: Seeds(()), time.time)
+        late: list[float] = []
+        ticking = asyncio.create_task(_tick(late))
         begun = time.perf_counter()
-        registry.find(name)
-        times.append((time.perf_counter() - begun) * 1000)
-    times.sort()
+        await registry.load()
+        load = time.perf_counter() - begun
+        ticking.cancel()
+    names = [row.name for row in seed_like_rows(min(count, 1_000))]
+    asked = [names[number * 7919 % len(names)] for number in range(LOOK_UPS)]
+    times = await timed(registry.find, blocks=True)(asked)
     return {
-        "rows": count,
         "load_s": load,
-        "loop_wait_p50_ms": statistics.median(waits) if waits else 0.0,
-        "loop_wait_max_ms": max(waits, default=0.0),
-        "p50_ms": times[len(times) // 2],
-        "p99_ms": times[len(times) * 99 // 100],
+        "late_p50_ms": statistics.median(late) if late else 0.0,
+        "late_max_ms": max(late, default=0.0),
+        "p50_ms": statistics.median(times),
+        "p99_ms": percentile(times, 0.99),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
-async def ticks(waits: list[float]) -> None:
-    """Note by how much a wake-up that is due every two milliseconds comes late."""
+async def _tick(late: list[float]) -> None:
+    """Note by how many ms a wake-up that is due every two milliseconds comes late."""
     while True:
-        due = time.perf_counter() + 0.002
-        await asyncio.sleep(0.002)
-        waits.append((time.perf_counter() - due) * 1000)
+        due = time.perf_counter() + TICK_SECONDS
+        await asyncio.sleep(TICK_SECONDS)
+        late.append(milliseconds_since(due))
 
 
-def in_a_process(home: Path, count: int) -> dict[str, float]:
-    """Measure in a fresh process."""
-    command = [sys.executable, __file__, "--measure", str(home), "--rows", str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
-
-
-def broken_claims(results: Sequence[dict[str, float]]) -> list[str]:
-    """Return the claims that do not hold."""
-    first, last = results[0], results[-1]
-    claims = {
-        f"load of {last['rows']:,.0f} rows under 2 s": last["load_s"] < MOST_LOAD_SECONDS,
-        "p50 at most 1.5 times the smallest's": last["p50_ms"] <= MOST_RATIO * first["p50_ms"],
-        "memory under 300 MB": last["rss_mb"] < MOST_MEGABYTES,
-    }
-    return [claim for claim, holds in claims.items() if not holds]
-
-
-def main() -> int:
-    """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", type=int, action="append", metavar="N")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.measure:
-        print(json.dumps(asyncio.run(measured(options.measure, options.rows[0]))))
-        return 0
-    results = []
-    for count in options.rows or SIZES:
-        with tempfile.TemporaryDirectory() as home:
-            asyncio.run(stored(Path(home), made_up(count)))
-            results.append(in_a_process(Path(home), count))
-    broken = broken_claims(results)
-    if options.json:
-        print(json.dumps({"results": results, "broken": broken}))
-    else:
-        show(results, broken)
-    return 1 if broken else 0
-
-
-def show(results: Sequence[dict[str, float]], broken: Sequence[str]) -> None:
-    """Print the table and the claims."""
-    print(machine())
-    print("   rows   load s   late p50 / max ms   exact p50 / p99 ms    RSS MB")
-    for each in results:
-        print(
-            f"{each['rows']:>7,.0f} {each['load_s']:>8.3f}"
-            f" {each['loop_wait_p50_ms']:>10.2f} / {each['loop_wait_max_ms']:>6.1f}"
-            f" {each['p50_ms']:>12.4f} / {each['p99_ms']:.4f} {each['rss_mb']:>9.0f}"
-        )
-    for claim in broken:
-        print(f"CLAIM BROKEN: {claim}")
-    if not broken:
-        print("All claims hold.")
+def _add_product(report: Report, sizes: Sequence[int]) -> None:
+    table = report.table("", "rows", "all known ms", "exact p50 ms", "RSS MiB", left=0)
+    for count in sizes:
+        with tempfile.TemporaryDirectory() as name:
+            home, rows = Path(name), seed_like_rows(count)
+            anyio.run(_store, home, count)
+            begun = time.perf_counter()
+            with product(product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})) as server:
+                wait_until_known(server, rows[-1])
+                known = milliseconds_since(begun)
+                asked = [look_up(rows[number * 7919 % count].name) for number in range(ASKED)]
+                times = anyio.run(timed(partial(server.call, LOOK_UP), blocks=True), asked)
+                resident = memory(server.pid)
+        exact = statistics.median(times)
+        table.add_row(f"{count:,}", f"{known:,.0f}", f"{exact:.3f}", f"{resident:.0f}")
+        figures = {"all known, ms": known, "exact look-up, ms": exact, "RSS, MiB": resident}
+        report.figures |= {f"{count:,} rows: {each}": ms for each, ms in figures.items()}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["--child"]:
+        print(json.dumps(asyncio.run(_load(Path(sys.argv[2]), int(sys.argv[3])))))
+        sys.exit()
+    sys.exit(run(__doc__, measure, rows=ROWS, product={"action": "store_true"}))

@@ -1,123 +1,224 @@
 """A long run: clients over HTTP and in windows ask for half an hour, and nothing goes wrong.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/soak.py [--minutes N]
-
-A server on HTTP with four visitors (two of either protocol era), and a daemon with two windows,
-each over a store of its own and in front of the real @upstash/context7-mcp, whose API is a
-stand-in without delay. A client rests 50 ms after every answer. Of its requests 80 % ask for
-documentation that is stored, 10 % look a library up, 5 % ask something new, 5 % read resources or
-list things. Memory is what is resident, looked at every five seconds.
+A server on HTTP with four clients (two of either protocol era), and a daemon with two windows, each
+over a store of its own and in front of the real @upstash/context7-mcp, whose API is a stand-in
+without delay. A client rests 50 ms after every answer. Of its requests 80 % ask for documentation
+that is stored, 10 % look a library up, 5 % ask something new, 5 % read resources or list things.
+Memory is what is resident, sampled every five seconds.
 
 "Flat": after the first sixth of the time, in which caches fill, the medians of the sixths behind it
 lie within 10 % of each other.
 
-Exit code: 0 all claims hold, 1 one does not, 2 it cannot be run here.
+Needs node and npm.
 """
 
-from __future__ import annotations
-
 import argparse
+import json
+import random
+import re
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.client import HTTPConnection
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from threading import Event, Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from bench.machine import machine
-from bench.needs import lacking, refuse
-from bench.scores import Claim
-from bench.soaking import SERVERS, Log, soaked
-from support.upstreams import context7_command
+from bench.harness import Report, memory, milliseconds_since, percentile, run
+from bench.http_load import ENVELOPE, JSON, SSE, VERSIONS
+from bench.peer_servers import IDLE, Server
+from bench.upstream import api_server, context7_server
+from bench.workload import DOCS, LIBRARIES, LONG, LOOK_UP, QUESTIONS, docs, look_up
+from support.product import PROGRAM, product_at_port, product_environment
 
 MINUTES = 30.0
 PARTS = 6
-FLAT = 1.10
+FLAT = 10.0
+WINDOWS, CLIENTS_OF_AN_ERA = 2, 2
+REST_SECONDS = 0.05  # pause of a client after each answer
+SAMPLE_SECONDS = 5.0
+HTTP, DAEMON = "HTTP server", "daemon"
+SERVERS = (HTTP, DAEMON)
+ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+_MESSAGE = re.compile(r"^(?:data: *)?(\{.*)$", re.MULTILINE)
 
 _T = TypeVar("_T")
+Ask = Callable[[str, dict[str, object]], dict[str, Any]]
+"""Sends a request by method and parameters, and returns the reply's JSON-RPC message."""
 
 
-def main() -> int:
-    """Run, print, and return the exit code."""
-    options = _options()
-    if why := lacking(context7_command):
-        return refuse(why)
-    told, seconds = machine(), options.minutes * 60
+@dataclass(frozen=True)
+class Log:
+    """Times of calls, errors and memory of servers, each with the seconds since the beginning."""
+
+    calls: list[tuple[float, float]] = field(default_factory=list)
+    errors: list[tuple[float, str]] = field(default_factory=list)
+    resident: defaultdict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self.begun
+
+
+def measure(options: argparse.Namespace) -> Report:
+    """Let all clients ask for the time that is set."""
+    report, seconds = Report("A long run"), options.minutes * 60
     with TemporaryDirectory(prefix="soak-") as folder:
-        log = soaked(Path(folder), seconds, _progress)
+        log = _soak(Path(folder), seconds)
     print(file=sys.stderr)
-    claims = [*_claims(log, seconds)]
-    print("# A long run", "", told, "", *_table(log, seconds), "", sep="\n")
-    print(*(f"- {claim}" for claim in claims), sep="\n")
-    print(*(f"\n    at {at:.0f} s: {what}" for at, what in log.errors[:5]), sep="", end="")
-    return 0 if all(claim.holds for claim in claims) else 1
+    _add_parts(report, log, seconds)
+    report.at_most(f"errors in {len(log.calls):,} requests", len(log.errors), 0)
+    for name in SERVERS:
+        parts = [_during(log.resident[name], part, seconds) for part in range(1, PARTS)]
+        medians = [statistics.median(each) for each in parts]
+        spread = 100 * (max(medians) / min(medians) - 1)
+        report.at_most(f"spread of the {name}'s memory", spread, FLAT, " %")
+    report.remarks = [f"at {at:.0f} s: {problem}" for at, problem in log.errors[:5]]
+    return report
 
 
-def _options() -> argparse.Namespace:
-    about, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=MINUTES, metavar="N", help="30 unless told"
-    )
-    return parser.parse_args()
-
-
-def _progress(log: Log) -> None:
-    print(
-        f"\r{log.now:5.0f} s, {len(log.calls):,} requests, {len(log.errors)} errors",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
-
-
-def _table(log: Log, seconds: float) -> Iterator[str]:
-    heads = (
-        "minutes",
-        "requests",
-        "errors",
-        "p50 ms",
-        "p99 ms",
-        *(f"{name} MiB" for name in SERVERS),
-    )
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{' --: |' * (5 + len(SERVERS))}"
+def _add_parts(report: Report, log: Log, seconds: float) -> None:
+    weights = (f"{name} MiB" for name in SERVERS)
+    table = report.table("", "minutes", "requests", "errors", "p50 ms", "p99 ms", *weights, left=0)
     for part in range(PARTS):
-        times = sorted(took for took in _during(log.calls, part, seconds))
+        times = _during(log.calls, part, seconds)
         start, end = (seconds * each / PARTS / 60 for each in (part, part + 1))
-        weights = (f"{statistics.median(each):.1f}" for each in _weights(log, part, seconds))
-        cells = (
+        resident = (_during(log.resident[name], part, seconds) for name in SERVERS)
+        table.add_row(
             f"{start:g} to {end:g}",
             f"{len(times):,}",
-            str(len([*_during(log.errors, part, seconds)])),
+            str(len(_during(log.errors, part, seconds))),
             f"{statistics.median(times):.2f}",
-            f"{times[int(0.99 * len(times))]:.1f}",
-            *weights,
+            f"{percentile(times, 0.99):.1f}",
+            *(f"{statistics.median(each):.1f}" for each in resident),
         )
-        yield f"| {' | '.join(cells)} |"
 
 
-def _claims(log: Log, seconds: float) -> Iterator[Claim]:
-    errors = len(log.errors)
-    yield Claim("no request ends in an error", f"{errors} of {len(log.calls):,}", not errors)
-    for at, name in enumerate(SERVERS):
-        medians = [statistics.median(_weights(log, part, seconds)[at]) for part in range(1, PARTS)]
-        spread = max(medians) / min(medians)
-        yield Claim(f"the {name}'s memory is flat within 10 %", f"{spread - 1:.1%}", spread <= FLAT)
+def _during(noted: Sequence[tuple[float, _T]], part: int, seconds: float) -> list[_T]:
+    """Return what was noted in one of the parts."""
+    return [what for at, what in noted if min(int(at * PARTS / seconds), PARTS - 1) == part]
 
 
-def _weights(log: Log, part: int, seconds: float) -> list[list[float]]:
-    return [[*_during(log.resident[name], part, seconds)] for name in SERVERS]
+def _requests(seed: int) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield methods and parameters without end: four of five are answered from what is stored."""
+    chance, new = random.Random(seed), count()  # noqa: S311  # what is asked is no secret
+    while True:
+        draw = chance.random()
+        if draw < 0.8:
+            asked = docs(chance.choice([*LIBRARIES]), chance.choice(QUESTIONS))
+            yield "tools/call", {"name": DOCS, "arguments": asked}
+        elif draw < 0.9:
+            asked = look_up(chance.choice([*LIBRARIES.values()]))
+            yield "tools/call", {"name": LOOK_UP, "arguments": asked}
+        elif draw < 0.95:
+            asked = docs(LONG, f"What does client {seed} ask as number {next(new)}?")
+            yield "tools/call", {"name": DOCS, "arguments": asked}
+        elif draw < 0.98:
+            yield "resources/read", {"uri": chance.choice(["fabric://EXECUTION", "fabric://stats"])}
+        else:
+            yield chance.choice(["tools/list", "prompts/list", "resources/list"]), {}
 
 
-def _during(noted: Sequence[tuple[float, _T]], part: int, seconds: float) -> Iterator[_T]:
-    """Yield what was noted in one of the parts."""
-    for at, what in noted:
-        if min(int(at * PARTS / seconds), PARTS - 1) == part:
-            yield what
+@contextmanager
+def _over_http(url: str, form: str) -> Iterator[Ask]:
+    address = urlsplit(url)
+    with closing(HTTPConnection(address.netloc, timeout=60)) as connection:
+
+        def ask(method: str, params: dict[str, object]) -> dict[str, Any]:
+            meta = {} if form == SSE else {"_meta": ENVELOPE}
+            message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | meta}
+            headers = {**ACCEPT, "MCP-Protocol-Version": VERSIONS[form]}
+            if form == JSON:
+                headers["Mcp-Method"] = method
+                if name := params.get("name") or params.get("uri"):
+                    headers["Mcp-Name"] = str(name)
+            connection.request("POST", address.path, json.dumps(message), headers)
+            (line,) = _MESSAGE.findall(connection.getresponse().read().decode())
+            reply: dict[str, Any] = json.loads(line)
+            return reply
+
+        yield ask
+
+
+@contextmanager
+def _in_a_window(window: Server) -> Iterator[Ask]:
+    with window.started() as client:
+        client.initialize()
+
+        def ask(method: str, params: dict[str, object]) -> dict[str, Any]:
+            reply: dict[str, Any] = json.loads(client.reply(method, **params))
+            return reply
+
+        yield ask
+
+
+def _client(
+    connect: Callable[[], AbstractContextManager[Ask]], seed: int, log: Log, over: Event
+) -> None:
+    with connect() as ask:
+        for method, params in _requests(seed):
+            begun = time.perf_counter()
+            try:
+                reply = ask(method, params)
+                if "result" not in reply or reply["result"].get("isError"):
+                    log.errors.append((log.now, json.dumps(reply)[:300]))
+            except Exception as error:  # noqa: BLE001  # every error is one to report
+                log.errors.append((log.now, repr(error)))
+            log.calls.append((log.now, milliseconds_since(begun)))
+            if over.wait(REST_SECONDS):
+                return
+
+
+def _soak(folder: Path, seconds: float) -> Log:
+    """Let all clients ask for so long, and show the progress with every sample."""
+    with ExitStack() as stack:
+        api = stack.enter_context(api_server())
+        _process, upstream = stack.enter_context(context7_server(api))
+        variables = {
+            "CONTEXT7_FABRIC_UPSTREAM": upstream,
+            "CONTEXT7_FABRIC_DAEMON": "auto",
+            "CONTEXT7_FABRIC_DAEMON_IDLE": IDLE,
+        }
+        shared = product_environment(folder / "shared", variables)
+        served = stack.enter_context(product_at_port("http", shared))
+        own = product_environment(folder / "own", variables)
+        window = Server("window", [PROGRAM], own, ours=True, daemon=True)
+        stack.callback(window.stop_daemon)
+        log, over, url = Log(), Event(), served.url("/mcp")
+        connections: list[Callable[[], AbstractContextManager[Ask]]] = [
+            *[partial(_in_a_window, window)] * WINDOWS,
+            *[partial(_over_http, url, form) for form in VERSIONS] * CLIENTS_OF_AN_ERA,
+        ]
+        clients = [
+            Thread(target=_client, args=(connect, seed, log, over))
+            for seed, connect in enumerate(connections)
+        ]
+        for each in clients:
+            each.start()
+        while not (log.calls and (daemon := window.daemon_pids())):
+            time.sleep(REST_SECONDS)
+        pids = {HTTP: served.process.pid, DAEMON: daemon[0]}
+        while log.now < seconds and not over.wait(min(SAMPLE_SECONDS, seconds - log.now)):
+            for name, pid in pids.items():
+                log.resident[name].append((log.now, memory(pid)))
+            progress = f"{log.now:5.0f} s, {len(log.calls):,} requests, {len(log.errors)} errors"
+            print(f"\r{progress}", end="", file=sys.stderr, flush=True)
+        over.set()
+        for each in clients:
+            each.join()
+        return log
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure, minutes={"type": float, "default": MINUTES}))

@@ -1,228 +1,328 @@
-"""How many tokens a model reads from us instead of from Context7, by a real tokenizer.
-
-    PYTHONPATH=tests .venv/bin/python tests/bench/tokens.py [--markdown]
+"""Tokens that a model reads from us instead of from Context7, by a real tokenizer.
 
 Remakes the table of savings that the project was started for. Look-ups and questions go through the
-real product; counted is every block of text that a client gets, and the `_meta` of each result, for
-some clients hand whole results to the model. Two shapes of list: five entries, as server 4.1.1
-sends, and thirty, as 1.x sent (without its explanation of the fields, which we would save as well).
-A list is read in full until a question shows which library was meant; of each list one library has
-the name that is looked up, or two, which then both stay in full.
+real product, in this process and over MCP, in front of a scripted upstream. Counted is every block
+of text that a client gets, and the `_meta` of each result, for some clients hand whole results to
+the model. Two shapes of list: five entries, as server 4.1.1 sends, and thirty, as 1.x sent (without
+its explanation of the fields, which we would save as well). A list is read in full until a question
+shows which library was meant; of each list one library has the name that is looked up, or two,
+which then both stay in full.
 
-Needs bpe-openai, which `make bench` installs. Exit code: 0 all claims hold, 1 one does not, 2 wrong
-usage or no tokenizer.
+Entries are real ones where `../shared` has them, else ours. Real ones were recorded from Context7.
+Those of before November 2025 get the line that servers since then print in place of the trust
+score, so that all go into one list.
+
+Needs bpe-openai, which `make bench` installs.
 """
 
 import argparse
 import importlib
+import json
+import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
-from rich.console import Console
-from rich.table import Table
+import mcp_types as types
+import pytest
+from mcp import Client
 
-from bench.entries import Entries, entries
-from bench.machine import machine
-from bench.readings import Count, Reading, Session, Shape, read_all
+from bench.harness import Report, run
+from context7_fabric.models import QUERY_DOCS, RESOLVE
+from context7_fabric.parsing.libraries import Library, format_entry, format_list, parse_list
+from context7_fabric.runtime.app import App
+from context7_fabric.upstream.base import ToolList
+from support.app_server import call, connected, provenance, texts
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 
 ENCODING = "o200k_base"
-FIVE, THIRTY = Shape("4.1.1", 5, generation=2), Shape("1.x", 30, generation=1)
-CLAIMS = {FIVE: 0.55, THIRTY: 0.9}
-"""The least share that look-ups with a known choice save, over all libraries with one of a name."""
-
-LANGCHAIN, FASTAPI = "LangChain", "FastAPI"
-NAMES = (LANGCHAIN, FASTAPI, *(f"harbour{a}{b}" for a in "abcdefgh" for b in "uvwxyz"))
-"""The two that the ticket names, and 48 that are nobody's: what counts is their lists."""
-
-TWINS = tuple(f"quay{a}{b}" for a in "abcdefghij" for b in "vwxyz")
-"""As many names, each of two libraries."""
-
-COLUMNS = (
-    "",
-    *(f"{shape.entries} entries ({shape.server}): Context7 → us" for shape in CLAIMS),
-    "the ticket said",
+QUESTION = "How do I begin?"
+SHARED = Path(__file__).parents[3] / "shared" / "upstream"
+RECORDED = SHARED / "samples" / "resolve_entries.txt"
+TOOLS = SHARED / "tools-list-4.1.1.json"
+HANDSHAKE = SHARED / "initialize-4.1.1.json"
+BETWEEN = re.compile(r"^#.*\n|^----------\n", re.MULTILINE)
+TRUST = re.compile(r"^- Trust Score: ([\d.]+)$", re.MULTILINE)
+LENGTHS = (217, 275, 289, 307, 317, 329, 354, 367, 379, 407)  # of our entries; real mean: 320
+PROSE = (
+    "provides asynchronous infrastructure for distributed measurement services, including strongly"
+    " typed requests, streaming responses, automatic retries, authentication and a comprehensive"
+    " command-line interface. Additional integrations support containerized deployment, persistent"
+    " storage, performance monitoring and interactive documentation for professional developers."
 )
+"""Words of our own descriptions, cut to length: a token per four characters, as in real ones."""
+
+
+FIVE, THIRTY = 5, 30
+SERVERS = {FIVE: ("4.1.1", 2), THIRTY: ("1.x", 1)}  # name and generation, by entries of a list
+CLAIMS = {FIVE: 0.55, THIRTY: 0.9}  # least share that look-ups with a known choice save
+LANGCHAIN, FASTAPI = ("LangChain",), ("FastAPI",)
+NAMES = (*LANGCHAIN, *FASTAPI, *(f"harbour{a}{b}" for a in "abcdefgh" for b in "uvwxyz"))
+"""The two that the ticket names, and 48 made-up names: what counts is their lists."""
+
+TWINS = tuple(f"quay{a}{b}" for a in "abcdefghij" for b in "vwxyz")  # each of two libraries
+Reading = Counter[str]
+"""Tokens of a library's list and of an answer about it, each from upstream and from us.
+
+`miss` and `hit` are ours, with nothing stored and with a choice known, the `_meta` that each comes
+with included; `text` is a hit without it, `estimate` our own estimate of its saving.
+"""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row: which libraries, how often each, known before or not, and what the ticket said."""
+    """A row: libraries, look-ups of each, the outcome of the first one, and the ticket's figure."""
 
     title: str
     names: Sequence[str]
     times: int
-    _: KW_ONLY
-    known: bool
+    first: str
     ticket: str = ""
 
     def row(self, readings: Mapping[str, Reading]) -> str:
-        """Add up what is read from Context7 and from us."""
-        of = [readings[name] for name in self.names]
-        upstream = self.times * sum(each.upstream for each in of)
-        hits = sum(each.hit + each.hit_meta for each in of)
-        first = hits if self.known else sum(each.miss + each.miss_meta for each in of)
-        ours = first + (self.times - 1) * hits
-        return f"{upstream:,} → {ours:,} ({saving(upstream, ours)})"
+        total = _total(readings, self.names)
+        upstream = self.times * total["upstream"]
+        ours = total[self.first] + (self.times - 1) * total["hit"]
+        return f"{upstream:,} → {ours:,} ({100 * (1 - ours / upstream):.1f} %)"
 
 
 SCENARIOS = (
-    Scenario(
-        "10 LangChain look-ups, choice known",
-        [LANGCHAIN],
-        10,
-        known=True,
-        ticket="15,000 → 500 (97 %)",
-    ),
-    Scenario("10 LangChain look-ups, the first day", [LANGCHAIN], 10, known=False),
-    Scenario(
-        "5 FastAPI look-ups, choice known", [FASTAPI], 5, known=True, ticket="7,500 → 250 (97 %)"
-    ),
-    Scenario("5 FastAPI look-ups, the first day", [FASTAPI], 5, known=False),
-    Scenario(
-        "First look-up (nothing stored)", [LANGCHAIN], 1, known=False, ticket="1,500 → 1,600 (-7 %)"
-    ),
-    Scenario(
-        "50 libraries once, choices known", NAMES, 1, known=True, ticket="75,000 → 5,000 (93 %)"
-    ),
-    Scenario("50 libraries once, two of each name, choices known", TWINS, 1, known=True),
-    Scenario("50 libraries once, the first day", NAMES, 1, known=False),
+    Scenario("10 LangChain look-ups, choice known", LANGCHAIN, 10, "hit", "15,000 → 500 (97 %)"),
+    Scenario("10 LangChain look-ups, the first day", LANGCHAIN, 10, "miss"),
+    Scenario("5 FastAPI look-ups, choice known", FASTAPI, 5, "hit", "7,500 → 250 (97 %)"),
+    Scenario("5 FastAPI look-ups, the first day", FASTAPI, 5, "miss"),
+    Scenario("First look-up (nothing stored)", LANGCHAIN, 1, "miss", "1,500 → 1,600 (-7 %)"),
+    Scenario("50 libraries once, choices known", NAMES, 1, "hit", "75,000 → 5,000 (93 %)"),
+    Scenario("50 libraries once, two of each name, choices known", TWINS, 1, "hit"),
+    Scenario("50 libraries once, the first day", NAMES, 1, "miss"),
 )
 
-Results = Mapping[Shape, Mapping[str, Reading]]
 
-
-def main() -> int:
-    """Count, print, and return the exit code."""
-    options = _options()
-    count = _counter()
-    if count is None:
-        print("needs bpe-openai, which `make bench` installs", file=sys.stderr)
-        return 2
-    pool = entries(THIRTY.entries)
-    lengths = f"{pool.origin} Their mean length is {pool.mean:.0f} characters."
-    results, session = anyio.run(_read, pool, count)
-    broken = _broken_claims(results)
-    if options.markdown:
-        _print_markdown(results)
-    else:
-        _print_table(results)
-    print("", machine(), f"Tokens: {ENCODING}. {lengths}", *_remarks(results, session), sep="\n")
-    print("\n".join(broken) or "All claims hold.")
-    return 1 if broken else 0
-
-
-def _options() -> argparse.Namespace:
-    about, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--markdown", action="store_true", help="print the table for a README")
-    return parser.parse_args()
-
-
-def _counter() -> Count | None:
-    """Return the tokenizer's count; None without one: only this program needs it."""
-    try:
-        encoding: Any = importlib.import_module("bpe_openai").get_encoding(ENCODING)
-    except ImportError:
-        return None
-    return lambda text: len(encoding.encode(text))
-
-
-async def _read(pool: Entries, count: Count) -> tuple[Results, Session | None]:
-    results, session = {}, None
+def measure(_options: argparse.Namespace) -> Report:
+    """Count what is read in each scenario."""
+    _tokens("")
+    libraries, origin = _libraries()
+    mean = sum(len(each.text) for each in libraries) / len(libraries)
+    about = f"Tokens: {ENCODING}. Entries: {origin}. Their mean length is {mean:.0f} characters."
+    report, results = Report("Tokens of look-ups, as a model reads them", [about]), {}
     with TemporaryDirectory(prefix="tokens-") as folder:
-        for shape in CLAIMS:
-            home = Path(folder, str(shape.entries))
-            names = dict.fromkeys(NAMES, 1) | dict.fromkeys(TWINS, 2)
-            results[shape], told = await read_all(shape, names, pool, count, home)
-            session = told or session
-    return results, session
+        for entries in SERVERS:
+            home = Path(folder, str(entries))
+            results[entries] = anyio.run(_read, report, entries, libraries, home)
+    heads = (f"{each} entries ({server}): Context7 → us" for each, (server, _) in SERVERS.items())
+    table = report.table("", "", *heads, "the ticket said")
+    for each in SCENARIOS:
+        table.add_row(each.title, *(each.row(results[entries]) for entries in SERVERS), each.ticket)
+    _add_docs(report, results)
+    for entries, readings in results.items():
+        _add_hits(report, entries, readings)
+    return report
 
 
-def saving(upstream: int, ours: int) -> str:
-    """Return the share saved, in per cent."""
-    return f"{100 * (1 - ours / upstream):.1f} %"
+def _tokens(text: str) -> int:
+    return len(_encoding().encode(text))
 
 
-def _rows(results: Results) -> list[tuple[str, ...]]:
-    return [
-        (each.title, *(each.row(results[shape]) for shape in CLAIMS), each.ticket)
-        for each in SCENARIOS
-    ]
+@cache
+def _encoding() -> Any:  # noqa: ANN401  # the tokenizer has no types
+    try:
+        return importlib.import_module("bpe_openai").get_encoding(ENCODING)
+    except ImportError:
+        pytest.skip("needs bpe-openai, which `make bench` installs")
 
 
-def _print_table(results: Results) -> None:
-    table = Table(title="Tokens of look-ups, as a model reads them")
-    for column in COLUMNS:
-        table.add_column(column)
-    for row in _rows(results):
-        table.add_row(*row)
-    Console(width=150, highlight=False).print(table)
+def _total(readings: Mapping[str, Reading], names: Sequence[str]) -> Reading:
+    return sum((readings[name] for name in names), Reading())
 
 
-def _print_markdown(results: Results) -> None:
-    for row in (COLUMNS, ("---",) * len(COLUMNS), *_rows(results)):
-        print(f"| {' | '.join(row)} |")
-
-
-def _remarks(results: Results, session: Session | None) -> list[str]:
-    """Say what the table does not: the spread, our own estimate, documentation, the overhead."""
-    lines = [_hits(shape, results[shape]) for shape in CLAIMS]
-    of = results[FIVE].values()
-    upstream = sum(each.docs_upstream for each in of)
-    miss, hit = sum(each.docs_miss for each in of), sum(each.docs_hit for each in of)
-    lines.append(
-        f"Documentation answers are the same text, nothing is saved on them: {len(of)} are"
-        f" {upstream:,} tokens from Context7, {miss:,} from us at first, {hit:,} once stored."
+def _add_hits(report: Report, entries: int, readings: Mapping[str, Reading]) -> None:
+    total, of = _total(readings, NAMES), [readings[name] for name in NAMES]
+    shares = [1 - each["hit"] / each["upstream"] for each in of]
+    metas = [each["hit"] - each["text"] for each in of]
+    saved = 1 - total["hit"] / total["upstream"]
+    report.remarks.append(
+        f"A hit with a known choice, {entries} entries: {saved:.1%} saved, from"
+        f" {min(shares):.1%} to {max(shares):.1%} by library;"
+        f" {1 - total['text'] / total['upstream']:.1%} where the client keeps `_meta`"
+        f" ({min(metas)} to {max(metas)} tokens) to itself. We say of ourselves that"
+        f" {total['estimate']:,} tokens of text were saved; {total['upstream'] - total['text']:,}"
+        " were."
     )
-    if session is not None:
-        more = session.ours - session.upstream
-        lines.append(
-            "Read once a session: instructions and tools,"
-            f" {session.upstream:,} tokens from Context7, {session.ours:,} from us ({more:+,})."
-        )
-    return lines
+    text = f"saved by a hit on {entries} entries"
+    report.at_least(text, 100 * saved, 100 * CLAIMS[entries], " %")
 
 
-def _hits(shape: Shape, readings: Mapping[str, Reading]) -> str:
-    of = [readings[name] for name in NAMES]
-    shares, metas = [each.saved for each in of], [each.hit_meta for each in of]
-    said, real = sum(each.said_saved for each in of), sum(each.upstream - each.hit for each in of)
-    text = 1 - sum(each.hit for each in of) / sum(each.upstream for each in of)
-    return (
-        f"A hit with a known choice, {shape.entries} entries: {_saved(readings):.1%} saved, from"
-        f" {min(shares):.1%} to {max(shares):.1%} by library; {text:.1%} where the client keeps"
-        f" `_meta` ({min(metas)} to {max(metas)} tokens) to itself. We say of ourselves that"
-        f" {said:,} tokens of text were saved; {real:,} were."
+def _add_docs(report: Report, results: Mapping[int, Mapping[str, Reading]]) -> None:
+    total = _total(results[FIVE], [*results[FIVE]])
+    upstream, miss, hit = (total[f"docs {each}"] for each in ("upstream", "miss", "hit"))
+    report.remarks.append(
+        f"Documentation answers are the same text, nothing is saved on them: {len(results[FIVE])}"
+        f" are {upstream:,} tokens from Context7, {miss:,} from us at first, {hit:,} once stored."
+    )
+    all_of_them = [each for readings in results.values() for each in readings.values()]
+    others = sum(
+        not each["docs upstream"] == each["docs miss"] == each["docs hit"] for each in all_of_them
+    )
+    report.at_most("documentation answers of another size than upstream's", others, 0)
+    others = sum(each["first text"] != each["upstream"] for each in all_of_them)
+    report.at_most("first look-ups of another size than upstream's", others, 0)
+
+
+def _libraries() -> tuple[Sequence[Library], str]:
+    """Return libraries, and where their entries come from: real ones if there are enough."""
+    real = [*_recorded()] if RECORDED.exists() else []
+    if len(real) >= THIRTY:
+        return real, "recorded from Context7"
+    lengths = islice(cycle(LENGTHS), THIRTY + 1)
+    own = [_own(number, length) for number, length in enumerate(lengths, start=1)]
+    return own, "of our own words, as long as real ones"
+
+
+def _recorded() -> Iterator[Library]:
+    for block in BETWEEN.split(RECORDED.read_text(encoding="utf-8")):
+        entry = TRUST.sub(_reputation, block.strip("\n"))
+        listed = parse_list(entry) if block.strip() else None
+        if listed is not None and listed.libraries[0].reputation is not None:
+            yield listed.libraries[0]
+
+
+def _reputation(score: re.Match[str]) -> str:
+    trust = float(score[1])
+    return f"- Source Reputation: {'High' if trust >= 7 else 'Medium' if trust >= 4 else 'Low'}"
+
+
+def _own(number: int, length: int) -> Library:
+    made = Library(
+        id=f"/harbour-tools/measured-{number}",
+        title=f"Measured {number}",
+        description=f"Measured {number} ",
+        snippets=41 * number,
+        reputation="High",
+        trust_score=None,
+        benchmark=60 + number % 35 + 0.25,
+        versions=(f"v{number}.2.0",) if number % 3 == 0 else (),
+        source=None,
+        text="",
+    )
+    words = PROSE[: length - len(format_entry(made))]
+    return _with_text(replace(made, description=made.description + words))
+
+
+def _with_text(library: Library) -> Library:
+    return replace(library, text=format_entry(library))
+
+
+def _listed(
+    libraries: Sequence[Library], start: int, count: int, name: str, named: int
+) -> list[Library]:
+    """Return a list of `count` libraries, the first `named` of which have `name` for a title.
+
+    It begins with the library that has the name already, else with that at `start`.
+    """
+    titles = [each.title for each in libraries]
+    first = titles.index(name) if name in titles else start
+    row = [libraries[(first + each) % len(libraries)] for each in range(count)]
+    return [*(_with_text(replace(each, title=name)) for each in row[:named]), *row[named:]]
+
+
+@dataclass
+class Script:
+    """Answers of upstream: a list by the name that is looked up, or documentation."""
+
+    lists: Mapping[str, Sequence[Library]]
+    last: str = ""
+
+    def answer(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        listed = tool == RESOLVE
+        text = format_list(self.lists[arguments["libraryName"]]) if listed else docs_text(arguments)
+        self.last = text
+        return text
+
+
+async def _read(
+    report: Report, entries: int, libraries: Sequence[Library], home: Path
+) -> dict[str, Reading]:
+    """Look every name up, ask about the library that is meant, and look it up again."""
+    names = dict.fromkeys(NAMES, 1) | dict.fromkeys(TWINS, 2)
+    script = Script(
+        {
+            name: _listed(libraries, number, entries, name, named)
+            for number, (name, named) in enumerate(names.items())
+        }
+    )
+    upstream = ScriptedUpstream(generation=SERVERS[entries][1], say=script.answer)
+    if entries == FIVE and TOOLS.exists():
+        upstream.tools = ToolList(tuple(json.loads(TOOLS.read_text(encoding="utf-8"))["tools"]))
+    async with (
+        scripted_app(upstream, FakeClock(), home, BACKEND="memory") as app,
+        connected(app, "legacy", meta="brief") as client,
+    ):
+        readings = {name: await _reading(app, client, name, script) for name in names}
+        if upstream.tools:
+            await _add_session(report, client)
+        return readings
+
+
+async def _reading(app: App, client: Client, name: str, script: Script) -> Reading:
+    about = {"libraryName": name, "query": QUESTION}
+    miss = await call(client, RESOLVE, **about)
+    listed = script.last
+    meant = {"libraryId": script.lists[name][0].id, "query": f"{QUESTION} {name}"}
+    docs_miss, docs_hit = [await call(client, QUERY_DOCS, **meant) for _ in range(2)]
+    hit = await call(client, RESOLVE, **about)
+    outcomes = [provenance(each)["outcome"] for each in (miss, docs_miss, docs_hit, hit)]
+    assert outcomes == ["miss", "miss", "hit", "hit"], outcomes
+    execution = provenance(hit)["execution_id"]
+    record = await app.desk.executions.find(execution, lambda _context: True)
+    tokens = {
+        "upstream": _tokens(listed),
+        "first text": _read_tokens(miss),
+        "miss": _read_tokens(miss) + _meta_tokens(miss),
+        "text": _read_tokens(hit),
+        "hit": _read_tokens(hit) + _meta_tokens(hit),
+        "estimate": record.tokens_saved,
+        "docs upstream": _tokens(script.last),
+        "docs miss": _read_tokens(docs_miss),
+        "docs hit": _read_tokens(docs_hit),
+    }
+    return Reading(tokens)
+
+
+def _read_tokens(result: types.CallToolResult) -> int:
+    return sum(map(_tokens, texts(result)))
+
+
+def _meta_tokens(result: types.CallToolResult) -> int:
+    """Count a result's `_meta` as clients show it that hand whole results to the model."""
+    return _tokens(f'"_meta": {json.dumps(result.meta)}') if result.meta else 0
+
+
+async def _add_session(report: Report, client: Client) -> None:
+    """Add both servers' introductions; ours lists upstream's own tools, and the older one."""
+    tools = (await client.list_tools()).tools
+    own = [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in tools]
+    other = json.loads(TOOLS.read_text(encoding="utf-8"))["tools"]
+    instructions = json.loads(HANDSHAKE.read_text(encoding="utf-8")).get("instructions", "")
+    upstream = _tokens(instructions) + _described(other)
+    ours = _tokens(client.instructions or "") + _described(own)
+    report.remarks.append(
+        f"Read once a session: instructions and tools, {upstream:,} tokens from Context7, {ours:,}"
+        f" from us ({ours - upstream:+,})."
     )
 
 
-def _saved(readings: Mapping[str, Reading]) -> float:
-    """Return the share that hits save over all libraries with one of a name."""
-    of = [readings[name] for name in NAMES]
-    return 1 - sum(each.hit + each.hit_meta for each in of) / sum(each.upstream for each in of)
-
-
-def _broken_claims(results: Results) -> list[str]:
-    broken = [
-        f"CLAIM BROKEN: a hit on {shape.entries} entries saves {_saved(results[shape]):.1%},"
-        f" not {least:.0%}"
-        for shape, least in CLAIMS.items()
-        if _saved(results[shape]) < least
-    ]
-    answers = [each for readings in results.values() for each in readings.values()]
-    if any(not each.docs_upstream == each.docs_miss == each.docs_hit for each in answers):
-        broken.append("CLAIM BROKEN: a documentation answer is not of upstream's size")
-    if any(each.miss != each.upstream for each in answers):
-        broken.append("CLAIM BROKEN: a first look-up is not of upstream's size")
-    return broken
+def _described(tools: Sequence[Mapping[str, Any]]) -> int:
+    """Count the descriptions of tools: name, description and arguments."""
+    read = ("name", "description", "inputSchema")
+    return sum(_tokens(json.dumps({key: tool.get(key) for key in read})) for tool in tools)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure))

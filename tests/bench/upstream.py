@@ -1,24 +1,22 @@
-"""Context7's API without a delay, in a process of its own: what the peers have behind them.
+"""Context7's API without a delay, in a process of its own, and the real server in front of it.
 
-It says what `support.context7_api` says, put together once a question and kept, and it shares no
-interpreter with the client that takes the times. As a program it prints its address and serves.
+The API answers as `support.context7_api` does, from a cache, and shares no interpreter with the
+client that takes the times. As a program it prints its address and serves.
 """
-
-from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from support.processes import spawn
+from support.processes import Process, spawn
 from support.replies import Call, World, reply_to
-from support.upstreams import clean_environment
+from support.upstreams import READY, clean_environment, context7_command, free_port
 
 COUNTED = "/calls"
 SECONDS = 20.0
@@ -27,14 +25,14 @@ WORLD = World()
 
 
 @dataclass(frozen=True)
-class Backend:
+class ApiServer:
     """The API at an address."""
 
     url: str
 
     @property
     def calls(self) -> int:
-        """How many requests have arrived, this one not counted."""
+        """The number of requests so far, this one not counted."""
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=SECONDS)
         with closing(connection):
             connection.request("GET", COUNTED)
@@ -42,15 +40,34 @@ class Backend:
 
 
 @contextmanager
-def backend() -> Iterator[Backend]:
-    """Serve for the length of the block."""
-    environment = clean_environment({"PYTHONPATH": str(Path(__file__).parents[1])})
-    with spawn([sys.executable, __file__], environment) as process:
-        yield Backend(process.out.wait_for(r"http://\S+", SECONDS)[0])
+def api_server() -> Iterator[ApiServer]:
+    """Serve the API for the length of the block."""
+    with program("upstream.py") as process:
+        yield ApiServer(address_of(process))
+
+
+def program(name: str, *words: str) -> AbstractContextManager[Process]:
+    """Run a program of this folder for the length of a block."""
+    here = Path(__file__).parent
+    environment = clean_environment({"PYTHONPATH": str(here.parent)})
+    return spawn([sys.executable, str(here / name), *words], environment)
+
+
+def address_of(process: Process) -> str:
+    """Return the address that a program prints."""
+    return process.out.wait_for(r"http://\S+", SECONDS)[0]
+
+
+@contextmanager
+def context7_server(api: ApiServer) -> Iterator[tuple[Process, str]]:
+    """Run Context7's own server on HTTP in front of `api`; yield it and its address."""
+    command = [*context7_command(), "--transport", "http", "--port", str(free_port())]
+    with spawn(command, clean_environment({"CONTEXT7_API_URL": api.url})) as server:
+        yield server, f"http://127.0.0.1:{server.err.wait_for(READY, SECONDS)[1]}/mcp"
 
 
 class _Connection(asyncio.Protocol):
-    """Answers one request after the other."""
+    """Connection that answers its requests in order."""
 
     calls = 0
 
