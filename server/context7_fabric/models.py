@@ -1,7 +1,4 @@
-"""What services hand to a face (MCP, command line): an answer with its provenance; who asked.
-
-Plain values only; how they look on the wire is `protocol`'s and `render`'s business.
-"""
+"""Values that servers and services exchange: question, caller, answer and its provenance."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from typing import Literal, Protocol
 
 
 class Progress(Protocol):
-    """Hears how far a call is: progress, total (if known) and a message, as MCP reports it."""
+    """Callback for progress reports of MCP: progress, total (if known) and a message."""
 
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         """Take one report."""
@@ -33,25 +30,45 @@ GET_DOCS = "get-library-docs"
 Mode = Literal["code", "info"]
 
 VALUE_LIMIT = 4 * 2**20
-"""Bytes that a context takes at most, as JSON with its metadata, unless a fabric says otherwise."""
+"""Maximum size of a context in bytes, as JSON with its metadata; a fabric may set another."""
 
 PUBLIC = ""
-"""The principal of what was fetched without a credential: everybody may read it."""
+"""The principal of what was fetched without a credential: every caller may read it."""
 
 LOCAL_OWNER = "local"
 """The owner of what the operating-system user stores in the USER scope."""
 
 
-def holder_of(principal: str, owner: str) -> str:
-    """Return the name under which `owner` keeps what it chose with `principal`'s credential.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A look-up of a library's name, or a question to the documentation of a library.
 
-    No principal has such a name, so no other caller is shown what is kept under it.
+    `library` is the name or the id; `text` is the purpose of the look-up (may be empty) or the
+    question. `max_tokens` trims the answer, None leaves it whole.
+    """
+
+    library: str
+    text: str = ""
+    mode: Mode | None = None
+    page: int = 1
+    max_tokens: int | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether the question names neither a mode nor a later page."""
+        return self.mode is None and self.page == 1
+
+
+def holder_of(principal: str, owner: str) -> str:
+    """Return the name that owns the choices of `owner` made with `principal`'s credential.
+
+    No principal has such a name, so no other caller can read them.
     """
     return f"{principal}/{owner}"
 
 
 class Outcome(StrEnum):
-    """How a call ended, as told in its `_meta`."""
+    """Outcome of a call, as its `_meta` states it."""
 
     HIT = "hit"
     STALE = "stale"
@@ -64,11 +81,11 @@ class Outcome(StrEnum):
 
 
 HITS = frozenset({Outcome.HIT, Outcome.STALE, Outcome.OFFLINE, Outcome.COALESCED})
-"""How answers end that cost no call upstream of their own."""
+"""Outcomes of answers that cost no call upstream of their own."""
 
 
 class Tier(StrEnum):
-    """Which part of the system an answer came from, as told in its `_meta`."""
+    """Part of the system that an answer came from, as its `_meta` states it."""
 
     NAME = "name"
     ALIAS = "alias"
@@ -94,10 +111,10 @@ def new_execution_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The text for a caller and where it comes from.
+    """Text for a caller and its provenance.
 
-    `note` is what has to be said about the text and must not change it. `fetched_at` is in
-    seconds since the epoch and, like `age_seconds`, absent for what never came from upstream.
+    `note` is a remark about the text, kept apart so that the text stays verbatim. `fetched_at` is
+    in seconds since the epoch and, like `age_seconds`, absent for what never came from upstream.
     """
 
     text: str
@@ -114,11 +131,11 @@ class Answer:
 
 
 async def no_progress(
-    progress: float,  # named as every hearer names them
+    progress: float,  # the names that `Progress` declares
     total: float | None,  # as above
     message: str | None,  # as above
 ) -> None:
-    """Report progress to nobody."""
+    """Ignore a progress report."""
 
 
 class TracedStep(StrEnum):
@@ -130,32 +147,37 @@ class TracedStep(StrEnum):
 
 
 class CallTrace:
-    """How one answer comes about, noted on the way for the record of the call."""
+    """Steps of one call, its duration and the store's keys involved, for the call log.
+
+    `fresh_until` is the time (epoch seconds) up to which the very same question gets the very same
+    answer, unless the store changes; None where that is not certain.
+    """
 
     def __init__(self) -> None:
-        """Begin the clock."""
+        """Start the clock."""
         self._began = time.perf_counter()
         self.steps: list[tuple[str, float]] = []
         self.stored_at: tuple[str, ...] = ()
         self.went_upstream = False
+        self.fresh_until: float | None = None
 
     def step(self, what: str) -> None:
-        """Note that `what` is done."""
+        """Add the step `what`, which is done now."""
         self.steps.append((what, self.milliseconds))
 
     @property
     def milliseconds(self) -> float:
-        """How long it has taken so far."""
+        """Time since the call began."""
         return (time.perf_counter() - self._began) * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: `principal` decides what may be read, `owner` holds the choices that it makes.
+    """Origin of a call: `principal` decides what may be read, `owner` holds the choices made.
 
     `connection` ties the calls of one session; it is None where no session is certain. `client` is
-    what the client's program calls itself. `request_id` and `protocol`, the version, are those of
-    a call on the express lane, which the SDK does not see; else they are empty.
+    the name of the client's program. `request_id` and `protocol` (the version) are those of a call
+    on the fast path, which the SDK does not see; else they are empty.
     """
 
     principal: str = PUBLIC
@@ -169,25 +191,25 @@ class Caller:
 
     @property
     def holder(self) -> str:
-        """Whose the choices are that the calls make."""
+        """Name that owns the choices made by the calls."""
         return holder_of(self.principal, self.owner)
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks: the principal whose answers it may read, the owner whose contexts are its own."""
+    """Reader of stored entries: `principal` whose answers it may read, `owner` of its contexts."""
 
     principal: str = PUBLIC
     owner: str = LOCAL_OWNER
 
     @property
     def holder(self) -> str:
-        """Whose its choices and lessons are."""
+        """Name that owns its choices and lessons."""
         return holder_of(self.principal, self.owner)
 
 
 def tokens(text: str) -> int:
-    """Estimate how many tokens a model reads `text` as.
+    """Estimate the number of tokens of `text`.
 
     Lists of libraries have 4.5 characters a token, counted with o200k (`tests/bench/tokens.py`).
     """

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
 
-from context7_fabric.answers.docs import DocsQuestion, DocsService
-from context7_fabric.answers.library_choice import LibraryChoices, LookupResolution, resolution
-from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.answers.docs import DocsService
+from context7_fabric.answers.library_choice import LibraryChoices, with_exact_match
 from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import screened_throughout
+from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
 from context7_fabric.lenient_json import readable
-from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.models import Answer, Caller, Outcome, Question
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
 from context7_fabric.suggestions.suggester import Suggester
@@ -45,6 +45,7 @@ class Services:
 
     resolver: ResolveService
     docs: DocsService
+    responses: ResponseCache
     tools: ToolCache
     shelf: AnswerStore
     registry: Registry
@@ -62,38 +63,43 @@ class Services:
     redacted: Callable[[str], str] = redact
     observers: Sequence[Observer] = ()
 
-    async def resolve(self, look_up: LibraryQuery, caller: Caller) -> Answer:
+    async def resolve(self, look_up: Question, caller: Caller) -> Answer:
         """Return the libraries that a name may mean."""
-        asked = LibraryQuery(self._clean(look_up.name), self._clean(look_up.question))
-        return screened_throughout(await self.resolver.resolve(asked, caller))
+        return screened_throughout(await self.resolver.resolve(self._cleaned(look_up), caller))
 
-    async def find(self, look_up: LibraryQuery, caller: Caller) -> LookupResolution:
-        """Return the libraries that a name may mean, and which of them it names exactly."""
+    async def find(self, look_up: Question, caller: Caller) -> Answer:
+        """Return the libraries that a name may mean, with the id that it means exactly, if any."""
         answer = await self.resolve(look_up, caller)
         with anyio.move_on_after(LOAD_SECONDS):
             await self.registry.loaded.wait()
-        return resolution(look_up, answer, self.registry)
+        return with_exact_match(look_up, answer, self.registry)
 
-    async def query(self, question: DocsQuestion, caller: Caller) -> Answer:
+    async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
-        question = self._cleaned(question)
-        answer = await self.docs.query(question, caller)
+        as_of, asked = self.responses.revision(), self._cleaned(question)
+        answer = await self.docs.query(asked, caller)
+        key = self._response_key(asked, caller)
         if answer.outcome in _HELPED and answer.library_id is not None:
-            await self.resolver.used(question.library_id, caller)
-        return screened_throughout(answer)
-
-    def at_hand(self, question: DocsQuestion, caller: Caller) -> Answer | None:
-        """Return what `query` would where that is a hit in memory and teaches nothing, else None.
-
-        A hit leaves behind what it does there; None leaves nothing behind.
-        """
-        question = self._cleaned(question)
-        if not self.resolver.teaches_nothing(question.library_id, caller):
-            return None
-        answer = self.docs.at_hand(question, caller)
-        if answer is not None:
-            self.resolver.count(question.library_id)
+            await self.resolver.used(asked.library, caller)
+        answer = screened_throughout(answer)
+        if asked is question and question.is_plain:
+            self.responses.keep(key, answer, caller.trace, as_of)
         return answer
+
+    def cached(self, question: Question, caller: Caller) -> Answer | None:
+        """Return the answer of `query` where the response cache has it, else None.
+
+        Such a hit is counted as `query` would; None has no effect at all.
+        """
+        answer = self.responses.get(self._response_key(question, caller), caller.trace)
+        if answer is not None:
+            self.resolver.count(question.library)
+            self.meter.count_saved()
+        return answer
+
+    def _response_key(self, question: Question, caller: Caller) -> Hashable:
+        """Return the key of a response: of another lesson, the question might teach something."""
+        return question, caller.holder, self.resolver.lesson(question.library, caller)
 
     def note(self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer) -> None:
         """Record a call of `tool` that was answered, and let the observers know."""
@@ -105,8 +111,8 @@ class Services:
         """Return `text` without secrets, and as UTF-8 can say it."""
         return self.redacted(readable(text))
 
-    def _cleaned(self, question: DocsQuestion) -> DocsQuestion:
-        text, library_id = self._clean(question.text), self._clean(question.library_id)
-        if (text, library_id) == (question.text, question.library_id):
+    def _cleaned(self, question: Question) -> Question:
+        text, library = self._clean(question.text), self._clean(question.library)
+        if (text, library) == (question.text, question.library):
             return question
-        return replace(question, text=text, library_id=library_id)
+        return replace(question, text=text, library=library)

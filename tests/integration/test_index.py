@@ -182,7 +182,7 @@ def test_index_with_yes_or_nothing_to_ask_asks_no_question(
     ("row", "name", "reason"),
     [
         ("{name: numpy, ecosystem: snakes}", "'numpy'", "'snakes' is none of"),
-        ("{name: spare, id: no-id}", "'spare'", "'no-id' is no library id"),
+        ("{name: spare, id: no-id}", "'spare'", "'no-id' is not a library id"),
         ("{id: /a/b}", "a library without a name", "needs a `name`"),
         ("[numpy]", "a library without a name", "a mapping is wanted"),
         ("{name: fastapi, ecosystem: pypi}", "'fastapi'", "stands here twice"),

@@ -9,15 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.models import Caller
+from context7_fabric.models import Caller, Question
 from context7_fabric.runtime.runtime import open_app
 from support.listener import serving
 from support.product import product_environment, run_product
 from support.scripted import FakeClock, settings_for
 from support.sessions import Form, session_upstream
 
-QUESTION = DocsQuestion("/widgets/widget1", "start")
+QUESTION = Question("/widgets/widget1", "start")
 
 
 class Gateway:
@@ -77,11 +76,11 @@ async def test_a_limit_costs_one_call_and_no_new_session(home: Path, status: int
             upstream.always = Form(status, "slow down", "text/plain")
             calls, opened = upstream.calls, upstream.opened
             for number in range(5):
-                await app.desk.query(DocsQuestion("/widgets/widget2", f"{number}"), Caller())
+                await app.desk.query(Question("/widgets/widget2", f"{number}"), Caller())
             assert (upstream.calls - calls, upstream.opened - opened) == (1, 0)
             upstream.always = None
             clock.forward(60)
-            last = await app.desk.query(DocsQuestion("/widgets/widget2", "again"), Caller())
+            last = await app.desk.query(Question("/widgets/widget2", "again"), Caller())
     assert last.outcome == "miss"
 
 

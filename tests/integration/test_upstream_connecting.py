@@ -16,9 +16,7 @@ import pytest
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from support import misbehaving_upstream
@@ -42,7 +40,7 @@ async def app_before(upstream: str, home: Path, **variables: str) -> AsyncIterat
 
 
 async def ask(app: App, question: str = "How do widgets work?") -> Answer:
-    return await app.desk.query(DocsQuestion(LIBRARY, question), Caller(app.principal))
+    return await app.desk.query(Question(LIBRARY, question), Caller(app.principal))
 
 
 async def answered(app: App, seconds: float) -> Answer:
@@ -107,7 +105,7 @@ async def test_a_black_hole_is_not_waited_for_where_a_seed_has_the_name(
 ) -> None:
     async with app_before(black_hole, home, PATIENCE="0.2s", UPSTREAM_TIMEOUT="50s") as app:
         with anyio.fail_after(20):
-            answer = await app.desk.resolve(LibraryQuery("fastapi"), Caller(app.principal))
+            answer = await app.desk.resolve(Question("fastapi"), Caller(app.principal))
     assert (answer.outcome, answer.tier) == ("offline", "seed")
     assert "has not answered within 0.2 s" in (answer.note or "")
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.upstream.circuit_breaker import FAILURES_TO_OPEN
@@ -60,7 +59,7 @@ async def warm_app(upstream: SessionUpstream, home: Path) -> AsyncIterator[App]:
 
 
 async def ask(app: App, question: str, library: str = LIBRARY) -> Answer:
-    return await app.desk.query(DocsQuestion(library, question), Caller(app.principal))
+    return await app.desk.query(Question(library, question), Caller(app.principal))
 
 
 @pytest.mark.parametrize(

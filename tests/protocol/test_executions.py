@@ -10,11 +10,10 @@ import anyio
 import mcp_types as types
 import pytest
 
-from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.call_log.records import CallRecord, record_in
 from context7_fabric.errors import UpstreamOff, UpstreamTimeout
 from context7_fabric.fabric.context import Scope
-from context7_fabric.models import PUBLIC, Caller
+from context7_fabric.models import PUBLIC, Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from contracts.disk_store import execute
@@ -158,7 +157,7 @@ async def test_of_those_who_wait_for_the_same_one_asked(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     upstream.gate = anyio.Event()
-    question, callers = DocsQuestion("/widgets/widget1", "start"), [Caller() for _ in range(3)]
+    question, callers = Question("/widgets/widget1", "start"), [Caller() for _ in range(3)]
     async with (
         scripted_app(upstream, clock, app.settings.home) as elsewhere,
         anyio.create_task_group() as tasks,

@@ -10,11 +10,9 @@ import anyio
 import pytest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.call_log.records import BEHIND, CallRecord
 from context7_fabric.mcp_server.tools import META_KEY
-from context7_fabric.models import Answer, Caller, Outcome
+from context7_fabric.models import Answer, Caller, Outcome, Question
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
@@ -150,13 +148,13 @@ async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
     app: App, upstream: ScriptedUpstream, clock: FakeClock, seed: int
 ) -> None:
     chance, seen = Random(seed), 0  # noqa: S311  # the same walk every time
-    questions = [DocsQuestion(f"/widgets/widget{each}", "start") for each in (1, 2, 3)]
+    questions = [Question(f"/widgets/widget{each}", "start") for each in (1, 2, 3)]
     async with scripted_app(upstream, clock, app.settings.home, PRINCIPAL="two") as other:
         for _ in range(200):
             question = chance.choice(questions)
             await _something_happens(chance, app, other, clock)
             quick, slow = Caller(app.principal), Caller(app.principal)
-            by_hand = app.desk.at_hand(question, quick)
+            by_hand = app.desk.cached(question, quick)
             answer = await app.desk.query(question, slow)
             if by_hand is not None:
                 assert (answer.outcome, _lasting(by_hand)) == (Outcome.HIT, _lasting(answer))
@@ -169,7 +167,7 @@ async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
 
 
 async def _something_happens(chance: Random, app: App, other: App, clock: FakeClock) -> None:
-    question = DocsQuestion(f"/widgets/widget{chance.randint(1, 3)}", "start")
+    question = Question(f"/widgets/widget{chance.randint(1, 3)}", "start")
     match chance.randint(0, 19):
         case 0:
             clock.forward(chance.choice([3600, DAY, 40 * DAY]))
@@ -178,7 +176,7 @@ async def _something_happens(chance: Random, app: App, other: App, clock: FakeCl
         case 2:
             await other.desk.query(question, Caller(other.principal))
         case 3:
-            await app.desk.resolve(LibraryQuery("widget", "start"), Caller(app.principal))
+            await app.desk.resolve(Question("widget", "start"), Caller(app.principal))
         case 4:
             old, new = (f"/widgets/widget{each}" for each in chance.sample((1, 2, 3), 2))
             await LearnedChoices(other.fabric).move(old, new, app.principal)

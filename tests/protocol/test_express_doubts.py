@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.answers.stored import RecordFactory
-from context7_fabric.models import PUBLIC
-from context7_fabric.registry.choices import LearnedChoices
+from context7_fabric.models import Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
 from support.app_server import (
@@ -241,22 +239,40 @@ async def test_each_use_of_a_library_is_counted(window: Window, app: App) -> Non
     assert after.usage_count > row.usage_count
 
 
-async def test_what_was_at_hand_is_not_once_another_process_has_written(
+async def test_cached_answer_after_another_process_has_written_is_gone(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
-    learned, key = LearnedChoices(app.fabric), "docs:/a/b"
-    await app.desk.shelf.write(
-        key, RecordFactory(clock, "here").answer("text", "/a/b", "what", PUBLIC)
-    )
-    await learned.choose("b", "/a/b", PUBLIC)
+    question = Question("/widgets/widget1", "start")
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
-        await app.desk.shelf.read([key], PUBLIC)
-        await learned.moved("/a/b", PUBLIC)
-        await learned.choice(["b"], PUBLIC)
-        assert app.desk.shelf.at_hand(key, PUBLIC)
-        assert learned.moved_at_hand("/a/b", PUBLIC) == "/a/b"
-        assert learned.is_chosen("b", "/a/b", PUBLIC)
+        for _ in range(3):
+            await app.desk.query(question, Caller(app.principal))
+        assert app.desk.cached(question, Caller(app.principal))
         await elsewhere.fabric.set_context("anything", 1)
-        assert app.desk.shelf.at_hand(key, PUBLIC) is None
-        assert learned.moved_at_hand("/a/b", PUBLIC) is None
-        assert not learned.is_chosen("b", "/a/b", PUBLIC)
+        assert app.desk.cached(question, Caller(app.principal)) is None
+
+
+async def test_cached_answer_of_an_entry_that_expires_by_itself_is_none(app: App) -> None:
+    question = Question("/widgets/widget1", "start")
+    for _ in range(3):
+        await app.desk.query(question, Caller(app.principal))
+    (entry,) = await app.fabric.query("docs:*")
+    await app.fabric.set_context(entry.key, entry.value, ttl=60)
+    for _ in range(3):
+        answer = await app.desk.query(question, Caller(app.principal))
+        assert answer.outcome == "hit"
+        assert app.desk.cached(question, Caller(app.principal)) is None
+
+
+async def test_cached_answer_for_another_owner_is_none(app: App) -> None:
+    question = Question("/widgets/widget1", "start")
+    for _ in range(3):
+        await app.desk.query(question, Caller(app.principal))
+    assert app.desk.cached(question, Caller(app.principal))
+    assert app.desk.cached(question, Caller(app.principal, "another")) is None
+
+
+async def test_question_with_a_secret_is_never_cached(app: App) -> None:
+    question = Question("/widgets/widget1", f"start with ctx7sk-{'1234567890' * 4}")
+    outcomes = [(await app.desk.query(question, Caller(app.principal))).outcome for _ in range(3)]
+    assert outcomes == ["miss", "hit", "hit"]
+    assert app.desk.cached(question, Caller(app.principal)) is None

@@ -5,9 +5,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.errors import UpstreamLimited, UpstreamUnreachable
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import read_settings
@@ -28,7 +27,7 @@ MONTHLY = "Monthly quota exceeded. Create a free API key at https://context7.com
 
 async def ask(app: App, query: str) -> Answer:
     """Ask the question `query` of a library."""
-    return await app.desk.query(DocsQuestion("/widgets/widget1", query), Caller(app.principal))
+    return await app.desk.query(Question("/widgets/widget1", query), Caller(app.principal))
 
 
 @pytest.mark.parametrize(("text", "rest"), [(LIMITED, 60), (MONTHLY, 60)])

@@ -3,13 +3,12 @@
 import anyio
 import pytest
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.models import Caller
+from context7_fabric.models import Caller, Question
 from context7_fabric.runtime.app import App
 from support.app_server import call, connected, provenance
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
-QUESTION = DocsQuestion("/widgets/widget1", "start")
+QUESTION = Question("/widgets/widget1", "start")
 
 
 async def test_fifty_callers_share_one_call(app: App, upstream: ScriptedUpstream) -> None:

@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.answers.stored import AnswerStore, StoredAnswer, docs_key
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import PUBLIC, Caller
+from context7_fabric.models import PUBLIC, Caller, Question
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 
 PRINCIPALS = st.sampled_from([PUBLIC, "key-aaaa", "key-bbbb", "name-team"])
@@ -60,7 +58,7 @@ def test_no_entry_crosses_and_public_ones_are_shared(
 @pytest.mark.parametrize("reader", ["", "other"])
 async def test_a_keyed_answer_is_not_served_to_another(tmp_path: Path, reader: str) -> None:
     upstream, clock = ScriptedUpstream(), FakeClock()
-    question = DocsQuestion("/widgets/widget1", "start")
+    question = Question("/widgets/widget1", "start")
     async with scripted_app(upstream, clock, tmp_path, PRINCIPAL="owner") as app:
         await app.desk.query(question, Caller(app.principal))
         assert (await app.desk.query(question, Caller(app.principal))).outcome == "hit"
@@ -71,7 +69,7 @@ async def test_a_keyed_answer_is_not_served_to_another(tmp_path: Path, reader: s
 
 async def test_a_public_answer_is_served_to_a_key(tmp_path: Path) -> None:
     upstream, clock = ScriptedUpstream(), FakeClock()
-    question = DocsQuestion("/widgets/widget1", "start")
+    question = Question("/widgets/widget1", "start")
     async with scripted_app(upstream, clock, tmp_path) as app:
         await app.desk.query(question, Caller(app.principal))
     async with scripted_app(upstream, clock, tmp_path, PRINCIPAL="owner") as app:
@@ -83,7 +81,7 @@ async def test_a_list_under_a_search_filter_is_private_even_without_a_key(tmp_pa
     heading, _, entries = list_text().partition("\n\n")
     note = "**Note:** Your results only include libraries matching your access settings."
     upstream.texts["resolve-library-id"] = f"{heading}\n\n{note}\n\n{entries}"
-    look_up = LibraryQuery("widget")
+    look_up = Question("widget")
     async with scripted_app(upstream, clock, tmp_path) as app:
         await app.desk.resolve(look_up, Caller(app.principal))
         assert (await app.desk.resolve(look_up, Caller(app.principal))).outcome == "hit"
@@ -97,7 +95,7 @@ def test_neither_key_nor_secret_shows_in_what_is_stored() -> None:
 
     async def walk(home: Path) -> None:
         async with scripted_app(upstream, clock, home) as app:
-            question = DocsQuestion("/widgets/widget1", f"start with {key}")
+            question = Question("/widgets/widget1", f"start with {key}")
             await app.desk.query(question, Caller(app.principal))
 
     with tempfile.TemporaryDirectory() as home:

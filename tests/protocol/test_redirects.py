@@ -7,10 +7,9 @@ from typing import Any
 import anyio
 import pytest
 
-from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.fabric.context import Scope
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.runtime.app import App
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 
@@ -56,7 +55,7 @@ def said(world: World, library_id: str, query: str) -> str:
 
 async def ask(app: App, query: str, library_id: str = A) -> Answer:
     """Ask about a library."""
-    return await app.desk.query(DocsQuestion(library_id, query), Caller(app.principal))
+    return await app.desk.query(Question(library_id, query), Caller(app.principal))
 
 
 @pytest.mark.parametrize(

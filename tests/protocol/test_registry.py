@@ -8,10 +8,8 @@ import anyio
 import pytest
 
 from context7_fabric.answers import fallback, resolve
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.errors import UpstreamUnreachable
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
@@ -38,7 +36,7 @@ async def app(app: App, upstream: ScriptedUpstream) -> App:
 
 async def look_up(app: App, name: str, question: str = "") -> Answer:
     """Look `name` up."""
-    return await app.desk.resolve(LibraryQuery(name, question), Caller(app.principal))
+    return await app.desk.resolve(Question(name, question), Caller(app.principal))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ async def test_use_is_counted_and_survives_a_restart(
         await app.desk.registry.loaded.wait()
         await look_up(app, "fastapi")
         for query in ("one", "two"):
-            await app.desk.query(DocsQuestion(FASTAPI, query), Caller(app.principal))
+            await app.desk.query(Question(FASTAPI, query), Caller(app.principal))
     async with scripted_app(upstream, clock, home) as app:
         await app.desk.registry.loaded.wait()
         row = app.desk.registry.row(FASTAPI)
@@ -116,7 +114,7 @@ async def test_a_redirect_moves_the_row(app: App, upstream: ScriptedUpstream) ->
 
     await look_up(app, "fastapi")
     upstream.say = say
-    await app.desk.query(DocsQuestion(FASTAPI, "start"), Caller(app.principal))
+    await app.desk.query(Question(FASTAPI, "start"), Caller(app.principal))
     row = app.desk.registry.row("/new/fastapi")
     assert row is not None
     assert row.name == "fastapi"
@@ -128,7 +126,7 @@ async def test_an_id_that_upstream_does_not_know_any_more_sends_the_next_look_up
 ) -> None:
     await look_up(app, "fastapi")
     upstream.texts["query-docs"] = f'Library "{FASTAPI}" not found. Please check the library ID.'
-    await app.desk.query(DocsQuestion(FASTAPI, "start"), Caller(app.principal))
+    await app.desk.query(Question(FASTAPI, "start"), Caller(app.principal))
     assert (await look_up(app, "fastapi")).outcome == "miss"
     assert (await look_up(app, "fastapi")).outcome == "hit"
 
@@ -161,7 +159,7 @@ async def test_in_an_outage_nobody_waits_for_ever_while_rows_are_still_being_rea
         with anyio.fail_after(5):
             answer = await look_up(app, "fastapi")
     assert answer.is_error
-    assert "still being read: ask again" in answer.text
+    assert "still loading: ask again" in answer.text
 
 
 async def test_rows_learned_under_a_key_are_nobody_elses(

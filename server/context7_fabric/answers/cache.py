@@ -1,81 +1,64 @@
-"""The cache-first flow that look-ups and documentation questions share.
+"""Read-through cache of look-ups and documentation, with stale-while-revalidate and stale-if-error.
 
-Fresh: serve. Stale: serve, refresh behind. Expired: wait for upstream a little, then serve the old
-copy with a note. Nothing: one flight upstream. What upstream refuses is never stored; that it does
-not know a library is remembered for some minutes, in this process only.
+Fresh: serve. Stale: serve, refresh in the background. Expired: wait for upstream a little, then
+serve the old copy with a note. Missing: one flight to upstream. Refusals are never stored; a
+definite one is remembered for some minutes, in this process only.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum, auto
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.answers.cross_process import FlightLeases
-from context7_fabric.answers.freshness import Freshness, Lifetime, is_ahead, judge
-from context7_fabric.answers.memo import TimedCache
+from context7_fabric.answers.freshness import Freshness, Lifetime, fresh_until, is_ahead, judge
+from context7_fabric.answers.response import served
 from context7_fabric.answers.single_flight import Flight, SingleFlight
 from context7_fabric.answers.stored import AnswerStore, AnswerWriter, StoredAnswer
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused, UpstreamSlow
-from context7_fabric.models import Caller, CallTrace, Clock, Progress, TracedStep
-from context7_fabric.parsing.admission import Reason, Refusal
+from context7_fabric.models import (
+    Answer,
+    Caller,
+    CallTrace,
+    Clock,
+    Outcome,
+    Progress,
+    Tier,
+    TracedStep,
+)
+from context7_fabric.parsing.admission import Refusal
 from context7_fabric.upstream.call_gate import CallGate
 from context7_fabric.upstream.quota import Quota
 
-DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
-"""Refusals that are an answer: upstream knows, and says no."""
+Found: TypeAlias = Answer | Refusal | UpstreamError
+"""Result of a look-up in the cache: an answer, upstream's refusal, or the failure to ask it."""
 
-
-@dataclass(frozen=True, slots=True)
-class UpstreamResult:
-    """What upstream said: a text that may be stored (`record`), or a refusal to be passed on.
-
-    `shared` says that another process fetched it; `key` that it belongs under another key than the
-    one asked for; `note` what is to be said about a record that is not what upstream said now.
-    """
-
-    text: str
-    record: StoredAnswer | None = None
-    refusal: Refusal | None = None
-    is_error: bool = False
-    shared: bool = False
-    key: str | None = None
-    note: str | None = None
-
-    @property
-    def said(self) -> str:
-        """Upstream's refusal in one line."""
-        text = " ".join(self.text.split())
-        said = text[:200].rstrip(".")
-        return f"Context7 says: {said}" if text else "Context7 sent an empty answer"
-
-    @property
-    def definite(self) -> bool:
-        """Tell whether this settles the question, as opposed to a passing failure."""
-        return self.record is not None or (
-            self.refusal is not None and self.refusal.reason in DEFINITE
-        )
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheLookup:
-    """One thing to know: where it is stored, how long it lives, how it is fetched.
+    """One cached item: its keys, its lifetime, and the way to fetch it.
 
-    `keys` are tried in order, and what is fetched is stored under each; `fetch` raises an
-    `UpstreamError` when upstream gives no answer at all; `doubted` tells of a stored answer that it
-    is wrong by now, however young; `refresh` asks upstream first in any case. `known` says that
-    without upstream there is an answer of its own right, such as a seed by exact name; `lesser`
-    looks whether there is any other.
+    `keys` are tried in order, and what is fetched is stored under each, or where `key_for` is
+    given, under the key of its own subject; `tier` is the tier of a stored one. `fetch` raises an
+    `UpstreamError` when upstream gives no answer at all; `doubted` decides that a stored answer is
+    wrong by now, however young; `refresh` asks upstream first in any case. `known` states that
+    without upstream there is an exact answer of the registry; `lesser` looks for any other.
     """
 
     keys: tuple[str, ...]
+    tier: Tier
     lifetime: Lifetime
-    fetch: Callable[[Progress], Awaitable[UpstreamResult]]
+    fetch: Callable[[Progress], Awaitable[StoredAnswer | Refusal]]
+    key_for: Callable[[str], str] | None = None
     doubted: Callable[[StoredAnswer], bool] | None = None
     refresh: bool = False
     known: bool = False
@@ -83,46 +66,32 @@ class CacheLookup:
 
     @property
     def key(self) -> str:
-        """The first of its keys, which stands for it."""
+        """The first of its keys, which identifies it."""
         return self.keys[0]
 
-
-class CacheOutcome(Enum):
-    """By which way an enquiry ended."""
-
-    HIT = auto()
-    STALE = auto()
-    OFFLINE = auto()
-    FETCHED = auto()
-    COALESCED = auto()
-    REFUSED = auto()
-    REMEMBERED = auto()
-    FAILED = auto()
+    def keys_of(self, record: StoredAnswer) -> tuple[str, ...]:
+        """Return the keys to store `record` under."""
+        return (self.key_for(record.subject),) if self.key_for else self.keys
 
 
-SAVED = frozenset(
-    {CacheOutcome.HIT, CacheOutcome.OFFLINE, CacheOutcome.COALESCED, CacheOutcome.REMEMBERED}
-)
-"""Ways that cost no call upstream."""
+class _Landing(NamedTuple):
+    """End of a flight: MISS, COALESCED if another process fetched it, STALE if it was set aside."""
 
-
-@dataclass(frozen=True, slots=True)
-class CacheResult:
-    """The end of an enquiry: a stored or fetched record, else upstream's text, else its error."""
-
-    how: CacheOutcome
-    record: StoredAnswer | None = None
-    fetched: UpstreamResult | None = None
-    error: UpstreamError | None = None
+    found: StoredAnswer | Refusal
+    outcome: Outcome = Outcome.MISS
     note: str | None = None
+
+
+_SAVED = frozenset({Outcome.HIT, Outcome.OFFLINE, Outcome.COALESCED})
+"""Outcomes that cost no call upstream."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSettings:
-    """What the flow goes by: lengths in seconds, `origin` names the Context7 that is asked.
+    """Settings of the cache: lengths in seconds, `origin` names the Context7 that is asked.
 
-    `patience` is how long a caller waits while an old copy is at hand, `flight` how long a flight
-    may take at most, `negative` how long a refusal is remembered. `offline`: nobody is asked.
+    `patience` is how long a caller waits while an old copy is there, `flight` the time limit of a
+    flight, `negative` how long a refusal is remembered. `offline`: upstream is never asked.
     """
 
     origin: str
@@ -133,18 +102,17 @@ class AnswerSettings:
 
 
 REFRESH_EVERY = 60.0
-"""Seconds between two refreshes of one answer, should the first have brought nothing."""
-
+"""Minimum seconds between two refreshes of one answer, if the first brought nothing."""
 
 PRAISED = 2.0
-"""How many times as long a text that was rated well stays fresh, and then stale."""
+"""Factor by which a text that was rated well stays fresh, and then stale, longer."""
 
 _UNASKED = (UpstreamOff, UpstreamPaused)
-"""Errors of a call that nobody sent."""
+"""Errors of a call that was not sent."""
 
 
 class AnswerCache:
-    """The flow over one shelf and one upstream."""
+    """The cache over one store and one upstream."""
 
     def __init__(
         self,
@@ -156,178 +124,169 @@ class AnswerCache:
         settings: AnswerSettings,
         line: CallGate,
     ) -> None:
-        """Fly in `tasks`, one process at a time by `leases`; count what was saved on `meter`.
+        """Run flights in `tasks`, one over all processes by `leases`; count on `meter`.
 
-        `line` tells how it is with upstream.
+        `line` is the state of the connection to upstream.
         """
         self._line = line
-        self._shelf = shelf
-        self._keeper = AnswerWriter(shelf, clock)
-        self._flights: SingleFlight[UpstreamResult] = SingleFlight(tasks)
+        self._store = shelf
+        self._writer = AnswerWriter(shelf, clock)
+        self._flights: SingleFlight[_Landing] = SingleFlight(tasks)
         self._leases = leases
         self._clock = clock
         self._meter = meter
         self._settings = settings
-        self._refusals = TimedCache[UpstreamResult](clock, settings.negative)
+        self._refusals = TimedCache[Refusal](clock, settings.negative)
         self._refreshed = TimedCache[bool](clock, REFRESH_EVERY)
 
     @property
     def flights(self) -> int:
-        """How many flights to upstream are under way."""
+        """Number of flights to upstream under way."""
         return len(self._flights)
 
-    async def ask(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
-        """Answer `enquiry` from the shelf or from upstream."""
-        found = await self._found(enquiry, caller)
-        if found.how in SAVED:
+    async def ask(self, lookup: CacheLookup, caller: Caller) -> Found:
+        """Answer `lookup` from the store or from upstream."""
+        found = await self._found(lookup, caller)
+        if isinstance(found, Answer):
+            is_saved = found.outcome in _SAVED
+        else:
+            is_saved = isinstance(found, Refusal) and found.remembered
+        if is_saved:
             self._meter.count_saved()
         return found
 
-    def at_hand(self, enquiry: CacheLookup, caller: Caller) -> CacheResult | None:
-        """Answer `enquiry` as `ask` would if that is a hit in memory; None, and no trace, if not.
+    async def is_fresh(self, lookup: CacheLookup, caller: Caller) -> bool:
+        """Tell whether `lookup` would be answered without upstream."""
+        held = await self._store.read(lookup.keys, caller.principal)
+        return held is not None and self._judge(held, lookup) is Freshness.FRESH
 
-        Only its first key is looked at: whether there is something under it, memory alone knows
-        when there is.
-        """
-        held = self._shelf.at_hand(enquiry.key, caller.principal)
-        if held is None or self._judge(held, enquiry) is not Freshness.FRESH:
-            return None
-        caller.trace.stored_at += enquiry.keys
-        self._note_copy(held, Freshness.FRESH, caller)
-        self._meter.count_saved()
-        return CacheResult(CacheOutcome.HIT, held)
-
-    async def _found(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
-        held = await self._held(enquiry, caller.principal)
-        caller.trace.stored_at += enquiry.keys
+    async def _found(self, lookup: CacheLookup, caller: Caller) -> Found:
+        held = await self._store.read(lookup.keys, caller.principal)
+        caller.trace.stored_at += lookup.keys
         if held is None:
             caller.trace.step("nothing stored")
-            return await self._without_copy(enquiry, caller)
-        freshness = self._judge(held, enquiry)
-        self._note_copy(held, freshness, caller)
+            return await self._without_copy(lookup, caller)
+        freshness = self._judge(held, lookup)
+        note_copy(caller.trace, self._age(held), freshness)
         if freshness is Freshness.FRESH:
-            return CacheResult(CacheOutcome.HIT, held)
+            if held.lasts:
+                lifetime = _lifetime(held, lookup)
+                caller.trace.fresh_until = fresh_until(held.fetched_at, lifetime, lookup.key)
+            return self._served(held, Outcome.HIT, lookup)
         if self._settings.offline:
-            return CacheResult(
-                CacheOutcome.OFFLINE, held, note=self._old("Upstream is switched off", held)
-            )
+            note = self._old("Upstream is switched off", held)
+            return self._served(held, Outcome.OFFLINE, lookup, note)
         if freshness is Freshness.STALE:
-            await self._refresh_behind(enquiry, caller, held)
-            return CacheResult(CacheOutcome.STALE, held)
+            await self._refresh_behind(lookup, caller, held)
+            return self._served(held, Outcome.STALE, lookup)
         gone = freshness is Freshness.GONE
-        return await self._from_upstream(enquiry, caller, held, usable=None if gone else held)
+        return await self._from_upstream(lookup, caller, held, usable=None if gone else held)
 
-    def _note_copy(self, held: StoredAnswer, freshness: Freshness, caller: Caller) -> None:
-        caller.trace.step(f"stored copy, {self._age(held)} old: {freshness.value}")
+    def _served(
+        self, record: StoredAnswer, outcome: Outcome, lookup: CacheLookup, note: str | None = None
+    ) -> Answer:
+        return served(record, outcome, lookup.tier, self._clock(), note)
 
-    async def _without_copy(self, enquiry: CacheLookup, caller: Caller) -> CacheResult:
-        refusal = self._refusals.get(_flight_key(enquiry, caller))
+    async def _without_copy(self, lookup: CacheLookup, caller: Caller) -> Found:
+        refusal = self._refusals.get(_flight_key(lookup, caller))
         if refusal is not None:
             caller.trace.step("Context7 said lately that it does not know this")
-            return CacheResult(CacheOutcome.REMEMBERED, fetched=refusal)
-        return await self._from_upstream(enquiry, caller, None, usable=None)
+            return replace(refusal, remembered=True)
+        return await self._from_upstream(lookup, caller, None, usable=None)
 
-    async def is_fresh(self, enquiry: CacheLookup, caller: Caller) -> bool:
-        """Tell whether `enquiry` would be answered without upstream."""
-        held = await self._held(enquiry, caller.principal)
-        return held is not None and self._judge(held, enquiry) is Freshness.FRESH
-
-    async def _held(self, enquiry: CacheLookup, principal: str) -> StoredAnswer | None:
-        return await self._shelf.read(enquiry.keys, principal)
-
-    def _judge(self, held: StoredAnswer, enquiry: CacheLookup) -> Freshness:
-        lifetime = enquiry.lifetime.stretched(PRAISED) if held.praised else enquiry.lifetime
-        freshness = judge(self._clock(), held.fetched_at, lifetime, enquiry.key)
+    def _judge(self, held: StoredAnswer, lookup: CacheLookup) -> Freshness:
+        freshness = judge(self._clock(), held.fetched_at, _lifetime(held, lookup), lookup.key)
         if self._settings.offline or freshness is Freshness.GONE:
             return freshness
         foreign = held.origin != self._settings.origin
-        doubted = enquiry.doubted is not None and enquiry.doubted(held)
-        return Freshness.USABLE_ON_ERROR if foreign or doubted or enquiry.refresh else freshness
+        doubted = lookup.doubted is not None and lookup.doubted(held)
+        return Freshness.USABLE_ON_ERROR if foreign or doubted or lookup.refresh else freshness
 
     async def _refresh_behind(
-        self, enquiry: CacheLookup, caller: Caller, held: StoredAnswer
+        self, lookup: CacheLookup, caller: Caller, held: StoredAnswer
     ) -> None:
-        key = _flight_key(enquiry, caller)
+        key = _flight_key(lookup, caller)
         if self._refreshed.get(key) is None and await self._line.may_refresh():
             self._refreshed.put(key, True)  # noqa: FBT003  # a set with times
-            self._board(enquiry, caller, held)
+            self._board(lookup, caller, held)
 
     async def _from_upstream(
         self,
-        enquiry: CacheLookup,
+        lookup: CacheLookup,
         caller: Caller,
         held: StoredAnswer | None,
         *,
         usable: StoredAnswer | None,
-    ) -> CacheResult:
-        """Fetch what is newer than `held`; when that fails or dawdles, `usable` is at hand."""
-        flight, started = self._board(enquiry, caller, held)
+    ) -> Found:
+        """Fetch what is newer than `held`; when that fails or is too slow, serve `usable`."""
+        flight, started = self._board(lookup, caller, held)
         begun = caller.trace.milliseconds
         try:
-            fetched = await self._awaited(flight, enquiry, caller, usable)
+            landing = await self._awaited(flight, lookup, caller, usable)
         except UpstreamError as error:
             _note_way(caller.trace, begun, started=started, asked=not isinstance(error, _UNASKED))
             caller.trace.step(str(error))
-            return self._without_upstream(usable, error)
-        _note_way(caller.trace, begun, started=started, asked=not fetched.shared)
-        if fetched.key is not None and fetched.key not in caller.trace.stored_at:
-            caller.trace.stored_at += (fetched.key,)
-        caller.trace.step(_heard(fetched))
-        return self._landed(fetched, usable, started=started)
+            return self._old_copy(lookup, usable, str(error)) or error
+        shared = landing.outcome is Outcome.COALESCED
+        _note_way(caller.trace, begun, started=started, asked=not shared)
+        if isinstance(landing.found, StoredAnswer):
+            new = (key for key in lookup.keys_of(landing.found))
+            caller.trace.stored_at += tuple(key for key in new if key not in caller.trace.stored_at)
+        caller.trace.step(_end(landing))
+        return self._landed(landing, lookup, usable, started=started)
 
     async def _awaited(
         self,
-        flight: Flight[UpstreamResult],
-        enquiry: CacheLookup,
+        flight: Flight[_Landing],
+        lookup: CacheLookup,
         caller: Caller,
         usable: StoredAnswer | None,
-    ) -> UpstreamResult:
-        """Wait for a flight; no longer than patience lasts where something is at hand.
+    ) -> _Landing:
+        """Wait for a flight; no longer than patience lasts where there is something to serve.
 
         Something lesser than an old copy or an exact row counts only while upstream is being
         connected to: then nothing shows that it will answer at all. Calls that come meanwhile
         share one wait. Where another process is under way, its answer is waited for.
 
         Raises:
-            UpstreamError: It failed, or dawdles.
+            UpstreamError: It failed, or is too slow.
         """
         waited = self._line.connecting()
         with anyio.move_on_after(max(0.0, self._settings.patience - waited)):
             return await flight.land(caller.progress)
-        helped = usable is not None or enquiry.known
-        if not helped and enquiry.lesser is not None and self._line.connecting() > 0:
-            helped = await enquiry.lesser()
+        helped = usable is not None or lookup.known
+        if not helped and lookup.lesser is not None and self._line.connecting() > 0:
+            helped = await lookup.lesser()
         if helped:
             raise UpstreamSlow(self._settings.patience)
         return await flight.land(caller.progress)
 
     def _landed(
-        self, fetched: UpstreamResult, held: StoredAnswer | None, *, started: bool
-    ) -> CacheResult:
-        if fetched.record is not None and fetched.note is not None:
-            return CacheResult(
-                CacheOutcome.STALE, fetched.record, note=self._old(fetched.note, fetched.record)
-            )
-        if fetched.record is not None:
-            shared = not started or fetched.shared
-            return CacheResult(
-                CacheOutcome.COALESCED if shared else CacheOutcome.FETCHED, fetched.record, fetched
-            )
-        if held is not None and not fetched.definite:
-            return CacheResult(CacheOutcome.STALE, held, note=self._old(fetched.said, held))
-        return CacheResult(CacheOutcome.REFUSED, fetched=fetched)
+        self, landing: _Landing, lookup: CacheLookup, usable: StoredAnswer | None, *, started: bool
+    ) -> Found:
+        found, outcome, note = landing
+        if isinstance(found, Refusal):
+            if found.is_definite:
+                return found
+            return self._old_copy(lookup, usable, found.quoted) or found
+        if note is not None:
+            return self._served(found, Outcome.STALE, lookup, self._old(note, found))
+        return self._served(found, outcome if started else Outcome.COALESCED, lookup)
 
-    def _without_upstream(self, held: StoredAnswer | None, error: UpstreamError) -> CacheResult:
-        if held is None:
-            return CacheResult(CacheOutcome.FAILED, error=error)
-        return CacheResult(CacheOutcome.STALE, held, note=self._old(str(error), held))
+    def _old_copy(
+        self, lookup: CacheLookup, usable: StoredAnswer | None, cause: str
+    ) -> Answer | None:
+        if usable is None:
+            return None
+        return self._served(usable, Outcome.STALE, lookup, self._old(cause, usable))
 
-    def _old(self, why: str, held: StoredAnswer) -> str:
+    def _old(self, cause: str, held: StoredAnswer) -> str:
         source = "" if held.origin == self._settings.origin else f" of {held.origin}"
-        return f"{why}; this is the copy{source} stored {self._age(held)} ago."
+        age = format_duration(self._age(held))
+        return f"{cause}; this is the copy{source} stored {age} ago."
 
-    def _age(self, held: StoredAnswer) -> str:
-        return format_duration(max(0.0, self._clock() - held.fetched_at))
+    def _age(self, held: StoredAnswer) -> float:
+        return max(0.0, self._clock() - held.fetched_at)
 
     def _is_newer(self, record: StoredAnswer, held: StoredAnswer | None) -> bool:
         if held is None or record.fetched_at > held.fetched_at:
@@ -336,57 +295,63 @@ class AnswerCache:
         return is_ahead(held.fetched_at, now) and not is_ahead(record.fetched_at, now)
 
     def _board(
-        self, enquiry: CacheLookup, caller: Caller, held: StoredAnswer | None
-    ) -> tuple[Flight[UpstreamResult], bool]:
-        """Return the flight to upstream for `enquiry`, started now or under way already."""
-        key = _flight_key(enquiry, caller)
-        return self._flights.board(key, partial(self._fly, enquiry, caller.principal, held, key))
+        self, lookup: CacheLookup, caller: Caller, held: StoredAnswer | None
+    ) -> tuple[Flight[_Landing], bool]:
+        """Return the flight to upstream for `lookup`, started now or under way already."""
+        key = _flight_key(lookup, caller)
+        return self._flights.board(key, partial(self._fly, lookup, caller.principal, held, key))
 
     async def _fly(
         self,
-        enquiry: CacheLookup,
+        lookup: CacheLookup,
         principal: str,
         held: StoredAnswer | None,
         name: str,
         progress: Progress,
-    ) -> UpstreamResult:
+    ) -> _Landing:
         """Go upstream, unless another process on this store is under way with the same."""
 
         async def look() -> StoredAnswer | None:
-            record = await self._held(enquiry, principal)
+            record = await self._store.read(lookup.keys, principal)
             return record if record is not None and self._is_newer(record, held) else None
 
         lease, record = await self._leases.take(name, look, self._settings.flight)
         if record is not None:
-            return UpstreamResult(record.text, record, shared=True)
+            return _Landing(record, Outcome.COALESCED)
         if lease is None:
-            return await self._fetch(enquiry, name, progress)
+            return await self._fetch(lookup, name, progress)
         async with self._leases.held(lease):
-            return await self._fetch(enquiry, name, progress)
+            return await self._fetch(lookup, name, progress)
 
-    async def _fetch(self, enquiry: CacheLookup, name: str, progress: Progress) -> UpstreamResult:
-        fetched = await enquiry.fetch(progress)
-        if fetched.record is not None:
-            keys = (fetched.key,) if fetched.key else enquiry.keys
-            return await self._kept(fetched, fetched.record, keys)
-        if fetched.definite:
+    async def _fetch(self, lookup: CacheLookup, name: str, progress: Progress) -> _Landing:
+        fetched = await lookup.fetch(progress)
+        if isinstance(fetched, StoredAnswer):
+            return await self._kept(fetched, lookup.keys_of(fetched))
+        if fetched.is_definite:
             self._refusals.put(name, fetched)
-        return fetched
+        return _Landing(fetched)
 
-    async def _kept(
-        self, fetched: UpstreamResult, record: StoredAnswer, keys: tuple[str, ...]
-    ) -> UpstreamResult:
-        kept = [await self._keeper.keep(key, record) for key in keys]
+    async def _kept(self, record: StoredAnswer, keys: tuple[str, ...]) -> _Landing:
+        kept = [await self._writer.keep(key, record) for key in keys]
         if kept[0].text == record.text:
-            return UpstreamResult(record.text, kept[0], key=fetched.key)
-        why = "Context7's new text gives the model orders and was set aside"
-        return UpstreamResult(fetched.text, kept[0], key=fetched.key, note=why)
+            return _Landing(kept[0])
+        note = "Context7's new text gives the model orders and was set aside"
+        return _Landing(kept[0], Outcome.STALE, note)
+
+
+def note_copy(trace: CallTrace, age: float, freshness: Freshness) -> None:
+    """Add the step that a stored copy of some age was found."""
+    trace.step(f"stored copy, {format_duration(age)} old: {freshness.value}")
+
+
+def _lifetime(held: StoredAnswer, lookup: CacheLookup) -> Lifetime:
+    return lookup.lifetime.stretched(PRAISED) if held.praised else lookup.lifetime
 
 
 def _note_way(trace: CallTrace, begun: float, *, started: bool, asked: bool) -> None:
-    """Note whether a call that boarded a flight at `begun` asked Context7 itself.
+    """Add the step that a call, on a flight since `begun`, asked Context7 itself or joined one.
 
-    That shows at the flight's end only: the guard may hold it back, or another process go.
+    It is known at the flight's end only: the call gate may refuse, or another process go.
     """
     if not started:
         trace.steps.append((TracedStep.JOINED, begun))
@@ -395,13 +360,43 @@ def _note_way(trace: CallTrace, begun: float, *, started: bool, asked: bool) -> 
         trace.steps.append((TracedStep.ASKED, begun))
 
 
-def _heard(fetched: UpstreamResult) -> str:
-    """Say in one line how a flight ended."""
-    if fetched.record is None:
-        return f"not admitted: {fetched.said}"
-    where = "another process stored it" if fetched.shared else "admitted and stored"
-    return fetched.note or where
+def _end(landing: _Landing) -> str:
+    """Return in one line how a flight ended."""
+    if isinstance(landing.found, Refusal):
+        return f"not admitted: {landing.found.quoted}"
+    shared = landing.outcome is Outcome.COALESCED
+    return landing.note or ("another process stored it" if shared else "admitted and stored")
 
 
-def _flight_key(enquiry: CacheLookup, caller: Caller) -> str:
-    return f"{enquiry.key}#{caller.principal}"
+def _flight_key(lookup: CacheLookup, caller: Caller) -> str:
+    return f"{lookup.key}#{caller.principal}"
+
+
+MOST = 1024
+
+
+class TimedCache(Generic[V]):
+    """Values that are kept for some seconds; the oldest go when there are too many."""
+
+    def __init__(self, clock: Clock, seconds: float, most: int = MOST) -> None:
+        """Keep each value for `seconds`, and at most `most` of them."""
+        self._clock = clock
+        self._seconds = seconds
+        self._most = most
+        self._kept: OrderedDict[str, tuple[float, V]] = OrderedDict()
+
+    def put(self, key: str, value: V) -> None:
+        """Keep `value` under `key`, from now on."""
+        self._kept.pop(key, None)
+        self._kept[key] = (self._clock(), value)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def get(self, key: str) -> V | None:
+        """Return the value under `key`, None when there is none any more."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        at, value = kept
+        # A clock that was set back would keep a value for as long as it was ahead.
+        return value if 0 <= self._clock() - at < self._seconds else None

@@ -4,61 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from context7_fabric.answers.cache import (
-    DEFINITE,
-    AnswerCache,
-    CacheLookup,
-    CacheResult,
-    UpstreamResult,
-)
+from context7_fabric.answers.cache import AnswerCache, CacheLookup, Found
 from context7_fabric.answers.fallback import SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
-from context7_fabric.answers.memo import (
-    LONGEST_QUESTION,
-    MOST_QUESTIONS,
-    id_of,
-    remembered,
-)
 from context7_fabric.answers.response import (
+    cause,
     failed,
     no_further_page,
     page,
     refused,
-    served,
-    silence,
     stands,
 )
-from context7_fabric.answers.stored import RecordFactory, docs_key
+from context7_fabric.answers.stored import RecordFactory, StoredAnswer, docs_key
 from context7_fabric.errors import StoreError, UpstreamError
-from context7_fabric.models import Answer, Caller, Mode, Outcome, Progress, Tier
-from context7_fabric.parsing.admission import Reason
-from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.models import Answer, Caller, Mode, Outcome, Progress, Question, Tier
+from context7_fabric.parsing.admission import DEFINITE, Reason, Refusal
+from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import question_key
-from context7_fabric.parsing.snippets import Snippet, parse_snippets
+from context7_fabric.parsing.snippets import parse_snippets
 from context7_fabric.registry.choices import MOST_MOVES, LearnedChoices
 from context7_fabric.registry.registry import Registry
-from context7_fabric.upstream.context7 import Context7, ParsedReply
-from context7_fabric.upstream.tool_versions import DocsRequest, ToolGeneration
+from context7_fabric.upstream.context7 import Context7
+from context7_fabric.upstream.tool_versions import ToolGeneration
 
 CHARACTERS_A_TOKEN = 4
 
 NOWHERE = DEFINITE | {Reason.MOVED}
 """Refusals of a redirect's target for which the redirect is forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocsQuestion:
-    """What is asked of a library; `max_tokens` trims the answer, None leaves it whole."""
-
-    library_id: str
-    text: str
-    mode: Mode | None = None
-    page: int = 1
-    max_tokens: int | None = None
 
 
 class DocsService:
@@ -70,8 +46,8 @@ class DocsService:
         context7: Context7,
         learned: LearnedChoices,
         registry: Registry,
-        bookcase: SnippetFallback,
-        stamp: RecordFactory,
+        fallback: SnippetFallback,
+        records: RecordFactory,
         lifetime: Callable[[LibraryId], Lifetime],
     ) -> None:
         """Serve answers for the `lifetime` of their library's id."""
@@ -79,105 +55,80 @@ class DocsService:
         self._context7 = context7
         self._learned = learned
         self._registry = registry
-        self._bookcase = bookcase
-        self._stamp = stamp
+        self._fallback = fallback
+        self._records = records
         self._lifetime = lifetime
 
     @property
     def flights(self) -> int:
-        """How many flights to upstream are under way, those of look-ups included."""
+        """Number of flights to upstream under way, those of look-ups included."""
         return self._answers.flights
 
-    async def query(self, question: DocsQuestion, caller: Caller) -> Answer:
+    async def query(self, question: Question, caller: Caller) -> Answer:
         """Return the documentation that answers `question`."""
-        library = id_of(question.library_id)
+        library = parse_id(question.library)
         if library is None:
             return await self._passed_on(question, caller)
-        moved = id_of(await self._learned.moved(str(library), caller.principal)) or library
+        moved = parse_id(await self._learned.moved(str(library), caller.principal)) or library
         return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
 
-    def at_hand(self, question: DocsQuestion, caller: Caller) -> Answer | None:
-        """Return what `query` would if that is a hit in memory, None if not."""
-        library = id_of(question.library_id)
-        if library is None or not _is_plain(question):
-            return None
-        moved = self._learned.moved_at_hand(str(library), caller.principal)
-        if moved is None:
-            return None
-        enquiry = self._enquiry(question, id_of(moved) or library, "any", 1, caller)
-        found = self._answers.at_hand(enquiry, caller)
-        return None if found is None else _trimmed(self._served(found), question.max_tokens)
-
-    async def _passed_on(self, question: DocsQuestion, caller: Caller) -> Answer:
-        """Let upstream itself say what is wrong with an id that is none."""
-        request = DocsRequest(
-            question.library_id, question.text, question.mode, question.page, question.library_id
-        )
+    async def _passed_on(self, question: Question, caller: Caller) -> Answer:
+        """Let upstream itself state what is wrong with a malformed id."""
         try:
-            heard = await self._context7.docs(request, caller.progress)
+            found = await self._context7.docs(question, question.library, caller.progress)
         except UpstreamError as error:
-            return failed(error, f"{question.library_id!r} is no library id (/org/project)")
-        return refused(UpstreamResult(heard.text, refusal=heard.refusal, is_error=heard.is_error))
+            return failed(error, f"{question.library!r} is no library id (/org/project)")
+        if isinstance(found, Refusal):
+            return refused(found)
+        return Answer(found[0], Outcome.ERROR, Tier.UPSTREAM)
 
-    async def _asked(self, question: DocsQuestion, library: LibraryId, caller: Caller) -> Answer:
+    async def _asked(self, question: Question, library: LibraryId, caller: Caller) -> Answer:
         """Ask for mode and page as upstream knows them: the newer generation has neither."""
-        if not _is_plain(question) and await self._context7.generation() is ToolGeneration.TOPIC:
+        if not question.is_plain and await self._context7.generation() is ToolGeneration.TOPIC:
             mode = question.mode or "code"
-            return await self._page(question, library, mode, question.page, caller)
+            return await self._page(question, library, mode, caller)
         # Upstream may turn out to know mode and page after all: this is not the place for either.
         plain = replace(question, mode=None, page=1)
-        answer = await self._page(plain, library, "any", 1, caller)
+        answer = await self._page(plain, library, "any", caller)
         if question.page > 1:
             return await self._later_page(question, library, answer, caller)
         return _of_kind(answer, question.mode)
 
     async def _page(
-        self, question: DocsQuestion, library: LibraryId, mode: str, number: int, caller: Caller
+        self, question: Question, library: LibraryId, mode: str, caller: Caller
     ) -> Answer:
-        asked = id_of(question.library_id) or library
-        found = await self._answers.ask(
-            self._enquiry(question, library, mode, number, caller), caller
-        )
-        if library != asked and _leads_nowhere(found.fetched):
+        asked = parse_id(question.library) or library
+        found = await self._answers.ask(self._cache_lookup(question, library, mode, caller), caller)
+        if library != asked and _leads_nowhere(found):
             await self._move_back(library, asked, caller.principal)
             library = asked
-            found = await self._answers.ask(
-                self._enquiry(question, asked, mode, number, caller), caller
-            )
-        if found.record is not None:
-            return self._served(found)
+            lookup = self._cache_lookup(question, asked, mode, caller)
+            found = await self._answers.ask(lookup, caller)
+        if isinstance(found, Answer):
+            return found
         return await self._without_record(question, library, found, caller)
 
-    def _enquiry(
-        self, question: DocsQuestion, library: LibraryId, mode: str, number: int, caller: Caller
+    def _cache_lookup(
+        self, question: Question, library: LibraryId, mode: str, caller: Caller
     ) -> CacheLookup:
-        key_for = partial(_key, question.text, mode, number)
-        asked = id_of(question.library_id) or library
+        key = partial(_key, question, mode)
+        asked = parse_id(question.library) or library
         return CacheLookup(
-            tuple(dict.fromkeys((key_for(library), key_for(asked)))),
+            tuple(dict.fromkeys((key(library), key(asked)))),
+            Tier.QUESTION,
             self._lifetime(library),
-            partial(self._fetch, question, library, key_for, caller),
+            partial(self._fetch, question, library, caller),
+            key_for=lambda subject: key(parse_id(subject) or library),
             lesser=partial(self._has_snippets, question, library, caller),
         )
 
-    async def _has_snippets(
-        self, question: DocsQuestion, library: LibraryId, caller: Caller
-    ) -> bool:
-        found = await self._bookcase.assemble(library, question.text, caller.principal, "")
+    async def _has_snippets(self, question: Question, library: LibraryId, caller: Caller) -> bool:
+        found = await self._fallback.assemble(library, question.text, caller.principal, "")
         return found is not None
 
-    def _served(self, found: CacheResult) -> Answer:
-        about = found.record.subject if found.record else None
-        return served(found, Tier.QUESTION, self._stamp.clock(), about)
-
     async def _fetch(
-        self,
-        question: DocsQuestion,
-        library: LibraryId,
-        key_for: Callable[[LibraryId], str],
-        caller: Caller,
-        progress: Progress,
-    ) -> UpstreamResult:
+        self, question: Question, library: LibraryId, caller: Caller, progress: Progress
+    ) -> StoredAnswer | Refusal:
         """Ask upstream, following redirects, and admit what it says.
 
         A redirect is learned once its target has answered. Where it leads to nothing that upstream
@@ -185,21 +136,27 @@ class DocsService:
         """
         text = question.text if question.text.strip() else ""
         title = "" if text else self._title(library)
-        request = DocsRequest(str(library), text, question.mode, question.page, title)
-        way, answers = [request.library_id], list[UpstreamResult]()
+        way, answers = [str(library)], list[StoredAnswer | Refusal]()
         while len(answers) < len(way) <= MOST_MOVES + 1:
-            request = replace(request, library_id=way[-1])
-            heard = await self._context7.docs(request, progress)
-            answers.append(self._fetched(heard, request, caller))
-            target = answers[-1].refusal.moved_to if answers[-1].refusal else None
+            request = replace(question, library=way[-1], text=text)
+            answers.append(await self._fetched(request, title, caller, progress))
+            target = answers[-1].moved_to if isinstance(answers[-1], Refusal) else None
             if target is not None and target not in way:
                 way.append(target)
         if _leads_nowhere(answers[-1]):
             await self._forget_way_to(library, question, caller.principal)
-            return replace(answers[0], key=key_for(library))
-        if answers[-1].record is not None:
+            return answers[0]
+        if isinstance(answers[-1], StoredAnswer):
             await self._learn_way(way, caller.principal)
-        return replace(answers[-1], key=key_for(id_of(way[-1]) or library))
+        return answers[-1]
+
+    async def _fetched(
+        self, question: Question, title: str, caller: Caller, progress: Progress
+    ) -> StoredAnswer | Refusal:
+        found = await self._context7.docs(question, title, progress)
+        if isinstance(found, Refusal):
+            return found
+        return self._records.answer(found[0], question.library, question.text, caller.principal)
 
     async def _learn_way(self, way: Sequence[str], principal: str) -> None:
         if len(way) > 1:
@@ -208,11 +165,9 @@ class DocsService:
             await self._learned.move(old, new, principal)
             await self._registry.moved(old, new)
 
-    async def _forget_way_to(
-        self, library: LibraryId, question: DocsQuestion, principal: str
-    ) -> None:
+    async def _forget_way_to(self, library: LibraryId, question: Question, principal: str) -> None:
         """Forget the redirect by which `library` is asked in place of the question's."""
-        asked = id_of(question.library_id) or library
+        asked = parse_id(question.library) or library
         if asked != library:
             await self._move_back(library, asked, principal)
 
@@ -230,47 +185,34 @@ class DocsService:
         row = self._registry.row(library.base)
         return row.title if row is not None and row.title else library.project
 
-    def _fetched(
-        self, heard: ParsedReply[tuple[Snippet, ...]], request: DocsRequest, caller: Caller
-    ) -> UpstreamResult:
-        if heard.read is None:
-            return UpstreamResult(heard.text, refusal=heard.refusal, is_error=heard.is_error)
-        record = self._stamp.answer(
-            heard.text, request.library_id, request.question, caller.principal
-        )
-        return UpstreamResult(heard.text, record)
-
     async def _without_record(
-        self, question: DocsQuestion, library: LibraryId, found: CacheResult, caller: Caller
+        self, question: Question, library: LibraryId, found: Refusal | UpstreamError, caller: Caller
     ) -> Answer:
         """Answer from the library's stored snippets, else with upstream's refusal or error."""
-        if found.fetched is not None and (
-            stands(found.fetched) or _past_the_last_page(question, found.fetched)
-        ):
-            await self._doubt(library, found.fetched)
-            return replace(refused(found.fetched, found.how), library_id=str(library))
-        assembled = await self._bookcase.assemble(
-            library, question.text, caller.principal, silence(found)
+        if isinstance(found, Refusal) and (stands(found) or _past_the_last_page(question, found)):
+            await self._doubt(library, found)
+            return replace(refused(found), library_id=str(library))
+        assembled = await self._fallback.assemble(
+            library, question.text, caller.principal, cause(found)
         )
         if assembled is not None:
             return assembled
-        if found.fetched is not None:
-            return replace(refused(found.fetched, found.how), library_id=str(library))
-        error = found.error or UpstreamError("Context7 gave no answer")
-        return failed(error, f"nothing is stored about {library} for this question")
+        if isinstance(found, Refusal):
+            return replace(refused(found), library_id=str(library))
+        return failed(found, f"nothing is stored about {library} for this question")
 
-    async def _doubt(self, library: LibraryId, fetched: UpstreamResult) -> None:
+    async def _doubt(self, library: LibraryId, refusal: Refusal) -> None:
         """Let the next look-up of a library that upstream does not know go upstream."""
-        if fetched.refusal is not None and fetched.refusal.reason is Reason.UNKNOWN_LIBRARY:
+        if refusal.reason is Reason.UNKNOWN_LIBRARY:
             await self._registry.broken(library.base)
 
     async def _later_page(
-        self, question: DocsQuestion, library: LibraryId, first: Answer, caller: Caller
+        self, question: Question, library: LibraryId, first: Answer, caller: Caller
     ) -> Answer:
         """Serve what is stored of the library and was not on an earlier page."""
         if first.outcome in (Outcome.ERROR, Outcome.NEGATIVE):
             return first
-        text = await self._bookcase.later_page(
+        text = await self._fallback.later_page(
             library, question.text, first.text, question.page, caller.principal
         )
         return replace(
@@ -280,26 +222,18 @@ class DocsService:
         )
 
 
-def _leads_nowhere(fetched: UpstreamResult | None) -> bool:
+def _leads_nowhere(found: Found | StoredAnswer) -> bool:
     """Tell whether upstream knows nothing by the id, or only redirects from it."""
-    refusal = None if fetched is None else fetched.refusal
-    return refusal is not None and refusal.reason in NOWHERE
+    return isinstance(found, Refusal) and found.reason in NOWHERE
 
 
-def _is_plain(question: DocsQuestion) -> bool:
-    """Tell whether neither mode nor page is asked for: every upstream takes it as it is."""
-    return question.mode is None and question.page == 1
+def _key(question: Question, mode: str, library: LibraryId) -> str:
+    return docs_key(question_key(library, question.text, mode=mode, page=question.page))
 
 
-@remembered(MOST_QUESTIONS, LONGEST_QUESTION)
-def _key(text: str, mode: str, page_number: int, library: LibraryId) -> str:
-    return docs_key(question_key(library, text, mode=mode, page=page_number))
-
-
-def _past_the_last_page(question: DocsQuestion, fetched: UpstreamResult) -> bool:
+def _past_the_last_page(question: Question, refusal: Refusal) -> bool:
     """Tell whether upstream has no such page: stored snippets would only repeat earlier ones."""
-    refusal = fetched.refusal
-    return question.page > 1 and refusal is not None and refusal.reason is Reason.EMPTY
+    return question.page > 1 and refusal.reason is Reason.EMPTY
 
 
 def _of_kind(answer: Answer, mode: Mode | None) -> Answer:

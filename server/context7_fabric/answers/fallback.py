@@ -12,11 +12,10 @@ from dataclasses import replace
 import anyio
 
 from context7_fabric.answers.library_choice import LibraryChoices
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.answers.response import entries, page
 from context7_fabric.answers.stored import AnswerStore, StoredAnswer
 from context7_fabric.durations import format_duration
-from context7_fabric.models import Answer, Clock, Outcome, Tier
+from context7_fabric.models import Answer, Clock, Outcome, Question, Tier
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.libraries import Library, format_entry
 from context7_fabric.parsing.screening import screen
@@ -113,24 +112,24 @@ class RegistryFallback:
         self._suggester = suggester
         self._meanings = meanings
 
-    async def answer(self, look_up: LibraryQuery, why: str) -> Answer | None:
+    async def answer(self, look_up: Question, why: str) -> Answer | None:
         """Return what the registry says of a name, labelled with `why` upstream says nothing.
 
         None when the registry says nothing either.
         """
         with anyio.move_on_after(LOAD_SECONDS):
             await self._registry.loaded.wait()
-        exact = self._registry.find(look_up.name, look_up.question)
+        exact = self._registry.find(look_up.library, look_up.text)
         if exact and (rows := _usable([exact.row])):
             return replace(_known(rows, why), library_id=exact.row.id)
-        if rows := _usable(self._registry.namesakes(look_up.name, look_up.question)):
+        if rows := _usable(self._registry.namesakes(look_up.library, look_up.text)):
             return _known(rows, why)
         lesson = await self._meanings.lesson(look_up)
         if lesson is not None:
             return replace(_known([lesson], why), library_id=lesson.id)
-        if not _is_phrase(look_up.name):
+        if not _is_phrase(look_up.library):
             return None
-        suggested = await self._suggester.suggest(look_up.name, CANDIDATES)
+        suggested = await self._suggester.suggest(look_up.library, CANDIDATES)
         rows = _usable([each.row for each in suggested.candidates])[:MOST_SUGGESTED]
         return _suggested(rows, suggested.method, why) if rows else None
 

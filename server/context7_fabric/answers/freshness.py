@@ -1,4 +1,4 @@
-"""Freshness: what may be done with a stored answer of some age. Pure; the clock is an argument."""
+"""Freshness of stored answers by age. Pure; the clock is an argument."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ JITTER = 0.1
 
 
 class Freshness(Enum):
-    """What may be done with a stored answer."""
+    """Permitted use of a stored answer."""
 
     FRESH = "serve it"
     STALE = "serve it, and refresh it behind the answer"
@@ -38,12 +38,12 @@ class Lifetime:
 
 
 def is_ahead(moment: float, now: float) -> bool:
-    """Tell whether a stored time lies so far in the future that it is not believed."""
+    """Tell whether a stored time lies too far in the future to be believed."""
     return moment - now > CLOCK_SLACK
 
 
 def judge(now: float, stored_at: float, lifetime: Lifetime, seed: str) -> Freshness:
-    """Tell what may be done at `now` with an answer stored at `stored_at` (epoch seconds).
+    """Return the permitted use at `now` of an answer stored at `stored_at` (epoch seconds).
 
     `seed` spreads lifetimes: the same seed always gets the same share. An answer from the future
     (a clock that was set back) counts as just turned stale.
@@ -59,6 +59,11 @@ def judge(now: float, stored_at: float, lifetime: Lifetime, seed: str) -> Freshn
     if lifetime.on_error is None or age < stale_until + lifetime.on_error:
         return Freshness.USABLE_ON_ERROR
     return Freshness.GONE
+
+
+def fresh_until(stored_at: float, lifetime: Lifetime, seed: str) -> float:
+    """Return the time up to which `judge` calls an answer fresh, if it is not from the future."""
+    return stored_at + lifetime.fresh * spread(seed)
 
 
 def spread(seed: str) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from context7_fabric.answers.lookup import LibraryQuery, subject_of
+from context7_fabric.answers.lookup import names_of
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
-from context7_fabric.models import Answer, Outcome, Tier, Viewer
+from context7_fabric.models import Answer, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
 from context7_fabric.registry.choices import LearnedChoices, TaughtName, found_row, learned_rows
@@ -43,17 +43,16 @@ class LibraryChoices:
 
         A name that is used in several languages means the library that Python programs install.
         """
-        row = await self.lesson(LibraryQuery(name)) or await self._chosen(name)
+        row = await self.lesson(Question(name)) or await self._chosen(name)
         if row is not None:
             return row
         registry = self._registry
         row = found_row(name, registry) or found_row(name, registry, IN_PYTHON)
         return usable(row) if row else None
 
-    async def lesson(self, look_up: LibraryQuery) -> Row | None:
+    async def lesson(self, look_up: Question) -> Row | None:
         """Return the row that the holder stored for a name, None when it stored none."""
-        names = subject_of(look_up, self._registry).names
-        return await self._learned.lesson(names, self._holder)
+        return await self._learned.lesson(names_of(look_up, self._registry), self._holder)
 
     async def lessons(self) -> list[Row]:
         """Return the rows that the holder stored."""
@@ -80,7 +79,7 @@ class LibraryChoices:
         named = {
             each: row
             for name, row in rows.items()
-            for each in subject_of(LibraryQuery(name), self._registry).names
+            for each in names_of(Question(name), self._registry)
         }
         if not await self._learned.teach(named, self._holder):
             raise StoreError("the libraries could not be stored: the log says why")
@@ -89,7 +88,7 @@ class LibraryChoices:
 
     async def _chosen(self, name: str) -> Row | None:
         """Return the row that was chosen for `name`, if it goes by that name."""
-        names = subject_of(LibraryQuery(name), self._registry).names
+        names = names_of(Question(name), self._registry)
         chosen = await self._learned.choice(names, self._holder)
         if chosen is None:
             return None
@@ -140,41 +139,41 @@ _GENERIC = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LookupResolution:
-    """An answer to a look-up, the id that it names exactly, and the ids that it lists."""
-
-    answer: Answer
-    library_id: str | None
-    candidates: tuple[str, ...] = ()
-    note: str | None = None
+def candidates(answer: Answer) -> tuple[str, ...]:
+    """Return the ids that the answer to a look-up lists."""
+    return tuple(entry.id for entry in _entries(answer))
 
 
-def resolution(look_up: LibraryQuery, answer: Answer, registry: Registry) -> LookupResolution:
-    """Return what `answer` says of `look_up`, with the exact match if there is just one."""
-    listed = parse_list(answer.text)
-    entries = listed.libraries if listed else ()
-    candidates = tuple(entry.id for entry in entries)
-    library_id = answer.library_id
+def with_exact_match(look_up: Question, answer: Answer, registry: Registry) -> Answer:
+    """Return `answer` with the id of the one library that the name means exactly, if there is one.
+
+    A note says so where that library is not listed.
+    """
+    entries, library_id = _entries(answer), answer.library_id
     if answer.tier not in _DECIDED and answer.outcome not in _FAILED and entries:
         library_id = library_id or _meant(look_up, entries, registry)
-    unlisted = library_id is not None and library_id not in candidates
-    notes = (answer.note, UNLISTED if unlisted else None)
-    return LookupResolution(answer, library_id, candidates, " ".join(filter(None, notes)) or None)
+    unlisted = library_id is not None and all(entry.id != library_id for entry in entries)
+    note = " ".join(filter(None, (answer.note, UNLISTED if unlisted else None))) or None
+    return replace(answer, library_id=library_id, note=note)
 
 
-def _meant(look_up: LibraryQuery, entries: Sequence[Library], registry: Registry) -> str | None:
+def _entries(answer: Answer) -> tuple[Library, ...]:
+    listed = parse_list(answer.text)
+    return listed.libraries if listed else ()
+
+
+def _meant(look_up: Question, entries: Sequence[Library], registry: Registry) -> str | None:
     """Return the id of the registry's row if it is listed or alone; else of the entry that fits."""
-    match = registry.find(look_up.name, look_up.question)
+    match = registry.find(look_up.library, look_up.text)
     row = usable(match.row) if match else None
     if row is not None and any(entry.id == row.id for entry in entries):
         return row.id
-    rivals = [] if match else registry.namesakes(look_up.name, look_up.question)
+    rivals = [] if match else registry.namesakes(look_up.library, look_up.text)
     index = NameIndex([*rivals, *(_row(entry, registry.row(entry.id)) for entry in entries)])
-    fitting = index.find(look_up.name, look_up.question)
+    fitting = index.find(look_up.library, look_up.text)
     if fitting is not None:
         return fitting.row.id or None
-    several = index.namesakes(look_up.name, look_up.question)
+    several = index.namesakes(look_up.library, look_up.text)
     return row.id if row is not None and not several else None
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import quote
 
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import short_list
 from context7_fabric.answers.stored import UNKNOWN_NAMES
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Answer, Caller, Outcome, tokens
+from context7_fabric.models import Answer, Caller, Outcome, Question, tokens
 from context7_fabric.parsing.keys import bounded
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.privacy.principals import owned
@@ -147,9 +146,9 @@ class Prefetcher:
         )
 
 
-def _look_up(row: Row) -> LibraryQuery:
+def _look_up(row: Row) -> Question:
     language = LANGUAGES.get(row.ecosystem, "")
-    return LibraryQuery(f"{row.name} {language}".strip(), row.description)
+    return Question(f"{row.name} {language}".strip(), row.description)
 
 
 def _saving(text: str) -> int:

@@ -1,48 +1,52 @@
-"""From the end of an enquiry to the answer a caller gets: outcome, provenance, screening, notes."""
+"""Answers made of stored records, refusals and errors, with provenance, screening and notes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 
-from context7_fabric.answers.cache import DEFINITE, CacheOutcome, CacheResult, UpstreamResult
-from context7_fabric.answers.memo import screened
+from context7_fabric.answers.stored import StoredAnswer
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
-from context7_fabric.parsing.admission import Reason
+from context7_fabric.parsing.admission import Reason, Refusal
 from context7_fabric.parsing.libraries import RULE, Library, LibraryList
-from context7_fabric.parsing.screening import Screening
+from context7_fabric.parsing.screening import Screening, screen
 from context7_fabric.parsing.snippets import Snippet, join_snippets
 
-_OUTCOMES = {
-    CacheOutcome.HIT: Outcome.HIT,
-    CacheOutcome.STALE: Outcome.STALE,
-    CacheOutcome.OFFLINE: Outcome.OFFLINE,
-    CacheOutcome.FETCHED: Outcome.MISS,
-    CacheOutcome.COALESCED: Outcome.COALESCED,
-}
+MOST_TEXTS: Final = 128
+LONGEST_TEXT: Final = 32_768
+"""Bounds of the memory of screened texts, in texts and in characters of one text."""
+
+_FROM_UPSTREAM = frozenset({Outcome.MISS, Outcome.COALESCED})
+_PASSED_ON = frozenset({Reason.UNRECOGNISED, Reason.MOVED})
 _HELP = "`context7-fabric doctor` tells what is wrong."
 
+_remembered_screening = lru_cache(MOST_TEXTS)(screen)
 
-def served(found: CacheResult, tier: Tier, now: float, library_id: str | None = None) -> Answer:
-    """Return the answer that `found.record` makes; `tier` says where it lies when stored.
 
-    `library_id` is the library that it is about, if it is about one. Stored text is screened each
-    time it is served: the rules may have changed since.
+def screened(text: str) -> Screening:
+    """Return the screening of `text`, which depends on the text alone and is remembered."""
+    return _remembered_screening(text) if len(text) <= LONGEST_TEXT else screen(text)
+
+
+def served(
+    record: StoredAnswer, outcome: Outcome, tier: Tier, now: float, note: str | None = None
+) -> Answer:
+    """Return the answer that `record` makes; `tier` is the place of a stored one.
+
+    Stored text is screened each time it is served: the rules may have changed since.
     """
-    record = found.record
-    if record is None:
-        raise ValueError("nothing was found")
     screening = screened(record.text)
-    fresh_from_upstream = found.how in (CacheOutcome.FETCHED, CacheOutcome.COALESCED)
     return Answer(
         text=screening.clean,
-        outcome=_OUTCOMES[found.how],
-        tier=Tier.UPSTREAM if fresh_from_upstream else tier,
-        library_id=library_id,
+        outcome=outcome,
+        tier=Tier.UPSTREAM if outcome in _FROM_UPSTREAM else tier,
+        library_id=record.subject if record.kind == "docs" else None,
         fetched_at=record.fetched_at,
         age_seconds=max(0.0, now - record.fetched_at),
-        note=_joined(found.note, _told(screening)),
+        note=_joined(note, _cut_notices(screening)),
         screening=findings(screening),
     )
 
@@ -60,42 +64,38 @@ def screened_throughout(answer: Answer) -> Answer:
     return replace(
         answer,
         text=text.clean,
-        note=_joined(note.clean, _told(text)),
+        note=_joined(note.clean, _cut_notices(text)),
         screening=tuple(found),
     )
 
 
 def findings(screening: Screening) -> tuple[str, ...]:
-    """Return what the answer's `_meta` says of its screening; empty when nothing was found."""
+    """Return the findings that the answer's `_meta` states; empty when nothing was found."""
     return (*screening.flags, *(("notice",) if screening.notices else ()))
 
 
-def stands(fetched: UpstreamResult) -> bool:
+def stands(refusal: Refusal) -> bool:
     """Tell whether upstream's text is its answer, as opposed to a failure that we may bridge.
 
-    What nobody can read may be a form that is newer than this program: it is passed on. So is a
-    redirect: it comes this far only where it leads nowhere.
+    An unrecognised text may have a form that is newer than this program: it is passed on. So is a
+    redirect: one that reaches this point has no usable target.
     """
-    reason = fetched.refusal.reason if fetched.refusal else None
-    return fetched.definite or reason in (None, Reason.UNRECOGNISED, Reason.MOVED)
+    return refusal.is_definite or refusal.reason in _PASSED_ON
 
 
-def silence(found: CacheResult) -> str:
-    """Say in one line why upstream gave no answer that could be used."""
-    if found.fetched is not None:
-        return found.fetched.said
-    return str(found.error or "Context7 gave no answer")
+def cause(found: Refusal | FabricError) -> str:
+    """Return in one line the reason why upstream gave no usable answer."""
+    return found.quoted if isinstance(found, Refusal) else str(found)
 
 
-def refused(fetched: UpstreamResult, how: CacheOutcome = CacheOutcome.REFUSED) -> Answer:
-    """Return upstream's own refusal, word for word, heard now or remembered."""
-    reason = fetched.refusal.reason if fetched.refusal else None
-    negative = reason in DEFINITE
-    answered = fetched.refusal is not None and not fetched.refusal.is_message
-    passed_on = answered and not fetched.is_error
-    outcome = Outcome.NEGATIVE if negative else Outcome.MISS if passed_on else Outcome.ERROR
-    tier = Tier.LOCAL if how is CacheOutcome.REMEMBERED else Tier.UPSTREAM
-    return Answer(fetched.text, outcome, tier, is_error=fetched.is_error)
+def refused(refusal: Refusal) -> Answer:
+    """Return upstream's own refusal verbatim, heard now or remembered."""
+    passed_on = not refusal.is_message and not refusal.is_error
+    outcome = Outcome.MISS if passed_on else Outcome.ERROR
+    if refusal.is_definite:
+        outcome = Outcome.NEGATIVE
+    tier = Tier.LOCAL if refusal.remembered else Tier.UPSTREAM
+    return Answer(refusal.text, outcome, tier, is_error=refusal.is_error)
 
 
 def failed(error: FabricError, lacking: str) -> Answer:
@@ -104,7 +104,7 @@ def failed(error: FabricError, lacking: str) -> Answer:
     return Answer(text, Outcome.ERROR, Tier.LOCAL, is_error=True)
 
 
-def _told(screening: Screening) -> str | None:
+def _cut_notices(screening: Screening) -> str | None:
     """Name the notices that were cut off."""
     if not screening.notices:
         return None
@@ -119,7 +119,7 @@ def _joined(*notes: str | None) -> str | None:
 HEADER = "Available Libraries:\n\n"
 _RULED = f"\n{RULE}\n"
 MOST_OTHERS = 9
-"""How many other ids the short form of a list names before it only counts."""
+"""Other ids that the short form of a list names before it only counts."""
 
 
 def short_list(found: LibraryList, shown: Sequence[Library]) -> str:
@@ -139,7 +139,7 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def entries(libraries: Sequence[Library]) -> str:
-    """Return libraries of our own knowledge in the form of upstream's list."""
+    """Return libraries of the local registry in the form of upstream's list."""
     return HEADER + _RULED.join(library.text for library in libraries)
 
 
@@ -149,5 +149,5 @@ def page(snippets: Sequence[Snippet]) -> str:
 
 
 def no_further_page(library_id: str, number: int) -> str:
-    """Return the one line that answers a page which is not there."""
+    """Return the one line that answers a page beyond the last."""
     return f"There is no page {number} on this topic for {library_id}: earlier pages had it all."

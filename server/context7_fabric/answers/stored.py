@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from anyio import to_thread
@@ -59,8 +59,8 @@ class StoredAnswer:
 
     `principal` is whose credential fetched it (`PUBLIC`: nobody's), `origin` which Context7 said
     it, `subject` the library id (docs) or the name (list) asked for, `question` what was asked.
-    `fetched_at` is in seconds since the epoch. `praised` says that somebody rated this very text
-    well.
+    `fetched_at` is in seconds since the epoch. `praised` states that this very text was rated
+    well. `lasts` is false for a record that expires by itself; it is not stored.
     """
 
     kind: AnswerKind
@@ -72,6 +72,7 @@ class StoredAnswer:
     fetched_at: float
     changes: tuple[TextChange, ...] = ()
     praised: bool = False
+    lasts: bool = field(default=True, compare=False)
 
     @property
     def digest(self) -> str:
@@ -127,17 +128,6 @@ def _form() -> TypeAdapter[StoredAnswer]:
     return TypeAdapter(StoredAnswer)
 
 
-def _is_handy(text: str) -> bool:
-    """Tell whether `text` may be at hand: not too long, and nothing that cannot be sent."""
-    if len(text) > LONGEST_LATELY:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def list_key(name_key: str) -> str:
     """Return the fabric key of the list of libraries for a normalised name."""
     return bounded(LISTS + quote(name_key, safe="@/+.", errors="surrogatepass"))
@@ -174,11 +164,6 @@ class AnswerStore:
         record = self._lately.get((keys[0], principal))
         return record or await self._looked_up(keys, principal, as_of)
 
-    def at_hand(self, key: str, principal: str) -> StoredAnswer | None:
-        """Return what `read` would, None where that is not in memory."""
-        self._lately.revision()
-        return self._lately.get((key, principal))
-
     async def own(self, key: str, owner: str) -> StoredAnswer | None:
         """Return the answer under `key` that belongs to `owner` itself."""
         return _owners_record(await self._fabric.get_context(owned(key, owner)), owner)
@@ -193,8 +178,9 @@ class AnswerStore:
             record = _owners_record(context, owner)
             if record is None or not record.readable_by(principal):
                 return None
-            # One that ends of itself does so without a write.
-            if context.expires_at is None and _is_handy(record.text):
+            if context.expires_at is not None:  # without a write
+                return replace(record, lasts=False)
+            if len(record.text) <= LONGEST_LATELY:
                 self._lately.keep((key, principal), record, as_of)
             return record
 
@@ -243,7 +229,7 @@ class AnswerStore:
     async def _keep(self, key: str, record: StoredAnswer, ttl: float | None) -> bool:
         key = owned(key, record.principal)
         try:
-            return await self._fabric.set_context(key, asdict(record), ttl=ttl, disposable=True)
+            return await self._fabric.set_context(key, _value(record), ttl=ttl, disposable=True)
         except ContextError as error:
             log.warning("an answer is not kept: %s", error)
             return False
@@ -287,6 +273,13 @@ def _in_keys(library: str) -> str:
 
 def _globbed(text: str) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)
+
+
+def _value(record: StoredAnswer) -> dict[str, Any]:
+    """Return the stored form of `record`."""
+    value = asdict(record)
+    del value["lasts"]
+    return value
 
 
 def _owners_record(context: Context | None, owner: str) -> StoredAnswer | None:

@@ -19,12 +19,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.cli.output import plain_console, print_table
 from context7_fabric.cli.text import CommandParser
 from context7_fabric.mcp_server.tool_schemas import OWN
-from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, tokens
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, Question, tokens
 from context7_fabric.process import harmless, set_up_logging
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
@@ -176,10 +174,10 @@ async def _ask(
     """Look a library up, then ask for its documentation."""
     caller = Caller(app.principal)
     started = time.monotonic()
-    answer = await app.desk.resolve(LibraryQuery(name), caller)
+    answer = await app.desk.resolve(Question(name), caller)
     show(DemoStep(when, "look-up", answer, time.monotonic() - started))
     started = time.monotonic()
-    question = DocsQuestion(library_id or _first_id(answer), QUESTION)
+    question = Question(library_id or _first_id(answer), QUESTION)
     answer = await app.desk.query(question, caller)
     show(DemoStep(when, "question", answer, time.monotonic() - started))
 

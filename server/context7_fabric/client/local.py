@@ -21,12 +21,12 @@ import anyio
 from anyio import from_thread, to_thread
 
 from context7_fabric.answers.library_choice import LibraryChoices, metadata_of
-from context7_fabric.answers.lookup import LibraryQuery, subject_of
-from context7_fabric.answers.stored import LISTS, AnswerStore, record_of
+from context7_fabric.answers.lookup import names_of
+from context7_fabric.answers.stored import LISTS, AnswerStore, list_key, record_of
 from context7_fabric.client.source import CachedHit, bare_library, library_of
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Clock, Viewer, tokens
+from context7_fabric.models import Clock, Question, Viewer, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import LearnedChoices, TaughtName
@@ -134,8 +134,9 @@ class LocalRegistry:
         row = await _choices(opened).meant(name)
         if row is None:
             return None
-        subject = subject_of(LibraryQuery(name), opened.registry)
-        return CachedHit(library_of(metadata_of(row)), await opened.lists.tokens(subject.keys))
+        return CachedHit(
+            library_of(metadata_of(row)), await opened.lists.tokens(_keys(name, opened))
+        )
 
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Store an id as this user's choice; one with a version is not stored."""
@@ -144,9 +145,8 @@ class LocalRegistry:
         if library_id.version is None and read_name(name).name:
             with _store_errors_ignored():
                 await _choices(opened).learn([TaughtName(name, library_id)], now)
-        subject = subject_of(LibraryQuery(name), opened.registry)
         return CachedHit(
-            bare_library(name, library_id, now), await opened.lists.tokens(subject.keys)
+            bare_library(name, library_id, now), await opened.lists.tokens(_keys(name, opened))
         )
 
     async def used(self, uses: Mapping[str, int]) -> None:
@@ -191,6 +191,10 @@ def _store_errors_ignored() -> Iterator[None]:
         yield
     except (ContextError, StoreError) as error:
         log.debug("not stored: %s", error)
+
+
+def _keys(name: str, opened: OpenRegistry) -> tuple[str, ...]:
+    return tuple(map(list_key, names_of(Question(name), opened.registry)))
 
 
 def _choices(opened: OpenRegistry) -> LibraryChoices:

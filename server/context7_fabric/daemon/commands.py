@@ -11,21 +11,27 @@ from dataclasses import asdict, replace
 from secrets import token_hex
 from typing import Any
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.library_choice import LookupResolution
-from context7_fabric.answers.lookup import LibraryQuery
+from context7_fabric.answers.library_choice import candidates
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
 from context7_fabric.call_log.statistics import as_object, read_statistics
 from context7_fabric.errors import FabricError, SettingError, UnknownExecution, UnusableFeedback
 from context7_fabric.fabric.context import Context
-from context7_fabric.models import LOCAL_OWNER, QUERY_DOCS, RESOLVE, Answer, Caller, Outcome
+from context7_fabric.models import (
+    QUERY_DOCS,
+    RESOLVE,
+    Answer,
+    Caller,
+    Outcome,
+    Question,
+    Viewer,
+)
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.call_gate import UpstreamStatus
 from context7_fabric.version import __version__
 from context7_fabric.views.upstream_status import back_off_end, opening_end
-from context7_fabric.views.visibility import visible
+from context7_fabric.views.visibility import is_visible
 
 CLIENT = "context7-fabric cli"
 """The client's name in the records of these calls."""
@@ -70,10 +76,10 @@ class RecordCommands:
         Raises:
             FabricError: As `Feedback.give`.
         """
-        return (await self._feedback.give(execution, rating, comment, correction)).told
+        return (await self._feedback.give(execution, rating, comment, correction)).summary
 
     def _is_visible(self, context: Context) -> bool:
-        return visible(context, self._principal, LOCAL_OWNER)
+        return is_visible(context, Viewer(self._principal))
 
 
 class AppCommands(RecordCommands):
@@ -109,14 +115,14 @@ class AppCommands(RecordCommands):
                 return _unresolved(library, found)
             library = library_id
         caller = self._caller()
-        answer = await self._desk.query(DocsQuestion(library, question), caller)
+        answer = await self._desk.query(Question(library, question), caller)
         return self._recorded(QUERY_DOCS, {"libraryId": library, "query": question}, caller, answer)
 
-    async def _find(self, name: str, question: str) -> LookupResolution:
+    async def _find(self, name: str, question: str) -> Answer:
         caller = self._caller()
-        found = await self._desk.find(LibraryQuery(name, question), caller)
+        found = await self._desk.find(Question(name, question), caller)
         arguments = {"libraryName": name, "query": question}
-        return replace(found, answer=self._recorded(RESOLVE, arguments, caller, found.answer))
+        return self._recorded(RESOLVE, arguments, caller, found)
 
     def _caller(self) -> Caller:
         return Caller(self._app.principal, connection=self._session, client=CLIENT)
@@ -152,42 +158,43 @@ async def call(commands: RecordCommands, command: str, arguments: Mapping[str, A
     return await getattr(commands, command)(**arguments)
 
 
-def _listed(text: str, found: LookupResolution) -> str | None:
+def _listed(text: str, found: Answer) -> str | None:
     """Return the id that `text` is without its slash, if the look-up lists it."""
     library_id = parse_id(f"/{text}")
-    known = library_id is not None and library_id.base in found.candidates
+    known = library_id is not None and library_id.base in candidates(found)
     return str(library_id) if known else None
 
 
-def _unresolved(name: str, found: LookupResolution) -> Answer:
+def _unresolved(name: str, found: Answer) -> Answer:
     """Return the failure to resolve a name, with the ids that may be meant."""
-    if not found.candidates:
-        outcome = found.answer.outcome if found.answer.outcome in _FAILED else Outcome.ERROR
-        return replace(found.answer, outcome=outcome, library_id=None)
-    ids = ", ".join(found.candidates)
+    listed = candidates(found)
+    if not listed:
+        outcome = found.outcome if found.outcome in _FAILED else Outcome.ERROR
+        return replace(found, outcome=outcome, library_id=None)
+    ids = ", ".join(listed)
     text = f"{name!r} is no exact match for one library: give one of these ids instead: {ids}"
-    return replace(found.answer, text=text, outcome=Outcome.ERROR, library_id=None)
+    return replace(found, text=text, outcome=Outcome.ERROR, library_id=None)
 
 
-def _resolved(name: str, found: LookupResolution) -> dict[str, Any]:
-    answer, exact = found.answer, found.library_id is not None
+def _resolved(name: str, found: Answer) -> dict[str, Any]:
+    exact = found.library_id is not None
     result = {
         "query": name,
         "library_id": found.library_id,
         "exact": exact,
-        "outcome": answer.outcome.value,
-        "tier": answer.tier.value,
+        "outcome": found.outcome.value,
+        "tier": found.tier.value,
     }
-    listed = [] if exact else list(found.candidates)
-    suggested = listed if answer.outcome is Outcome.SUGGESTION else None
+    listed = [] if exact else list(candidates(found))
+    suggested = listed if found.outcome is Outcome.SUGGESTION else None
     note = found.note if exact or listed else _reason(found)
     more = {"note": note, "candidates": listed, "suggestions": suggested}
     return result | {key: value for key, value in more.items() if value}
 
 
-def _reason(found: LookupResolution) -> str:
+def _reason(found: Answer) -> str:
     """Return in one line the reason why there is neither an exact match nor a candidate."""
-    text = " ".join((found.note or found.answer.text).split())
+    text = " ".join((found.note or found.text).split())
     return text[:LONGEST_REASON] or "Context7 sent an empty answer."
 
 

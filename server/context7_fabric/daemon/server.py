@@ -181,13 +181,13 @@ class DaemonServer:
         elif greeting.wish in (SERVE, COMMAND) and greeting.identity == self._terms.identity:
             await self._accompany(greeting, client, writer)
         else:
-            writer.put(NOT_HERE)
+            writer.write_line(NOT_HERE)
 
     async def _accompany(self, greeting: Handshake, client: Duplex, writer: MessageWriter) -> None:
         """Serve a client from its first request to its end, if there is room for one more."""
         if not can_open(SPARE_FILES):
             log.warning("a window was turned away: no more files can be opened (`ulimit -n`)")
-            writer.put(FULL)
+            writer.write_line(FULL)
             return
         self._count(+1)
         try:
@@ -196,7 +196,7 @@ class DaemonServer:
             else:
                 await self._serve_commands(greeting, client, writer)
         except FabricError:
-            writer.put(NOT_HERE)  # it serves itself, and tells its user why it cannot
+            writer.write_line(NOT_HERE)  # it serves itself, and tells its user why it cannot
         finally:
             self._count(-1)
 
@@ -204,7 +204,7 @@ class DaemonServer:
         self, greeting: Handshake, client: Duplex, writer: MessageWriter
     ) -> None:
         async with self._open_server(greeting) as server:
-            writer.put(WELCOME)
+            writer.write_line(WELCOME)
             options = server.create_initialization_options(PUSHED)
             await server.run(MessageReader(client, writer), writer, options)
 
@@ -212,9 +212,9 @@ class DaemonServer:
         self, greeting: Handshake, client: Duplex, writer: MessageWriter
     ) -> None:
         async with self._open_commands(greeting) as reply, _cancelled_at_the_end_of(client):
-            writer.put(WELCOME)
+            writer.write_line(WELCOME)
             while (line := await client.take()) is not None:
-                writer.put(await reply(line))
+                writer.write_line(await reply(line))
                 await client.drain()
 
     def _status(self) -> dict[str, Any]:

@@ -136,10 +136,6 @@ class RateLimits:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def __len__(self) -> int:
-        """Return the number of buckets."""
-        return len(self._buckets)
-
     def take(self, name: str) -> None:
         """Count one request of `name`.
 

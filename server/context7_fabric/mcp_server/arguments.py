@@ -11,10 +11,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.errors import ArgumentError
-from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Mode
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Mode, Question
 
 MAX_BYTES = 10_000
 MAX_PAGE = 10
@@ -53,7 +51,7 @@ def _is_small(arguments: _Arguments) -> bool:
     return sum(map(len, texts)) * _MOST_BYTES_A_CHARACTER + _BYTES_AROUND * len(texts) < MAX_BYTES
 
 
-def look_up(arguments: _Arguments) -> LibraryQuery:
+def look_up(arguments: _Arguments) -> Question:
     """Return the look-up of `resolve-library-id`; without a question, it has none.
 
     Raises:
@@ -63,10 +61,10 @@ def look_up(arguments: _Arguments) -> LibraryQuery:
     question = fields.text(_QUESTION, required=False)
     name = fields.text(("libraryName",), required=True)
     fields.check()
-    return LibraryQuery(name, question)
+    return Question(name, question)
 
 
-def question(arguments: _Arguments) -> DocsQuestion:
+def question(arguments: _Arguments) -> Question:
     """Return the question of `query-docs`.
 
     Raises:
@@ -76,10 +74,10 @@ def question(arguments: _Arguments) -> DocsQuestion:
     library_id = fields.text(_LIBRARY, required=True)
     text = fields.text(_QUESTION, required=True)
     fields.check()
-    return DocsQuestion(library_id, text)
+    return Question(library_id, text)
 
 
-def topic_question(arguments: _Arguments) -> DocsQuestion:
+def topic_question(arguments: _Arguments) -> Question:
     """Return the question of `get-library-docs`, the older tool.
 
     Raises:
@@ -92,7 +90,7 @@ def topic_question(arguments: _Arguments) -> DocsQuestion:
     page = fields.whole("page", most=MAX_PAGE) or 1
     max_tokens = fields.limit("tokens")
     fields.check()
-    return DocsQuestion(library_id, text, cast("Mode | None", mode), page, max_tokens)
+    return Question(library_id, text, cast("Mode | None", mode), page, max_tokens)
 
 
 class _Fields:

@@ -13,7 +13,6 @@ import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.mcp_server import arguments
 from context7_fabric.mcp_server.extra_tools import OPTIONAL, ExtraTools
@@ -25,6 +24,7 @@ from context7_fabric.models import (
     Answer,
     Caller,
     Outcome,
+    Question,
     Tier,
     Viewer,
 )
@@ -37,7 +37,7 @@ META_KEY = "context7-fabric/answer"
 
 HandlerContext = ServerRequestContext[str, Any]
 
-_QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], DocsQuestion]]] = {
+_QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
     QUERY_DOCS: arguments.question,
     GET_DOCS: arguments.topic_question,
 }
@@ -90,7 +90,7 @@ class Tools:
             return None
         try:
             arguments.check_size(tool, given)
-            answer = self._desk.at_hand(_QUESTIONS[tool](given), caller)
+            answer = self._desk.cached(_QUESTIONS[tool](given), caller)
         except FabricError:
             return None
         if answer is None:

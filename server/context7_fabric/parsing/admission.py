@@ -37,17 +37,41 @@ class Reason(StrEnum):
     UNRECOGNISED = "unrecognised"
 
 
+DEFINITE = frozenset({Reason.UNKNOWN_LIBRARY, Reason.UNKNOWN_VERSION})
+"""Reasons by which upstream states that there is no answer."""
+
+LONGEST_QUOTE = 200
+"""Characters of upstream's text in a note."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Refusal of a text; `moved_to` is the library's new id if it has moved.
 
     `is_message` is True for a text without markup: a message, and not a list or documentation in
-    an unknown form.
+    an unknown form. `text` is upstream's text verbatim and `is_error` its own verdict, once the
+    reply is known; `remembered` marks a refusal that is repeated without asking again.
     """
 
     reason: Reason
     moved_to: str | None = None
     is_message: bool = field(default=True, compare=False)
+    text: str = field(default="", compare=False)
+    is_error: bool = field(default=False, compare=False)
+    remembered: bool = field(default=False, compare=False)
+
+    @property
+    def is_definite(self) -> bool:
+        """Tell whether it settles the question, as opposed to a passing failure."""
+        return self.reason in DEFINITE
+
+    @property
+    def quoted(self) -> str:
+        """Upstream's text in one line."""
+        text = " ".join(self.text.split())
+        if not text:
+            return "Context7 sent an empty answer"
+        return f"Context7 says: {text[:LONGEST_QUOTE].rstrip('.')}"
 
 
 # A message has no headings, fences or lists: a text with these does not report a failure.

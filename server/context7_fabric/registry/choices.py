@@ -68,11 +68,6 @@ class LearnedChoices:
 
         return await first_of(self._fabric, list(names), read)
 
-    def is_chosen(self, name_key: str, library_id: str, holder: str) -> bool:
-        """Return whether the cache knows that `choose` would store nothing."""
-        self._choices.revision()
-        return self._choices.get((name_key, holder)) == library_id
-
     async def forget(self, name_key: str, holder: str) -> bool:
         """Forget what a name means for `holder`; return whether it was known.
 
@@ -115,11 +110,6 @@ class LearnedChoices:
             known = await self._followed(library_id, principal)
             self._moved.keep(key, known, as_of)
         return known
-
-    def moved_at_hand(self, library_id: str, principal: str) -> str | None:
-        """Return the result of `moved` from the cache, None if it is not there."""
-        self._moved.revision()
-        return self._moved.get((library_id, principal))
 
     async def forget_moves(self, library_id: str, principal: str) -> None:
         """Forget the moves of `library_id` that `principal` was redirected by.

@@ -17,8 +17,8 @@ from context7_fabric.answers.docs import DocsService
 from context7_fabric.answers.fallback import RegistryFallback, SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.library_choice import LibraryChoices
-from context7_fabric.answers.lookup import LookupKeys
 from context7_fabric.answers.resolve import ResolveService
+from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore, RecordFactory
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
@@ -30,6 +30,7 @@ from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
+from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.seed_files import load_prompts
 from context7_fabric.services import Services
@@ -218,6 +219,7 @@ def _desk(
     return Services(
         resolver=resolver,
         docs=docs,
+        responses=ResponseCache(fabric.revision, clock),
         tools=tools,
         shelf=shelf,
         registry=registry,
@@ -251,10 +253,10 @@ def _list_lifetime(
     settings: Settings,
     registry: Registry,
     offline: bool,  # noqa: FBT001  # bound by partial
-    subject: LookupKeys,
+    row: Row | None,
 ) -> Lifetime:
     freshness = settings.freshness
-    seeded = subject.match is not None and subject.match.row.source == "seed"
+    seeded = row is not None and row.source == "seed"
     fresh = freshness.library_ttl
     if fresh is None:
         fresh = (registry.seed_ttl if seeded else None) or LIST_FRESH

@@ -1,14 +1,15 @@
-"""Context7 as the services see it: look-ups and questions, whichever tools upstream has.
+"""Context7 as the services see it: look-ups and questions, for either generation of its tools.
 
-What comes back is screened and admitted here, so that the guard hears at once how a call ended.
+Replies are screened and admitted here, so that the call gate learns at once how a call ended.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from context7_fabric.errors import (
     UpstreamError,
@@ -18,8 +19,8 @@ from context7_fabric.errors import (
     UpstreamUnreachable,
     UpstreamUnreadable,
 )
-from context7_fabric.models import Progress
-from context7_fabric.parsing.admission import Reason, Refusal, admit_docs, admit_list
+from context7_fabric.models import Progress, Question
+from context7_fabric.parsing.admission import LONGEST_QUOTE, Reason, Refusal, admit_docs, admit_list
 from context7_fabric.parsing.libraries import LibraryList
 from context7_fabric.parsing.screening import screen
 from context7_fabric.parsing.snippets import Snippet
@@ -28,9 +29,8 @@ from context7_fabric.upstream.base import Reply, Upstream
 from context7_fabric.upstream.call_gate import CallGate, CallPermit
 from context7_fabric.upstream.tool_cache import ToolCache
 from context7_fabric.upstream.tool_versions import (
-    DocsRequest,
+    ToolCall,
     ToolGeneration,
-    UpstreamCall,
     docs_call,
     resolve_call,
 )
@@ -46,7 +46,7 @@ ENDS = {
     UpstreamUnreachable: "unreachable",
     UpstreamUnreadable: "unreadable",
 }
-"""How calls upstream end that were sent; others end by the reason why their text is refused."""
+"""Ends of calls that were sent and failed; the end of any other is the reason of its refusal."""
 
 ANSWERS = frozenset(
     {
@@ -57,26 +57,14 @@ ANSWERS = frozenset(
         Reason.UNKNOWN_VERSION,
     }
 )
-"""Refusals that show that no limit is in force: upstream has looked."""
-
-_LONGEST_SAID = 200
+"""Refusals that prove that no limit is in force: upstream has searched."""
 
 T = TypeVar("T")
-_CallFor = Callable[[ToolGeneration], UpstreamCall]
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedReply(Generic[T]):
-    """What upstream said: `text` verbatim, and what it was read as, or why it was not."""
-
-    text: str
-    read: T | None = None
-    refusal: Refusal | None = None
-    is_error: bool = False
+_CallFor: TypeAlias = Callable[[ToolGeneration], ToolCall]
 
 
 class Context7:
-    """Upstream's two questions."""
+    """Client for the two questions that Context7 answers."""
 
     def __init__(
         self,
@@ -85,9 +73,9 @@ class Context7:
         turnstile: CallGate,
         observers: Sequence[Observer] = (),
     ) -> None:
-        """Ask `upstream`, in the generation that `tools` tells, when `turnstile` lets through.
+        """Call the generation of `upstream` that `tools` reports, when `turnstile` permits.
 
-        `observers` hear how each call that was sent ended.
+        `observers` are notified of the end of each call that was sent.
         """
         self._observers = observers
         self._upstream = upstream
@@ -95,46 +83,62 @@ class Context7:
         self._turnstile = turnstile
 
     async def generation(self) -> ToolGeneration:
-        """Tell which set of tools upstream has; the newer one when nobody can tell."""
+        """Return the generation of upstream's tools; the newer one while it is unknown."""
         try:
             return await self._tools.generation()
         except UpstreamError:
             return ToolGeneration.QUESTION
 
     async def resolve(
-        self, name: str, question: str, progress: Progress
-    ) -> ParsedReply[LibraryList]:
-        """Look `name` up. Raises an `UpstreamError` when no answer comes."""
-        return await self._ask(lambda how: resolve_call(how, name, question), admit_list, progress)
+        self, look_up: Question, progress: Progress
+    ) -> tuple[str, LibraryList] | Refusal:
+        """Look a name up; return the text and the list that it is.
+
+        Raises:
+            UpstreamError: No answer comes.
+        """
+        return await self._ask(partial(resolve_call, look_up=look_up), admit_list, progress)
 
     async def docs(
-        self, request: DocsRequest, progress: Progress
-    ) -> ParsedReply[tuple[Snippet, ...]]:
-        """Ask a question of a library. Raises an `UpstreamError` when no answer comes."""
-        return await self._ask(lambda how: docs_call(how, request), admit_docs, progress)
+        self, question: Question, title: str, progress: Progress
+    ) -> tuple[str, tuple[Snippet, ...]] | Refusal:
+        """Ask a question of the library called `title`; return the text and its snippets.
+
+        Raises:
+            UpstreamError: No answer comes.
+        """
+        call_for = partial(docs_call, question=question, title=title)
+        return await self._ask(call_for, admit_docs, progress)
 
     async def _ask(
         self, call_for: _CallFor, admit: Callable[[str], T | Refusal], progress: Progress
-    ) -> ParsedReply[T]:
+    ) -> tuple[str, T] | Refusal:
         begun = time.perf_counter()
         try:
-            async with self._turnstile.permit() as passage:
+            async with self._turnstile.permit() as permit:
                 reply = await self._sent(call_for, progress)
         except UpstreamError as error:
-            self._tell(ENDS.get(type(error)), begun)
+            self._notify(ENDS.get(type(error)), begun)
             raise
-        heard = await self._heard(reply, admit, passage)
-        self._tell(heard.refusal.reason.value if heard.refusal else ANSWERED, begun)
-        return heard
+        admitted = admit(screen(reply.text).clean)
+        if isinstance(admitted, Refusal):
+            await self._report_refusal(admitted, reply, permit)
+            self._notify(admitted.reason.value, begun)
+            return replace(admitted, text=reply.text, is_error=reply.is_error)
+        await self._turnstile.succeeded(permit)
+        self._notify(ANSWERED, begun)
+        if reply.is_error:
+            return Refusal(Reason.UNRECOGNISED, text=reply.text, is_error=True)
+        return reply.text, admitted
 
-    def _tell(self, ended: str | None, begun: float) -> None:
-        """Tell the observers of a call that began at `begun`; None is one that nobody sent."""
-        if ended is not None:
+    def _notify(self, end: str | None, begun: float) -> None:
+        """Notify the observers of a call that began at `begun`; None: it was not sent."""
+        if end is not None:
             for observer in self._observers:
-                observer.asked(ended, time.perf_counter() - begun)
+                observer.asked(end, time.perf_counter() - begun)
 
     async def _sent(self, call_for: _CallFor, progress: Progress) -> Reply:
-        """Call upstream's tool; once more if upstream was exchanged for one with other tools."""
+        """Call upstream's tool; again if upstream was replaced by one with other tools."""
         generation = await self._tools.generation()
         try:
             return await self._send(call_for(generation), progress)
@@ -143,33 +147,23 @@ class Context7:
                 raise
         return await self._send(call_for(await self._tools.generation()), progress)
 
-    async def _send(self, call: UpstreamCall, progress: Progress) -> Reply:
-        return await self._upstream.call_tool(call.tool, call.arguments, progress)
+    async def _send(self, call: ToolCall, progress: Progress) -> Reply:
+        return await self._upstream.call_tool(*call, progress)
 
     async def _changed(self, generation: ToolGeneration) -> bool:
         await self._tools.refresh()
         return await self._tools.generation() is not generation
 
-    async def _heard(
-        self, reply: Reply, admit: Callable[[str], T | Refusal], passage: CallPermit
-    ) -> ParsedReply[T]:
-        read = admit(screen(reply.text).clean)
-        if not isinstance(read, Refusal):
-            await self._turnstile.succeeded(passage)
-            return ParsedReply(
-                reply.text, None if reply.is_error else read, is_error=reply.is_error
-            )
-        if read.reason is Reason.QUOTA:
+    async def _report_refusal(self, refusal: Refusal, reply: Reply, permit: CallPermit) -> None:
+        """Report the end of a call to the call gate; only an answer ends a limit."""
+        if refusal.reason is Reason.QUOTA:
             await self._turnstile.limited(reply.text, None)
-        elif read.reason is Reason.FAILED:
-            await self._turnstile.failed(passage, f"it said: {_line(reply.text)}")
+        elif refusal.reason is Reason.FAILED:
+            await self._turnstile.failed(permit, f"it said: {_line(reply.text)}")
         else:
-            ends_limit = read.reason in ANSWERS
-            await self._turnstile.succeeded(
-                passage if ends_limit else replace(passage, probes=None)
-            )
-        return ParsedReply(reply.text, refusal=read, is_error=reply.is_error)
+            ends_limit = refusal.reason in ANSWERS
+            await self._turnstile.succeeded(permit if ends_limit else replace(permit, probes=None))
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:_LONGEST_SAID]
+    return " ".join(text.split())[:LONGEST_QUOTE]

@@ -12,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
 import httpx2
 import mcp_types as types
 from mcp.shared.message import SessionMessage
@@ -30,11 +31,11 @@ _REFUSED = "Failed to parse"
 log = logging.getLogger(__name__)
 
 
-class LenientStream:
-    """Stream of incoming messages, repaired before the SDK reads them."""
+class StreamWrapper:
+    """Stream of messages that passes everything on to the stream it wraps."""
 
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # two kinds of streams in the SDK
-        """Read from `stream`."""
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # several kinds of streams in the SDK
+        """Wrap `stream`."""
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the SDK asks streams by attribute
@@ -43,7 +44,7 @@ class LenientStream:
 
     async def receive(self) -> Any:  # noqa: ANN401  # a message, or an exception as a value
         """Return the next message."""
-        return repair(await self._stream.receive())
+        return await self._stream.receive()
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -51,7 +52,10 @@ class LenientStream:
 
     async def __anext__(self) -> Any:  # noqa: ANN401  # as `receive`
         """Return the next message; StopAsyncIteration when the stream has ended."""
-        return repair(await self._stream.__anext__())
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:
         """Enter the stream."""
@@ -66,6 +70,14 @@ class LenientStream:
     ) -> None:
         """Close the stream."""
         await self._stream.__aexit__(kind, error, trace)
+
+
+class LenientStream(StreamWrapper):
+    """Stream of incoming messages, repaired before the SDK reads them."""
+
+    async def receive(self) -> Any:  # noqa: ANN401  # a message, or an exception as a value
+        """Return the next message."""
+        return repair(await super().receive())
 
 
 def repair(item: Any) -> Any:  # noqa: ANN401  # as it comes from the stream

@@ -10,10 +10,9 @@ from typing import Literal, cast
 from anyio import to_thread
 
 from context7_fabric.answers.library_choice import LibraryChoices
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.models import Viewer
+from context7_fabric.models import Question, Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.registry import Registry
@@ -100,7 +99,7 @@ class LibraryViews:
 
     async def _matching(self, phrase: str) -> list[RankedLibrary]:
         own = await self._choices.lessons()
-        lesson = await self._choices.lesson(LibraryQuery(phrase))
+        lesson = await self._choices.lesson(Question(phrase))
         named = [RankedLibrary(lesson, "exact", 1.0)] if lesson else []
         match = self._registry.find(phrase)
         if match:

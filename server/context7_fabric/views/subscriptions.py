@@ -205,11 +205,6 @@ class Subscriptions:
         self._topics: dict[Topic, _Watched] = {}
         self._some = anyio.Event()
 
-    @property
-    def topics(self) -> Collection[Topic]:
-        """The topics that have subscribers."""
-        return self._topics.keys()
-
     async def subscribe(self, topics: Collection[Topic], notify: Notify) -> None:
         """Call `notify` for every change to `topics` that comes after this call.
 

@@ -120,14 +120,6 @@ class TestReading:
             assert first == await shelf.read(["docs:key"], PUBLIC) == long
             assert await shelf.read(["docs:key"], PUBLIC) is not first
 
-    async def test_what_utf_8_cannot_say_is_never_at_hand(self, tmp_path: Path) -> None:
-        odd = answer(text="half a \ud83d")
-        async with await fabric_on_disk(tmp_path) as fabric:
-            shelf = AnswerStore(fabric)
-            await shelf.write("docs:key", odd)
-            assert await shelf.read(["docs:key"], PUBLIC) == odd
-            assert shelf.at_hand("docs:key", PUBLIC) is None
-
     async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerStore) -> None:
         await shelf.write("docs:key", answer(PUBLIC))
         assert await shelf.own("docs:key", MINE) is None

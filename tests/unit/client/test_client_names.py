@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.client import Context7CacheClient
-from context7_fabric.models import Caller
+from context7_fabric.models import Caller, Question
 from context7_fabric.registry.choices import LearnedChoices
 from support.scripted import FakeClock
 from unit.client.programs import DAY, PYDANTIC, REDIS, WIDGET, Asked, known, server
@@ -53,7 +52,7 @@ async def test_choice_that_the_server_learned_has_precedence(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(LibraryQuery("widget1"), caller)
+        await app.desk.resolve(Question("widget1"), caller)
         await app.desk.resolver.used(WIDGET, caller)
     assert await cache.get_library_id("widget1") == WIDGET
 
@@ -63,7 +62,7 @@ async def test_a_choice_is_followed_to_where_its_library_moved(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(LibraryQuery("widget 1"), caller)
+        await app.desk.resolve(Question("widget 1"), caller)
         await app.desk.resolver.used(WIDGET, caller)
         await LearnedChoices(app.fabric).move(WIDGET, "/widgets/new", app.principal)
         await app.desk.registry.moved(WIDGET, "/widgets/new")

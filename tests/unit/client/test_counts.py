@@ -7,9 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.client import Context7CacheClient
-from context7_fabric.models import Caller, tokens
+from context7_fabric.models import Caller, Question, tokens
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 from unit.client.programs import PYDANTIC, REDIS, server
 
@@ -39,7 +38,7 @@ async def test_tokens_saved_are_the_stored_list_without_the_id(
     async with scripted_app(upstream, clock, home, MODEL="off") as app:
         for name, count in (("pydantic", 5), ("widget", 9)):
             upstream.say = lambda _tool, _arguments, count=count: list_text(count)
-            await app.desk.resolve(LibraryQuery(name), Caller(app.principal))
+            await app.desk.resolve(Question(name), Caller(app.principal))
     five, nine = tokens(list_text(5)), tokens(list_text(9))
     await cache.get_library_id("pydantic")
     saved = five - tokens(PYDANTIC)
@@ -56,7 +55,7 @@ async def test_another_principals_lists_are_not_measured(
 ) -> None:
     upstream = ScriptedUpstream()
     async with scripted_app(upstream, clock, home, MODEL="off", PRINCIPAL="other") as app:
-        await app.desk.resolve(LibraryQuery("widget"), Caller(app.principal))
+        await app.desk.resolve(Question("widget"), Caller(app.principal))
     await cache.get_library_id("pydantic")
     assert cache.get_stats()["estimated_tokens_saved"] == 0
 

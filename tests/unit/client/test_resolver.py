@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.client import Context7CacheClient
-from context7_fabric.models import Caller
+from context7_fabric.models import Caller, Question
 from context7_fabric.registry.rows import Row
 from contracts.disk_store import execute
 from support.scripted import FakeClock
@@ -131,7 +130,7 @@ async def test_an_answer_does_not_change_the_id_that_upstream_listed(
     home: Path, clock: FakeClock
 ) -> None:
     async with server(home, clock) as app:
-        await app.desk.resolve(LibraryQuery("widget1"), Caller(app.principal))
+        await app.desk.resolve(Question("widget1"), Caller(app.principal))
     await learned(clock, "Widget 1")
     clock.forward(31 * DAY)
     assert await learned(clock, "Widget 1", "/else/where") == "/else/where"

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from context7_fabric.answers.docs import DocsQuestion
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.errors import ArgumentError
 from context7_fabric.mcp_server.arguments import (
     MAX_BYTES,
@@ -21,6 +19,7 @@ from context7_fabric.mcp_server.arguments import (
     question,
     topic_question,
 )
+from context7_fabric.models import Question
 
 RESOLVE, QUERY, GET = "resolve-library-id", "query-docs", "get-library-docs"
 READERS: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -44,21 +43,21 @@ class TestLookUp:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            ({"query": "hooks", "libraryName": "react"}, LibraryQuery("react", "hooks")),
-            ({"libraryName": "react"}, LibraryQuery("react", "")),
-            ({"libraryName": "", "query": ""}, LibraryQuery("", "")),
-            ({"libraryName": "react", "userQuery": "a"}, LibraryQuery("react", "a")),
-            ({"libraryName": "react", "question": "b"}, LibraryQuery("react", "b")),
+            ({"query": "hooks", "libraryName": "react"}, Question("react", "hooks")),
+            ({"libraryName": "react"}, Question("react", "")),
+            ({"libraryName": "", "query": ""}, Question("", "")),
+            ({"libraryName": "react", "userQuery": "a"}, Question("react", "a")),
+            ({"libraryName": "react", "question": "b"}, Question("react", "b")),
             (
                 {"libraryName": "react", "question": "b", "userQuery": "a"},
-                LibraryQuery("react", "a"),
+                Question("react", "a"),
             ),
-            ({"libraryName": "react", "userQuery": "a", "query": ""}, LibraryQuery("react", "")),
-            ({"libraryName": "react", "tokens": [1], "x": None}, LibraryQuery("react", "")),
+            ({"libraryName": "react", "userQuery": "a", "query": ""}, Question("react", "")),
+            ({"libraryName": "react", "tokens": [1], "x": None}, Question("react", "")),
         ],
     )
     def test_a_name_and_perhaps_a_question_make_a_look_up(
-        self, arguments: dict[str, Any], expected: LibraryQuery
+        self, arguments: dict[str, Any], expected: Question
     ) -> None:
         assert look_up(arguments) == expected
 
@@ -94,7 +93,7 @@ class TestQuestion:
     def test_a_library_goes_by_several_names_the_first_of_which_counts(
         self, library: dict[str, Any]
     ) -> None:
-        assert question(library | {"query": "how"}) == DocsQuestion("/a/b", "how")
+        assert question(library | {"query": "how"}) == Question("/a/b", "how")
 
     @pytest.mark.parametrize(
         ("asked", "text"),
@@ -108,11 +107,11 @@ class TestQuestion:
     def test_a_question_goes_by_several_names_the_first_of_which_counts(
         self, asked: dict[str, Any], text: str
     ) -> None:
-        assert question({"libraryId": "/a/b"} | asked) == DocsQuestion("/a/b", text)
+        assert question({"libraryId": "/a/b"} | asked) == Question("/a/b", text)
 
     def test_empty_texts_and_unknown_names_are_taken(self) -> None:
         given = {"libraryId": "", "query": "", "tokens": -1, "page": "x", "mode": 3}
-        assert question(given) == DocsQuestion("", "")
+        assert question(given) == Question("", "")
 
     @pytest.mark.parametrize(
         ("value", "kind"),
@@ -161,18 +160,18 @@ class TestTopicQuestion:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            ({}, DocsQuestion("/a/b", "")),
-            ({"topic": "hooks"}, DocsQuestion("/a/b", "hooks")),
-            ({"query": "hooks"}, DocsQuestion("/a/b", "hooks")),
-            ({"topic": "", "query": "hooks"}, DocsQuestion("/a/b", "")),
-            ({"mode": "info", "page": 10}, DocsQuestion("/a/b", "", "info", 10)),
-            ({"mode": "code", "page": 2.0}, DocsQuestion("/a/b", "", "code", 2)),
-            ({"mode": None, "page": None}, DocsQuestion("/a/b", "")),
-            ({"page": 1, "extra": object}, DocsQuestion("/a/b", "")),
+            ({}, Question("/a/b", "")),
+            ({"topic": "hooks"}, Question("/a/b", "hooks")),
+            ({"query": "hooks"}, Question("/a/b", "hooks")),
+            ({"topic": "", "query": "hooks"}, Question("/a/b", "")),
+            ({"mode": "info", "page": 10}, Question("/a/b", "", "info", 10)),
+            ({"mode": "code", "page": 2.0}, Question("/a/b", "", "code", 2)),
+            ({"mode": None, "page": None}, Question("/a/b", "")),
+            ({"page": 1, "extra": object}, Question("/a/b", "")),
         ],
     )
     def test_the_older_tools_arguments_make_a_question(
-        self, arguments: dict[str, Any], expected: DocsQuestion
+        self, arguments: dict[str, Any], expected: Question
     ) -> None:
         assert topic_question({ID: "/a/b"} | arguments) == expected
 
@@ -184,7 +183,7 @@ class TestTopicQuestion:
         ],
     )
     def test_its_own_name_for_the_library_counts_first(self, library: dict[str, Any]) -> None:
-        assert topic_question(library) == DocsQuestion("/a/b", "")
+        assert topic_question(library) == Question("/a/b", "")
 
     @pytest.mark.parametrize(
         ("tokens", "limit"),

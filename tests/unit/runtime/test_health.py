@@ -11,11 +11,10 @@ import anyio
 import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.answers.docs import DocsQuestion
 from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUnreachable
 from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
-from context7_fabric.models import Answer, Caller, Outcome, Tier
+from context7_fabric.models import Answer, Caller, Outcome, Question, Tier
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.health import HealthMonitor, watch_loop
 from context7_fabric.runtime.runtime import Runtime, open_runtime
@@ -23,7 +22,7 @@ from context7_fabric.settings import Settings
 from context7_fabric.telemetry.observer import StoreFigures
 from support.scripted import ScriptedUpstream, settings_for
 
-QUESTION = DocsQuestion("/widgets/widget1", "start")
+QUESTION = Question("/widgets/widget1", "start")
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ async def test_figures_count_an_open_circuit_breaker(opened: Opened) -> None:
     async with opened.app() as app:
         for number in range(5):
             assert (await opened.health.figures()).breakers_open == 0
-            await app.desk.query(DocsQuestion("/widgets/widget1", f"part {number}"), Caller())
+            await app.desk.query(Question("/widgets/widget1", f"part {number}"), Caller())
         figures = await opened.health.figures()
     assert (figures.breakers_open, figures.resting) == (1, 0)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Question
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_versions import (
-    DocsRequest,
     ToolGeneration,
-    UpstreamCall,
     docs_call,
     generation_of,
     resolve_call,
@@ -46,40 +44,37 @@ def test_only_a_server_without_the_newer_tool_is_of_the_older_generation(
 def test_a_look_up_asks_with_the_name_where_a_question_is_wanted_and_none_is_there(
     generation: ToolGeneration, question: str, arguments: dict[str, str]
 ) -> None:
-    assert resolve_call(generation, "react", question) == UpstreamCall(RESOLVE, arguments)
+    assert resolve_call(generation, Question("react", question)) == (RESOLVE, arguments)
 
 
 @pytest.mark.parametrize(
-    ("request_", "arguments"),
+    ("question", "title", "arguments"),
     [
-        (DocsRequest("/a/b", "hooks"), {"topic": "hooks"}),
-        (DocsRequest("/a/b", ""), {}),
-        (DocsRequest("/a/b", "", title="B"), {}),
-        (DocsRequest("/a/b", "hooks", mode="code", page=1), {"topic": "hooks", "mode": "code"}),
-        (
-            DocsRequest("/a/b", "hooks", mode="info", page=2),
-            {"topic": "hooks", "mode": "info", "page": 2},
-        ),
+        (Question("/a/b", "hooks"), "", {"topic": "hooks"}),
+        (Question("/a/b", ""), "", {}),
+        (Question("/a/b", ""), "B", {}),
+        (Question("/a/b", "hooks", "code", 1), "", {"topic": "hooks", "mode": "code"}),
+        (Question("/a/b", "hooks", "info", 2), "", {"topic": "hooks", "mode": "info", "page": 2}),
     ],
 )
-def test_the_older_tool_gets_topic_mode_and_page_that_are_given(
-    request_: DocsRequest, arguments: dict[str, object]
+def test_docs_call_for_the_older_tool_passes_topic_mode_and_page_that_are_given(
+    question: Question, title: str, arguments: dict[str, object]
 ) -> None:
     expected = {"context7CompatibleLibraryID": "/a/b"} | arguments
-    assert docs_call(OLDER, request_) == UpstreamCall(GET_DOCS, expected)
+    assert docs_call(OLDER, question, title) == (GET_DOCS, expected)
 
 
 @pytest.mark.parametrize(
-    ("request_", "question"),
+    ("question", "title", "query"),
     [
-        (DocsRequest("/a/b", "hooks", title="B"), "hooks"),
-        (DocsRequest("/a/b", "hooks", mode="info", page=3), "hooks"),
-        (DocsRequest("/a/b", "", title="B"), "B"),
-        (DocsRequest("/a/b", ""), ""),
+        (Question("/a/b", "hooks"), "B", "hooks"),
+        (Question("/a/b", "hooks", "info", 3), "", "hooks"),
+        (Question("/a/b", ""), "B", "B"),
+        (Question("/a/b", ""), "", ""),
     ],
 )
-def test_the_newer_tool_gets_a_question_or_the_librarys_title(
-    request_: DocsRequest, question: str
+def test_docs_call_for_the_newer_tool_passes_the_question_or_the_librarys_title(
+    question: Question, title: str, query: str
 ) -> None:
-    expected = UpstreamCall(QUERY_DOCS, {"libraryId": "/a/b", "query": question})
-    assert docs_call(NEWER, request_) == expected
+    expected = (QUERY_DOCS, {"libraryId": "/a/b", "query": query})
+    assert docs_call(NEWER, question, title) == expected

@@ -99,7 +99,7 @@ class TestReporting:
         world.states[ONE] = 4
         await subscriptions.look()
         assert subscriber.topics == [ONE, ONE]
-        assert set(subscriptions.topics) == set()
+        assert set(subscriptions._topics) == set()
 
     async def test_a_new_subscriber_does_not_hide_a_change_from_others(self) -> None:
         world, first, second = World({ONE: 1}), RecordingSubscriber(), RecordingSubscriber()

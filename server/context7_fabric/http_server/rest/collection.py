@@ -42,13 +42,6 @@ class InvalidEntry(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
-    row: Row
-    by: RankedBy
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class LibraryCollection:
     """The rows that `viewer` sees: those of the registry and what it taught itself."""
 
@@ -68,7 +61,7 @@ class LibraryCollection:
             found = [each for each in found if _has(each.row, wanted)]
             rows = await self.services.meanings.rows()
             rows = await to_thread.run_sync(_others, rows, wanted, found, most)
-            found += [_Result(row, "usage", 0.0) for row in rows]
+            found += [RankedLibrary(row, "usage", 0.0) for row in rows]
         return as_data({"results": [_as_json(each) for each in found[:most]]}, "results")
 
     async def index(self, form: IndexForm) -> dict[str, Json]:
@@ -133,10 +126,10 @@ class LibraryCollection:
         status = "healthy" if well else "degraded"
         return {"status": status, "qdrant_status": index, "version": __version__}
 
-    async def _ranked(self, phrase: str) -> list[_Result]:
+    async def _ranked(self, phrase: str) -> list[RankedLibrary]:
         services = self.services
         meant = await services.meanings.meant(phrase) if phrase.strip() else None
-        found = [_Result(meant, "exact", 1.0)] if meant else []
+        found = [RankedLibrary(meant, "exact", 1.0)] if meant else []
         views = LibraryViews(
             services.views, services.registry, services.suggester, services.meanings
         )
@@ -183,10 +176,10 @@ def index_status(worker_pid: int | None, trouble: str | None) -> str:
     return "off" if trouble == NO_MODEL else "unreachable"
 
 
-def _suggested(ranked: RankedLibrary) -> _Result:
+def _suggested(ranked: RankedLibrary) -> RankedLibrary:
     # The exact meaning of a name in the registry may not be the viewer's choice.
     by: RankedBy = "namesake" if ranked.by == "exact" else ranked.by
-    return _Result(ranked.row, by, (ranked.score or 0.0) * LIKENESS)
+    return RankedLibrary(ranked.row, by, (ranked.score or 0.0) * LIKENESS)
 
 
 @cache
@@ -194,13 +187,13 @@ def _description() -> str:
     return load_collection().description
 
 
-def _as_json(result: _Result) -> dict[str, Json]:
+def _as_json(result: RankedLibrary) -> dict[str, Json]:
     row = result.row
     return {
         "id": row.key,
         "document": replace(row, title=row.title or row.name).text,
         "metadata": metadata_of(row),
-        "relevance_score": round(result.score, 4),
+        "relevance_score": round(result.score or 0.0, 4),
         "ranked_by": result.by,
     }
 
@@ -219,7 +212,7 @@ def _has(row: Row, wanted: Mapping[str, Json]) -> bool:
 
 
 def _others(
-    rows: Collection[Row], wanted: Mapping[str, Json], found: Sequence[_Result], most: int
+    rows: Collection[Row], wanted: Mapping[str, Json], found: Sequence[RankedLibrary], most: int
 ) -> list[Row]:
     """Return the most used rows that have what is `wanted` and are not in `found`."""
     seen = {each.row.key for each in found}

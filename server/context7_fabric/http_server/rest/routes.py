@@ -49,7 +49,7 @@ class Operation:
     path: str
     method: Literal["GET", "POST"]
     summary: str
-    reply: TypeAdapter[Any]
+    reply: Any
     run: Callable[..., Awaitable[object]]
     form: type[Form] | None = None
 
@@ -65,35 +65,15 @@ class Operation:
 
 
 QUERY = Operation(
-    "/query",
-    "POST",
-    "Find libraries.",
-    TypeAdapter(QueryReply),
-    LibraryCollection.query,
-    QueryForm,
+    "/query", "POST", "Find libraries.", QueryReply, LibraryCollection.query, QueryForm
 )
 INDEX = Operation(
-    "/index",
-    "POST",
-    "Remember libraries.",
-    TypeAdapter(IndexReply),
-    LibraryCollection.index,
-    IndexForm,
+    "/index", "POST", "Remember libraries.", IndexReply, LibraryCollection.index, IndexForm
 )
 OPERATIONS = (
+    Operation("/health", "GET", "Report whether look-ups work.", Health, LibraryCollection.health),
     Operation(
-        "/health",
-        "GET",
-        "Report whether look-ups work.",
-        TypeAdapter(Health),
-        LibraryCollection.health,
-    ),
-    Operation(
-        "/collections",
-        "GET",
-        "List the collections.",
-        TypeAdapter(list[Listed]),
-        LibraryCollection.collections,
+        "/collections", "GET", "List the collections.", list[Listed], LibraryCollection.collections
     ),
     QUERY,
     INDEX,
@@ -101,7 +81,7 @@ OPERATIONS = (
         "/library-cache/stats",
         "GET",
         "Count the known libraries and estimate what they save.",
-        TypeAdapter(Active | NotInitialized),
+        Active | NotInitialized,
         LibraryCollection.stats,
     ),
 )
@@ -109,7 +89,10 @@ OPERATIONS = (
 
 def rest_routes(collection: LibraryCollection) -> list[Route]:
     """Return the routes of all operations, to be served at the root or below a prefix."""
-    routes = [Route(each.path, _Endpoint(each, collection)) for each in OPERATIONS]
+    routes = [
+        Route(each.path, _Endpoint(each, collection, TypeAdapter(each.reply)))
+        for each in OPERATIONS
+    ]
     return [*routes, Route("/openapi.json", _openapi)]
 
 
@@ -119,6 +102,7 @@ class _Endpoint:
 
     operation: Operation
     collection: LibraryCollection
+    reply: TypeAdapter[Any]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._response(Request(scope, receive))
@@ -136,8 +120,7 @@ class _Endpoint:
             return ErrorResponse(503, redact(str(error)))
         # A stored text may hold a lone surrogate, which UTF-8 cannot encode.
         text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-        reply = self.operation.reply
-        return Response(reply.dump_json(reply.validate_json(text)), media_type=JSON)
+        return Response(self.reply.dump_json(self.reply.validate_json(text)), media_type=JSON)
 
 
 async def _read_form(operation: Operation, request: Request) -> Form | ErrorResponse | None:
@@ -216,7 +199,7 @@ def openapi_document() -> OpenApiJson:
 
 
 def _described(operation: Operation, schemas: OpenApiJson) -> OpenApiJson:
-    refused = _schema(TypeAdapter(Refused), "serialization", schemas)
+    refused = _schema(Refused, "serialization", schemas)
     statuses = _ERRORS if operation.form else _ERRORS_WITHOUT_BODY
     done = _schema(operation.reply, "serialization", schemas)
     responses = {"200": {"description": "Done.", "content": _content(done)}}
@@ -228,16 +211,18 @@ def _described(operation: Operation, schemas: OpenApiJson) -> OpenApiJson:
         "responses": responses,
     }
     if operation.form is not None:
-        form = _schema(TypeAdapter(operation.form), "validation", schemas)
+        form = _schema(operation.form, "validation", schemas)
         described["requestBody"] = {"required": True, "content": _content(form)}
     return described
 
 
 def _schema(
-    adapter: TypeAdapter[Any], mode: Literal["validation", "serialization"], schemas: OpenApiJson
+    kind: Any,  # noqa: ANN401  # a type, or a union of types
+    mode: Literal["validation", "serialization"],
+    schemas: OpenApiJson,
 ) -> OpenApiJson:
     """Return the schema of a type; its named parts go into `schemas`."""
-    schema = adapter.json_schema(ref_template=_REFERENCE, mode=mode)
+    schema = TypeAdapter(kind).json_schema(ref_template=_REFERENCE, mode=mode)
     schemas |= schema.pop("$defs", {})
     title = schema.get("title")
     if title is None:

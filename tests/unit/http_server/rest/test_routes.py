@@ -7,9 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.answers.lookup import LibraryQuery
 from context7_fabric.http_server.rest.collection import LIKENESS, TOKENS_A_HIT, index_status
-from context7_fabric.models import Caller, tokens
+from context7_fabric.models import Caller, Question, tokens
 from context7_fabric.runtime.app import App
 from context7_fabric.suggestions.worker_client import NO_MODEL
 from context7_fabric.version import __version__
@@ -161,9 +160,9 @@ async def test_savings_with_look_ups_are_measured_on_the_principals_own(
 ) -> None:
     caller = Caller(app.principal)
     await app.desk.registry.loaded.wait()
-    await app.desk.resolve(LibraryQuery("widget1"), caller)
+    await app.desk.resolve(Question("widget1"), caller)
     await http.post("/index", json=entries(widget1=WIDGET))
-    answer = await app.desk.resolve(LibraryQuery("widget1"), caller)
+    answer = await app.desk.resolve(Question("widget1"), caller)
     assert 0 < answer.tokens_saved < tokens(list_text(5))
     app.desk.executions.record("resolve-library-id", {"libraryName": "widget"}, caller, answer)
     savings = (await http.get("/library-cache/stats")).json()["estimated_savings"]
