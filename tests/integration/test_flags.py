@@ -57,7 +57,7 @@ def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
         ),
         (["--transport", "carrier-pigeon"], "Invalid --transport value: 'carrier-pigeon'."),
         (["--transport", "http", "--port", "65536"], "--port: '65536' is not a port number"),
-        (["--transport", "http", "--host", "a b"], "--host: 'a b' is no address"),
+        (["--transport", "http", "--host", "a b"], "--host: 'a b' is not an address"),
     ],
 )
 def test_a_combination_that_cannot_be_ends_it_with_a_message(
