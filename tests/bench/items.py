@@ -62,5 +62,5 @@ class Draws:
 @cache
 def _words() -> tuple[str, ...]:
     """The words of the seeds' descriptions."""
-    told = (seed.row.description.split() for seed in load_seeds().libraries)
+    told = (row.description.split() for row in load_seeds().rows)
     return tuple(sorted({word.strip(".,()").lower() for words in told for word in words} - {""}))

@@ -38,7 +38,7 @@ MOST_RATIO = 1.5
 
 def made_up(count: int) -> list[Row]:
     """Return `count` rows with the descriptions and lengths of the seeds."""
-    seeds = [seed.row for seed in load_seeds().libraries]
+    seeds = load_seeds().rows
     rows = []
     for number in range(count):
         seed = seeds[number % len(seeds)]

@@ -89,11 +89,11 @@ CLAIMS: dict[str, Callable[[Figures], bool]] = {
 def made_up(count: int) -> Iterator[Row]:
     """Rows with names and descriptions of the seeds' words, in the same order every time."""
     chance = random.Random(7)  # noqa: S311  # no secret
-    seeds = load_seeds().libraries
-    words = [word for seed in seeds for word in seed.row.description.split()]
-    parts = sorted({part for seed in seeds for part in seed.row.name.strip("@").split("-")})
+    seeds = load_seeds().rows
+    words = [word for seed in seeds for word in seed.description.split()]
+    parts = sorted({part for seed in seeds for part in seed.name.strip("@").split("-")})
     for number in range(count):
-        like = chance.choice(seeds).row
+        like = chance.choice(seeds)
         tail = "".join(chance.choices(SYLLABLES, k=chance.randint(2, 4)))
         own = like.description.split()
         told = [word if chance.random() < 0.5 else chance.choice(words) for word in own]
