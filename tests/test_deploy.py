@@ -95,7 +95,9 @@ def test_nginx_knows_the_replicas_by_their_names() -> None:
 
 def test_the_address_of_redis_in_the_handbook_can_be_used() -> None:
     (address,) = re.findall(r"redis://\S+@redis:6379/0", HANDBOOK)
-    parse(address, None, None, ssl=False)
+    meant = parse(address, None, None, ssl=False)
+    assert (meant.host, meant.port, meant.db) == ("redis", 6379, 0)
+    assert meant.password
 
 
 def test_a_file_named_like_a_variable_sets_it_and_the_command_takes_over(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstz" for vowel in "a
 
 def seed_like_rows(count: int) -> list[Row]:
     """Return rows with the descriptions and lengths of the seeds."""
-    seeds = [seed.row for seed in load_seeds().libraries]
+    seeds = load_seeds().rows
     names = [f"{seeds[number % len(seeds)].name}x{number}" for number in range(count)]
     return [
         replace(
@@ -35,11 +35,11 @@ def seed_like_rows(count: int) -> list[Row]:
 def described_rows(count: int) -> Iterator[Row]:
     """Yield rows with names and descriptions of the seeds' words, the same every time."""
     chance = random.Random(7)  # noqa: S311  # no secret
-    seeds = load_seeds().libraries
-    words = [word for seed in seeds for word in seed.row.description.split()]
-    parts = sorted({part for seed in seeds for part in seed.row.name.strip("@").split("-")})
+    seeds = load_seeds().rows
+    words = [word for seed in seeds for word in seed.description.split()]
+    parts = sorted({part for seed in seeds for part in seed.name.strip("@").split("-")})
     for number in range(count):
-        like = chance.choice(seeds).row
+        like = chance.choice(seeds)
         tail = "".join(chance.choices(_SYLLABLES, k=chance.randint(2, 4)))
         own = like.description.split()
         described = [word if chance.random() < 0.5 else chance.choice(words) for word in own]

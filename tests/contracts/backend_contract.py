@@ -285,3 +285,5 @@ class BackendContract(OrderContract, SwapContract, ABC):
     async def test_closing_twice_is_closing(self, backend: Backend) -> None:
         await backend.aclose()
         await backend.aclose()
+        with pytest.raises(StoreClosed):
+            await backend.get("key")

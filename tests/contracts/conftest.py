@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.rest_fixtures import app, clock
+from support.rest import app, clock
 
 __all__ = ["app", "clock"]
 

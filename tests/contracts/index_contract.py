@@ -172,6 +172,7 @@ class IndexContract(ABC):
 
     def test_what_is_not_open_can_be_released(self, indexes: RowIndexes) -> None:
         indexes.release("key-unknown")
+        assert payloads(indexes.open("key-unknown")) == {}
 
     @pytest.mark.parametrize("seed", range(5))
     def test_whatever_principals_do_each_has_its_own_rows(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support import forked
 from support.context7_api import Api, running_api
 from support.fetched import fetch
 from support.inspector import inspector_program
@@ -32,8 +33,13 @@ FETCHED: Mapping[str, Callable[[], object]] = {
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Fetch first what the chosen tests lack: it takes minutes, and a test's limit would end it."""
+    """Fetch first what the chosen tests lack: it takes minutes, and a test's limit would end it.
+
+    The process that forks the product's commands has its imports behind it by the first test.
+    """
     if not session.config.option.collectonly:
+        if session.items:  # which the process that controls the workers has none of
+            forked.parent()
         chosen = (item for item in session.items if isinstance(item, pytest.Function))
         used = {name for item in chosen for name in item.fixturenames}
         fetch(FETCHED[name] for name in FETCHED if name in used)

@@ -11,9 +11,8 @@ from context7_fabric.settings.values import DEFAULT_UPSTREAM
 from context7_fabric.upstream.call_gate import STATUS_KEYS, credential_key
 from contracts.disk_store import execute
 from support.client import talking
-from support.contexts import context, stored
 from support.knocks import knocks
-from support.product import PROGRAM, product_environment, run_product
+from support.product import PROGRAM, context, product_environment, run_product, stored
 
 DOCTOR = "`context7-fabric doctor` tells what to do"
 AWAY, BACK = "ALTER TABLE Cache RENAME TO Away", "ALTER TABLE Away RENAME TO Cache"

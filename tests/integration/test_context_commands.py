@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.contexts import context, objects, stored
-from support.product import PROGRAM, product_environment, run_product
+from support.product import PROGRAM, context, objects, product_environment, run_product, stored
 
 HOSTILE = "x\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eend [bold]kept[/bold]"
 HARMLESS = "x\ufffd[31mred\ufffd]0;title\ufffd\ufffd2J\ufffd\ufffdend [bold]kept[/bold]"

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from support.client import talking
-from support.contexts import context
 from support.daemons import daemons, daemons_of, with_daemon
-from support.product import PROGRAM, product_environment, run_product
+from support.product import PROGRAM, context, product_environment, run_product
 
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 

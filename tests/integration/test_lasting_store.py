@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.client import Dialogue, talking, texts_of
-from support.contexts import context
-from support.product import BY_ITSELF, PROGRAM, product_environment, run_product
+from support.product import BY_ITSELF, PROGRAM, context, product_environment, run_product
 
 FULL = (
     'cp -r "$0" "$0.copy" && mount -t tmpfs -o size=3m none "$0" && cp -rT "$0.copy" "$0"'

@@ -18,10 +18,9 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from support.client import FASTAPI, asked, call, outcome_of, result_of
-from support.contexts import context
 from support.mcp_upstream import mcp_upstream
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed
-from support.product import PROGRAM, Variables, product_at_port, product_environment
+from support.product import PROGRAM, Variables, context, product_at_port, product_environment
 
 ENTRY = "fabric://GLOBAL/note%3Abread"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}

@@ -130,12 +130,10 @@ async def call(client: Client, tool: str, **arguments: object) -> types.CallTool
 
 
 def texts(result: types.CallToolResult) -> list[str]:
-    """Return the text of each block."""
     return [cast("types.TextContent", block).text for block in result.content]
 
 
 def provenance(result: types.CallToolResult) -> dict[str, Any]:
-    """Return what the result says of where it comes from."""
     return cast("dict[str, Any]", (result.meta or {})[META_KEY])
 
 
@@ -176,7 +174,6 @@ class Window(Counting):
     async def ask(
         self, tool: str = QUERY, number: object = 7, meta: object = None, **arguments: object
     ) -> Reply:
-        """The reply to a call, whole."""
         self.outgoing.write(json.dumps(message(tool, number, meta, **arguments)).encode() + b"\n")
         return await self.receive()
 
@@ -189,7 +186,6 @@ class Window(Counting):
     async def express(
         self, tool: str = QUERY, number: object = 7, meta: object = None, **arguments: object
     ) -> Reply:
-        """The fast path's reply to a call."""
         for _ in range(TRIES):
             before = self.by_sdk
             reply = await self.ask(tool, number, meta, **arguments)
@@ -204,13 +200,14 @@ class Window(Counting):
         assert self.by_sdk == before + 1, reply
         return reply
 
-    async def by_the_sdk(self, tool: str = QUERY, **arguments: object) -> Reply:
-        return await self.by_the_sdk_with(None, tool, **arguments)
+    async def by_the_sdk(
+        self, tool: str = QUERY, meta: object = None, **arguments: object
+    ) -> Reply:
+        return await self.by_the_sdk_with(meta, tool, **arguments)
 
 
 @asynccontextmanager
 async def at_the_door(app: App, meta: Meta = "full") -> AsyncGenerator[Window]:
-    """A window of `app` that has not said anything yet."""
     ours, theirs = socket.socketpair()
     incoming, outgoing = await asyncio.open_connection(sock=theirs, limit=2**24)
     window = Window(incoming, outgoing)
@@ -225,7 +222,6 @@ async def at_the_door(app: App, meta: Meta = "full") -> AsyncGenerator[Window]:
 
 @asynccontextmanager
 async def opened(app: App, version: str = VERSION, meta: Meta = "full") -> AsyncGenerator[Window]:
-    """A window of `app` past the handshake."""
     async with at_the_door(app, meta) as window:
         await window.shake_hands(version)
         yield window
@@ -257,7 +253,6 @@ class Site(Counting):
             )
 
     async def express(self, body: object, **more: Any) -> httpx2.Response:  # noqa: ANN401  # as post
-        """The fast path's reply."""
         for _ in range(TRIES):
             before = self.by_sdk
             reply = await self.post(body, **more)
@@ -268,7 +263,6 @@ class Site(Counting):
 
 @asynccontextmanager
 async def served(app: App, meta: Meta = "full") -> AsyncGenerator[Site]:
-    """A site before its first request."""
     server = build_server(app.desk, app.principal, meta=meta)
     site = Site(http_app(server, []))
     server.middleware.append(site.count)
@@ -277,7 +271,6 @@ async def served(app: App, meta: Meta = "full") -> AsyncGenerator[Site]:
 
 
 def told(reply: Reply | httpx2.Response) -> dict[str, Any]:
-    """What an answer says of itself."""
     result = result_of(reply) if isinstance(reply, httpx2.Response) else reply["result"]
     return cast("dict[str, Any]", result["_meta"][META_KEY])
 
@@ -291,7 +284,6 @@ def whole(reply: httpx2.Response) -> tuple[object, ...]:
 
 
 async def records(app: App) -> list[CallRecord]:
-    """The records of calls."""
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
     return [each for each in map(record_in, contexts) if each is not None]

@@ -53,7 +53,6 @@ class Library:
 
 
 def default_libraries() -> tuple[Library, ...]:
-    """What `catalogue.toml` holds."""
     text = Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8")
     return tuple(_library(raw) for raw in tomllib.loads(text)["library"])
 

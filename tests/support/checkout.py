@@ -71,7 +71,6 @@ class Checkout:
         return self.index / f"{name}-1.9-py3-none-any.whl"
 
     def write_locks(self) -> None:
-        """Write what is locked now."""
         run_time, checks = self.run_time.values(), self.checks.values()
         (self.folder / "requirements.txt").write_text(lock(run_time))
         (self.folder / "requirements-dev.txt").write_text(lock([*run_time, *checks]))

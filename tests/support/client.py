@@ -4,19 +4,23 @@ By hand a test has the child's pid, its stderr and its signals. Every wait is bo
 """
 
 import json
-import os
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
+import anyio
+import anyio.to_thread
 import httpx2
 import mcp_types as types
-from mcp import Client, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.streams.file import FileReadStream, FileWriteStream
+from mcp import Client
+from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import SessionMessage
 
+from support.forked import started
 from support.processes import Process, spawn
 from support.product import Served, run_product
 
@@ -34,19 +38,16 @@ PATIENCE = 500
 
 
 def message(method: str, params: object = None, number: object = 1) -> dict[str, Any]:
-    """A JSON-RPC request."""
     given = {} if params is None else {"params": params}
     return {"jsonrpc": "2.0", "id": number, "method": method, **given}
 
 
 def call(tool: str, number: object = 1, meta: object = None, **arguments: object) -> dict[str, Any]:
-    """The request of a tool call."""
     beside = {} if meta is None else {"_meta": meta}
     return message("tools/call", {"name": tool, "arguments": arguments, **beside}, number)
 
 
 def initialize(version: str = VERSION, client: str = "tests", number: object = 1) -> dict[str, Any]:
-    """The request of a hand-shake."""
     named = {"name": client, "version": "1"}
     params = {"protocolVersion": version, "capabilities": {}, "clientInfo": named}
     return message("initialize", params, number)
@@ -65,13 +66,11 @@ class Dialogue:
         self._sent = 0
 
     def introduce(self) -> dict[str, Any]:
-        """Shake hands; what the server says of itself."""
         told = self.ask("initialize", **INITIALIZE["params"])
         self.process.send(json.dumps(INITIALIZED))
         return told
 
     def call(self, tool: str, **arguments: object) -> dict[str, Any]:
-        """The result of a tool call, as it stands on the wire."""
         return self.ask("tools/call", name=tool, arguments=arguments)
 
     def ask(self, method: str, **params: object) -> dict[str, Any]:
@@ -105,12 +104,10 @@ def talking(command: Sequence[str], env: Mapping[str, str]) -> Iterator[Dialogue
 
 
 def texts_of(result: Mapping[str, Any]) -> list[str]:
-    """The text of each block."""
     return [block["text"] for block in result["content"]]
 
 
 def outcome_of(result: Mapping[str, Any]) -> str:
-    """The outcome that the product gives for a call."""
     return cast("str", result["_meta"][META_KEY]["outcome"])
 
 
@@ -119,13 +116,49 @@ async def over_stdio(
     command: Sequence[str], environment: Mapping[str, str], mode: str = "auto"
 ) -> AsyncIterator[Client]:
     """The SDK's client of a child; what the child writes to stderr is dropped."""
-    server = StdioServerParameters(
-        command=command[0], args=list(command[1:]), env=dict(environment)
+    async with Client(
+        _transport(command, environment), mode=mode, read_timeout_seconds=SECONDS
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _transport(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> AsyncGenerator[TransportStreams]:
+    """The SDK's streams to a child that `started` starts, because the SDK starts none by a fork."""
+    arrive, incoming = anyio.create_memory_object_stream[SessionMessage | Exception]()
+    outgoing, leave = anyio.create_memory_object_stream[SessionMessage]()
+    pipe = subprocess.PIPE
+    process = started(
+        command, environment, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
     )
-    with _nowhere() as nowhere:
-        transport = stdio_client(server, errlog=nowhere)
-        async with Client(transport, mode=mode, read_timeout_seconds=SECONDS) as client:
-            yield client
+    assert process.stdin
+    assert process.stdout
+    lines = BufferedByteReceiveStream(FileReadStream(process.stdout))
+
+    async def read() -> None:
+        with suppress(anyio.IncompleteRead, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            while line := await lines.receive_until(b"\n", 2**26):
+                message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+                await arrive.send(SessionMessage(message))
+        await arrive.aclose()
+
+    async def write(stdin: FileWriteStream) -> None:
+        async with stdin:
+            async for said in leave:
+                told = said.message.model_dump_json(by_alias=True, exclude_unset=True)
+                await stdin.send(f"{told}\n".encode())
+
+    with process, arrive, incoming, outgoing, leave:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            tasks.start_soon(write, FileWriteStream(process.stdin))
+            yield incoming, outgoing
+            incoming.close()
+            outgoing.close()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(process.wait, SECONDS)
 
 
 @asynccontextmanager
@@ -144,25 +177,18 @@ async def ask(client: Client, tool: str, **arguments: object) -> str:
 
 
 def text_of(result: types.CallToolResult) -> str:
-    """The text of a result's first block."""
     block = result.content[0]
     assert isinstance(block, types.TextContent)
     return block.text
 
 
-def _nowhere() -> TextIO:
-    return Path(os.devnull).open("w", encoding="utf-8")
-
-
 def token_of(name: str, env: Mapping[str, str]) -> str:
-    """Give `name` a token by the command, and return it."""
     added = run_product("token", "add", name, env=env)
     assert added.returncode == 0, added.stderr
     return added.stdout.strip()
 
 
 def bearing(token: str) -> dict[str, str]:
-    """The header that a token comes in."""
     return {"authorization": f"Bearer {token}"}
 
 

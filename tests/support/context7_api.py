@@ -89,7 +89,6 @@ class Api(World):
             gate.release()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; the ASGI side of the stand-in."""
         seen, latch = requests.Request(scope), self._latch
         request = Request(
             scope["path"], dict(seen.query_params), dict(seen.headers), time.monotonic()
@@ -122,7 +121,6 @@ class Api(World):
 
 @contextmanager
 def running_api(catalogue: Catalogue | None = None) -> Iterator[Api]:
-    """A stand-in for the length of the block."""
     api = Api(catalogue or Catalogue())
     with serving(api) as port:
         api.url = f"http://127.0.0.1:{port}/api"

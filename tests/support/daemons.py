@@ -44,13 +44,11 @@ def daemons_of(home: Path) -> set[int]:
 
 
 def daemon_of(home: Path) -> int:
-    """The pid of the only daemon that runs on a home."""
     (pid,) = daemons_of(home)
     return pid
 
 
 def kill(pids: Iterable[int]) -> None:
-    """End them by force, and wait until they have."""
     pids = list(pids)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
@@ -59,7 +57,6 @@ def kill(pids: Iterable[int]) -> None:
 
 @contextmanager
 def daemons(home: Path) -> Iterator[Path]:
-    """A home whose daemons end with the block."""
     try:
         yield home
     finally:
@@ -81,6 +78,5 @@ def end(pids: Iterable[int]) -> None:
 
 
 def log_of(home: Path) -> str:
-    """What all daemons of a home have logged."""
     logs = sorted((home / "daemon").glob("*.log*"))
     return "".join(log.read_text("utf-8", errors="replace") for log in logs)

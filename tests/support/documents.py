@@ -25,7 +25,6 @@ class Edition:
     revision: int
 
     def source(self, path: str) -> str:
-        """The address that a snippet names."""
         suffix = "" if self.revision == 1 else f"-revision-{self.revision}"
         return f"https://github.com{self.library.id}/blob/{self.version or 'main'}{suffix}/{path}"
 

@@ -80,7 +80,6 @@ def run(code: str, names: dict[str, Any], replaced: Iterable[tuple[str, str]] = 
 
 
 def printed(code: str, names: dict[str, Any], *replaced: tuple[str, str]) -> list[str]:
-    """Run `code` as `run` does, and return the lines that it prints."""
     out = StringIO()
     with redirect_stdout(out):
         run(code, names, replaced)

@@ -42,7 +42,6 @@ class Fault:
     filtered: bool = False
 
     def reply(self, subject: str, true: Reply) -> Reply:
-        """What is answered instead of the true reply."""
         headers = {**true.headers, **self.headers}
         if self.status is None:
             return Reply(
@@ -52,7 +51,6 @@ class Fault:
         return Reply(status=self.status, body=body, media_type=self.media_type, headers=headers)
 
     def said(self, subject: str) -> str | None:
-        """The message as a client reads it."""
         return self.message and self.message.replace("{subject}", subject)
 
     def _problem(self, subject: str) -> bytes:
@@ -66,7 +64,6 @@ def problem(status: int, code: str | None = None, message: str | None = None) ->
 
 
 def rate_limited(retry_after: int) -> Fault:
-    """429 that says when to come back."""
     limits = {"Retry-After": retry_after, "RateLimit-Limit": 60, "RateLimit-Remaining": 0}
     headers = {name: str(value) for name, value in limits.items()}
     return Fault(

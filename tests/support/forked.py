@@ -106,7 +106,7 @@ class Forked(subprocess.Popen[bytes]):
         self._said, saying = os.pipe()
         fds = [fd if fd >= 0 else number for number, fd in enumerate(own)]
         wanted = {"words": words, "env": env, "cwd": os.fspath(cwd or Path.cwd())}
-        socket.send_fds(_parent(), [json.dumps(wanted).encode()], [*fds, saying])
+        socket.send_fds(parent(), [json.dumps(wanted).encode()], [*fds, saying])
         os.close(saying)
         self._close_pipe_fds(*streams)  # type: ignore[attr-defined]  # Popen's own
         (self.pid,) = _NUMBER.unpack(os.read(self._said, _NUMBER.size))
@@ -129,7 +129,7 @@ class Forked(subprocess.Popen[bytes]):
 
 
 @cache
-def _parent() -> socket.socket:
+def parent() -> socket.socket:
     """Start the parent of this process's commands, which ends with it."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     words = [sys.executable, "-P", __file__, str(its.fileno()), ROOM]

@@ -20,18 +20,9 @@ from mcp.server.lowlevel import Server
 from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, STATUS, hello
+from support.client import INITIALIZE
 
 NEVER = b"never"
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "tests", "version": "1"},
-    },
-}
 
 
 @dataclass

@@ -18,11 +18,9 @@ class Knocks:
 
     @property
     def url(self) -> str:
-        """The address, as a proxy's would be written."""
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        """Give the port back."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)

@@ -28,7 +28,7 @@ def serving(app: ASGIApp, port: int = 0) -> Iterator[int]:
 
     A request that the application has not answered by then loses its connection.
     """
-    listener = _Listener(app, port)
+    listener = Listener(app, port)
     with start_blocking_portal(name="stand-in") as portal:
         try:
             yield portal.call(listener.start)
@@ -49,7 +49,9 @@ class _Protocol(H11Protocol):
         self.app_state: dict[str, Any] = {"transport": transport}
 
 
-class _Listener:
+class Listener:
+    """An application at a port, in the loop that starts it."""
+
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._port = port
         self._config = Config(app, http=_Protocol, ws="none", lifespan="off", log_config=None)

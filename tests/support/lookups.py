@@ -45,7 +45,6 @@ def read_cases(path: Path) -> list[Case]:
 
 
 def read_registry(path: Path) -> list[Known]:
-    """Return the libraries of a JSON list."""
     return [
         Known(each["name"], each["id"], tuple(each["aliases"]), each["eco"])
         for each in json.loads(path.read_text("utf-8"))
@@ -99,7 +98,6 @@ class WordUpstream(McpUpstream):
 
 @contextmanager
 def word_upstream(registry: Sequence[Known]) -> Iterator[WordUpstream]:
-    """Serve a `WordUpstream` for the length of the block."""
     upstream = WordUpstream(registry)
     with serving(upstream) as port:
         upstream.url = f"http://127.0.0.1:{port}/mcp"
@@ -148,7 +146,6 @@ def is_wrong(case: Case, told: Mapping[str, Any]) -> bool:
 
 
 def is_missed(case: Case, told: Mapping[str, Any]) -> bool:
-    """Tell whether a name did not find its library."""
     return case.kind in NAME_LIKE and told["library_id"] != case.expected_id
 
 

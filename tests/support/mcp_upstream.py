@@ -32,24 +32,20 @@ class McpUpstream:
         self.streams = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one message; the ASGI side."""
         request = Request(scope, receive)
-        message = json.loads(await request.body()) if request.method == "POST" else {}
-        response: Response = JSONResponse({}, 405)
-        if "id" in message:
-            body = self.answer(message)
-            kind = "text/event-stream" if self.streams else "application/json"
-            body = b"event: message\ndata: %b\n\n" % body if self.streams else body
-            response = Response(body, media_type=kind)
-        elif message:
-            response = Response(status_code=202)
-        await response(scope, receive, send)
+        message = await request.json() if request.method == "POST" else {}
+        await self.response(request, message)(scope, receive, send)
 
-    def answer(self, message: dict[str, Any]) -> bytes:
-        """The reply to a request, as it is written."""
+    def response(self, request: Request, message: dict[str, Any]) -> Response:
+        """The reply to a message, which is empty where the request is no POST."""
+        if "id" not in message:
+            return Response(status_code=202) if message else JSONResponse({}, 405)
         said = self._reply(message["method"], message.get("params") or {})
         whole = {"jsonrpc": "2.0", "id": message["id"], **said}
-        return self.written(json.dumps(whole).encode())
+        body = self.written(json.dumps(whole).encode())
+        if self.streams:
+            return Response(b"event: message\ndata: %b\n\n" % body, media_type="text/event-stream")
+        return Response(body, media_type="application/json")
 
     def _reply(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method == "initialize":
@@ -75,7 +71,6 @@ class McpUpstream:
 
 @contextmanager
 def mcp_upstream() -> Iterator[McpUpstream]:
-    """A server for the length of the block."""
     upstream = McpUpstream()
     with serving(upstream) as port:
         upstream.url = f"http://127.0.0.1:{port}/mcp"

@@ -24,7 +24,6 @@ class Scrape:
 
     @property
     def labels(self) -> dict[str, set[str]]:
-        """The labels of each series by its name."""
         found: dict[str, set[str]] = {}
         for family in self.families:
             for sample in family.samples:
@@ -42,7 +41,6 @@ class Scrape:
 
 
 def scraped(served: Served, headers: Mapping[str, str] | None = None) -> Scrape:
-    """What the server tells now."""
     reply = asked(served, "/metrics", headers, method="GET")
     assert reply.status_code == 200, reply.text
     return Scrape(list(text_string_to_metric_families(reply.text)))

@@ -31,7 +31,6 @@ def log(folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Serve until the end of standard input."""
     options = _options()
     _note(options.folder, "start")
     if options.wait:

@@ -95,7 +95,6 @@ def no_hub() -> Iterator[dict[str, str]]:
 
 
 def model_command(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `context7-fabric model` on a home of its own."""
     env = {**os.environ, "CONTEXT7_FABRIC_HOME": str(home), **variables}
     return run([sys.executable, "-c", COMMAND, *words], env, seconds=60)
 

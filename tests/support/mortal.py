@@ -9,12 +9,10 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 from support.context7_api import Api
 from support.knocks import Knocks, knocks
 from support.processes import living, spawn, wait_gone
-from support.product import Variables
 from support.upstreams import (
     READY,
     SECONDS_TO_START,
@@ -27,30 +25,8 @@ KINDS = ("command", "http")
 """The ways by which the product reaches a real server; it is held to both alike."""
 
 
-class Mortal(Protocol):
-    """The real 4.1.1 behind the product."""
-
-    @property
-    def variables(self) -> Variables:
-        """What tells the product where it is."""
-        ...
-
-    def end(self) -> None:
-        """Kill it; it cannot be reached until it returns."""
-        ...
-
-    def come_back(self) -> None:
-        """Let it be reached again."""
-        ...
-
-    @property
-    def contacts(self) -> int:
-        """How often it was looked for since it ended."""
-        ...
-
-
 class MortalCommand:
-    """A script that becomes the real server, or nothing."""
+    """A script that becomes the real server, or nothing; `contacts` since its end are counted."""
 
     def __init__(self, api: Api, folder: Path) -> None:
         self._script = folder / "context7"
@@ -118,8 +94,10 @@ class MortalHttp:
         return self._knocks.count if self._knocks else 0
 
     def close(self) -> None:
-        """End whatever runs."""
         self._now.close()
+
+
+Mortal = MortalCommand | MortalHttp
 
 
 def _kill(pid: int) -> None:

@@ -66,6 +66,5 @@ async def subscribe(client: Client, uri: str) -> None:
 
 
 async def unsubscribe(client: Client, uri: str) -> None:
-    """Take that back."""
     request = types.UnsubscribeRequest(params=types.UnsubscribeRequestParams(uri=uri))
     await client.session.send_request(request, types.EmptyResult)

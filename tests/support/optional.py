@@ -28,7 +28,6 @@ async def serving(
 
 
 async def done(client: Client, tool: str, **arguments: object) -> str:
-    """Return the text of a call that goes well."""
     result = await call(client, tool, **arguments)
     (text,) = texts(result)
     assert not result.is_error, text
@@ -36,7 +35,6 @@ async def done(client: Client, tool: str, **arguments: object) -> str:
 
 
 async def refused(client: Client, tool: str, **arguments: object) -> str:
-    """Return the text of a call that does not."""
     result = await call(client, tool, **arguments)
     (text,) = texts(result)
     assert result.is_error, text
@@ -44,6 +42,5 @@ async def refused(client: Client, tool: str, **arguments: object) -> str:
 
 
 async def keys(client: Client, tool: str, **arguments: object) -> list[str]:
-    """Return the keys that a list of contexts names."""
     listed = json.loads(await done(client, tool, **arguments))
     return [each["key"] for each in listed["contexts"]]

@@ -45,7 +45,6 @@ class Span:
 
     @property
     def is_call(self) -> bool:
-        """Whether it is the server's of a tool call."""
         return self.kind == SERVER and self.name.startswith("tools/call")
 
 
@@ -90,12 +89,10 @@ class Receiver:
         return repr(self.bodies) + repr(self.spans) + repr(self.headers)
 
     def below(self, span: Span) -> list[Span]:
-        """The children of a span, in the order in which they began."""
         children = [child for child in self.spans if child.parent == span.id]
         return sorted(children, key=lambda child: child.begun)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one request; the ASGI side."""
         request = Request(scope, receive)
         body = await request.body()
         if request.headers.get("content-encoding") == "gzip":
@@ -114,7 +111,6 @@ class Receiver:
 
 @contextmanager
 def receiving() -> Iterator[Receiver]:
-    """A receiver for the length of the block."""
     receiver = Receiver()
     with serving(receiver) as port:
         receiver.url = f"http://127.0.0.1:{port}"

@@ -5,16 +5,69 @@ Linux only, because it asks /proc who is whose child.
 """
 
 import os
+import re
 import select
 import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Condition, Thread
+from typing import IO
 
 from support.forked import started
-from support.lines import Lines
+
+
+class Lines:
+    """What a process has written to one pipe so far; read by a thread, so the pipe never fills."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._lines: list[str] = []
+        self._ended = False
+        self._changed = Condition()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+    def wait_for(self, pattern: str, seconds: float = 10, after: int = 0) -> re.Match[str]:
+        """The first line in which the pattern is found, leaving out the first `after` lines.
+
+        Raises:
+            TimeoutError: no such line came, or the pipe ended without one.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._find(pattern, after) or self._ended, seconds)
+            found = self._find(pattern, after)
+        if found is None:
+            raise TimeoutError(f"no line like {pattern!r} within {seconds} s, but:\n{self.text}")
+        return found
+
+    def close(self, seconds: float = 2) -> None:
+        """Wait for the end of the pipe, which a grandchild may hold open, and close it."""
+        self._reader.join(seconds)
+        if not self._reader.is_alive():
+            self._pipe.close()
+
+    def _find(self, pattern: str, after: int) -> re.Match[str] | None:
+        searched = (re.search(pattern, line) for line in self._lines[after:])
+        return next((match for match in searched if match), None)
+
+    def _read(self) -> None:
+        for line in self._pipe:
+            self._add(line.decode(errors="replace").rstrip("\n"))
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _add(self, line: str) -> None:
+        with self._changed:
+            self._lines.append(line)
+            self._changed.notify_all()
 
 
 class Process:
@@ -31,12 +84,10 @@ class Process:
         self._stdin = popen.stdin
 
     def send(self, line: str | bytes) -> None:
-        """Write one line to its standard input."""
         self._stdin.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
         self._stdin.flush()
 
     def close_stdin(self) -> None:
-        """Let it see the end of its input."""
         with suppress(BrokenPipeError):
             self._stdin.close()
 
@@ -91,30 +142,19 @@ def wait_gone(pids: Iterable[int], seconds: float) -> None:
         AssertionError: some still run after so many seconds; says which.
     """
     deadline = time.monotonic() + seconds
-    with ExitStack() as stack:
-        watched = {pid: _watch(pid, stack) for pid in pids}
-        left = {pid for pid, fd in watched.items() if fd is not None}
-        for pid in sorted(left):
-            if _ended(watched[pid], deadline - time.monotonic()):
-                left.discard(pid)
+    left = [pid for pid in pids if not _ended(pid, deadline - time.monotonic())]
     assert not left, f"still running after {seconds} s: {[_command_of(pid) for pid in left]}"
 
 
-def _watch(pid: int, stack: ExitStack) -> int | None:
+def _ended(pid: int, seconds: float) -> bool:
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
-        return None
-    stack.callback(os.close, fd)
-    return fd
-
-
-def _ended(fd: int | None, seconds: float) -> bool:
-    if fd is None:
         return True
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(max(0, seconds * 1000)))
+    try:
+        return bool(select.select([fd], [], [], max(0, seconds))[0])
+    finally:
+        os.close(fd)
 
 
 def _processes() -> Iterator[tuple[int, int, str]]:

@@ -1,5 +1,6 @@
 """The product as a user starts it: the command beside this Python, and a clean environment."""
 
+import json
 import os
 import pty
 import subprocess
@@ -67,6 +68,21 @@ def run_product(
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, with `typed` on its standard input."""
     return forked.run([PROGRAM, *words], env, typed, **others)
+
+
+def context(
+    *words: str, env: Mapping[str, str], typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return run_product("context", *words, env=env, typed=typed)
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def stored(env: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Every context in GLOBAL."""
+    return objects(context("list", "--json", env=env).stdout)
 
 
 def run_on_terminal(*words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
 from typing import Any
 
 from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from support.listener import serving
 
 Body = dict[str, Any]
 DONE = {"operation_id": 0, "status": "completed"}
@@ -32,11 +35,20 @@ class Rest:
     held: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
     asked: list[str] = field(default_factory=list)
     indexes: dict[str, str] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, status = Request(scope, receive), 200
+        body = json.loads(await request.body() or b"{}")
+        try:
+            said = {"result": self.answer(request.method, request.url.path, body)}
+        except LookupError as refused:
+            status, error = refused.args
+            said = {"status": {"error": error}}
+        reply = JSONResponse({"status": "ok", "time": 0.0, **said}, status)
+        await reply(scope, receive, send)
 
     def answer(self, method: str, path: str, body: Body) -> Any:  # noqa: ANN401  # any JSON
-        """Do what was asked, and return the result."""
-        _, _, name, *rest = path.partition("?")[0].split("/")
+        _, _, name, *rest = path.split("/")
         what = " ".join([method, *rest])
         self.asked.append(what)
         if rest != ["exists"] and method != "PUT" and not self.held.collection_exists(name):
@@ -99,51 +111,14 @@ _ANSWERS: dict[str, Callable[[Rest, str, Body], Any]] = {
 
 @contextmanager
 def qdrant_rest() -> Iterator[Rest]:
-    """An empty stand-in for the length of the block."""
     rest = Rest()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(rest))
-    rest.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(rest) as port:
+        rest.url = f"http://127.0.0.1:{port}"
         yield rest
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        rest.held.close()
+    rest.held.close()
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever the client returns
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return [_plain(each) for each in value] if isinstance(value, list) else value
-
-
-def _handler(rest: Rest) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or "{}")
-            try:
-                with rest.lock:
-                    self._reply(200, {"result": rest.answer(self.command, self.path, body)})
-            except LookupError as refused:
-                status, error = refused.args
-                self._reply(status, {"status": {"error": error}})
-
-        do_PUT = do_POST = do_GET  # noqa: N815  # as http.server calls them
-
-        def _reply(self, status: int, said: Body) -> None:
-            content = json.dumps({"status": "ok", "time": 0.0, **said}).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as there
-            """Keep quiet."""
-
-    return Handler

@@ -32,7 +32,6 @@ class Tls:
 
     @classmethod
     def made_in(cls, folder: Path) -> "Tls":
-        """Throw-away files for a server on 127.0.0.1."""
         authority, tls = trustme.CA(), cls(folder / "authority.pem", folder / "server.pem")
         authority.cert_pem.write_to_path(str(tls.authority))
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
@@ -64,14 +63,12 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Its address, with the password."""
         login = f":{quote(self.password, safe='')}@" if self.password else ""
         trust = f"?ssl_ca_certs={quote(str(self._tls.authority))}" if self._tls else ""
         return f"redis{'s' if self._tls else ''}://{login}127.0.0.1:{self.port}{trust}"
 
     @property
     def socket_url(self) -> str:
-        """Its address on this machine."""
         return f"unix://{self._socket}"
 
     def start(self) -> None:
@@ -85,7 +82,6 @@ class RedisServer:
         self._process = process
 
     def stop(self) -> None:
-        """Let it end by itself; it keeps what it is to keep."""
         assert self._process is not None
         os.kill(self._pid, signal.SIGTERM)
         self._process.wait()
@@ -105,7 +101,6 @@ class RedisServer:
             os.kill(self._pid, signal.SIGCONT)
 
     def cli(self, *words: str) -> str:
-        """What a command replies, by redis-cli."""
         done = subprocess.run(
             [needed("redis-cli"), "--raw", *self._cli_arguments(), *words],
             env={**os.environ, **({"REDISCLI_AUTH": self.password} if self.password else {})},
@@ -195,7 +190,6 @@ class Watched:
 
     @property
     def url(self) -> str:
-        """The address of whoever is the master."""
         return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}"
 
     def master(self) -> str:

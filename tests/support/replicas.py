@@ -50,7 +50,6 @@ class Replica:
 
     @property
     def served(self) -> Served:
-        """The server that runs."""
         assert self._served is not None
         return self._served
 
@@ -67,13 +66,11 @@ class Replica:
         self._lives.append(self._served.process)
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
         self.served.process.popen.terminate()
         self.served.process.wait(TO_END)
         self._now.close()
 
     def kill(self) -> None:
-        """End it without a chance to say so."""
         pid = self.served.process.pid
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -85,7 +82,6 @@ class Replica:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def close(self) -> None:
-        """End it if it runs."""
         if self._before:  # such a command does not pass a signal on
             self._now.callback(self.kill)
         self._now.close()
@@ -95,7 +91,6 @@ class Replica:
         return self.call("query-docs", api_key, libraryId=FASTAPI, query=question)
 
     def call(self, tool: str, api_key: str | None = None, **arguments: object) -> dict[str, Any]:
-        """The result of a tool call."""
         headers = {"context7-api-key": api_key} if api_key else {}
         reply = asked(self.served, headers=headers, message=call(tool, **arguments))
         told: dict[str, Any] = result_of(reply)
@@ -181,7 +176,6 @@ class Callers:
     """Of how many calls one asks what nobody asked before."""
 
     def __init__(self, these: Sequence[Replica], callers: int = 20) -> None:
-        """Call `these`."""
         self._urls = [each.served.url("/mcp") for each in these]
         self._callers = callers
         self._numbers = count()

@@ -31,7 +31,6 @@ class Call:
 
     @property
     def endpoint(self) -> Endpoint | None:
-        """Search, docs, or neither."""
         if self.path in SEARCH_PATHS:
             return "search"
         is_docs = self.path == CONTEXT_PATH or DOCS_PATH.fullmatch(self.path)
@@ -39,7 +38,6 @@ class Call:
 
     @property
     def subject(self) -> str:
-        """The name searched for, or the library id."""
         if self.endpoint == "search":
             return self.query.get("libraryName", self.query.get("query", ""))
         older = DOCS_PATH.fullmatch(self.path)
@@ -56,7 +54,6 @@ class World:
 
 
 def reply_to(call: Call, world: World, *, filtered: bool = False) -> Reply:
-    """The true reply to a call."""
     if call.endpoint is None:
         return _failed(NOT_FOUND, call)
     if call.endpoint == "search":

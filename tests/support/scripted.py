@@ -31,7 +31,6 @@ class FakeClock:
         return self.now
 
     def forward(self, seconds: float) -> None:
-        """Let `seconds` pass."""
         self.now += seconds
 
 
@@ -61,7 +60,6 @@ class ScriptedUpstream:
     tools: ToolList | None = None
 
     async def list_tools(self) -> ToolList:
-        """Return the tools of the generation, or those that were set."""
         self.lists += 1
         if self.list_gate is not None:
             await self.list_gate.wait()
@@ -125,7 +123,6 @@ def settings_for(home: Path, **variables: str) -> Settings:
 async def scripted_app(
     upstream: ScriptedUpstream, clock: FakeClock, home: Path, **variables: str
 ) -> AsyncGenerator[App]:
-    """Open the app on `home` with `upstream` behind it."""
     settings = settings_for(home, **variables)
     async with open_app(settings, clock=clock, connect=lambda _tasks: upstream) as app:
         yield app

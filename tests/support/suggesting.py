@@ -53,7 +53,6 @@ def chosen(**others: object) -> SuggestionSettings:
 async def suggesting(
     settings: SuggestionSettings, rows: Iterable[Row] = ROWS
 ) -> AsyncIterator[Suggester]:
-    """A suggester for the length of the block, with a worker of its own."""
     async with open_worker(settings) as worker, sharing(worker, PUBLIC, rows) as suggester:
         yield suggester
 
@@ -62,7 +61,6 @@ async def suggesting(
 async def sharing(
     worker: WorkerClient, principal: str, rows: Iterable[Row]
 ) -> AsyncIterator[Suggester]:
-    """A principal's suggester for the length of the block."""
     async with anyio.create_task_group() as tasks:
         suggester = Suggester(tasks, lambda: rows, Stored(), worker, principal)
         yield suggester
@@ -84,6 +82,5 @@ async def gone(pid: int) -> None:
 
 
 async def under_way(suggester: Suggester) -> None:
-    """Wait until a question waits for the worker's reply."""
     while not (suggester._worker._worker and suggester._worker._worker._waiting):
         await anyio.lowlevel.checkpoint()

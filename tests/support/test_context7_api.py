@@ -25,7 +25,6 @@ async def client(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def ask_at_once(api: Api, client: httpx2.AsyncClient, count: int, answers: list[str]) -> None:
-    """Ask so many questions concurrently and collect the answers."""
 
     async def ask(number: int) -> None:
         answers.append((await client.get(f"{api.url}{DOCS}{number}")).text)
@@ -67,46 +66,3 @@ async def test_what_hangs_or_dawdles_goes_on_when_told(
         assert not answers
         getattr(api, end)()
     assert all(answer.startswith("### ") for answer in answers)
-
-
-async def test_waiting_for_requests_that_do_not_come_ends_in_time(api: Api) -> None:
-    with pytest.raises(TimeoutError, match="0 of 1"):
-        await api.arrived(1, seconds=0.01)
-
-
-async def test_the_log_tells_path_query_headers_and_key(
-    api: Api, client: httpx2.AsyncClient
-) -> None:
-    await client.get(f"{api.url}{DOCS}why%3F", headers={"Authorization": "Bearer ctx7sk-me"})
-    request = api.requests[0]
-    assert request.path == "/api/v2/context"
-    assert request.query == {"libraryId": "/numpy/numpy", "query": "why?"}
-    assert (request.key, request.headers["host"]) == ("ctx7sk-me", api.url.split("/")[2])
-    api.clear()
-    assert (api.requests, api.calls) == ([], 0)
-
-
-@pytest.mark.parametrize("fault", [faults.CLOSED, faults.CLOSED_HALFWAY])
-async def test_a_closed_connection_is_an_error_of_the_transport(
-    api: Api, client: httpx2.AsyncClient, fault: faults.Fault
-) -> None:
-    api.fail(fault, times=1)
-    with pytest.raises(httpx2.RemoteProtocolError):
-        await client.get(f"{api.url}{DOCS}q")
-    assert (await client.get(f"{api.url}{DOCS}q")).is_success
-
-
-async def test_a_rate_limit_says_when_to_come_back(api: Api, client: httpx2.AsyncClient) -> None:
-    api.fail(faults.rate_limited(17))
-    answer = await client.get(f"{api.url}{DOCS}q")
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "17")
-
-
-async def test_a_stand_in_stops_at_once_while_requests_hang() -> None:
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
-        with anyio.fail_after(5):
-            async with anyio.create_task_group() as asking:
-                with running_api() as api, api.gate() as gate:
-                    asking.start_soon(ask_at_once, api, client, 2, [])
-                    await gate.arrived(2)
-                    asking.cancel_scope.cancel()

@@ -18,7 +18,6 @@ INTERRUPTING = "#!/bin/sh\nkill -USR1 $PPID\nexec cat\n"
 
 @pytest.fixture
 def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An npm and a node of our own making, first on the path."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     for name in ("node", "npm"):
@@ -70,9 +69,3 @@ def test_of_two_who_want_a_package_at_once_one_installs_it(npm: Path) -> None:
                 assert not folders[1].done()
         assert folders[0].result() == folders[1].result()
     assert (npm.parent / "runs").read_text() == "once\n"
-
-
-def test_without_node_the_test_is_skipped(npm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(pytest.skip.Exception, match="needs node"):
-        npm_package("three", "1.0.0")

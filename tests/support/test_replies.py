@@ -38,16 +38,6 @@ def test_each_question_each_revision_and_each_version_has_a_text_of_its_own(worl
     assert len({text.body for text in texts}) == 4
 
 
-def test_information_follows_the_code_after_one_blank_line(world: World) -> None:
-    code, info = context(world).body.decode().split("\n```\n\n### ")
-    assert code.count(DASHES) == 4
-    assert info.count(DASHES) == 1
-
-
-def test_a_large_library_is_answered_at_the_usual_length(world: World) -> None:
-    assert 5_000 < len(context(world).body) < 7_500
-
-
 @pytest.mark.parametrize("joint", ["/", "@"])
 def test_a_version_is_served_when_the_library_has_it(world: World, joint: str) -> None:
     found, missing = (context(world, f"{FASTAPI}{joint}{each}") for each in ("0.116.1", "9.9"))
@@ -57,16 +47,6 @@ def test_a_version_is_served_when_the_library_has_it(world: World, joint: str) -
         f'Version "9.9" not found for library "{FASTAPI}".'
         " Available versions: 0.115.13, 0.116.1, 0.128.0"
     )
-
-
-def test_json_carries_the_snippets_of_the_text(world: World) -> None:
-    text, parts = context(world).body.decode(), json.loads(context(world, type="json").body)
-    titles = [each["codeTitle"] for each in parts["codeSnippets"]]
-    titles += [each["breadcrumb"] for each in parts["infoSnippets"]]
-    assert [text.index(f"### {title}\n") for title in titles] == sorted(
-        text.index(f"### {title}\n") for title in titles
-    )
-    assert len(titles) == 7
 
 
 @pytest.mark.parametrize(
@@ -80,11 +60,3 @@ def test_json_carries_the_snippets_of_the_text(world: World) -> None:
 )
 def test_names_are_found_however_they_are_spelt(world: World, name: str, first: str) -> None:
     assert search(world, name)[0] == first
-
-
-def test_what_is_no_library_id_is_refused(world: World) -> None:
-    assert context(world, "fastapi").status == 400
-
-
-def test_another_path_is_not_found(world: World) -> None:
-    assert reply_to(Call("/api/v2/oauth", {}, None), world).status == 404

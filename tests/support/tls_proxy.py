@@ -39,7 +39,6 @@ class Proxy:
 
 @contextmanager
 def tls_proxy(api: Api, host: str = "context7.com") -> Iterator[Proxy]:
-    """A proxy for the length of the block, in a thread of its own."""
     authority = trustme.CA()
     tunnels = _Tunnels(f"{host}:443", urlsplit(api.url).port or 0, _server_side(authority, host))
     with TemporaryDirectory() as folder, start_blocking_portal(name="tls-proxy") as portal:

@@ -55,7 +55,6 @@ def context7_http(
 
 
 def free_port() -> int:
-    """A TCP port that was free a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port

@@ -32,19 +32,16 @@ class Counting(AsyncEmbedder):
 
 
 def on_folder(path: Path, embedder: AsyncEmbedder, at_most: int = 2000) -> Fabric:
-    """A fabric on a folder that searches by vectors."""
     backend = DiskBackend(path)
     return Fabric(backend, searcher=VectorSearch(MemoryVectorIndex(backend), embedder, at_most))
 
 
 def on_server(url: str, embedder: AsyncEmbedder) -> Fabric:
-    """A fabric on a Qdrant that searches by vectors."""
     backend = QdrantBackend(url)
     return Fabric(backend, searcher=VectorSearch(QdrantVectorIndex(backend), embedder))
 
 
 async def keys(fabric: Fabric, question: str = QUESTION, limit: int = 5) -> list[str]:
-    """What a search finds, by vectors."""
     found = await fabric.search(question, limit=limit)
     assert {match.ranked_by for match in found} <= {"vectors"}
     return [match.key for match in found]

@@ -29,10 +29,8 @@ def context(key: str, value: Json = 1, scope: Scope = Scope.GLOBAL, **metadata: 
 
 
 def answer(principal: str, subject: str = "/widgets/widget1", text: str = "text") -> StoredAnswer:
-    """Return a stored answer that `principal` fetched."""
     return StoredAnswer("docs", text, subject, "how to start", principal, "here", 5.0)
 
 
 def told_of(record: StoredAnswer) -> Json:
-    """Return a stored answer as a context holds it."""
     return cast("Json", asdict(record))

@@ -48,7 +48,7 @@ def run(words: list[str]) -> int:
         seeds = load_seeds(options.seed or app.settings.seed_file)
         for error in seeds.left_out:
             console.print(str(error), soft_wrap=True)
-        rows = [seed.row for seed in seeds.libraries]
+        rows = list(seeds.rows)
         indexer = _indexer(app, _ttl(app, seeds))
         plan = await indexer.plan(_chosen(rows, options.category), refresh=options.refresh)
         await _announce(console, app, plan)

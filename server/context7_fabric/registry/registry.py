@@ -381,7 +381,7 @@ class Registry:
             return []
         log_left_out(seeds.left_out)
         self.seed_ttl = seeds.ttl_days * 86400.0
-        return [seed.row for seed in seeds.libraries]
+        return list(seeds.rows)
 
     def _present(self, keys: Iterable[str]) -> list[Row]:
         rows = self._table.rows

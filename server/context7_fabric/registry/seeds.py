@@ -32,38 +32,13 @@ _LONGEST_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Seed:
-    """One library of the seed file; `id` is empty if it is not known."""
-
-    name: str
-    aliases: tuple[str, ...]
-    id: str
-    ecosystem: str
-    category: str
-    description: str
-
-    @property
-    def row(self) -> Row:
-        """The registry's row for it, unverified."""
-        return Row(
-            name=name_key(self.name),
-            ecosystem=self.ecosystem,
-            id=self.id,
-            aliases=self.aliases,
-            category=self.category,
-            title=self.name,
-            description=self.description,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Seeds:
-    """Content of the seed file; `ttl_days` bounds the freshness of what was resolved from it.
+    """Unverified rows of the seed file; `ttl_days` bounds the freshness of what they resolve.
 
     `left_out` has an error for each row that cannot be used.
     """
 
-    libraries: tuple[Seed, ...]
+    rows: tuple[Row, ...]
     ttl_days: float = DEFAULT_TTL_DAYS
     left_out: tuple[SeedError, ...] = ()
 
@@ -79,9 +54,9 @@ def load_seeds(path: Path | None = None) -> Seeds:
     fields = reader.first_fields(root)
     if "categories" not in fields:
         raise reader.wrong(root, "there are no `categories`")
-    libraries = tuple(reader.libraries(fields["categories"]))
+    rows = tuple(reader.rows(fields["categories"]))
     days = next(reader.kept([fields.get("ttl_days")], reader.ttl_days), DEFAULT_TTL_DAYS)
-    return Seeds(libraries, days, tuple(reader.left_out))
+    return Seeds(rows, days, tuple(reader.left_out))
 
 
 class _Reader(SeedFile):
@@ -93,16 +68,16 @@ class _Reader(SeedFile):
             raise self.wrong(node, f"`ttl_days`: {text!r} is not a number of days")
         return float(text)
 
-    def libraries(self, categories: yaml.Node) -> Iterator[Seed]:
+    def rows(self, categories: yaml.Node) -> Iterator[Row]:
         taken: set[str] = set()
         for category, entries in self.kept(self.first_fields(categories).items(), self._category):
-            for seed, node in self.kept(entries, partial(self._named_seed, category)):
-                if seed.row.key in taken:
+            for row, node in self.kept(entries, partial(self._named_row, category)):
+                if row.key in taken:
                     twice = self.wrong(node, "the name stands here twice in one ecosystem")
-                    self.left_out.append(left_out(twice, _entry(seed.name)))
+                    self.left_out.append(left_out(twice, _entry(row.title)))
                 elif len(taken) < MOST_ROWS:
-                    taken.add(seed.row.key)
-                    yield seed
+                    taken.add(row.key)
+                    yield row
                 else:
                     raise self.wrong(node, f"there are more than {MOST_ROWS:,} libraries")
 
@@ -111,9 +86,9 @@ class _Reader(SeedFile):
         listed = self.first_fields(node).get("libraries")
         return category, self.items(listed) if listed else []
 
-    def _named_seed(self, category: str, node: yaml.Node) -> tuple[Seed, yaml.Node]:
+    def _named_row(self, category: str, node: yaml.Node) -> tuple[Row, yaml.Node]:
         try:
-            return self._seed(category, node), node
+            return self._row(category, node), node
         except SeedError as error:
             raise left_out(error, _entry(self._name_in(node))) from error
 
@@ -123,18 +98,19 @@ class _Reader(SeedFile):
         name = next((value for key, value in pairs if key.value == "name"), None)
         return str(name.value).strip() if isinstance(name, yaml.ScalarNode) else ""
 
-    def _seed(self, category: str, node: yaml.Node) -> Seed:
+    def _row(self, category: str, node: yaml.Node) -> Row:
         fields = self.fields(node)
-        name = self._name(fields["name"]) if "name" in fields else ""
-        if not name:
+        title = self._name(fields["name"]) if "name" in fields else ""
+        if not title:
             raise self.wrong(node, "a library needs a `name`")
         described = fields.get("description")
-        return Seed(
-            name=name,
-            aliases=self._aliases(fields.get("aliases")),
+        return Row(
+            name_key(title),
+            self._ecosystem(fields.get("ecosystem")),
             id=self._id(fields.get("id")),
-            ecosystem=self._ecosystem(fields.get("ecosystem")),
+            aliases=self._aliases(fields.get("aliases")),
             category=category,
+            title=title,
             description=self.text(described, LONGEST_DESCRIPTION) if described else "",
         )
 

@@ -19,7 +19,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from context7_fabric.registry.seeds import Seed, load_seeds
+from context7_fabric.registry.rows import Row
+from context7_fabric.registry.seeds import load_seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="check these names only")
     only: list[str] | None = parser.parse_args(arguments).only
 
-    seeds = [seed for seed in load_seeds().libraries if seed.ecosystem in REGISTRIES]
+    seeds = [seed for seed in load_seeds().rows if seed.ecosystem in REGISTRIES]
     if only is not None:
-        unknown = set(only) - {seed.name for seed in seeds}
+        unknown = set(only) - {seed.title for seed in seeds}
         if unknown:
             parser.error(f"no pypi or npm name in the seed file: {', '.join(sorted(unknown))}")
-        seeds = [seed for seed in seeds if seed.name in only]
+        seeds = [seed for seed in seeds if seed.title in only]
 
     for ecosystem in sorted({seed.ecosystem for seed in seeds}):
         registry = REGISTRIES[ecosystem]
@@ -67,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _report(seeds)
 
 
-def _report(seeds: Sequence[Seed]) -> int:
+def _report(seeds: Sequence[Row]) -> int:
     missing = 0
     for seed in seeds:
-        if not REGISTRIES[seed.ecosystem].has(seed.name):
+        if not REGISTRIES[seed.ecosystem].has(seed.title):
             missing += 1
-            sys.stdout.write(f"{seed.ecosystem} has no {seed.name}\n")
+            sys.stdout.write(f"{seed.ecosystem} has no {seed.title}\n")
             sys.stdout.flush()
     sys.stdout.write(f"{len(seeds)} names checked, {missing} missing\n")
     return 1 if missing else 0

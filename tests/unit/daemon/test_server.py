@@ -19,7 +19,8 @@ from context7_fabric.errors import SettingError
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, STATUS, STOP
 from context7_fabric.version import __version__
-from support.house import INITIALIZE, House, Window, status_of
+from support.client import INITIALIZE
+from support.house import House, Window, status_of
 
 NOBODY = 65534
 SHORT = 0.1

@@ -1,5 +1,5 @@
 """Fixtures of the tests of the REST API."""
 
-from support.rest_fixtures import app, clock, http
+from support.rest import app, clock, http
 
 __all__ = ["app", "clock", "http"]

@@ -260,3 +260,5 @@ class TestSize:
 
     def test_a_lone_surrogate_can_be_counted(self) -> None:
         check_size(QUERY, {"query": "\ud800"})
+        with pytest.raises(ArgumentError, match="received 12013"):
+            check_size(QUERY, {"query": "\ud800" * 4000})

@@ -1,4 +1,4 @@
-"""The rows in memory keep in step with those that others write, and are only so many."""
+"""Rows in memory follow the writes of other processes, and their number is bounded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEXT = Row("right-pad", "npm", id="/right/pad")
 
 
 class Slow(MemoryBackend):
-    """A store of which one operation waits at a gate, or fails after it."""
+    """Store with one operation that waits at a gate, or fails after it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Slow(MemoryBackend):
         return await super().items(prefix, after, limit)
 
     async def _pass(self, operation: str) -> None:
-        """Wait and fail once, whatever is asked meanwhile."""
+        """Wait and fail once, for one call."""
         if operation == self.slow:
             self.slow = ""
             if self.gate is not None:
@@ -61,8 +61,8 @@ class Slow(MemoryBackend):
 
 
 @dataclass
-class House:
-    """Our rows, those of others on the same store, and what is heard of them."""
+class Scene:
+    """Our rows, the rows of others on the same store, and their announcements."""
 
     backend: Slow
     fabric: Fabric
@@ -84,13 +84,13 @@ class House:
             ear.receive(tuple(address(Scope.GLOBAL, key) for key in keys))
 
     async def others_write_unheard(self, *rows: Row) -> None:
-        """Another process writes rows, and it is heard only that it may have been anything."""
+        """Another process writes rows, and the store announces that any row may have changed."""
         await RowStore(self.fabric, PUBLIC).save(rows)
         for ear in self.news._listeners:
             ear.receive(None)
 
     async def catch_up_cancelled_at(self, operation: str) -> None:
-        """Catch up, and be cancelled while an operation of the store takes its time."""
+        """Catch up, and be cancelled during a slow operation of the store."""
         self.backend.slow, self.backend.gate = operation, anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.registry.catch_up)
@@ -100,7 +100,7 @@ class House:
         self.backend.gate = None
 
     async def catch_up_failing_at(self, operation: str) -> None:
-        """Catch up while an operation of the store fails, once."""
+        """Catch up while one operation of the store fails once."""
         self.backend.slow, self.backend.fails = operation, True
         await self.registry.catch_up()
         assert not self.backend.slow
@@ -110,183 +110,183 @@ class House:
 
 
 @pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> House:
+async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     fabric = Fabric(backend := Slow())
     news = ChangeFeed(fabric.backend)
     news.is_live = True
     store = RowStore(fabric, ME, news.listen(*WRITTEN))
     registry = Registry(store, lambda: Seeds(()), lambda: 0.0)
-    house = House(backend, fabric, store, registry, news)
+    scene = Scene(backend, fabric, store, registry, news)
     load = store.load
 
     async def counted() -> dict[str, Row]:
-        house.loads += 1
+        scene.loads += 1
         return await load()
 
     monkeypatch.setattr(store, "load", counted)
     await registry.load()
     await registry.catch_up()
-    house.loads = 0
-    return house
+    scene.loads = 0
+    return scene
 
 
-async def test_a_row_that_others_wrote_is_taken_in_alone(house: House) -> None:
-    await house.others_write(Row("left-pad", "npm", id="/left/pad"))
-    await house.registry.catch_up()
-    match = house.registry.find("left-pad")
+async def test_a_row_that_others_wrote_is_taken_in_alone(scene: Scene) -> None:
+    await scene.others_write(Row("left-pad", "npm", id="/left/pad"))
+    await scene.registry.catch_up()
+    match = scene.registry.find("left-pad")
     assert match is not None
     assert match.row.id == "/left/pad"
-    assert house.loads == 0
+    assert scene.loads == 0
 
 
-async def test_suggestions_are_notified_too(house: House) -> None:
+async def test_suggestions_are_notified_too(scene: Scene) -> None:
     heard = list[Row]()
 
     async def hear(rows: Sequence[Row]) -> None:
         heard.extend(rows)
 
-    house.registry.on_change = hear
-    await house.others_write(Row("left-pad", "npm", id="/left/pad"))
-    await house.registry.catch_up()
+    scene.registry.on_change = hear
+    await scene.others_write(Row("left-pad", "npm", id="/left/pad"))
+    await scene.registry.catch_up()
     assert [row.id for row in heard] == ["/left/pad"]
 
 
-async def test_a_row_of_ones_own_stays_before_the_public_one(house: House) -> None:
-    await house.others_write(Row("left-pad", "npm", id="/mine/pad"), principal=ME)
-    await house.registry.catch_up()
-    await house.others_write(Row("left-pad", "npm", id="/left/pad"))
-    await house.registry.catch_up()
-    match = house.registry.find("left-pad")
+async def test_a_row_of_ones_own_stays_before_the_public_one(scene: Scene) -> None:
+    await scene.others_write(Row("left-pad", "npm", id="/mine/pad"), principal=ME)
+    await scene.registry.catch_up()
+    await scene.others_write(Row("left-pad", "npm", id="/left/pad"))
+    await scene.registry.catch_up()
+    match = scene.registry.find("left-pad")
     assert match is not None
     assert match.row.id == "/mine/pad"
 
 
-async def test_a_row_of_another_principal_is_not_seen(house: House) -> None:
-    await house.others_write(Row("secret", "npm", id="/bob/secret"), principal="bob")
-    await house.registry.catch_up()
-    assert house.registry.find("secret") is None
-    assert house.registry.row("/bob/secret") is None
+async def test_a_row_of_another_principal_is_not_seen(scene: Scene) -> None:
+    await scene.others_write(Row("secret", "npm", id="/bob/secret"), principal="bob")
+    await scene.registry.catch_up()
+    assert scene.registry.find("secret") is None
+    assert scene.registry.row("/bob/secret") is None
 
 
-async def test_where_rows_were_removed_all_are_read_again(house: House) -> None:
-    await house.others_write(Row("left-pad", "npm", id="/left/pad"))
-    await house.registry.catch_up()
-    (key,) = await house.fabric.keys(Scope.GLOBAL, "row:")
-    await house.fabric.delete_context(key)
-    await announce_changed_rows(house.fabric)
-    house.hear(key, REVISION)
-    await house.registry.catch_up()
-    assert house.registry.find("left-pad") is None
-    assert house.loads == 1
+async def test_where_rows_were_removed_all_are_read_again(scene: Scene) -> None:
+    await scene.others_write(Row("left-pad", "npm", id="/left/pad"))
+    await scene.registry.catch_up()
+    (key,) = await scene.fabric.keys(Scope.GLOBAL, "row:")
+    await scene.fabric.delete_context(key)
+    await announce_changed_rows(scene.fabric)
+    scene.hear(key, REVISION)
+    await scene.registry.catch_up()
+    assert scene.registry.find("left-pad") is None
+    assert scene.loads == 1
 
 
-async def test_where_it_is_not_heard_what_changed_all_are_read_if_any_did(house: House) -> None:
-    house.news.is_live = False
-    await house.registry.catch_up()
-    first = house.loads
-    await house.registry.catch_up()
-    assert house.loads == first
-    await RowStore(house.fabric, PUBLIC).save([Row("left-pad", "npm", id="/left/pad")])
-    await house.registry.catch_up()
-    assert house.loads == first + 1
-    assert house.registry.row("/left/pad") is not None
+async def test_where_it_is_not_heard_what_changed_all_are_read_if_any_did(scene: Scene) -> None:
+    scene.news.is_live = False
+    await scene.registry.catch_up()
+    first = scene.loads
+    await scene.registry.catch_up()
+    assert scene.loads == first
+    await RowStore(scene.fabric, PUBLIC).save([Row("left-pad", "npm", id="/left/pad")])
+    await scene.registry.catch_up()
+    assert scene.loads == first + 1
+    assert scene.registry.row("/left/pad") is not None
 
 
 async def test_of_too_many_rows_the_most_used_are_held(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MOST_ROWS", 4)
     rows = [Row(f"lib{use}", "npm", id=f"/lib/{use}", usage_count=use) for use in range(12)]
-    await RowStore(house.fabric, PUBLIC).save(rows)
-    await house.registry.load()
-    assert {row.usage_count for row in house.registry.rows()} == {8, 9, 10, 11}
+    await RowStore(scene.fabric, PUBLIC).save(rows)
+    await scene.registry.load()
+    assert {row.usage_count for row in scene.registry.rows()} == {8, 9, 10, 11}
 
 
 class TestALookThatEndsBadly:
-    """What it heard is made up for by the next, also where more was written since."""
+    """The next look makes up for what was announced, also if more was written since."""
 
-    async def test_by_being_cancelled_leaves_its_rows_to_the_next(self, house: House) -> None:
-        await house.others_write(PAD)
-        await house.catch_up_cancelled_at("get_many")
-        await house.others_write(NEXT)
-        await house.registry.catch_up()
-        assert house.knows(PAD, NEXT)
-        assert house.loads == 0
+    async def test_by_being_cancelled_leaves_its_rows_to_the_next(self, scene: Scene) -> None:
+        await scene.others_write(PAD)
+        await scene.catch_up_cancelled_at("get_many")
+        await scene.others_write(NEXT)
+        await scene.registry.catch_up()
+        assert scene.knows(PAD, NEXT)
+        assert scene.loads == 0
 
     async def test_by_being_cancelled_leaves_them_to_one_that_heard_of_none(
-        self, house: House
+        self, scene: Scene
     ) -> None:
-        await house.others_write(PAD)
-        await house.catch_up_cancelled_at("get_many")
-        await house.registry.catch_up()
-        assert house.knows(PAD)
+        await scene.others_write(PAD)
+        await scene.catch_up_cancelled_at("get_many")
+        await scene.registry.catch_up()
+        assert scene.knows(PAD)
 
-    async def test_by_being_cancelled_has_reported_the_rows_it_took_in(self, house: House) -> None:
+    async def test_by_being_cancelled_has_reported_the_rows_it_took_in(self, scene: Scene) -> None:
         heard = list[Row]()
 
         async def hear(rows: Sequence[Row]) -> None:
             heard.extend(rows)
 
-        house.registry.on_change = hear
-        await house.others_write(PAD)
-        await house.catch_up_cancelled_at("get")
-        await house.registry.catch_up()
-        assert house.knows(PAD)
+        scene.registry.on_change = hear
+        await scene.others_write(PAD)
+        await scene.catch_up_cancelled_at("get")
+        await scene.registry.catch_up()
+        assert scene.knows(PAD)
         assert [row.id for row in heard] == [PAD.id]
 
     @pytest.mark.parametrize("operation", ["get", "items"])
     async def test_by_being_cancelled_while_all_are_read_has_them_read_again(
-        self, house: House, operation: str
+        self, scene: Scene, operation: str
     ) -> None:
-        await house.others_write_unheard(PAD)
-        await house.catch_up_cancelled_at(operation)
-        await house.others_write(NEXT)
-        await house.registry.catch_up()
-        assert house.knows(PAD, NEXT)
+        await scene.others_write_unheard(PAD)
+        await scene.catch_up_cancelled_at(operation)
+        await scene.others_write(NEXT)
+        await scene.registry.catch_up()
+        assert scene.knows(PAD, NEXT)
 
-    async def test_by_a_failing_read_of_its_rows_has_all_read_again(self, house: House) -> None:
-        await house.others_write(PAD)
-        house.backend.gate = anyio.Event()
+    async def test_by_a_failing_read_of_its_rows_has_all_read_again(self, scene: Scene) -> None:
+        await scene.others_write(PAD)
+        scene.backend.gate = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(house.catch_up_failing_at, "get_many")
+            tasks.start_soon(scene.catch_up_failing_at, "get_many")
             await anyio.wait_all_tasks_blocked()
-            await house.others_write(NEXT)
-            await house.registry.catch_up()  # goes well meanwhile
-            house.backend.gate.set()
-        await house.registry.catch_up()
-        assert house.knows(PAD, NEXT)
+            await scene.others_write(NEXT)
+            await scene.registry.catch_up()  # goes well meanwhile
+            scene.backend.gate.set()
+        await scene.registry.catch_up()
+        assert scene.knows(PAD, NEXT)
 
     @pytest.mark.parametrize("operation", ["get", "items"])
     async def test_by_a_failing_read_of_all_has_them_read_again(
-        self, house: House, operation: str
+        self, scene: Scene, operation: str
     ) -> None:
-        await house.others_write_unheard(PAD)
-        await house.catch_up_failing_at(operation)
-        await house.others_write(NEXT)
-        await house.registry.catch_up()
-        assert house.knows(PAD, NEXT)
+        await scene.others_write_unheard(PAD)
+        await scene.catch_up_failing_at(operation)
+        await scene.others_write(NEXT)
+        await scene.registry.catch_up()
+        assert scene.knows(PAD, NEXT)
 
 
 async def test_rows_written_unannounced_during_a_look_are_read(
-    house: House,
+    scene: Scene,
 ) -> None:
-    await house.others_write(PAD)
-    house.backend.slow, house.backend.gate = "get", anyio.Event()
+    await scene.others_write(PAD)
+    scene.backend.slow, scene.backend.gate = "get", anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(house.registry.catch_up)
+        tasks.start_soon(scene.registry.catch_up)
         await anyio.wait_all_tasks_blocked()
-        await house.others_write_unheard(NEXT)  # before it is asked how the rows stand
-        house.backend.gate.set()
-    await house.registry.catch_up()
-    assert house.knows(PAD, NEXT)
+        await scene.others_write_unheard(NEXT)  # before it is asked how the rows stand
+        scene.backend.gate.set()
+    await scene.registry.catch_up()
+    assert scene.knows(PAD, NEXT)
 
 
-async def test_an_empty_store_is_not_read_again_once_it_has_rows(house: House) -> None:
-    for ear in house.news._listeners:
+async def test_an_empty_store_is_not_read_again_once_it_has_rows(scene: Scene) -> None:
+    for ear in scene.news._listeners:
         ear.receive(None)
-    await house.registry.catch_up()
-    await house.others_write(PAD)
-    await house.registry.catch_up()
-    await house.registry.load_if_changed()
-    assert house.knows(PAD)
-    assert house.loads == 0
+    await scene.registry.catch_up()
+    await scene.others_write(PAD)
+    await scene.registry.catch_up()
+    await scene.registry.load_if_changed()
+    assert scene.knows(PAD)
+    assert scene.loads == 0

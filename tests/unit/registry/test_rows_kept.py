@@ -23,7 +23,7 @@ PAD = Row("left-pad", "npm", id="/left/pad")
 
 
 class Fickle(MemoryBackend):
-    """A store that fails, holds a load up, or counts loads, as a test wants it."""
+    """Store that counts loads, and fails or delays them on demand."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Fickle(MemoryBackend):
 
 
 @dataclass
-class House:
+class Scene:
     """Registry, its store, and the changes that it reports."""
 
     backend: Fickle = field(default_factory=Fickle)
@@ -75,100 +75,100 @@ class House:
 
 
 @pytest.fixture
-async def house() -> House:
-    house = House()
-    await house.others_write(PAD)
-    await house.registry.load()
-    house.backend.loads = 0
-    return house
+async def scene() -> Scene:
+    scene = Scene()
+    await scene.others_write(PAD)
+    await scene.registry.load()
+    scene.backend.loads = 0
+    return scene
 
 
-def uses(house: House) -> int:
-    row = house.registry.row(PAD.id)
+def uses(scene: Scene) -> int:
+    row = scene.registry.row(PAD.id)
     assert row is not None
     return row.usage_count
 
 
 class TestAStoreThatFails:
     @pytest.mark.parametrize("again", ["load", "catch_up"])
-    async def test_takes_nothing_from_what_is_known(self, house: House, again: str) -> None:
-        house.backend.fails = True
-        await getattr(house.registry, again)()
-        assert house.registry.row(PAD.id) == PAD
+    async def test_takes_nothing_from_what_is_known(self, scene: Scene, again: str) -> None:
+        scene.backend.fails = True
+        await getattr(scene.registry, again)()
+        assert scene.registry.row(PAD.id) == PAD
 
-    async def test_is_read_as_soon_as_it_works(self, house: House) -> None:
-        house.backend.fails = True
-        await house.registry.load()
-        house.backend.fails = False
-        await house.others_write(Row("right-pad", "npm", id="/right/pad"))
-        await house.registry.catch_up()
-        assert house.registry.row("/right/pad") is not None
+    async def test_is_read_as_soon_as_it_works(self, scene: Scene) -> None:
+        scene.backend.fails = True
+        await scene.registry.load()
+        scene.backend.fails = False
+        await scene.others_write(Row("right-pad", "npm", id="/right/pad"))
+        await scene.registry.catch_up()
+        assert scene.registry.row("/right/pad") is not None
 
     async def test_at_the_start_leaves_the_seeds_and_is_read_later(self) -> None:
-        house = House()
-        await house.others_write(PAD)
-        house.backend.fails = True
-        await house.registry.load()
-        assert house.registry.loaded.is_set()
-        house.backend.fails = False
-        await house.registry.catch_up()
-        assert house.registry.row(PAD.id) == PAD
+        scene = Scene()
+        await scene.others_write(PAD)
+        scene.backend.fails = True
+        await scene.registry.load()
+        assert scene.registry.loaded.is_set()
+        scene.backend.fails = False
+        await scene.registry.catch_up()
+        assert scene.registry.row(PAD.id) == PAD
 
 
 class TestUses:
-    async def test_are_added_to_those_that_others_counted(self, house: House) -> None:
-        house.registry.used(PAD.id)
-        await house.others_write(Row("left-pad", "npm", id=PAD.id, usage_count=40))
-        await house.registry.catch_up()
-        assert uses(house) == 41
-        await house.registry.flush()
-        again = House(house.backend)
+    async def test_are_added_to_those_that_others_counted(self, scene: Scene) -> None:
+        scene.registry.used(PAD.id)
+        await scene.others_write(Row("left-pad", "npm", id=PAD.id, usage_count=40))
+        await scene.registry.catch_up()
+        assert uses(scene) == 41
+        await scene.registry.flush()
+        again = Scene(scene.backend)
         await again.registry.load()
         assert uses(again) == 41
 
-    async def test_take_nothing_back_that_others_learned(self, house: House) -> None:
-        house.registry.used(PAD.id)
-        await house.others_write(Row("left-pad", "npm", id="/moved/pad"))
-        await house.registry.catch_up()
-        await house.registry.flush()
-        again = House(house.backend)
+    async def test_take_nothing_back_that_others_learned(self, scene: Scene) -> None:
+        scene.registry.used(PAD.id)
+        await scene.others_write(Row("left-pad", "npm", id="/moved/pad"))
+        await scene.registry.catch_up()
+        await scene.registry.flush()
+        again = Scene(scene.backend)
         await again.registry.load()
         assert again.registry.row("/moved/pad") is not None
         assert again.registry.row(PAD.id) is None
 
 
 class TestReadingAll:
-    async def test_is_not_done_for_what_one_wrote_alone(self, house: House) -> None:
-        house.registry.used(PAD.id)
-        await house.registry.flush()
-        await house.registry.catch_up()
-        assert house.backend.loads == 0
+    async def test_is_not_done_for_what_one_wrote_alone(self, scene: Scene) -> None:
+        scene.registry.used(PAD.id)
+        await scene.registry.flush()
+        await scene.registry.catch_up()
+        assert scene.backend.loads == 0
 
-    async def test_is_done_where_others_wrote_as_well(self, house: House) -> None:
-        await house.others_write(Row("right-pad", "npm", id="/right/pad"))
-        house.registry.used(PAD.id)
-        await house.registry.flush()
-        await house.registry.catch_up()
-        assert house.backend.loads > 0
-        assert house.registry.row("/right/pad") is not None
+    async def test_is_done_where_others_wrote_as_well(self, scene: Scene) -> None:
+        await scene.others_write(Row("right-pad", "npm", id="/right/pad"))
+        scene.registry.used(PAD.id)
+        await scene.registry.flush()
+        await scene.registry.catch_up()
+        assert scene.backend.loads > 0
+        assert scene.registry.row("/right/pad") is not None
 
-    async def test_keeps_what_came_meanwhile(self, house: House) -> None:
-        house.backend.gate = anyio.Event()
+    async def test_keeps_what_came_meanwhile(self, scene: Scene) -> None:
+        scene.backend.gate = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(house.registry.load)
+            tasks.start_soon(scene.registry.load)
             await anyio.wait_all_tasks_blocked()
-            await house.registry.moved(PAD.id, "/moved/pad")
-            house.registry.used("/moved/pad")
-            house.backend.gate.set()
-        row = house.registry.row("/moved/pad")
+            await scene.registry.moved(PAD.id, "/moved/pad")
+            scene.registry.used("/moved/pad")
+            scene.backend.gate.set()
+        row = scene.registry.row("/moved/pad")
         assert row is not None
         assert row.usage_count == 1
 
-    async def test_reports_new_rows_and_rows_that_are_gone(self, house: House) -> None:
-        await Purge(house.fabric).everything()
-        await house.others_write(Row("right-pad", "npm", id="/right/pad"))
-        await announce_changed_rows(house.fabric)
-        house.changed.clear()
-        await house.registry.catch_up()
-        assert house.forgotten == [PAD.key]
-        assert house.changed == ["/right/pad"]
+    async def test_reports_new_rows_and_rows_that_are_gone(self, scene: Scene) -> None:
+        await Purge(scene.fabric).everything()
+        await scene.others_write(Row("right-pad", "npm", id="/right/pad"))
+        await announce_changed_rows(scene.fabric)
+        scene.changed.clear()
+        await scene.registry.catch_up()
+        assert scene.forgotten == [PAD.key]
+        assert scene.changed == ["/right/pad"]

@@ -42,7 +42,7 @@ class Slow(MemoryBackend):
 
 
 @dataclass
-class House:
+class Scene:
     """Registry, and a slow observer of its rows."""
 
     backend: Slow = field(default_factory=Slow)
@@ -116,69 +116,69 @@ class House:
 
 
 @pytest.fixture
-async def house() -> House:
-    house = House()
-    await house.registry.load()
-    await house.others_write(PAD)
-    await house.registry.catch_up()
-    assert house.reported_all()
-    house.times = 0
-    return house
+async def scene() -> Scene:
+    scene = Scene()
+    await scene.registry.load()
+    await scene.others_write(PAD)
+    await scene.registry.catch_up()
+    assert scene.reported_all()
+    scene.times = 0
+    return scene
 
 
 class TestALookThatIsCancelled:
     """The next look reports in its place, though it reads nothing again."""
 
-    async def test_as_it_reports_all_rows(self, house: House) -> None:
-        await house.others_replace_all_by(NEXT)
-        await house.catch_up_cancelled_as_it_reports()
-        assert house.registry.rows() == [NEXT]
-        assert not house.reported_all()
-        await house.registry.catch_up()
-        assert house.reported_all()
+    async def test_as_it_reports_all_rows(self, scene: Scene) -> None:
+        await scene.others_replace_all_by(NEXT)
+        await scene.catch_up_cancelled_as_it_reports()
+        assert scene.registry.rows() == [NEXT]
+        assert not scene.reported_all()
+        await scene.registry.catch_up()
+        assert scene.reported_all()
 
     async def test_before_it_reports_all_rows(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        await house.others_replace_all_by(NEXT)
-        await house.catch_up_cancelled_as_it_compares(monkeypatch)
-        assert house.registry.rows() == [NEXT]
-        assert not house.reported_all()
-        await house.registry.catch_up()
-        assert house.reported_all()
+        await scene.others_replace_all_by(NEXT)
+        await scene.catch_up_cancelled_as_it_compares(monkeypatch)
+        assert scene.registry.rows() == [NEXT]
+        assert not scene.reported_all()
+        await scene.registry.catch_up()
+        assert scene.reported_all()
 
-    async def test_as_it_reports_the_announced_rows(self, house: House) -> None:
-        await house.others_write(NEXT)
-        house.hear(NEXT)
-        await house.catch_up_cancelled_as_it_reports()
-        assert not house.reported_all()
-        await house.registry.catch_up()
-        assert house.reported_all()
+    async def test_as_it_reports_the_announced_rows(self, scene: Scene) -> None:
+        await scene.others_write(NEXT)
+        scene.hear(NEXT)
+        await scene.catch_up_cancelled_as_it_reports()
+        assert not scene.reported_all()
+        await scene.registry.catch_up()
+        assert scene.reported_all()
 
-    async def test_also_where_rows_went_and_came_back(self, house: House) -> None:
-        await house.others_replace_all_by(NEXT)
-        await house.catch_up_cancelled_as_it_reports()
-        await house.others_replace_all_by(PAD)
-        await house.registry.catch_up()
-        assert house.registry.rows() == [PAD]
-        assert house.reported_all()
+    async def test_also_where_rows_went_and_came_back(self, scene: Scene) -> None:
+        await scene.others_replace_all_by(NEXT)
+        await scene.catch_up_cancelled_as_it_reports()
+        await scene.others_replace_all_by(PAD)
+        await scene.registry.catch_up()
+        assert scene.registry.rows() == [PAD]
+        assert scene.reported_all()
 
-    async def test_reports_once(self, house: House) -> None:
-        await house.others_replace_all_by(PAD, NEXT)
-        await house.catch_up_cancelled_as_it_reports()
-        await house.registry.catch_up()
-        times = house.times
-        await house.registry.catch_up()
-        assert house.times == times
+    async def test_reports_once(self, scene: Scene) -> None:
+        await scene.others_replace_all_by(PAD, NEXT)
+        await scene.catch_up_cancelled_as_it_reports()
+        await scene.registry.catch_up()
+        times = scene.times
+        await scene.registry.catch_up()
+        assert scene.times == times
 
 
-async def test_rows_learned_during_a_load_are_reported_in_their_current_state(house: House) -> None:
-    gate = house.backend.gate = anyio.Event()
+async def test_rows_learned_during_a_load_are_reported_in_their_current_state(scene: Scene) -> None:
+    gate = scene.backend.gate = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(house.registry.load)
+        tasks.start_soon(scene.registry.load)
         await anyio.wait_all_tasks_blocked()
-        await house.registry.moved(PAD.id, "/moved/pad")
-        await house.registry.teach(None, LibraryList("", None, (ENTRY,)))
+        await scene.registry.moved(PAD.id, "/moved/pad")
+        await scene.registry.teach(None, LibraryList("", None, (ENTRY,)))
         gate.set()
-    assert {row.id for row in house.registry.rows()} == {"/moved/pad", ENTRY.id}
-    assert house.reported_all()
+    assert {row.id for row in scene.registry.rows()} == {"/moved/pad", ENTRY.id}
+    assert scene.reported_all()

@@ -9,10 +9,10 @@ import pytest
 
 from context7_fabric.errors import SeedError
 from context7_fabric.parsing.ids import parse_id
+from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import (
     ECOSYSTEMS,
     FILE_NAME,
-    Seed,
     load_seeds,
 )
 from context7_fabric.seed_files import seed_folder
@@ -34,9 +34,17 @@ categories:
       - {name: gin, ecosystem: pypi, aliases: []}
   empty: {}
 """
-NEXT = Seed("Next.js", ("nextjs", "Next JS"), "/vercel/next.js", "npm", "web", "A framework")
-GIN = Seed("gin", (), "", "other", "web", "")
-OTHER_GIN = Seed("gin", (), "", "pypi", "data", "")
+NEXT = Row(
+    "next.js",
+    "npm",
+    id="/vercel/next.js",
+    aliases=("nextjs", "Next JS"),
+    category="web",
+    title="Next.js",
+    description="A framework",
+)
+GIN = Row("gin", "other", category="web", title="gin")
+OTHER_GIN = Row("gin", "pypi", category="data", title="gin")
 
 
 @pytest.fixture
@@ -55,17 +63,17 @@ def complaint(path: Path, text: str | bytes) -> SeedError:
 
 class TestShipped:
     def test_every_library_has_a_name_an_ecosystem_and_a_description(self) -> None:
-        libraries = load_seeds().libraries
+        libraries = load_seeds().rows
         assert len(libraries) > 300
         assert {seed.ecosystem for seed in libraries} <= ECOSYSTEMS
         assert all(seed.name and seed.category and seed.description for seed in libraries)
 
     def test_no_library_stands_there_twice(self) -> None:
-        named = [(seed.name, seed.ecosystem) for seed in load_seeds().libraries]
+        named = [(seed.name, seed.ecosystem) for seed in load_seeds().rows]
         assert sorted(set(named)) == sorted(named)
 
     def test_every_id_is_spelt_as_upstream_spells_it(self) -> None:
-        ids = [seed.id for seed in load_seeds().libraries if seed.id]
+        ids = [seed.id for seed in load_seeds().rows if seed.id]
         assert len(ids) > 50
         assert [str(parse_id(seed_id)) for seed_id in ids] == ids
 
@@ -76,7 +84,7 @@ class TestShipped:
 class TestReading:
     def test_what_is_written_is_read(self, path: Path) -> None:
         path.write_text(SMALL, "utf-8")
-        assert load_seeds(path).libraries == (NEXT, GIN, OTHER_GIN)
+        assert load_seeds(path).rows == (NEXT, GIN, OTHER_GIN)
 
     def test_how_long_resolved_seeds_stay_fresh_is_read(self, path: Path) -> None:
         path.write_text(f"ttl_days: 7\n{SMALL}", "utf-8")
@@ -86,13 +94,14 @@ class TestReading:
 
     def test_a_byte_order_mark_does_not_matter(self, path: Path) -> None:
         path.write_text(SMALL, "utf-8-sig")
-        assert len(load_seeds(path).libraries) == 3
+        assert len(load_seeds(path).rows) == 3
 
-    def test_a_seed_is_an_unverified_row_of_the_registry(self) -> None:
-        row = NEXT.row
-        assert (row.name, row.title, row.id) == ("next.js", "Next.js", "/vercel/next.js")
-        assert (row.aliases, row.ecosystem) == (NEXT.aliases, "npm")
-        assert (row.category, row.description) == ("web", "A framework")
+    def test_load_seeds_returns_unverified_rows(self, path: Path) -> None:
+        path.write_text(SMALL, "utf-8")
+        assert all(
+            (row.last_verified, row.usage_count, row.source) == (None, 0, "seed")
+            for row in load_seeds(path).rows
+        )
 
 
 class TestMistakes:
@@ -132,7 +141,7 @@ class TestMistakes:
         framed = text if "categories" in text else f"{text}categories:\n"
         path.write_text(framed + rest, "utf-8")
         seeds = load_seeds(path)
-        assert seeds.libraries == (NEXT, GIN, OTHER_GIN)
+        assert seeds.rows == (NEXT, GIN, OTHER_GIN)
         assert seeds.ttl_days == 30
         (error,) = seeds.left_out
         assert (error.line, error.reason) == (line, reason)
@@ -184,7 +193,7 @@ class TestMistakes:
             line += 1
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         seeds = load_seeds(path)
-        assert [seed.name for seed in seeds.libraries if seed.name != "gin"] == ["b"]
+        assert [seed.name for seed in seeds.rows if seed.name != "gin"] == ["b"]
         (error,) = seeds.left_out
         assert error.line == line
         assert error.reason.endswith(f" is left out: {reason}")
@@ -207,13 +216,13 @@ class TestMistakes:
             f"categories: {{a: {{libraries: [{{name: b, id: {library_id}}}]}}}}", "utf-8"
         )
         seeds = load_seeds(path)
-        assert ([seed.row.id for seed in seeds.libraries], seeds.left_out) == ([library_id], ())
+        assert ([seed.id for seed in seeds.rows], seeds.left_out) == ([library_id], ())
 
     def test_load_seeds_of_json_reads_characters_beyond_the_first_plane(self, path: Path) -> None:
         entries = [{"name": "a", "description": "\U0001f680 up"}, {"name": "b\ud83d"}]
         path.write_text(json.dumps({"categories": {"c": {"libraries": entries}}}), "utf-8")
         seeds = load_seeds(path)
-        assert [seed.description for seed in seeds.libraries] == ["\U0001f680 up"]
+        assert [seed.description for seed in seeds.rows] == ["\U0001f680 up"]
         assert len(seeds.left_out) == 1
 
     @pytest.mark.parametrize(

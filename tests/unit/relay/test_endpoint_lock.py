@@ -85,7 +85,8 @@ def test_a_lock_that_is_let_go_in_time_is_had(
 ) -> None:
     with locked(door) as lock:
         monkeypatch.setattr(time, "sleep", lambda _seconds: fcntl.flock(lock, fcntl.LOCK_UN))
-        door.claim().close()
+        with door.claim() as listener:
+            assert listener.fileno() >= 0
 
 
 def test_a_lock_that_is_free_is_not_waited_for(

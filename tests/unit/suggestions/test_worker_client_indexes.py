@@ -17,7 +17,7 @@ ROOM = 4
 
 
 class Counting:
-    """A worker that counts the rows it is sent, and tells no two requests apart."""
+    """Worker that counts the rows it gets."""
 
     def __init__(self) -> None:
         self.held: dict[str, int] = {}
@@ -52,7 +52,7 @@ class Counting:
 
 
 class NoVectors:
-    """Stores nothing, because nothing is computed."""
+    """Vector store for a worker that computes nothing."""
 
     async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
         return {}

@@ -38,7 +38,7 @@ async def libraries_of(
     """Yield the libraries that `principal` sees, after it stored `rows`; no model is there."""
     store = RowStore(fabric, principal)
     await store.save(rows)
-    registry = Registry(store, lambda: Seeds(libraries=(), ttl_days=1), views.clock)
+    registry = Registry(store, lambda: Seeds((), ttl_days=1), views.clock)
     await registry.load()
     async with anyio.create_task_group() as tasks:
         worker = WorkerClient(tasks, SuggestionSettings(Path("nowhere"), enabled=False))
