@@ -1,4 +1,4 @@
-"""Completion of the parameters in addresses: what begins so, as far as the caller may see it."""
+"""Completion of the parameters in addresses: visible values that begin so."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ async def test_keys_of_the_scope_are_completed_newest_first_and_those_of_others_
     assert unscoped.values == []
 
 
-async def test_a_hundred_values_are_proposed_and_that_there_are_more_is_told(app: App) -> None:
+async def test_complete_with_many_values_proposes_a_hundred_and_says_there_are_more(
+    app: App,
+) -> None:
     for number in range(101):
         await app.fabric.set_context(f"k{number}", 1, Scope.USER)
     async with connected(app) as client:

@@ -46,11 +46,11 @@ async def the_record(app: App) -> CallRecord:
 async def test_a_call_is_recorded_as_its_answer_tells(app: App, mode: str) -> None:
     async with connected(app, mode) as client:
         result = await call(client, "query-docs", libraryId="/widgets/widget1", query="start")
-    record, told = await the_record(app), provenance(result)
-    assert record.id == told["execution_id"]
-    assert (record.outcome, record.tier) == (told["outcome"], told["tier"]) == ("miss", "upstream")
+    record, meta = await the_record(app), provenance(result)
+    assert record.id == meta["execution_id"]
+    assert (record.outcome, record.tier) == (meta["outcome"], meta["tier"]) == ("miss", "upstream")
     assert record.arguments == {"libraryId": "/widgets/widget1", "query": "start"}
-    assert record.library_id == told["library_id"]
+    assert record.library_id == meta["library_id"]
     assert record.size == len(texts(result)[0])
     assert record.client.startswith("mcp ")
     assert record.upstream

@@ -30,8 +30,8 @@ class TestContexts:
     @pytest.mark.parametrize("scope", list(Scope))
     async def test_what_is_set_is_got(self, tmp_path: Path, value: Json, scope: str) -> None:
         async with serving(tmp_path, "+fabric") as (_app, client):
-            told = await done(client, "fabric-set", key="note:a", value=value, scope=scope)
-            assert told == f"stored 'note:a' in {scope}"
+            text = await done(client, "fabric-set", key="note:a", value=value, scope=scope)
+            assert text == f"stored 'note:a' in {scope}"
             got = json.loads(await done(client, "fabric-get", key="note:a", scope=scope))
             assert (got["key"], got["scope"], got["value"]) == ("note:a", scope, value)
 
@@ -75,19 +75,19 @@ class TestContexts:
             with pytest.raises(TooManyAuthored):
                 await contexts.set("second", 2, scope)
 
-    async def test_a_store_that_does_not_take_it_is_told(self) -> None:
+    async def test_set_in_a_store_that_refuses_it_fails(self) -> None:
         clock = FakeClock()
         async with Fabric(Broken(), clock) as fabric:
             contexts = ContextViews(fabric, clock, Viewer())
             with pytest.raises(StoreError, match=r"could not be stored: .*disk full"):
                 await contexts.set("k", 1, Scope.USER)
 
-    async def test_what_is_not_there_is_told(self, tmp_path: Path) -> None:
+    async def test_get_without_a_context_fails(self, tmp_path: Path) -> None:
         async with serving(tmp_path, "+fabric") as (_app, client):
-            told = await refused(client, "fabric-get", key="k", scope="USER")
-            assert told == "there is no 'k' in USER"
+            text = await refused(client, "fabric-get", key="k", scope="USER")
+            assert text == "there is no 'k' in USER"
 
-    async def test_what_is_too_long_for_a_call_is_told(self, tmp_path: Path) -> None:
+    async def test_get_of_a_context_that_is_too_long_fails(self, tmp_path: Path) -> None:
         async with serving(tmp_path, "+fabric") as (app, client):
             await app.fabric.set_context("k", "x" * LONGEST_VALUE)
             assert "a call returns 100,000" in await refused(client, "fabric-get", key="k")
@@ -95,8 +95,8 @@ class TestContexts:
     @pytest.mark.parametrize("prefix", BOOKKEEPING)
     async def test_the_programs_own_keys_are_not_written(self, tmp_path: Path, prefix: str) -> None:
         async with serving(tmp_path, "+fabric") as (app, client):
-            told = await refused(client, "fabric-set", key=f"{prefix}x", value="forged")
-            assert told.endswith("such keys are reserved for the program itself")
+            text = await refused(client, "fabric-set", key=f"{prefix}x", value="forged")
+            assert text.endswith("such keys are reserved for the program itself")
             assert await app.fabric.get_context(f"{prefix}x") is None
 
     async def test_every_key_that_the_program_writes_is_its_own(self, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ class TestPrivacy:
             ("note:x#name-other", Scope.GLOBAL, {}),
             ("note:x", Scope.EXECUTION, {"principal": "name-other"}),
             ("note:x", Scope.FEEDBACK, {"principal": "name-other"}),
-            ("note:x", Scope.USER, {"owner": "somebody"}),
+            ("note:x", Scope.USER, {"owner": "another"}),
         ],
     )
     async def test_what_another_owns_is_neither_read_nor_written(
@@ -140,8 +140,8 @@ class TestPrivacy:
             assert "there is no" in await refused(client, "fabric-get", key=key, scope=scope)
             assert await keys(client, "fabric-query", scope=scope, pattern="note:*") == []
             assert await keys(client, "fabric-search", scope=scope, query="secret") == []
-            told = await refused(client, "fabric-set", key=key, value="mine", scope=scope)
-            assert told.endswith("it belongs to another owner")
+            text = await refused(client, "fabric-set", key=key, value="mine", scope=scope)
+            assert text.endswith("it belongs to another owner")
             kept = await app.fabric.get_context(key, scope)
             assert kept is not None
             assert kept.value == "secret"
@@ -150,20 +150,20 @@ class TestPrivacy:
         async with serving(tmp_path, "+fabric") as (app, client):
             await done(client, "fabric-set", key="note:mine", value="water", scope="USER")
             for number in range(120):
-                metadata: dict[str, Json] = {"owner": "somebody"}
+                metadata: dict[str, Json] = {"owner": "another"}
                 await app.fabric.set_context(f"n{number}", "water", Scope.USER, metadata)
             for tool, asked in (("fabric-query", {}), ("fabric-search", {"query": "water"})):
                 assert await keys(client, tool, scope="USER", limit=1, **asked) == ["note:mine"]
 
     async def test_what_is_set_is_the_callers(self, tmp_path: Path) -> None:
         async with serving(tmp_path, "+fabric", PRINCIPAL="me") as (app, client):
-            told = {}
+            shown = {}
             for scope in Scope:
                 await done(client, "fabric-set", key="k", value=1, scope=scope)
                 context = await app.fabric.get_context("k", scope)
                 assert context is not None
-                told[scope.value] = context.metadata
-        assert told == {
+                shown[scope.value] = context.metadata
+        assert shown == {
             "GLOBAL": {},
             "EXECUTION": {"principal": "name-me"},
             "FEEDBACK": {"principal": "name-me"},

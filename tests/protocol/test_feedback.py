@@ -46,8 +46,8 @@ async def test_a_bad_answer_is_asked_for_again(app: App, mode: str) -> None:
         answer = await asked(client, "query-docs", DOCS)
         assert (await asked(client, "query-docs", DOCS))["outcome"] == "hit"
         result = await rate(client, answer, 1, comment="wrong", corrections="use v2")
-        told = "the stored answer is dropped, the next question goes upstream"
-        assert texts(result) == [f"recorded 1 of 5 for {answer['execution_id']}: {told}"]
+        effect = "the stored answer is dropped, the next question goes upstream"
+        assert texts(result) == [f"recorded 1 of 5 for {answer['execution_id']}: {effect}"]
         assert not result.is_error
         assert (await asked(client, "query-docs", DOCS))["outcome"] == "miss"
     (kept,) = await app.fabric.query("feedback:*", Scope.FEEDBACK)
@@ -120,7 +120,7 @@ async def test_a_middling_rating_leaves_the_answer_alone(app: App, clock: FakeCl
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_what_cannot_be_rated_is_told(app: App, mode: str) -> None:
+async def test_feedback_on_what_cannot_be_rated_is_refused(app: App, mode: str) -> None:
     async with connected(app, mode) as client:
         for execution_id in ("0123", "*"):
             result = await rate(client, {"execution_id": execution_id}, 1)
@@ -151,7 +151,7 @@ async def test_a_call_of_another_principal_is_not_rated(
         assert await app.fabric.query("docs:*#name-other")
 
 
-async def test_a_bad_public_answer_goes_for_whoever_was_served_it(
+async def test_feedback_on_a_bad_public_answer_drops_it_for_all_it_was_served_to(
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"

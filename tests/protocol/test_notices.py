@@ -1,4 +1,4 @@
-"""Clients of every era are told of changes that they asked about, and of nothing else."""
+"""Clients of every era are notified of changes that they subscribed to, and of no others."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,112 +40,112 @@ IN_EACH_ERA = pytest.mark.parametrize("mode", ERAS)
 
 
 @dataclass
-class Told:
-    """A client, and what it is told."""
+class Notified:
+    """A client, and the notifications that it receives."""
 
     client: Client
     inbox: Inbox
 
 
 @asynccontextmanager
-async def listening(app: App, mode: str, *uris: str) -> AsyncIterator[Told]:
-    """A client in process that wants to be told of lists and of `uris`."""
+async def listening(app: App, mode: str, *uris: str) -> AsyncIterator[Notified]:
+    """A client in process that subscribes to lists and to `uris`."""
     inbox, server = Inbox(), build_server(app.desk, app.principal)
     async with (
         Client(server, mode=mode, cache=None, message_handler=inbox.take) as client,
         subscribed(client, *uris),
     ):
-        yield Told(client, inbox)
+        yield Notified(client, inbox)
 
 
 @IN_EACH_ERA
-async def test_a_subscriber_is_told_that_an_entry_was_stored_changed_or_removed(
+async def test_subscriber_of_an_entry_is_notified_when_it_is_stored_changed_or_removed(
     app: App, clock: FakeClock, mode: str
 ) -> None:
-    async with listening(app, mode, ENTRY) as told:
+    async with listening(app, mode, ENTRY) as notified:
         for times in (1, 2):
             clock.forward(1)
             await app.fabric.set_context("note:bread", "flour")
-            await told.inbox.wait_for(UPDATED, ENTRY, times=times)
+            await notified.inbox.wait_for(UPDATED, ENTRY, times=times)
         await app.fabric.delete_context("note:bread")
-        await told.inbox.wait_for(UPDATED, ENTRY, times=3)
-    assert set(told.inbox.notices) == {(UPDATED, ENTRY)}
+        await notified.inbox.wait_for(UPDATED, ENTRY, times=3)
+    assert set(notified.inbox.notices) == {(UPDATED, ENTRY)}
 
 
 @IN_EACH_ERA
 @pytest.mark.parametrize("scope", ["GLOBAL", "EXECUTION", "FEEDBACK", "USER"])
-async def test_a_subscriber_of_a_scope_is_told_of_what_happens_in_it(
+async def test_subscriber_of_a_scope_is_notified_of_its_changes(
     app: App, mode: str, scope: str
 ) -> None:
     uri, other = f"fabric://{scope}", f"fabric://{'USER' if scope == 'GLOBAL' else 'GLOBAL'}"
-    async with listening(app, mode, uri, other) as told:
+    async with listening(app, mode, uri, other) as notified:
         await app.fabric.set_context("note:bread", "flour", scope)
-        await told.inbox.wait_for(UPDATED, uri)
-    assert (UPDATED, other) not in told.inbox.notices
+        await notified.inbox.wait_for(UPDATED, uri)
+    assert (UPDATED, other) not in notified.inbox.notices
 
 
 @IN_EACH_ERA
-async def test_each_is_told_by_the_uri_it_gave(app: App, mode: str) -> None:
-    async with listening(app, mode, ENTRY, "fabric://global/note:bread") as told:
+async def test_subscriber_is_notified_with_the_uri_it_gave(app: App, mode: str) -> None:
+    async with listening(app, mode, ENTRY, "fabric://global/note:bread") as notified:
         await app.fabric.set_context("note:bread", "flour")
-        await told.inbox.wait_for(UPDATED, ENTRY)
-        await told.inbox.wait_for(UPDATED, "fabric://global/note:bread")
+        await notified.inbox.wait_for(UPDATED, ENTRY)
+        await notified.inbox.wait_for(UPDATED, "fabric://global/note:bread")
 
 
 @IN_EACH_ERA
-async def test_a_subscriber_is_told_of_a_library_that_another_process_learned(
+async def test_subscriber_is_notified_of_a_library_that_another_process_learned(
     app: App, mode: str
 ) -> None:
     await app.desk.registry.loaded.wait()
     uris = ("library://a/b", "library://registry")
-    async with listening(app, mode, *uris, "library://c/d") as told:
+    async with listening(app, mode, *uris, "library://c/d") as notified:
         await RowStore(app.fabric, app.principal).save([Row("b", "pypi", id="/a/b")])
         for uri in uris:
-            await told.inbox.wait_for(UPDATED, uri)
-    assert (UPDATED, "library://c/d") not in told.inbox.notices
+            await notified.inbox.wait_for(UPDATED, uri)
+    assert (UPDATED, "library://c/d") not in notified.inbox.notices
 
 
 @IN_EACH_ERA
 @pytest.mark.parametrize("key", ["prompt:greet", "router:main:system_message"])
-async def test_clients_are_told_that_prompts_changed_and_get_the_new_text(
+async def test_clients_are_notified_of_changed_prompts_and_get_the_new_text(
     app: App, clock: FakeClock, mode: str, key: str
 ) -> None:
-    async with listening(app, mode) as told:
+    async with listening(app, mode) as notified:
         for times, text in enumerate(("first", "second"), 1):
             clock.forward(1)
             await app.fabric.set_context(key, text)
-            await told.inbox.wait_for(PROMPTS, times=times)
-            result = await told.client.get_prompt(key.removeprefix("prompt:"))
+            await notified.inbox.wait_for(PROMPTS, times=times)
+            result = await notified.client.get_prompt(key.removeprefix("prompt:"))
             assert result.messages[0].content == types.TextContent(type="text", text=text)
         await app.fabric.delete_context(key)
-        await told.inbox.wait_for(PROMPTS, times=3)
-    assert set(told.inbox.notices) == {(PROMPTS, "")}
+        await notified.inbox.wait_for(PROMPTS, times=3)
+    assert set(notified.inbox.notices) == {(PROMPTS, "")}
 
 
 @IN_EACH_ERA
-async def test_clients_are_told_that_upstreams_tools_changed(
+async def test_clients_are_notified_of_changed_tools_of_upstream(
     app: App, upstream: ScriptedUpstream, mode: str
 ) -> None:
-    async with listening(app, mode) as told:
-        await call(told.client, "query-docs", libraryId="/a/b", query="start")
-        await told.inbox.wait_for(TOOLS)
+    async with listening(app, mode) as notified:
+        await call(notified.client, "query-docs", libraryId="/a/b", query="start")
+        await notified.inbox.wait_for(TOOLS)
         schema = {"type": "object"}
         described = {"name": "query-docs", "description": "Newly said.", "inputSchema": schema}
         upstream.tools = ToolList((described,))
         await app.desk.tools.refresh()
-        await told.inbox.wait_for(TOOLS, times=2)
-        tools = {tool.name: tool for tool in (await told.client.list_tools()).tools}
+        await notified.inbox.wait_for(TOOLS, times=2)
+        tools = {tool.name: tool for tool in (await notified.client.list_tools()).tools}
     assert tools["query-docs"].description == "Newly said."
 
 
 @IN_EACH_ERA
-async def test_what_belongs_to_another_principal_is_not_told_of(app: App, mode: str) -> None:
+async def test_changes_of_another_principal_are_not_notified(app: App, mode: str) -> None:
     hidden = "fabric://GLOBAL/note%23bob"
-    async with listening(app, mode, hidden, ENTRY) as told:
+    async with listening(app, mode, hidden, ENTRY) as notified:
         await app.fabric.set_context("note#bob", "flour")
         await app.fabric.set_context("note:bread", "flour")
-        await told.inbox.wait_for(UPDATED, ENTRY)
-    assert (UPDATED, hidden) not in told.inbox.notices
+        await notified.inbox.wait_for(UPDATED, ENTRY)
+    assert (UPDATED, hidden) not in notified.inbox.notices
 
 
 async def test_one_client_that_left_leaves_nothing_behind(app: App) -> None:
@@ -166,29 +166,31 @@ async def test_nothing_is_watched_for_a_modern_client_that_asks_for_nothing(app:
 
 
 async def test_a_subscription_can_be_taken_back_and_made_twice(app: App) -> None:
-    async with listening(app, "legacy", ENTRY, ENTRY) as told:
-        await unsubscribe(told.client, ENTRY)
-        await unsubscribe(told.client, ENTRY)
+    async with listening(app, "legacy", ENTRY, ENTRY) as notified:
+        await unsubscribe(notified.client, ENTRY)
+        await unsubscribe(notified.client, ENTRY)
         assert set(app.desk.changes._topics) == {ListTopic.PROMPTS, ListTopic.TOOLS}
-        await subscribe(told.client, ENTRY)
+        await subscribe(notified.client, ENTRY)
         await app.fabric.set_context("note:bread", "flour")
-        await told.inbox.wait_for(UPDATED, ENTRY)
-    assert told.inbox.notices == [(UPDATED, ENTRY)]
+        await notified.inbox.wait_for(UPDATED, ENTRY)
+    assert notified.inbox.notices == [(UPDATED, ENTRY)]
 
 
 @pytest.mark.parametrize("uri", ["fabric://stats", "fabric://ELSEWHERE", "file:///etc/passwd", ""])
-async def test_what_is_not_told_of_is_refused_to_a_legacy_client(app: App, uri: str) -> None:
-    async with listening(app, "legacy") as told:
+async def test_subscribe_to_what_never_changes_is_refused_to_a_legacy_client(
+    app: App, uri: str
+) -> None:
+    async with listening(app, "legacy") as notified:
         with pytest.raises(MCPError) as refused:
-            await subscribe(told.client, uri)
+            await subscribe(notified.client, uri)
     assert refused.value.code == types.INVALID_PARAMS
     assert uri in refused.value.message
 
 
-async def test_what_is_not_told_of_is_passed_over_in_a_stream(app: App) -> None:
-    async with listening(app, "auto", "fabric://stats", ENTRY) as told:
+async def test_listen_to_what_never_changes_is_passed_over(app: App) -> None:
+    async with listening(app, "auto", "fabric://stats", ENTRY) as notified:
         await app.fabric.set_context("note:bread", "flour")
-        await told.inbox.wait_for(UPDATED, ENTRY)
+        await notified.inbox.wait_for(UPDATED, ENTRY)
 
 
 @IN_EACH_ERA
@@ -202,14 +204,14 @@ async def test_subscriptions_are_bounded(app: App, mode: str) -> None:
     assert set(app.desk.changes._topics) == set()
 
 
-async def test_a_client_that_does_not_read_keeps_nobody_waiting(app: App, clock: FakeClock) -> None:
-    async with deaf_client(app), listening(app, "legacy", ENTRY) as told:
+async def test_a_client_that_does_not_read_holds_up_no_other(app: App, clock: FakeClock) -> None:
+    async with deaf_client(app), listening(app, "legacy", ENTRY) as notified:
         for times in (1, 2, 3):
             clock.forward(1)
             await app.fabric.set_context("note:bread", "flour")
             await app.fabric.set_context("prompt:greet", "Hello")
-            await told.inbox.wait_for(UPDATED, ENTRY, times=times)
-            await told.inbox.wait_for(PROMPTS, times=times)
+            await notified.inbox.wait_for(UPDATED, ENTRY, times=times)
+            await notified.inbox.wait_for(PROMPTS, times=times)
 
 
 @asynccontextmanager

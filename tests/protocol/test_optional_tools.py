@@ -43,10 +43,10 @@ class TestChoice:
             assert [tool.name for tool in (await client.list_tools()).tools] == names
 
     @pytest.mark.parametrize("word", ["feedback", "-fabric", "Query-docs", "+all"])
-    def test_an_unknown_word_is_told_with_what_there_is(self, word: str) -> None:
-        with pytest.raises(SettingError) as told:
+    def test_tools_setting_with_an_unknown_word_names_the_known_ones(self, word: str) -> None:
+        with pytest.raises(SettingError) as raised:
             chosen_tools(f"query-docs,{word}")
-        assert str(told.value) == (
+        assert str(raised.value) == (
             f"CONTEXT7_FABRIC_TOOLS: {word!r} is not one of fabric-get, fabric-query,"
             " fabric-search, fabric-set, get-library-docs, query-docs, record-feedback,"
             " resolve-library-id, +feedback, +fabric"
@@ -69,9 +69,9 @@ class TestDescriptions:
     def test_every_argument_is_described_and_typed(self, name: str) -> None:
         schema = OPTIONAL[name]["inputSchema"]
         assert set(schema["required"]) <= set(schema["properties"])
-        for argument, told in schema["properties"].items():
-            assert told["description"]
-            assert "type" in told or argument == "value"
+        for argument, rule in schema["properties"].items():
+            assert rule["description"]
+            assert "type" in rule or argument == "value"
 
     @pytest.mark.parametrize("name", OPTIONAL)
     def test_hints_tell_who_writes(self, name: str) -> None:
@@ -132,16 +132,16 @@ class TestArguments:
             head = f"Input validation error: Invalid arguments for tool {tool}: "
             assert await refused(client, tool, **given) == head + problem
 
-    async def test_every_fault_is_told_at_once(self, tmp_path: Path) -> None:
+    async def test_call_with_several_faults_names_all(self, tmp_path: Path) -> None:
         async with serving(tmp_path, "+fabric") as (_app, client):
-            told = await refused(client, "fabric-query", pattern=[], limit="x")
-        assert "pattern: " in told
-        assert "limit: " in told
+            text = await refused(client, "fabric-query", pattern=[], limit="x")
+        assert "pattern: " in text
+        assert "limit: " in text
 
     async def test_a_value_that_is_too_large_is_refused(self, tmp_path: Path) -> None:
         async with serving(tmp_path, "+fabric") as (app, client):
-            told = await refused(client, "fabric-set", key="k", value="x" * 10_000)
-            assert "Too big: expected at most 10000 bytes" in told
+            text = await refused(client, "fabric-set", key="k", value="x" * 10_000)
+            assert "Too big: expected at most 10000 bytes" in text
             assert await app.fabric.get_context("k") is None
 
     async def test_a_value_that_is_too_deep_is_refused(self, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ async def app(upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path) -> A
 
 
 def keys(text: str) -> list[str]:
-    told: dict[str, Any] = json.loads(text)
-    entries = next(each for each in told.values() if isinstance(each, list) and each)
+    page: dict[str, Any] = json.loads(text)
+    entries = next(each for each in page.values() if isinstance(each, list) and each)
     return [each["key"] for each in entries]
 
 
@@ -65,8 +65,8 @@ async def test_pattern_that_names_the_programs_own_finds_it(app: App, key: str) 
 async def test_index_of_a_scope_leaves_the_programs_own_out_and_counts_the_rest(app: App) -> None:
     async with connected(app) as client:
         (shown,) = (await client.read_resource("fabric://GLOBAL")).contents
-        told = json.loads(shown.text)  # type: ignore[union-attr]
+        page = json.loads(shown.text)  # type: ignore[union-attr]
         own = await client.read_resource("fabric://GLOBAL/meter%3A%3A2027-01%3Asum")
-    assert {each["key"] for each in told["entries"]} == {key for key, _value in USERS}
-    assert (told["count"], told["count_is"]) == (3, "exactly")
+    assert {each["key"] for each in page["entries"]} == {key for key, _value in USERS}
+    assert (page["count"], page["count_is"]) == (3, "exactly")
     assert '"calls": 3' in own.contents[0].text or '"calls":3' in own.contents[0].text  # type: ignore[union-attr]

@@ -62,7 +62,7 @@ async def test_a_routers_prompt_keeps_its_key_as_its_name(app: App) -> None:
 @pytest.mark.parametrize(
     ("name", "given", "problem"),
     [
-        ("nobody", {}, "Prompt nobody not found"),
+        ("unknown", {}, "Prompt unknown not found"),
         ("use-library", {"task": "x"}, "Prompt use-library lacks library"),
         ("use-library", {}, "Prompt use-library lacks library, task"),
     ],
@@ -71,9 +71,9 @@ async def test_what_is_wrong_with_a_request_is_named(
     app: App, mode: str, name: str, given: dict[str, str], problem: str
 ) -> None:
     async with connected(app, mode) as client:
-        with pytest.raises(MCPError) as told:
+        with pytest.raises(MCPError) as raised:
             await client.get_prompt(name, given)
-    assert (told.value.code, told.value.message) == (types.INVALID_PARAMS, problem)
+    assert (raised.value.code, raised.value.message) == (types.INVALID_PARAMS, problem)
 
 
 async def test_a_prompt_that_is_too_long_is_listed_and_not_given_out(app: App) -> None:
@@ -82,11 +82,11 @@ async def test_a_prompt_that_is_too_long_is_listed_and_not_given_out(app: App) -
     async with connected(app) as client:
         names = [prompt.name for prompt in (await client.list_prompts()).prompts]
         just = await client.get_prompt("just")
-        with pytest.raises(MCPError, match="long is too long: it takes 100,001 bytes") as told:
+        with pytest.raises(MCPError, match="long is too long: it takes 100,001 bytes") as raised:
             await client.get_prompt("long")
     assert names == ["compare-libraries", "just", "long", "upgrade-dependency", "use-library"]
     assert len(text_of(just)) == LONGEST // 2
-    assert told.value.code == types.INVALID_PARAMS
+    assert raised.value.code == types.INVALID_PARAMS
 
 
 async def test_arguments_cannot_blow_a_prompt_up(app: App) -> None:

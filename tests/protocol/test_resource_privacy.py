@@ -1,4 +1,4 @@
-"""No address shows anybody what belongs to somebody else."""
+"""No address shows a principal the entries of another one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Stored = tuple[str, str, str]
 
 async def store(fabric: Fabric, kind: str, principal: str, owner: str) -> None:
     """Store something of that kind; all that it says names whose it is."""
-    tag = principal or "everybody"
+    tag = principal or "public"
     about: Json = {"said by": tag}
     if kind == "row":
         await RowStore(fabric, principal).save([Row(f"{tag}-lib", "npm", f"/{tag}/lib", title=tag)])
@@ -93,8 +93,8 @@ async def texts_at(client: Client, uris: Iterable[str]) -> AsyncIterator[str]:
 
 
 async def everything_shown(home: Path, name: str, contexts: list[tuple[Scope, str]]) -> str:
-    """Return all that the principal `name` ("": nobody) gets to read at any address."""
-    tags = ("everybody", *(f"name-{each}" for each in NAMES))
+    """Return all that the principal `name` ("": none) can read at any address."""
+    tags = ("public", *(f"name-{each}" for each in NAMES))
     uris = [
         "library://registry",
         "fabric://stats",
@@ -110,7 +110,7 @@ async def everything_shown(home: Path, name: str, contexts: list[tuple[Scope, st
 
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(st.tuples(KINDS, PRINCIPALS, OWNERS), min_size=1, max_size=12))
-def test_nobody_is_shown_anything_of_others_at_any_address(entries: list[Stored]) -> None:
+def test_read_of_any_address_shows_nothing_of_other_principals(entries: list[Stored]) -> None:
     async def walk(home: Path) -> None:
         async with app_of("", home) as app:
             for entry in entries:
@@ -139,7 +139,7 @@ async def indexes_shown(home: Path, name: str, entries: list[Stored]) -> dict[st
 
 
 def seen_by(name: str, entry: Stored) -> bool:
-    """Tell whether an entry is the principal's own or everybody's."""
+    """Return whether an entry is the principal's own or public."""
     kind, principal, owner = entry
     if kind in NAMELESS:
         return kind == Scope.USER and owner == LOCAL_OWNER

@@ -41,8 +41,8 @@ async def read(client: Client, uri: str) -> types.ReadResourceResult:
     return result
 
 
-async def told(client: Client, uri: str) -> dict[str, Any]:
-    """Return what a resource says."""
+async def value_at(client: Client, uri: str) -> dict[str, Any]:
+    """Return the JSON value of a resource."""
     (content,) = (await read(client, uri)).contents
     return cast("dict[str, Any]", json.loads(cast("types.TextResourceContents", content).text))
 
@@ -74,15 +74,15 @@ async def test_resources_and_their_templates_are_listed_with_all_that_describes_
 async def test_everything_that_is_listed_can_be_read(app: App, mode: str) -> None:
     async with connected(app, mode) as client:
         for each in (await client.list_resources()).resources:
-            await told(client, each.uri)
+            await value_at(client, each.uri)
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)
 async def test_an_entry_is_read_at_the_address_that_its_index_names(app: App, key: str) -> None:
     await app.fabric.set_context(key, {"said": "ü"}, Scope.USER, {"owner": LOCAL_OWNER}, ttl=60)
     async with connected(app) as client:
-        (line,) = (await told(client, "fabric://USER"))["entries"]
-        entry = await told(client, line["uri"])
+        (line,) = (await value_at(client, "fabric://USER"))["entries"]
+        entry = await value_at(client, line["uri"])
     stored = await app.fabric.get_context(key, Scope.USER)
     assert stored is not None
     assert entry == {
@@ -104,7 +104,7 @@ async def test_an_index_names_its_next_page_until_there_is_none(app: App, clock:
     seen, sizes, counts, uri = list[str](), list[int](), set[tuple[int, str]](), "fabric://USER"
     async with connected(app) as client:
         while uri:
-            page = await told(client, uri)
+            page = await value_at(client, uri)
             seen += [line["key"] for line in page["entries"]]
             sizes.append(len(page["entries"]))
             counts.add((page["count"], page["count_is"]))
@@ -117,7 +117,7 @@ async def test_an_index_names_its_next_page_until_there_is_none(app: App, clock:
 async def test_an_index_says_when_there_are_more_than_it_counts(app: App) -> None:
     await app.fabric.set_many(dict.fromkeys(map(str, range(MOST_COUNTED + 1))), Scope.USER)
     async with connected(app) as client:
-        page = await told(client, "fabric://USER")
+        page = await value_at(client, "fabric://USER")
     assert (page["count"], page["count_is"]) == (MOST_COUNTED, "at least")
 
 
@@ -151,10 +151,10 @@ async def test_what_is_not_there_is_the_eras_error_and_names_the_address(
 async def test_a_value_that_utf_8_cannot_say_is_escaped(app: App) -> None:
     await app.fabric.set_context("odd", "half \ud83d", Scope.USER)
     async with connected(app) as client:
-        assert (await told(client, "fabric://USER/odd"))["value"] == "half \ud83d"
+        assert (await value_at(client, "fabric://USER/odd"))["value"] == "half \ud83d"
 
 
-async def test_only_what_everybody_may_see_may_be_kept_for_everybody(tmp_path: Path) -> None:
+async def test_read_of_a_public_entry_alone_allows_a_shared_cache(tmp_path: Path) -> None:
     async with scripted_app(ScriptedUpstream(), FakeClock(), tmp_path, PRINCIPAL="me") as app:
         await app.desk.registry.loaded.wait()
         me = app.principal
@@ -189,13 +189,13 @@ async def test_a_call_can_be_looked_into_as_soon_as_it_is_answered(app: App, mod
         await call(client, "resolve-library-id", libraryName="widget", query="x")
         asked = {"libraryId": "/widgets/widget1", "query": "how to begin"}
         result = await call(client, "query-docs", **asked)
-        record = await told(
+        record = await value_at(
             client, f"fabric://EXECUTION/execution:{provenance(result)['execution_id']}"
         )
-        library = await told(client, "library://widgets/widget1")
-        answer = await told(client, f"fabric://GLOBAL/{quote(library['questions'][0]['key'])}")
-        figures = await told(client, "fabric://stats")
-        found = await told(client, "library://registry?q=widget1")
+        library = await value_at(client, "library://widgets/widget1")
+        answer = await value_at(client, f"fabric://GLOBAL/{quote(library['questions'][0]['key'])}")
+        figures = await value_at(client, "fabric://stats")
+        found = await value_at(client, "library://registry?q=widget1")
     assert record["value"]["arguments"] == asked
     assert library["row"]["title"] == "Widget 1"
     assert library["questions"][0]["question"] == "how to begin"
@@ -223,7 +223,7 @@ async def test_no_resource_shows_the_key_that_was_used_nor_the_stores_secret(
         for scope in Scope:
             keys = await app.fabric.keys(scope, "")
             uris += [f"fabric://{scope}/{quote(key, safe='')}" for key in keys]
-        texts = [json.dumps(await told(client, uri)) for uri in uris]
+        texts = [json.dumps(await value_at(client, uri)) for uri in uris]
     shown = "\n".join(texts)
     assert app.principal.startswith("key-")
     assert "meter:" in shown

@@ -21,8 +21,8 @@ def result(number: int) -> SessionMessage:
 
 
 def error(number: int) -> SessionMessage:
-    told = types.ErrorData(code=-32000, message="no")
-    return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=number, error=told))
+    data = types.ErrorData(code=-32000, message="no")
+    return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=number, error=data))
 
 
 @pytest.mark.parametrize("answer", [result, error], ids=["result", "error"])

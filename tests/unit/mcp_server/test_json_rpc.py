@@ -18,9 +18,9 @@ def refused(data: bytes) -> tuple[int, str, object]:
     """Code, text and id of the error that answers `data`."""
     with pytest.raises(InvalidMessage) as caught:
         read_message(data)
-    told = json.loads(caught.value.reply)
-    assert told["jsonrpc"] == "2.0"
-    return told["error"]["code"], told["error"]["message"], told["id"]
+    reply = json.loads(caught.value.reply)
+    assert reply["jsonrpc"] == "2.0"
+    return reply["error"]["code"], reply["error"]["message"], reply["id"]
 
 
 @pytest.mark.parametrize(

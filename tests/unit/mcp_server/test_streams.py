@@ -183,9 +183,9 @@ class TestMessages:
         await ends.theirs.send(b'{"id":8,"x":"' + b"x" * 100_000 + b'"}\n' + PING + b"\n")
         assert isinstance(await ends.reader.receive(), SessionMessage)
         (refusal,) = (await ends.theirs.receive()).splitlines()
-        told = json.loads(refusal)
-        assert told["id"] == 8
-        assert told["error"]["code"] == types.INVALID_REQUEST
+        reply = json.loads(refusal)
+        assert reply["id"] == 8
+        assert reply["error"]["code"] == types.INVALID_REQUEST
 
     async def test_the_loop_over_them_ends_with_the_other_end(self, ends: Ends) -> None:
         await ends.theirs.send(PING + b"\n" + PING + b"\nno line")
@@ -216,7 +216,7 @@ class TestMessages:
                 got += await ends.theirs.receive()
         assert len(json.loads(got)["params"]["text"]) == 10_000_000
 
-    async def test_who_writes_to_nobody_is_told(self, ends: Ends) -> None:
+    async def test_send_without_a_reader_raises(self, ends: Ends) -> None:
         ends.transport.abort()
         await ends.duplex.closed.wait()
         with pytest.raises(anyio.BrokenResourceError):

@@ -46,6 +46,6 @@ async def read(line: str) -> SessionMessage | Exception:
 async def test_each_kind_of_message_is_read_as_itself(
     line: str, message: types.JSONRPCMessage
 ) -> None:
-    told = await read(line)
-    assert isinstance(told, SessionMessage)
-    assert told.message == message
+    item = await read(line)
+    assert isinstance(item, SessionMessage)
+    assert item.message == message

@@ -89,10 +89,7 @@ OPERATIONS = (
 
 def rest_routes(collection: LibraryCollection) -> list[Route]:
     """Return the routes of all operations, to be served at the root or below a prefix."""
-    routes = [
-        Route(each.path, _Endpoint(each, collection, TypeAdapter(each.reply)))
-        for each in OPERATIONS
-    ]
+    routes = [Route(each.path, _Endpoint(each, collection)) for each in OPERATIONS]
     return [*routes, Route("/openapi.json", _openapi)]
 
 
@@ -102,7 +99,6 @@ class _Endpoint:
 
     operation: Operation
     collection: LibraryCollection
-    reply: TypeAdapter[Any]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._response(Request(scope, receive))
@@ -120,7 +116,13 @@ class _Endpoint:
             return ErrorResponse(503, redact(str(error)))
         # A stored text may hold a lone surrogate, which UTF-8 cannot encode.
         text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-        return Response(self.reply.dump_json(self.reply.validate_json(text)), media_type=JSON)
+        reply = _adapter(self.operation.reply)
+        return Response(reply.dump_json(reply.validate_json(text)), media_type=JSON)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401  # a type, or a union of types
+    return TypeAdapter(kind)
 
 
 async def _read_form(operation: Operation, request: Request) -> Form | ErrorResponse | None:
@@ -217,12 +219,12 @@ def _described(operation: Operation, schemas: OpenApiJson) -> OpenApiJson:
 
 
 def _schema(
-    kind: Any,  # noqa: ANN401  # a type, or a union of types
+    kind: Any,  # noqa: ANN401  # as above
     mode: Literal["validation", "serialization"],
     schemas: OpenApiJson,
 ) -> OpenApiJson:
     """Return the schema of a type; its named parts go into `schemas`."""
-    schema = TypeAdapter(kind).json_schema(ref_template=_REFERENCE, mode=mode)
+    schema = _adapter(kind).json_schema(ref_template=_REFERENCE, mode=mode)
     schemas |= schema.pop("$defs", {})
     title = schema.get("title")
     if title is None:
