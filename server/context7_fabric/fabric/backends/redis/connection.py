@@ -57,7 +57,7 @@ SCRIPTS = {
     **{name: _script("common", "read", name) for name in ("get", "items")},
     **{name: _script("common", "store", name) for name in ("put", "add", "swap", "delete")},
 }
-"""The scripts by the operation that they do; the files tell their arguments."""
+"""The scripts by the operation that they do; their comments list the arguments."""
 
 
 def _new_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> RedisClient:
