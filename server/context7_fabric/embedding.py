@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import file_digest, sha256
@@ -286,6 +286,61 @@ class AsyncEmbedder:
             raise ValueError(
                 f"the vectors of {self._name} have {size} numbers, and vector_size is {self._size}"
             )
+
+
+class VectorTable:
+    """Vectors of length one by key, searched exhaustively; threads may share it."""
+
+    def __init__(self, size: int) -> None:
+        """Hold vectors of `size` numbers."""
+        self._size = size
+        self._keys: list[str] = []
+        self._rows: dict[str, int] = {}
+        self._numbers: npt.NDArray[np.float32] | None = None
+        self._lock = Lock()
+
+    def put(self, vectors: Mapping[str, Sequence[float]]) -> None:
+        """Add or replace vectors by key."""
+        with self._lock:
+            new = [key for key in vectors if key not in self._rows]
+            self._rows |= {key: row for row, key in enumerate(new, len(self._keys))}
+            self._keys += new
+            numbers = self._grown()
+            for key, vector in vectors.items():
+                numbers[self._rows[key]] = vector
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Remove the vectors of `keys`; the last vectors move to their rows."""
+        with self._lock:
+            numbers = self._grown()
+            for key in keys:
+                row = self._rows.pop(key, None)
+                if row is None:
+                    continue
+                last = self._keys.pop()
+                if last != key:
+                    numbers[row] = numbers[len(self._keys)]
+                    self._keys[row], self._rows[last] = last, row
+
+    def nearest(self, vector: Sequence[float], limit: int) -> list[tuple[str, float]]:
+        """Return the keys of the nearest vectors with their cosines, the nearest first."""
+        import numpy as np  # noqa: PLC0415  # takes a while
+
+        with self._lock:
+            cosines = self._grown()[: len(self._keys)] @ np.asarray(vector, dtype=np.float32)
+            best = np.argsort(-cosines, kind="stable")[:limit]
+            return [(self._keys[row], float(cosines[row])) for row in best]
+
+    def _grown(self) -> npt.NDArray[np.float32]:
+        """Return the array of vectors, with a row for each key and some to spare."""
+        import numpy as np  # noqa: PLC0415  # takes a while
+
+        if self._numbers is None or len(self._numbers) < len(self._keys):
+            grown = np.zeros((2 * len(self._keys) + 8, self._size), dtype=np.float32)
+            if self._numbers is not None:
+                grown[: len(self._numbers)] = self._numbers
+            self._numbers = grown
+        return self._numbers
 
 
 def expected_megabytes(model: str) -> int:

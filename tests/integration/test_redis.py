@@ -236,13 +236,13 @@ async def test_two_processes_see_each_others_writes(
     program = f"""
 import asyncio
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backend import Place, Put
+from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 
 async def main():
     backend = RedisBackend({server.url!r}, timeout={TIMEOUT})
     print((await backend.get("ours")).value.decode())
-    await backend.write([Put("theirs", b"from there")])
+    await backend.write([WriteRequest("theirs", b"from there")])
     print(await backend.add("lease", b"", expires_in=60))
     print(await backend.swap("dead", b"old", b"theirs", expires_in=60))
     await backend.aclose()

@@ -117,7 +117,7 @@ class TestAServerThatIsGone:
         with redis_server() as server:
             backend = RedisBackend(server.url, timeout=0.3)
             async with listening(backend) as announced:
-                with server.held(), pytest.raises(StoreUnavailable, match="sign of life"):
+                with server.held(), pytest.raises(StoreUnavailable, match="does not answer a ping"):
                     await anext(announced)
             await backend.aclose()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
-from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 import anyio
@@ -58,12 +57,7 @@ class ChangeListener:
         """Return the listener itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """Stop listening."""
         self._feed.remove(self)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self, TypeVar
 
 from anyio import to_thread
@@ -42,12 +41,7 @@ class Pipeline:
         """Return the pipeline itself."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Drop the changes that were not executed."""
         self._changes.clear()
 
@@ -112,12 +106,7 @@ class Fabric:
         """Return the fabric itself."""
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Close the fabric."""
         await self.aclose()
 
@@ -203,7 +192,7 @@ class Fabric:
         else "words".
         """
         with self._stats.timed():
-            return await self._searcher.search(self, query, Scope(scope), limit)
+            return await self._searcher.search(self._reader, query, Scope(scope), limit)
 
     async def count_contexts(self, scope: Scope | str | None = None) -> int:
         """Return the number of contexts, in one scope or in all."""

@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from heapq import nlargest
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -18,6 +18,7 @@ from anyio import to_thread
 from context7_fabric.embedding import AsyncEmbedder
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Context, Json, Scope
+from context7_fabric.fabric.reader import ContextReader
 
 log = logging.getLogger(__name__)
 
@@ -43,23 +44,11 @@ class SearchMatch(Context):
     ranked_by: RankedBy = "words"
 
 
-class SearchableContexts(Protocol):
-    """The part of a fabric that a searcher reads."""
-
-    def scan(self, prefix: str, scope: Scope | str = ...) -> AsyncIterator[list[Context]]:
-        """Yield the contexts whose keys begin with `prefix`, page by page."""
-        ...
-
-    async def get_many(self, keys: Sequence[str], scope: Scope | str = ...) -> list[Context]:
-        """Return the contexts under `keys`."""
-        ...
-
-
 class Searcher(Protocol):
     """Ranks contexts by their similarity to a query."""
 
     async def search(
-        self, contexts: SearchableContexts, query: str, scope: Scope, limit: int
+        self, contexts: ContextReader, query: str, scope: Scope, limit: int
     ) -> list[SearchMatch]:
         """Return the contexts of `scope` most similar to `query`, the best first."""
         ...
@@ -112,7 +101,7 @@ class WordSearch:
     """Reads the whole scope and ranks it by words, without an index."""
 
     async def search(
-        self, contexts: SearchableContexts, query: str, scope: Scope, limit: int
+        self, contexts: ContextReader, query: str, scope: Scope, limit: int
     ) -> list[SearchMatch]:
         """Return the contexts that share words with `query`; among equals the newest first."""
         match, found = WordMatch(query), list[tuple[Context, frozenset[str]]]()
@@ -123,7 +112,7 @@ class WordSearch:
                 if shared:
                     found.append((context, shared))
 
-        async for page in contexts.scan("", scope):
+        async for page in contexts.scan("", scope, whole=False):
             await to_thread.run_sync(collect, page)
         scored = [(match.similarity(shared), context) for context, shared in found]
         best = nlargest(limit, scored, key=lambda each: (each[0], each[1].created_at))
@@ -222,7 +211,7 @@ class VectorSearch:
         self._words = WordSearch()
 
     async def search(
-        self, contexts: SearchableContexts, query: str, scope: Scope, limit: int
+        self, contexts: ContextReader, query: str, scope: Scope, limit: int
     ) -> list[SearchMatch]:
         """Return the contexts of `scope` most similar to `query`, the best first.
 
@@ -246,7 +235,7 @@ class VectorSearch:
         await self._index.aclose()
         await self._embedder.aclose()
 
-    async def _embed_new(self, contexts: SearchableContexts, scope: Scope, model: str) -> None:
+    async def _embed_new(self, contexts: ContextReader, scope: Scope, model: str) -> None:
         left = self._at_most
         async with self._embedding:  # a second search finds nothing left to embed
             while shown := await self._index.lacking(scope, model, min(BATCH, left) or 1):
@@ -264,7 +253,7 @@ class VectorSearch:
                 left -= len(embedded)
 
     async def _matches(
-        self, contexts: SearchableContexts, scope: Scope, model: str, vector: Vector, limit: int
+        self, contexts: ContextReader, scope: Scope, model: str, vector: Vector, limit: int
     ) -> list[SearchMatch]:
         """Return the nearest `limit` contexts that have not changed since they were embedded."""
         size = max(1, limit)

@@ -6,35 +6,25 @@ removals by the number of entries: if it differs, the keys of all entries are co
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import time
-import warnings
 from array import array
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from heapq import nlargest
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
-from uuid import UUID, uuid5
+from typing import NamedTuple
 
 from anyio import to_thread
 
-from context7_fabric.embedding import VECTOR_SIZE
-from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
+from context7_fabric.embedding import VECTOR_SIZE, VectorTable
+from context7_fabric.errors import StoreClosed, StoreError
 from context7_fabric.fabric.backend import Backend, EntryPosition, WriteRequest
 from context7_fabric.fabric.context import Scope, address
 from context7_fabric.fabric.reader import FIRST_PAGE, PAGE
 from context7_fabric.fabric.search import ContextWrite, EmbeddedContext, Vector, VectorHit
-
-if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
-    from qdrant_client.models import ExtendedPointId
-
 
 log = logging.getLogger(__name__)
 
@@ -104,99 +94,6 @@ def _decoded(data: bytes, size: int) -> StoredVector | None:
     return stored if len(vector) == size else None
 
 
-_NAMESPACE = UUID("8f3f6d8e-51ce-4f0c-9a3e-0c6a4d1d7b92")
-_T = TypeVar("_T")
-
-
-class ScopeVectors:
-    """Vectors in memory, in one collection per scope: filtering by payload takes longer.
-
-    Vectors have length one, so their dot product is the cosine, which takes Qdrant longer.
-    """
-
-    def __init__(self, vector_size: int) -> None:
-        """Hold vectors of `vector_size` numbers."""
-        self._size = vector_size
-        self._client: QdrantClient | None = None
-        # The Qdrant inside a process supports one caller at a time.
-        self._thread = ThreadPoolExecutor(1, "qdrant")
-        self._open = True
-
-    async def put(self, scope: Scope, vectors: Mapping[str, StoredVector]) -> None:
-        """Add or replace vectors by the keys of their contexts."""
-        if vectors:
-            await self._run(partial(self._put, scope, vectors))
-
-    async def drop(self, scope: Scope, keys: Collection[str]) -> None:
-        """Remove the vectors of `keys`."""
-        if keys:
-            await self._run(partial(self._drop, scope, keys))
-
-    async def nearest(self, scope: Scope, vector: Vector, limit: int) -> list[VectorHit]:
-        """Return the hits nearest to `vector`, the nearest first."""
-        return await self._run(partial(self._nearest, scope, vector, limit))
-
-    async def aclose(self) -> None:
-        """Drop everything."""
-        if self._open:
-            self._open = False
-            await asyncio.wrap_future(self._thread.submit(self._close))
-            self._thread.shutdown(wait=False)
-
-    async def _run(self, work: Callable[[QdrantClient], _T]) -> _T:
-        if not self._open:
-            raise StoreClosed
-        return await asyncio.wrap_future(self._thread.submit(self._guarded, work))
-
-    def _guarded(self, work: Callable[[QdrantClient], _T]) -> _T:
-        try:
-            return work(self._made())
-        except Exception as error:  # qdrant-client and numpy raise anything
-            raise StoreUnavailable("search", str(error) or type(error).__name__) from error
-
-    def _made(self) -> QdrantClient:
-        if self._client is None:
-            from qdrant_client import QdrantClient, models  # noqa: PLC0415  # takes a second
-
-            # It warns of many vectors, and counts removed ones too.
-            warnings.filterwarnings("ignore", message="Local mode is not recommended")
-            self._client = QdrantClient(":memory:")
-            params = models.VectorParams(size=self._size, distance=models.Distance.DOT)
-            for scope in Scope:
-                self._client.create_collection(scope, vectors_config=params)
-        return self._client
-
-    def _put(self, scope: Scope, vectors: Mapping[str, StoredVector], client: QdrantClient) -> None:
-        from qdrant_client import models  # noqa: PLC0415  # loaded by now
-
-        points = [
-            models.PointStruct(
-                id=_id(key),
-                payload={"key": key, "version": each.version, "at": each.at},
-                vector=each.vector,
-            )
-            for key, each in vectors.items()
-        ]
-        client.upsert(scope, points)
-
-    def _drop(self, scope: Scope, keys: Collection[str], client: QdrantClient) -> None:
-        client.delete(scope, cast("list[ExtendedPointId]", [_id(key) for key in keys]))
-
-    def _nearest(
-        self, scope: Scope, vector: Vector, limit: int, client: QdrantClient
-    ) -> list[VectorHit]:
-        found = client.query_points(scope, query=vector, limit=limit)
-        return [VectorHit(**(point.payload or {}), cosine=point.score) for point in found.points]
-
-    def _close(self) -> None:
-        if self._client:
-            self._client.close()
-
-
-def _id(key: str) -> str:
-    return str(uuid5(_NAMESPACE, key))
-
-
 LATENESS = 10.0
 """Most seconds between the time of a write and its visibility to other processes."""
 
@@ -208,12 +105,13 @@ COMPARE_SECONDS = 300.0
 class _ScopeState:
     """The known state of a scope: the time of each key, and the state of its vector."""
 
+    table: VectorTable
     compared: float = float("-inf")
     """The monotonic time at which all positions were compared."""
 
     places: dict[str, float] = field(default_factory=dict)
-    versions: dict[str, int] = field(default_factory=dict)
-    """Versions of the contexts whose vectors are in the index."""
+    embedded: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Versions and times of the contexts whose vectors are in the table."""
 
     lacking: dict[str, float] = field(default_factory=dict)
     """Contexts without a vector, and their times."""
@@ -233,7 +131,7 @@ class _ScopeState:
     def forget(self, keys: Iterable[str]) -> None:
         """Remove all state of `keys`."""
         for key in keys:
-            for held in (self.places, self.versions, self.lacking):
+            for held in (self.places, self.embedded, self.lacking):
                 held.pop(key, None)
 
 
@@ -244,12 +142,12 @@ class MemoryVectorIndex:
         """Index `backend`, which its owner closes, by vectors of `vector_size` numbers."""
         self._backend = backend
         self._size = vector_size
-        self._index = ScopeVectors(vector_size)
-        self._scopes: dict[Scope, _ScopeState] = {}
+        self._scopes = {scope: _ScopeState(VectorTable(vector_size)) for scope in Scope}
+        self._open = True
 
     async def lacking(self, scope: Scope, model: str, limit: int) -> list[ContextWrite]:
         """Read the changes of the backend, and return the newest writes without a vector."""
-        seen = self._scopes.setdefault(scope, _ScopeState())
+        seen = self._state(scope)
         changed = await self._written(scope, seen)
         due = time.monotonic() >= seen.compared + COMPARE_SECONDS
         if due or await self._count(scope) != len(seen.places):
@@ -266,12 +164,12 @@ class MemoryVectorIndex:
         embedded: Sequence[EmbeddedContext],
     ) -> None:
         """Index vectors and store them; a store that refuses them costs time later, no result."""
-        seen = self._scopes[scope]
+        seen = self._state(scope)
         vectors = {
             each.key: StoredVector(each.version, each.created_at, vector)
             for each, vector in embedded
         }
-        await self._put(scope, seen, vectors)
+        await self._put(seen, vectors)
         for write in shown:
             seen.lacking.pop(write.key, None)
         await _logging_failure(self._stored(scope, model).put(embedded))
@@ -284,11 +182,23 @@ class MemoryVectorIndex:
         limit: int,
     ) -> list[VectorHit]:
         """Return the hits nearest to `vector` in `scope`."""
-        return await self._index.nearest(scope, vector, limit)
+        seen = self._state(scope)
+        found = await to_thread.run_sync(seen.table.nearest, vector, limit)
+        return [
+            VectorHit(key, *seen.embedded[key], cosine)
+            for key, cosine in found
+            if key in seen.embedded  # it may be removed meanwhile
+        ]
 
     async def aclose(self) -> None:
         """Drop the index; the owner of the backend closes it."""
-        await self._index.aclose()
+        self._open = False
+        self._scopes.clear()
+
+    def _state(self, scope: Scope) -> _ScopeState:
+        if not self._open:
+            raise StoreClosed
+        return self._scopes[scope]
 
     async def _written(self, scope: Scope, seen: _ScopeState) -> dict[str, float]:
         """Return the keys written since the last call, and their times."""
@@ -301,7 +211,8 @@ class MemoryVectorIndex:
         start = address(scope, "")
         entries = await self._backend.get_many([start + key for key in keys])
         versions = {entry.key.removeprefix(start): entry.version for entry in entries}
-        return [key for key, now in versions.items() if seen.versions.get(key, now) != now]
+        known = seen.embedded
+        return [key for key, now in versions.items() if key in known and known[key][0] != now]
 
     async def _all(self, scope: Scope, model: str, seen: _ScopeState) -> dict[str, float]:
         """Compare all positions, remove those that are gone, and return those that are new."""
@@ -310,7 +221,7 @@ class MemoryVectorIndex:
         places = await self._since(scope, float("-inf"))
         gone = seen.places.keys() - places.keys()
         seen.forget(gone)
-        await self._index.drop(scope, gone)
+        await to_thread.run_sync(seen.table.remove, gone)
         await _logging_failure(stored.remove(kept - places.keys()))
         seen.compared = time.monotonic()
         return seen.changed(places)
@@ -331,20 +242,19 @@ class MemoryVectorIndex:
 
     async def _take_stored(self, scope: Scope, model: str, changed: Mapping[str, float]) -> None:
         """Index the stored vectors of `changed` contexts, page by page."""
-        seen, keys = self._scopes[scope], list(changed)
+        seen, keys = self._state(scope), list(changed)
         for start in range(0, len(keys), PAGE):
             page = keys[start : start + PAGE]
             stored = await self._stored(scope, model).get_many(page)
             fitting = {key: each for key, each in stored.items() if each.at == changed[key]}
-            await self._put(scope, seen, fitting)
+            await self._put(seen, fitting)
 
-    async def _put(
-        self, scope: Scope, seen: _ScopeState, vectors: Mapping[str, StoredVector]
-    ) -> None:
-        await self._index.put(scope, vectors)
+    async def _put(self, seen: _ScopeState, vectors: Mapping[str, StoredVector]) -> None:
+        numbers = {key: each.vector for key, each in vectors.items()}
+        await to_thread.run_sync(seen.table.put, numbers)
         for key, each in vectors.items():
             seen.lacking.pop(key, None)
-            seen.versions[key] = each.version
+            seen.embedded[key] = each.version, each.at
 
     def _stored(self, scope: Scope, model: str) -> StoredVectors:
         return StoredVectors(self._backend, scope, model, self._size)

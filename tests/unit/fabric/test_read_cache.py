@@ -132,11 +132,12 @@ class TestRevision:
     async def test_the_time_of_last_use_leaves_it_as_it_is(
         self, ours: Fabric, tmp_path: Path
     ) -> None:
-        used = "SELECT access_time FROM Cache"
+        assert await ours.set_context("used", "value", disposable=True)
         execute(tmp_path, "UPDATE Cache SET access_time = 1.0")
         before = ours.revision()
-        assert await ours.get_context("key") is not None
-        assert execute(tmp_path, used) != [(1.0,)]
+        assert await ours.get_context("used") is not None
+        ((at,),) = execute(tmp_path, "SELECT access_time FROM Cache WHERE key = 'GLOBAL/used'")
+        assert at != 1.0
         assert ours.revision() == before
 
     async def test_only_writes_below_uncounted_prefixes_leave_the_revision(

@@ -53,13 +53,13 @@ class CircuitBreakerBackend(ForwardingBackend):
         await self._backend.aclose()
 
     async def _forward(self, operation: str, call: Callable[[Backend], Awaitable[_T]]) -> _T:
-        begun = self._clock()
-        if begun < self._open_until:
+        started = self._clock()
+        if started < self._open_until:
             reason = f"circuit open after a time-out; retried within {self._open_seconds:g} s"
             raise StoreUnavailable(operation, reason)
         try:
             return await call(self._backend)
         except StoreUnavailable:
-            if self._clock() - begun >= SLOW_SECONDS:
+            if self._clock() - started >= SLOW_SECONDS:
                 self._open_until = self._clock() + self._open_seconds
             raise

@@ -134,7 +134,7 @@ class DiskTable:
         for mode, filename, value, tag, used, has_key in rows:
             if not has_key:
                 self.index_damaged = True
-                raise ForeignRow("its row bears another key")
+                raise ForeignRow("its row has another key")
             if _is_touch_due(tag, used):
                 with suppress(sqlite3.Error):  # a full disk can still be read
                     self._sql(TOUCH, time.time(), key)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from context7_fabric.errors import CorruptEntry, StoreClosed, StoreUnavailable
 from context7_fabric.fabric.backend import (
@@ -41,6 +43,7 @@ FEW = 500
 LIFETIME_MS = 2 * 365 * 24 * 3600 * 1000
 """Lifetime of a disposable entry without an end of its own."""
 
+_T = TypeVar("_T")
 _LONGEST_MS = 2**50
 """Thirty thousand years; much longer lifetimes overflow in Redis."""
 
@@ -197,7 +200,7 @@ class RedisBackend:
 
     def info(self) -> dict[str, object]:
         """Return the INFO of one node, with the memory of all masters."""
-        nodes = self._connected().info()
+        nodes = _in_own_loop(self._connected().info())
         memory = sum(size for node in nodes if isinstance(size := node.get("used_memory"), int))
         return nodes[0] | {
             "backend": "redis",
@@ -207,7 +210,7 @@ class RedisBackend:
 
     def dbsize(self, prefix: str = "") -> int:
         """Return the number of entries below `prefix`."""
-        return int(self._connected().script_blocking("count", *_range(prefix)))
+        return int(_in_own_loop(self._connected().script("count", *_range(prefix))))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -223,6 +226,12 @@ class RedisBackend:
 
             self._connection = RedisConnection(self._address, self._timeout, self._keys)
         return self._connection
+
+
+def _in_own_loop(call: Coroutine[Any, Any, _T]) -> _T:
+    """Return the result of `call`, which runs in an event loop and a thread of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, call).result()
 
 
 def _put_arguments(put: WriteRequest) -> tuple[RedisArgument, ...]:

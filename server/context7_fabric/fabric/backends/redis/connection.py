@@ -1,39 +1,33 @@
 """Connections to a Redis server or cluster; errors of redis-py become store errors here.
 
-Asynchronous calls use a client for each event loop, because a connection belongs to its loop. A
-client is held by an async generator that was started in the loop: `asyncio.run` closes generators
-before it closes the loop, so connections are closed where they were opened.
+There is a client for each event loop, because a connection belongs to its loop. A client is held
+by an async generator that was started in the loop: `asyncio.run` closes generators before it closes
+the loop, so connections are closed where they were opened.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, NamedTuple, TypeVar
 
-from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.cluster import RedisCluster as BlockingCluster
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisClusterException, RedisError
-from redis.retry import Retry as BlockingRetry
-from redis.sentinel import Sentinel as BlockingSentinel
-from redis.sentinel import SentinelConnectionPool as BlockingPool
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
 from context7_fabric.redis_url import RedisAddress, SentinelAddress
 
 RedisClient = Redis | RedisCluster
-BlockingClient = BlockingRedis | BlockingCluster
 RedisArgument = str | bytes | int | float
 
 PING_SECONDS = 5.0
@@ -63,48 +57,31 @@ SCRIPTS = {
     **{name: _script("common", "read", name) for name in ("get", "items")},
     **{name: _script("common", "store", name) for name in ("put", "add", "swap", "delete")},
 }
-"""The scripts by the operation that they do; the files tell their arguments."""
+"""The scripts by the operation that they do; their comments list the arguments."""
 
 
-def _async_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> RedisClient:
+def _new_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> RedisClient:
     """Return a client for the running event loop, which connects at its first use.
 
     It waits `timeout` seconds for a connection, and without limit for a reply: the caller limits
     the whole call.
     """
-    arguments = _arguments(address, timeout, is_cluster=is_cluster) | {
+    arguments = address.arguments(cluster=is_cluster) | {
+        "protocol": 2,
+        "socket_connect_timeout": timeout,
         "socket_timeout": None,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": 2 * CONNECTIONS,  # redis-py raises beyond them: never reached
     }
     if address.sentinels:
-        asked = _sentinel_arguments(address.sentinels, address, timeout)
-        sentinel = Sentinel(address.sentinels.places, sentinel_kwargs=asked, **arguments)  # type: ignore[no-untyped-call]
+        own = _sentinel_arguments(address.sentinels, address, timeout)
+        sentinel = Sentinel(address.sentinels.places, sentinel_kwargs=own, **arguments)  # type: ignore[no-untyped-call]
         client: Redis = sentinel.master_for(address.sentinels.service)
         return client
     if not is_cluster:
         return Redis(**arguments)
     # Moved slots are reported call by call; a reinitialisation would close connections in use.
     return RedisCluster(**arguments, reinitialize_steps=0)
-
-
-def _blocking_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> BlockingClient:
-    """Return a blocking client, which waits `timeout` seconds for a connection or a reply."""
-    arguments = _arguments(address, timeout, is_cluster=is_cluster) | {
-        "socket_timeout": timeout,
-        "retry": BlockingRetry(NoBackoff(), 0),
-    }
-    if address.sentinels:
-        asked = _sentinel_arguments(address.sentinels, address, timeout)
-        sentinel = BlockingSentinel(address.sentinels.places, sentinel_kwargs=asked, **arguments)  # type: ignore[no-untyped-call]
-        client: BlockingRedis = sentinel.master_for(address.sentinels.service)  # type: ignore[no-untyped-call]
-        return client
-    return BlockingCluster(**arguments) if is_cluster else BlockingRedis(**arguments)
-
-
-def _arguments(address: RedisAddress, timeout: float, *, is_cluster: bool) -> dict[str, Any]:
-    common = {"socket_connect_timeout": timeout, "protocol": 2}
-    return address.arguments(cluster=is_cluster) | common
 
 
 def _sentinel_arguments(
@@ -132,21 +109,16 @@ async def _close(client: RedisClient) -> None:
         await client.aclose()
 
 
-def _close_blocking(client: BlockingClient) -> None:
-    if isinstance(client, BlockingRedis) and isinstance(client.connection_pool, BlockingPool):
-        for sentinel in client.connection_pool.sentinel_manager.sentinels:
-            sentinel.close()
-    client.close()
-
-
-def _is_cluster_node(info: Mapping[str, Any]) -> bool:
+async def _is_cluster(client: RedisClient) -> bool:
+    info = await client.info("server")
     return bool(info["redis_mode"] == "cluster")
 
 
-def _info_of_masters(client: BlockingClient) -> list[dict[str, object]]:
-    if isinstance(client, BlockingCluster):
-        return [client.info(target_nodes=node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
-    return [client.info()]
+async def _info_of_masters(client: RedisClient) -> list[dict[str, object]]:
+    if isinstance(client, RedisCluster):
+        await client.initialize()  # type: ignore[unused-awaitable]  # it gives the client itself
+        return [await client.info(target_nodes=node) for node in client.get_primaries()]
+    return [await client.info()]
 
 
 async def _run_script(
@@ -251,24 +223,13 @@ class RedisConnection:
             again=again,
         )
 
-    def script_blocking(self, operation: str, *arguments: RedisArgument) -> Any:  # noqa: ANN401  # as `script`
-        """Return what the script of `operation` returns, with a client for this call only.
+    async def info(self) -> list[dict[str, object]]:
+        """Return the fields of INFO of each master.
 
         Raises:
             StoreUnavailable, StoreClosed: As `command`.
         """
-        text, words = SCRIPTS[operation].text, (*self._keys, *arguments)
-        return self._run_blocking(
-            operation, lambda client: client.eval(text, len(self._keys), *words)
-        )
-
-    def info(self) -> list[dict[str, object]]:
-        """Return the fields of INFO of each master, with a client for this call only.
-
-        Raises:
-            StoreUnavailable, StoreClosed: As `command`.
-        """
-        return self._run_blocking("info", _info_of_masters)
+        return await self._run("info", _info_of_masters, self._timeout)
 
     async def messages(self, operation: str, channel: str) -> AsyncGenerator[bytes | None]:
         """Yield None once `channel` is subscribed to, then what is published on it.
@@ -315,23 +276,15 @@ class RedisConnection:
                             raise
                     return await work(ours.client)
 
-    def _run_blocking(self, operation: str, work: Callable[[BlockingClient], _T]) -> _T:
-        with self._store_errors(operation):
-            if self._is_cluster is None:
-                with self._blocking(is_cluster=False) as client:
-                    self._is_cluster = _is_cluster_node(_info_of_masters(client)[0])
-            with self._blocking(is_cluster=self._is_cluster) as client:
-                return work(client)
-
     async def _loop_client(self) -> _LoopClient:
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             if self._is_cluster is None:
-                self._is_cluster = await self._ask_is_cluster()
+                self._is_cluster = await self._find_cluster()
             if not self._open:
                 raise StoreClosed
             if loop not in self._clients:  # another task may have been first
-                client = self._async(is_cluster=self._is_cluster)
+                client = _new_client(self._address, self._timeout, is_cluster=self._is_cluster)
                 closer = self._close_with_loop(client, loop)
                 self._clients[loop] = _LoopClient(client, closer, asyncio.Semaphore(CONNECTIONS))
                 await anext(closer)
@@ -346,23 +299,12 @@ class RedisConnection:
             self._clients.pop(loop, None)
             await _close(client)
 
-    async def _ask_is_cluster(self) -> bool:
-        client = self._async(is_cluster=False)
+    async def _find_cluster(self) -> bool:
+        client = _new_client(self._address, self._timeout, is_cluster=False)
         try:
-            return _is_cluster_node(await client.info("server"))
+            return await _is_cluster(client)
         finally:
             await _close(client)
-
-    def _async(self, *, is_cluster: bool) -> RedisClient:
-        return _async_client(self._address, self._timeout, is_cluster=is_cluster)
-
-    @contextmanager
-    def _blocking(self, *, is_cluster: bool) -> Iterator[BlockingClient]:
-        client = _blocking_client(self._address, self._timeout, is_cluster=is_cluster)
-        try:
-            yield client
-        finally:
-            _close_blocking(client)
 
     @contextmanager
     def _store_errors(self, operation: str) -> Iterator[None]:
