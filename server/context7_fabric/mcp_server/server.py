@@ -16,7 +16,7 @@ from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
 from context7_fabric.mcp_server.completions import Completions
-from context7_fabric.mcp_server.fast_path import AtHand, FastPath, beside, called
+from context7_fabric.mcp_server.fast_path import Cached, FastPath, beside, called
 from context7_fabric.mcp_server.notifications import Notifications
 from context7_fabric.mcp_server.prompts import Prompts
 from context7_fabric.mcp_server.resources import Resources
@@ -79,7 +79,7 @@ def build_server(
         get_tool_input_schema=InputSchemas(desk.tools, desk.tool_names),
     )
     server.middleware += [admit, notices.greet]
-    server.at_hand, server.meta = tools.at_hand, meta
+    server.cached, server.meta = tools.cached, meta
     return server
 
 
@@ -97,11 +97,11 @@ async def admit(ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
 class FabricServer(Server[str]):
     """Promises legacy clients notices only where the transport says that it can bring them.
 
-    Where the transport reads lines, each connection has an express lane: it answers what is
-    `at_hand`.
+    Where the transport reads lines, each connection has a fast path, which answers what is
+    `cached`.
     """
 
-    at_hand: AtHand
+    cached: Cached
     meta: Meta
 
     async def run(
@@ -112,7 +112,7 @@ class FabricServer(Server[str]):
         raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
     ) -> None:
         """Serve one connection until it ends."""
-        lane = FastPath(self.at_hand, self.meta)
+        lane = FastPath(self.cached, self.meta)
         if isinstance(read_stream, MessageReader):
             read_stream.lane = lane.answer
         with beside(lane.open):
