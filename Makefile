@@ -10,7 +10,8 @@ DEV_READY := $(VENV)/.ready-dev
 BENCH_READY := $(VENV)/.ready-bench
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Twice as many workers as the two cores that we count on: tests also wait, for time-outs above all.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas \
 	growth
 # What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep
@@ -34,7 +35,7 @@ unexport UV_BUILD_CONSTRAINT UV_CONSTRAINT UV_EXCLUDE UV_EXCLUDE_NEWER UV_NO_BIN
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-demo: $(READY) ## See it work: the server, a client and a cache, without a network
+demo: $(READY) ## Demonstrate the server, a client and the cache, without a network
 	@$(BIN)/context7-fabric demo
 
 test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, tests
@@ -55,13 +56,13 @@ coverage: $(DEV_READY) ## Run all tests with coverage, which must not fall below
 	$(PYTEST) tests/integration --cov --cov-report= --cov-fail-under=0
 	$(PYTEST) --ignore=tests/integration --cov --cov-append --cov-report=term
 
-bench: $(BENCH_READY) $(PEERS_READY) ## Measure: the programs of tests/bench print numbers and claims (soak.py, half an hour, by name)
+bench: $(BENCH_READY) $(PEERS_READY) ## Run the benchmarks of tests/bench (soak.py, half an hour, by name)
 	@failed=; for name in $(BENCHES); do \
 		echo "== tests/bench/$$name.py"; \
 		PYTHONPATH=tests $(BIN)/python tests/bench/$$name.py || failed="$$failed $$name"; \
 	done; [ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
 
-lock: $(DEV_READY) ## Remake the locks; UPGRADE=1 moves every pin to its newest version
+lock: $(DEV_READY) ## Rewrite the locks; UPGRADE=1 moves every pin to its newest version
 	$(COMPILE) pyproject.toml --extra telemetry --group build --group dev \
 		--output-file requirements-dev.txt
 	$(COMPILE) pyproject.toml --extra telemetry --group build \

@@ -46,7 +46,7 @@ def _no_blocking_call_in_the_loop(request: pytest.FixtureRequest) -> Iterator[No
         )
         # One row read without waiting for anything takes less of the loop than a hop to a thread.
         for name in ("sqlite3.Connection.execute", "sqlite3.Cursor.fetchall"):
-            blocking.functions[name].can_block_in("disk/table.py", {"glance", "revision"})
+            blocking.functions[name].can_block_in("disk/table.py", {"get_at_once", "revision"})
         # So does a look whether its file is in its place, once a second.
         blocking.functions["os.stat"].can_block_in("disk/file.py", {"in_place"})
         yield

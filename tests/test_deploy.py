@@ -1,4 +1,4 @@
-"""What stands in deploy against the code: variables, tags, rights, secrets, the start script."""
+"""Files of deploy against the code: variables, tags, rights, secrets, the start script."""
 
 import os
 import re
@@ -11,11 +11,11 @@ import yaml
 
 from context7_fabric.redis_url import parse
 from context7_fabric.settings import read_settings
+from context7_fabric.variables import PREFIX, VARIABLES
 from context7_fabric.version import __version__
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-README = (ROOT / "README.md").read_text("utf-8")
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 NGINX = (DEPLOY / "nginx.conf").read_text("utf-8")
 HANDBOOK = (ROOT / "docs" / "deploy.md").read_text("utf-8")
@@ -33,7 +33,7 @@ def variables_in(text: str) -> set[str]:
 @pytest.mark.parametrize("text", [COMPOSED, DOCKERFILE, HANDBOOK])
 def test_every_variable_that_is_named_is_a_setting(text: str) -> None:
     assert variables_in(text)
-    assert variables_in(text) <= variables_in(README)
+    assert variables_in(text) <= {PREFIX + name for name in VARIABLES}
 
 
 def test_the_replicas_settings_can_be_used() -> None:
@@ -65,7 +65,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert ("ports" in service) == (name == "proxy")
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.findall(r"^USER (\S+)", last_stage, re.MULTILINE) == ["10001:10001"]
 

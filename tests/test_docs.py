@@ -1,4 +1,7 @@
-"""The README against the code: variables, commands, and examples are those there are."""
+"""README and docs against the code: settings, commands, limits and examples.
+
+Run as a program, it writes the table of docs/settings.md anew.
+"""
 
 import json
 import re
@@ -7,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import COMMANDS
-from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.app import MOST_IDENTITIES, MOST_OF_ONE
+from context7_fabric.http_server.auth import burst_of
 from context7_fabric.http_server.listener import (
     HEAD_BYTES,
     HEAD_SECONDS,
@@ -22,34 +26,46 @@ from context7_fabric.http_server.middleware import (
     MOST_TOGETHER,
     STREAM_BYTES,
 )
-from context7_fabric.http_server.rate_limit import burst_of
-from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED
-from context7_fabric.mcp_server.http_posts import MOST_TOGETHER as BATCH
+from context7_fabric.mcp_server.http import MOST_IN_BATCH, MOST_UNANSWERED
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import WebSettings
+from context7_fabric.variables import PREFIX, UNSET, VARIABLES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 SERVER = (ROOT / "docs" / "server.md").read_text("utf-8")
+SETTINGS = ROOT / "docs" / "settings.md"
 PACKAGE = ROOT / "server" / "context7_fabric"
 
 
-def variables_in(text: str) -> set[str]:
-    """Return our own variables that `text` names."""
-    return set(re.findall(r"CONTEXT7_FABRIC_[A-Z_]+", text))
+def settings_table() -> str:
+    """Return the table of docs/settings.md, made from the declaration."""
+    rows = ["| variable | value | default | what it sets |", "|---|---|---|---|"]
+    for name, (kind, default, meaning) in VARIABLES.items():
+        value = kind if isinstance(kind, str) else ", ".join(f"`{word}`" for word in kind)
+        value = {"switch": "`on`, `off`", "count": "number", "secret": "text"}.get(value, value)
+        unset = UNSET.get(name) or (f"`{default}`" if default else "none")
+        rows.append(f"| `{PREFIX}{name}` | {value} | {unset} | {meaning} |")
+    return "\n".join(rows)
 
 
-def test_every_variable_of_the_settings_stands_in_the_readme_and_no_other() -> None:
-    source = "".join(path.read_text("utf-8") for path in (PACKAGE / "settings").glob("*.py"))
-    reads = r'reader\.(?:text|path|choice|duration|whole)\(\s*"([A-Z_]+)"'
-    known = {f"CONTEXT7_FABRIC_{name}" for name in re.findall(reads, source)}
-    assert known
-    assert variables_in(README) == known
+def with_table(page: str) -> str:
+    """Return `page` with the table that the declaration makes."""
+    return re.sub(
+        r"(<!-- table.*?-->\n).*?(<!-- end)", rf"\1{settings_table()}\n\2", page, flags=re.DOTALL
+    )
 
 
-def test_the_servers_document_names_no_other_variable() -> None:
-    assert "CONTEXT7_FABRIC_TOKENS_FILE" in variables_in(SERVER)
-    assert variables_in(SERVER) <= variables_in(README)
+def test_settings_page_holds_the_table_of_the_declaration() -> None:
+    page = SETTINGS.read_text("utf-8")
+    assert settings_table() in page, "python tests/test_docs.py writes it anew"
+    assert with_table(page) == page
+
+
+def test_documents_name_only_declared_variables() -> None:
+    texts = [README, *(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))]
+    named = set(re.findall(rf"{PREFIX}[A-Z_]*[A-Z]", "".join(texts)))
+    assert named == {PREFIX + name for name in VARIABLES}
 
 
 def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
@@ -59,15 +75,15 @@ def test_the_limits_in_the_servers_document_are_those_of_the_code() -> None:
         "body of a request": f"{MOST_BYTES // 2**20} MiB, in {MOST_SECONDS:g} s",
         "head of a request": f"{HEAD_BYTES // 2**10} KiB and {MOST_HEADERS} headers,"
         f" in {HEAD_SECONDS:g} s",
-        "body that asks for a stream": f"{STREAM_BYTES // 2**10} KiB",
+        "body of a request for a stream": f"{STREAM_BYTES // 2**10} KiB",
         "bodies that arrive at once, together": f"{MOST_TOGETHER // 2**20} MiB",
-        "answers that wait for slow clients, together": f"{MOST_UNSENT // 2**20} MiB;"
+        "answers buffered for slow clients, together": f"{MOST_UNSENT // 2**20} MiB;"
         f" each client reads something within {READING_SECONDS:g} s",
         "connections": f"{MOST_CONNECTIONS:,}, or as many as the limit of open files allows",
-        "messages of a batch": f"{BATCH}",
+        "messages of a batch": f"{MOST_IN_BATCH}",
         "requests of one `/sse` stream without an answer": f"{MOST_UNANSWERED}",
-        "different keys and tokens at once": f"{MOST_VISITORS}",
-        "of them with one token, or from one address where there are none": f"{MOST_OF_ONE}",
+        "different keys and tokens at once": f"{MOST_IDENTITIES}",
+        "of them with one token, or from one address without tokens": f"{MOST_OF_ONE}",
     }
     for what, limit in rows.items():
         assert f"\n| {what} | {limit} |" in SERVER
@@ -83,7 +99,7 @@ def test_the_example_configuration_is_a_bare_command_with_variables_that_exist()
     server = example["mcpServers"]["context7"]
     assert server["command"] == "context7-fabric"
     assert server["args"] == []
-    assert {name for name in server["env"] if name not in README} == set()
+    assert {name for name in server["env"] if name not in SETTINGS.read_text("utf-8")} == set()
     assert read_settings(server["env"]).upstream.api_key is None
 
 
@@ -120,3 +136,7 @@ def test_every_installation_by_hashes_takes_what_the_lock_names_and_no_more(file
         each for each in lines if "--no-deps" not in each and "$(call install," not in each
     ] == []
     assert all("--no-deps" in line for line in text.splitlines() if line.startswith("install ="))
+
+
+if __name__ == "__main__":
+    SETTINGS.write_text(with_table(SETTINGS.read_text("utf-8")), "utf-8")

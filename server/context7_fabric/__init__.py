@@ -1,6 +1,6 @@
-"""Context7 answers from a local cache, with upstream behind it.
+"""Read-through cache for Context7: MCP server, fabric and Python client.
 
-The names below are imported when they are first used, so that the command starts quickly.
+The names below are imported at first use, so that the command starts quickly.
 """
 
 from context7_fabric.version import __version__ as __version__
@@ -56,9 +56,9 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str) -> "Any":  # noqa: ANN401  # whatever the name stands for
-    """Import what is asked for by name."""
-    from importlib import import_module  # noqa: PLC0415  # not before it is needed
+def __getattr__(name: str) -> "Any":  # noqa: ANN401  # a class or a function
+    """Import a public name at its first use."""
+    from importlib import import_module  # noqa: PLC0415  # it takes time to import
 
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Durations as users write them: `90s`, `10m`, `6h`, `1d`."""
+"""Durations as users write and read them: `90s`, `10m`, `6h`, `1d`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ _FORM = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])")
 
 
 def parse_duration(text: str) -> float | None:
-    """Return the seconds that `text` names, or None when it is no duration."""
+    """Return the seconds of a duration, None if `text` is none."""
     match = _FORM.fullmatch(text.strip().lower())
     return float(match[1]) * _UNITS[match[2]] if match else None
 
 
 def format_duration(seconds: float) -> str:
-    """Return `seconds` as people say it, in the largest unit that leaves a whole number.
-
-    Rounded down: 47 h are `1 day`, 90 s are `1 minute`.
-    """
-    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= unit:
-            return _counted(int(seconds // unit), name)
-    return _counted(int(seconds), "second")
-
-
-def _counted(count: int, name: str) -> str:
+    """Return `seconds` in the largest unit that fits, rounded down: 47 h are `1 day`."""
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, name = next((each for each in units if seconds >= each[0]), units[-1])
+    count = int(seconds // size)
     return f"{count} {name}" if count == 1 else f"{count} {name}s"

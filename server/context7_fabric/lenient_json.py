@@ -1,9 +1,13 @@
-"""JSON as other programs write it, mended where strict readers refuse it. Pure."""
+"""JSON as other programs write it, repaired where strict readers refuse it. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 HEAD_BYTES = 4096
 """Bytes at the start of an unreadable message in which its id is looked for."""
@@ -12,10 +16,14 @@ _LONGEST_NUMBER = 4000
 """Digits of an integer; JavaScript reads a longer one as infinite, and Python refuses it."""
 
 _GREATEST_WHOLE = 2**53
-"""Up to here a number of JavaScript is exact."""
+"""Greatest number up to which JavaScript's numbers are exact."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}]', re.DOTALL)
 _ID = re.compile(rb'\s*:\s*(-?[0-9]{1,15}(?=\s*[,}])|"(?:[^"\\]|\\.)*"(?=\s*[,}]))', re.DOTALL)
+
+_T = TypeVar("_T")
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+"""Kept for each kind, as to make one takes milliseconds."""
 
 
 def readable(text: str) -> str:
@@ -30,9 +38,9 @@ def readable(text: str) -> str:
 
 
 def mended(data: bytes) -> bytes | None:
-    """Return what `data` says as JSON that strict readers take; None where it says nothing.
+    """Return `data` as JSON that strict readers take, None if nothing can be made of it.
 
-    A byte order mark goes, what is no UTF-8 and half a surrogate pair become U+FFFD.
+    A byte order mark is removed; bytes that are not UTF-8 and half surrogate pairs become U+FFFD.
     """
     try:
         text = data.decode("utf-8-sig", "replace")
@@ -43,7 +51,7 @@ def mended(data: bytes) -> bytes | None:
 
 
 def id_in(data: bytes) -> int | str | None:
-    """Return the id of the message that `data` begins with, None where its head has none."""
+    """Return the id of the message that `data` begins with, None if its head has none."""
     head, depth = data[:HEAD_BYTES], 0
     for token in _TOKEN.finditer(head):
         if token[0] in b"{[":
@@ -53,6 +61,30 @@ def id_in(data: bytes) -> int | str | None:
         elif depth == 1 and token[0] == b'"id"' and (found := _ID.match(head, token.end())):
             return _value(found[1])
     return None
+
+
+def as_id(value: object) -> object:
+    """Return an id as it is answered: readable text, and a whole number without a fraction."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _GREATEST_WHOLE:
+        return int(value)
+    return value
+
+
+def read_as(kind: type[_T], value: object) -> _T | None:
+    """Return the dataclass of a `kind` that `value` is the JSON form of, None if it is not."""
+    if value is None:
+        return None
+    adapter = _ADAPTERS.get(kind)
+    if adapter is None:
+        from pydantic import TypeAdapter  # noqa: PLC0415  # the relay starts without it
+
+        adapter = _ADAPTERS[kind] = TypeAdapter(kind)
+    try:
+        return cast("_T", adapter.validate_python(value))
+    except ValueError:
+        return None
 
 
 def _value(written: bytes) -> int | str | None:
@@ -65,12 +97,3 @@ def _value(written: bytes) -> int | str | None:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) < _LONGEST_NUMBER else float(digits)
-
-
-def as_id(value: object) -> object:
-    """Return an id as it is answered: readable text, and a whole number without a fraction."""
-    if isinstance(value, str):
-        return readable(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _GREATEST_WHOLE:
-        return int(value)
-    return value

@@ -138,10 +138,12 @@ async def no_progress(
     """Ignore a progress report."""
 
 
-ASKED = "asked Context7"
-JOINED = "joined a call that is under way"
-ANSWERED = "answered"
-"""Steps that programs evaluate to show where the time went; all others are for people."""
+class TracedStep(StrEnum):
+    """Step of a call that traces tell apart; other steps are free text."""
+
+    ASKED = "asked Context7"
+    JOINED = "joined a call that is under way"
+    ANSWERED = "answered"
 
 
 class CallTrace:

@@ -1,4 +1,4 @@
-"""Limits that the system sets to this process: open files, threads and processes."""
+"""This process: limits of the system, log, output and end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
 from unicodedata import category
 
+TYPE_CHECKING = False  # the relay and commands start with this module
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 try:
-    import resource  # now: once all files are open, no module can be loaded
+    import resource  # early: no module can be loaded once no file can be opened
 except ImportError:
     _LIMITED = False
 else:
     _LIMITED = True
-"""Whether the system has such limits: Windows has none."""
+"""Resource limits exist, except on Windows."""
 
 _BEYOND_ASCII = re.compile(r"[^ -~]")
 _ORDINARY = "\n\t\u00ad\u061c\u200c\u200d\u200e\u200f"
@@ -32,16 +35,16 @@ _NO_THREAD = "can't start new thread"
 
 
 def raise_file_limit() -> None:
-    """Let this process have as many files as it may at all: each connection is one."""
+    """Raise the limit of open files to the hard limit, as each connection is a file."""
     if not _LIMITED:
         return
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # some systems name a hard limit that they do not grant
+    with suppress(OSError, ValueError):  # some systems do not grant their hard limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def file_limit(most: int) -> int:
-    """Return how many files this process may have open, `most` where there is no limit."""
+    """Return the limit of open files, `most` where there is none."""
     if not _LIMITED:
         return most
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -49,7 +52,7 @@ def file_limit(most: int) -> int:
 
 
 def can_open(files: int) -> bool:
-    """Tell whether so many more files can be opened now."""
+    """Tell whether that many more files can be opened now."""
     spare: list[int] = []
     try:
         for _each in range(files):
@@ -63,7 +66,7 @@ def can_open(files: int) -> bool:
 
 
 def exhausted(error: BaseException) -> str | None:
-    """Return in one line which limit has made the program fail, None where none has."""
+    """Return a line about the limit that caused `error`, None if no limit did."""
     for each in _all(error):
         if isinstance(each, OSError) and each.errno in _NO_FILES:
             return f"it may not open more files than {file_limit(0)}: raise the limit (`ulimit -n`)"
@@ -73,7 +76,7 @@ def exhausted(error: BaseException) -> str | None:
 
 
 def _all(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and all that it was made of."""
+    """Yield `error`, its causes and the members of groups."""
     yield error
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
@@ -83,9 +86,9 @@ def _all(error: BaseException) -> Iterator[BaseException]:
 
 
 def harmless(text: str) -> str:
-    """Return `text` without what would steer a terminal: each such character becomes U+FFFD.
+    """Return `text` with control characters, which steer a terminal, replaced by U+FFFD.
 
-    Line feeds and tabs stay; a carriage return goes where a line feed follows.
+    Line feeds and tabs stay; the carriage return before a line feed is removed.
     """
     return _BEYOND_ASCII.sub(_shown, text.replace("\r\n", "\n"))
 
@@ -97,10 +100,7 @@ def _shown(found: re.Match[str]) -> str:
 
 
 def imported(name: str) -> ModuleType:
-    """Import a module, and spare the garbage collector what comes with it: none of it is garbage.
-
-    Looking for some all the same takes a fifth of the time that importing takes.
-    """
+    """Import a module without garbage collection, which takes a fifth of the time of imports."""
     gc.disable()
     try:
         return import_module(name)
@@ -110,10 +110,7 @@ def imported(name: str) -> ModuleType:
 
 
 def set_up_logging(level: str, handler: logging.Handler | None = None) -> None:
-    """Send log lines of `level` and above to `handler`, ours and only the warnings of others.
-
-    Without one they go to stderr.
-    """
+    """Log our lines of `level` and above, and other packages' warnings, to `handler` or stderr."""
     if handler is None:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_HarmlessFormatter("context7-fabric: %(levelname)s: %(message)s"))
@@ -129,7 +126,7 @@ class _HarmlessFormatter(logging.Formatter):
 
 
 def leave() -> NoReturn:
-    """End now: what needed closing is closed, and a thread may still sit in a read of stdin."""
+    """End the process at once; a thread may still block in a read of stdin."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

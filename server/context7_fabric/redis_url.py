@@ -1,4 +1,4 @@
-"""Where a Redis server is and how to get in, out of its URL. Pure."""
+"""Parser of Redis URLs: address, login and TLS. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FORMS = (
     " or redis+sentinel://host[:port],…/service[/db]"
 )
 FILES = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
-"""What a URL may say of TLS behind its question mark; each names a file."""
+"""Query parameters for TLS; each names a file."""
 
 SENTINEL_LOGIN = frozenset({"sentinel_username", "sentinel_password"})
-"""What a URL of Sentinels may say behind its question mark besides."""
+"""Further query parameters of a URL of Sentinels."""
 
 _PORT = 6379
 _SENTINEL_PORT = 26379
@@ -24,7 +24,7 @@ _SENTINEL = "+sentinel"
 
 @dataclass(frozen=True, slots=True)
 class SentinelAddress:
-    """Who tells which server is the master of `service` now, and how they let us in."""
+    """Sentinels that name the current master of `service`, and the login to them."""
 
     places: tuple[tuple[str, int], ...]
     service: str
@@ -34,9 +34,9 @@ class SentinelAddress:
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """A server, or one node of a cluster; with a `path` it is a socket on this machine.
+    """Address of a server or a cluster's node, or the `path` of a socket on this machine.
 
-    With `sentinels` it is the server that they name, and host and port mean nothing.
+    With `sentinels` it is the server that they name; host and port mean nothing then.
     """
 
     host: str
@@ -50,14 +50,14 @@ class RedisAddress:
     sentinels: SentinelAddress | None = None
 
     def arguments(self, *, cluster: bool) -> dict[str, Any]:
-        """Return what redis-py's clients take as keyword arguments to get there."""
+        """Return the keyword arguments of redis-py's clients."""
         place: dict[str, Any] = {"host": self.host, "port": self.port}
         if self.sentinels:
             place = {}
         elif self.path:
             place = {"path" if cluster else "unix_socket_path": self.path}
         login = {"username": self.username, "password": self.password}
-        chosen = {"db": self.db} if self.db else {}  # a client of a cluster takes not even 0
+        chosen = {"db": self.db} if self.db else {}  # a cluster client rejects even 0
         return place | login | chosen | ({"ssl": True, **self.files} if self.ssl else {})
 
 
@@ -65,7 +65,7 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Redis
     """Return the address that `url` names; `db` and `password`, where given, override it.
 
     Raises:
-        ValueError: It names none. The text is one line, and shows nothing that may be secret.
+        ValueError: It names none. The text is one line without secrets.
     """
     if _SENTINEL in url.partition("://")[0].lower():
         return _parse_sentinels(url, db, password, ssl=ssl)
@@ -94,7 +94,7 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Redis
 
 
 def _parse_sentinels(url: str, db: int | None, password: str | None, *, ssl: bool) -> RedisAddress:
-    """Return the address that a URL of Sentinels names: its login and TLS are the servers' too."""
+    """Return the address in a URL of Sentinels; its login and TLS are those of the servers."""
     scheme, _, rest = url.partition("://")
     places, slash, path = rest.partition("/")
     login, _, hosts = places.rpartition("@")
@@ -107,10 +107,10 @@ def _parse_sentinels(url: str, db: int | None, password: str | None, *, ssl: boo
     kind = scheme.lower().removesuffix(_SENTINEL)
     plain = f"{kind}://{login}@/{named}{question}{urlencode(options)}"
     found = [_sentinel(host) for host in hosts.split(",")]
-    told = SentinelAddress(
+    sentinels = SentinelAddress(
         tuple(found), unquote(service), own["sentinel_username"], own["sentinel_password"]
     )
-    return replace(parse(plain, db, password, ssl=ssl), sentinels=told)
+    return replace(parse(plain, db, password, ssl=ssl), sentinels=sentinels)
 
 
 def _sentinel(place: str) -> tuple[str, int]:
@@ -125,7 +125,7 @@ def _split(url: str) -> tuple[SplitResult, int | None]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _no_address() from None  # urllib's text shows what it could not read
+        raise _no_address() from None  # urllib's text shows the URL, which may hold a password
     if parts.scheme not in {"redis", "rediss", "unix"} or (
         parts.scheme == "unix" and not parts.path
     ):

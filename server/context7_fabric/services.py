@@ -94,7 +94,7 @@ class Services:
         answer = self.responses.get(self._response_key(question, caller), caller.trace)
         if answer is not None:
             self.resolver.count(question.library)
-            self.meter.saved()
+            self.meter.count_saved()
         return answer
 
     def _response_key(self, question: Question, caller: Caller) -> Hashable:

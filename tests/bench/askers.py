@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from support.catalogue import Catalogue
-from support.dialogue import META_KEY, Dialogue, talking, texts_of
+from support.client import META_KEY, Dialogue, talking, texts_of
 from support.product import PROGRAM, product_environment
 
 _STARTING = Lock()

@@ -17,7 +17,7 @@ from support.processes import children_of
 WINDOWS = 5
 SETTLE_SECONDS = 1.0
 FIRST_HITS = 500
-WORKER = b"context7_fabric.registry.worker"
+WORKER = b"context7_fabric.suggestions.worker"
 WORKER_SECONDS = 60.0
 PHRASE = "turns tables of numbers into printable documents"
 """What no library is called, so that an upstream that is gone makes the product suggest some."""

@@ -18,8 +18,8 @@ from context7_fabric.models import QUERY_DOCS, RESOLVE
 from context7_fabric.parsing.libraries import Library, format_list
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
-from support.wire import call, connected, provenance, texts
 
 QUESTION = "How do I begin?"
 TOOLS = SHARED / "tools-list-4.1.1.json"

@@ -16,9 +16,9 @@ from bench.pipes import Pipes, product
 from bench.rounds import Entrant, Ratio, Times, race, ratio
 from context7_fabric.models import QUERY_DOCS
 from context7_fabric.runtime.runtime import open_app
+from support.app_server import call, connected, provenance
 from support.product import product_environment
 from support.scripted import ScriptedUpstream, settings_for
-from support.wire import call, connected, provenance
 
 LIBRARY = "/widgets/widget1"
 QUESTIONS = [f"How do I turn widget number {number}?" for number in range(50)]

@@ -32,11 +32,12 @@ from rich.table import Table
 
 from bench.machine import machine
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.matching.index import NameIndex
+from context7_fabric.registry.matching import NameIndex
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import load_seeds
+from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.index_sync import _digest
-from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker.process import open_link
 from context7_fabric.suggestions.worker_client import WorkerClient
 from support.model import model_path

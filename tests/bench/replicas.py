@@ -42,7 +42,7 @@ from bench.rounds import Ratio, Times, ratio
 from bench.rpc import Arguments
 from bench.scores import Claim
 from bench.verdicts import told
-from context7_fabric.fabric.backends.redis.scripts import WRITE
+from context7_fabric.fabric.backends.redis.connection import SCRIPTS
 from support.listener import serving
 from support.processes import spawn
 from support.product import Variables
@@ -226,7 +226,7 @@ def _counted(redis: RedisServer, replica: Replica, asked: Sequence[Arguments]) -
     if hits not in (0, len(asked)):
         raise RuntimeError(f"{hits} hits of {len(asked)}")
     commands = [each for each in lines if '"' in each and " lua]" not in each][:-1]
-    writes = sum(WRITE.digest in each for each in commands)
+    writes = sum(SCRIPTS["put"].digest in each for each in commands)
     return Trips(len(commands) / len(asked), writes / len(asked))
 
 

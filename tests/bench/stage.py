@@ -28,8 +28,8 @@ from bench.stock import (
     walk,
 )
 from bench.troubles import NOWHERE, Trouble
+from support.client import META_KEY, Dialogue, outcome_of, texts_of
 from support.context7_api import Api, running_api
-from support.dialogue import META_KEY, Dialogue, outcome_of, texts_of
 from support.mortal import Mortal, mortal_upstream
 from support.processes import spawn
 from support.product import PROGRAM, product_environment

@@ -28,8 +28,8 @@ from context7_fabric.fabric.context import Context, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.settings import read_settings
 from support.catalogue import Catalogue, Library
+from support.client import Dialogue, talking, texts_of
 from support.context7_api import Api, Request
-from support.dialogue import Dialogue, talking, texts_of
 from support.product import PROGRAM, product_environment
 from support.upstreams import api_environment, context7_command
 

@@ -1,4 +1,4 @@
-"""What every backend of the fabric must do. A backend's test file supplies the `backend` fixture.
+"""Contract of every backend of the fabric. A test file supplies the `backend` fixture.
 
 Expiry is tested without waiting: an entry that was added for less than no time is past its end.
 """
@@ -157,7 +157,7 @@ class BackendContract(OrderContract, SwapContract, ABC):
         await backend.write([WriteRequest("new", b"2")], ["old", "never"])
         assert held(await everything(backend, "")) == {"both": b"1", "new": b"2"}
 
-    async def test_an_entry_that_is_not_ours_is_told_and_can_be_replaced(
+    async def test_a_foreign_entry_is_reported_and_can_be_replaced(
         self, backend: Backend, spoil: Spoil
     ) -> None:
         await put_many(backend, {"key": b"value", "whole": b"value"})
@@ -169,7 +169,7 @@ class BackendContract(OrderContract, SwapContract, ABC):
         await put(backend, "key", b"again")
         assert await got(backend, "key") == b"again"
 
-    async def test_an_entry_that_is_not_ours_is_never_the_one_that_is_expected(
+    async def test_a_foreign_entry_never_equals_the_expected_one(
         self, backend: Backend, spoil: Spoil
     ) -> None:
         await put(backend, "key", b"value")

@@ -1,4 +1,4 @@
-"""What a fabric must do on every backend. A test file supplies the fixtures `backend`, `spoil`."""
+"""Contract of a fabric on every backend. A test file supplies the fixtures `backend`, `spoil`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every vector index must do. An index's test file supplies the `indexes` fixture.
+"""Contract of every vector index. A test file supplies the `indexes` fixture.
 
 Vectors are made by hand: four dimensions, so that nearness can be seen.
 """
@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from context7_fabric.embedding import Vector
-from context7_fabric.registry.rows import Row
-from context7_fabric.registry.schema import CollectionPayload, load_collection, row_key
+from context7_fabric.registry.rows import CollectionPayload, Row, load_collection, row_key
 from context7_fabric.suggestions.worker.qdrant_index import RowIndex, RowIndexes
 
 DIMENSION = 4
@@ -75,7 +74,7 @@ class IndexContract(ABC):
 
     @pytest.fixture
     def index(self, indexes: RowIndexes) -> RowIndex:
-        """The index of somebody who is not alone."""
+        """The index of one of several principals."""
         others = indexes.open(BOB)
         others.upsert([HTTPX, REDIS, NO_ECOSYSTEM], [EAST, NORTH, UP])
         return indexes.open(ANN)
@@ -172,7 +171,7 @@ class IndexContract(ABC):
         assert payloads(bob) == of_rows(HTTPX)
 
     def test_what_is_not_open_can_be_released(self, indexes: RowIndexes) -> None:
-        indexes.release("key-nobody")
+        indexes.release("key-unknown")
 
     @pytest.mark.parametrize("seed", range(5))
     def test_whatever_principals_do_each_has_its_own_rows(

@@ -1,4 +1,4 @@
-"""How every backend counts writes, keeps the order of time, and tells of itself."""
+"""Contract of every backend for versions, the order of time, and facts about the medium."""
 
 from __future__ import annotations
 
@@ -85,13 +85,13 @@ class OrderContract:
         await backend.delete("gone")
         assert await backend.newest("", None, 10) == [EntryPosition(1, "here")]
 
-    async def test_it_tells_how_many_entries_there_are(self, backend: Backend) -> None:
+    async def test_dbsize_counts_the_entries_of_a_prefix(self, backend: Backend) -> None:
         assert backend.dbsize() == 0
         await put_many(backend, {"a/1": b"", "a/2": b"", "b/1": b""})
         await put(backend, "a/3", b"", expires_in=PAST)
         assert (backend.dbsize(), backend.dbsize("a/"), backend.dbsize("c")) == (3, 2, 0)
 
-    async def test_it_tells_of_itself(self, backend: Backend) -> None:
+    async def test_info_names_backend_and_memory(self, backend: Backend) -> None:
         await put(backend, "key", b"x" * 2**20)
         info = backend.info()
         assert isinstance(info["backend"], str)

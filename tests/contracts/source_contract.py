@@ -1,4 +1,4 @@
-"""What every source of library ids must do. A source's tests supply `open_source`."""
+"""Contract of every source of library ids. A test file supplies `open_source`."""
 
 from __future__ import annotations
 

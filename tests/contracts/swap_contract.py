@@ -1,4 +1,4 @@
-"""How every backend replaces and removes a value only where it is the one that is expected."""
+"""Contract of every backend for replacing or removing only the expected value."""
 
 from __future__ import annotations
 

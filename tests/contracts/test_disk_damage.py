@@ -76,7 +76,7 @@ def folder(filled: Path, tmp_path: Path) -> Path:
 
 
 def root_of(folder: Path, name: str) -> int:
-    """Where in the file a table or an index begins."""
+    """The offset in the file of the first page of a table or an index."""
     ((page,),) = execute(folder, "SELECT rootpage FROM sqlite_master WHERE name = ?", name)
     assert isinstance(page, int)
     return (page - 1) * PAGE
@@ -195,7 +195,7 @@ async def test_a_damaged_store_answers_right_and_keeps_again(folder: Path, damag
 
 
 @pytest.mark.parametrize("damage", ["the index of keys", "a leaf of the table"])
-async def test_another_process_follows_a_store_that_was_mended(folder: Path, damage: str) -> None:
+async def test_another_process_follows_a_repaired_store(folder: Path, damage: str) -> None:
     other = await fabric_on_disk(folder)
     assert await other.get_context(key_of(2))
     with closing(sqlite3.connect(folder / "cache.db")) as database:
@@ -256,7 +256,7 @@ async def is_kept(fabric: Fabric, number: int) -> bool:
 
 @pytest.mark.parametrize("kind", ["another's row", "another's key", "no row"])
 @pytest.mark.parametrize("value", [b'{"format":1,"of":"%d"}', b"%d", LARGE + b"%d"], ids=len)
-async def test_an_index_that_names_another_row_is_told_and_mended(
+async def test_an_index_that_names_another_row_is_detected_and_repaired(
     tmp_path: Path, kind: str, value: bytes
 ) -> None:
     """Also for values that have no checksum over their key."""

@@ -109,7 +109,7 @@ async def test_another_process_sees_what_was_written(tmp_path: Path) -> None:
     assert ended.stdout.decode().strip() == "b'value'"
 
 
-async def test_nobody_else_can_read_folder_or_database(tmp_path: Path) -> None:
+async def test_folder_and_database_are_private_to_their_user(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "fabric"
     async with opened(folder) as backend:
         await put(backend, "key", b"value")
@@ -126,18 +126,20 @@ async def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path)
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, place: str) -> None:
+def test_a_folder_that_cannot_be_created_raises_store_unavailable(
+    tmp_path: Path, place: str
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="store open failed"):
         DiskBackend(tmp_path / place)
 
 
-def test_a_folder_without_room_for_files_is_told() -> None:
+def test_a_folder_without_room_for_files_raises_store_unavailable() -> None:
     with pytest.raises(StoreUnavailable, match="store open failed"):
         DiskBackend(Path("/proc/self/fabric"))
 
 
-async def test_a_database_that_breaks_later_is_told(tmp_path: Path) -> None:
+async def test_a_database_that_breaks_later_raises_store_unavailable(tmp_path: Path) -> None:
     async with opened(tmp_path) as backend:
         execute(tmp_path, "DROP TABLE Cache")
         for attempt in (backend.get("key"), backend.keys(""), backend.delete("key")):

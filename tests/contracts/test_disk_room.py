@@ -112,7 +112,7 @@ async def test_the_cap_counts_what_every_process_wrote(
         await backend.write([WriteRequest("d", b"", disposable=False)])
 
 
-async def test_an_entry_of_an_earlier_release_is_disposable_and_at_version_one(
+async def test_an_entry_without_a_tag_is_disposable_and_at_version_one(
     tmp_path: Path, backend: DiskBackend
 ) -> None:
     await backend.write([WriteRequest("key", b"old", disposable=False)])
@@ -127,7 +127,7 @@ async def test_an_entry_is_read_while_another_process_writes(
 ) -> None:
     await put(backend, "key", b"value")
     other = DiskBackend(tmp_path)
-    with other._table._file.transact():
+    with other._table.file.transact():
         assert await backend.get("key") == BackendEntry("key", b"value")
     await other.aclose()
 
@@ -164,7 +164,7 @@ async def test_authored_entries_take_half_of_the_bound_at_most(
 async def test_authored_entries_beyond_the_bound_leave_half_of_it_to_others(
     tmp_path: Path,
 ) -> None:
-    """As a store of an earlier release may have them."""
+    """As a store with a larger limit may have them."""
     large = DiskBackend(tmp_path, size_limit=10 * ROOM * len(LARGE))
     await large.write([WriteRequest(f"a/{n}", LARGE, disposable=False) for n in range(2 * ROOM)])
     await large.aclose()
@@ -191,7 +191,7 @@ async def test_a_count_of_bytes_that_cannot_be_evicts_nothing(
 
 
 @pytest.mark.parametrize("ahead", [30 * 86_400, 400, 3e9])
-async def test_a_lease_from_a_clock_that_was_ahead_holds_nobody_up(
+async def test_a_lease_from_a_clock_that_was_ahead_is_replaced(
     tmp_path: Path, ahead: float
 ) -> None:
     backend = DiskBackend(tmp_path)

@@ -1,4 +1,4 @@
-"""No row of the database is trusted: one that we did not write is told, and never unpickled."""
+"""No row of the database is trusted: foreign rows are corrupt, and never unpickled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diskcache.core import MODE_BINARY, MODE_NONE, MODE_PICKLE, MODE_RAW, MODE_T
 
 from context7_fabric.errors import CorruptEntry
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.disk.table import PlainDisk
+from context7_fabric.fabric.backends.disk.schema import PlainDisk
 from contracts.disk_store import LARGE, execute, opened, value_file
 from contracts.entries import got, held, put
 

@@ -14,7 +14,7 @@ from context7_fabric.settings.values import EMBEDDED_ROWS
 from context7_fabric.suggestions.worker.qdrant_index import (
     PRINCIPAL,
     EmbeddedIndexes,
-    QdrantIndex,
+    RowIndex,
     RowIndexes,
     SharedIndexes,
     prepare,
@@ -58,10 +58,10 @@ def client() -> Iterator[QdrantClient]:
     client.close()
 
 
-def prepared(client: QdrantClient, model: str = "model", dimension: int = DIMENSION) -> QdrantIndex:
+def prepared(client: QdrantClient, model: str = "model", dimension: int = DIMENSION) -> RowIndex:
     """The index that is the whole of a collection."""
     prepare(client, COLLECTION, model, dimension)
-    return QdrantIndex(client, COLLECTION, model)
+    return RowIndex(client, COLLECTION, model)
 
 
 def test_points_have_the_ids_of_their_rows(client: QdrantClient) -> None:
@@ -103,7 +103,7 @@ def test_a_collection_of_another_model_is_begun_anew(
     assert index.query(made, 1)[0][0] == HTTPX.key
 
 
-def test_a_collection_of_somebody_elses_making_is_begun_anew(client: QdrantClient) -> None:
+def test_a_foreign_collection_is_replaced(client: QdrantClient) -> None:
     params = models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE)
     client.create_collection(NAME, vectors_config=params)
     assert prepared(client).query(EAST, 1) == []

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from qdrant_client import QdrantClient, models
 
-from context7_fabric.registry.schema import CollectionSchema
+from context7_fabric.registry.rows import CollectionSchema
 from context7_fabric.suggestions.worker.qdrant_index import PRINCIPAL, RowIndexes, server_indexes
 from contracts.index_contract import COLLECTION, DIMENSION, IndexContract
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not URL, reason="QDRANT_URL names no Qdrant serv
 
 @pytest.fixture
 def collection() -> Iterator[CollectionSchema]:
-    """A collection like ours under a name that nobody uses."""
+    """A collection like ours under an unused name."""
     collection = replace(COLLECTION, name=f"{COLLECTION.name}_{uuid4().hex}")
     yield collection
     client = QdrantClient(url=URL, api_key=KEY, check_compatibility=False)

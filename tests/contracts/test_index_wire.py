@@ -1,4 +1,4 @@
-"""What goes between the serving process and its worker: lines, rows and vectors come out whole."""
+"""Wire format between the serving process and its worker: lines, rows and vectors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.registry.rows import Row
+from context7_fabric.registry.rows import Row, row_of, row_value
 from context7_fabric.suggestions.worker import wire
 from context7_fabric.suggestions.worker.wire import LineTooLong, WorkerLines
 
@@ -32,9 +32,9 @@ def lines_of(*chunks: bytes, longest: int = 10) -> list[bytes | None]:
 
 @given(ROWS)
 def test_a_row_arrives_as_it_was_sent(row: Row) -> None:
-    line = wire.encode({"row": wire.row_to_wire(row)})
+    line = wire.encode({"row": row_value(row)})
     assert line.count(b"\n") == 1
-    assert wire.row_from_wire(wire.decode(line.rstrip())["row"]) == row
+    assert row_of(wire.decode(line.rstrip())["row"]) == row
 
 
 @given(st.binary(max_size=64))
@@ -69,6 +69,6 @@ def test_a_message_too_long_for_a_line_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"garbage", b"[1]", b"null", b"\xff\xfe", None])
-def test_a_line_that_is_no_message_is_told(line: bytes | None) -> None:
+def test_a_line_that_is_no_message_is_refused(line: bytes | None) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # of whatever kind: callers tell no difference
         wire.decode(line)

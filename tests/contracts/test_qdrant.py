@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient, models
 from context7_fabric.errors import CorruptEntry, StoreUnavailable, TooManyAuthored
 from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
-from context7_fabric.fabric.backends.qdrant.points import point_id
+from context7_fabric.fabric.backends.qdrant.collection import point_id
 from contracts.backend_contract import BackendContract, Spoil
 from contracts.entries import PAST, got, put, put_many
 from support.qdrant_rest import Rest, qdrant_rest
@@ -30,7 +30,7 @@ class QdrantContract(BackendContract):
     @pytest.fixture
     def spoil(self, backend: QdrantBackend) -> Spoil:
         async def spoil(key: str) -> None:
-            await backend.ask(
+            await backend.run(
                 "spoil",
                 lambda collection: collection._client.set_payload(
                     collection._name, {"value": 7}, [point_id(key)]
@@ -97,7 +97,7 @@ class TestQdrantOverHttp(QdrantContract):
         assert rest.held.count("contexts").count == 1
         assert await backend.keys("") == ["new"]
 
-    async def test_a_payload_is_the_entry_for_everybody_to_read(
+    async def test_a_payload_is_the_entry_in_plain_json(
         self, rest: Rest, backend: QdrantBackend
     ) -> None:
         await backend.write([WriteRequest("GLOBAL/key", "wörds".encode(), at=3, disposable=False)])
@@ -130,7 +130,7 @@ class TestQdrantOverHttp(QdrantContract):
     @pytest.mark.parametrize(
         "spoiled", [{"version": "2"}, {"value": None}, {"value": "%", "base64": True}], ids=str
     )
-    async def test_a_payload_that_is_no_entry_is_told(
+    async def test_a_payload_that_is_no_entry_is_corrupt(
         self, rest: Rest, backend: QdrantBackend, spoiled: dict[str, object]
     ) -> None:
         await put(backend, "key", b"value")
@@ -162,9 +162,9 @@ class TestQdrantOverHttp(QdrantContract):
     @pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
     async def test_the_key_to_the_server_is_in_no_error(self, rest: Rest) -> None:
         backend = QdrantBackend(rest.url, api_key="no\nheader")
-        with pytest.raises(StoreUnavailable, match="Illegal header value") as told:
+        with pytest.raises(StoreUnavailable, match="Illegal header value") as refused:
             await backend.get("key")
-        assert "header" not in str(told.value).replace("header value", "")
+        assert "header" not in str(refused.value).replace("header value", "")
         await backend.aclose()
 
     async def test_a_full_share_of_authored_entries_refuses_another(self, rest: Rest) -> None:
@@ -180,7 +180,7 @@ class TestQdrantOverHttp(QdrantContract):
         await backend.aclose()
 
 
-async def test_a_server_that_is_not_there_is_told() -> None:
+async def test_a_server_that_is_not_there_raises_store_unavailable() -> None:
     backend = QdrantBackend(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StoreUnavailable, match="get failed: "):
         await backend.get("key")

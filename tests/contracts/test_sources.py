@@ -9,17 +9,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.client.environment import RemoteServer
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.remote import RemoteRegistry
-from context7_fabric.client.source import LibrarySource
+from context7_fabric.client.source import LibrarySource, RemoteServer
 from context7_fabric.runtime.app import App
 from contracts.source_contract import WIDGET, OpenSource, SourceContract, id_of
 from support.rest import rest_app
 from support.scripted import FakeClock, settings_for
 
 SERVICE = RemoteServer("http://here/rag", "c7f_token")
-GUARDED = RemoteServer("http://somebody:secret@here/rag")
+GUARDED = RemoteServer("http://user:secret@here/rag")
 
 
 class TestLocalRegistry(SourceContract):
@@ -63,7 +62,7 @@ def remote(
 @pytest.mark.parametrize(
     "reply",
     [
-        httpx2.ConnectError("nobody listens"),
+        httpx2.ConnectError("connection refused"),
         httpx2.ReadTimeout("too late"),
         httpx2.Response(401, json={"error": "who are you"}),
         httpx2.Response(302, headers={"Location": "http://elsewhere/query"}),

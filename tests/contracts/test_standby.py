@@ -10,7 +10,7 @@ import pytest
 
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backend import WriteRequest
-from context7_fabric.fabric.backends.disk.backend import TRY_EVERY, DiskBackend
+from context7_fabric.fabric.backends.disk.backend import RETRY_SECONDS, DiskBackend
 from context7_fabric.fabric.backends.standby import StandbyBackend
 from contracts.backend_contract import BackendContract
 from contracts.entries import got, held, put
@@ -52,11 +52,11 @@ async def standby(folder: Path, clock: Clock) -> AsyncIterator[StandbyBackend]:
     await backend.aclose()
 
 
-class TestStandbyThatGaveWay(BackendContract):
+class TestOpenedStandby(BackendContract):
     @pytest.fixture
     async def backend(self, folder: Path, clock: Clock, standby: StandbyBackend) -> StandbyBackend:
         free(folder)
-        clock.now = TRY_EVERY
+        clock.now = RETRY_SECONDS
         assert await standby.get("key") is None
         assert standby.trouble() is None
         return standby
@@ -73,7 +73,7 @@ async def test_a_standby_takes_what_may_be_lost_and_refuses_the_rest(
     assert standby.revision() is None
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1.0, TRY_EVERY - 1])
+@pytest.mark.parametrize("seconds", [0.0, 1.0, RETRY_SECONDS - 1])
 async def test_a_store_is_not_tried_again_within_a_minute(
     standby: StandbyBackend, folder: Path, clock: Clock, seconds: float
 ) -> None:
@@ -89,10 +89,10 @@ async def test_what_was_held_goes_to_the_store_when_it_can_be_opened(
 ) -> None:
     await put(standby, "held", b"1")
     await put(standby, "ending", b"2", expires_in=3600)
-    clock.now = TRY_EVERY
+    clock.now = RETRY_SECONDS
     assert await got(standby, "held") == b"1"  # it still cannot
     free(folder)
-    clock.now = 2 * TRY_EVERY
+    clock.now = 2 * RETRY_SECONDS
     await standby.write([WriteRequest("prompt", b"3", disposable=False)])
     following = DiskBackend(folder)
     assert held(await following.get_many(["held", "ending", "prompt"])) == {

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend, QdrantVectorIndex
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
-from context7_fabric.fabric.vector_search import VectorIndex
+from context7_fabric.fabric.search import VectorIndex
 from contracts.vector_contract import EAST, HERE, VectorIndexContract, embed
 from support.qdrant_rest import qdrant_rest
 

@@ -12,8 +12,8 @@ from context7_fabric.fabric.backends.disk.backend import DiskBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.reader import FIRST_PAGE
-from context7_fabric.fabric.vector_index_memory import LOOK_SECONDS, MemoryVectorIndex
-from context7_fabric.fabric.vector_search import EmbeddedContext, VectorIndex
+from context7_fabric.fabric.search import EmbeddedContext, VectorIndex
+from context7_fabric.fabric.vector_index_memory import COMPARE_SECONDS, MemoryVectorIndex
 from contracts.vector_contract import (
     EAST,
     HERE,
@@ -104,10 +104,10 @@ class DerivedVectorsContract(VectorIndexContract):
         await index.take(HERE, MODEL, shown, [EmbeddedContext(each, EAST) for each in contexts])
         await Fabric(backend, clock=lambda: 1.0).set_context("key", "another")
         assert await lacking(index) == []
-        index._scopes[HERE].looked -= LOOK_SECONDS
+        index._scopes[HERE].compared -= COMPARE_SECONDS
         assert await lacking(index) == ["key"]
 
-    async def test_two_writes_of_one_moment_are_told_apart(
+    async def test_two_writes_of_one_moment_are_distinct(
         self, backend: Backend, index: VectorIndex
     ) -> None:
         still = Fabric(backend, clock=lambda: 1.0)
@@ -138,5 +138,5 @@ class TestDerivedFromDisk(DerivedVectorsContract):
         await index._backend.aclose()
         await index.take(HERE, MODEL, shown, [EmbeddedContext(contexts[0], EAST)])
         assert await found(fabric, index, EAST) == ["key"]
-        assert "vectors cannot be kept in step" in caplog.text
+        assert "vectors cannot be stored" in caplog.text
         await index.aclose()

@@ -1,4 +1,4 @@
-"""What every index of vectors does. A test file supplies the `fabric` and `index` fixtures."""
+"""Contract of every index of vectors. A test file supplies the `fabric` and `index` fixtures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from context7_fabric.errors import StoreClosed
 from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.context import Scope
-from context7_fabric.fabric.embedding import Vector
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_search import (
+from context7_fabric.fabric.search import (
     ContextWrite,
     EmbeddedContext,
+    Vector,
     VectorHit,
     VectorIndex,
 )
@@ -160,7 +160,9 @@ class VectorIndexContract(ABC):
         assert await lacking(index) == []
         assert await found(fabric, index, EAST) == ["whole"]
 
-    async def test_a_closed_store_is_told(self, fabric: Fabric, index: VectorIndex) -> None:
+    async def test_a_closed_store_raises_store_closed(
+        self, fabric: Fabric, index: VectorIndex
+    ) -> None:
         await index.aclose()
         await fabric.aclose()
         with pytest.raises(StoreClosed):

@@ -117,7 +117,7 @@ def test_library_ids_are_found_from_python(title: str) -> None:
     assert printed(CODE[title], {}) == said(CODE[title])
 
 
-def test_a_disk_that_takes_nothing_is_told_and_still_read(tmp_path: Path) -> None:
+def test_disk_that_rejects_writes_is_reported_and_still_read(tmp_path: Path) -> None:
     fabric = DiskFabric(tmp_path)
     assert asyncio.run(fabric.set_context("key", "value"))
     execute(tmp_path, REFUSE)

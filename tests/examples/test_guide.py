@@ -46,7 +46,7 @@ pytestmark = pytest.mark.skipif(not CODE, reason="the guide does not lie beside 
 
 
 class StandardExample:
-    """What the guide's examples derive from: it has a fabric."""
+    """Base class of the guide's examples, with a fabric."""
 
     def __init__(self, cache_backend: str) -> None:
         self.fabric = open_fabric(cache_backend)
@@ -61,11 +61,11 @@ class Model:
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
-    """A Redis server where the guide looks for one; nobody else's is used."""
+    """A Redis server where the guide looks for one; no other server is used."""
     needed_server("redis-server")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", PORT)) == 0:
-            pytest.skip(f"somebody listens at port {PORT} already")
+            pytest.skip(f"port {PORT} is in use")
     with redis_server(port=PORT) as server:
         yield server
 
@@ -119,7 +119,7 @@ def test_contexts_are_organised_by_scope(fabric: Fabric) -> None:
 
 
 @pytest.mark.parametrize("title", ["Scopes", "TTL (Time To Live)"])
-def test_the_guides_placeholder_itself_is_no_json_and_told_so(fabric: Fabric, title: str) -> None:
+def test_placeholder_of_the_guide_is_rejected_as_no_json(fabric: Fabric, title: str) -> None:
     with pytest.raises(TypeError, match="value is not JSON but set"):
         run(CODE[title], {"fabric": fabric})
 
@@ -223,7 +223,7 @@ def test_what_redis_saved_is_there_after_a_restart() -> None:
         asyncio.run(fabric.aclose())
 
 
-def test_metrics_are_told(fabric: Fabric) -> None:
+def test_metrics_are_printed(fabric: Fabric) -> None:
     asyncio.run(fabric.set_context("key", "x" * 1000))
     got(fabric, "key")
     names: dict[str, Any] = {"fabric": fabric, "asyncio": asyncio}

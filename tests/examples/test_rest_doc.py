@@ -27,7 +27,7 @@ MINE = ("CONTEXT7_", "LIBRARY_CACHE_", "RAG_SERVICE_")
 
 @pytest.fixture
 async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[str]:
-    """Where the face is served, its registry loaded; the environment says nothing of ours."""
+    """URL of a running REST API with a loaded registry, without variables of ours."""
     foreign = (name for name in os.environ if name.startswith(MINE) or "_proxy" in name.lower())
     for name in list(foreign):
         monkeypatch.delenv(name)
@@ -45,19 +45,19 @@ def curl(command: Command, address: str) -> Any:  # noqa: ANN401  # JSON
     return json.loads(done.stdout)
 
 
-def holds(told: object, shown: object) -> bool:
+def holds(actual: object, shown: object) -> bool:
     """Tell whether a reply has all that the document shows of it."""
-    if isinstance(shown, dict) and isinstance(told, dict):
-        return all(key in told and holds(told[key], each) for key, each in shown.items())
-    if isinstance(shown, list) and isinstance(told, list):
-        return len(told) >= len(shown) and all(map(holds, told, shown))
-    return told == shown
+    if isinstance(shown, dict) and isinstance(actual, dict):
+        return all(key in actual and holds(actual[key], each) for key, each in shown.items())
+    if isinstance(shown, list) and isinstance(actual, list):
+        return len(actual) >= len(shown) and all(map(holds, actual, shown))
+    return actual == shown
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda each: f"{COMMANDS.index(each)}")
 async def test_a_command_replies_what_the_document_shows(command: Command, address: str) -> None:
-    told = await to_thread.run_sync(curl, command, address)
-    assert holds(told, json.loads("\n".join(command.printed))), told
+    actual = await to_thread.run_sync(curl, command, address)
+    assert holds(actual, json.loads("\n".join(command.printed))), actual
 
 
 async def test_the_python_example_prints_what_it_says(address: str) -> None:

@@ -9,11 +9,17 @@ from typing import Any
 
 import pytest
 
-from support.dialogue import outcome_of, texts_of
+from support import misbehaving_upstream
+from support.client import asked, call, outcome_of, result_of, texts_of
 from support.mcp_upstream import McpUpstream, mcp_upstream
-from support.product import BY_ITSELF, PROGRAM, Served, product_at_port, product_environment
-from support.site import asked, call, result_of
-from support.stdio_upstream import stdio_upstream
+from support.product import (
+    BY_ITSELF,
+    PROGRAM,
+    Served,
+    product_at_port,
+    product_environment,
+    run_product,
+)
 
 LIBRARY = "/widgets/widget1"
 DEEP = b"[" * 50_000
@@ -97,7 +103,7 @@ def _fresh_answer(served: Served, library: str = LIBRARY) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("old", "written", "outcome", "text"),
     [
-        ("checked against", b"cut \\ud83c, caf\xe9", "miss", "cut \ufffd, caf\ufffd"),
+        ("How widgets work", b"cut \\ud83c, caf\xe9", "miss", "cut \ufffd, caf\ufffd"),
         ('"content"', NOTHING[0], "error", "could not be read"),
     ],
     ids=["broken", "deep"],
@@ -106,7 +112,9 @@ def test_upstream_as_a_command_with_broken_text_is_answered_at_once(
     tmp_path: Path, old: str, written: bytes, outcome: str, text: str
 ) -> None:
     variables = {
-        "CONTEXT7_FABRIC_UPSTREAM": stdio_upstream(old, written),
+        "CONTEXT7_FABRIC_UPSTREAM": misbehaving_upstream.command(
+            tmp_path, "--exchange", old, written.hex()
+        ),
         "CONTEXT7_FABRIC_UPSTREAM_TIMEOUT": "10m",
     }
     told = _asked(product_environment(tmp_path, variables | BY_ITSELF))
@@ -115,8 +123,7 @@ def test_upstream_as_a_command_with_broken_text_is_answered_at_once(
 
 
 def _asked(env: dict[str, str]) -> dict[str, Any]:
-    command = [PROGRAM, "docs", LIBRARY, "how", "--json"]
-    done = subprocess.run(command, env=env, capture_output=True, timeout=30, check=False)
+    done = run_product("docs", LIBRARY, "how", "--json", env=env)
     told: dict[str, Any] = json.loads(done.stdout)
     return told
 

@@ -8,11 +8,10 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.settings.values import DEFAULT_UPSTREAM
-from context7_fabric.upstream.call_gate import credential_key
-from context7_fabric.upstream.status import RESTS
+from context7_fabric.upstream.call_gate import STATUS_KEYS, credential_key
 from contracts.disk_store import execute
+from support.client import talking
 from support.contexts import context, stored
-from support.dialogue import talking
 from support.knocks import knocks
 from support.product import PROGRAM, product_environment, run_product
 
@@ -72,7 +71,7 @@ class TestBrokenStore:
         assert ill.returncode == 1
         assert checks["store"]["ok"] is checks["faults"]["ok"] is False
         told = checks["store"]["told"]
-        assert told.startswith("store put failed: no room: free room on the disk, or move ")
+        assert told.startswith("store put failed: no room: free space on the disk, or move ")
         assert "no room" in checks["faults"]["told"]
 
     @pytest.mark.either_mode
@@ -83,7 +82,7 @@ class TestBrokenStore:
             done = run_product("doctor", "--json", env=elsewhere)
         assert done.returncode == 1
         told = json.loads(done.stdout)["store"]["told"]
-        assert "see that the server of CONTEXT7_FABRIC_BACKEND runs" in told
+        assert "check that the server of CONTEXT7_FABRIC_BACKEND runs" in told
 
     @pytest.mark.either_mode
     def test_doctor_leaves_nothing_behind(self, store: Path, environment: dict[str, str]) -> None:
@@ -113,7 +112,7 @@ class TestBrokenStore:
     def test_stats_tells_its_own_while_the_store_is_broken(
         self, store: Path, environment: dict[str, str]
     ) -> None:
-        limit = f"GLOBAL/{RESTS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"
+        limit = f"GLOBAL/{STATUS_KEYS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"
         execute(store, "UPDATE Cache SET key = ?, value = 'damaged'", limit)
         done = run_product("stats", "--json", env=environment)
         assert done.returncode == 0

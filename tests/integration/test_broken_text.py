@@ -7,12 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from support.client import HEADERS, Dialogue, outcome_of, texts_of
 from support.daemons import daemons, log_of, with_daemon
-from support.dialogue import Dialogue, outcome_of, texts_of
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.processes import spawn
 from support.product import BY_ITSELF, PROGRAM, Served, product_at_port, product_environment
-from support.site import HEADERS
 
 LIBRARY = "/widgets/widget1"
 CUT = [

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from support.client import HEADERS, asked, bearing, call, result_of, token_of
 from support.mcp_upstream import mcp_upstream
 from support.product import Served, product_at_port, product_environment
-from support.site import HEADERS, asked, bearing, call, result_of, token_of
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_RATE": "60000"}
 MODERN = "2026-07-28"
@@ -168,7 +168,7 @@ def test_resolve_when_requests_name_no_common_session_learns_nothing(
     for who, message in ((0, look_up), (1, question), (1, question), (0, look_up)):
         sent, said = dict(headers[who]), message
         if is_modern:
-            sent |= named(message["params"]["name"])  # type: ignore[index]
+            sent |= named(message["params"]["name"])
             said = modern(message)
         result = result_of(asked(asking, headers=sent, message=said))
     assert tier(result) == expected

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from support.client import outcome_of, texts_of
 from support.context7_api import Api
-from support.dialogue import outcome_of, texts_of
 from support.inspector import inspect, options
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 from support.upstreams import clean_environment

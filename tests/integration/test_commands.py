@@ -11,8 +11,8 @@ import pytest
 
 from context7_fabric.cli.main import main
 from context7_fabric.version import __version__
+from support.client import Dialogue, talking
 from support.context7_api import Api
-from support.dialogue import Dialogue, talking
 from support.faults import SERVER_ERROR
 from support.knocks import knocks
 from support.processes import spawn

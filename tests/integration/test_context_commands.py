@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.contexts import context, objects, stored
-from support.product import PROGRAM, product_environment
+from support.product import PROGRAM, product_environment, run_product
 
 HOSTILE = "x\x1b[31mred\x1b]0;title\x07\x9b2J\x7f\u202eend [bold]kept[/bold]"
 HARMLESS = "x\ufffd[31mred\ufffd]0;title\ufffd\ufffd2J\ufffd\ufffdend [bold]kept[/bold]"
@@ -48,8 +48,8 @@ def shown_on_a_terminal(*words: str, env: Mapping[str, str]) -> str:
     """What a command writes when a terminal listens."""
     ours, theirs = pty.openpty()
     try:
-        command = [PROGRAM, "context", *words]
-        subprocess.run(command, env=env, stdout=theirs, stderr=theirs, timeout=20, check=True)
+        done = run_product("context", *words, env=env, stdout=theirs, stderr=theirs)
+        assert done.returncode == 0
         return os.read(ours, 2**16).decode()
     finally:
         os.close(theirs)
@@ -182,7 +182,7 @@ class TestHostileText:
 
 class TestFailing:
     def test_what_is_missing_is_told_on_stderr(self, environment: dict[str, str]) -> None:
-        missing = "context7-fabric: there is no 'k' in USER; `context list` tells what there is\n"
+        missing = "context7-fabric: there is no 'k' in USER; `context list` shows what there is\n"
         for words in (["get", "k"], ["get", "k", "--json"], ["list", "--after", "k"]):
             done = context(*words, "--scope", "USER", env=environment)
             assert (done.returncode, done.stdout, done.stderr) == (1, "", missing)

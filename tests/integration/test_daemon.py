@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import context7_fabric
+from support.client import outcome_of, talking, texts_of
 from support.context7_api import Api
 from support.daemons import (
     daemon_of,
@@ -24,7 +25,6 @@ from support.daemons import (
     with_daemon,
     without_coverage,
 )
-from support.dialogue import outcome_of, talking, texts_of
 from support.knocks import knocks
 from support.processes import children_of, wait_gone
 from support.product import PROGRAM, Variables

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from context7_fabric.version import __version__
+from support.client import Dialogue, outcome_of, talking
 from support.context7_api import Api
-from support.dialogue import Dialogue, outcome_of, talking
 from support.processes import spawn, wait_gone
 from support.product import PROGRAM, Variables, product_environment, run_product
 
@@ -198,9 +198,9 @@ class TestBesideADaemon:
         assert beside == after
         assert daemon["ok"] is True
         assert daemon["told"].startswith(
-            f"pid {status['pid']}, version {__version__}, 1 window, up since 2"
+            f"pid {status['pid']}, version {__version__}, 1 client, up since 2"
         )
-        assert none == {"ok": None, "told": "none runs, the next window starts one"}
+        assert none == {"ok": None, "told": "none runs, the next client starts one"}
 
     def test_stats_counts_the_same(self, api: Api, environment: dict[str, str]) -> None:
         with talking([PROGRAM], environment) as dialogue:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue, outcome_of, talking
 from support.context7_api import Api
 from support.daemons import daemon_of, daemons, daemons_of, kill, log_of, with_daemon
-from support.dialogue import Dialogue, outcome_of, talking
 from support.processes import spawn, wait_gone
 from support.product import PROGRAM, Variables
 
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
-LOCAL = "there is no daemon"
+LOCAL = "no daemon can be used"
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 FULL = (
     'mkdir -p "$0" && mount -t tmpfs -o size=1m none "$0"'

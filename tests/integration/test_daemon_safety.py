@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from context7_fabric.relay.handshake import STATUS, hello, resolved
+from support.client import Dialogue, outcome_of, talking
 from support.context7_api import Api
 from support.daemons import daemon_of, daemons, daemons_of, kill, log_of, with_daemon
-from support.dialogue import Dialogue, outcome_of, talking
 from support.product import PROGRAM, Variables
 
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}

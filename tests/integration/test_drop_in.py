@@ -11,14 +11,13 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from support.clients import over_http, over_stdio
+from support.app_server import MODES, provenance, texts
+from support.client import Dialogue, over_http, over_stdio, talking, texts_of
 from support.context7_api import Api
-from support.dialogue import Dialogue, talking, texts_of
 from support.faults import FAILURES
 from support.mortal import KINDS, mortal_upstream
 from support.processes import spawn
 from support.product import PROGRAM, Variables, product_environment
-from support.wire import MODES, provenance, texts
 
 pytestmark = pytest.mark.either_mode
 

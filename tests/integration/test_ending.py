@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue, outcome_of
 from support.context7_api import Api
-from support.dialogue import Dialogue, outcome_of
 from support.processes import Process, children_of, spawn, wait_gone
 from support.product import BY_ITSELF, PROGRAM, product_environment
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import anyio
 import pytest
 
 from context7_fabric.cli.main import COMMANDS, main
 from context7_fabric.fabric.context import Scope
-from support.forked import COLUMNS, Done, Forks, forking
-from support.product import product_environment
+from support.app_server import call, connected, provenance
+from support.forked import ENCODING
+from support.product import COLUMNS, product_environment, run_on_terminal, run_product
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import call, connected, provenance
 
-pytestmark = pytest.mark.timeout(180)
+Done = CompletedProcess[str]
 LIBRARY = "/widgets/widget1"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
@@ -132,15 +133,9 @@ async def _fill(home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def forks(environment: Mapping[str, str]) -> Iterator[Forks]:
-    with forking(environment) as forks:
-        yield forks
-
-
-@pytest.fixture(scope="module")
-def execution(forks: Forks, environment: Mapping[str, str]) -> str:
+def execution(environment: Mapping[str, str]) -> str:
     """The id of a recorded call."""
-    told: str = json.loads(forks.run(["why", "--json"], environment).out)["id"]
+    told: str = json.loads(run_product("why", "--json", env=environment).stdout)["id"]
     return told
 
 
@@ -149,7 +144,7 @@ def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:
     return [*name.split(), *(word.replace("{execution}", execution) for word in more)]
 
 
-def prepare(name: str, forks: Forks, environment: Mapping[str, str]) -> None:
+def prepare(name: str, environment: Mapping[str, str]) -> None:
     """Make there be what a command takes away, and not be what it makes."""
     before = {
         "token add": ["token", "revoke", "ann"],
@@ -158,14 +153,20 @@ def prepare(name: str, forks: Forks, environment: Mapping[str, str]) -> None:
         "context delete": ["context", "set", "old", "x"],
     }
     if name in before:
-        forks.run(before[name], environment)
+        run_product(*before[name], env=environment)
+
+
+def run(words: Sequence[str], environment: Mapping[str, str], encoding: str = "utf-8") -> Done:
+    """Run a command line whose streams have an encoding."""
+    named = {**environment, ENCODING: encoding}
+    return run_product(*words, env=named, encoding=encoding, errors="replace")
 
 
 def assert_clean(done: Done, code: int) -> None:
     """No traceback, no controls, and the code that is expected."""
-    assert "Traceback" not in done.out + done.err
-    assert CONTROLS.findall(COLOURS.sub("", done.out + done.err)) == []
-    assert done.code == code, done
+    assert "Traceback" not in done.stdout + done.stderr
+    assert CONTROLS.findall(COLOURS.sub("", done.stdout + done.stderr)) == []
+    assert done.returncode == code, done
 
 
 def test_cases_are_those_of_every_command_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -182,51 +183,52 @@ def test_cases_are_those_of_every_command_there_is(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("name", OK)
 def test_command_in_a_pipe_of_few_characters_prints_whole_plain_lines(
-    name: str, forks: Forks, environment: dict[str, str], execution: str
+    name: str, environment: dict[str, str], execution: str
 ) -> None:
     case = CASES[name]
-    prepare(name, forks, environment)
-    done = forks.run(line(name, case.words, execution), environment, "cp1252")
+    prepare(name, environment)
+    done = run(line(name, case.words, execution), environment, "cp1252")
     assert_clean(done, case.code)
-    assert "\x1b" not in done.out + done.err
-    assert "…" not in done.out
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "…" not in done.stdout
 
 
 @pytest.mark.parametrize("name", OK)
 def test_command_on_a_terminal_of_80_columns_prints_no_wider_line(
-    name: str, forks: Forks, environment: dict[str, str], execution: str
+    name: str, environment: dict[str, str], execution: str
 ) -> None:
     case = CASES[name]
-    prepare(name, forks, environment)
-    done = forks.run(line(name, case.words, execution), environment, terminal=True)
-    plain = Done(done.code, re.sub(r"\r+\n?", "\n", CURSOR.sub("", done.out)), done.err)
+    prepare(name, environment)
+    done = run_on_terminal(*line(name, case.words, execution), env=environment)
+    text = re.sub(r"\r+\n?", "\n", CURSOR.sub("", done.stdout))
+    plain = Done(done.args, done.returncode, text, "")
     assert_clean(plain, case.code)
-    wide = [each for each in plain.out.split("\n") if len(each) > COLUMNS]
+    wide = [each for each in plain.stdout.split("\n") if len(each) > COLUMNS]
     assert wide == [] or case.verbatim
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.json])
 def test_command_with_json_prints_json_alone(
-    name: str, forks: Forks, environment: dict[str, str], execution: str
+    name: str, environment: dict[str, str], execution: str
 ) -> None:
     case = CASES[name]
-    prepare(name, forks, environment)
+    prepare(name, environment)
     words = [*line(name, case.words, execution), "--json"]
-    done = forks.run(words, environment, "ascii")
+    done = run(words, environment, "ascii")
     assert_clean(done, case.code)
-    lines = done.out.splitlines()
+    lines = done.stdout.splitlines()
     assert lines
     assert all(isinstance(json.loads(each), dict | list) for each in lines)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.fails])
 def test_command_that_fails_says_why_on_stderr_and_ends_with_1(
-    name: str, forks: Forks, environment: dict[str, str]
+    name: str, environment: dict[str, str]
 ) -> None:
-    done = forks.run(line(name, CASES[name].fails), environment, "latin-1")
+    done = run(line(name, CASES[name].fails), environment, "latin-1")
     assert_clean(done, 1)
-    assert done.out == ""
-    assert done.err.count("\n") == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -242,19 +244,19 @@ def test_command_that_fails_says_why_on_stderr_and_ends_with_1(
     ids=" ".join,
 )
 def test_command_line_that_is_wrong_ends_with_2(
-    words: list[str], environment: dict[str, str], forks: Forks
+    words: list[str], environment: dict[str, str]
 ) -> None:
-    done = forks.run(words, environment)
+    done = run(words, environment)
     assert_clean(done, 2)
-    assert done.out == ""
-    assert done.err
+    assert done.stdout == ""
+    assert done.stderr
 
 
 @pytest.mark.parametrize("columns", ["80", "300", "9", "nonsense"])
 def test_help_is_within_80_columns_of_any_terminal(
-    columns: str, forks: Forks, environment: dict[str, str]
+    columns: str, environment: dict[str, str]
 ) -> None:
     for name in ("", *COMMANDS):
-        done = forks.run([*name.split(), "--help"], {**environment, "COLUMNS": columns})
+        done = run([*name.split(), "--help"], {**environment, "COLUMNS": columns})
         assert_clean(done, 0)
-        assert [line for line in done.out.splitlines() if len(line) > COLUMNS] == []
+        assert [line for line in done.stdout.splitlines() if len(line) > COLUMNS] == []

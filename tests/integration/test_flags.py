@@ -10,8 +10,8 @@ import pytest
 
 from context7_fabric.cli.main import COMMANDS, main
 from context7_fabric.version import __version__
+from support.client import outcome_of, talking
 from support.context7_api import Api
-from support.dialogue import outcome_of, talking
 from support.product import (
     PROGRAM,
     Variables,

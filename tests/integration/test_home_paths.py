@@ -2,14 +2,13 @@
 
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from support.client import talking
 from support.contexts import context
 from support.daemons import daemons, daemons_of, with_daemon
-from support.dialogue import talking
 from support.product import PROGRAM, product_environment, run_product
 
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -44,16 +43,7 @@ def test_each_command_refuses_a_path_in_the_same_words(tmp_path: Path, words: st
 
 def assert_refused(tmp_path: Path, words: list[str], variable: str, value: str, told: str) -> None:
     environment = product_environment(tmp_path / "home", {**OFF, "CONTEXT7_FABRIC_DAEMON": "auto"})
-    done = subprocess.run(
-        [PROGRAM, *words],
-        env={**environment, variable: value},
-        cwd=tmp_path,
-        input="",
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = run_product(*words, env={**environment, variable: value}, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"context7-fabric: {variable}: {value!r} is not ")

@@ -14,11 +14,11 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
-from support.clients import SECONDS, ask, over_http
+from support.app_server import MODES, provenance, texts
+from support.client import SECONDS, ask, over_http
 from support.context7_api import Api
 from support.processes import wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
-from support.wire import MODES, provenance, texts
 
 FASTAPI = "/fastapi/fastapi"
 TRANSPORTS = ("http", "sse")

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from support.client import outcome_of, texts_of
 from support.context7_api import Api
-from support.dialogue import outcome_of, texts_of
 from support.inspector import inspect, options
 from support.product import PROGRAM, Variables, product_at_port, product_environment
 
@@ -45,7 +45,7 @@ Inspect = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(params=[pytest.param("stdio", marks=pytest.mark.either_mode), "http"])
+@pytest.fixture(params=["stdio", "http"])
 def inspected(
     request: pytest.FixtureRequest,
     tmp_path: Path,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue, talking, texts_of
 from support.contexts import context
-from support.dialogue import Dialogue, talking, texts_of
 from support.product import BY_ITSELF, PROGRAM, product_environment, run_product
 
 FULL = (
@@ -125,9 +125,9 @@ def belong_to_another(home: Path) -> None:
 UNUSABLE: dict[str, Fault] = {
     "is no folder": be_a_file,
     "is a symbolic link": be_a_link,
-    "is no file of its own": have_a_linked_database,
+    "is not a regular file": have_a_linked_database,
     "cache.db is no file": have_a_folder_as_database,
-    "is another user's": belong_to_another,
+    "belongs to another user": belong_to_another,
 }
 
 

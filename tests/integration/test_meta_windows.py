@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from support.client import META_KEY, Dialogue, talking
 from support.context7_api import Api
-from support.dialogue import META_KEY, Dialogue, talking
 from support.product import PROGRAM, Variables, product_at_port, product_environment, run_product
 
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}

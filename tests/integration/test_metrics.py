@@ -12,13 +12,13 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from context7_fabric.http_server.app import MOST_VISITORS
+from context7_fabric.http_server.app import MOST_IDENTITIES
 from context7_fabric.runtime.health import STORE_SECONDS
+from support.client import FASTAPI, LIST, asked, bearing, call, result_of, token_of, until
 from support.context7_api import Api
 from support.metrics import OURS, Scrape, scraped, watched_server
 from support.product import Served, Variables, product_at_port, product_environment
 from support.redis_servers import redis_server
-from support.site import FASTAPI, LIST, asked, bearing, call, result_of, token_of, until
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| ([\w, ]*?) ?\| ", re.MULTILINE)
@@ -111,7 +111,7 @@ def test_reading_it_is_no_visit_and_opens_no_app(
 ) -> None:
     with product_at_port(transport, environment) as served:
         with httpx2.Client(trust_env=False) as prometheus:
-            for number in range(MOST_VISITORS + 1):
+            for number in range(MOST_IDENTITIES + 1):
                 key = {"context7-api-key": f"ctx7sk-{number}"}
                 assert prometheus.get(served.url("/metrics"), headers=key).status_code == 200
         assert scraped(served).total("apps") == 0

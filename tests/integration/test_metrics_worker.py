@@ -12,7 +12,8 @@ import anyio
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker_client import open_worker
 from support.processes import wait_gone
 

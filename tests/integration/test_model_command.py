@@ -24,7 +24,7 @@ LOADING = {
     "a Qdrant server": "import context7_fabric.fabric.backends.qdrant.collection",
     "the worker": "import runpy, sys\n"
     "sys.argv = ['worker', '--idle-seconds', '1']\n"
-    "runpy.run_module('context7_fabric.registry.worker', run_name='__main__')",
+    "runpy.run_module('context7_fabric.suggestions.worker', run_name='__main__')",
 }
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from support.catalogue import Catalogue
+from support.client import outcome_of, talking, texts_of
 from support.context7_api import Api
-from support.dialogue import outcome_of, talking, texts_of
 from support.knocks import knocks
 from support.product import PROGRAM, Variables, product_environment
 from support.tls_proxy import Proxy, tls_proxy

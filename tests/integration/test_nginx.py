@@ -18,7 +18,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from context7_fabric.http_server.token_file import TokenFile
-from support.clients import ask
+from support.client import FASTAPI, HEADERS, LIST, ask, asked, bearing, call, outcome_of, result_of
 from support.context7_api import Api
 from support.nginx import (
     PATIENCE,
@@ -33,7 +33,6 @@ from support.nginx import (
 from support.processes import wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
 from support.redis_servers import RedisServer, redis_server
-from support.site import FASTAPI, HEADERS, LIST, asked, bearing, call, outcome, result_of
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = ROOT / "docs" / "server.md"
@@ -122,12 +121,12 @@ async def test_clients_of_both_eras_are_answered_over_tls(team: Team, mode: str)
 
 def test_what_one_replica_fetched_the_other_serves(team: Team, api: Api) -> None:
     replies = [team.front.post(question(1), token) for token in team.tokens]
-    outcomes = [outcome(result_of(each)) for each in replies]
+    outcomes = [outcome_of(result_of(each)) for each in replies]
     assert outcomes == ["miss", *["hit"] * 5]
     assert api.calls == 1
     for served in team.replicas:
         direct = asked(served, headers=bearing(team.tokens[0]), message=question(1))
-        assert outcome(result_of(direct)) == "hit"
+        assert outcome_of(result_of(direct)) == "hit"
 
 
 def test_sessions_of_sse_stay_with_their_replica_and_come_unbuffered(team: Team) -> None:

@@ -17,11 +17,11 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from support.client import FASTAPI, asked, call, outcome_of, result_of
 from support.contexts import context
 from support.mcp_upstream import mcp_upstream
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed
 from support.product import PROGRAM, Variables, product_at_port, product_environment
-from support.site import FASTAPI, asked, call, outcome, result_of
 
 ENTRY = "fabric://GLOBAL/note%3Abread"
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -130,7 +130,7 @@ async def asked_elsewhere(environment: Variables, question: str) -> AsyncIterato
     message = call("query-docs", libraryId=FASTAPI, query=question)
     with product_at_port("http", environment) as served:
         reply = await to_thread.run_sync(partial(asked, served, message=message))
-        assert outcome(result_of(reply)) == "miss"
+        assert outcome_of(result_of(reply)) == "miss"
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.dialogue import Dialogue
+from support.client import Dialogue
 from support.processes import spawn
 from support.product import BY_ITSELF, PROGRAM, product_environment
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from support.client import talking
 from support.context7_api import running_api
-from support.dialogue import talking
 from support.product import BY_ITSELF, PROGRAM, product_at_port, product_environment
 from support.upstreams import context7_http
 

@@ -8,11 +8,11 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from support.clients import over_stdio
+from support.app_server import provenance, texts
+from support.client import over_stdio
 from support.context7_api import Api
 from support.product import PROGRAM, product_environment
 from support.tls_proxy import Proxy, tls_proxy
-from support.wire import provenance, texts
 
 pytestmark = pytest.mark.either_mode
 

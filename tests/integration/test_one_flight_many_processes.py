@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue, outcome_of, talking, texts_of
 from support.context7_api import Api
-from support.dialogue import Dialogue, outcome_of, talking, texts_of
 from support.processes import wait_gone
 from support.product import BY_ITSELF, PROGRAM, Variables, product_environment
 

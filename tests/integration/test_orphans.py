@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue, outcome_of, talking
 from support.context7_api import Api
 from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon
-from support.dialogue import Dialogue, outcome_of, talking
 from support.processes import children_of, spawn, wait_gone
 from support.product import PROGRAM, Variables
 

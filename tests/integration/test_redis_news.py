@@ -10,7 +10,7 @@ import pytest
 from anyio import to_thread
 
 from context7_fabric.errors import StoreUnavailable
-from context7_fabric.fabric.backend import WriteRequest, Written
+from context7_fabric.fabric.backend import WriteRequest, WrittenKeys
 from context7_fabric.fabric.backends.redis import connection
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from contracts.entries import put, put_many
@@ -45,7 +45,7 @@ async def at(url: str, namespace: str = "ours") -> AsyncIterator[RedisBackend]:
 
 
 @asynccontextmanager
-async def listening(backend: RedisBackend) -> AsyncIterator[AsyncGenerator[Written]]:
+async def listening(backend: RedisBackend) -> AsyncIterator[AsyncGenerator[WrittenKeys]]:
     """What is announced from now on."""
     with anyio.fail_after(20):
         async with aclosing(backend.announcements()) as announced:
@@ -113,7 +113,7 @@ class TestAServerThatIsGone:
                     await anext(announced)
 
     async def test_its_silence_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connection, "SIGN_EVERY", 0.1)
+        monkeypatch.setattr(connection, "PING_SECONDS", 0.1)
         with redis_server() as server:
             backend = RedisBackend(server.url, timeout=0.3)
             async with listening(backend) as announced:
@@ -124,7 +124,7 @@ class TestAServerThatIsGone:
     async def test_one_that_is_only_silent_is_listened_to_on(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(connection, "SIGN_EVERY", 0.01)
+        monkeypatch.setattr(connection, "PING_SECONDS", 0.01)
         with redis_server() as server:
             async with (
                 at(server.url) as here,

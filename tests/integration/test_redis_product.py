@@ -13,12 +13,11 @@ import mcp_types as types
 import pytest
 from mcp import Client
 
-from support.clients import over_stdio, text_of
+from support.app_server import provenance
+from support.client import asked, call, over_stdio, text_of
 from support.context7_api import Api
 from support.product import PROGRAM, Variables, product_at_port, product_environment, run_product
 from support.redis_servers import RedisServer, redis_server
-from support.site import asked, call
-from support.wire import provenance
 
 pytestmark = pytest.mark.either_mode
 

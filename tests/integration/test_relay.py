@@ -12,8 +12,8 @@ import pytest
 
 from context7_fabric.relay.endpoint import Endpoint, doors
 from context7_fabric.relay.handshake import identity, resolved
+from support.client import Dialogue, talking
 from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, without_coverage
-from support.dialogue import Dialogue, talking
 from support.processes import Process, children_of, spawn, wait_gone
 from support.product import PROGRAM, run_product
 
@@ -22,6 +22,7 @@ BEFORE_THE_HAND_SHAKE = {
     OURS,
     f"{OURS}.__main__",
     f"{OURS}.relay",
+    f"{OURS}.variables",
     *(
         f"{OURS}.relay.{name}"
         for name in ("door", "folders", "hello", "pump", "start", "usage", "window")

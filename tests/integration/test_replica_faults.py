@@ -10,6 +10,7 @@ from time import monotonic
 import pytest
 
 from context7_fabric.answers.cross_process import LEASE_SECONDS
+from support.client import outcome_of, until
 from support.context7_api import Api
 from support.faults import slow
 from support.product import Variables
@@ -25,7 +26,6 @@ from support.replicas import (
     replicas,
     restart_each,
 )
-from support.site import outcome, until
 
 SLACK = 2.0
 """Seconds that a call may take by itself on a busy machine."""
@@ -79,7 +79,7 @@ def test_a_replica_killed_in_mid_flight_delays_nobody_past_its_lease(
         results = [each.result() for each in waiting]
         assert lost.exception() is not None
     assert all(answers(each, question) for each in results)
-    assert {outcome(each) for each in results} <= {"miss", "coalesced", "hit"}
+    assert {outcome_of(each) for each in results} <= {"miss", "coalesced", "hit"}
     assert api.calls == 2
 
 
@@ -96,7 +96,7 @@ def test_while_redis_is_gone_all_answer_from_upstream_and_then_they_share_again(
                 assert_upstream_answers(each, f"What is {each.home} asked, {number}?")
         for each, known in zip(three, before, strict=True):
             assert 1 <= len(warnings(each)) - known <= len(CAUSES), each.log
-    assert {outcome(each.ask(stored)) for each in three} == {"hit"}
+    assert {outcome_of(each.ask(stored)) for each in three} == {"hit"}
     assert_shared(three, "What is new?")
     redis.cli("FLUSHALL")
     assert_shared(three, stored)
@@ -159,11 +159,11 @@ def test_calls_that_wait_for_a_slow_upstream_are_answered_before_a_replica_ends(
         results = [each.result() for each in waiting]
     assert all(map(answers, results, questions))
     # It has stored them as well.
-    assert [outcome(three[1].ask(each)) for each in questions] == ["hit"] * len(questions)
+    assert [outcome_of(three[1].ask(each)) for each in questions] == ["hit"] * len(questions)
 
 
 def hits(replica: Replica, question: str) -> bool:
-    return outcome(replica.ask(question)) == "hit"
+    return outcome_of(replica.ask(question)) == "hit"
 
 
 def assert_upstream_answers(replica: Replica, question: str, key: str | None = None) -> None:
@@ -172,14 +172,14 @@ def assert_upstream_answers(replica: Replica, question: str, key: str | None = N
     result = replica.ask(question, key)
     assert monotonic() - begun < SLACK
     assert answers(result, question)
-    assert outcome(result) == "miss"
+    assert outcome_of(result) == "miss"
 
 
 def assert_shared(these: Sequence[Replica], question: str, key: str | None = None) -> None:
     """See that the last stores what is stored nowhere, and all others find it."""
     *others, last = these
-    assert outcome(last.ask(question, key)) == "miss"
-    assert {outcome(each.ask(question, key)) for each in others} == {"hit"}
+    assert outcome_of(last.ask(question, key)) == "miss"
+    assert {outcome_of(each.ask(question, key)) for each in others} == {"hit"}
 
 
 def warnings(replica: Replica) -> list[str]:

@@ -15,14 +15,14 @@ from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.codec import FORMAT, decode, encode
 from context7_fabric.fabric.context import Context, Scope
+from context7_fabric.fabric.search import EmbeddedContext
 from context7_fabric.fabric.vector_index_memory import StoredVectors
-from context7_fabric.fabric.vector_search import EmbeddedContext
 from contracts.entries import everything
+from support.client import FASTAPI, asked, call, outcome_of, result_of
 from support.context7_api import Api
 from support.product import Variables, run_product
 from support.redis_servers import RedisServer, redis_server
 from support.replicas import Callers, Replica, answers, on_redis, replica_of, replicas, text_of
-from support.site import FASTAPI, asked, call, outcome, result_of
 
 VERSION = "9.9.9"
 TIMEOUT = 5.0
@@ -150,13 +150,13 @@ def test_what_another_version_fetched_is_fetched_anew_and_then_a_hit(
 ) -> None:
     api.redirects[MOVED] = FASTAPI
     found = this.call("resolve-library-id", **LOOK_UP)
-    assert (outcome(found), text_of(found)) == ("miss", upgraded.listed)
+    assert (outcome_of(found), text_of(found)) == ("miss", upgraded.listed)
     for expected in ("miss", "hit"):
         result = this.call("query-docs", libraryId=MOVED, query=QUESTION)
         assert answers(result, QUESTION)
-        assert outcome(result) == expected
-    assert outcome(this.ask(QUESTION)) == "hit"
-    assert outcome(this.call("resolve-library-id", **LOOK_UP)) == "hit"
+        assert outcome_of(result) == expected
+    assert outcome_of(this.ask(QUESTION)) == "hit"
+    assert outcome_of(this.call("resolve-library-id", **LOOK_UP)) == "hit"
 
 
 def stored_every_kind(replica: Replica) -> tuple[str, str]:
@@ -165,7 +165,7 @@ def stored_every_kind(replica: Replica) -> tuple[str, str]:
     in_session(replica, "query-docs", libraryId=FASTAPI, query=QUESTION)
     replica.call("query-docs", libraryId=MOVED, query=QUESTION)
     told = replica.ask(QUESTION)
-    assert outcome(told) == "hit"
+    assert outcome_of(told) == "hit"
     execution = str(told["_meta"]["context7-fabric/answer"]["execution_id"])
     replica.call("record-feedback", executionId=execution, rating=5)
     replica.call("fabric-set", value="flour", **NOTE)
@@ -209,12 +209,12 @@ def kind(entry: BackendEntry) -> str:
 async def test_vectors_of_another_format_are_made_again(redis: RedisServer) -> None:
     backend = RedisBackend(redis.url, timeout=TIMEOUT)
     stored = StoredVectors(backend, Scope.GLOBAL, "model", 2)
-    await stored.keep([EmbeddedContext(Context("key", 1, Scope.GLOBAL, 0.0), [0.25, 0.5])])
-    assert (await stored.of(["key"]))["key"].vector == [0.25, 0.5]
+    await stored.put([EmbeddedContext(Context("key", 1, Scope.GLOBAL, 0.0), [0.25, 0.5])])
+    assert (await stored.get_many(["key"]))["key"].vector == [0.25, 0.5]
     (entry,) = (await backend.items("vector/", None, 2))[0]
     other = json.dumps({**json.loads(entry.value), "format": 2}).encode()
     await backend.write([WriteRequest(entry.key, other)])
-    assert await stored.of(["key"]) == {}
+    assert await stored.get_many(["key"]) == {}
     await backend.aclose()
 
 
@@ -226,8 +226,8 @@ def test_another_version_with_the_same_format_shares_all(
         assert run_product("--version", env=other.environment).stdout.strip() == VERSION
         for one, two, key in ((this, other, None), (other, this, "ctx7sk-ann")):
             question = f"What does {one.home} ask?"
-            assert outcome(one.ask(question, key)) == "miss"
-            assert outcome(two.ask(question, key)) == "hit"
+            assert outcome_of(one.ask(question, key)) == "miss"
+            assert outcome_of(two.ask(question, key)) == "hit"
 
 
 async def test_two_versions_with_different_formats_misread_nothing_under_load(
@@ -251,7 +251,7 @@ def test_news_in_another_form_are_heard_without_harm(
     (channel,) = redis.cli("PUBSUB", "CHANNELS").splitlines()
     for told in ('{"format": 2}', "[1, [2]]", '["who"]', "null", "no JSON", "", "[" * 9999):
         assert redis.cli("PUBLISH", channel, told) == "1"
-        assert outcome(this.ask(question)) == "hit"
+        assert outcome_of(this.ask(question)) == "hit"
     assert redis.cli("PUBLISH", channel, "the last") == "1"
     assert "Traceback" not in this.log
 

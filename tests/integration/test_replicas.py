@@ -17,6 +17,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from support.client import outcome_of, until
 from support.context7_api import Api
 from support.mcp_upstream import mcp_upstream
 from support.metrics import scraped
@@ -24,7 +25,6 @@ from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribed
 from support.product import Variables, product_environment, run_product
 from support.redis_servers import RedisServer, redis_server
 from support.replicas import REPLICAS, Replica, answers, on_redis, replicas, text_of
-from support.site import outcome, until
 
 ANN, BOB = "ctx7sk-ann", "ctx7sk-bob"
 SECOND = 1.0
@@ -78,8 +78,8 @@ def test_the_same_question_on_all_at_once_costs_one_call(
     results = asked_at_once(api, three, question, key, key, key)
     assert [request.key for request in api.requests] == [key]
     assert all(answers(each, question) for each in results)
-    assert sorted(map(outcome, results)) == ["coalesced", "coalesced", "miss"]
-    assert [outcome(each.ask(question, key)) for each in three] == ["hit"] * REPLICAS
+    assert sorted(map(outcome_of, results)) == ["coalesced", "coalesced", "miss"]
+    assert [outcome_of(each.ask(question, key)) for each in three] == ["hit"] * REPLICAS
 
 
 def test_the_same_look_up_on_all_costs_one_call(api: Api, three: list[Replica]) -> None:
@@ -87,7 +87,7 @@ def test_the_same_look_up_on_all_costs_one_call(api: Api, three: list[Replica]) 
         each.call("resolve-library-id", libraryName="numpy", query="How are arrays added?")
         for each in three
     ]
-    assert [outcome(each) for each in found] == ["miss", "hit", "hit"]
+    assert [outcome_of(each) for each in found] == ["miss", "hit", "hit"]
     assert len({text_of(each) for each in found}) == 1
     assert api.calls == 1
 
@@ -96,11 +96,11 @@ def test_what_a_key_fetched_every_replica_serves_to_it_and_to_nobody_else(
     api: Api, three: list[Replica]
 ) -> None:
     question, (first, second, third) = "Whose is this answer?", three
-    assert outcome(first.ask(question, ANN)) == "miss"
-    assert outcome(second.ask(question, BOB)) == "miss"
-    assert outcome(third.ask(question, ANN)) == "hit"
-    assert outcome(first.ask(question, BOB)) == "hit"
-    assert outcome(third.ask(question)) == "miss"
+    assert outcome_of(first.ask(question, ANN)) == "miss"
+    assert outcome_of(second.ask(question, BOB)) == "miss"
+    assert outcome_of(third.ask(question, ANN)) == "hit"
+    assert outcome_of(first.ask(question, BOB)) == "hit"
+    assert outcome_of(third.ask(question)) == "miss"
     assert [request.key for request in api.requests] == [ANN, BOB, None]
 
 
@@ -109,7 +109,7 @@ def test_different_keys_with_the_same_question_at_once_have_a_call_each(
 ) -> None:
     question = "Who asks this at once, with which key?"
     results = asked_at_once(api, three, question, ANN, BOB, None)
-    assert [outcome(each) for each in results] == ["miss"] * REPLICAS
+    assert [outcome_of(each) for each in results] == ["miss"] * REPLICAS
     assert {request.key for request in api.requests} == {ANN, BOB, None}
 
 
@@ -139,15 +139,15 @@ def test_what_is_stored_for_a_user_on_one_is_read_changed_and_found_on_the_other
 def test_a_bad_rating_on_one_drops_the_answer_on_all(api: Api, three: list[Replica]) -> None:
     question, (first, second, third) = "What is not good enough?", three
     told = first.ask(question)
-    assert [outcome(each.ask(question)) for each in (second, third)] == ["hit", "hit"]
+    assert [outcome_of(each.ask(question)) for each in (second, third)] == ["hit", "hit"]
     rated = {"executionId": told["_meta"]["context7-fabric/answer"]["execution_id"], "rating": 1}
 
     def is_taken() -> bool:  # a record is written soon after its call
         return "dropped" in text_of(second.call("record-feedback", **rated))
 
     until(second.served, is_taken)
-    assert outcome(third.ask(question)) == "miss"
-    assert outcome(first.ask(question)) == "hit"
+    assert outcome_of(third.ask(question)) == "miss"
+    assert outcome_of(first.ask(question)) == "hit"
     assert api.calls == 2
 
 
@@ -159,7 +159,7 @@ def test_stats_on_another_machine_count_the_calls_of_all(
     for number, each in enumerate(three):
         question = f"What is asked of machine {number}?"
         told = [each.call("query-docs", libraryId=library, query=question) for _time in range(2)]
-        assert [outcome(result) for result in told] == ["miss", "hit"]
+        assert [outcome_of(result) for result in told] == ["miss", "hit"]
 
     def are_counted() -> bool:  # each soon after its call
         records = json.loads(run_product("stats", "--json", env=environment).stdout)["records"]
@@ -179,8 +179,8 @@ def test_a_replica_without_what_was_in_its_home_goes_on_as_before(
     first.stop()
     first.forget()
     first.start()
-    assert [outcome(each.ask(public)) for each in three] == ["hit"] * REPLICAS
-    assert [outcome(each.ask(private, ANN)) for each in three] == ["hit"] * REPLICAS
+    assert [outcome_of(each.ask(public)) for each in three] == ["hit"] * REPLICAS
+    assert [outcome_of(each.ask(private, ANN)) for each in three] == ["hit"] * REPLICAS
     assert api.calls == 2
 
 

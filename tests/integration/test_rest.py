@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from support.client import asked, bearing, token_of, until
 from support.product import Served, product_at_port, product_environment
 from support.programs import needed
-from support.site import asked, bearing, token_of, until
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 LANGCHAIN = {"query": "langchain", "collection": "library_registry", "n_results": 3}

@@ -14,7 +14,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CheckFunction as Check
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from context7_fabric.http_server.rest.openapi import INDEX, OPERATIONS, QUERY, Operation
+from context7_fabric.http_server.rest.routes import INDEX, OPERATIONS, QUERY, Operation
 from support.rest import at_a_port
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from support.client import HEADERS, asked, bearing, call, result_of, token_of, until
 from support.product import Served, product_at_port, product_environment, run_product
-from support.site import HEADERS, asked, bearing, call, result_of, token_of, until
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_TOOLS": "+fabric"}
 EVERYWHERE = ("--host", "0.0.0.0")  # noqa: S104  # it is what is tested
@@ -113,7 +113,7 @@ def test_a_line_that_is_no_token_is_left_out_and_an_unreadable_file_lets_no_one_
         assert status(served, ann) == 200
         file.write_bytes(file.read_bytes() + b"\0")
         until(served, lambda: status(served, ann) == 401)
-        served.process.err.wait_for("ERROR: all requests are rejected .*it is no text")
+        served.process.err.wait_for("all requests are rejected .*it is no text")
 
 
 def test_who_has_a_token_comes_in_at_every_address_and_nobody_else(team: Team) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from support.client import FASTAPI, HEADERS, LIST, call
 from support.context7_api import Api
 from support.processes import wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
-from support.site import FASTAPI, HEADERS, LIST, call
 
 SOON = 1.5
 """Seconds that are enough for an end without calls, and too few for one that waits for them."""
@@ -56,7 +56,7 @@ def asking(question: str, era: str) -> bytes:
     message = call("query-docs", libraryId=FASTAPI, query=question)
     if era != NEW:
         return request(message, mcp_protocol_version=era)
-    params = {**message["params"], "_meta": ENVELOPE}  # type: ignore[dict-item]
+    params = {**message["params"], "_meta": ENVELOPE}
     routed = {"mcp_method": "tools/call", "mcp_name": "query-docs", "mcp_protocol_version": era}
     return request({**message, "params": params}, **routed)
 

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from context7_fabric.http_server.listener import HEAD_BYTES
+from support.client import HEADERS, LIST, asked, bearing, result_of, token_of
 from support.product import Served, product_at_port, product_environment
-from support.site import HEADERS, LIST, asked, bearing, result_of, token_of
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 MEBIBYTE = 2**20

@@ -8,11 +8,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from context7_fabric.http_server.app import MOST_OF_ONE, MOST_VISITORS
+from context7_fabric.http_server.app import MOST_IDENTITIES, MOST_OF_ONE
 from context7_fabric.http_server.auth import KEY_HEADERS
+from support.client import FASTAPI, asked, bearing, call, outcome_of, result_of, token_of
 from support.context7_api import Api
 from support.product import Served, Variables, product_at_port, product_environment
-from support.site import FASTAPI, asked, bearing, call, outcome, result_of, token_of
 
 ANN, BOB, HOUSE = "ctx7sk-ann", "ctx7sk-bob", "ctx7sk-house"
 
@@ -53,7 +53,7 @@ def told(served: Served, question: str, **headers: str) -> str:
 
 def told_to(served: Served, question: str, headers: dict[str, str]) -> str:
     message = call("query-docs", libraryId=FASTAPI, query=question)
-    return outcome(result_of(asked(served, headers=headers, message=message)))
+    return outcome_of(result_of(asked(served, headers=headers, message=message)))
 
 
 @pytest.mark.parametrize("header", [*KEY_HEADERS, "authorization"])
@@ -134,7 +134,7 @@ def keys_of(token: str | None, count: int) -> list[dict[str, str]]:
 def test_many_keys_one_behind_the_other_are_all_served(home: Path) -> None:
     environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     with product_at_port("http", environment) as served:
-        for number, key in enumerate(keys_of(None, MOST_VISITORS + 1)):
+        for number, key in enumerate(keys_of(None, MOST_IDENTITIES + 1)):
             method, path = (("POST", "/mcp"), ("GET", "/health"))[number % 2]
             assert asked(served, path, key, method=method).status_code == 200
 

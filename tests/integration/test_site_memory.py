@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from support.client import asked, bearing, result_of, token_of
 from support.product import Served, product_at_port, product_environment
-from support.site import asked, bearing, result_of, token_of
 
 MEBIBYTE = 2**20
 MOST_GROWTH = 150 * MEBIBYTE

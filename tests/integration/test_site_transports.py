@@ -12,8 +12,8 @@ import httpx2
 import pytest
 import trustme
 
+from support.client import HEADERS, LIST, asked, result_of
 from support.product import Served, Variables, product_at_port, product_environment, run_product
-from support.site import HEADERS, LIST, asked, result_of
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 STREAMS = 20

@@ -11,7 +11,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from support import faults
-from support.clients import ask, over_http, over_stdio, text_of
+from support.client import ask, over_http, over_stdio, text_of
 from support.context7_api import Api, running_api
 from support.processes import spawn
 from support.tls_proxy import tls_proxy

@@ -14,7 +14,7 @@ import pytest
 
 from bench.recorded import DAY, ERROR, HIT, LOOK_UP, MISS, keep_in
 from context7_fabric.call_log.records import CallRecord
-from support.clients import over_stdio
+from support.client import over_stdio
 from support.context7_api import Api
 from support.product import PROGRAM, Variables, product_environment, run_product
 

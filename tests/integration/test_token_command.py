@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.http_server.token_file import TokenFile
-from support.locks import alone_in, is_waiting
+from support.fetched import alone_in, is_waiting
 from support.processes import Process, spawn
 from support.product import PROGRAM, product_environment, run_product
 
@@ -56,7 +56,7 @@ def test_a_token_is_given_listed_and_taken_back(
     file.read()
     assert file.owner_of(token) == "ci"
     assert printed("list", env=environment).splitlines()[1].startswith("ci ")
-    assert printed("revoke", "ci", env=environment) == "The token of ci is taken back.\n"
+    assert printed("revoke", "ci", env=environment) == "The token of ci is revoked.\n"
     file.read()
     assert file.owner_of(token) is None
     assert run_product("token", "revoke", "ci", env=environment).returncode == 1

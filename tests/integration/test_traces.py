@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.dialogue import Dialogue, outcome_of, talking, texts_of
+from support.client import Dialogue, outcome_of, talking, texts_of
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.otlp import BY_SDK, BY_US, CLIENT, SERVER, Receiver, Span, receiving
 from support.product import PROGRAM, Variables, product_environment

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.dialogue import Dialogue, outcome_of, talking
+from support.client import Dialogue, outcome_of, talking
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.otlp import Receiver, receiving
 from support.product import BY_ITSELF, PROGRAM, product_environment

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from support.client import outcome_of, talking
 from support.daemons import daemons, daemons_of, with_daemon
-from support.dialogue import outcome_of, talking
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.otlp import BY_SDK, BY_US, Receiver, receiving
 from support.product import PROGRAM, product_at_port, product_environment

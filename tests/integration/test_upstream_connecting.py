@@ -5,7 +5,6 @@ import json
 import os
 import shlex
 import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +21,7 @@ from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from support import misbehaving_upstream
 from support.listener import serving
-from support.product import PROGRAM, product_environment, run_product
+from support.product import product_environment, run_product
 from support.scripted import settings_for
 from support.sessions import session_upstream
 
@@ -158,7 +157,7 @@ async def test_a_url_that_comes_back_is_asked_again_soon(home: Path, refused: in
     async with app_before(upstream.url, home) as app:
         for number in range(refused):
             assert (await ask(app, f"down {number}")).is_error
-        assert (await app.desk.turnstile.restraints()).opening is not None
+        assert (await app.desk.turnstile.status()).opening is not None
         with session_upstream(port=port):
             back = time.monotonic()
             await answered(app, 10)
@@ -255,8 +254,7 @@ def test_a_command_that_waits_says_so_on_a_terminal_and_not_in_a_pipe(
         piped = run_product(*words, env=environment)
         ours, theirs = os.openpty()
         try:
-            command, nothing = [PROGRAM, *words], subprocess.DEVNULL
-            subprocess.run(command, env=environment, stdout=nothing, stderr=theirs, check=False)
+            run_product(*words, env=environment, stderr=theirs)
             on_terminal = os.read(ours, 65536).decode()
         finally:
             os.close(theirs)

@@ -12,8 +12,8 @@ import pytest
 
 from context7_fabric.runtime.runtime import open_app
 from support.catalogue import Catalogue
+from support.client import Dialogue, outcome_of, talking, texts_of
 from support.context7_api import Api
-from support.dialogue import Dialogue, outcome_of, talking, texts_of
 from support.faults import FAILURES
 from support.product import PROGRAM, Variables, product_environment
 from support.scripted import settings_for

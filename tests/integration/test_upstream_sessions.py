@@ -11,7 +11,7 @@ from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.upstream.circuit_breaker import FAILURES_TO_OPEN
-from support.dialogue import outcome_of, talking
+from support.client import outcome_of, talking
 from support.product import PROGRAM, product_environment
 from support.scripted import settings_for
 from support.sessions import Form, SessionUpstream, error_form, session_upstream, stream_form
@@ -81,7 +81,7 @@ async def test_calls_in_a_lost_session_are_sent_again_over_one_new_session(
             async with anyio.create_task_group() as asking:
                 for number in range(5):
                     asking.start_soon(one, number)
-            lost = await app.desk.turnstile.restraints()
+            lost = await app.desk.turnstile.status()
     assert [each.outcome for each in answers] == ["miss"] * 5
     assert upstream.opened == before + 1
     assert lost.lost_session is not None

@@ -11,12 +11,10 @@ import pytest
 
 from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
-from context7_fabric.fabric.embedding import Vector
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend, QdrantVectorIndex
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.search import Vector, VectorSearch
 from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
-from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
-from context7_fabric.fabric.vector_search import VectorSearch
 from support.qdrant_rest import qdrant_rest
 from support.vector_fabrics import (
     QUESTION,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.fabric.embedding import AsyncEmbedder
+from context7_fabric.embedding import AsyncEmbedder
 from support.model import hub, no_hub
 from support.vector_fabrics import QUESTION, TEXTS, on_folder
 
@@ -41,19 +41,18 @@ PROGRAM = """
 import asyncio, json, logging, sys, threading, time
 from pathlib import Path
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
-from context7_fabric.fabric.vector_index_memory import DerivedVectors
-from context7_fabric.fabric.embedding import Embedder
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend, QdrantVectorIndex
+from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
+from context7_fabric.embedding import AsyncEmbedder
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.fabric.vector_index_qdrant import ServerVectors
-from context7_fabric.fabric.vector_search import VectorSearch
+from context7_fabric.fabric.search import VectorSearch
 
 HEAVY = {"qdrant_client", "fastembed", "numpy", "onnxruntime", "huggingface_hub"}
 
 async def main(folder, cache):
-    ServerVectors(QdrantBackend("http://localhost:1"))
+    QdrantVectorIndex(QdrantBackend("http://localhost:1"))
     backend = DiskBackend(folder)
-    search = VectorSearch(DerivedVectors(backend), Embedder(cache_dir=cache))
+    search = VectorSearch(MemoryVectorIndex(backend), AsyncEmbedder(cache_dir=cache))
     fabric = Fabric(backend, searcher=search)
     await fabric.set_context("key", "You are a helpful assistant focused on Python")
     await fabric.get_context("key")

@@ -26,6 +26,7 @@ print(json.dumps({
     "version": context7_fabric.__version__,
     "metadata": importlib.metadata.version("context7-fabric"),
     "typed": (root / "py.typed").is_file(),
+    "lua": sorted(p.name for p in root.rglob("*.lua")),
     "seeds": sorted(p.name for p in (root / "seeds").rglob("*") if p.is_file()),
 }))
 """
@@ -43,12 +44,15 @@ def test_a_wheel_installed_elsewhere_is_complete(built: Path, tmp_path: Path) ->
     printed = _run(tmp_path, ["-c", REPORT], PYTHONPATH=str(target))
     report = json.loads(printed)
     seeds = sorted(path.name for path in (ROOT / "seeds").rglob("*") if path.is_file())
+    lua = sorted(path.name for path in (ROOT / "server").rglob("*.lua"))
     assert seeds
+    assert lua
     assert report == {
         "root": str(target / "context7_fabric"),
         "version": __version__,
         "metadata": __version__,
         "typed": True,
+        "lua": lua,
         "seeds": seeds,
     }
 

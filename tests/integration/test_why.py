@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from context7_fabric.version import __version__
+from support.client import META_KEY, Dialogue, outcome_of, talking
 from support.context7_api import Api
-from support.dialogue import META_KEY, Dialogue, outcome_of, talking
 from support.processes import Process, wait_gone
 from support.product import PROGRAM, Variables, product_environment, run_product
 

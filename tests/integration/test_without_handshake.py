@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from support.client import Dialogue
 from support.daemons import daemons, with_daemon
-from support.dialogue import Dialogue
 from support.processes import spawn
 from support.product import BY_ITSELF, PROGRAM, product_environment
 

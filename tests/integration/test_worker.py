@@ -13,7 +13,8 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker.process import MOST_WAITING
 from context7_fabric.suggestions.worker_client import open_worker
 from support.model import hub, model_command
@@ -147,8 +148,8 @@ async def test_many_questions_at_once_are_all_answered_and_few_of_them_wait(
         for _ in range(4 * MOST_WAITING):
             tasks.start_soon(ask)
         await under_way(suggester)
-        assert suggester._worker._link is not None
-        assert len(suggester._worker._link._waiting) <= MOST_WAITING
+        assert suggester._worker._worker is not None
+        assert len(suggester._worker._worker._waiting) <= MOST_WAITING
     assert len(methods) == 4 * MOST_WAITING
     assert methods.count("vectors") >= MOST_WAITING
 

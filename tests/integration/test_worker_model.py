@@ -45,7 +45,7 @@ def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path, model: Path) -> None
     told = model_command(tmp_path, "fetch", **own)
     assert told.returncode == 0
     assert str(model) in told.stdout
-    assert "nothing is fetched" in told.stderr
+    assert "nothing is downloaded" in told.stderr
 
 
 def test_an_unknown_model_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from context7_fabric.settings.values import DEFAULT_MODEL
 from context7_fabric.suggestions.worker.process import open_link
 from support.processes import Process, spawn, wait_gone
 
-WORKER = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
+WORKER = [sys.executable, "-P", "-m", "context7_fabric.suggestions.worker"]
 LONG = 20.0
 
 
@@ -30,7 +30,7 @@ async def test_what_a_worker_complains_of_is_in_our_log(
     assert reply is not None
     assert "say hello first" in reply["error"]
     assert f"worker {pid}: INFO a request failed" in caplog.text
-    assert f"worker {pid} wrote a line that is no reply" in caplog.text
+    assert f"worker {pid} wrote a line that is not a reply" in caplog.text
     assert await link.request("status", LONG) is None
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.settings.values import DEFAULT_MODEL
+from support.client import asked
 from support.processes import children_of, wait_gone
 from support.product import Served, product_at_port, product_environment
-from support.site import asked
 
 ANN, BOB = "ctx7sk-ann", "ctx7sk-bob"
-WORKER = b"context7_fabric.registry.worker"
+WORKER = b"context7_fabric.suggestions.worker"
 MEANT = "make a printable document file"
 
 PRIVATE = "/ann/inkwell"

@@ -7,8 +7,8 @@ import pytest
 
 from context7_fabric.parsing.screening import screen
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
-from support.wire import call, connected, provenance, texts
 
 AFTER_ANY_REST = 7200
 

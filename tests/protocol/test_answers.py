@@ -7,6 +7,7 @@ from mcp.shared.exceptions import MCPError
 
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.runtime.app import App
+from support.app_server import MODES, call, connected, provenance, texts
 from support.scripted import (
     FakeClock,
     ScriptedUpstream,
@@ -14,7 +15,6 @@ from support.scripted import (
     list_text,
     scripted_app,
 )
-from support.wire import MODES, call, connected, provenance, texts
 
 DAY = 86400.0
 GONE = UpstreamUnreachable("the test", "no route to host")

@@ -8,8 +8,8 @@ from context7_fabric.models import Caller
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream
-from support.wire import call, connected, provenance, texts
 
 Entries = Sequence[tuple[str, str]]
 """Titles and ids."""

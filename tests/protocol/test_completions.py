@@ -12,8 +12,8 @@ from mcp.shared.exceptions import MCPError
 from context7_fabric.fabric.context import Scope
 from context7_fabric.privacy.principals import owned
 from context7_fabric.runtime.app import App
+from support.app_server import MODES, call, connected
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import MODES, call, connected
 
 ENTRY, INDEX = "fabric://{scope}/{key}", "fabric://{scope}{?after}"
 SEARCH, LIBRARY = "library://registry{?q}", "library://{org}/{project}"

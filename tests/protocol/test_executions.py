@@ -10,15 +10,15 @@ import anyio
 import mcp_types as types
 import pytest
 
-from context7_fabric.call_log.records import CallRecord, execution_of
+from context7_fabric.call_log.records import CallRecord, record_in
 from context7_fabric.errors import UpstreamOff, UpstreamTimeout
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC, Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from contracts.disk_store import execute
+from support.app_server import MODES, call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app, settings_for
-from support.wire import MODES, call, connected, provenance, texts
 
 DAY = 86400.0
 REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 'no room'); END"
@@ -29,7 +29,7 @@ async def records(app: App) -> list[CallRecord]:
     """Return the records of calls, the oldest first."""
     await app.desk.executions.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
-    return [each for each in map(execution_of, reversed(contexts)) if each is not None]
+    return [each for each in map(record_in, reversed(contexts)) if each is not None]
 
 
 async def record_of(app: App, result: types.CallToolResult) -> CallRecord:
@@ -259,7 +259,7 @@ async def test_a_record_that_is_too_large_is_left_out(
         await call(client, "query-docs", libraryId="/widgets/widget1", query="long " * 400)
         short = await call(client, "query-docs", libraryId=7)
         assert (await the_record(app)).id == provenance(short)["execution_id"]
-    assert "a record is not kept: " in caplog.text
+    assert "a record is not stored: " in caplog.text
 
 
 async def test_what_cannot_be_trimmed_is_a_fault_of_the_store_and_no_more(tmp_path: Path) -> None:

@@ -16,18 +16,18 @@ from context7_fabric.models import Answer, Caller, Outcome, Question
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
-from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
-from support.windows import (
+from support.app_server import (
     ASKED,
     OLD,
     QUERY,
-    SECONDS,
     Reply,
     Window,
     opened,
     records,
     told,
 )
+from support.client import SECONDS
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 
 DAY = 86400.0
 BESIDE = {"tests/way": "by the SDK"}

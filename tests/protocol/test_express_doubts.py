@@ -11,8 +11,18 @@ import pytest
 from context7_fabric.models import Caller, Question
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
+from support.app_server import (
+    ASKED,
+    OLD,
+    QUERY,
+    RESOLVE,
+    Window,
+    at_the_door,
+    opened,
+    records,
+    told,
+)
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
-from support.windows import ASKED, OLD, QUERY, RESOLVE, Window, at_the_door, opened, records, told
 
 DAY = 86400.0
 

@@ -12,11 +12,11 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.mcp_server.extra_tools import BEGINNING, LONGEST_VALUE
-from context7_fabric.models import LOCAL_OWNER, PUBLIC
+from context7_fabric.models import Viewer
 from context7_fabric.views.contexts import BOOKKEEPING, ContextViews
+from support.app_server import MODES, call, provenance
 from support.optional import done, keys, refused, serving
 from support.scripted import FakeClock
-from support.wire import MODES, call, provenance
 from unit.fabric.fakes import Broken
 
 UPSTREAMS = ["resolve-library-id", "query-docs", "get-library-docs"]
@@ -53,7 +53,8 @@ class TestContexts:
         clock = FakeClock()
         async with Fabric(MemoryBackend(), clock) as fabric:
             owners = {
-                name: ContextViews(fabric, clock, PUBLIC, name) for name in ("ann", "bob", "local")
+                name: ContextViews(fabric, clock, Viewer(owner=name))
+                for name in ("ann", "bob", "local")
             }
             for name, contexts in owners.items():
                 await contexts.set("theme", f"{name}'s theme", Scope.USER)
@@ -69,7 +70,7 @@ class TestContexts:
     async def test_what_is_set_is_never_evicted(self, scope: Scope) -> None:
         clock = FakeClock()
         async with Fabric(MemoryBackend(authored_limit=1), clock) as fabric:
-            contexts = ContextViews(fabric, clock, PUBLIC, LOCAL_OWNER)
+            contexts = ContextViews(fabric, clock, Viewer())
             await contexts.set("first", 1, scope)
             with pytest.raises(TooManyAuthored):
                 await contexts.set("second", 2, scope)
@@ -77,7 +78,7 @@ class TestContexts:
     async def test_a_store_that_does_not_take_it_is_told(self) -> None:
         clock = FakeClock()
         async with Fabric(Broken(), clock) as fabric:
-            contexts = ContextViews(fabric, clock, PUBLIC, LOCAL_OWNER)
+            contexts = ContextViews(fabric, clock, Viewer())
             with pytest.raises(StoreError, match=r"could not be stored: .*disk full"):
                 await contexts.set("k", 1, Scope.USER)
 
@@ -95,7 +96,7 @@ class TestContexts:
     async def test_the_programs_own_keys_are_not_written(self, tmp_path: Path, prefix: str) -> None:
         async with serving(tmp_path, "+fabric") as (app, client):
             told = await refused(client, "fabric-set", key=f"{prefix}x", value="forged")
-            assert told.endswith("such keys are the program's own bookkeeping")
+            assert told.endswith("such keys are reserved for the program itself")
             assert await app.fabric.get_context(f"{prefix}x") is None
 
     async def test_every_key_that_the_program_writes_is_its_own(self, tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ class TestPrivacy:
             assert await keys(client, "fabric-query", scope=scope, pattern="note:*") == []
             assert await keys(client, "fabric-search", scope=scope, query="secret") == []
             told = await refused(client, "fabric-set", key=key, value="mine", scope=scope)
-            assert told.endswith("it belongs to somebody else")
+            assert told.endswith("it belongs to another owner")
             kept = await app.fabric.get_context(key, scope)
             assert kept is not None
             assert kept.value == "secret"

@@ -13,8 +13,8 @@ from mcp import Client
 from context7_fabric.fabric.context import Scope
 from context7_fabric.models import PUBLIC
 from context7_fabric.runtime.app import App
+from support.app_server import MODES, call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
-from support.wire import MODES, call, connected, provenance, texts
 
 DAY = 86400
 DOCS = {"libraryId": "/widgets/widget1", "query": "start"}
@@ -46,7 +46,7 @@ async def test_a_bad_answer_is_asked_for_again(app: App, mode: str) -> None:
         answer = await asked(client, "query-docs", DOCS)
         assert (await asked(client, "query-docs", DOCS))["outcome"] == "hit"
         result = await rate(client, answer, 1, comment="wrong", corrections="use v2")
-        told = "the stored answer is dropped, the next to ask goes upstream"
+        told = "the stored answer is dropped, the next question goes upstream"
         assert texts(result) == [f"recorded 1 of 5 for {answer['execution_id']}: {told}"]
         assert not result.is_error
         assert (await asked(client, "query-docs", DOCS))["outcome"] == "miss"

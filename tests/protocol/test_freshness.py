@@ -6,8 +6,8 @@ import pytest
 from context7_fabric.answers.stored import DOCS, record_of
 from context7_fabric.errors import UpstreamTimeout, UpstreamUnreachable
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
-from support.wire import call, connected, provenance, texts
 
 DAY = 86400.0
 FIRST = "/widgets/widget1"

@@ -9,8 +9,8 @@ from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.parsing.snippets import parse_snippets
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
-from support.wire import call, connected, provenance, texts
 
 FIRST = "/widgets/widget1"
 

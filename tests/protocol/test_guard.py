@@ -119,8 +119,8 @@ async def test_a_limit_holds_back_refreshing_for_an_hour_and_outlasts_the_proces
         assert (await ask(app, "kept")).outcome == "stale"
         await anyio.wait_all_tasks_blocked()
         assert len(upstream.calls) == calls
-        held = await app.desk.turnstile.restraints()
-        assert held.limit is not None
+        held = await app.desk.turnstile.status()
+        assert held.back_off is not None
         clock.forward(1801)
         await ask(app, "kept")
         await upstream.arrived.wait()
@@ -167,7 +167,7 @@ async def test_purging_all_ends_a_limit(
     upstream.texts["query-docs"] = MONTHLY
     await ask(app, "limited")
     await Purge(app.fabric).everything()
-    assert (await app.desk.turnstile.restraints()).limit is None
+    assert (await app.desk.turnstile.status()).back_off is None
     del upstream.texts["query-docs"]
     assert (await ask(app, "well")).outcome == "miss"
 
@@ -195,7 +195,7 @@ async def test_five_failures_open_the_breaker_and_one_probe_closes_it(
     for number in range(7):
         await ask(app, f"question {number}")
     assert len(upstream.calls) == 5
-    held = await app.desk.turnstile.restraints()
+    held = await app.desk.turnstile.status()
     assert held.opening is not None
     assert "no route to host" in held.opening.why
     clock.forward(1)
@@ -208,7 +208,7 @@ async def test_five_failures_open_the_breaker_and_one_probe_closes_it(
     assert (await ask(app, "probe")).outcome == "miss"
     assert (await ask(app, "and on")).outcome == "miss"
     assert len(upstream.calls) == 8
-    assert (await app.desk.turnstile.restraints()).opening is None
+    assert (await app.desk.turnstile.status()).opening is None
 
 
 async def test_a_probe_that_is_limited_is_not_the_last_one(
@@ -261,9 +261,9 @@ async def test_what_upstream_said_of_the_quota_is_kept(
 ) -> None:
     upstream.texts["query-docs"] = MONTHLY
     await ask(app, "one")
-    said = await app.desk.turnstile.last_said()
+    said = (await app.desk.turnstile.status()).quota_message
     assert said is not None
-    assert (said.why, said.at) == (MONTHLY, clock.now)
+    assert (said.text, said.at) == (MONTHLY, clock.now)
 
 
 async def test_an_upstream_that_is_switched_off_is_no_call_and_never_called_failing(

@@ -13,8 +13,18 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from context7_fabric.mcp_server import fast_path_http as module
 from context7_fabric.models import Answer, Caller
 from context7_fabric.runtime.app import App
-from support.posts import BESIDE, CALLS, REQUEST_IDS, Site, call, served, told, whole
-from support.windows import RESOLVE, records
+from support.app_server import (
+    BESIDE,
+    CALLS,
+    REQUEST_IDS,
+    RESOLVE,
+    Site,
+    message,
+    records,
+    served,
+    told,
+    whole,
+)
 
 
 @pytest.fixture
@@ -28,8 +38,8 @@ async def site(app: App) -> AsyncIterator[Site]:
 async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     site: Site, tool: str, arguments: dict[str, object], number: object
 ) -> None:
-    by_path = await site.express(call(tool, number, **arguments))
-    by_sdk = await site.post(call(tool, number, BESIDE, **arguments))
+    by_path = await site.express(message(tool, number, **arguments))
+    by_sdk = await site.post(message(tool, number, BESIDE, **arguments))
     assert told(by_path)["outcome"] == "hit"
     assert whole(by_path) == whole(by_sdk)
     assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
@@ -38,8 +48,8 @@ async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
 async def test_every_version_with_a_handshake_has_the_same_form(site: Site, version: str) -> None:
     headers = {"mcp-protocol-version": version}
-    by_path = await site.express(call(), headers=headers)
-    assert whole(by_path) == whole(await site.post(call(meta=BESIDE), headers=headers))
+    by_path = await site.express(message(), headers=headers)
+    assert whole(by_path) == whole(await site.post(message(meta=BESIDE), headers=headers))
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
@@ -49,8 +59,8 @@ async def test_observer_gets_the_request_id_and_version_of_a_call_on_the_fast_pa
     watcher = Watcher()
     watched = replace(app, desk=replace(app.desk, observers=(watcher,)))
     async with served(watched) as site:
-        await site.express(call())
-        await site.express(call(number="seven"), headers={"mcp-protocol-version": version})
+        await site.express(message())
+        await site.express(message(number="seven"), headers={"mcp-protocol-version": version})
     assert (watcher.callers[-1].request_id, watcher.callers[-1].protocol) == ("seven", version)
 
 
@@ -74,8 +84,10 @@ class Watcher:
     "accept", ["*/*", "text/event-stream;q=0.5,Application/JSON", "text/*,*/*"]
 )
 async def test_accept_is_read_as_the_sdk_reads_it(site: Site, accept: str) -> None:
-    by_path = await site.express(call(), headers={"accept": accept})
-    assert whole(by_path) == whole(await site.post(call(meta=BESIDE), headers={"accept": accept}))
+    by_path = await site.express(message(), headers={"accept": accept})
+    assert whole(by_path) == whole(
+        await site.post(message(meta=BESIDE), headers={"accept": accept})
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,13 +103,13 @@ async def test_accept_is_read_as_the_sdk_reads_it(site: Site, accept: str) -> No
         {"headers": {"content-type": "text/plain"}},
         {"method": "PUT"},
         {"method": "DELETE"},
-        {"body": [call()]},
+        {"body": [message()]},
         {"body": b"{"},
         {"body": b""},
-        {"body": call() | {"id": None}},
-        {"body": call() | {"method": "tools/list"}},
-        {"body": call(RESOLVE, libraryName="widget", query="start")},
-        {"body": call(query="no library")},
+        {"body": message() | {"id": None}},
+        {"body": message() | {"method": "tools/list"}},
+        {"body": message(RESOLVE, libraryName="widget", query="start")},
+        {"body": message(query="no library")},
         {"body": {"jsonrpc": "2.0", "method": "notifications/initialized"}},
     ],
     ids=str,
@@ -105,17 +117,17 @@ async def test_accept_is_read_as_the_sdk_reads_it(site: Site, accept: str) -> No
 async def test_call_that_the_fast_path_leaves_to_the_sdk_gets_the_sdks_reply(
     app: App, site: Site, request_: dict[str, Any]
 ) -> None:
-    wanted: dict[str, Any] = {"body": call(), **request_}
-    await site.express(call())
+    wanted: dict[str, Any] = {"body": message(), **request_}
+    await site.express(message())
     await site.post(**wanted)
     async with served(app) as other:
         assert whole(await site.post(**wanted)) == whole(await other.post(**wanted))
 
 
 async def test_a_request_with_a_session_is_left_to_the_sdk(site: Site) -> None:
-    await site.express(call())
+    await site.express(message())
     before = site.by_sdk
-    assert (await site.post(call(), headers={"mcp-session-id": "one"})).status_code == 200
+    assert (await site.post(message(), headers={"mcp-session-id": "one"})).status_code == 200
     assert site.by_sdk == before + 1
 
 
@@ -131,29 +143,27 @@ async def test_a_request_with_a_session_is_left_to_the_sdk(site: Site) -> None:
 async def test_json_is_answered_by_the_fast_path_however_its_type_is_written(
     site: Site, kind: str
 ) -> None:
-    await site.express(call())
-    assert (await site.express(call(), headers={"content-type": kind})).status_code == 200
+    await site.express(message())
+    assert (await site.express(message(), headers={"content-type": kind})).status_code == 200
 
 
 async def test_a_body_in_pieces_is_left_to_the_sdk(site: Site) -> None:
     async def pieces(end: bytes) -> AsyncIterator[bytes]:
-        yield json.dumps(call()).encode()
+        yield json.dumps(message()).encode()
         yield end
 
-    by_path, before = await site.express(call()), site.by_sdk
+    by_path, before = await site.express(message()), site.by_sdk
     assert whole(await site.post(pieces(b" "))) == whole(by_path)
     assert site.by_sdk == before + 1
     assert (await site.post(pieces(b"!"))).status_code == 400
 
 
-async def test_fast_path_opens_to_an_address_once_the_sdk_has_accepted_a_call(
-    site: Site,
-) -> None:
-    await site.express(call(), peer="10.0.0.1")
+async def test_fast_path_opens_to_an_address_once_the_sdk_has_accepted_a_call(site: Site) -> None:
+    await site.express(message(), peer="10.0.0.1")
     before = site.by_sdk
-    await site.post(call(), peer="10.0.0.2")
+    await site.post(message(), peer="10.0.0.2")
     assert site.by_sdk == before + 1
-    await site.express(call(), peer="10.0.0.2")
+    await site.express(message(), peer="10.0.0.2")
 
 
 async def test_no_more_addresses_are_remembered_than_may_be(
@@ -161,15 +171,15 @@ async def test_no_more_addresses_are_remembered_than_may_be(
 ) -> None:
     monkeypatch.setattr(module, "MOST_CLIENTS", 2)
     for peer in ("1", "2", "3"):
-        await site.express(call(), peer=peer)
+        await site.express(message(), peer=peer)
     before = site.by_sdk
-    await site.post(call(), peer="1")
+    await site.post(message(), peer="1")
     assert site.by_sdk == before + 1
 
 
 async def test_an_answer_is_recorded_as_the_sdks(site: Site, app: App) -> None:
-    by_path = await site.express(call())
-    by_sdk = await site.post(call(meta=BESIDE))
+    by_path = await site.express(message())
+    by_sdk = await site.post(message(meta=BESIDE))
     found = {each.id: each for each in await records(app)}
     one, other = (found[told(each)["execution_id"]] for each in (by_path, by_sdk))
     assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id) == (

@@ -18,9 +18,21 @@ from mcp_types import (
 from context7_fabric.mcp_server import fast_path_http as module
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
-from support.posts import BESIDE, CALLS, REQUEST_IDS, Message, Site, call, served, told, whole
+from support.app_server import (
+    BESIDE,
+    CALLS,
+    QUERY,
+    REQUEST_IDS,
+    RESOLVE,
+    Reply,
+    Site,
+    message,
+    records,
+    served,
+    told,
+    whole,
+)
 from support.scripted import ScriptedUpstream
-from support.windows import QUERY, RESOLVE, records
 
 VERSION = "2026-07-28"
 ENVELOPE = {
@@ -39,10 +51,10 @@ async def site(app: App) -> AsyncIterator[Site]:
 
 
 def asked(
-    number: object = 7, tool: str = QUERY, more: Message | None = None, **arguments: object
-) -> Message:
+    number: object = 7, tool: str = QUERY, more: Reply | None = None, **arguments: object
+) -> Reply:
     """A call of a modern client."""
-    return call(tool, number, ENVELOPE | (more or {}), **arguments)
+    return message(tool, number, ENVELOPE | (more or {}), **arguments)
 
 
 async def is_by_the_sdk(site: Site, body: object, **more: Any) -> bool:  # noqa: ANN401  # as post
@@ -103,7 +115,7 @@ async def test_who_wants_to_hear_of_progress_is_answered_too(site: Site, number:
     ids=["another client", "other capabilities", "more beside"],
 )
 async def test_the_lane_is_closed_until_the_sdk_let_such_a_call_pass(
-    site: Site, body: Message
+    site: Site, body: Reply
 ) -> None:
     await express(site, asked())
     assert await is_by_the_sdk(site, body)
@@ -113,7 +125,7 @@ async def test_the_lane_is_closed_until_the_sdk_let_such_a_call_pass(
 async def test_the_lane_is_open_whatever_its_clients_name_their_arguments(site: Site) -> None:
     _tool, other = CALLS[1]
     await express(site, asked())
-    await site.express(call(**other))
+    await site.express(message(**other))
     assert not await is_by_the_sdk(site, asked(**other))
 
 
@@ -124,7 +136,7 @@ async def test_headers_that_a_tool_wants_by_now_are_wanted_in_the_lane_too(
     schema = {"type": "object", "properties": {"query": {"type": "string", "x-mcp-header": "Q"}}}
     upstream.tools = ToolList(({"name": QUERY, "description": "Asks.", "inputSchema": schema},))
     await app.desk.tools.refresh()
-    await site.express(call())
+    await site.express(message())
     reply = await site.post(asked(), headers=HEADERS)
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, HEADER_MISMATCH)
 
@@ -135,7 +147,7 @@ async def test_the_lane_is_each_address_own(site: Site) -> None:
 
 
 async def test_a_lane_that_a_legacy_client_opened_is_closed_to_a_modern_one(site: Site) -> None:
-    await site.express(call())
+    await site.express(message())
     assert await is_by_the_sdk(site, asked())
 
 
@@ -158,8 +170,8 @@ async def test_client_with_a_long_envelope_has_no_fast_path(site: Site) -> None:
         {"headers": HEADERS | {"content-type": "application/json; charset=utf-8"}},
         {"headers": {"mcp-protocol-version": VERSION, "mcp-name": QUERY}},
         {"headers": {"mcp-protocol-version": VERSION, "mcp-method": "tools/call"}},
-        {"body": call()},
-        {"body": call(meta={PROTOCOL_VERSION_META_KEY: VERSION})},
+        {"body": message()},
+        {"body": message(meta={PROTOCOL_VERSION_META_KEY: VERSION})},
         {"body": asked(more={PROTOCOL_VERSION_META_KEY: "2025-06-18"})},
         {"body": asked(more={CLIENT_INFO_META_KEY: 7})},
         {"body": asked(more={CLIENT_CAPABILITIES_META_KEY: None})},

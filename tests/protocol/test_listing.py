@@ -19,10 +19,10 @@ from context7_fabric.runtime.app import App
 from context7_fabric.upstream import tool_cache
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.version import __version__
+from support.app_server import MODES, call, connected
 from support.notices import TOOLS as TOOLS_CHANGED
 from support.notices import Inbox, subscribed
 from support.scripted import ScriptedUpstream
-from support.wire import MODES, call, connected
 
 PROMPTS = ["compare-libraries", "upgrade-dependency", "use-library"]
 TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]

@@ -11,9 +11,8 @@ import pytest
 from context7_fabric.mcp_server.tools import META_KEY
 from context7_fabric.runtime.app import App
 from context7_fabric.settings.values import METAS, Meta
-from support.posts import BESIDE, Site, call, served
+from support.app_server import BESIDE, OLD, QUERY, RESOLVE, Reply, Site, message, opened, served
 from support.scripted import FakeClock, ScriptedUpstream
-from support.windows import OLD, QUERY, RESOLVE, Reply, opened
 
 BRIEF = ["outcome", "tier", "age_seconds", "execution_id"]
 FULL = [
@@ -83,8 +82,8 @@ async def test_meta_over_http_has_the_chosen_extent_from_lane_and_sdk(
     routed = {"mcp-protocol-version": MODERN, "mcp-method": "tools/call", "mcp-name": tool}
     more, headers = (envelope, routed) if modern else ({}, {})
     async with served(app, meta) as site:
-        by_path = await site.express(call(tool, 7, more or None, **arguments), headers=headers)
-        by_sdk = await asked_of_the_sdk(site, call(tool, 7, more | BESIDE, **arguments), headers)
+        by_path = await site.express(message(tool, 7, more or None, **arguments), headers=headers)
+        by_sdk = await asked_of_the_sdk(site, message(tool, 7, more | BESIDE, **arguments), headers)
     stated = about(result_in(by_path))
     assert (None if stated is None else list(stated)) == KEYS[meta]
     assert without_id(by_path.content, stated) == without_id(

@@ -19,9 +19,9 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.views.subscriptions import ListTopic
+from support.app_server import call
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed, unsubscribe
 from support.scripted import FakeClock, ScriptedUpstream
-from support.wire import call
 
 ENTRY = "fabric://GLOBAL/note%3Abread"
 INITIALIZE: dict[str, Any] = {
@@ -152,24 +152,24 @@ async def test_one_client_that_left_leaves_nothing_behind(app: App) -> None:
     async with listening(app, "legacy", ENTRY) as stays:
         for mode in ERAS:
             async with listening(app, mode, ENTRY, "fabric://USER"):
-                assert len(app.desk.changes.watched) == 4
-        assert len(app.desk.changes.watched) == 3
+                assert len(app.desk.changes._topics) == 4
+        assert len(app.desk.changes._topics) == 3
         await app.fabric.set_context("note:bread", "flour")
         await stays.inbox.wait_for(UPDATED, ENTRY)
-    assert set(app.desk.changes.watched) == set()
+    assert set(app.desk.changes._topics) == set()
 
 
 async def test_nothing_is_watched_for_a_modern_client_that_asks_for_nothing(app: App) -> None:
     async with Client(build_server(app.desk, app.principal), cache=None) as client:
         await client.list_prompts()
-        assert set(app.desk.changes.watched) == set()
+        assert set(app.desk.changes._topics) == set()
 
 
 async def test_a_subscription_can_be_taken_back_and_made_twice(app: App) -> None:
     async with listening(app, "legacy", ENTRY, ENTRY) as told:
         await unsubscribe(told.client, ENTRY)
         await unsubscribe(told.client, ENTRY)
-        assert set(app.desk.changes.watched) == {ListTopic.PROMPTS, ListTopic.TOOLS}
+        assert set(app.desk.changes._topics) == {ListTopic.PROMPTS, ListTopic.TOOLS}
         await subscribe(told.client, ENTRY)
         await app.fabric.set_context("note:bread", "flour")
         await told.inbox.wait_for(UPDATED, ENTRY)
@@ -199,7 +199,7 @@ async def test_subscriptions_are_bounded(app: App, mode: str) -> None:
             async with subscribed(client, *uris):
                 pass
     assert refused.value.code == types.INVALID_PARAMS
-    assert set(app.desk.changes.watched) == set()
+    assert set(app.desk.changes._topics) == set()
 
 
 async def test_a_client_that_does_not_read_keeps_nobody_waiting(app: App, clock: FakeClock) -> None:
@@ -237,8 +237,8 @@ async def test_streams_are_bounded(app: App) -> None:
                     pass
             tasks.cancel_scope.cancel()
         async with subscribed(client, ENTRY):
-            assert app.desk.changes.watched
-    assert set(app.desk.changes.watched) == set()
+            assert app.desk.changes._topics
+    assert set(app.desk.changes._topics) == set()
 
 
 async def _keep_open(

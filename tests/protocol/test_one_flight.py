@@ -5,8 +5,8 @@ import pytest
 
 from context7_fabric.models import Caller, Question
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import call, connected, provenance
 
 QUESTION = Question("/widgets/widget1", "start")
 

@@ -13,8 +13,8 @@ from context7_fabric.errors import SettingError
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.mcp_server.extra_tools import OPTIONAL
 from context7_fabric.settings.values import chosen_tools
+from support.app_server import MODES, call
 from support.optional import done, refused, serving
-from support.wire import MODES, call
 
 UPSTREAMS = ["resolve-library-id", "query-docs", "get-library-docs"]
 FABRIC = ["fabric-get", "fabric-set", "fabric-query", "fabric-search"]

@@ -12,8 +12,8 @@ from mcp import Client
 
 from context7_fabric.runtime.app import App
 from context7_fabric.settings.values import ADDED_TOOLS
+from support.app_server import call, connected, texts
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import call, connected, texts
 
 OWN = [
     ("meter::2027-01:sum", {"calls": 3, "saved": 1}),

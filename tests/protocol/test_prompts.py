@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from context7_fabric.mcp_server.prompts import LONGEST_FILLED, VERSION_KEY
 from context7_fabric.runtime.app import App
 from context7_fabric.views.prompts import LONGEST
-from support.wire import MODES, connected
+from support.app_server import MODES, connected
 
 SHIPPED = ["compare-libraries", "upgrade-dependency", "use-library"]
 

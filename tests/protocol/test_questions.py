@@ -10,8 +10,8 @@ from context7_fabric.fabric.context import Json
 from context7_fabric.models import PUBLIC
 from context7_fabric.parsing.screening import screen
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text
-from support.wire import call, connected, provenance, texts
 
 FIRST = "/widgets/widget1"
 

@@ -13,8 +13,8 @@ from context7_fabric.models import Answer, Caller, Question
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
-from support.wire import call, connected, provenance, texts
 
 GONE = UpstreamUnreachable("the test", "no route to host")
 FASTAPI = "/websites/fastapi_tiangolo"

@@ -26,8 +26,8 @@ from context7_fabric.privacy.principals import owned
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import App
+from support.app_server import connected
 from support.scripted import NOW, FakeClock, ScriptedUpstream, scripted_app
-from support.wire import connected
 
 NAMES = ("alpha", "beta")
 PRINCIPALS = st.sampled_from([PUBLIC, *(f"name-{name}" for name in NAMES)])

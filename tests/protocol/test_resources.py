@@ -17,8 +17,8 @@ from context7_fabric.models import LOCAL_OWNER
 from context7_fabric.privacy.principals import owned
 from context7_fabric.runtime.app import App
 from context7_fabric.views.visibility import MOST_COUNTED
+from support.app_server import MODES, call, connected, provenance
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import MODES, call, connected, provenance
 
 ODD_KEYS = [
     "plain",
@@ -217,7 +217,7 @@ async def test_no_resource_shows_the_key_that_was_used_nor_the_stores_secret(
     ):
         await call(client, "query-docs", libraryId="/widgets/widget1", query=f"use {key}")
         await app.desk.tools.refresh()
-        await app.desk.turnstile.refused("too many calls", 60)
+        await app.desk.turnstile.limited("too many calls", 60)
         await app.desk.meter.flush()
         uris = [each.uri for each in (await client.list_resources()).resources]
         for scope in Scope:

@@ -9,8 +9,8 @@ import pytest
 
 from context7_fabric.errors import UpstreamError, UpstreamRejected, UpstreamUnreachable
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, provenance, texts
 from support.scripted import FakeClock, ScriptedUpstream
-from support.wire import call, connected, provenance, texts
 
 DAY = 86400.0
 ASKED = {"libraryId": "/widgets/widget1", "query": "How to start?"}

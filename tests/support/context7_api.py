@@ -1,9 +1,6 @@
 """A loopback stand-in of Context7's HTTP API, for tests in this process and for the real servers.
 
-`running_api` serves it from a thread: sync and async tests may use it, and so may processes that
-they start. A test reads what was asked (`requests`, `calls`), changes what is known (`catalogue`,
-`revision`, `redirects`), makes it fail (`fail`, `heal`, `release`), holds it (`gate`) or waits for
-its callers (`wait_for`, `arrived`).
+`running_api` serves it from a thread; every method of `Api` may be called from any thread.
 """
 
 import time
@@ -15,9 +12,8 @@ from starlette import requests, responses
 from starlette.types import Receive, Scope, Send
 
 from support.catalogue import Catalogue
-from support.faults import Endpoint, Fault, FaultBoard, Reply
-from support.holds import Arrivals, Gate, Latch
-from support.listener import hang_up, serving
+from support.faults import Endpoint, Fault, Reply
+from support.listener import Arrivals, Gate, Latch, hang_up, serving
 from support.replies import Call, World, reply_to
 
 
@@ -32,58 +28,49 @@ class Request:
 
     @property
     def key(self) -> str | None:
-        """The API key that it carried."""
         return self.headers.get("authorization", "").removeprefix("Bearer ") or None
 
     @property
     def call(self) -> Call:
-        """What it asks for."""
         return Call(self.path, self.query, self.key)
 
 
 class Api(World):
-    """The stand-in as a test sees it; every method may be called from any thread."""
+    """The stand-in: a log of requests, what it knows, faults in force, and gates."""
 
     url = ""
 
     def __init__(self, catalogue: Catalogue) -> None:
         super().__init__(catalogue)
         self._log: list[Request] = []
-        self._faults = FaultBoard()
+        self._faults: dict[Endpoint, tuple[Fault, float]] = {}
         self._latch = Latch()
         self._gate: Gate | None = None
         self._arrivals = Arrivals()
+        self.wait_for, self.arrived = self._arrivals.wait_for, self._arrivals.arrived
 
     @property
     def requests(self) -> list[Request]:
-        """What was asked so far, in order of arrival."""
+        """The requests since `clear`, in order of arrival."""
         return list(self._log)
 
     @property
     def calls(self) -> int:
-        """How many requests have arrived."""
         return len(self._log)
 
     def clear(self) -> None:
-        """Forget the requests so far."""
         self._log = []
         self._arrivals.reset()
 
-    def wait_for(self, calls: int, seconds: float = 10) -> None:
-        """Block until so many requests have arrived since `clear`; raises TimeoutError."""
-        self._arrivals.wait_for(calls, seconds)
-
-    async def arrived(self, calls: int, seconds: float = 10) -> None:
-        """As `wait_for`, from an async test."""
-        await self._arrivals.arrived(calls, seconds)
-
     def fail(self, fault: Fault, on: Endpoint | None = None, times: int | None = None) -> None:
         """Put a fault in force: at one endpoint or at all, so many times or until `heal`."""
-        self._faults.put(fault, on, times)
+        for endpoint in _endpoints(on):
+            self._faults[endpoint] = (fault, float("inf") if times is None else times)
 
     def heal(self, on: Endpoint | None = None) -> None:
         """End the faults, and let what they hold go on."""
-        self._faults.clear(on)
+        for endpoint in _endpoints(on):
+            self._faults.pop(endpoint, None)
         self.release()
 
     def release(self) -> None:
@@ -103,12 +90,15 @@ class Api(World):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; the ASGI side of the stand-in."""
-        latch, request = self._latch, _request(scope)
+        seen, latch = requests.Request(scope), self._latch
+        request = Request(
+            scope["path"], dict(seen.query_params), dict(seen.headers), time.monotonic()
+        )
         self._log.append(request)
         self._arrivals.add()
         if self._gate:
             await self._gate.pass_through()
-        fault = self._faults.take(request.call.endpoint)
+        fault = self._take(request.call.endpoint)
         if fault.hold:
             await latch.passed(None if fault.hold == float("inf") else fault.hold)
         true = reply_to(request.call, self, filtered=fault.filtered)
@@ -119,6 +109,15 @@ class Api(World):
             await hang_up(scope, receive)
         else:
             await response(scope, receive, send)
+
+    def _take(self, endpoint: Endpoint | None) -> Fault:
+        """Return the fault for one more request; one without fields where there is none."""
+        if endpoint is None or endpoint not in self._faults:
+            return Fault()
+        fault, left = self._faults.pop(endpoint)
+        if left > 1:
+            self._faults[endpoint] = (fault, left - 1)
+        return fault
 
 
 @contextmanager
@@ -133,9 +132,8 @@ def running_api(catalogue: Catalogue | None = None) -> Iterator[Api]:
             api.heal()
 
 
-def _request(scope: Scope) -> Request:
-    seen = requests.Request(scope)
-    return Request(scope["path"], dict(seen.query_params), dict(seen.headers), time.monotonic())
+def _endpoints(on: Endpoint | None) -> tuple[Endpoint, ...]:
+    return (on,) if on else ("search", "docs")
 
 
 def _response(reply: Reply) -> responses.Response:

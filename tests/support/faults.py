@@ -142,31 +142,3 @@ FAILURES: Mapping[str, Fault] = {
     "closed": CLOSED,
     "closed halfway": CLOSED_HALFWAY,
 }
-
-
-class FaultBoard:
-    """Which fault is in force at which endpoint, and how often yet."""
-
-    def __init__(self) -> None:
-        self._faults: dict[Endpoint, tuple[Fault, float]] = {}
-
-    def put(self, fault: Fault, on: Endpoint | None, times: int | None) -> None:
-        """Put a fault in force, at one endpoint or at all."""
-        endpoints: tuple[Endpoint, ...] = (on,) if on else ("search", "docs")
-        for endpoint in endpoints:
-            self._faults[endpoint] = (fault, inf if times is None else times)
-
-    def clear(self, on: Endpoint | None) -> None:
-        """End the faults at one endpoint or at all."""
-        endpoints: tuple[Endpoint, ...] = (on,) if on else ("search", "docs")
-        for endpoint in endpoints:
-            self._faults.pop(endpoint, None)
-
-    def take(self, endpoint: Endpoint | None) -> Fault:
-        """The fault for one more request; a fault without fields where there is none."""
-        if endpoint not in self._faults:
-            return Fault()
-        fault, left = self._faults.pop(endpoint)
-        if left > 1:
-            self._faults[endpoint] = (fault, left - 1)
-        return fault

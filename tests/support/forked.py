@@ -1,164 +1,282 @@
-"""Command lines of the product, each in a process of its own that need not import anything.
+"""The product's command without the time that its imports take.
 
-A parent that has imported all commands forks for each; what a child prints goes to a pipe, in an
-encoding of the caller's, or to a terminal of 80 columns.
+A parent that has imported all of it is started once a test process, and forks for each command. The
+child is a process like any other: words, environment, folder, streams and session are its own, and
+it ends as an interpreter ends. Where the start itself would show (other settings of Python, a
+measurement of coverage), `started` starts the command by its file.
 """
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
-import pty
+import pkgutil
+import select
+import signal
+import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import count
-from typing import IO, Any, NoReturn
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
-COLUMNS = 80
+PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
+READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_")
+"""Beginnings of variables that an interpreter reads when it starts."""
 
+SECONDS = 20
+COVERAGE = "COV"
+"""Beginning of those by which coverage measures a process from its start."""
 
-@dataclass(frozen=True)
-class Done:
-    """How a command line ended, and what it printed; on a terminal both streams are one."""
+ENCODING = "PYTHONIOENCODING"
+"""The one among them that a child reads as well."""
 
-    code: int
-    out: str
-    err: str
+WITH_THREADS = ("numpy", "qdrant_client", "fastembed")
+IMPORTED_LATE = ("anyio._backends._asyncio", "anyio._core._signals", "uvicorn.lifespan.off")
+"""What others than we import when they begin to serve."""
 
+MODULE = [sys.executable, "-P", "-m", "context7_fabric"]
+"""What a daemon is executed with."""
 
-class Forks:
-    """The parent, to be told what to run."""
+ROOM = "x" * 8000
+"""Makes room in a process for the words and the environment that the system shows of it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-        self._numbers = count()
-
-    def run(
-        self,
-        words: Sequence[str],
-        env: Mapping[str, str],
-        encoding: str = "utf-8",
-        *,
-        terminal: bool = False,
-    ) -> Done:
-        """Run one command line to its end."""
-        number = next(self._numbers)
-        wanted = {"words": words, "env": dict(env), "encoding": encoding, "terminal": terminal}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([number, wanted]) + "\n")
-        self._process.stdin.flush()
-        answered, done = -1, dict[str, Any]()
-        while answered != number:  # one that a test did not wait for comes first
-            answered, done = json.loads(self._process.stdout.readline())
-        return Done(**done)
+execve = os.execve
+_NUMBER = struct.Struct("i")
+_MESSAGE = 1 << 20
 
 
-@contextmanager
-def forking(env: Mapping[str, str]) -> Iterator[Forks]:
-    """Start the parent for the length of the block."""
-    with subprocess.Popen(
-        [sys.executable, __file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=dict(env),
-    ) as process:
+def started(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    **files: Any,  # noqa: ANN401  # as Popen takes them
+) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own; the product's by a fork where that is the same."""
+    environment = dict(os.environ if env is None else env)
+    same_start = _read_at_start(environment) == _read_at_start(os.environ)
+    is_measured = any(name.startswith(COVERAGE) for name in environment)
+    by_fork = command[0] == PROGRAM and same_start and not is_measured
+    kind = Forked if by_fork else subprocess.Popen
+    return kind(command, env=environment, cwd=cwd, start_new_session=True, **files)
+
+
+def run(
+    command: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    typed: str = "",
+    *,
+    encoding: str = "utf-8",
+    errors: str = "strict",
+    seconds: float = SECONDS,
+    **others: Any,  # noqa: ANN401  # as Popen takes them
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with `typed` on its standard input; it prints in `encoding`."""
+    files = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | others
+    with started(command, env, **files) as process:
         try:
-            yield Forks(process)
+            printed = process.communicate(typed.encode(encoding), seconds)
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait()
+            process.kill()
+    out, err = ((each or b"").decode(encoding, errors) for each in printed)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def _serve() -> None:
-    _import_commands()
-    for line in sys.stdin:
-        number, wanted = json.loads(line)
-        sys.stdout.write(json.dumps([number, _run(**wanted)]) + "\n")
-        sys.stdout.flush()
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    names = (name for name in environment if name.startswith(READ_AT_START) and name != ENCODING)
+    return {name: environment[name] for name in names}
 
 
-def _import_commands() -> None:
-    from importlib import import_module  # noqa: PLC0415  # of the parent alone
+class Forked(subprocess.Popen[bytes]):
+    """A command that the parent forks and waits for; it says both through a pipe."""
 
-    from context7_fabric.cli.main import COMMANDS  # noqa: PLC0415  # as above
+    def _execute_child(self, *asked: Any) -> None:  # noqa: ANN401  # as Popen calls it
+        words, cwd, env = [str(each) for each in asked[0]], asked[5], asked[6]
+        sys.audit("subprocess.Popen", words[0], words, cwd, env)
+        streams = asked[10:16]
+        own = streams[0], streams[3], streams[5]
+        self._said, saying = os.pipe()
+        fds = [fd if fd >= 0 else number for number, fd in enumerate(own)]
+        wanted = {"words": words, "env": env, "cwd": os.fspath(cwd or Path.cwd())}
+        socket.send_fds(_parent(), [json.dumps(wanted).encode()], [*fds, saying])
+        os.close(saying)
+        self._close_pipe_fds(*streams)  # type: ignore[attr-defined]  # Popen's own
+        (self.pid,) = _NUMBER.unpack(os.read(self._said, _NUMBER.size))
+        self._child_created = True
 
-    for name in (*(f"cli.{command}" for command in COMMANDS), "household", "__main__"):
-        import_module(f"context7_fabric.{name}")
+    def _internal_poll(self, _deadstate: object = None) -> int | None:
+        return self._ended(0)
 
+    def _wait(self, timeout: float | None) -> int:
+        if self._ended(timeout) is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
 
-def _run(
-    words: list[str],
-    env: dict[str, str],
-    encoding: str,
-    terminal: bool,  # from JSON
-) -> dict[str, object]:
-    reading, writing = pty.openpty() if terminal else os.pipe()
-    if terminal:
-        _make_wide(writing)
-    reading_err, writing_err = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _become(words, env, encoding, writing, writing if terminal else writing_err)
-    os.close(writing)
-    os.close(writing_err)
-    out, err = _all_of(reading), _all_of(reading_err)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return {"code": code, "out": out.decode(encoding, "replace"), "err": err.decode(encoding)}
-
-
-def _make_wide(terminal: int) -> None:
-    import fcntl  # noqa: PLC0415  # of the parent alone
-    import termios  # noqa: PLC0415  # as above
-
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    def _ended(self, seconds: float | None) -> int | None:
+        if self.returncode is None and select.select([self._said], [], [], seconds)[0]:
+            (status,) = _NUMBER.unpack(os.read(self._said, _NUMBER.size))
+            os.close(self._said)
+            self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
 
 
-def _become(words: list[str], env: dict[str, str], encoding: str, out: int, err: int) -> NoReturn:
-    from context7_fabric.__main__ import main  # noqa: PLC0415  # of the child alone
+@cache
+def _parent() -> socket.socket:
+    """Start the parent of this process's commands, which ends with it."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    words = [sys.executable, "-P", __file__, str(its.fileno()), ROOM]
+    parent = subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, pass_fds=[its.fileno()], env={**os.environ, "ROOM": ROOM}
+    )
+    its.close()
+    atexit.register(parent.wait)
+    atexit.register(ours.close)
+    return ours
 
-    code = 70
+
+class _Parent:
+    """The parent's side: forks at each request, and reports the end of each child."""
+
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
+        self._children: dict[int, tuple[int, int]] = {}
+
+    def serve(self) -> bool:
+        """Serve until the requests end; True in a child, which is to run the command."""
+        looked_at = select.poll()
+        looked_at.register(self._requests, select.POLLIN)
+        while True:
+            for fd, _event in looked_at.poll():
+                if fd in self._children:
+                    looked_at.unregister(fd)
+                    self._report(fd)
+                    continue
+                message, fds, _flags, _address = socket.recv_fds(self._requests, _MESSAGE, 4)
+                if not message:
+                    return False
+                if (child := os.fork()) == 0:
+                    self._requests.detach()
+                    _become(fds, **json.loads(message))
+                    return True
+                ended, saying = os.pidfd_open(child), fds.pop()
+                os.write(saying, _NUMBER.pack(child))
+                self._children[ended] = child, saying
+                looked_at.register(ended, select.POLLIN)
+                for each in fds:
+                    os.close(each)
+
+    def _report(self, ended: int) -> None:
+        child, saying = self._children.pop(ended)
+        _, status = os.waitpid(child, 0)
+        os.close(ended)
+        with suppress(BrokenPipeError):  # its starter is gone
+            os.write(saying, _NUMBER.pack(status))
+        os.close(saying)
+
+
+def _become(fds: list[int], words: list[str], env: dict[str, str], cwd: str) -> None:
+    """Take on a command's session, folder, streams, words and environment."""
+    os.setsid()
+    for number, source in enumerate(fds[:3]):
+        os.dup2(source, number)
+    for descriptor in [int(each.name) for each in Path("/dev/fd").iterdir()]:
+        if descriptor > 2:
+            with suppress(OSError):  # the one that listed them
+                os.close(descriptor)
+    os.chdir(cwd)
+    _take_on(words, env)
+    os.execve = _execute  # type: ignore[assignment]  # no imports for a daemon either
+
+
+def _take_on(words: Sequence[str], env: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    _show(words, env)
+    time.tzset()
+    tempfile.tempdir = None
+    sys.argv = list(words)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = _stream(number, getattr(sys, name))
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _show(words: Sequence[str], env: Mapping[str, str]) -> None:
+    """Have the system show words and environment, where it shows the parent's otherwise."""
+    fields = Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()
+    places = [int(each) for each in fields[45:49]]  # where words begin and end, and the environment
+    named = [f"{name}={text}" for name, text in env.items()]
+    with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+        for texts, place in (words, slice(*places[:2])), (named, slice(*places[2:])):
+            room = place.stop - place.start
+            shown = b"\0".join(os.fsencode(text) for text in texts)[: room - 1]
+            memory.seek(place.start)
+            memory.write(shown.ljust(room, b"\0"))
+
+
+def _execute(program: str, words: list[str], env: dict[str, str]) -> NoReturn:
+    """Become another command of ours, as if it were executed; others are."""
+    if words[:4] != MODULE or _read_at_start(env) != _read_at_start(os.environ):
+        execve(program, words, env)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    _take_on([program, *words[1:]], env)
+    sys.argv = words[3:]
     try:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for number, source in enumerate((nothing, out, err)):
-            os.dup2(source, number)
-        os.environ.clear()
-        os.environ.update(env)
-        sys.stdin, sys.stdout, sys.stderr = (_stream(number, encoding) for number in range(3))
-        sys.__stdout__ = sys.stdout  # type: ignore[misc, assignment]  # whose terminal is measured
-        sys.argv = ["context7-fabric", *words]
-        code = main()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:  # noqa: BLE001  # a traceback is what the tests look for
+        code = sys.modules["context7_fabric.__main__"].main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:  # noqa: BLE001  # as an interpreter reports it
         sys.excepthook(*sys.exc_info())
-        sys.stderr.flush()
-    os._exit(code)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
 
 
-def _stream(number: int, encoding: str) -> IO[str]:
-    mode = "w" if number else "r"
-    return os.fdopen(number, mode, encoding=encoding, closefd=False)
+def _stream(number: int, before: TextIO) -> TextIO:
+    """Return a standard stream as an interpreter opens it."""
+    named, _, errors = os.environ.get(ENCODING, "").partition(":")
+    return open(
+        number,
+        "w" if number else "r",
+        buffering=1 if number == 2 or os.isatty(number) else -1,
+        encoding=named or before.encoding,
+        errors=errors or before.errors,
+        newline="\n",
+        closefd=False,
+    )
 
 
-def _all_of(descriptor: int) -> bytes:
-    parts: list[bytes] = []
-    while True:
-        try:
-            part = os.read(descriptor, 65536)
-        except OSError:  # a terminal whose last user has gone
-            part = b""
-        if not part:
-            os.close(descriptor)
-            return b"".join(parts)
-        parts.append(part)
+def _import_all() -> None:
+    """Import what commands import, except what starts threads, which no fork takes along."""
+    import context7_fabric as ours  # noqa: PLC0415  # of the parent alone
+
+    without = dict.fromkeys(WITH_THREADS)
+    sys.modules.update(without)  # type: ignore[arg-type]  # None: it cannot be imported
+    for each in pkgutil.walk_packages(ours.__path__, f"{ours.__name__}."):
+        with suppress(ImportError):
+            import_module(each.name)
+    for name in IMPORTED_LATE:
+        import_module(name)
+    for name in without:
+        del sys.modules[name]
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":
-    _serve()
+    _import_all()
+    if _Parent(socket.socket(fileno=int(sys.argv[1]))).serve():
+        sys.exit(sys.modules["context7_fabric.__main__"].main())

@@ -17,10 +17,11 @@ from anyio.abc import TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake
+from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, STATUS, hello
 
+NEVER = b"never"
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -67,10 +68,13 @@ class House:
     greetings: list[Handshake] = field(default_factory=list)
     refusal: Exception | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
+    cancelled: anyio.Event = field(default_factory=anyio.Event)
 
     async def run(self, idle: float) -> None:
         terms = DaemonTerms(self.identity, idle)
-        self.host = DaemonServer(self.door, terms, self.open_server, lambda: {"apps": 3})
+        self.host = DaemonServer(
+            self.door, terms, self.open_server, self.open_commands, lambda: {"apps": 3}
+        )
         await self.host.serve(self.listener)
         self.ended.set()
 
@@ -80,6 +84,20 @@ class House:
         if self.refusal is not None:
             raise self.refusal
         yield Server("probe")
+
+    @asynccontextmanager
+    async def open_commands(self, greeting: Handshake) -> AsyncIterator[Reply]:
+        async with self.open_server(greeting):
+            yield self.reply
+
+    async def reply(self, line: bytes) -> bytes:
+        """Reply to a command's request with itself; never to one that says so."""
+        if line == NEVER:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.cancelled.set()
+        return line
 
     async def hello(self, wish: str = SERVE, **changed: str) -> bytes:
         environ = {**self.environ, **changed}

@@ -1,15 +1,18 @@
-"""Serves an ASGI application on a free loopback port, from a thread of its own.
+"""HTTP stand-ins: an ASGI application on a free loopback port, and ways to hold its requests.
 
-Uvicorn's protocol speaks HTTP; its server loop is left out, because that polls and would cost each
-test a quarter of a second at the end.
+An application is served from a thread of its own. Uvicorn's protocol speaks HTTP; its server loop
+polls, which would cost each test a quarter of a second at the end, and is left out.
 """
 
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
+from threading import Condition
 from typing import Any
 
+from anyio import to_thread
 from anyio.from_thread import start_blocking_portal
 from starlette.types import ASGIApp, Receive, Scope
 from uvicorn import Config
@@ -41,8 +44,6 @@ async def hang_up(scope: Scope, receive: Receive) -> None:
 
 
 class _Protocol(H11Protocol):
-    """Hands its transport to the application, so that `hang_up` can close it."""
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state: dict[str, Any] = {"transport": transport}
@@ -58,7 +59,8 @@ class _Listener:
         self._config.load()
         address = socket.create_server(("127.0.0.1", self._port))
         address.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio does not see to it
-        self._server = await asyncio.get_running_loop().create_server(self._protocol, sock=address)
+        protocol = lambda: _Protocol(self._config, self._state, {})  # noqa: E731
+        self._server = await asyncio.get_running_loop().create_server(protocol, sock=address)
         port: int = address.getsockname()[1]
         return port
 
@@ -73,5 +75,57 @@ class _Listener:
                 task.cancel()
         await self._server.wait_closed()
 
-    def _protocol(self) -> asyncio.Protocol:
-        return _Protocol(self._config, self._state, {})
+
+class Latch:
+    """Closed until any thread opens it; requests wait for it inside the stand-in's loop."""
+
+    def __init__(self) -> None:
+        self._opened: Future[None] = Future()
+
+    def open(self) -> None:
+        with suppress(InvalidStateError):  # it is open
+            self._opened.set_result(None)
+
+    async def passed(self, seconds: float | None = None) -> None:
+        await asyncio.wait([asyncio.wrap_future(self._opened)], timeout=seconds)
+
+
+class Arrivals:
+    """A count of requests; tests wait for it, with a loop of their own or without."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = Condition()
+
+    def add(self) -> None:
+        with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+
+    def reset(self) -> None:
+        with self._changed:
+            self._count = 0
+
+    def wait_for(self, count: int, seconds: float = 10) -> None:
+        """Block until so many have arrived; raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._count >= count, seconds):
+                raise TimeoutError(f"{self._count} of {count} requests after {seconds} s")
+
+    async def arrived(self, count: int, seconds: float = 10) -> None:
+        await to_thread.run_sync(self.wait_for, count, seconds)
+
+
+class Gate(Arrivals):
+    """Holds every request that arrives until the release."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._latch = Latch()
+
+    def release(self) -> None:
+        self._latch.open()
+
+    async def pass_through(self) -> None:
+        self.add()
+        await self._latch.passed()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from context7_fabric.parsing.libraries import Library, format_list
 from support.listener import serving
 from support.mcp_upstream import McpUpstream
-from support.product import PROGRAM, product_environment
+from support.product import product_environment, run_product
 from support.scripted import docs_text
 
 LISTED = 5
@@ -134,15 +133,9 @@ def look_up(
         "CONTEXT7_FABRIC_SEED": str(seed),
         "CONTEXT7_FABRIC_UPSTREAM": upstream,
     }
-    done = subprocess.run(
-        [PROGRAM, "resolve", "-", "--json"],
-        env=product_environment(home, variables),
-        input="".join(f"{case.query}\n" for case in cases),
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
+    environment = product_environment(home, variables)
+    typed = "".join(f"{case.query}\n" for case in cases)
+    done = run_product("resolve", "-", "--json", env=environment, typed=typed, seconds=seconds)
     told: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     if [each["query"] for each in told] != [case.query.strip() for case in cases]:
         raise AssertionError(f"not every name was answered: {done.stderr[-2000:]}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.client import FASTAPI, asked, call, outcome_of, result_of
 from support.context7_api import Api
 from support.faults import SERVER_ERROR
 from support.product import Served, Variables, product_at_port, product_environment
-from support.site import FASTAPI, asked, call, outcome, result_of
 
 OURS = "context7_fabric_"
 
@@ -62,4 +62,4 @@ def watched_server(upstream: Variables, api: Api, home: Path) -> Iterator[Served
 
 def _asked_for(served: Served, library: str, question: str) -> str:
     message = call("query-docs", libraryId=library, query=question)
-    return outcome(result_of(asked(served, message=message)))
+    return outcome_of(result_of(asked(served, message=message)))

@@ -12,8 +12,7 @@ import anyio
 import anyio.lowlevel
 
 from context7_fabric.models import PUBLIC
-from context7_fabric.registry.rows import Row
-from context7_fabric.registry.schema import CollectionPayload, row_key
+from context7_fabric.registry.rows import CollectionPayload, Row, row_key
 from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.index_sync import IndexSync
 from context7_fabric.suggestions.worker.qdrant_index import RowIndex

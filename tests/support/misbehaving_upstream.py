@@ -1,10 +1,11 @@
 """A small MCP server on stdio that misbehaves as it is told; it needs no package.
 
     python misbehaving_upstream.py FOLDER [--die TIMES] [--wait] [--reply JSON]
+        [--exchange TEXT HEX]
 
 Each start and each call leaves a line in FOLDER/log. `--die`: it ends at a call, so many times over
 all starts. `--wait`: it does nothing before FOLDER/gate, a FIFO, has been opened for writing.
-`--reply`: the result of each call.
+`--reply`: the result of each call. `--exchange`: bytes in the place of a text in what it writes.
 """
 
 import argparse
@@ -47,6 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--die", type=int, default=0)
     parser.add_argument("--wait", action="store_true")
     parser.add_argument("--reply", default=None)
+    parser.add_argument("--exchange", nargs=2, default=("", ""))
     return parser.parse_args()
 
 
@@ -61,8 +63,10 @@ def _answer(message: dict[str, Any], options: argparse.Namespace) -> None:
         reply = {"error": {"code": -32601, "message": "Method not found"}}
     else:
         reply = {"result": result}
-    sys.stdout.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], **reply}) + "\n")
-    sys.stdout.flush()
+    written = json.dumps({"jsonrpc": "2.0", "id": message["id"], **reply}).encode() + b"\n"
+    old, new = options.exchange
+    sys.stdout.buffer.write(written.replace(old.encode(), bytes.fromhex(new)) if old else written)
+    sys.stdout.buffer.flush()
 
 
 def _result(method: str, reply: str | None) -> dict[str, Any] | None:

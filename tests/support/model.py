@@ -1,31 +1,29 @@
 """The real embedding model without a hub: assembled once, from two packages with known hashes.
 
-The folder lies below the user's cache folder, outside the repository, and is shared by all
-checkouts. It appears there whole or not at all. Packages come from where pip is configured to
-fetch from, which is neither said nor kept here. `hub` plays the model hub, so that the download
-by command is tested as well.
+`hub` plays the model hub, so that the download by command is tested as well.
 """
 
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from support.fetched import cache_folder
-from support.locks import alone_in
+from support.fetched import filled, tried
+from support.forked import run
+from support.listener import serving
 from support.upstreams import free_port
 
 PACKAGES = """\
@@ -72,13 +70,12 @@ WRITTEN: dict[str, dict[str, Any]] = {
 """The small files that stand beside them."""
 
 COMMAND = "import sys; from context7_fabric.cli.model import run; sys.exit(run(sys.argv[1:]))"
-MINUTES = 5
 REVISION = "0" * 40
 
 
 def model_path() -> Path:
     """The folder that holds the model; skips the test where it cannot be had."""
-    assembled = _assembled()
+    assembled = filled("model", PACKAGES + json.dumps([TAKEN, WRITTEN]), _assemble)
     if isinstance(assembled, str):
         pytest.skip(f"needs the embedding model: {assembled}")
     return assembled
@@ -87,76 +84,39 @@ def model_path() -> Path:
 @contextmanager
 def hub() -> Iterator[dict[str, str]]:
     """A model hub that has this model, for the length of the block: the variables to find it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(model_path()))
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(_hub(model_path())) as port:
+        yield {"HF_ENDPOINT": f"http://127.0.0.1:{port}"}
 
 
 @contextmanager
 def no_hub() -> Iterator[dict[str, str]]:
-    """No network: a hub's address where nobody listens."""
+    """No network: a hub's address at a port that is closed."""
     yield {"HF_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
 
 
 def model_command(home: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `context7-fabric model` on a home of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", COMMAND, *words],
-        env={**os.environ, "CONTEXT7_FABRIC_HOME": str(home), **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {**os.environ, "CONTEXT7_FABRIC_HOME": str(home), **variables}
+    return run([sys.executable, "-c", COMMAND, *words], env, seconds=60)
 
 
-@cache
-def _assembled() -> Path | str:
-    """The folder, or why there is none; asked once a process, because failing takes long."""
-    said = PACKAGES + json.dumps([TAKEN, WRITTEN])
-    folder = cache_folder("model") / hashlib.sha256(said.encode()).hexdigest()[:16]
-    if folder.is_dir():
-        return folder
-    with alone_in(folder.parent):
-        return folder if folder.is_dir() else _assemble(folder) or folder
-
-
-def _assemble(folder: Path) -> str | None:
-    """Assemble beside the folder and move into place; returns what went wrong."""
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
-    try:
-        problem = _download(draft) or _unpack(draft, draft / "model")
-        return problem or _move(draft / "model", folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+def _assemble(_named: str, folder: Path) -> str | None:
+    with TemporaryDirectory() as draft:
+        return _download(Path(draft)) or _unpack(Path(draft), folder)
 
 
 def _download(draft: Path) -> str | None:
     (draft / "packages.txt").write_text(PACKAGES, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "-q"]
     wanted = ["--no-deps", "--require-hashes", "--only-binary=:all:", "-r", "packages.txt"]
-    try:
-        done = subprocess.run(
-            [*pip, "download", *wanted],
-            cwd=draft,
-            capture_output=True,
-            timeout=MINUTES * 60,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"pip download took more than {MINUTES} minutes"
+    done = tried([*pip, "download", *wanted], draft)
+    if isinstance(done, str):
+        return done
     # Not pip's prose: it names the address that it asked.
     return f"pip download failed (exit {done.returncode})" if done.returncode else None
 
 
 def _unpack(draft: Path, model: Path) -> str | None:
-    model.mkdir()
     for wheel in draft.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             for name in set(TAKEN) & set(archive.namelist()):
@@ -170,52 +130,25 @@ def _unpack(draft: Path, model: Path) -> str | None:
     return None
 
 
-def _move(model: Path, folder: Path) -> str | None:
-    try:
-        model.rename(folder)
-    except OSError as error:
-        return f"the model could not be kept ({error.strerror})"
-    return None
-
-
-def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:
-    """What a hub says of a repository with the files of `folder`, whatever its name."""
+def _hub(folder: Path) -> Starlette:
+    """A hub on which every repository has the files of `folder`."""
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     tags = {name: hashlib.sha1(content).hexdigest() for name, content in files.items()}  # noqa: S324  # as git does
+    about = {"id": "some/model", "sha": REVISION, "siblings": [{"rfilename": n} for n in files]}
     tree = [
         {"type": "file", "path": name, "size": len(content), "oid": tags[name]}
         for name, content in files.items()
     ]
-    siblings = [{"rfilename": name} for name in files]
-    about = {"id": "some/model", "sha": REVISION, "siblings": siblings}
 
-    class Hub(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    async def described(request: Request) -> Response:
+        return JSONResponse(tree if "/tree/" in request.url.path else about)
 
-        def do_GET(self) -> None:
-            place = self.path.partition("?")[0]
-            name = place.rpartition("/")[2]
-            if "/tree/" in place:
-                self._reply(json.dumps(tree).encode())
-            elif place.startswith("/api/models/"):
-                self._reply(json.dumps(about).encode())
-            elif name in files:
-                self._reply(files[name], {"ETag": f'"{tags[name]}"', "X-Repo-Commit": REVISION})
-            else:
-                self.send_error(404)
+    async def file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in files:
+            return Response(status_code=404)
+        headers = {"ETag": f'"{tags[name]}"', "X-Repo-Commit": REVISION}
+        return Response(files[name], headers=headers)
 
-        do_HEAD = do_GET  # noqa: N815  # as http.server calls it
-
-        def _reply(self, content: bytes, headers: dict[str, str] | None = None) -> None:
-            self.send_response(200)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as there
-            """Keep quiet."""
-
-    return Hub
+    paths = ("/api/models/{rest:path}", described), ("/{rest:path}/{name}", file)
+    return Starlette(routes=[Route(path, answer) for path, answer in paths])

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from context7_fabric.http_server.listener import HttpServer, bound_socket
 from context7_fabric.settings.values import WebSettings
+from support.client import HEADERS, bearing
 from support.processes import spawn
 from support.programs import needed_server
-from support.site import HEADERS, bearing
 from support.upstreams import free_port
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"

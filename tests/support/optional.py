@@ -10,8 +10,8 @@ from pathlib import Path
 from mcp import Client
 
 from context7_fabric.runtime.app import App
+from support.app_server import call, connected, texts
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
-from support.wire import call, connected, texts
 
 
 @asynccontextmanager

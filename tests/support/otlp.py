@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from support.holds import Latch
-from support.listener import serving
+from support.listener import Latch, serving
 
 SECONDS = 10
 SERVER, CLIENT = 2, 3

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from support.forked import started
 from support.lines import Lines
 
 
@@ -62,11 +63,7 @@ def spawn(
 ) -> Iterator[Process]:
     """A child for the length of the block, leader of a process group of its own."""
     pipe = subprocess.PIPE
-    process = Process(
-        subprocess.Popen(
-            command, env=env, cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
-        )
-    )
+    process = Process(started(command, env, cwd, stdin=pipe, stdout=pipe, stderr=pipe))
     try:
         yield process
     finally:

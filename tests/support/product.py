@@ -1,20 +1,26 @@
 """The product as a user starts it: the command beside this Python, and a clean environment."""
 
 import os
+import pty
 import subprocess
-import sys
+import termios
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path
+from typing import Any
 
 from context7_fabric.relay.client import asks_for_stdio
+from support import forked
+from support.forked import started
 from support.processes import Process, spawn
 from support.upstreams import clean_environment
 
-PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
+PROGRAM = forked.PROGRAM
 READY = r"^context7-fabric serves MCP at (https?://\S+:(\d+))/mcp and /sse$"
-SECONDS = 20
+SECONDS = forked.SECONDS
+COLUMNS = 80
 DAEMON = os.environ.get("TEST_DAEMON", "off")
 """Whether a daemon serves windows on stdio ("auto") or they serve themselves: tests run in both."""
 
@@ -54,18 +60,30 @@ def serves_either_way(command: Sequence[object], environment: Mapping[str, str] 
 
 
 def run_product(
-    *words: str, env: Mapping[str, str], typed: str = ""
+    *words: str,
+    env: Mapping[str, str],
+    typed: str = "",
+    **others: Any,  # noqa: ANN401  # as `run`
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end, with `typed` on its standard input."""
-    return subprocess.run(
-        [PROGRAM, *words],
-        env=env,
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    return forked.run([PROGRAM, *words], env, typed, **others)
+
+
+def run_on_terminal(*words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run one command that prints to a terminal of 80 columns, where both streams are one."""
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, COLUMNS))
+    with started([PROGRAM, *words], env, stdin=subprocess.DEVNULL, stdout=end, stderr=end) as run:
+        os.close(end)
+        with open(terminal, "rb", buffering=0) as screen:  # noqa: PTH123  # no path
+            out = b"".join(_parts(screen))
+    return subprocess.CompletedProcess(words, run.returncode, out.decode(errors="replace"), "")
+
+
+def _parts(screen: RawIOBase) -> Iterator[bytes]:
+    with suppress(OSError):  # the terminal's last user has gone
+        while part := screen.read(65536):
+            yield part
 
 
 @dataclass(frozen=True)

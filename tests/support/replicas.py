@@ -20,12 +20,12 @@ import httpx2
 import pytest
 from anyio import to_thread
 
+from support.client import FASTAPI, HEADERS, asked, call, outcome_of, result_of
 from support.daemons import without_coverage
 from support.processes import Process, wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
 from support.programs import needed
 from support.redis_servers import RedisServer
-from support.site import FASTAPI, HEADERS, asked, call, outcome, result_of
 from support.upstreams import free_port
 
 REPLICAS = 3
@@ -219,7 +219,7 @@ class Callers:
                 reply = await self._replied(http, number, question)
                 result = result_of(reply)
                 assert answers(result, question), result
-                self.outcomes.append(outcome(result))
+                self.outcomes.append(outcome_of(result))
             except Exception as error:  # noqa: BLE001  # whatever it was, a call is lost
                 self.lost.append(f"{question}: {error!r}")
             self._made.set()

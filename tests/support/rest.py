@@ -1,4 +1,4 @@
-"""The REST face in front of an app: asked without a socket, or at a port."""
+"""REST API of an app: called without a socket, or at a port."""
 
 from __future__ import annotations
 
@@ -12,29 +12,23 @@ import anyio
 import httpx2
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.routing import Mount
 
 from context7_fabric.http_server.rest.collection import LibraryCollection
-from context7_fabric.http_server.rest.routes import RestApi
+from context7_fabric.http_server.rest.routes import rest_routes
 from context7_fabric.models import Viewer
 from context7_fabric.runtime.app import App
 
 
 def rest_app(app: App) -> Starlette:
-    """Return the routes of the face at the root and below /rag, for visitors of `app`."""
-
-    @asynccontextmanager
-    async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
-        yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
-
-    routes = RestApi(lend).routes()
+    """Return the REST API of `app`, at the root and below /rag."""
+    routes = rest_routes(LibraryCollection(app.desk, Viewer(app.principal, app.owner)))
     return Starlette(routes=[Mount("/rag", routes=routes), *routes])
 
 
 @asynccontextmanager
 async def asking(app: App) -> AsyncGenerator[httpx2.AsyncClient]:
-    """Open a client of the face of `app`."""
+    """Open a client of the REST API of `app`."""
     transport = httpx2.ASGITransport(app=rest_app(app))
     async with httpx2.AsyncClient(transport=transport, base_url="http://here") as http:
         yield http
@@ -50,7 +44,7 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def at_a_port(app: App) -> AsyncGenerator[str]:
-    """Serve the face of `app` at a free port of this machine; yield its address."""
+    """Serve the REST API of `app` at a free port of this machine; yield its address."""
     listening = socket.create_server(("127.0.0.1", 0))
     async with anyio.create_task_group() as tasks:
         server = _Server(uvicorn.Config(rest_app(app), log_config=None, access_log=False))

@@ -12,7 +12,8 @@ import anyio.to_thread
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
-from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from support.model import model_path
 from support.processes import wait_gone
@@ -84,5 +85,5 @@ async def gone(pid: int) -> None:
 
 async def under_way(suggester: Suggester) -> None:
     """Wait until a question waits for the worker's reply."""
-    while not (suggester._worker._link and suggester._worker._link._waiting):
+    while not (suggester._worker._worker and suggester._worker._worker._waiting):
         await anyio.lowlevel.checkpoint()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.fetched import cache_folder
-from support.locks import is_waiting
+from support.fetched import cache_folder, is_waiting
 from support.npm import npm_package
 
 FAILING = "#!/bin/sh\necho 'npm error code E404' >&2\necho 'npm error at https://x' >&2\nexit 1\n"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from context7_fabric.embedding import AsyncEmbedder
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
-from context7_fabric.fabric.embedding import AsyncEmbedder, Vector
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend, QdrantVectorIndex
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.search import Vector, VectorSearch
 from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
-from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
-from context7_fabric.fabric.vector_search import VectorSearch
 
 TEXTS = {
     "prompt:python": "You are a helpful assistant focused on Python",

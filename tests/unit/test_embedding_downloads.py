@@ -14,7 +14,7 @@ from context7_fabric.embedding import download_reason
 
 @dataclass
 class Response:
-    """What a hub's client keeps of a response."""
+    """The part of a response that a hub's client keeps."""
 
     status_code: int
 
@@ -34,7 +34,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (HubError("cannot send", 404), "HTTP 404 (Not Found): it has no such model"),
         (HubError("gated", 403), "HTTP 403 (Forbidden): it denies access"),
@@ -54,8 +54,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
         (HubError("something else"), "HubError: something else"),
     ],
 )
-def test_the_cause_of_a_failed_download_is_told(error: Exception, told: str) -> None:
-    assert told in download_reason(error)
-    if not told.startswith("HubError"):
+def test_a_failed_download_names_its_cause(error: Exception, message: str) -> None:
+    assert message in download_reason(error)
+    if not message.startswith("HubError"):
         wrapped = caused(ValueError("no source"), caused(HubError("cannot locate"), error))
         assert download_reason(wrapped) == download_reason(error)

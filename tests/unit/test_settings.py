@@ -1,4 +1,4 @@
-"""Settings: each variable, its default, and what is refused; upstream has a file of its own."""
+"""Settings: each variable, its default and its errors; upstream has a file of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import platformdirs
 import pytest
 
 from context7_fabric.errors import SettingError
-from context7_fabric.settings import (
-    FREE_CALLS,
-    PASSED_ON,
-    Settings,
-    read_settings,
-)
+from context7_fabric.models import VALUE_LIMIT
+from context7_fabric.relay.folders import HOME
+from context7_fabric.relay.handshake import _OUR_PATHS
+from context7_fabric.settings import PASSED_ON, Settings, read_settings
 from context7_fabric.settings.values import (
     DAY,
     ExecutionSettings,
@@ -25,12 +23,11 @@ from context7_fabric.settings.values import (
     UrlTarget,
     WebSettings,
 )
-
-PREFIX = "CONTEXT7_FABRIC_"
+from context7_fabric.variables import PREFIX, VARIABLES
 
 
 def settings(api_key: str | None = None, **variables: str) -> Settings:
-    """The settings of an environment; names without their prefix, but for Context7's own."""
+    """The settings of an environment; the prefix is added to names of this program."""
     foreign = ("CONTEXT7_", "NODE_", "HTTPS_")
     environ = {
         name if name.startswith(foreign) else PREFIX + name: value
@@ -40,9 +37,9 @@ def settings(api_key: str | None = None, **variables: str) -> Settings:
 
 
 def refused(**variables: str) -> SettingError:
-    with pytest.raises(SettingError) as told:
+    with pytest.raises(SettingError) as raised:
         settings(**variables)
-    return told.value
+    return raised.value
 
 
 class TestDefaults:
@@ -66,7 +63,7 @@ class TestDefaults:
                 negative_ttl=600.0,
             ),
             executions=ExecutionSettings(keep=7 * DAY, most=10_000),
-            store=StoreSettings(backend="disk", value_limit=4 * 2**20),
+            store=StoreSettings(backend="disk", value_limit=VALUE_LIMIT),
             principal=None,
             seed_file=None,
             suggestions=SuggestionSettings(
@@ -79,7 +76,7 @@ class TestDefaults:
                 fetches=True,
             ),
             redact=True,
-            monthly_calls=FREE_CALLS,
+            monthly_calls=1000,
             log_level="warning",
             web=WebSettings(
                 host="127.0.0.1",
@@ -103,13 +100,17 @@ class TestDefaults:
         without = dataclasses.replace(given.upstream, child_environment={})
         assert dataclasses.replace(given, upstream=without) == settings()
 
-    def test_nothing_of_the_tree_can_be_changed(self) -> None:
+    def test_settings_are_frozen(self) -> None:
         with pytest.raises(dataclasses.FrozenInstanceError):
             settings().log_level = "debug"  # type: ignore[misc]
 
 
 class TestVariables:
-    def test_paths_begin_at_home_or_anywhere(self) -> None:
+    def test_relay_resolves_every_path_of_the_declaration(self) -> None:
+        paths = {PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind == "path"}
+        assert paths == {HOME, *_OUR_PATHS}
+
+    def test_path_that_begins_with_a_tilde_is_expanded(self) -> None:
         given = settings(HOME="~/fabric", SEED="/etc/seeds.yaml")
         assert (given.home, given.seed_file) == (Path.home() / "fabric", Path("/etc/seeds.yaml"))
 
@@ -124,14 +125,14 @@ class TestVariables:
             ("NEGATIVE_TTL", "negative_ttl"),
         ],
     )
-    def test_each_duration_goes_to_its_place(self, variable: str, field: str) -> None:
+    def test_duration_is_read_into_its_field(self, variable: str, field: str) -> None:
         expected = dataclasses.replace(FreshnessSettings(), **{field: 90.0})
         assert settings(**{variable: "90s"}).freshness == expected
 
-    def test_upstream_has_a_time_out(self) -> None:
+    def test_upstream_timeout_is_read(self) -> None:
         assert settings(UPSTREAM_TIMEOUT="5s").upstream.timeout == 5.0
 
-    def test_the_other_variables_go_to_their_places(self) -> None:
+    def test_other_variables_are_read_into_their_fields(self) -> None:
         given = settings(
             BACKEND="Memory",
             PRINCIPAL=" me ",
@@ -145,9 +146,7 @@ class TestVariables:
         assert (given.principal, given.monthly_calls) == ("me", 50)
         assert (given.log_level, given.web.host) == ("debug", "::1")
 
-    def test_the_http_server_has_a_place_names_tokens_a_rate_and_certificates(
-        self, tmp_path: Path
-    ) -> None:
+    def test_http_server_variables_are_read_into_web_settings(self, tmp_path: Path) -> None:
         given = settings(
             HOST="docs.example",
             TOKENS_FILE=str(tmp_path / "t"),
@@ -173,19 +172,19 @@ class TestVariables:
         [
             ("HOST", "http://x"),
             ("HOSTS", "a b"),
-            ("PROXIES", "nobody"),
+            ("PROXIES", "proxy"),
             ("PROXIES", "10.0.0.0/99"),
             ("RATE", "many"),
         ],
     )
-    def test_what_is_no_place_is_refused_by_name(self, name: str, value: str) -> None:
+    def test_http_server_place_that_is_invalid_is_refused(self, name: str, value: str) -> None:
         assert refused(**{name: value}).variable == PREFIX + name
 
     @pytest.mark.parametrize(("given", "missing"), [("TLS_CERT", "KEY"), ("TLS_KEY", "CERT")])
-    def test_a_certificate_goes_with_its_key(self, given: str, missing: str) -> None:
+    def test_certificate_without_its_key_is_refused(self, given: str, missing: str) -> None:
         assert refused(**{given: "file.pem"}).variable == f"{PREFIX}TLS_{missing}"
 
-    def test_suggestions_have_a_model_and_an_index(self, tmp_path: Path) -> None:
+    def test_suggestion_variables_are_read_and_keys_are_not_shown(self, tmp_path: Path) -> None:
         given = settings(
             HOME=str(tmp_path),
             MODEL="a/model",
@@ -202,20 +201,20 @@ class TestVariables:
         )
         assert "S3CR3T" not in repr(given)
 
-    def test_a_relative_path_begins_where_the_process_is(self) -> None:
+    def test_relative_path_is_relative_to_the_working_directory(self) -> None:
         given = settings(MODEL_PATH="files")
         assert given.suggestions.model_path == Path.cwd() / "files"
 
-    def test_only_the_free_plan_has_a_known_number_of_calls(self) -> None:
+    def test_monthly_calls_without_a_key_default_to_the_free_plan(self) -> None:
         assert settings(CONTEXT7_API_KEY="mine").monthly_calls is None
         assert settings(CONTEXT7_API_KEY="mine", MONTHLY_CALLS="50").monthly_calls == 50
         assert settings(MONTHLY_CALLS="0").monthly_calls == 0
 
-    def test_more_authorities_may_be_trusted(self) -> None:
+    def test_extra_ca_file_is_read(self) -> None:
         given = settings(NODE_EXTRA_CA_CERTS="/etc/ca.pem").upstream
         assert given.extra_ca_file == Path("/etc/ca.pem")
 
-    def test_a_child_gets_what_it_needs_of_the_environment_and_no_more(self) -> None:
+    def test_child_environment_holds_only_the_listed_variables(self) -> None:
         environ = {name: f"value of {name}" for name in PASSED_ON}
         environ |= {"CONTEXT7_API_KEY": "mine", "AWS_SECRET_ACCESS_KEY": "x", "HOME": "/me"}
         given = read_settings({**environ, "CONTEXT7_FABRIC_PRINCIPAL": "me"}).upstream
@@ -244,15 +243,15 @@ class TestVariables:
             ("UPSTREAM", "ftp://host/x", "an http(s) URL, a command line or off"),
         ],
     )
-    def test_a_bad_value_is_told_with_its_variable(
+    def test_value_that_is_invalid_is_reported_with_its_variable(
         self, variable: str, value: str, expected: str
     ) -> None:
         error = refused(**{variable: value})
         assert str(error) == f"{PREFIX}{variable}: {value!r} is not {expected}"
         assert (error.variable, error.value) == (PREFIX + variable, value)
 
-    def test_a_home_of_nobody_is_told_with_its_variable(self) -> None:
-        assert str(refused(HOME="~nobody-of-that-name/x")).startswith(f"{PREFIX}HOME: ")
+    def test_home_of_an_unknown_user_is_reported_with_its_variable(self) -> None:
+        assert str(refused(HOME="~unknown-user-name/x")).startswith(f"{PREFIX}HOME: ")
 
 
 class TestRedisAsBackend:
@@ -260,16 +259,16 @@ class TestRedisAsBackend:
         "url",
         ["redis://localhost", "rediss://:secret@cache.example:6380/1", "unix:///run/redis.sock"],
     )
-    def test_a_url_of_redis_is_taken_and_shown_without_its_password(self, url: str) -> None:
+    def test_redis_url_is_accepted_and_shown_without_its_password(self, url: str) -> None:
         store = settings(BACKEND=url).store
         assert store.backend == url
         assert "secret" not in store.label
 
     @pytest.mark.parametrize("url", ["redis://:secret@host:port", "redis://host/one", "unix://"])
-    def test_a_url_that_cannot_be_used_is_told_without_showing_it(self, url: str) -> None:
-        told = str(refused(BACKEND=url))
-        assert told.startswith("CONTEXT7_FABRIC_BACKEND: '…' is not usable: ")
-        assert "secret" not in told
+    def test_redis_url_that_is_invalid_is_reported_without_its_password(self, url: str) -> None:
+        text = str(refused(BACKEND=url))
+        assert text.startswith("CONTEXT7_FABRIC_BACKEND: '…' is not usable: ")
+        assert "secret" not in text
 
 
 class TestOrigins:
@@ -282,10 +281,10 @@ class TestOrigins:
             ("http://[::1]:3000", {"http://[::1]:3000"}),
         ],
     )
-    def test_origins_are_read_as_browsers_write_them(self, written: str, origins: set[str]) -> None:
+    def test_origins_are_normalised(self, written: str, origins: set[str]) -> None:
         assert settings(ORIGINS=written).web.origins == frozenset(origins)
 
     @pytest.mark.parametrize("written", ["app.example", "https://", "*", "https://a/b", "null"])
-    def test_what_is_no_origin_is_refused(self, written: str) -> None:
+    def test_origin_that_is_invalid_is_refused(self, written: str) -> None:
         with pytest.raises(SettingError, match="CONTEXT7_FABRIC_ORIGINS"):
             settings(ORIGINS=written)

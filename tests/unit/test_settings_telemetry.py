@@ -1,4 +1,4 @@
-"""Who gets traces, by LangSmith's variables and OpenTelemetry's."""
+"""Receivers of traces, read from the variables of LangSmith and OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def telemetry(**variables: str) -> TelemetrySettings:
     return read_settings(variables).telemetry
 
 
-def test_nobody_gets_traces_unasked() -> None:
+def test_receivers_without_variables_are_none() -> None:
     assert telemetry() == TelemetrySettings()
     assert not telemetry().wanted
     assert not telemetry(LANGSMITH_PROJECT="p", LANGSMITH_TRACING="true").wanted
 
 
 class TestLangSmith:
-    def test_a_key_is_enough(self) -> None:
+    def test_langsmith_key_alone_selects_langsmith(self) -> None:
         url = "https://api.smith.langchain.com/otel/v1/traces"
         assert telemetry(LANGSMITH_API_KEY=f" {KEY} ").langsmith == LangSmithTarget(url, KEY)
 
@@ -40,7 +40,7 @@ class TestLangSmith:
     @pytest.mark.parametrize(
         ("tracing", "wanted"), [("true", True), ("TRUE", True), ("", True), ("false", False)]
     )
-    def test_its_own_switch_is_obeyed(self, tracing: str, wanted: bool) -> None:
+    def test_langsmith_tracing_switch_is_obeyed(self, tracing: str, wanted: bool) -> None:
         assert telemetry(LANGSMITH_API_KEY=KEY, LANGSMITH_TRACING=tracing).wanted is wanted
 
     def test_the_key_is_not_shown(self) -> None:
@@ -55,47 +55,47 @@ class TestLangSmith:
             ("LANGSMITH_ENDPOINT", "https://[::"),
         ],
     )
-    def test_what_cannot_be_sent_is_sent_to_nobody(self, name: str, text: str) -> None:
-        told = telemetry(**{"LANGSMITH_API_KEY": KEY, name: text})
-        assert not told.wanted
-        assert told.problem is not None
-        assert told.problem.startswith(name)
-        assert "lsv2_pt" not in told.problem
+    def test_langsmith_value_that_is_invalid_leaves_no_receiver(self, name: str, text: str) -> None:
+        given = telemetry(**{"LANGSMITH_API_KEY": KEY, name: text})
+        assert not given.wanted
+        assert given.problem is not None
+        assert given.problem.startswith(name)
+        assert "lsv2_pt" not in given.problem
 
 
 class TestOpenTelemetry:
-    def test_traces_may_have_an_endpoint_of_their_own(self) -> None:
+    def test_otlp_traces_endpoint_has_precedence(self) -> None:
         assert telemetry(OTEL_EXPORTER_OTLP_ENDPOINT=OURS).otlp == OURS
         own = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{OURS}/traces"}
         assert telemetry(OTEL_EXPORTER_OTLP_ENDPOINT=OURS, **own).otlp == f"{OURS}/traces"
 
-    def test_both_may_get_them(self) -> None:
+    def test_both_receivers_can_be_named(self) -> None:
         both = telemetry(OTEL_EXPORTER_OTLP_ENDPOINT=OURS, LANGSMITH_API_KEY=KEY)
         assert both.langsmith is not None
         assert both.otlp is not None
 
-    def test_no_exporter_of_traces_is_none(self) -> None:
+    def test_otel_traces_exporter_none_leaves_langsmith_alone(self) -> None:
         named = {"OTEL_EXPORTER_OTLP_ENDPOINT": OURS, "LANGSMITH_API_KEY": KEY}
         assert telemetry(OTEL_TRACES_EXPORTER="none", **named).otlp is None
         assert telemetry(OTEL_TRACES_EXPORTER="none", **named).wanted
 
-    def test_disabled_is_disabled(self) -> None:
+    def test_otel_sdk_disabled_leaves_no_receiver(self) -> None:
         named = {"OTEL_EXPORTER_OTLP_ENDPOINT": OURS, "LANGSMITH_API_KEY": KEY}
         assert not telemetry(OTEL_SDK_DISABLED="true", **named).wanted
 
-    def test_the_service_has_our_name_unless_another_is_given(self) -> None:
+    def test_service_name_is_ours_by_default(self) -> None:
         assert telemetry().service == "context7-fabric"
         assert telemetry(OTEL_SERVICE_NAME="docs").service == "docs"
 
-    def test_an_endpoint_of_another_protocol_is_for_others(self) -> None:
-        told = telemetry(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
-        assert not told.wanted
-        assert told.problem is not None
-        assert told.problem.startswith("OTEL_EXPORTER_OTLP_ENDPOINT")
+    def test_otlp_endpoint_without_http_is_a_problem(self) -> None:
+        given = telemetry(OTEL_EXPORTER_OTLP_ENDPOINT="collector:4317")
+        assert not given.wanted
+        assert given.problem is not None
+        assert given.problem.startswith("OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 @pytest.mark.parametrize(("text", "content"), [("", False), ("off", False), ("ON", True)])
-def test_content_stays_unless_it_is_asked_for(text: str, content: bool) -> None:
+def test_content_is_off_by_default(text: str, content: bool) -> None:
     assert telemetry(CONTEXT7_FABRIC_TRACE_CONTENT=text).content is content
 
 

@@ -1,4 +1,4 @@
-"""Which upstream the settings choose, with whose key, and that no key is ever shown."""
+"""Settings of upstream: target, origin and key; no key is ever shown."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from context7_fabric.settings.values import (
     UpstreamSettings,
     UrlTarget,
 )
+from context7_fabric.variables import PREFIX
 
-PREFIX = "CONTEXT7_FABRIC_"
 KEY = "ctx7sk-S3CR3T"
 
 
 def settings(api_key: str | None = None, **variables: str) -> Settings:
-    """The settings of an environment; names without their prefix, but for Context7's own."""
+    """The settings of an environment; the prefix is added to names of this program."""
     foreign = ("CONTEXT7_", "NODE_", "HTTPS_")
     environ = {
         name if name.startswith(foreign) else PREFIX + name: value
@@ -33,14 +33,14 @@ def upstream(text: str, **variables: str) -> UpstreamSettings:
 
 
 def refused(**variables: str) -> SettingError:
-    with pytest.raises(SettingError) as told:
+    with pytest.raises(SettingError) as raised:
         settings(**variables)
-    return told.value
+    return raised.value
 
 
 class TestUpstream:
     @pytest.mark.parametrize("text", ["off", "OFF", " Off "])
-    def test_it_can_be_switched_off(self, text: str) -> None:
+    def test_upstream_off_has_the_off_target(self, text: str) -> None:
         assert upstream(text).target == OffTarget()
         assert upstream(text).target.label == "off"
 
@@ -128,7 +128,7 @@ class TestUpstream:
             ("", "no url", "…"),
         ],
     )
-    def test_the_origin_tells_installations_apart(
+    def test_origin_differs_between_installations(
         self, text: str, api_url: str, origin: str
     ) -> None:
         assert upstream(text, CONTEXT7_API_URL=api_url).origin == origin
@@ -158,7 +158,7 @@ class TestKeys:
         assert settings(written).upstream.api_key == KEY
 
     @pytest.mark.parametrize("written", ["Bearer ", "Bearer", "''", '" "', "bearer\t\n", "\r\n"])
-    def test_a_key_of_nothing_is_none(self, written: str) -> None:
+    def test_key_without_characters_is_none(self, written: str) -> None:
         assert settings(CONTEXT7_API_KEY=written).upstream.api_key is None
 
     def test_a_key_goes_before_one_inside_of_the_target(self) -> None:
@@ -210,7 +210,7 @@ class TestKeys:
         "text",
         ["off", "https://example.com/mcp", "npx -y x", "npx -y x --api-key", "serve /api-keys"],
     )
-    def test_without_a_key_answers_are_anybodys(self, text: str) -> None:
+    def test_target_without_a_key_has_no_credential(self, text: str) -> None:
         assert upstream(text).credential is None
 
     def test_no_key_shows_in_the_settings(self) -> None:
@@ -230,10 +230,10 @@ class TestKeys:
             f"CONTEXT7_API_KEY={KEY} npx -y x",
         ],
     )
-    def test_no_key_shows_in_a_complaint(self, text: str) -> None:
+    def test_error_about_upstream_shows_no_key(self, text: str) -> None:
         assert "S3CR3T" not in str(refused(UPSTREAM=text))
 
-    def test_no_key_shows_in_a_complaint_about_two_hosts(self) -> None:
+    def test_error_about_two_hosts_shows_no_key(self) -> None:
         error = refused(
             UPSTREAM=f"https://me:{KEY}@one.com/mcp?k={KEY}",
             CONTEXT7_API_URL=f"https://me:{KEY}@two.com/api?k={KEY}",
@@ -253,7 +253,7 @@ class TestKeys:
             (OffTarget(), "off"),
         ],
     )
-    def test_a_label_is_the_place_alone(
+    def test_label_holds_no_credential(
         self, target: UrlTarget | CommandTarget | OffTarget, label: str
     ) -> None:
         assert target.label == label

@@ -24,8 +24,6 @@ from context7_fabric.answers.stored import AnswerStore, AnswerWriter, StoredAnsw
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused, UpstreamSlow
 from context7_fabric.models import (
-    ASKED,
-    JOINED,
     Answer,
     Caller,
     CallTrace,
@@ -33,9 +31,10 @@ from context7_fabric.models import (
     Outcome,
     Progress,
     Tier,
+    TracedStep,
 )
 from context7_fabric.parsing.admission import Refusal
-from context7_fabric.upstream.call_gate import ConnectionState
+from context7_fabric.upstream.call_gate import CallGate
 from context7_fabric.upstream.quota import Quota
 
 Found: TypeAlias = Answer | Refusal | UpstreamError
@@ -123,7 +122,7 @@ class AnswerCache:
         clock: Clock,
         meter: Quota,
         settings: AnswerSettings,
-        line: ConnectionState,
+        line: CallGate,
     ) -> None:
         """Run flights in `tasks`, one over all processes by `leases`; count on `meter`.
 
@@ -153,7 +152,7 @@ class AnswerCache:
         else:
             is_saved = isinstance(found, Refusal) and found.remembered
         if is_saved:
-            self._meter.saved()
+            self._meter.count_saved()
         return found
 
     async def is_fresh(self, lookup: CacheLookup, caller: Caller) -> bool:
@@ -355,10 +354,10 @@ def _note_way(trace: CallTrace, begun: float, *, started: bool, asked: bool) -> 
     It is known at the flight's end only: the call gate may refuse, or another process go.
     """
     if not started:
-        trace.steps.append((JOINED, begun))
+        trace.steps.append((TracedStep.JOINED, begun))
     elif asked:
         trace.went_upstream = True
-        trace.steps.append((ASKED, begun))
+        trace.steps.append((TracedStep.ASKED, begun))
 
 
 def _end(landing: _Landing) -> str:

@@ -45,7 +45,7 @@ class FlightLeases:
         Returns the lease, if we have it, or what was found. After `seconds` of waiting it is
         neither: the caller fetches without a lease then.
         """
-        with anyio.move_on_after(seconds), self._news.ear(lease_address(name)) as listener:
+        with anyio.move_on_after(seconds), self._news.listen(lease_address(name)) as listener:
             while True:
                 listener.take()
                 lease = await self._fabric.lease(name, LEASE_SECONDS)

@@ -14,7 +14,7 @@ from context7_fabric.models import Answer, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
 from context7_fabric.registry.choices import LearnedChoices, TaughtName, found_row, learned_rows
-from context7_fabric.registry.matching.index import NameIndex
+from context7_fabric.registry.matching import NameIndex
 from context7_fabric.registry.registry import Registry, RowTable
 from context7_fabric.registry.rows import Row
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from context7_fabric.models import Question
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.matching.index import languages_in
+from context7_fabric.registry.readings import languages_in
 from context7_fabric.registry.registry import Registry
 
 

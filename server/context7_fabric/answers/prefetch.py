@@ -138,7 +138,7 @@ class Prefetcher:
         if answer.outcome is Outcome.NEGATIVE:
             await self._unknown.remember(row)
             return PrefetchResult(row, PrefetchStatus.UNKNOWN)
-        rest = await self._turnstile.rest()
+        rest = await self._turnstile.back_off()
         if rest is not None:
             return PrefetchResult(row, PrefetchStatus.QUOTA, reason=rest.why)
         return PrefetchResult(

@@ -22,7 +22,7 @@ from context7_fabric.parsing.admission import Refusal
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, LibraryList, parse_list
 from context7_fabric.registry.choices import LearnedChoices
-from context7_fabric.registry.matching.index import NameMatch
+from context7_fabric.registry.matching import NameMatch
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
 from context7_fabric.upstream.context7 import Context7

@@ -108,7 +108,7 @@ def _cut_notices(screening: Screening) -> str | None:
     """Name the notices that were cut off."""
     if not screening.notices:
         return None
-    cut = "; ".join(" ".join(notice.text.split())[:120] for notice in screening.notices)
+    cut = "; ".join(" ".join(notice.split())[:120] for notice in screening.notices)
     return f"A notice was cut off this text: “{cut}”"
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Call log: records of calls, their statistics, and feedback on answers."""

@@ -1,7 +1,7 @@
-"""Feedback on answers: a rating from 1 to 5, which is kept and acts on what is stored.
+"""Feedback on answers: ratings from 1 to 5, which are stored and act on stored answers.
 
-A bad one drops the stored answer and what was learned from it, a good one lets it stay fresh
-longer, as long as its text stays the same.
+A bad one drops the stored answer and what was learned from it. A good one keeps it fresh longer, as
+long as its text stays the same.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from context7_fabric.registry.choices import LearnedChoices
 
 PREFIX = "feedback:"
 WORST, BAD, GOOD, BEST = 1, 2, 4, 5
-"""The ends of the scale; up to `BAD` an answer is dropped, from `GOOD` on it is kept longer."""
+"""The ends of the scale; up to `BAD` an answer is dropped, from `GOOD` on it stays fresh longer."""
 
 LONGEST_TEXT = 4_000
-"""Characters that a comment may have, and a correction."""
+"""Characters of a comment, and of a correction."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackEffect:
-    """What feedback did: how many stored entries it dropped or lets stay fresh longer.
+    """Effect of feedback: the number of stored answers that it dropped, or keeps fresh longer.
 
     `forgotten` says whether the library that was learned for a name is forgotten.
     """
@@ -40,45 +40,45 @@ class FeedbackEffect:
     forgotten: bool = False
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The effect in one line."""
-        return f"recorded {self.rating} of {BEST} for {self.execution_id}: {self._done}"
+        return f"recorded {self.rating} of {BEST} for {self.execution_id}: {self._changes}"
 
     @property
-    def _done(self) -> str:
+    def _changes(self) -> str:
         if BAD < self.rating < GOOD:
             return "nothing else changes"
         if self.rating >= GOOD:
             kept = "the stored answer stays fresh twice as long, while its text stays the same"
             return kept if self.praised else "its text is not stored any more"
         parts = (
-            "the stored answer is dropped, the next to ask goes upstream" if self.dropped else "",
+            "the stored answer is dropped, the next question goes upstream" if self.dropped else "",
             "the library chosen for the name is forgotten" if self.forgotten else "",
         )
         return "; ".join(filter(None, parts)) or "nothing of it was stored"
 
 
 class Feedback:
-    """Takes what `principal` thinks of the answers to its own calls."""
+    """Stores ratings of one principal's own calls, and applies them."""
 
     def __init__(
         self,
         fabric: Fabric,
-        executions: CallLog,
+        call_log: CallLog,
         clock: Clock,
         redacted: Callable[[str], str],
         principal: str,
         owner: str = LOCAL_OWNER,
     ) -> None:
-        """Keep it in `fabric`; texts go through `redacted` first; choices are `owner`'s."""
+        """Store in `fabric`, after `redacted`; choices are those of `principal` and `owner`."""
         self._fabric = fabric
-        self._executions = executions
+        self._call_log = call_log
         self._clock = clock
         self._redacted = redacted
         self._principal = principal
         self._holder = holder_of(principal, owner)
-        self._shelf = AnswerStore(fabric)
-        self._learned = LearnedChoices(fabric)
+        self._answers = AnswerStore(fabric)
+        self._choices = LearnedChoices(fabric)
 
     async def give(
         self,
@@ -87,35 +87,36 @@ class Feedback:
         comment: str | None = None,
         corrections: str | None = None,
     ) -> FeedbackEffect:
-        """Rate the answer to the call whose id begins with `execution_id`; return what that did.
+        """Rate the answer to the call whose id begins with `execution_id`; return the effect.
 
-        `corrections` is what would have been right. A second rating takes the place of the first.
+        `corrections` is the right answer. A second rating replaces the first.
 
         Raises:
             UnusableFeedback: The rating is not from 1 to 5, or a text is too long.
             UnknownExecution: No call of the principal has such an id, or several do.
             TooManyAuthored: The store takes no more feedback.
-            StoreError: It could not be stored, or what it should change could not be changed.
+            StoreError: It could not be stored, or not be applied.
         """
         _check(execution_id, rating, comment, corrections)
-        execution = await self._executions.find(execution_id, self._is_own)
-        await self._store(execution, rating, comment, corrections)
+        record = await self._call_log.find(execution_id, self._is_own)
+        await self._store(record, rating, comment, corrections)
         if rating <= BAD:
-            return await self._drop(execution, rating)
+            return await self._drop(record, rating)
         if rating >= GOOD:
-            return await self._praise(execution, rating)
-        return FeedbackEffect(execution.id, rating)
+            praised = await self._answers.praise(record.stored_at, self._principal, record.at)
+            return FeedbackEffect(record.id, rating, praised=praised)
+        return FeedbackEffect(record.id, rating)
 
-    async def of(self, execution: CallRecord) -> dict[str, Json] | None:
-        """Return the feedback on a call as it is stored, None when there is none."""
-        context = await self._fabric.get_context(PREFIX + execution.id, Scope.FEEDBACK)
+    async def of(self, record: CallRecord) -> dict[str, Json] | None:
+        """Return the stored feedback on a call, None when there is none."""
+        context = await self._fabric.get_context(PREFIX + record.id, Scope.FEEDBACK)
         return context.value if context and isinstance(context.value, dict) else None
 
     def _is_own(self, context: Context) -> bool:
         return context.metadata.get("principal") == self._principal
 
     async def _store(
-        self, execution: CallRecord, rating: int, comment: str | None, corrections: str | None
+        self, record: CallRecord, rating: int, comment: str | None, corrections: str | None
     ) -> None:
         value: Json = {
             "timestamp": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
@@ -123,21 +124,16 @@ class Feedback:
             "comment": None if comment is None else self._redacted(comment),
             "corrections": None if corrections is None else self._redacted(corrections),
         }
-        metadata: dict[str, Json] = {"execution_id": execution.id, "principal": self._principal}
-        key = PREFIX + execution.id
+        metadata: dict[str, Json] = {"execution_id": record.id, "principal": self._principal}
+        key = PREFIX + record.id
         if not await self._fabric.set_context(key, value, Scope.FEEDBACK, metadata):
             raise StoreError(f"the feedback could not be stored: {self._fabric.faults.last}")
 
-    async def _drop(self, execution: CallRecord, rating: int) -> FeedbackEffect:
-        names = [name for name in map(name_in, execution.stored_at) if name is not None]
-        dropped = await self._shelf.drop(execution.stored_at, self._principal)
-        forgotten = [await self._learned.forget(name, self._holder) for name in names]
-        return FeedbackEffect(execution.id, rating, dropped=dropped, forgotten=any(forgotten))
-
-    async def _praise(self, execution: CallRecord, rating: int) -> FeedbackEffect:
-        keys, heard_at = execution.stored_at, execution.at
-        praised = await self._shelf.praise(keys, self._principal, heard_at)
-        return FeedbackEffect(execution.id, rating, praised=praised)
+    async def _drop(self, record: CallRecord, rating: int) -> FeedbackEffect:
+        names = [name for name in map(name_in, record.stored_at) if name is not None]
+        dropped = await self._answers.drop(record.stored_at, self._principal)
+        forgotten = [await self._choices.forget(name, self._holder) for name in names]
+        return FeedbackEffect(record.id, rating, dropped=dropped, forgotten=any(forgotten))
 
 
 def _check(execution_id: str, rating: int, comment: str | None, corrections: str | None) -> None:

@@ -1,12 +1,12 @@
-"""Records of calls: what was asked, how the answer came about, how long it took.
+"""Records of calls: what was asked, the outcome of the answer, the time it took.
 
-They are written behind the answers, in batches, as contexts of the EXECUTION scope.
+They are written after the answers, in batches, as contexts of the EXECUTION scope.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -20,12 +20,12 @@ from context7_fabric.errors import StoreError, UnknownExecution
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import (
-    ANSWERED,
     HITS,
     Answer,
     Caller,
     Clock,
     Outcome,
+    TracedStep,
     new_execution_id,
     tokens,
 )
@@ -34,7 +34,7 @@ from context7_fabric.settings.values import ExecutionSettings
 
 @dataclass(frozen=True, slots=True)
 class CallStep:
-    """Something that happened, in milliseconds since the call began."""
+    """A step of a call, in milliseconds since its beginning."""
 
     what: str
     at_ms: float
@@ -42,7 +42,7 @@ class CallStep:
 
 @dataclass(frozen=True, slots=True)
 class AutomatedScore:
-    """What the metrics say of an answer: a point each for a hit, quickness and a usable text."""
+    """Score of an answer by its metrics: a point each for a hit, quickness and a usable text."""
 
     hit: bool
     quick: bool
@@ -58,7 +58,7 @@ class AutomatedScore:
 class CallRecord:
     """The record of one call; `at` is in seconds since the epoch, `size` in characters.
 
-    `stored_at` are the store's keys that the answer was looked for under, `upstream` says whether
+    `stored_at` are the store's keys under which the answer was looked up, `upstream` says whether
     this call caused one to Context7.
     """
 
@@ -83,45 +83,49 @@ class CallRecord:
 
 
 @cache
-def execution_form() -> TypeAdapter[CallRecord]:
-    """Return what reads and writes a record; to make it takes a while, when the first is made."""
+def record_form() -> TypeAdapter[CallRecord]:
+    """Return the adapter that reads and writes records; it is built at its first use."""
     return TypeAdapter(CallRecord)
 
 
-def execution_of(context: Context) -> CallRecord | None:
-    """Return the record that `context` holds, None when it is something else."""
+def record_in(context: Context) -> CallRecord | None:
+    """Return the record that `context` holds, None when it holds something else."""
     try:
-        return execution_form().validate_python(context.value)
+        return record_form().validate_python(context.value)
     except ValidationError:
         return None
+
+
+def _records_in(contexts: Iterable[Context]) -> list[CallRecord]:
+    return [record for record in map(record_in, contexts) if record is not None]
 
 
 log = logging.getLogger(__name__)
 
 PREFIX = "execution:"
 WRITE_EVERY = 0.5
-"""Seconds that a record waits for others: this much is lost when the process is killed."""
+"""Seconds that a record waits for others: as much is lost when the process is killed."""
 
-AGAIN_EVERY = 1.0
-"""Seconds until it is tried again where the store does not work."""
+RETRY_EVERY = 1.0
+"""Seconds until the next try where the store does not work."""
 
-AT_ONCE = 20
-"""Records that are written together: half a millisecond in which nobody else has a turn."""
+BATCH = 20
+"""Records that are written together: half a millisecond that blocks the event loop."""
 
 MANY = 200
-"""Records that are not let wait any longer."""
+"""Records that are written without waiting for others."""
 
 BEHIND = 2_000
-"""Records that wait when calls come faster than they are written: half a second's worth of work."""
+"""Waiting records that take half a second to write: calls come faster than they are written."""
 
 MOST_WAITING = 4_000
-"""Records that wait at most while they cannot be written, or come faster than they can be."""
+"""Records that wait at most; older ones are dropped."""
 
 TRIM_EVERY = 200
-"""Records after which there is a look whether there are too many."""
+"""Records after which their number is checked."""
 
 TRIM_SHARE = 10
-"""Of too many, so large a share (a tenth) goes at once: finding the oldest takes its time."""
+"""Part of too many records that is removed at once (a tenth): finding the oldest takes long."""
 
 LONGEST_TEXT = 2_000
 """Characters of one argument that are kept."""
@@ -132,15 +136,14 @@ MOST_ARGUMENTS = 20
 LONGEST_NAME = 100
 """Characters of an argument's name that are kept."""
 
-LOOKED_AT = 50
-"""Records that are read at once in search of one."""
+_PAGE = 50
 
 QUICK_MS = 500.0
-"""An answer within this time scores in the automated feedback, as the guide has it."""
+"""An answer within this time scores as quick."""
 
 
-class _Noted(NamedTuple):
-    """A call as it is when it is answered: a record is made of it when it is written."""
+class _Call(NamedTuple):
+    """An answered call, of which a record is made when it is written."""
 
     at: float
     took: float
@@ -151,7 +154,7 @@ class _Noted(NamedTuple):
 
 
 class CallLog:
-    """Takes records and writes them behind the calls."""
+    """Takes calls, and writes their records later."""
 
     def __init__(
         self,
@@ -159,13 +162,17 @@ class CallLog:
         clock: Clock,
         redacted: Callable[[str], str],
         settings: ExecutionSettings,
+        write_every: float = WRITE_EVERY,
+        retry_every: float = RETRY_EVERY,
     ) -> None:
-        """Write to `fabric`; what was asked goes through `redacted` first."""
+        """Write to `fabric`, arguments and errors after `redacted`."""
         self._fabric = fabric
         self._clock = clock
         self._redacted = redacted
         self._settings = settings
-        self._waiting: list[_Noted] = []
+        self._write_every = write_every
+        self._retry_every = retry_every
+        self._waiting: list[_Call] = []
         self._some, self._many = anyio.Event(), anyio.Event()
         self._writing = anyio.Lock()
         self._until_trim = 0
@@ -175,84 +182,82 @@ class CallLog:
     def record(
         self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
     ) -> None:
-        """Note a call that was answered; nothing is written yet."""
+        """Take a call that was answered; nothing is written yet."""
         if not self._settings.keep:
             return
-        caller.trace.step(ANSWERED)
+        caller.trace.step(TracedStep.ANSWERED)
         took = caller.trace.milliseconds
-        self._waiting.append(_Noted(self._clock(), took, tool, arguments, caller, answer))
+        self._waiting.append(_Call(self._clock(), took, tool, arguments, caller, answer))
         del self._waiting[:-MOST_WAITING]
         self._some.set()
         if len(self._waiting) >= MANY:
             self._many.set()
 
     def new_id(self) -> str:
-        """Return an id that no kept record had when the store was last looked at."""
+        """Return an id that no record had when the store was last searched."""
         return self._free_ids.pop() if self._free_ids else new_execution_id()
 
     @property
     def waiting(self) -> int:
-        """How many records are not written yet."""
+        """Number of records that are not written yet."""
         return len(self._waiting)
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether calls come faster than they can be written."""
+        """Calls come faster than they can be written."""
         return len(self._waiting) >= BEHIND
 
     async def write_behind(self) -> None:
-        """Write records soon after they come; runs until it is cancelled."""
+        """Write records soon after their calls; runs until it is cancelled."""
         while True:
             await self._find_free_ids()
             await self._some.wait()
-            with anyio.move_on_after(WRITE_EVERY):
+            with anyio.move_on_after(self._write_every):
                 await self._many.wait()
-            self._some, self._many = anyio.Event(), anyio.Event()  # nobody else waits for them
+            self._some, self._many = anyio.Event(), anyio.Event()
             await self.flush()
             if self._failed:
-                await anyio.sleep(AGAIN_EVERY)
+                await anyio.sleep(self._retry_every)
 
     async def flush(self) -> None:
-        """Write what waits; where the store does not work it goes on waiting."""
+        """Write the waiting records; they go on waiting where the store does not work."""
         async with self._writing:
             waiting = tuple(self._waiting)
-            for first in range(0, len(waiting), AT_ONCE):
-                batch = waiting[first : first + AT_ONCE]
-                self._failed = not await self._written(batch)
+            for first in range(0, len(waiting), BATCH):
+                batch = waiting[first : first + BATCH]
+                self._failed = not await self._write(batch)
                 if self._failed:
                     self._some.set()
                     return
                 done = {each.answer.execution_id for each in batch}
-                left = (each for each in self._waiting if each.answer.execution_id not in done)
-                self._waiting = list(left)
+                self._waiting = [
+                    each for each in self._waiting if each.answer.execution_id not in done
+                ]
                 await self._trim(len(batch))
 
     async def find(self, beginning: str, shown: Callable[[Context], bool]) -> CallRecord:
         """Return the record of the call whose id begins with `beginning`; "" is the newest's.
 
-        Only records that are `shown` are looked at, and those not written yet are written first.
+        Only records that are `shown` count; waiting ones are written first.
 
         Raises:
-            UnknownExecution: None is it, or several may be.
+            UnknownExecution: No record or several have such an id.
             StoreError: The store cannot be searched.
         """
         await self.flush()
-        found = await self._named(beginning, shown) if beginning else []
+        found: list[CallRecord] = []
+        if beginning:  # an id that is whole counts alone, though longer ones may begin with it
+            exact = await self._fabric.get_many([PREFIX + beginning], Scope.EXECUTION)
+            found = _records_in(filter(shown, exact))
         found = found or await self._beginning(beginning, shown, 2 if beginning else 1)
         if len(found) != 1:
             raise UnknownExecution(beginning, tuple(each.id for each in found))
         return found[0]
 
-    async def _named(self, execution_id: str, shown: Callable[[Context], bool]) -> list[CallRecord]:
-        """Return the record with just this id, which longer ids may begin with."""
-        found = await self._fabric.get_many([PREFIX + execution_id], Scope.EXECUTION)
-        records = (execution_of(context) for context in found if shown(context))
-        return [record for record in records if record is not None]
-
     async def _find_free_ids(self) -> None:
-        """Draw ids for the next calls, none of which a kept record has.
+        """Draw ids for the next calls that no record has.
 
-        The backend is asked without the fabric: a failure here is met again by the next write.
+        The backend is asked directly: the next write meets the same failure, and reports it.
         """
         drawn = {new_execution_id() for _ in range(MANY - len(self._free_ids))}
         keys = {address(Scope.EXECUTION, PREFIX + each): each for each in drawn}
@@ -268,28 +273,26 @@ class CallLog:
         """Return the newest records whose ids begin with `beginning`, `most` of them."""
         found, last = list[CallRecord](), None
         faults = self._fabric.faults.count
-        pattern = f"{PREFIX}{_globbed(beginning)}*"
+        pattern = f"{PREFIX}{_escaped(beginning)}*"
         while len(found) < most:
-            page = await self._fabric.query(pattern, Scope.EXECUTION, LOOKED_AT, after=last)
-            records = (execution_of(context) for context in page if shown(context))
-            found += [record for record in records if record is not None]
-            if len(page) < LOOKED_AT:
+            page = await self._fabric.query(pattern, Scope.EXECUTION, _PAGE, after=last)
+            found += _records_in(filter(shown, page))
+            if len(page) < _PAGE:
                 break
             last = page[-1]
         if not found and self._fabric.faults.count > faults:
             raise StoreError("the store failed: `context7-fabric doctor` tells what to do")
         return found[:most]
 
-    async def _written(self, batch: tuple[_Noted, ...]) -> bool:
+    async def _write(self, batch: tuple[_Call, ...]) -> bool:
         pipe, keep = self._fabric.pipeline(), self._settings.keep
-        for each in map(self._execution, batch):
-            value = cast("Json", execution_form().dump_python(each, mode="json"))
-            key = PREFIX + each.id
+        for each in map(self._record_of, batch):
+            value = cast("Json", record_form().dump_python(each, mode="json"))
             metadata: dict[str, Json] = {"execution_id": each.id, "principal": each.principal}
             try:
-                await pipe.set_context(key, value, Scope.EXECUTION, metadata, keep)
+                await pipe.set_context(PREFIX + each.id, value, Scope.EXECUTION, metadata, keep)
             except (TypeError, ValueError) as error:
-                log.warning("a record is not kept: %s", error)
+                log.warning("a record is not stored: %s", error)
         return await pipe.execute()
 
     async def _trim(self, written: int) -> None:
@@ -305,15 +308,15 @@ class CallLog:
         except StoreError as error:
             self._fabric.faults.note(error)
 
-    def _execution(self, noted: _Noted) -> CallRecord:
-        caller, answer, took = noted.caller, noted.answer, noted.took
+    def _record_of(self, call: _Call) -> CallRecord:
+        caller, answer, took = call.caller, call.answer, call.took
         return CallRecord(
             id=answer.execution_id,
-            at=noted.at,
-            tool=noted.tool,
+            at=call.at,
+            tool=call.tool,
             arguments={
-                self._redacted(name)[:LONGEST_NAME]: self._shown(value)
-                for name, value in islice(noted.arguments.items(), MOST_ARGUMENTS)
+                self._redacted(name)[:LONGEST_NAME]: self._argument(value)
+                for name, value in islice(call.arguments.items(), MOST_ARGUMENTS)
             },
             outcome=answer.outcome.value,
             tier=answer.tier.value,
@@ -335,12 +338,13 @@ class CallLog:
             error=self._redacted(answer.text)[:LONGEST_TEXT] if answer.is_error else None,
         )
 
-    def _shown(self, value: object) -> JsonValue:
-        """Return an argument as it is recorded: redacted, and not longer than it is of use."""
+    def _argument(self, value: object) -> JsonValue:
+        """Return an argument as it is recorded: redacted and shortened."""
         if isinstance(value, bool | int | None) or (isinstance(value, float) and isfinite(value)):
             return value
         return self._redacted(str(value))[:LONGEST_TEXT]
 
 
-def _globbed(text: str) -> str:
+def _escaped(text: str) -> str:
+    """Return `text` as a glob that matches it alone."""
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)

@@ -1,6 +1,6 @@
-"""What the records of calls add up to: hits, savings, times and errors.
+"""Statistics of the call log: hits, savings, times and errors.
 
-Counting is pure; `read_statistics` alone reads the store.
+Counting is pure; only `read_statistics` reads the store.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from math import ceil
 
 from anyio import to_thread
 
-from context7_fabric.call_log.records import PREFIX, CallRecord, execution_of
+from context7_fabric.call_log.records import PREFIX, CallRecord, record_in
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Outcome
 
 TOP = 5
-"""Libraries that are named as the slowest, and as those asked most."""
+"""Libraries in the lists of the slowest, and of those asked most."""
 
 MOST_ERRORS = 10
 ERROR_LENGTH = 200
@@ -29,12 +29,12 @@ ERROR_LENGTH = 200
 
 _NUMBER = re.compile(r"\d+")
 _FREE = frozenset({Outcome.HIT, Outcome.OFFLINE, Outcome.COALESCED, Outcome.NEGATIVE})
-"""Outcomes that saved a call, unless this one went upstream; stale ones are refreshed behind."""
+"""Outcomes that saved a call, unless the record went upstream; stale answers are refreshed."""
 
 
 @dataclass(slots=True)
 class CallTotals:
-    """Calls that have something in common, added up."""
+    """Sums over calls that have something in common."""
 
     calls: int = 0
     hits: int = 0
@@ -45,25 +45,25 @@ class CallTotals:
     latencies: array[float] = field(default_factory=lambda: array("d"))
     """Of each call, in milliseconds."""
 
-    def add(self, execution: CallRecord) -> None:
-        """Count one more."""
+    def add(self, record: CallRecord) -> None:
+        """Count one more call."""
         self.calls += 1
-        self.hits += execution.automated.hit
-        self.upstream_calls += execution.upstream
-        self.calls_saved += execution.outcome in _FREE and not execution.upstream
-        self.tokens_saved += execution.tokens_saved
-        self.failed += execution.error is not None
-        self.latencies.append(execution.latency_ms)
+        self.hits += record.automated.hit
+        self.upstream_calls += record.upstream
+        self.calls_saved += record.outcome in _FREE and not record.upstream
+        self.tokens_saved += record.tokens_saved
+        self.failed += record.error is not None
+        self.latencies.append(record.latency_ms)
 
     @property
     def hit_rate(self) -> float:
-        """The share of calls that were hits, 0 to 1; 0 where there was none."""
+        """The share of calls that were hits, 0 to 1; 0 without calls."""
         return self.hits / self.calls if self.calls else 0.0
 
     def percentile(self, share: float) -> float:
-        """Return the milliseconds that `share` of the calls took at most; 0 where there was none.
+        """Return the greatest latency of `share` (above 0, at most 1) of the calls, in ms.
 
-        `share` is above 0 and at most 1.
+        0 without calls.
         """
         if not self.latencies:
             return 0.0
@@ -72,28 +72,28 @@ class CallTotals:
 
 @dataclass(slots=True)
 class ErrorCount:
-    """Calls that failed alike: how many, and the text of the latest (at epoch seconds)."""
+    """Calls that failed alike: their number, and the text of the latest (at epoch seconds)."""
 
     calls: int = 0
     text: str = ""
     last_at: float = float("-inf")
 
     def add(self, at: float, text: str) -> None:
-        """Count one more."""
+        """Count one more call."""
         self.calls += 1
         if at >= self.last_at:
             self.text, self.last_at = text, at
 
 
-def _tallies() -> defaultdict[str, CallTotals]:
+def _totals() -> defaultdict[str, CallTotals]:
     return defaultdict(CallTotals)
 
 
 @dataclass
 class Statistics:
-    """Calls from `since` until `until` (epoch seconds), added up; days are those of `zone`.
+    """Totals of calls from `since` until `until` (epoch seconds); days are those of `zone`.
 
-    `zone` None is this machine's. `read` counts every record that was looked at.
+    `zone` None is this machine's. `read` is the number of records that were read.
     """
 
     since: float
@@ -103,54 +103,54 @@ class Statistics:
     first_at: float | None = None
     last_at: float | None = None
     total: CallTotals = field(default_factory=CallTotals)
-    tools: dict[str, CallTotals] = field(default_factory=_tallies)
-    tiers: dict[str, CallTotals] = field(default_factory=_tallies)
-    libraries: dict[str, CallTotals] = field(default_factory=_tallies)
+    tools: dict[str, CallTotals] = field(default_factory=_totals)
+    tiers: dict[str, CallTotals] = field(default_factory=_totals)
+    libraries: dict[str, CallTotals] = field(default_factory=_totals)
     days: dict[date, CallTotals] = field(default_factory=lambda: defaultdict(CallTotals))
     errors: dict[str, ErrorCount] = field(default_factory=lambda: defaultdict(ErrorCount))
 
-    def add(self, execution: CallRecord) -> None:
-        """Count a call, if it was made in the time that is asked for."""
+    def add(self, record: CallRecord) -> None:
+        """Count a call, if it is between `since` and `until`."""
         self.read += 1
-        if self.since <= execution.at <= self.until:
-            self._count(execution)
+        if self.since <= record.at <= self.until:
+            self._count(record)
 
     @property
     def most_asked(self) -> list[tuple[str, CallTotals]]:
-        """The libraries asked most, the first of them first."""
+        """The libraries asked most, in that order."""
         return ranked(self.libraries)[:TOP]
 
     @property
     def slowest(self) -> list[tuple[str, CallTotals]]:
-        """The libraries whose 95th percentile of latency is longest, the slowest first."""
-        p95 = {name: tally.percentile(0.95) for name, tally in self.libraries.items()}
+        """The libraries with the greatest 95th percentile of latency, in that order."""
+        p95 = {name: totals.percentile(0.95) for name, totals in self.libraries.items()}
         names = sorted(p95, key=lambda name: (-p95[name], name))[:TOP]
         return [(name, self.libraries[name]) for name in names]
 
     @property
     def failures(self) -> list[ErrorCount]:
-        """The commonest errors, the most frequent first; alike are those that differ in numbers."""
+        """The most frequent errors, in that order; errors that differ in numbers are alike."""
         return sorted(self.errors.values(), key=lambda each: (-each.calls, each.text))[:MOST_ERRORS]
 
-    def _count(self, execution: CallRecord) -> None:
-        at = execution.at
+    def _count(self, record: CallRecord) -> None:
+        at = record.at
         self.first_at = at if self.first_at is None else min(at, self.first_at)
         self.last_at = at if self.last_at is None else max(at, self.last_at)
-        tallies = [self.total, self.tools[execution.tool], self.tiers[execution.tier]]
-        tallies.append(self.days[datetime.fromtimestamp(at, self.zone).date()])
-        if execution.library_id is not None:
-            tallies.append(self.libraries[execution.library_id])
-        for tally in tallies:
-            tally.add(execution)
-        if execution.error is not None:
-            text = " ".join(execution.error.split())[:ERROR_LENGTH]
+        day = datetime.fromtimestamp(at, self.zone).date()
+        groups = [self.total, self.tools[record.tool], self.tiers[record.tier], self.days[day]]
+        if record.library_id is not None:
+            groups.append(self.libraries[record.library_id])
+        for totals in groups:
+            totals.add(record)
+        if record.error is not None:
+            text = " ".join(record.error.split())[:ERROR_LENGTH]
             self.errors[_NUMBER.sub("0", text)].add(at, text)
 
 
 async def read_statistics(fabric: Fabric, since: float, until: float) -> Statistics:
-    """Return what the records in `fabric` add up to, of calls between two times (epoch seconds).
+    """Return the statistics of the calls in `fabric` between two times (epoch seconds).
 
-    What the store cannot read is left out, and counts among the fabric's faults.
+    Records that cannot be read are left out, and count among the fabric's faults.
     """
     statistics = Statistics(since, until)
     async for page in fabric.scan(PREFIX, Scope.EXECUTION):
@@ -160,18 +160,18 @@ async def read_statistics(fabric: Fabric, since: float, until: float) -> Statist
 
 def _add_all(statistics: Statistics, page: Iterable[Context]) -> None:
     for context in page:
-        execution = execution_of(context)
-        if execution is not None:
-            statistics.add(execution)
+        record = record_in(context)
+        if record is not None:
+            statistics.add(record)
 
 
-def ranked(tallies: Mapping[str, CallTotals]) -> list[tuple[str, CallTotals]]:
-    """Return `tallies` with their names, the one of most calls first."""
-    return sorted(tallies.items(), key=lambda each: (-each[1].calls, each[0]))
+def ranked(groups: Mapping[str, CallTotals]) -> list[tuple[str, CallTotals]]:
+    """Return `groups` with their names, the one of most calls first."""
+    return sorted(groups.items(), key=lambda each: (-each[1].calls, each[0]))
 
 
 def as_object(statistics: Statistics) -> dict[str, Json]:
-    """Return `statistics` as JSON tells them; times are in epoch seconds, latencies in ms."""
+    """Return `statistics` as JSON; times are in epoch seconds, latencies in milliseconds."""
     days = sorted(statistics.days.items())
     return {
         "read": statistics.read,
@@ -193,19 +193,19 @@ def as_object(statistics: Statistics) -> dict[str, Json]:
     }
 
 
-def _named(tallies: Mapping[str, CallTotals]) -> dict[str, Json]:
-    return {name: _figures(tally) for name, tally in ranked(tallies)}
+def _named(groups: Mapping[str, CallTotals]) -> dict[str, Json]:
+    return {name: _figures(totals) for name, totals in ranked(groups)}
 
 
-def _figures(tally: CallTotals) -> dict[str, Json]:
+def _figures(totals: CallTotals) -> dict[str, Json]:
     return {
-        "calls": tally.calls,
-        "hits": tally.hits,
-        "hit_rate": round(tally.hit_rate, 4),
-        "upstream_calls": tally.upstream_calls,
-        "calls_saved": tally.calls_saved,
-        "tokens_saved": tally.tokens_saved,
-        "failed": tally.failed,
-        "p50_ms": tally.percentile(0.5),
-        "p95_ms": tally.percentile(0.95),
+        "calls": totals.calls,
+        "hits": totals.hits,
+        "hit_rate": round(totals.hit_rate, 4),
+        "upstream_calls": totals.upstream_calls,
+        "calls_saved": totals.calls_saved,
+        "tokens_saved": totals.tokens_saved,
+        "failed": totals.failed,
+        "p50_ms": totals.percentile(0.5),
+        "p95_ms": totals.percentile(0.95),
     }

@@ -1,4 +1,4 @@
-"""`config CLIENT`: print what to put into a client's configuration."""
+"""`config CLIENT`: print the entry for a client's configuration file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from context7_fabric.cli.text import CommandParser, tell
+from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.relay.handshake import resolved, working_directory
-from context7_fabric.relay.usage import PREFIX, VARIABLES
+from context7_fabric.variables import PREFIX, VARIABLES
 
 SERVER_NAME = "context7"
 """Upstream's own name in these files, so that prompts and allow-lists keep working."""
@@ -33,23 +33,26 @@ _CLIENTS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "vscode": ("servers", ".vscode/mcp.json in the project", "${env:%s}"),
 }
-"""Of each client: the section of its file, the file, a reference to a variable of its own."""
+"""Section of the file, the file, and form of a reference to a variable, by client."""
 
 _COPIED: Final = ("CONTEXT7_API_URL", *(PREFIX + name for name in VARIABLES))
-_SECRET: Final = ("CONTEXT7_API_KEY", f"{PREFIX}QDRANT_API_KEY", f"{PREFIX}TOKEN")
+_SECRET: Final = (
+    "CONTEXT7_API_KEY",
+    *(PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind == "secret"),
+)
 _WITH_KEYS: Final = (
     "CONTEXT7_API_URL",
-    *(f"{PREFIX}{name}" for name in ("UPSTREAM", "BACKEND", "QDRANT_URL")),
+    *(PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind == "address"),
 )
 _REDACTED: Final = re.compile(r"\[(?:api-key|bearer-token|jwt|password|private-key)\]")
 _UV_CACHE: Final = ("archive-v", "environments-v", "builds-v")
-"""Prefixes of the folders in uv's cache that hold environments of a single run."""
+"""Prefixes of the folders in uv's cache for environments of a single run."""
 
 
 def run(words: list[str]) -> int:
-    """Print the snippet on stdout, and on stderr where it belongs."""
+    """Print the entry on stdout, and the file for it on stderr."""
     parser = CommandParser(
-        "context7-fabric config", description="Print the configuration snippet for a client."
+        "context7-fabric config", description="Print the configuration entry for a client."
     )
     parser.add_argument("client", choices=sorted(_CLIENTS))
     client = parser.parse_args(words).client
@@ -60,35 +63,35 @@ def run(words: list[str]) -> int:
     server: dict[str, object] = {"type": "stdio", "command": command, "args": args}
     server |= {"env": environment} if environment else {}
     print(json.dumps({section: {SERVER_NAME: server}}, indent=2))
-    tell(f"Put this into {place}, in place of the present context7 entry.")
+    print_note(f"Put this into {place}, in place of the present context7 entry.")
     if client == _CLAUDE:
         entry = shlex.quote(json.dumps(server))
         print(f"Or run: claude mcp add-json {SERVER_NAME} {entry}", file=sys.stderr)
-    _tell_of(copied, secret)
+    _note_variables(copied, secret)
     return 0
 
 
-def _tell_of(copied: Mapping[str, str], secret: list[str]) -> None:
+def _note_variables(copied: Mapping[str, str], secret: list[str]) -> None:
     if copied:
-        tell(f"From this shell it has {', '.join(copied)}.")
+        print_note(f"From this shell it has {', '.join(copied)}.")
     if secret:
-        tell(
+        print_note(
             f"{', '.join(secret)}: a secret is not printed. The entry refers to the variable,"
             " so set it where the client starts, or put the value in its place."
         )
 
 
 def _variables(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the variables of a shell that matter here, and the names of those that are secret."""
+    """Return the variables of a shell that are copied, and the names of the secret ones."""
     clear = resolved(environ, working_directory())
-    told = {name: clear[name] for name in _COPIED if environ.get(name, "").strip()}
+    copied = {name: clear[name] for name in _COPIED if environ.get(name, "").strip()}
     secret = [name for name in _SECRET if environ.get(name, "").strip()]
-    secret += [name for name in told if name not in secret and _is_secret(name, told[name])]
-    return {name: text for name, text in told.items() if name not in secret}, secret
+    secret += [name for name in copied if name not in secret and _is_secret(name, copied[name])]
+    return {name: text for name, text in copied.items() if name not in secret}, secret
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Tell whether a setting holds a key, as a URL or a command line may."""
+    """Tell whether a URL or a command line holds a key."""
     if name not in _WITH_KEYS:
         return False
     try:
@@ -100,20 +103,20 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _command() -> list[str]:
-    """Return the words that start this program, also when the present environment is gone."""
+    """Return the command line of this program; it survives a temporary environment."""
     return _by_runner(Path(sys.prefix)) or [_path()]
 
 
 def _path() -> str:
-    """Return this program's full path: editors do not share the shell's PATH."""
+    """Return this program's full path, as editors do not share the shell's PATH."""
     started = Path(sys.argv[0])
     if started.name.startswith(_PROGRAM) and started.is_file():
-        return os.path.join(working_directory(), started)  # noqa: PTH118  # it may be deleted
+        return os.path.join(working_directory(), started)  # noqa: PTH118  # the folder may be deleted
     return shutil.which(_PROGRAM) or _PROGRAM
 
 
 def _by_runner(prefix: Path) -> list[str] | None:
-    """Return the words for the runner in whose cache the environment `prefix` lies, if it does."""
+    """Return the command line of the runner whose cache holds the environment `prefix`."""
     if any(part.startswith(_UV_CACHE) for part in prefix.parts):
         return [_full("uvx"), "--from", _source(), _PROGRAM]
     if {"pipx", ".cache"} <= set(prefix.parts):
@@ -122,14 +125,14 @@ def _by_runner(prefix: Path) -> list[str] | None:
 
 
 def _full(program: str) -> str:
-    """Return the full path of a runner: on the PATH, or beside the uv that started us."""
+    """Return the full path of a runner on the PATH, or beside the uv that started this one."""
     beside = Path(os.environ.get("UV", "")).with_name(program) if os.environ.get("UV") else None
     found = shutil.which(program) or (str(beside) if beside and beside.is_file() else None)
     return found or program
 
 
 def _source() -> str:
-    """Return what this program was installed from, as installers take it."""
+    """Return the source of this installation in the form of installers."""
     try:
         return source_in(distribution(_PROGRAM).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
@@ -137,9 +140,9 @@ def _source() -> str:
 
 
 def source_in(direct_url: str) -> str:
-    """Return the source that a file `direct_url.json` of an installed package names. Pure."""
-    told = json.loads(direct_url)
-    url, version_control = str(told.get("url", "")), told.get("vcs_info")
+    """Return the source in the `direct_url.json` of an installed package. Pure."""
+    record = json.loads(direct_url)
+    url, version_control = str(record.get("url", "")), record.get("vcs_info")
     if version_control:
         revision = version_control.get("requested_revision")
         return f"{version_control['vcs']}+{url}" + (f"@{revision}" if revision else "")

@@ -1,6 +1,6 @@
-"""`context get|set|list|search|delete`: what is stored, read and written by hand.
+"""`context get|set|list|search|delete`: read and write stored contexts.
 
-Only the store is opened: neither upstream nor the embedding worker is started.
+Only the store is opened; neither upstream nor the embedding worker is started.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from rich.console import OverflowMethod
 from rich.table import Table
 
 from context7_fabric.cli.output import print_json, print_table, with_fabric
-from context7_fabric.cli.text import CommandParser, complain, one_line, say, tell
+from context7_fabric.cli.text import CommandParser, one_line, print_error, print_note, print_text
 from context7_fabric.durations import format_duration, parse_duration
 from context7_fabric.errors import SettingError, StoreError
-from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.codec import check_json
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.process import harmless
-from context7_fabric.views.contexts import listed, similar
+from context7_fabric.views.contexts import list_contexts, search_contexts
 from context7_fabric.views.visibility import is_listed
 
-_SHOWN_context_tables = 200
-"""Characters of a value that a table looks at; it shows those that fit the terminal."""
+_CELL = 200
+"""Characters of a value that are formatted for a table, which cuts them to the terminal."""
 
 
 def as_object(context: Context) -> dict[str, Json]:
-    """Return `context` as the commands tell it in JSON; times are in epoch seconds."""
-    told: dict[str, Json] = {
+    """Return the JSON form of `context`; times are in epoch seconds."""
+    form: dict[str, Json] = {
         "key": context.key,
         "scope": context.scope.value,
         "value": context.value,
@@ -46,15 +46,15 @@ def as_object(context: Context) -> dict[str, Json]:
         "version": context.version,
     }
     if isinstance(context, SearchMatch):
-        told |= {"similarity": context.similarity, "ranked_by": context.ranked_by}
-    return told
+        form |= {"similarity": context.similarity, "ranked_by": context.ranked_by}
+    return form
 
 
 def show_value(value: Json) -> None:
-    """Print a value: text as it is, all else as indented JSON.
+    """Print a value: a text unchanged, anything else as indented JSON.
 
-    A pipe gets it unchanged, without a line feed of ours behind a text; a terminal gets it
-    harmless.
+    A pipe gets it unchanged, without a line feed after a text; a terminal gets no control
+    characters.
     """
     is_text = isinstance(value, str)
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
@@ -66,7 +66,7 @@ def show_value(value: Json) -> None:
 
 
 def show_listed(contexts: Sequence[Context], now: float) -> None:
-    """Print contexts one a row, as old as they are at `now` (epoch seconds)."""
+    """Print a table of contexts with their age at `now` (epoch seconds)."""
     table = _table("key", "age", "expires in", "version", "value")
     for context in contexts:
         version = str(context.version)
@@ -76,21 +76,20 @@ def show_listed(contexts: Sequence[Context], now: float) -> None:
 
 
 def show_matches(matches: Sequence[SearchMatch]) -> None:
-    """Print what was found one a row, and by what it was ranked."""
+    """Print a table of matches, and the ranking method."""
     table = _table("similarity", "key", "value")
     for match in matches:
         row = f"{match.similarity:.2f}", one_line(match.key), _beginning(match.value)
         table.add_row(*row)
     print_table(table)
     for ranked_by in dict.fromkeys(match.ranked_by for match in matches):
-        say(f"ranked by {ranked_by}")
+        print_text(f"ranked by {ranked_by}")
 
 
 def _table(*columns: str) -> Table:
-    """Return a table as wide as the terminal.
+    """Return a table as wide as the terminal, with the rest of the width for key and value.
 
-    Keys and values share what the other columns leave: keys are folded, to be copied whole, values
-    are cut.
+    Keys are folded, so that they can be copied, and values are cut.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
     for name in columns:
@@ -108,7 +107,7 @@ def _left(context: Context, now: float) -> str:
 
 def _beginning(value: Json) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return one_line(text[:_SHOWN_context_tables])
+    return one_line(text[:_CELL])
 
 
 _WHOLE = re.compile(r"[1-9][0-9]{0,8}")
@@ -117,8 +116,8 @@ _TEXT = "`-` reads it from standard input"
 
 
 def context_parser(actions: Mapping[str, Callable[..., object]]) -> argparse.ArgumentParser:
-    """Return the parser, which puts the one of the `actions` that is asked for into `action`."""
-    parser = CommandParser("context7-fabric context", description="Read and write what is stored.")
+    """Return the parser; its namespace holds the chosen one of `actions` as `action`."""
+    parser = CommandParser("context7-fabric context", description="Read and write stored contexts.")
     commands = parser.add_subparsers(required=True, metavar="get|set|list|search|delete")
     named = {name: _command(commands, name, action) for name, action in actions.items()}
     named["get"].add_argument("key", metavar="KEY")
@@ -127,19 +126,19 @@ def context_parser(actions: Mapping[str, Callable[..., object]]) -> argparse.Arg
     named["search"].add_argument("query", metavar="QUERY")
     named["search"].add_argument("--limit", metavar="N", type=_limit, default=5)
     for name in ("list", "search"):
-        told = "the program's own records too: counts, library rows and choices"
-        named[name].add_argument("--all", action="store_true", help=told)
+        about = "the program's own records too: counts, library rows and choices"
+        named[name].add_argument("--all", action="store_true", help=about)
     named["delete"].add_argument("keys", metavar="KEY", nargs="+")
     return parser
 
 
 def _command(
-    commands: Any,  # noqa: ANN401  # argparse names no type for it
+    commands: Any,  # noqa: ANN401  # argparse has no public type for it
     name: str,
     action: Callable[..., object],
 ) -> argparse.ArgumentParser:
-    told = (action.__doc__ or "").partition(";")[0].rstrip(".")
-    parser: argparse.ArgumentParser = commands.add_parser(name, description=f"{told}.", help=told)
+    about = (action.__doc__ or "").partition(";")[0].rstrip(".")
+    parser: argparse.ArgumentParser = commands.add_parser(name, description=f"{about}.", help=about)
     scopes = ", ".join(Scope)
     parser.add_argument(
         "--scope", type=_scope, default=Scope.GLOBAL, help=f"one of {scopes} (default GLOBAL)"
@@ -162,18 +161,18 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
 def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="a glob of keys")
     parser.add_argument("--limit", metavar="N", type=_limit, default=20, help="at most N of them")
-    parser.add_argument("--after", metavar="KEY", help="those behind KEY, the last of a page")
+    parser.add_argument("--after", metavar="KEY", help="those after KEY, the last one of a page")
 
 
 def json_value(option: str, text: str) -> Json:
-    """Return the JSON in `text`, which was given for `option`.
+    """Return the JSON value in the `text` of an `option`.
 
     Raises:
-        SettingError: It is not JSON, or not such as the fabric stores.
+        SettingError: It is not JSON, or not JSON that the fabric stores.
     """
     try:
         value: Json = json.loads(text)
-        check(value, "it")
+        check_json(value, "it")
     except (ValueError, RecursionError) as error:
         raise SettingError(option, text[:_SHOWN], f"JSON: {error}") from error
     return value
@@ -209,7 +208,7 @@ ContextOptions = argparse.Namespace
 
 
 def run(words: list[str]) -> int:
-    """Do what the words say; exit code 1 when something is not there, or the store fails."""
+    """Run the command; exit code 1 if a key is missing or the store fails."""
     actions = {"get": _get, "set": _set, "list": _list, "search": _search, "delete": _delete}
     options = context_parser(actions).parse_args(words)
 
@@ -222,12 +221,12 @@ def run(words: list[str]) -> int:
     try:
         return with_fabric(work)
     except StoreError as error:
-        complain(f"{error}: `context7-fabric doctor` tells what to do")
+        print_error(f"{error}: `context7-fabric doctor` tells what to do")
         return 1
 
 
 async def _get(fabric: Fabric, options: ContextOptions) -> int:
-    """Print the value under KEY; text as it is, all else as indented JSON."""
+    """Print the value under KEY; a text unchanged, anything else as indented JSON."""
     context = await _found(fabric, options.key, options.scope)
     if context is None:
         return 1
@@ -239,8 +238,8 @@ async def _get(fabric: Fabric, options: ContextOptions) -> int:
 
 
 async def _set(fabric: Fabric, options: ContextOptions) -> int:
-    """Store VALUE under KEY; with a time to live, the store may drop it earlier when it is full."""
-    value = _typed() if options.value == "-" else options.value
+    """Store VALUE under KEY; with a time to live, a full store may evict it earlier."""
+    value = _standard_input() if options.value == "-" else options.value
     if options.json_value:
         value = json_value("VALUE", value)
     if not await fabric.set_context(
@@ -252,7 +251,7 @@ async def _set(fabric: Fabric, options: ContextOptions) -> int:
         print_json(as_object(context))
     elif context is not None:
         kept = "" if options.ttl is None else f", for {format_duration(options.ttl)}"
-        say(f"stored {one_line(options.key)} as version {context.version}{kept}")
+        print_text(f"stored {one_line(options.key)} as version {context.version}{kept}")
     return 0 if context else 1
 
 
@@ -265,7 +264,7 @@ async def _list(fabric: Fabric, options: ContextOptions) -> int:
             return 1
     shown = _shown(options, options.pattern)
     most = options.limit + 1
-    found = await listed(fabric, options.pattern, options.scope, most, shown, after)
+    found = await list_contexts(fabric, options.pattern, options.scope, most, shown, after)
     page = found[: options.limit]
     if options.json:
         for context in page:
@@ -273,33 +272,33 @@ async def _list(fabric: Fabric, options: ContextOptions) -> int:
     elif page:
         show_listed(page, time.time())
     if not page and not fabric.faults.count:
-        complain(f"no key in {options.scope} matches {options.pattern!r}")
+        print_error(f"no key in {options.scope} matches {options.pattern!r}")
     if len(found) > len(page):
-        _tell_of_more(options, page[-1].key)
+        _note_next_page(options, page[-1].key)
     return 0
 
 
 async def _search(fabric: Fabric, options: ContextOptions) -> int:
-    """Find the contexts that are most similar to QUERY; the best first."""
+    """Find the contexts most similar to QUERY; best match first."""
     shown = _shown(options, "")
-    matches = await similar(fabric, options.query, options.scope, options.limit, shown)
+    matches = await search_contexts(fabric, options.query, options.scope, options.limit, shown)
     if options.json:
         for match in matches:
             print_json(as_object(match))
     elif matches:
         show_matches(matches)
     if not matches and not fabric.faults.count:
-        complain(f"nothing in {options.scope} is similar to {options.query!r}")
+        print_error(f"nothing in {options.scope} is similar to {options.query!r}")
     return 0
 
 
 def _shown(options: ContextOptions, asked: str) -> Callable[[Context], bool]:
-    """Return what tells whether a context is shown: the program's own are on demand."""
+    """Return the filter of shown contexts, which leaves out the program's own without --all."""
     return lambda context: options.all or is_listed(context.key, options.scope, asked)
 
 
 async def _delete(fabric: Fabric, options: ContextOptions) -> int:
-    """Delete what is stored under each KEY."""
+    """Delete the contexts under KEYs."""
     missing = 0
     for key in options.keys:
         deleted = await fabric.delete_context(key, options.scope)
@@ -307,33 +306,33 @@ async def _delete(fabric: Fabric, options: ContextOptions) -> int:
         if options.json:
             print_json({"key": key, "scope": options.scope, "deleted": deleted})
         elif deleted:
-            say(f"deleted {one_line(key)}")
+            print_text(f"deleted {one_line(key)}")
         if not deleted:
-            _tell_of_missing(key, options.scope)
+            _report_missing(key, options.scope)
     return 1 if missing else 0
 
 
 async def _found(fabric: Fabric, key: str, scope: Scope) -> Context | None:
-    """Return the context under `key`; say so where there is none."""
+    """Return the context under `key`; print an error if there is none."""
     context = await fabric.get_context(key, scope)
     if context is None and not fabric.faults.count:
-        _tell_of_missing(key, scope)
+        _report_missing(key, scope)
     return context
 
 
-def _tell_of_missing(key: str, scope: Scope) -> None:
-    complain(f"there is no {key!r} in {scope}; `context list` tells what there is")
+def _report_missing(key: str, scope: Scope) -> None:
+    print_error(f"there is no {key!r} in {scope}; `context list` shows what there is")
 
 
-def _tell_of_more(options: ContextOptions, last: str) -> None:
+def _note_next_page(options: ContextOptions, last: str) -> None:
     words = ["list", options.pattern, "--scope", options.scope, "--limit", str(options.limit)]
     words += ["--all"] if options.all else []
     command = shlex.join(["context7-fabric", "context", *words, "--after", last])
-    tell(f"more: {one_line(command)}")
+    print_note(f"more: {one_line(command)}")
 
 
-def _typed() -> str:
-    """Return what stands on standard input, to the last byte."""
+def _standard_input() -> str:
+    """Return the text on standard input."""
     try:
         return sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:

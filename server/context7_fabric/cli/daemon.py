@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from context7_fabric.cli.output import harmless, print_json, print_table
-from context7_fabric.cli.text import CommandParser, complain, say
+from context7_fabric.cli.text import CommandParser, print_error, print_text
 from context7_fabric.daemon.logs import added, logs_in
 from context7_fabric.daemon.status import (
     DaemonProbe,
@@ -83,9 +83,9 @@ def _status(options: argparse.Namespace) -> int:
     elif found:
         _show(found)
     elif trouble is None:
-        say("No daemon runs; the next window starts one.")
+        print_text("No daemon runs; the next window starts one.")
     if trouble is not None:
-        complain(f"{trouble}: each window serves itself")
+        print_error(f"{trouble}: each window serves itself")
     return _told_troubles(found) or int(trouble is not None)
 
 
@@ -107,7 +107,7 @@ def _show(found: list[DaemonProbe]) -> None:
     print_table(table)
     # Not in the table, where a path might be cut.
     for log, status in told:
-        say(f"log of {status.pid}: {log}")
+        print_text(f"log of {status.pid}: {log}")
 
 
 def _row(status: DaemonStatus) -> tuple[str, ...]:
@@ -126,12 +126,12 @@ def _stop(_options: argparse.Namespace) -> int:
     left = 0
     for status in (visit.status for visit in found if visit.status is not None):
         if ends(status.pid, END_SECONDS):
-            say(f"The daemon {status.pid} has ended.")
+            print_text(f"The daemon {status.pid} has ended.")
         else:
             left += 1
-            complain(f"the daemon {status.pid} was told to end and still runs")
+            print_error(f"the daemon {status.pid} was told to end and still runs")
     if not found:
-        say("No daemon runs.")
+        print_text("No daemon runs.")
     return _told_troubles(found) or min(left, 1)
 
 
@@ -142,7 +142,7 @@ def _logs(options: argparse.Namespace) -> int:
         for line in log.last_lines(options.lines):
             shown.line(log.path, line)
     if not logs:
-        complain(f"there is no log in {folder}: no daemon has run")
+        print_error(f"there is no log in {folder}: no daemon has run")
     if options.follow:
         # Looking costs nothing that anybody notices, and works on every platform and file system.
         for path, line in added(folder, logs, partial(time.sleep, _READ_EVERY)):
@@ -158,9 +158,9 @@ class _Shown:
 
     def line(self, log: Path, line: str) -> None:
         if log != self._last:
-            say(f"==> {log} <==")
+            print_text(f"==> {log} <==")
             self._last = log
-        say(line)
+        print_text(line)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -174,5 +174,5 @@ def _told_troubles(found: list[DaemonProbe]) -> int:
     """Tell what was wrong at each door; return the exit code that follows."""
     troubles = [visit for visit in found if visit.trouble is not None]
     for visit in troubles:
-        complain(f"a daemon {visit.trouble}; its log is {visit.log}")
+        print_error(f"a daemon {visit.trouble}; its log is {visit.log}")
     return 1 if troubles else 0

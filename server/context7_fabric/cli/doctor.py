@@ -1,4 +1,4 @@
-"""`doctor`: check home, daemon, upstream and store, and say what is wrong and what to do."""
+"""`doctor`: check home, daemon, upstream and store; report faults and remedies."""
 
 from __future__ import annotations
 
@@ -18,51 +18,55 @@ from rich.text import Text
 
 from context7_fabric.cli.output import (
     harmless,
+    notice_of_a_wait,
     print_json,
     print_table,
-    telling_of_a_wait,
     with_app,
 )
 from context7_fabric.cli.text import local_time
-from context7_fabric.cli.upstream_status import told_limit, told_opening, told_session
 from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
-from context7_fabric.upstream.status import all_restraints, end_restraints
+from context7_fabric.upstream.call_gate import clear_statuses, read_all_statuses
 from context7_fabric.version import __version__
+from context7_fabric.views.upstream_status import (
+    describe_back_off,
+    describe_lost_session,
+    describe_opening,
+)
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import DaemonProbe
 
 _PROBE_SECONDS = 60.0
 _UPSTREAM_SECONDS = 15.0
-_DISK_ADVICE = "free room on the disk, or move the store's folder away: it is made anew"
-_SERVER_ADVICE = "see that the server of CONTEXT7_FABRIC_BACKEND runs and takes writes"
+_DISK_ADVICE = "free space on the disk, or move the store's folder away: a new one is made"
+_SERVER_ADVICE = "check that the server of CONTEXT7_FABRIC_BACKEND runs and accepts writes"
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One thing looked at: `ok` None means that there is nothing to be right or wrong."""
+    """Result of a check, with its `text`; an `ok` of None is neither good nor bad."""
 
     name: str
     ok: bool | None
-    told: str
+    text: str
 
 
 def run(words: list[str]) -> int:
-    """Print the checks; exit code 1 when one fails."""
+    """Print the checks; exit code 1 if one fails."""
     options = _parser().parse_args(words)
 
     async def work(app: App) -> int:
         daemon = await to_thread.run_sync(check_daemon, app.settings.daemon.mode)
-        ended = await end_restraints(app.fabric) if options.fix else 0
-        with telling_of_a_wait():
+        ended = await clear_statuses(app.fabric) if options.fix else 0
+        with notice_of_a_wait():
             upstream = await _upstream(app)
         checks = [_version(), _home(app), _variables(), daemon, upstream]
-        checks += await _restraints(app, ended)
-        # The faults come last, so that they hold what the checks before them met.
+        checks += await _status_checks(app, ended)
+        # The faults come last, so that they include those of the checks before them.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
         _show(checks, as_json=options.json)
         return 1 if any(check.ok is False for check in checks) else 0
@@ -90,9 +94,9 @@ def _version() -> HealthCheck:
 def _variables() -> HealthCheck:
     unknown = unknown_variables(os.environ)
     if not unknown:
-        return HealthCheck("variables", ok=True, told="every CONTEXT7_FABRIC_ name is known")
-    told = f"unknown and ignored: {', '.join(unknown)}; unset them, or correct their names"
-    return HealthCheck("variables", None, told)
+        return HealthCheck("variables", ok=True, text="every CONTEXT7_FABRIC_ name is known")
+    text = f"unknown and ignored: {', '.join(unknown)}; unset them, or correct their names"
+    return HealthCheck("variables", None, text)
 
 
 def _home(app: App) -> HealthCheck:
@@ -102,45 +106,45 @@ def _home(app: App) -> HealthCheck:
         )
     trouble = app.fabric.trouble()
     if trouble is not None:
-        told = f"{trouble}: mend that, or set CONTEXT7_FABRIC_HOME to another folder of yours"
-        return HealthCheck("home", ok=False, told=told)
-    return HealthCheck("home", ok=True, told=str(app.settings.home))
+        text = f"{trouble}: fix that, or set CONTEXT7_FABRIC_HOME to another folder of yours"
+        return HealthCheck("home", ok=False, text=text)
+    return HealthCheck("home", ok=True, text=str(app.settings.home))
 
 
 def check_daemon(mode: str) -> HealthCheck:
-    """Look for the daemons that the windows of this environment would be served by; blocks."""
+    """Check the daemons of this home; blocks."""
     if mode == "off":
         return HealthCheck("daemon", None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
     if sys.platform == "win32":
-        return HealthCheck("daemon", None, "there is none on Windows: each window serves itself")
+        return HealthCheck("daemon", None, "there is none on Windows: each client serves itself")
     from context7_fabric.daemon.status import folder_trouble, home_of_daemons, visits
     from context7_fabric.relay.handshake import STATUS
 
     home = home_of_daemons()
     trouble = folder_trouble(home)
     if trouble is not None:
-        told = (
-            f"{trouble}: each window serves itself; set CONTEXT7_FABRIC_HOME to a folder of yours"
+        text = (
+            f"{trouble}: each client serves itself; set CONTEXT7_FABRIC_HOME to a folder of yours"
         )
-        return HealthCheck("daemon", ok=False, told=told)
+        return HealthCheck("daemon", ok=False, text=text)
     return judged(list(visits(home, STATUS)))
 
 
 def judged(found: Sequence[DaemonProbe]) -> HealthCheck:
-    """Return what the visits to all daemons of a home come to."""
+    """Return the check that sums up the probes of a home's daemons."""
     if not found:
-        return HealthCheck("daemon", None, "none runs, the next window starts one")
-    told = "; ".join(map(_visited, found))
-    return HealthCheck("daemon", ok=all(visit.trouble is None for visit in found), told=told)
+        return HealthCheck("daemon", None, "none runs, the next client starts one")
+    text = "; ".join(map(_described, found))
+    return HealthCheck("daemon", ok=all(probe.trouble is None for probe in found), text=text)
 
 
-def _visited(visit: DaemonProbe) -> str:
-    status = visit.status
+def _described(probe: DaemonProbe) -> str:
+    status = probe.status
     if status is None:
-        return f"one {visit.trouble}: end its process, {visit.log} tells which"
-    windows = "1 window" if status.windows == 1 else f"{status.windows} windows"
+        return f"one {probe.trouble}: end its process, which {probe.log} names"
+    clients = "1 client" if status.windows == 1 else f"{status.windows} clients"
     since = local_time(status.since)
-    return f"pid {status.pid}, version {status.version}, {windows}, up since {since}"
+    return f"pid {status.pid}, version {status.version}, {clients}, up since {since}"
 
 
 async def _upstream(app: App) -> HealthCheck:
@@ -151,29 +155,35 @@ async def _upstream(app: App) -> HealthCheck:
         with anyio.fail_after(_UPSTREAM_SECONDS):
             tools = await app.desk.tools.refresh()
     except TimeoutError:
-        told = f"{label} ({key}) has not answered within {_UPSTREAM_SECONDS:g} s"
-        return HealthCheck("upstream", ok=False, told=told)
+        text = f"{label} ({key}) has not answered within {_UPSTREAM_SECONDS:g} s"
+        return HealthCheck("upstream", ok=False, text=text)
     except UpstreamOff:
         return HealthCheck("upstream", None, "off: answers come from the store alone")
     except UpstreamError as error:
-        return HealthCheck("upstream", ok=False, told=str(error))
+        return HealthCheck("upstream", ok=False, text=str(error))
     took = (time.monotonic() - started) * 1000
     names = ", ".join(str(tool.get("name")) for tool in tools.tools)
     return HealthCheck(
-        "upstream", ok=True, told=f"{label} ({key}) answers in {took:.0f} ms: {names}"
+        "upstream", ok=True, text=f"{label} ({key}) answers in {took:.0f} ms: {names}"
     )
 
 
-async def _restraints(app: App, ended: int) -> list[HealthCheck]:
+async def _status_checks(app: App, ended: int) -> list[HealthCheck]:
     """Return limits, open circuit breakers and lost sessions of every credential."""
     now = time.time()
-    own, found = app.desk.turnstile.key, await all_restraints(app.fabric, now)
-    limits = [_owned(each.key == own, told_limit(each.limit, now)) for each in found if each.limit]
+    own, found = app.desk.turnstile.key, await read_all_statuses(app.fabric, now)
+    limits = [
+        _owned(each.key == own, describe_back_off(each.back_off, now))
+        for each in found
+        if each.back_off
+    ]
     openings = [
-        _owned(each.key == own, told_opening(each.opening, now)) for each in found if each.opening
+        _owned(each.key == own, describe_opening(each.opening, now))
+        for each in found
+        if each.opening
     ]
     lost = [
-        _owned(each.key == own, told_session(each.lost_session, now))
+        _owned(each.key == own, describe_lost_session(each.lost_session, now))
         for each in found
         if each.lost_session
     ]
@@ -187,22 +197,22 @@ async def _restraints(app: App, ended: int) -> list[HealthCheck]:
     ]
 
 
-def _owned(own: bool, told: str) -> str:  # noqa: FBT001  # one of two labels
-    return told if own else f"another credential: {told}"
+def _owned(own: bool, text: str) -> str:  # noqa: FBT001  # one of two labels
+    return text if own else f"another credential: {text}"
 
 
 async def _store(app: App) -> HealthCheck:
     counts = await app.desk.shelf.counts()
-    told = f"{counts['answers']} answers, {counts['lists']} look-ups; {await _medium(app.fabric)}"
+    text = f"{counts['answers']} answers, {counts['lists']} look-ups; {await _medium(app.fabric)}"
     trouble = await _trouble(app.fabric)
     if trouble is not None:
         advice = _DISK_ADVICE if app.settings.store.backend == "disk" else _SERVER_ADVICE
-        return HealthCheck("store", ok=False, told=f"{trouble}: {advice} ({told})")
-    return HealthCheck("store", ok=True, told=told)
+        return HealthCheck("store", ok=False, text=f"{trouble}: {advice} ({text})")
+    return HealthCheck("store", ok=True, text=text)
 
 
 async def _medium(fabric: Fabric) -> str:
-    """Return what the store lies on, how large it is, and where."""
+    """Return backend, size and folder of the store."""
     try:
         info = await to_thread.run_sync(fabric.backend.info)
     except StoreError as error:
@@ -212,7 +222,7 @@ async def _medium(fabric: Fabric) -> str:
 
 
 async def _trouble(fabric: Fabric) -> str | None:
-    """Write, read and delete a small context of our own; return what went wrong."""
+    """Write, read and delete a small context; return the failure."""
     key, value = f"doctor:{uuid4().hex}", "a probe"
     try:
         if not await fabric.set_context(key, value, ttl=_PROBE_SECONDS):
@@ -222,7 +232,7 @@ async def _trouble(fabric: Fabric) -> str | None:
     except StoreError as error:
         return str(error)
     kept = context is not None and context.value == value and deleted
-    return None if kept else "what was written is not there any more"
+    return None if kept else "a value that was written is gone"
 
 
 async def _contexts(fabric: Fabric) -> HealthCheck:
@@ -233,20 +243,20 @@ async def _contexts(fabric: Fabric) -> HealthCheck:
 def _faults(fabric: Fabric) -> HealthCheck:
     faults = fabric.faults
     if not faults.count:
-        return HealthCheck("faults", ok=True, told="none met")
+        return HealthCheck("faults", ok=True, text="none met")
     return HealthCheck(
-        "faults", ok=False, told=f"{faults.count} met just now, the last: {faults.last}"
+        "faults", ok=False, text=f"{faults.count} met just now, the last: {faults.last}"
     )
 
 
 def _show(checks: list[HealthCheck], *, as_json: bool) -> None:
     if as_json:
-        print_json({check.name: {"ok": check.ok, "told": check.told} for check in checks})
+        print_json({check.name: {"ok": check.ok, "told": check.text} for check in checks})
         return
     marks = {True: Text("ok", "green"), False: Text("wrong", "red"), None: Text()}
     table = Table(box=None, show_header=False)
     for _column in range(3):
         table.add_column(overflow="fold")
     for check in checks:
-        table.add_row(check.name, marks[check.ok], harmless(check.told))
+        table.add_row(check.name, marks[check.ok], harmless(check.text))
     print_table(table)

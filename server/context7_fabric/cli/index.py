@@ -1,4 +1,4 @@
-"""`index`: resolve the seeds through Context7 now, so that look-ups are answered here later."""
+"""`index`: resolve the seed libraries through Context7 ahead of time."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from context7_fabric.registry.seeds import Seeds, load_seeds
 from context7_fabric.runtime.app import App
 
 ASK_ABOVE = 50
-"""More calls than this are not made without a yes, also where there is no terminal to ask at."""
+"""Number of calls above which `--yes` is needed without a terminal."""
 
 DEFAULT_DELAY = 0.5
 
 
 def run(words: list[str]) -> int:
-    """Resolve what is due; exit code 1 when something failed or the quota ended it."""
+    """Resolve the seeds that are due; exit code 1 after a failure or at the quota."""
     options = _parser().parse_args(words)
     delay = _delay(os.environ.get("CONTEXT7_RESOLVE_DELAY", ""))
     console = plain_console(stderr=True)
@@ -58,12 +58,12 @@ def run(words: list[str]) -> int:
         if not options.yes and not _agreed(console, len(plan.due)):
             return 1
         steps = await _walk(console, indexer, plan, delay, refresh=options.refresh)
-        told = _summary(plan, steps, seeds)
+        summary = _summary(plan, steps, seeds)
         if options.json:
-            print_json(told)
+            print_json(summary)
         else:
-            _print(told, _ttl(app, seeds))
-        return 1 if told["failed"] or told["stopped_at_quota"] else 0
+            _print(summary, _ttl(app, seeds))
+        return 1 if summary["failed"] or summary["stopped_at_quota"] else 0
 
     return with_app(work)
 
@@ -71,13 +71,15 @@ def run(words: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         "context7-fabric index",
-        description="Resolve the seeds through Context7 and keep the answers.",
+        description="Resolve the seed libraries through Context7 and store the answers.",
     )
     parser.add_argument(
-        "--refresh", action="store_true", help="also what is stored and fresh, or was unknown"
+        "--refresh", action="store_true", help="also those that are fresh or were unknown"
     )
     parser.add_argument("--category", metavar="C", help="only the seeds of this category")
-    parser.add_argument("--dry-run", action="store_true", help="only print what would be asked")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only print the libraries to ask for"
+    )
     parser.add_argument("--seed", metavar="FILE", type=Path, help="another seed file")
     parser.add_argument("--yes", action="store_true", help="make the calls without asking")
     parser.add_argument("--json", action="store_true", help="the result as a JSON object")
@@ -91,13 +93,13 @@ def _indexer(app: App, ttl: float) -> Prefetcher:
 
 
 def _ttl(app: App, seeds: Seeds) -> float:
-    """Return for how many seconds an unknown name is not asked again: as long as a look-up."""
+    """Return the seconds until an unknown name is asked for again, those of a look-up."""
     ttl = app.settings.freshness.library_ttl
     return seeds.ttl_days * 86400.0 if ttl is None else ttl
 
 
 def _delay(text: str) -> float:
-    """Read the ticket's pace, in seconds between two calls."""
+    """Return the seconds between two calls."""
     try:
         delay = float(text) if text.strip() else DEFAULT_DELAY
     except ValueError:
@@ -145,7 +147,7 @@ def _agreed(console: Console, calls: int) -> bool:
     if calls and sys.stdin is not None and sys.stdin.isatty():
         return _asked(console, f"Make {calls} calls to Context7? [y/N] ")
     if calls > ASK_ABOVE:
-        console.print(f"More than {ASK_ABOVE} calls: say --yes to make them.")
+        console.print(f"More than {ASK_ABOVE} calls: --yes makes them.")
     return calls <= ASK_ABOVE
 
 
@@ -174,7 +176,7 @@ async def _walk(
 
 
 def _summary(plan: PrefetchPlan, steps: Sequence[PrefetchResult], seeds: Seeds) -> dict[str, Any]:
-    """Return the result; `index` again goes on where this ended."""
+    """Return the result of this run; the next run continues after it."""
     counted = Counter(step.result for step in steps)
     unknown = [step.row for step in steps if step.result is PrefetchStatus.UNKNOWN]
     failed = [step for step in steps if step.result is PrefetchStatus.FAILED]
@@ -191,22 +193,22 @@ def _summary(plan: PrefetchPlan, steps: Sequence[PrefetchResult], seeds: Seeds) 
     }
 
 
-def _print(told: Mapping[str, Any], ttl: float) -> None:
-    print(f"total    {told['total']}")
-    print(f"indexed  {told['indexed']}")
-    print(f"skipped  {told['skipped']}")
-    print(f"unknown  {len(told['unknown'])}")
-    print(f"failed   {len(told['failed'])}")
-    print(f"tokens saved a day, at {LOOK_UPS_A_DAY} look-ups each: {told['tokens_saved_a_day']}")
-    if told["unknown"]:
+def _print(summary: Mapping[str, Any], ttl: float) -> None:
+    print(f"total    {summary['total']}")
+    print(f"indexed  {summary['indexed']}")
+    print(f"skipped  {summary['skipped']}")
+    print(f"unknown  {len(summary['unknown'])}")
+    print(f"failed   {len(summary['failed'])}")
+    print(f"tokens saved a day, at {LOOK_UPS_A_DAY} look-ups each: {summary['tokens_saved_a_day']}")
+    if summary["unknown"]:
         print(
             f"Context7 does not know these; they are asked for again after {format_duration(ttl)},"
             " or with --refresh:"
         )
-        print(*(f"  {name}" for name in told["unknown"]), sep="\n")
-    if told["stopped_at_quota"]:
-        left = told["to_go"]
-        print(f"Stopped at the quota with {left} to go: run `index` again later to go on.")
+        print(*(f"  {name}" for name in summary["unknown"]), sep="\n")
+    if summary["stopped_at_quota"]:
+        left = summary["to_go"]
+        print(f"Stopped at the quota with {left} to go: run `index` again later to continue.")
 
 
 def _names(rows: Sequence[Row]) -> list[str]:

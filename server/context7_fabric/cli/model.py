@@ -1,7 +1,6 @@
-"""`model fetch` and `model status`: the embedding model that ranks suggestions.
+"""`model fetch|status`: the embedding model that ranks suggestions.
 
-The model is loaded and downloaded by a worker process, as in serving; nothing heavy is imported
-here. Only `fetch` uses the network.
+A worker process loads and downloads the model, as in serving. Only `fetch` uses the network.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from context7_fabric.cli.output import print_json
-from context7_fabric.cli.text import CommandParser, complain, say, tell
+from context7_fabric.cli.text import CommandParser, print_error, print_note, print_text
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import read_settings
 from context7_fabric.settings.values import SuggestionSettings
@@ -31,9 +30,10 @@ _LOOK_SECONDS = 0.2
 
 
 def run(words: list[str]) -> int:
-    """Fetch the model or tell how it is; exit code 1 when it is not there afterwards."""
+    """Download or check the model; exit code 1 if it is not there afterwards."""
     parser = CommandParser(
-        "context7-fabric model", description="The embedding model that ranks suggestions."
+        "context7-fabric model",
+        description="Download or check the embedding model that ranks suggestions.",
     )
     parser.add_argument("what", choices=("fetch", "status"))
     parser.add_argument("--json", action="store_true", help="the state as a JSON object")
@@ -52,7 +52,7 @@ async def _status(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: 
 
 async def _fetch(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: FBT001  # by anyio.run
     if settings.model_path is not None:
-        tell(f"the model lies in {settings.model_path}: nothing is fetched")
+        print_note(f"the model is in {settings.model_path}: nothing is downloaded")
         return await _status(settings, as_json)
     async with open_link(_FETCH_SECONDS) as link:
         state = await _state(link, settings)
@@ -63,7 +63,7 @@ async def _fetch(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: F
 
 
 async def _download(link: WorkerProcess, settings: SuggestionSettings) -> str | None:
-    """Fetch the model under a progress bar; return what went wrong."""
+    """Download the model with a progress bar; return the failure."""
     folder = str(settings.model_folder)
     size = await link.request("describe", _LOAD_SECONDS, model=settings.model) or {}
     total = size["megabytes"] * 10**6 if "megabytes" in size else None
@@ -84,7 +84,7 @@ async def _download(link: WorkerProcess, settings: SuggestionSettings) -> str | 
 
 
 async def _watch(folder: Path, progress: Progress, bar: TaskID) -> None:
-    """Move `bar` as the files in `folder` grow, until cancelled."""
+    """Advance `bar` as the files in `folder` grow, until cancelled."""
     before = await anyio.to_thread.run_sync(_size, folder)
     while True:
         size = await anyio.to_thread.run_sync(_size, folder)
@@ -95,28 +95,30 @@ async def _watch(folder: Path, progress: Progress, bar: TaskID) -> None:
 def _size(folder: Path) -> int:
     size = 0
     for path in folder.rglob("*"):
-        with suppress(OSError):  # a draft that has got its name meanwhile
+        with suppress(OSError):  # a temporary file that was renamed meanwhile
             found = path.lstat()
             size += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return size
 
 
 async def _state(link: WorkerProcess, settings: SuggestionSettings) -> dict[str, Any]:
-    """Return whether the model can be loaded, and why not."""
+    """Return the state of the model, with the reason if it cannot be loaded."""
     place = settings.model_path or settings.model_folder
     reply = await link.request("hello", _LOAD_SECONDS, **replace(settings, qdrant_url=None).hello())
-    told = {"model": settings.model, "place": str(place)}
+    named = {"model": settings.model, "place": str(place)}
     if reply is None or "error" in reply:
         trouble = reply["error"] if reply else "the worker does not start"
-        return {**told, "ready": False, "dimension": None, "trouble": trouble}
-    return {**told, "ready": True, "dimension": reply["dimension"], "trouble": None}
+        return {**named, "ready": False, "dimension": None, "trouble": trouble}
+    return {**named, "ready": True, "dimension": reply["dimension"], "trouble": None}
 
 
 def _tell(state: dict[str, Any], *, as_json: bool) -> int:
     if as_json:
         print_json(state)
     elif state["ready"]:
-        say(f"{state['model']} is there, in {state['place']} ({state['dimension']} dimensions)")
+        print_text(
+            f"{state['model']} is there, in {state['place']} ({state['dimension']} dimensions)"
+        )
     else:
-        complain(str(state["trouble"]))
+        print_error(str(state["trouble"]))
     return 0 if state["ready"] else 1

@@ -1,52 +1,50 @@
-"""What the commands share: an open app or store for their length, and output that is harmless."""
+"""Output through rich, and an app or a store that is open for the length of a command."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
-from threading import Timer
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+from anyio.from_thread import start_blocking_portal
 from rich.console import Console
 from rich.table import Table
 
-from context7_fabric.cli.text import CommandParser, columns, is_utf8
+from context7_fabric.cli.text import CommandParser, columns, notice_of_a_wait, print_json
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.process import harmless, set_up_logging
-from context7_fabric.runtime.store import open_backend
+from context7_fabric.runtime.store import open_backend, read_principal
 from context7_fabric.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from context7_fabric.daemon.commands import RecordCommands
     from context7_fabric.runtime.app import App
 
 __all__ = [
     "asks_for_json",
+    "commands_in_process",
     "harmless",
+    "notice_of_a_wait",
     "plain_console",
     "print_json",
     "print_table",
-    "telling_of_a_wait",
     "with_app",
     "with_fabric",
 ]
 
-WAIT_SECONDS = 1.0
-"""Seconds that a command may be silent on a terminal."""
-
-_BEYOND_ASCII = re.compile(r"[^ -~]")
 _UNBOUNDED = 100_000
-"""Columns of what is no terminal: nothing is wrapped or cut there."""
+"""Columns of output that is not a terminal: nothing is wrapped or cut there."""
 
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
-    """Run `work` with the app that the environment asks for; return its exit code."""
+    """Run `work` with the app of the environment's settings; return its exit code."""
     from context7_fabric.runtime.runtime import open_app
 
     settings = _settings()
@@ -58,40 +56,75 @@ def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     return anyio.run(session)
 
 
-@contextmanager
-def telling_of_a_wait() -> Generator[None]:
-    """Say on a terminal's stderr that Context7 is asked, once the block has taken a second."""
-    timer = Timer(WAIT_SECONDS, _tell_of_a_wait)
-    timer.daemon = True
-    if sys.stderr.isatty():
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _tell_of_a_wait() -> None:
-    print("Asking Context7 …", file=sys.stderr, flush=True)
-
-
 def with_fabric(work: Callable[[Fabric], Awaitable[int]]) -> int:
-    """Run `work` with the store alone, and return its exit code: nothing else is started.
+    """Run `work` with the store alone; return its exit code.
+
+    Raises:
+        SettingError: As `_open_fabric`.
+        StoreUnavailable: As `_open_fabric`.
+    """
+    settings = _settings()
+
+    async def session() -> int:
+        async with _open_fabric(settings) as fabric:
+            return await work(fabric)
+
+    return anyio.run(session)
+
+
+@contextmanager
+def commands_in_process(
+    *, records_only: bool
+) -> Generator[Callable[[str, Mapping[str, Any]], Any]]:
+    """Open what answers a command's requests, in a thread; yield a way to call it.
+
+    With `records_only` the store alone is opened, for `why` and `feedback`.
+    """
+    from context7_fabric.daemon.commands import call
+
+    settings = _settings()
+    opened = (_record_commands if records_only else _app_commands)(settings)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened) as commands:
+        yield partial(portal.call, call, commands)
+
+
+@asynccontextmanager
+async def _app_commands(settings: Settings) -> AsyncGenerator[RecordCommands]:
+    from context7_fabric.daemon.commands import AppCommands
+    from context7_fabric.runtime.runtime import open_app
+
+    async with open_app(settings) as app:
+        yield AppCommands(app)
+
+
+@asynccontextmanager
+async def _record_commands(settings: Settings) -> AsyncGenerator[RecordCommands]:
+    from context7_fabric.call_log.feedback import Feedback
+    from context7_fabric.call_log.records import CallLog
+    from context7_fabric.daemon.commands import RecordCommands
+    from context7_fabric.privacy.redaction import redact
+
+    async with _open_fabric(settings) as fabric:
+        principal = await read_principal(settings, fabric)
+        redacted = redact if settings.redact else str
+        calls = CallLog(fabric, time.time, redacted, settings.executions)
+        feedback = Feedback(fabric, calls, time.time, redacted, principal)
+        yield RecordCommands(calls, feedback, principal)
+
+
+@asynccontextmanager
+async def _open_fabric(settings: Settings) -> AsyncGenerator[Fabric]:
+    """Open the store alone: nothing else is started.
 
     Raises:
         SettingError: The store is to be in memory, where this command would be alone with it.
         StoreUnavailable: The store cannot be opened.
     """
-    settings = _settings()
     if settings.store.backend == "memory":
         raise SettingError("CONTEXT7_FABRIC_BACKEND", "memory", "a store that outlasts a command")
-
-    async def session() -> int:
-        backend = await anyio.to_thread.run_sync(open_backend, settings)
-        async with Fabric(backend, value_limit=settings.store.value_limit) as fabric:
-            return await work(fabric)
-
-    return anyio.run(session)
+    backend = await anyio.to_thread.run_sync(open_backend, settings)
+    async with Fabric(backend, value_limit=settings.store.value_limit) as fabric:
+        yield fabric
 
 
 def _settings() -> Settings:
@@ -101,7 +134,7 @@ def _settings() -> Settings:
 
 
 def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
-    """Read the `words` behind a command whose only option is `--json`; tell whether it is there."""
+    """Parse the `words` of a command whose only option is `--json`; tell whether it is set."""
     parser = CommandParser(f"context7-fabric {command}", description=description)
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     return bool(parser.parse_args(words).json)
@@ -109,12 +142,12 @@ def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to the command: rich's own way out is none through a task group."""
+        """Raise the error: rich would end the process inside a task group."""
         raise BrokenPipeError
 
 
 def plain_console(*, stderr: bool = False, markup: bool = False) -> Console:
-    """Return a console that colours only a terminal, and reads mark-up only if it is to."""
+    """Return a console that colours only a terminal, and interprets mark-up only with `markup`."""
     stream = sys.stderr if stderr else sys.stdout
     is_terminal = stream.isatty()
     return _Console(
@@ -130,8 +163,7 @@ def plain_console(*, stderr: bool = False, markup: bool = False) -> Console:
 def print_table(table: Table) -> None:
     """Print `table` as wide as the terminal; in a pipe each row is one whole line.
 
-    One that is made to fill the terminal has the width that `COLUMNS` gives it in a pipe, and what
-    does not fit into a line goes on in the next.
+    In a pipe, a table that expands is as wide as `COLUMNS` says, and folds what is wider.
     """
     console = plain_console()
     if console.is_terminal:
@@ -145,13 +177,3 @@ def print_table(table: Table) -> None:
     with console.capture() as captured:
         console.print(table, width=columns() if table.expand else None)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
-
-
-def print_json(value: Any) -> None:  # noqa: ANN401  # whatever JSON can say
-    """Print `value` as one line of JSON, in which what cannot be printed is escaped."""
-    told = json.dumps(value, ensure_ascii=not is_utf8(sys.stdout))
-    print(_BEYOND_ASCII.sub(_escaped, told), flush=True)
-
-
-def _escaped(sign: re.Match[str]) -> str:
-    return sign[0] if sign[0].isprintable() else json.dumps(sign[0])[1:-1]

@@ -1,4 +1,4 @@
-"""`purge`: forget stored answers about a library, with certain words, or all of them."""
+"""`purge`: delete stored answers about a library, with a text, or all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from context7_fabric.views.purge import Purge
 
 
 def run(words: list[str]) -> int:
-    """Forget, and tell how many entries went."""
+    """Delete the entries and print their number."""
     options = _parser().parse_args(words)
     library = _library(options.library)
 
@@ -29,11 +29,13 @@ def run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser("context7-fabric purge", description="Forget what is stored.")
+    parser = CommandParser("context7-fabric purge", description="Delete stored answers.")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--library", metavar="ID", help="everything about /org/project[/version]")
-    what.add_argument("--matching", metavar="TEXT", type=_text, help="every text that holds TEXT")
-    what.add_argument("--all", action="store_true", help="all that was fetched or learned")
+    what.add_argument("--library", metavar="ID", help="all entries about /org/project[/version]")
+    what.add_argument(
+        "--matching", metavar="TEXT", type=_text, help="all entries that contain TEXT"
+    )
+    what.add_argument("--all", action="store_true", help="all entries that were fetched or learned")
     parser.add_argument("--json", action="store_true", help="the count as a JSON object")
     return parser
 
@@ -53,9 +55,9 @@ def _library(text: str | None) -> LibraryId | None:
     return library
 
 
-async def _removed(recall: Purge, library: LibraryId | None, matching: str | None) -> int:
+async def _removed(purge: Purge, library: LibraryId | None, matching: str | None) -> int:
     if library is not None:
-        return await recall.library(library)
+        return await purge.library(library)
     if matching is not None:
-        return await recall.matching(matching)
-    return await recall.everything()
+        return await purge.matching(matching)
+    return await purge.everything()

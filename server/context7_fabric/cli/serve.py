@@ -1,4 +1,4 @@
-"""`serve`: be an MCP server, with the options of upstream's own command."""
+"""`serve`: run the MCP server, with the options of upstream's command."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import TaskStatus
 
-from context7_fabric.cli.text import CommandParser, tell
+from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
-from context7_fabric.runtime.runtime import Runtime, open_household
+from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
-from context7_fabric.settings.web import is_host
+from context7_fabric.settings.reader import is_host
 
 if TYPE_CHECKING:
     from context7_fabric.http_server.app import HttpSite
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("stdio", "http", "sse")
 CALLS_FINISH = 2.0
-"""Seconds that calls over HTTP have left at the end; streams have none."""
+"""Seconds that calls over HTTP may take at shutdown; streams end at once."""
 
-LAST_WORDS = 0.35
-"""Seconds that closing may take at the end; after that the process goes all the same."""
+CLOSE_SECONDS = 0.35
+"""Seconds that closing may take at shutdown; then the process ends."""
 
 
 def run(words: list[str]) -> int:
-    """Serve until the client is gone or a signal comes, which ends the process."""
+    """Serve until the client disconnects or a signal comes; then end the process."""
     options, _ignored = _parser().parse_known_args(words)
     problem = _conflict(options)
     if problem is not None:
-        tell(problem)
+        print_note(problem)
         return 2
     settings = read_settings(os.environ, api_key=options.api_key)
     set_up_logging(settings.log_level)
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _conflict(options: argparse.Namespace) -> str | None:
-    """Return what is wrong with the options, worded as upstream words it where it has words."""
+    """Return an error in the options, in upstream's wording where it has one."""
     transport = options.transport
     if transport not in TRANSPORTS:
         return f"Invalid --transport value: '{transport}'. Must be one of: {', '.join(TRANSPORTS)}."
@@ -80,12 +80,12 @@ def _conflict(options: argparse.Namespace) -> str | None:
     if options.port is not None and _port(options.port) is None:
         return f"--port: {options.port!r} is not a port number (1 to 65535)."
     if options.host is not None and not is_host(options.host):
-        return f"--host: {options.host!r} is no address and no name of a host."
+        return f"--host: {options.host!r} is not an address or the name of a host."
     return None
 
 
 def _port(text: str | None) -> int | None:
-    """Return the port that `text` names, 0 (any free one) included; None when it names none."""
+    """Return the port in `text`, 0 for any free one, None if it is invalid."""
     from context7_fabric.http_server.listener import DEFAULT_PORT
 
     if text is None:
@@ -94,7 +94,7 @@ def _port(text: str | None) -> int | None:
 
 
 def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: str | None) -> None:
-    """Serve one window over `connection` by a thread of this process, by its settings."""
+    """Serve one client over `connection` in a thread, by the settings in `environ`."""
     settings = read_settings(environ, api_key=api_key)
     set_up_logging(settings.log_level)
     Thread(target=anyio.run, args=(_connection, settings, connection), daemon=True).start()
@@ -103,7 +103,7 @@ def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: s
 async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.mcp_server.stdio import serve_socket
 
-    async with open_household(settings, traced=True) as household, household.app(settings) as app:
+    async with open_runtime(settings, traced=True) as runtime, runtime.app(settings) as app:
         await serve_socket(build_server(app.desk, app.principal, meta=settings.meta), connection)
 
 
@@ -111,33 +111,33 @@ async def _stdio(settings: Settings) -> None:
     from context7_fabric.mcp_server.stdio import serve_stdio
 
     async with (
-        open_household(settings, traced=True) as household,
-        _ended_by_signal(partial(_close, household)),
-        household.app(settings) as app,
+        open_runtime(settings, traced=True) as runtime,
+        _ended_by_signal(partial(_close, runtime)),
+        runtime.app(settings) as app,
     ):
         await serve_stdio(build_server(app.desk, app.principal, meta=settings.meta))
-        await _close(household)
+        await _close(runtime)
         leave()
 
 
 async def _http(settings: Settings, host: str, port: int) -> None:
-    from context7_fabric.http_server.app import build_site, opened_tokens
+    from context7_fabric.http_server.app import build_site, read_tokens
     from context7_fabric.http_server.listener import HttpServer, bound_socket
     from context7_fabric.runtime.health import watch_loop
     from context7_fabric.telemetry.metrics import Metrics
 
     raise_file_limit()
-    tokens, metrics = opened_tokens(settings.web, host), Metrics()
+    tokens, metrics = read_tokens(settings.web, host), Metrics()
     async with (
-        open_household(settings, observers=[metrics], traced=True) as household,
+        open_runtime(settings, observers=[metrics], traced=True) as runtime,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(watch_loop, metrics.loop_was_late)
-        site = build_site(household, settings, tokens, tasks, metrics)
+        site = build_site(runtime, settings, tokens, tasks, metrics)
         server = HttpServer(site.app, settings.web)
         listening = bound_socket(host, port)
         scheme = "http" if settings.web.certificate is None else "https"
-        async with _ended_by_signal(partial(_finish, site, server, household)):
+        async with _ended_by_signal(partial(_finish, site, server, runtime)):
             _announce(scheme, host, listening.getsockname()[1])
             await server.serve(sockets=[listening])
 
@@ -145,18 +145,18 @@ async def _http(settings: Settings, host: str, port: int) -> None:
 def _announce(scheme: str, host: str, port: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     address = f"{scheme}://{shown}:{port}"
-    tell(f"context7-fabric serves MCP at {address}/mcp and /sse")
+    print_note(f"context7-fabric serves MCP at {address}/mcp and /sse")
 
 
-async def _finish(site: HttpSite, server: HttpServer, household: Runtime) -> None:
-    site.end_streams()
+async def _finish(site: HttpSite, server: HttpServer, runtime: Runtime) -> None:
+    site.close_streams()
     await server.finish(CALLS_FINISH)
-    await _close(household)
+    await _close(runtime)
 
 
 @asynccontextmanager
 async def _ended_by_signal(end: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
-    """Leave behind `end` when SIGTERM or SIGINT comes, and at once when another one does."""
+    """Run `end` and exit at SIGTERM or SIGINT; exit at once at the second signal."""
     async with anyio.create_task_group() as tasks:
         await tasks.start(_wait_for_signals, end)
         yield
@@ -170,16 +170,16 @@ async def _wait_for_signals(
         task_status.started()
         async with anyio.create_task_group() as tasks:
             await anext(signals)
-            tasks.start_soon(_leave_behind, end)
+            tasks.start_soon(_end_and_leave, end)
             await anext(signals)
             leave()
 
 
-async def _leave_behind(end: Callable[[], Awaitable[None]]) -> None:
+async def _end_and_leave(end: Callable[[], Awaitable[None]]) -> None:
     await end()
     leave()
 
 
-async def _close(household: Runtime) -> None:
-    with anyio.move_on_after(LAST_WORDS, shield=True):
-        await household.aclose()
+async def _close(runtime: Runtime) -> None:
+    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+        await runtime.aclose()

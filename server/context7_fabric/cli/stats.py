@@ -1,39 +1,39 @@
-"""`stats`: calls made and saved this month, the quota, store faults, and what the records tell."""
+"""`stats`: calls made and saved this month, the quota, store faults, and sums of the records."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from context7_fabric.call_log.statistics import (
-    CallTotals,
-    ErrorCount,
-    Statistics,
-    as_object,
-    ranked,
-    read_statistics,
+from context7_fabric.cli.session import CommandSession
+from context7_fabric.cli.text import (
+    CommandParser,
+    is_utf8,
+    local_time,
+    one_line,
+    print_json,
+    print_text,
 )
-from context7_fabric.cli.output import print_json, print_table, with_app
-from context7_fabric.cli.text import CommandParser, is_utf8, local_time, one_line, say
-from context7_fabric.cli.upstream_status import limit_ends, opening_ends
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.process import harmless
-from context7_fabric.runtime.app import App
-from context7_fabric.upstream.status import UpstreamStatus
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 BAR = 40
-"""Signs of the longest bar."""
+"""Characters of the longest bar."""
 
 DAYS = 14
-"""Days that are drawn, up to the last one with a call."""
+"""Days in the chart, up to the last one with a call."""
+
+_Totals = Mapping[str, Any]
+"""Totals of some calls, as `stats --json` prints them."""
 
 _FIGURES = ("\ncalls", "hit\nrate", "upstream\ncalls", "calls\nsaved", "tokens\nsaved", "p95\nms")
 _TIMES = (
@@ -45,91 +45,87 @@ _TIMES = (
 )
 
 
-def show_figures(figures: Mapping[str, object]) -> None:
-    """Print figures one a row."""
-    table = Table(box=None, show_header=False)
+def show(figures: Mapping[str, Any]) -> None:
+    """Print the counts one a row, and tables of what the records add up to."""
+    table = _table(box=None, show_header=False)
     for name, value in figures.items():
-        table.add_row(name.replace("_", " "), _worded(name, value))
-    print_table(table)
-
-
-def show_statistics(statistics: Statistics) -> None:
-    """Print what the records add up to, or that there are none."""
-    say("")
-    if not statistics.total.calls:
-        say(_none(statistics))
+        if name != "records":
+            table.add_row(name.replace("_", " "), _worded(name, value))
+    _print(table)
+    print_text("")
+    records = figures["records"]
+    if not records["calls"]:
+        print_text(_none(records))
         return
-    say(_span(statistics))
-    print_table(_tallied("tool", [("all", statistics.total), *ranked(statistics.tools)]))
-    print_table(_tallied("tier", ranked(statistics.tiers)))
-    if statistics.libraries:
-        print_table(_tallied("most asked libraries", statistics.most_asked))
-        print_table(_tallied("slowest libraries", statistics.slowest))
-    print_table(_chart(statistics.days))
-    if statistics.errors:
-        print_table(_failures(statistics.failures))
+    print_text(_span(records))
+    for each in _tables(records):
+        _print(each)
 
 
-def _none(statistics: Statistics) -> str:
-    if not statistics.read:
+def _none(records: _Totals) -> str:
+    if not records["read"]:
         return "There are no records of calls yet."
-    return f"{statistics.read:,} records read, none of a call since {_minute(statistics.since)}."
+    return f"{records['read']:,} records read, none of a call since {_minute(records['since'])}."
 
 
-def _span(statistics: Statistics) -> str:
-    first, last = _minute(statistics.first_at or 0.0), _minute(statistics.last_at or 0.0)
-    count = statistics.total.calls
-    calls = "1 call" if count == 1 else f"{count:,} calls"
-    return f"{statistics.read:,} records read: {calls}, {first} to {last}"
+def _span(records: _Totals) -> str:
+    first, last = _minute(records["first_at"]), _minute(records["last_at"])
+    calls = "1 call" if records["calls"] == 1 else f"{records['calls']:,} calls"
+    return f"{records['read']:,} records read: {calls}, {first} to {last}"
 
 
-def _tallied(title: str, tallies: Iterable[tuple[str, CallTotals]]) -> Table:
-    """Return a table of tallies, as wide as the terminal: names take what the figures leave."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
+def _tables(records: _Totals) -> Iterable[Table]:
+    yield _totals("tool", [("all", records), *records["tools"].items()])
+    yield _totals("tier", records["tiers"].items())
+    for title, name in (("most asked libraries", "most_asked"), ("slowest libraries", "slowest")):
+        if libraries := records[name]:
+            yield _totals(title, [(each["library_id"], each) for each in libraries])
+    yield _chart({date.fromisoformat(each["day"]): each for each in records["days"]})
+    if records["errors"]:
+        yield _errors(records["errors"])
+
+
+def _totals(title: str, rows: Iterable[tuple[str, _Totals]]) -> Table:
+    """Return a table of totals, as wide as the terminal: names take what the figures leave."""
+    table = _table(expand=True)
     table.add_column(f"\n{title}", ratio=1, overflow="fold")
     for name in _FIGURES:
         table.add_column(name, justify="right", no_wrap=True)
-    for name, each in tallies:
+    for name, each in rows:
         table.add_row(one_line(name), *_cells(each))
     return table
 
 
-def _cells(tally: CallTotals) -> tuple[str, ...]:
-    counts = tally.upstream_calls, tally.calls_saved, tally.tokens_saved
+def _cells(totals: _Totals) -> tuple[str, ...]:
+    counts = totals["upstream_calls"], totals["calls_saved"], totals["tokens_saved"]
     return (
-        f"{tally.calls:,}",
-        f"{tally.hit_rate:.1%}",
+        f"{totals['calls']:,}",
+        f"{totals['hit_rate']:.1%}",
         *(f"{count:,}" for count in counts),
-        _milliseconds(tally.percentile(0.95)),
+        _milliseconds(totals["p95_ms"]),
     )
 
 
-def _chart(days: Mapping[date, CallTotals]) -> Table:
-    """Return a bar a day: what was hits, and what was not."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+def _chart(days: Mapping[date, _Totals]) -> Table:
+    """Return a bar a day: hits, and other calls."""
+    table = _table()
     table.add_column("day")
     full, empty = _signs()
     table.add_column(f"{full} hits {empty} other calls", min_width=BAR)
     table.add_column("calls", justify="right")
     table.add_column("hits", justify="right")
-    shown = _shown(days)
-    most = max(tally.calls for tally in shown.values())
-    for day, tally in shown.items():
-        bar = _bar(tally.hits, tally.calls, most)
-        table.add_row(day.isoformat(), bar, f"{tally.calls:,}", f"{tally.hits:,}")
+    most = max(totals["calls"] for totals in days.values())
+    last = max(days)
+    day = max(min(days), last - timedelta(days=DAYS - 1))
+    while day <= last:
+        calls, hits = (days[day]["calls"], days[day]["hits"]) if day in days else (0, 0)
+        table.add_row(day.isoformat(), _bar(hits, calls, most), f"{calls:,}", f"{hits:,}")
+        day += timedelta(days=1)
     return table
 
 
-def _shown(days: Mapping[date, CallTotals]) -> dict[date, CallTotals]:
-    """Return the last days, those without a call among them too."""
-    last = max(days)
-    start = max(min(days), last - timedelta(days=DAYS - 1))
-    drawn = (start + timedelta(days=number) for number in range((last - start).days + 1))
-    return {day: days.get(day, CallTotals()) for day in drawn}
-
-
 def _bar(hits: int, calls: int, most: int) -> str:
-    """Return a bar for `calls`, `BAR` signs long for `most`; what is there shows."""
+    """Return a bar for `calls`, `BAR` characters long for `most`; a single call is visible."""
     length = -(-calls * BAR // most)
     full = length * hits // calls if calls else 0
     hit, other = _signs()
@@ -137,17 +133,31 @@ def _bar(hits: int, calls: int, most: int) -> str:
 
 
 def _signs() -> tuple[str, str]:
-    """Return the signs of a bar's hits and of its other calls."""
+    """Return the characters of a bar's hits and of its other calls."""
     return ("█", "░") if is_utf8(sys.stdout) else ("#", ".")
 
 
-def _failures(errors: Sequence[ErrorCount]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
+def _errors(errors: Iterable[_Totals]) -> Table:
+    table = _table(expand=True)
     table.add_column("error", ratio=1, overflow="fold")
     table.add_column("calls", justify="right")
     for each in errors:
-        table.add_row(one_line(each.text), f"{each.calls:,}")
+        table.add_row(one_line(each["text"]), f"{each['calls']:,}")
     return table
+
+
+def _table(**options: Any) -> Table:  # noqa: ANN401  # rich's
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    shape: dict[str, Any] = {"box": SIMPLE_HEAD, "pad_edge": False}
+    return Table(**(shape | options))
+
+
+def _print(table: Table) -> None:
+    from context7_fabric.cli.output import print_table
+
+    print_table(table)
 
 
 def _milliseconds(value: float) -> str:
@@ -171,28 +181,23 @@ _SINCE = "a time that is past, such as 24h, 7d or 2026-11-01"
 
 
 def run(words: list[str]) -> int:
-    """Print the counts of every process on this home, and what its records add up to."""
+    """Print the counts of every process on this home, and the sums of its records."""
     now = time.time()
     options = _parser(now).parse_args(words)
 
-    async def work(app: App) -> int:
-        statistics = await read_statistics(app.fabric, options.since, now)
-        # Last, so that it counts what the store failed to tell just now.
-        figures = await _figures(app)
-        if options.json:
-            print_json({**figures, "records": as_object(statistics)})
-        else:
-            show_figures(figures)
-            show_statistics(statistics)
-        return 0
-
-    return with_app(work)
+    with CommandSession() as session:
+        figures = session.ask("stats", since=options.since, until=now)
+    if options.json:
+        print_json(figures)
+    else:
+        show(figures)
+    return 0
 
 
 def _parser(now: float) -> argparse.ArgumentParser:
     parser = CommandParser(
         "context7-fabric stats",
-        description="Calls made and saved this month, the quota, and what the records tell.",
+        description="Calls made and saved this month, the quota, and sums of the records.",
     )
     since: Callable[[str], float] = partial(_since, now)
     parser.add_argument(
@@ -220,39 +225,3 @@ def _moment(text: str) -> float | None:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-async def _figures(app: App) -> dict[str, object]:
-    counts = await app.desk.shelf.counts()
-    held = await app.desk.turnstile.restraints()
-    said = await app.desk.turnstile.last_said()
-    # Last, as above.
-    usage, everybody = await app.desk.meter.month(), await app.desk.meter.everybody()
-    fault = everybody.last_fault
-    return {
-        "calls_this_month": usage.calls,
-        "calls_saved": usage.saved,
-        "monthly_calls": app.desk.meter.monthly_calls,
-        "quota_said": said.why if said else None,
-        "quota_said_at": said.at if said else None,
-        **_restraints(held),
-        **counts,
-        "store_faults": everybody.faults,
-        "last_store_fault": fault.text if fault else None,
-        "last_store_fault_at": fault.at if fault else None,
-    }
-
-
-def _restraints(held: UpstreamStatus) -> dict[str, object]:
-    """Return limit, circuit breaker and lost session, each with what ends it."""
-    limit, opening, lost = held.limit, held.opening, held.lost_session
-    return {
-        "resting_until": limit.until if limit else None,
-        "resting_because": limit.why if limit else None,
-        "resting_ends": limit_ends(limit) if limit else None,
-        "breaker_open_until": opening.at + opening.seconds if opening else None,
-        "breaker_open_because": opening.why if opening else None,
-        "breaker_closes": opening_ends() if opening else None,
-        "session_lost_at": lost.at if lost else None,
-        "session_lost_how": lost.how if lost else None,
-    }

@@ -1,4 +1,4 @@
-"""`token add|list|revoke`: who may come in over HTTP. A server that runs heeds it at once."""
+"""`token add|list|revoke`: access tokens for the HTTP server; a running server applies changes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import os
 from rich.table import Table
 
 from context7_fabric.cli.output import print_json, print_table
-from context7_fabric.cli.text import CommandParser, local_time, say, tell
-from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_trouble
+from context7_fabric.cli.text import CommandParser, local_time, print_note, print_text
+from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_problem
 from context7_fabric.process import harmless
 from context7_fabric.settings import read_settings
 
-_ABOUT = f"""A token lets one person or machine use a shared server. NAME tells whose it is: what
-they store and how much they ask is theirs. It takes {NAME_FORM}."""
+_ABOUT = f"""A token lets one person or machine use a shared server. NAME is its owner, who has
+stored entries and a request limit of their own. It takes {NAME_FORM}."""
 _SHOWN_ONCE = """This is shown once: only its SHA-256 is kept, in {path}.
-Clients send it as `Authorization: Bearer TOKEN`; `context7-fabric token revoke {name}` takes it
-back."""
+Clients send it as `Authorization: Bearer TOKEN`; `context7-fabric token revoke {name}` revokes
+it."""
 
 
 def run(words: list[str]) -> int:
-    """Do what the first of `words` says."""
+    """Run the subcommand."""
     options = _parser().parse_args(words)
     return int(options.do(TokenFile(read_settings(os.environ).web.tokens_file), options))
 
@@ -32,25 +32,25 @@ def _parser() -> argparse.ArgumentParser:
     add = named.add_parser("add", help="print a new token")
     add.add_argument("name", metavar="NAME", type=_name)
     add.set_defaults(do=_add)
-    listed = named.add_parser("list", help="list who has a token")
+    listed = named.add_parser("list", help="list the tokens' names")
     listed.add_argument("--json", action="store_true", help="the same as a JSON object a line")
     listed.set_defaults(do=_list)
-    revoke = named.add_parser("revoke", help="take a token back")
+    revoke = named.add_parser("revoke", help="revoke a token")
     revoke.add_argument("name", metavar="NAME", type=_name)
     revoke.set_defaults(do=_revoke)
     return parser
 
 
 def _name(text: str) -> str:
-    trouble = name_trouble(text)
-    if trouble is not None:
-        raise argparse.ArgumentTypeError(trouble)
+    problem = name_problem(text)
+    if problem is not None:
+        raise argparse.ArgumentTypeError(problem)
     return text
 
 
 def _add(file: TokenFile, options: argparse.Namespace) -> int:
     print(file.add(options.name), flush=True)
-    tell(_SHOWN_ONCE.format(path=file.path, name=options.name))
+    print_note(_SHOWN_ONCE.format(path=file.path, name=options.name))
     return 0
 
 
@@ -67,11 +67,11 @@ def _list(file: TokenFile, options: argparse.Namespace) -> int:
             table.add_row(harmless(entry.name), local_time(entry.made.timestamp(), "minutes"))
         print_table(table)
     if not entries:
-        tell("Nobody has a token; `context7-fabric token add NAME` gives one.")
+        print_note("There are no tokens; `context7-fabric token add NAME` makes one.")
     return 0
 
 
 def _revoke(file: TokenFile, options: argparse.Namespace) -> int:
     file.revoke(options.name)
-    say(f"The token of {options.name} is taken back.")
+    print_text(f"The token of {options.name} is revoked.")
     return 0

@@ -1,115 +1,93 @@
-"""`why [EXECUTION]`: how an answer came about, step by step, ready for a report of a fault."""
+"""`why [EXECUTION]`: the record of a call, step by step, ready for a bug report."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 
-from context7_fabric.call_log.feedback import BEST
-from context7_fabric.call_log.records import AutomatedScore, CallLog, CallRecord
-from context7_fabric.cli.feedback import feedback_on
-from context7_fabric.cli.output import print_json, with_fabric
-from context7_fabric.cli.text import CommandParser, local_time, one_line, say, tell
-from context7_fabric.errors import UnknownExecution
-from context7_fabric.fabric.context import Context, Json
-from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import LOCAL_OWNER
-from context7_fabric.privacy.redaction import redact
-from context7_fabric.runtime.store import read_principal
-from context7_fabric.settings import read_settings
-from context7_fabric.version import __version__
-from context7_fabric.views.visibility import visible
+from context7_fabric.cli.session import CommandSession
+from context7_fabric.cli.text import (
+    CommandParser,
+    local_time,
+    one_line,
+    print_json,
+    print_note,
+    print_text,
+)
+from context7_fabric.lenient_json import readable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NONE_YET = (
-    "no call is recorded yet: each call of a tool by an MCP client makes a record"
-    " (what was asked with another CONTEXT7_API_KEY than this shell's is not shown)"
+    "no call is recorded yet: each call of a tool by an MCP client makes a record, and so do"
+    " `resolve` and `docs` (calls with another CONTEXT7_API_KEY than this shell's are not shown)"
 )
 _WIDTH = 15
 
 
 def run(words: list[str]) -> int:
-    """Print the record of a call, the newest if none is named; only the store is opened."""
+    """Print the record of a call, the newest if none is named."""
     options = _parser().parse_args(words)
-    settings = read_settings(os.environ)
-
-    async def work(fabric: Fabric) -> int:
-        principal = await read_principal(settings, fabric)
-
-        def shown(context: Context) -> bool:
-            return visible(context, principal, LOCAL_OWNER)
-
-        executions = CallLog(fabric, time.time, redact, settings.executions)
-        try:
-            execution = await executions.find(options.execution, shown)
-        except UnknownExecution:
-            if options.execution:
-                raise
-            tell(NONE_YET)
-            return 0
-        feedback = await feedback_on(fabric, settings, principal).of(execution)
-        _print(execution, feedback, as_json=options.json)
-        return 0
-
-    return with_fabric(work)
+    with CommandSession(records_only=True) as session:
+        record = session.ask("why", execution=options.execution)
+    if record is None:
+        print_note(NONE_YET)
+    elif options.json:
+        print_json(record)
+    else:
+        for name, value in _report(record):
+            print_text(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser("context7-fabric why", description="Tell how an answer came about.")
+    parser = CommandParser("context7-fabric why", description="Print the record of a call.")
     parser.add_argument(
         "execution",
+        type=readable,
         metavar="EXECUTION",
         nargs="?",
         default="",
-        help="the answer's execution_id, or how it begins (default: the newest)",
+        help="the answer's execution_id, or its beginning (default: the newest)",
     )
     parser.add_argument("--json", action="store_true", help="the record as a JSON object")
     return parser
 
 
-def _print(execution: CallRecord, feedback: dict[str, Json] | None, *, as_json: bool) -> None:
-    if as_json:
-        score = execution.automated.score
-        told = {"version": __version__, **asdict(execution), "score": score, "feedback": feedback}
-        print_json(told)
-        return
-    for name, value in _report(execution, feedback):
-        say(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
-
-
-def _report(execution: CallRecord, feedback: dict[str, Json] | None) -> Iterator[tuple[str, str]]:
-    """Yield what there is to tell of a call, a name and a text at a time."""
-    yield "context7-fabric", __version__
-    yield "call", f"{execution.tool} {execution.id}"
-    yield "at", local_time(execution.at)
-    yield "arguments", json.dumps(execution.arguments, ensure_ascii=False)
-    yield "client", execution.client or "did not say its name"
-    yield "outcome", f"{execution.outcome}, found by: {execution.tier}"
-    yield "library", execution.library_id or "-"
-    yield "Context7", "asked for this call" if execution.upstream else "not asked"
-    for step in execution.steps:
-        yield f"{step.at_ms:9.1f} ms", step.what
-    sizes = f"{execution.size:,} characters, {execution.tokens:,} tokens"
-    yield "answer", f"{sizes}; {execution.tokens_saved:,} tokens saved"
-    yield "error", execution.error or "-"
-    yield "automated score", _score(execution.automated)
-    yield "feedback", _rated(feedback)
-    for key in execution.stored_at:
+def _report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the lines of the report, each a name and a text."""
+    yield "context7-fabric", record["version"]
+    yield "call", f"{record['tool']} {record['id']}"
+    yield "at", local_time(record["at"])
+    yield "arguments", json.dumps(record["arguments"], ensure_ascii=False)
+    yield "client", record["client"] or "did not say its name"
+    yield "outcome", f"{record['outcome']}, found by: {record['tier']}"
+    yield "library", record["library_id"] or "-"
+    yield "Context7", "asked for this call" if record["upstream"] else "not asked"
+    for step in record["steps"]:
+        yield f"{step['at_ms']:9.1f} ms", step["what"]
+    sizes = f"{record['size']:,} characters, {record['tokens']:,} tokens"
+    yield "answer", f"{sizes}; {record['tokens_saved']:,} tokens saved"
+    yield "error", record["error"] or "-"
+    yield "automated score", _score(record)
+    yield "feedback", _rated(record["feedback"])
+    for key in record["stored_at"]:
         yield "looked for at", key
 
 
-def _score(automated: AutomatedScore) -> str:
-    marks = {name: "yes" if reached else "no" for name, reached in asdict(automated).items()}
-    told = ", ".join(f"{name}: {mark}" for name, mark in marks.items())
-    return f"{automated.score} of {len(marks)} ({told})"
+def _score(record: Mapping[str, Any]) -> str:
+    marks = {name: "yes" if reached else "no" for name, reached in record["automated"].items()}
+    listed = ", ".join(f"{name}: {mark}" for name, mark in marks.items())
+    return f"{record['score']} of {len(marks)} ({listed})"
 
 
-def _rated(feedback: dict[str, Json] | None) -> str:
+def _rated(feedback: Mapping[str, Any] | None) -> str:
     if feedback is None:
         return "none"
-    texts = ("comment", "corrections")
-    said = [f"{name}: {feedback[name]}" for name in texts if feedback.get(name)]
-    return "; ".join([f"{feedback.get('rating')} of {BEST}", *said])
+    texts = [
+        f"{name}: {feedback[name]}" for name in ("comment", "corrections") if feedback.get(name)
+    ]
+    return "; ".join([f"{feedback.get('rating')} of 5", *texts])

@@ -1,4 +1,4 @@
-"""Library ids for Python programs: cache first, through this machine's registry."""
+"""Python client for library ids, cache first."""
 
 from context7_fabric.client.client import (
     Context7CacheClient,

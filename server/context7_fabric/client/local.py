@@ -30,7 +30,7 @@ from context7_fabric.models import Clock, Question, Viewer, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import LearnedChoices, TaughtName
-from context7_fabric.registry.matching.index import read_name
+from context7_fabric.registry.readings import read_name
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
 from context7_fabric.registry.row_store import RowsRevision, RowStore
 from context7_fabric.registry.seeds import load_seeds
@@ -38,46 +38,45 @@ from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.settings import Settings
 
 SAMPLE = 100
-"""How many lists, the newest, stand for all."""
+"""Number of lists, the newest, whose mean size is measured."""
 
 
 class StoredListSizes:
-    """The sizes of the stored lists that one principal may read."""
+    """Sizes of the stored lists that one principal may read."""
 
     def __init__(self, fabric: Fabric, principal: str) -> None:
-        """Read the lists in `fabric`."""
         self._fabric = fabric
-        self._shelf = AnswerStore(fabric)
+        self._answers = AnswerStore(fabric)
         self._principal = principal
         self._mean: int | None = None
 
     async def tokens(self, keys: Sequence[str]) -> int:
-        """Return the size of the list under the first of `keys` that has one, in tokens.
+        """Return the tokens of the list under the first of `keys` that has one.
 
-        Without one it is the mean size of the stored lists, 0 when there are none.
+        Without one, return the mean of the stored lists, 0 if there are none.
         """
-        record = await self._shelf.read(keys, self._principal)
+        record = await self._answers.read(keys, self._principal)
         if record is not None:
             return tokens(record.text)
         if self._mean is None:
-            self._mean = await self._measured()
+            self._mean = await self._measure()
         return self._mean
 
     def forget_mean(self) -> None:
-        """Measure the mean again when it is next wanted."""
+        """Drop the cached mean."""
         self._mean = None
 
-    async def _measured(self) -> int:
+    async def _measure(self) -> int:
         contexts = await self._fabric.query(f"{LISTS}*", limit=SAMPLE)
         records = (record_of(context) for context in contexts)
         mine = (each for each in records if each and each.readable_by(self._principal))
-        texts = {each.text for each in mine}  # one list may lie under several names
+        texts = {each.text for each in mine}  # several names may share a list
         return round(fmean(map(tokens, texts))) if texts else 0
 
 
 @dataclass(slots=True)
 class OpenRegistry:
-    """What is open; `looked_at` is when the store was last looked at for changed rows."""
+    """Open store and registry; `checked_at` is the time of the last check for changed rows."""
 
     fabric: Fabric
     principal: str
@@ -85,24 +84,24 @@ class OpenRegistry:
     registry: Registry
     learned: LearnedChoices
     lists: StoredListSizes
-    looked_at: float = float("-inf")
+    checked_at: float = float("-inf")
     revision: RowsRevision | None = None
 
-    async def keep_in_step(self) -> None:
-        """Read the rows, and now and then again when any process has changed some."""
-        if time.monotonic() < self.looked_at + STEP_SECONDS:
+    async def refresh(self) -> None:
+        """Load the rows, and again after a while if a process has changed some."""
+        if time.monotonic() < self.checked_at + STEP_SECONDS:
             return
         revision = await self.rows.revision()
         if revision != self.revision or not self.registry.loaded.is_set():
             await self.registry.load()
             self.lists.forget_mean()
-        self.revision, self.looked_at = revision, time.monotonic()
+        self.revision, self.checked_at = revision, time.monotonic()
 
 
 def open_home(settings: Settings, clock: Clock) -> OpenRegistry:
-    """Open the store that `settings` name, as the server does; blocks a thread of anyio's.
+    """Open the server's store; blocks a worker thread of anyio.
 
-    Where it cannot be used, nothing is remembered past this process, which the log says once.
+    If it cannot be used, entries last as long as this process, which is logged once.
     """
     fabric = open_store(settings, clock)
     principal = from_thread.run(read_principal, settings, fabric)
@@ -116,10 +115,9 @@ log = logging.getLogger(__name__)
 
 
 class LocalRegistry:
-    """The rows, choices and lists in the home that the server uses as well."""
+    """Registry, learned choices and lists of this machine, shared with the server."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Open nothing yet."""
         self._settings = settings
         self._clock = clock
         self._redacted = redact if settings.redact else str
@@ -128,12 +126,12 @@ class LocalRegistry:
         self._locks: WeakKeyDictionary[AbstractEventLoop, anyio.Lock] = WeakKeyDictionary()
 
     async def find(self, name: str) -> CachedHit | None:
-        """Return what `name` means by a lesson, a choice or the registry's exact rule.
+        """Return the library that `name` means by a learned choice or the registry's exact rule.
 
-        A name that is used in several languages means the library that Python programs install.
+        A name that several languages use means the library of Python.
         """
-        opened, name = await self._in_step(), self._redacted(name)
-        row = await _meanings(opened).meant(name)
+        opened, name = await self._registry(), self._redacted(name)
+        row = await _choices(opened).meant(name)
         if row is None:
             return None
         return CachedHit(
@@ -141,24 +139,24 @@ class LocalRegistry:
         )
 
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
-        """Remember an id as this user's lesson; one with a version only the caller keeps."""
-        opened, name = await self._in_step(), self._redacted(name)
+        """Store an id as this user's choice; one with a version is not stored."""
+        opened, name = await self._registry(), self._redacted(name)
         now = self._clock()
         if library_id.version is None and read_name(name).name:
-            with _unstorable_let_go():
-                await _meanings(opened).learn([TaughtName(name, library_id)], now)
+            with _store_errors_ignored():
+                await _choices(opened).learn([TaughtName(name, library_id)], now)
         return CachedHit(
             bare_library(name, library_id, now), await opened.lists.tokens(_keys(name, opened))
         )
 
     async def used(self, uses: Mapping[str, int]) -> None:
-        """Count uses of rows; all are written when this returns."""
-        opened = await self._in_step()
+        """Count uses of rows, and write all of them."""
+        opened = await self._registry()
         async with self._lock:
             for library_id, times in uses.items():
                 for _use in range(times):
                     opened.registry.used(library_id)
-            with _unstorable_let_go():
+            with _store_errors_ignored():
                 await opened.registry.flush()
 
     async def aclose(self) -> None:
@@ -171,12 +169,12 @@ class LocalRegistry:
     def _lock(self) -> anyio.Lock:
         return self._locks.setdefault(get_running_loop(), anyio.Lock())
 
-    async def _in_step(self) -> OpenRegistry:
+    async def _registry(self) -> OpenRegistry:
         async with self._lock:
             opened = self._opened
             if opened is None:
                 opened = await to_thread.run_sync(self._open)
-            await opened.keep_in_step()
+            await opened.refresh()
         return opened
 
     def _open(self) -> OpenRegistry:
@@ -187,17 +185,17 @@ class LocalRegistry:
 
 
 @contextmanager
-def _unstorable_let_go() -> Iterator[None]:
-    """Go on without what the store does not take: what is too large, or anything if it fails."""
+def _store_errors_ignored() -> Iterator[None]:
+    """Log and ignore that the store rejects an entry or fails."""
     try:
         yield
     except (ContextError, StoreError) as error:
-        log.debug("not kept: %s", error)
+        log.debug("not stored: %s", error)
 
 
 def _keys(name: str, opened: OpenRegistry) -> tuple[str, ...]:
     return tuple(map(list_key, names_of(Question(name), opened.registry)))
 
 
-def _meanings(opened: OpenRegistry) -> LibraryChoices:
+def _choices(opened: OpenRegistry) -> LibraryChoices:
     return LibraryChoices(opened.registry, opened.learned, Viewer(opened.principal))

@@ -1,4 +1,4 @@
-"""A shared server as a source of library ids, asked over HTTP; nothing is open between calls."""
+"""Shared server as a source of library ids over HTTP; no connection stays open."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ import httpx2
 from anyio import to_thread
 from pydantic import ValidationError
 
-from context7_fabric.client.environment import RemoteServer
-from context7_fabric.client.source import CachedHit, CachedLibrary, bare_library, library_of
+from context7_fabric.client.source import (
+    CachedHit,
+    CachedLibrary,
+    RemoteServer,
+    bare_library,
+    library_of,
+)
 from context7_fabric.fabric.context import Json
 from context7_fabric.http_server.rest.schemas import QueryReply
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.matching.index import read_name
+from context7_fabric.registry.readings import read_name
 
 log = logging.getLogger(__name__)
 
 SECONDS = 10.0
-"""How long the service may take to connect, to send, and to answer."""
+"""Time-out for connecting, sending and the answer, each."""
 
 _EXACT = 1.0
 
 
 class RemoteRegistry:
-    """The registry of a server, as far as its visitor may see it."""
+    """Registry of a server, limited to the rows that the token may see."""
 
     def __init__(
         self,
@@ -40,36 +45,36 @@ class RemoteRegistry:
         redacts: bool = True,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        """Ask `service`, by `transport` where one is given; with `redacts`, without secrets."""
+        """Use `transport` in place of httpx's own; with `redacts`, send no secrets."""
         self._service = service
         self._clock = clock
         self._redacted = redact if redacts else str
         self._transport = transport
 
     async def find(self, name: str) -> CachedHit | None:
-        """Return what the service says that `name` means exactly."""
+        """Return the library that `name` means exactly, by the service."""
         asked = {"query": self._redacted(name), "n_results": 1}
-        reply = await self._posted("query", asked)
+        reply = await self._post("query", asked)
         library = None if reply is None else _exact(reply)
         return None if library is None else CachedHit(library, list_tokens=0)
 
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
-        """Tell the service what `name` means; of one version only the caller knows."""
+        """Store the id at the service; one with a version is not sent."""
         name = self._redacted(name)
         if library_id.version is None and read_name(name).name:
-            told = {"library_name": name, "library_id": str(library_id)}
-            form = {"documents": [name], "metadatas": [told], "ids": [f"lib-{name_key(name)}"]}
-            await self._posted("index", form)
+            metadata = {"library_name": name, "library_id": str(library_id)}
+            form = {"documents": [name], "metadatas": [metadata], "ids": [f"lib-{name_key(name)}"]}
+            await self._post("index", form)
         return CachedHit(bare_library(name, library_id, self._clock()), list_tokens=0)
 
     async def used(self, uses: Mapping[str, int]) -> None:
-        """Do nothing: the service counts for itself."""
+        """Do nothing: the service counts uses itself."""
 
     async def aclose(self) -> None:
         """Do nothing: nothing is open."""
 
-    async def _posted(self, place: str, form: Mapping[str, object]) -> bytes | None:
-        """Return what the service replies; None, which is logged, when it does not."""
+    async def _post(self, place: str, form: Mapping[str, object]) -> bytes | None:
+        """Return the service's reply, or log a failure and return None."""
         try:
             return await self._reply(place, form)
         except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
@@ -77,7 +82,7 @@ class RemoteRegistry:
             return None
 
     async def _reply(self, place: str, form: Mapping[str, object]) -> bytes:
-        trust = await to_thread.run_sync(_trust)
+        trust = await to_thread.run_sync(_ssl_context)
         async with httpx2.AsyncClient(
             headers=self._service.headers, timeout=SECONDS, verify=trust, transport=self._transport
         ) as http:
@@ -88,13 +93,13 @@ class RemoteRegistry:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
-    """Trust what the system trusts (or SSL_CERT_FILE, SSL_CERT_DIR); reading it blocks."""
+def _ssl_context() -> ssl.SSLContext:
+    """Return the context with the system's CAs or SSL_CERT_FILE, SSL_CERT_DIR; blocks."""
     return httpx2.create_ssl_context()
 
 
 def _exact(reply: bytes) -> CachedLibrary | None:
-    """Return the library that a reply names as the one that is meant; None for all else."""
+    """Return the exact match in a reply, None if there is none."""
     try:
         results = QueryReply.model_validate_json(reply).results
         if not results or results[0].relevance_score < _EXACT:

@@ -1,11 +1,12 @@
-"""The seam between the client and where library ids are known: values and one small Protocol."""
+"""Source of library ids: its protocol and values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
@@ -17,10 +18,10 @@ from context7_fabric.parsing.keys import name_key
 
 @dataclass(frozen=True, slots=True)
 class CachedLibrary:
-    """A library whose id is known.
+    """Library with a known id.
 
-    `last_verified` is when upstream last listed the id, in ISO 8601, and empty when it never did.
-    `relevance_score` is 1.0 for an exact match.
+    `last_verified` is the ISO 8601 time at which upstream last listed the id, empty if it never
+    did; `relevance_score` is 1.0 for an exact match.
     """
 
     library_name: str
@@ -33,7 +34,7 @@ class CachedLibrary:
 
     @property
     def verified_at(self) -> float | None:
-        """When upstream last listed the id, in epoch seconds; None when it never did."""
+        """The same time in epoch seconds, None if upstream never listed the id."""
         if not self.last_verified:
             return None
         return datetime.fromisoformat(self.last_verified).timestamp()
@@ -41,29 +42,48 @@ class CachedLibrary:
 
 @dataclass(frozen=True, slots=True)
 class CachedHit:
-    """A library, and how many tokens the list has that a look-up of its name would bring."""
+    """Library, and the tokens of the list that a look-up of its name would return."""
 
     library: CachedLibrary
     list_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteServer:
+    """Shared server: its URL without a slash at the end, and the access token for it."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The URL without credentials, for messages."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of every request."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
 class LibrarySource(Protocol):
-    """Knows libraries by name. A fault of its medium is a miss, never an error."""
+    """Look-up of libraries by name; a fault of its medium is a miss, never an error."""
 
     async def find(self, name: str) -> CachedHit | None:
-        """Return the library that `name` means beyond doubt, however old the knowledge is."""
+        """Return the library that `name` means exactly, of any age."""
         ...
 
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
-        """Remember what `name` means, for every client of the source, and return it."""
+        """Store the id that `name` means, for every client of the source."""
         ...
 
     async def used(self, uses: Mapping[str, int]) -> None:
-        """Count so many uses of the libraries with these ids."""
+        """Count the uses of libraries by id."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of the medium; what is called afterwards opens it again."""
+        """Close the medium; a later call opens it again."""
         ...
 
 
@@ -71,10 +91,10 @@ _LIBRARY = TypeAdapter(CachedLibrary)
 
 
 def library_of(metadata: Mapping[str, Json]) -> CachedLibrary:
-    """Return the library that `metadata` tells of, which a name means exactly.
+    """Return the exactly matching library that `metadata` describe.
 
     Raises:
-        ValueError: They tell of none.
+        ValueError: They describe none.
     """
     library = _LIBRARY.validate_python({**metadata, "relevance_score": 1.0})
     _ = library.verified_at
@@ -82,7 +102,7 @@ def library_of(metadata: Mapping[str, Json]) -> CachedLibrary:
 
 
 def bare_library(name: str, library_id: LibraryId, now: float) -> CachedLibrary:
-    """Return a library of which no more is known than that `name` means it, since `now`."""
+    """Return a library of which only the name and id are known, since `now`."""
     return CachedLibrary(
         name_key(name), str(library_id), [], UNKNOWN, shown_moment(now), 1, relevance_score=1.0
     )

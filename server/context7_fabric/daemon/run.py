@@ -18,14 +18,16 @@ from typing import Any, NoReturn
 import anyio
 from mcp.server.lowlevel import Server
 
+from context7_fabric.daemon.commands import AppCommands, reply_to
 from context7_fabric.daemon.logs import DaemonLogHandler, remove_old_logs
-from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake
+from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
 from context7_fabric.errors import DaemonAlreadyRunning, FabricError, StoreUnavailable
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import NOT_HERE, identity
-from context7_fabric.runtime.runtime import Runtime, open_household
+from context7_fabric.runtime.app import App
+from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -82,9 +84,13 @@ async def _serve(
     door: Endpoint, terms: DaemonTerms, settings: Settings, listener: socket.socket
 ) -> None:
     raise_file_limit()
-    async with open_household(settings, linger=terms.idle or None, traced=True) as household:
+    async with open_runtime(settings, linger=terms.idle or None, traced=True) as household:
         host = DaemonServer(
-            door, terms, partial(_server_for, household), partial(_figures, household)
+            door,
+            terms,
+            partial(_server_for, household),
+            partial(_commands_for, household),
+            partial(_figures, household),
         )
         log.info("the daemon %d serves %s", os.getpid(), settings.home)
         async with anyio.create_task_group() as tasks:
@@ -105,19 +111,36 @@ async def _wait_for_signal(host: DaemonServer) -> None:
 
 
 @asynccontextmanager
-async def _server_for(household: Runtime, greeting: Handshake) -> AsyncGenerator[Server[Any]]:
-    """Open what a window talks to, by the settings of its own environment."""
-    settings = read_settings(
-        greeting.environ, api_key=greeting.api_key, directory=Path(greeting.directory)
-    )
-    async with household.app(settings) as app:
+async def _server_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[Server[Any]]:
+    """Open the MCP server for one window."""
+    settings = _settings_of(handshake)
+    async with _open_app(runtime, settings) as app:
         yield build_server(app.desk, app.principal, meta=settings.meta)
+
+
+@asynccontextmanager
+async def _commands_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[Reply]:
+    """Open the replies to the requests of one command."""
+    async with _open_app(runtime, _settings_of(handshake)) as app:
+        yield partial(reply_to, AppCommands(app))
+
+
+@asynccontextmanager
+async def _open_app(runtime: Runtime, settings: Settings) -> AsyncGenerator[App]:
+    async with runtime.app(settings) as app:
+        yield app
         await app.flush()
+
+
+def _settings_of(handshake: Handshake) -> Settings:
+    """Read the settings from the client's own environment."""
+    directory = Path(handshake.directory)
+    return read_settings(handshake.environ, api_key=handshake.api_key, directory=directory)
 
 
 def _figures(household: Runtime) -> dict[str, Any]:
     """Return how many upstreams are served, and the resident memory in bytes, 0 if not told."""
-    return {"apps": household.apps, "memory": _resident()}
+    return {"apps": len(household.open_apps), "memory": _resident()}
 
 
 def _resident() -> int:

@@ -9,8 +9,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,15 @@ from context7_fabric.mcp_server.notifications import PUSHED
 from context7_fabric.mcp_server.streams import Duplex, MessageReader, MessageWriter
 from context7_fabric.process import can_open
 from context7_fabric.relay.endpoint import Endpoint, peer
-from context7_fabric.relay.handshake import FULL, NOT_HERE, SERVE, STATUS, STOP, WELCOME
+from context7_fabric.relay.handshake import (
+    COMMAND,
+    FULL,
+    NOT_HERE,
+    SERVE,
+    STATUS,
+    STOP,
+    WELCOME,
+)
 from context7_fabric.version import __version__
 
 LONGEST = 2**20
@@ -77,7 +85,13 @@ SPARE_FILES = 4
 """Files that must be left when a window comes: for others to be told, and for the store."""
 
 OpenServer = Callable[[Handshake], AbstractAsyncContextManager[Server[Any]]]
-"""Opens what a window is to talk to; raises a `FabricError` when its settings are of no use."""
+"""Opens the MCP server for a window; raises a `FabricError` when its settings cannot be used."""
+
+Reply = Callable[[bytes], Awaitable[bytes]]
+"""Returns the reply to a command's request; both are lines without their ends."""
+
+OpenCommands = Callable[[Handshake], AbstractAsyncContextManager[Reply]]
+"""Opens the replies to commands; raises as `OpenServer` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +110,14 @@ class DaemonServer:
         door: Endpoint,
         terms: DaemonTerms,
         open_server: OpenServer,
+        open_commands: OpenCommands,
         told: Callable[[], dict[str, Any]],
     ) -> None:
-        """Serve windows that mean `terms`; `told` adds to what the status tells."""
+        """Serve windows and commands that mean `terms`; `told` adds to what the status tells."""
         self._door = door
         self._terms = terms
         self._open_server = open_server
+        self._open_commands = open_commands
         self._told = told
         self._since = time.time()
         self._windows = 0
@@ -132,7 +148,7 @@ class DaemonServer:
         try:
             greeting = await self._greeted(visitor, transport)
             if greeting is not None:
-                await self._grant(greeting, MessageReader(visitor, writer), writer, transport)
+                await self._grant(greeting, visitor, writer, transport)
         except (OSError, anyio.BrokenResourceError) as error:
             log.info("a visitor is gone: %s", error)
         except Exception:
@@ -154,41 +170,52 @@ class DaemonServer:
     async def _grant(
         self,
         greeting: Handshake,
-        reader: MessageReader,
+        client: Duplex,
         writer: MessageWriter,
         transport: asyncio.Transport,
     ) -> None:
-        if greeting.wish == STATUS:
+        if greeting.wish in (STATUS, STOP):
             transport.write(json.dumps(self._status()).encode() + b"\n")
-        elif greeting.wish == STOP:
-            transport.write(json.dumps(self._status()).encode() + b"\n")
-            self.stop()
-        elif greeting.wish == SERVE and greeting.identity == self._terms.identity:
-            await self._accompany(greeting, reader, writer, transport)
+            if greeting.wish == STOP:
+                self.stop()
+        elif greeting.wish in (SERVE, COMMAND) and greeting.identity == self._terms.identity:
+            await self._accompany(greeting, client, writer)
         else:
-            transport.write(NOT_HERE + b"\n")
+            writer.write_line(NOT_HERE)
 
-    async def _accompany(
-        self,
-        greeting: Handshake,
-        reader: MessageReader,
-        writer: MessageWriter,
-        transport: asyncio.Transport,
-    ) -> None:
-        """Serve a window from its first request to its end, if there is room for one more."""
+    async def _accompany(self, greeting: Handshake, client: Duplex, writer: MessageWriter) -> None:
+        """Serve a client from its first request to its end, if there is room for one more."""
         if not can_open(SPARE_FILES):
             log.warning("a window was turned away: no more files can be opened (`ulimit -n`)")
-            transport.write(FULL + b"\n")
+            writer.write_line(FULL)
             return
         self._count(+1)
         try:
-            async with self._open_server(greeting) as server:
-                transport.write(WELCOME + b"\n")
-                await server.run(reader, writer, server.create_initialization_options(PUSHED))
+            if greeting.wish == SERVE:
+                await self._serve_window(greeting, client, writer)
+            else:
+                await self._serve_commands(greeting, client, writer)
         except FabricError:
-            transport.write(NOT_HERE + b"\n")  # it serves itself, and tells its user why it cannot
+            writer.write_line(NOT_HERE)  # it serves itself, and tells its user why it cannot
         finally:
             self._count(-1)
+
+    async def _serve_window(
+        self, greeting: Handshake, client: Duplex, writer: MessageWriter
+    ) -> None:
+        async with self._open_server(greeting) as server:
+            writer.write_line(WELCOME)
+            options = server.create_initialization_options(PUSHED)
+            await server.run(MessageReader(client, writer), writer, options)
+
+    async def _serve_commands(
+        self, greeting: Handshake, client: Duplex, writer: MessageWriter
+    ) -> None:
+        async with self._open_commands(greeting) as reply, _cancelled_at_the_end_of(client):
+            writer.write_line(WELCOME)
+            while (line := await client.take()) is not None:
+                writer.write_line(await reply(line))
+                await client.drain()
 
     def _status(self) -> dict[str, Any]:
         return {
@@ -233,6 +260,20 @@ class DaemonServer:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
+
+
+@asynccontextmanager
+async def _cancelled_at_the_end_of(client: Duplex) -> AsyncGenerator[None]:
+    """Cancel the block when the client is gone, as its user interrupts it."""
+
+    async def cancel() -> None:
+        await client.ended.wait()
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(cancel)
+        yield
+        tasks.cancel_scope.cancel()
 
 
 class _Visitor(Duplex):

@@ -2,6 +2,6 @@
 
 import os
 
-# What imports qdrant-client or fastembed imports onnxruntime, which writes a device id into the
-# user's home and may send events; only this variable, set before the import, keeps it from both.
+# qdrant-client and fastembed import onnxruntime, which writes a device id into the user's home and
+# may send events. Only this variable, set before the import, prevents both.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

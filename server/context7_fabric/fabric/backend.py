@@ -1,38 +1,41 @@
-"""The seam between the fabric and a medium: bytes under readable keys, in order of time."""
+"""Interface between the fabric and a medium: bytes under readable keys, in the order of time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 AUTHORED_LIMIT = 10_000
-"""Entries that somebody wrote by hand, which no medium ever evicts: more of them are refused."""
+"""Most authored entries, which are never evicted; more are refused."""
 
 AUTHORED_BYTES = 128 * 2**20
-"""Bytes that their values take at most, and never more than half of what a medium may hold."""
+"""Most bytes of their values, which are also bounded by half of the medium."""
 
 CLOCK_SLACK = 300.0
-"""Seconds that a stored time may lie in the future: clocks differ. Beyond, it is not believed."""
+"""Seconds that a stored time may lie in the future, for clocks differ. Later times are invalid."""
 
-SEALED = b'{"format":2,'
-"""Values that begin so have a checksum over their key, and are told from another key's by it."""
+CHECKED_START = b'{"format":2,'
+"""Start of values with a checksum over their key, which shows that a value is another key's."""
+
+_T = TypeVar("_T")
 
 
 class BackendEntry(NamedTuple):
-    """What is kept under a key; `version` counts its writes, the first is 1."""
+    """A key and its value; `version` counts the writes of the key, from 1."""
 
     key: str
     value: bytes
     version: int = 1
 
 
-Written: TypeAlias = tuple[str, ...] | None
-"""The keys that somebody wrote to a medium or removed from it; None: it may have been any."""
+WrittenKeys: TypeAlias = tuple[str, ...] | None
+"""Keys that were written or removed; None for any number of unknown keys."""
 
 
 class EntryPosition(NamedTuple):
-    """Where an entry stands in the order of time; `at` is in seconds since the epoch."""
+    """Position of an entry in the order of time; `at` is in seconds since the epoch."""
 
     at: float
     key: str
@@ -40,10 +43,10 @@ class EntryPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """One entry to be stored, in place of what was there.
+    """An entry to be stored under its key, with its time `at`.
 
-    `at` is its time. After `expires_in` seconds the medium may drop it; None keeps it. A medium
-    that is full makes room by dropping those that are `disposable`, and never others.
+    After `expires_in` seconds the medium may drop it; None keeps it. A full medium evicts
+    `disposable` entries and never others.
     """
 
     key: str
@@ -54,16 +57,16 @@ class WriteRequest:
 
 
 def authored_room(most: int) -> int:
-    """Return how many bytes authored values may take of the `most` that a medium holds."""
+    """Return how many of the `most` bytes of a medium authored values may take."""
     return min(AUTHORED_BYTES, most // 2)
 
 
 @runtime_checkable
 class WatchableBackend(Protocol):
-    """A backend that can tell when nothing is kept."""
+    """A backend that knows whether it keeps entries."""
 
     def trouble(self) -> str | None:
-        """Return why nothing is kept, None when it is."""
+        """Return why nothing is kept, None when entries are kept."""
         ...
 
 
@@ -74,10 +77,10 @@ class Backend(Protocol):
     """
 
     async def get(self, key: str) -> BackendEntry | None:
-        """Return what is stored under `key`, None when nothing is.
+        """Return the entry under `key`, None when there is none.
 
         Raises:
-            CorruptEntry: Something is there, and it is not bytes that we wrote.
+            CorruptEntry: There is one that we did not write.
         """
         ...
 
@@ -86,34 +89,34 @@ class Backend(Protocol):
         ...
 
     async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
-        """Store all of `puts` and remove `deletes`, or do nothing of it; one round trip.
+        """Store all of `puts` and remove `deletes`, or change nothing; one round trip.
 
         Raises:
-            TooManyAuthored, TooMuchAuthored: There is no room for what is not disposable.
+            TooManyAuthored, TooMuchAuthored: There is no room for the authored entries.
         """
         ...
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
-        """Store `value` only where nothing is, for `expires_in` seconds; tell whether it was.
+        """Store `value` under a free `key` for `expires_in` seconds; return whether it was free.
 
-        Atomic over every process that shares the medium. Where ends are times of this machine's
-        clock, one that ends more than `CLOCK_SLACK` seconds later than this would is replaced: it
-        was stored while the clock was ahead.
+        Atomic over all processes that share the medium. Where ends are times of this machine's
+        clock, an entry that ends more than `CLOCK_SLACK` seconds later than the new one is
+        replaced: the clock was ahead when it was stored.
         """
         ...
 
     async def swap(
         self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
     ) -> bool:
-        """Store `new` as disposable only where `old` is, or if it is None remove that.
+        """Replace the value `old` by the disposable `new`, or remove it if `new` is None.
 
-        Returns whether it was so. `expires_in` is as in `WriteRequest`. What is not bytes that we
-        wrote is never `old`. Atomic as `add`.
+        Returns whether `old` was there. Foreign values are never equal to `old`. `expires_in` is
+        as in `WriteRequest`. Atomic as `add`.
         """
         ...
 
     async def delete(self, key: str) -> bool:
-        """Remove `key`; tell whether it was there."""
+        """Remove `key`; return whether it existed."""
         ...
 
     async def keys(self, prefix: str) -> list[str]:
@@ -123,41 +126,95 @@ class Backend(Protocol):
     async def items(
         self, prefix: str, after: str | None, limit: int
     ) -> tuple[list[BackendEntry], str | None]:
-        """Return the next readable entries whose keys begin with `prefix`, by key.
+        """Return a page of readable entries whose keys begin with `prefix`, by key.
 
-        Those behind the key `after` (None: from the start), `limit` at most, in one round trip; and
-        the key to go on behind, None when there are no more.
+        It starts after the key `after` (None: at the first) and has `limit` entries at most, in one
+        round trip. The second result is the key to continue after, None at the end.
         """
         ...
 
     async def newest(
         self, prefix: str, after: EntryPosition | None, limit: int
     ) -> list[EntryPosition]:
-        """Return the next entries whose keys begin with `prefix`, the newest first.
+        """Return a page of positions of keys that begin with `prefix`, the newest first.
 
-        Those behind `after` (None: from the newest), `limit` at most; entries of one time stand in
-        the reverse order of their keys.
+        It starts after `after` (None: at the newest) and has `limit` positions at most. Entries of
+        one time are in the reverse order of their keys.
         """
         ...
 
     def info(self) -> dict[str, object]:
-        """Tell of the medium: `backend`, `memory` (bytes it takes), `memory_human` and more.
+        """Return facts about the medium: `backend`, `memory` (bytes), `memory_human` and more.
 
-        A plain call, which may block; so is `dbsize`.
+        Like `dbsize` a plain call, which may block.
         """
         ...
 
     def dbsize(self, prefix: str = "") -> int:
-        """Return how many entries have keys that begin with `prefix`."""
+        """Return the number of entries whose keys begin with `prefix`."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of the medium; a second call does nothing."""
+        """Close the medium; a second call does nothing."""
         ...
 
 
-def human(size: float) -> str:
-    """Return a number of bytes as people say it, as Redis does: 1.50M."""
+class ForwardingBackend(ABC):
+    """Forwards every call to another backend, by way of `_forward`."""
+
+    @abstractmethod
+    async def _forward(self, operation: str, call: Callable[[Backend], Awaitable[_T]]) -> _T:
+        """Return the result of `call` on the other backend; `operation` names it in errors."""
+
+    async def get(self, key: str) -> BackendEntry | None:
+        """Return the entry under `key`."""
+        return await self._forward("get", lambda backend: backend.get(key))
+
+    async def get_many(self, keys: Sequence[str]) -> list[BackendEntry]:
+        """Return the readable entries under `keys`."""
+        return await self._forward("get", lambda backend: backend.get_many(keys))
+
+    async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
+        """Store and remove."""
+        await self._forward("put", lambda backend: backend.write(puts, deletes))
+
+    async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
+        """Store `value` under a free `key`."""
+        return await self._forward(
+            "add", lambda backend: backend.add(key, value, expires_in=expires_in)
+        )
+
+    async def swap(
+        self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
+    ) -> bool:
+        """Replace or remove the value `old`."""
+        return await self._forward(
+            "swap", lambda backend: backend.swap(key, old, new, expires_in=expires_in)
+        )
+
+    async def delete(self, key: str) -> bool:
+        """Remove `key`; return whether it existed."""
+        return await self._forward("delete", lambda backend: backend.delete(key))
+
+    async def keys(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`."""
+        return await self._forward("keys", lambda backend: backend.keys(prefix))
+
+    async def items(
+        self, prefix: str, after: str | None, limit: int
+    ) -> tuple[list[BackendEntry], str | None]:
+        """Return a page of readable entries below `prefix`, by key."""
+        return await self._forward("items", lambda backend: backend.items(prefix, after, limit))
+
+    async def newest(
+        self, prefix: str, after: EntryPosition | None, limit: int
+    ) -> list[EntryPosition]:
+        """Return a page of positions below `prefix`, the newest first."""
+        return await self._forward("query", lambda backend: backend.newest(prefix, after, limit))
+
+
+def human_size(size: float) -> str:
+    """Return a number of bytes as Redis prints it, such as 1.50M."""
     for unit in "BKMG":
         if size < 1024 or unit == "G":  # noqa: PLR2004  # bytes in a K
             break

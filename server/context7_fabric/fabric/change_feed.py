@@ -1,6 +1,6 @@
-"""What was written to a store that several processes share, as far as its medium announces it.
+"""Change feed: keys that any process writes to a shared store, where its medium announces them.
 
-A medium that announces nothing, or lately failed to, makes everybody look for themselves.
+A listener of a medium that announces nothing, or fails to, has to look at the store by itself.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ from typing import Protocol, Self, runtime_checkable
 import anyio
 
 from context7_fabric.errors import StoreClosed, StoreError
-from context7_fabric.fabric.backend import Backend, Written
+from context7_fabric.fabric.backend import Backend, WrittenKeys
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 """Seconds until the medium is listened to again after it failed."""
 
-LATER_SECONDS = 60.0
-"""The same after a failure that nobody has foreseen."""
+UNEXPECTED_RETRY_SECONDS = 60.0
+"""The same after an error that is no store error."""
 
 MOST_KEYS = 1_000
-"""Keys that an ear keeps; of more it knows only that there were many."""
+"""Keys that a listener collects; beyond them it only knows that there were many."""
 
 
 @runtime_checkable
 class AnnouncingBackend(Protocol):
-    """A backend that tells its processes what any of them writes."""
+    """A backend that announces the writes of all processes."""
 
-    def announcements(self) -> AsyncGenerator[Written]:
-        """Yield what was written; first, when listening has begun, that it may be anything.
+    def announcements(self) -> AsyncGenerator[WrittenKeys]:
+        """Yield None once it listens, for all keys may have changed, then the keys written.
 
-        It ends where nothing can ever be heard.
+        It ends where the medium never announces anything.
 
         Raises:
-            StoreUnavailable: Nothing can be heard now.
+            StoreUnavailable: The medium cannot be listened to now.
             StoreClosed: The backend is closed.
         """
         ...
 
 
 class ChangeListener:
-    """Keeps the keys below some prefixes that were written since somebody last took them."""
+    """Collects the written keys below some prefixes until they are taken."""
 
-    def __init__(self, news: ChangeFeed, prefixes: Collection[str]) -> None:
-        """Hear of keys that begin with one of `prefixes`."""
-        self._news = news
+    def __init__(self, feed: ChangeFeed, prefixes: Collection[str]) -> None:
+        """Collect keys that begin with one of `prefixes`."""
+        self._feed = feed
         self._keys: set[str] | None = None
-        self._heard = anyio.Event()
+        self._changed = anyio.Event()
         self.prefixes = tuple(prefixes)
 
     def __enter__(self) -> Self:
-        """Return the ear itself."""
+        """Return the listener itself."""
         return self
 
     def __exit__(
@@ -64,40 +64,37 @@ class ChangeListener:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Hear no more."""
-        self._news.drop(self)
+        """Stop listening."""
+        self._feed.remove(self)
 
     @property
     def is_live(self) -> bool:
-        """Tell whether anything can be heard now."""
-        return self._news.is_live
+        """Return whether writes are announced now."""
+        return self._feed.is_live
 
     def take(self) -> frozenset[str] | None:
-        """Return the keys written since the last call, None where it may have been any."""
-        keys = self._keys if self._news.is_live else None
+        """Return the keys written since the last call, None for any number of unknown keys."""
+        keys = self._keys if self._feed.is_live else None
         self._keys = set()
-        if self._heard.is_set():  # else somebody may still wait for it
-            self._heard = anyio.Event()
+        if self._changed.is_set():  # an unset event may have waiters
+            self._changed = anyio.Event()
         return None if keys is None else frozenset(keys)
 
     async def wait(self, seconds: float, alone: float) -> None:
-        """Return when something was written, after `seconds` at the latest.
+        """Return after a write, or after `seconds`; after `alone` where none is announced."""
+        with anyio.move_on_after(seconds if self._feed.is_live else alone):
+            await self._changed.wait()
 
-        After `alone` seconds while nothing can be heard.
-        """
-        with anyio.move_on_after(seconds if self._news.is_live else alone):
-            await self._heard.wait()
-
-    def hear(self, written: Written) -> None:
-        """Note what was written, if it is of interest here."""
+    def receive(self, written: WrittenKeys) -> None:
+        """Collect the keys that begin with a prefix of this listener."""
         if written is None:
             self._keys = None
         elif not self._add(key for key in written if key.startswith(self.prefixes)):
             return
-        self._heard.set()
+        self._changed.set()
 
     def _add(self, keys: Iterable[str]) -> bool:
-        """Keep `keys`; tell whether there were any."""
+        """Collect `keys`; return whether there were any."""
         new = set(keys)
         if self._keys is not None:
             self._keys |= new
@@ -107,48 +104,55 @@ class ChangeListener:
 
 
 class ChangeFeed:
-    """Hears what every process writes to a store, and tells the ears of this one."""
+    """Passes the announcements of a backend to the listeners of this process."""
 
-    def __init__(self, backend: Backend) -> None:
-        """Listen to `backend` once `run`."""
+    def __init__(
+        self,
+        backend: Backend,
+        retry: float = RETRY_SECONDS,
+        unexpected_retry: float = UNEXPECTED_RETRY_SECONDS,
+    ) -> None:
+        """Listen to `backend` once `run`, and again `retry` seconds after it failed."""
         self._backend = backend
-        self._ears: list[ChangeListener] = []
+        self._retry = retry
+        self._unexpected_retry = unexpected_retry
+        self._listeners: list[ChangeListener] = []
         self.is_live = False
 
-    def ear(self, *prefixes: str) -> ChangeListener:
-        """Return an ear for keys that begin with one of `prefixes`, to be left in the end."""
-        ear = ChangeListener(self, prefixes)
-        self._ears.append(ear)
-        return ear
+    def listen(self, *prefixes: str) -> ChangeListener:
+        """Return a listener, a context manager, for keys that begin with one of `prefixes`."""
+        listener = ChangeListener(self, prefixes)
+        self._listeners.append(listener)
+        return listener
 
-    def drop(self, ear: ChangeListener) -> None:
-        """Tell `ear` nothing more."""
-        self._ears.remove(ear)
+    def remove(self, listener: ChangeListener) -> None:
+        """Pass nothing more to `listener`."""
+        self._listeners.remove(listener)
 
     async def run(self) -> None:
-        """Listen, and again after a failure; returns where nothing can ever be heard."""
+        """Listen, and retry after failures; return where the medium announces nothing."""
         if not isinstance(self._backend, AnnouncingBackend):
             return
         while True:
             try:
-                await self._listen(self._backend)
+                await self._pass_on(self._backend)
             except StoreClosed:
                 return
             except StoreError as error:
-                log.debug("what others write is not heard: %s", error)
-                await anyio.sleep(AGAIN_SECONDS)
-            except Exception as error:  # noqa: BLE001  # whoever cannot hear can still look
-                log.warning("what others write is not heard: %r", error)
-                await anyio.sleep(LATER_SECONDS)
+                log.debug("writes of other processes are not announced: %s", error)
+                await anyio.sleep(self._retry)
+            except Exception as error:  # noqa: BLE001  # listeners can still look for themselves
+                log.warning("writes of other processes are not announced: %r", error)
+                await anyio.sleep(self._unexpected_retry)
             else:
                 return
 
-    async def _listen(self, backend: AnnouncingBackend) -> None:
+    async def _pass_on(self, backend: AnnouncingBackend) -> None:
         try:
             async with aclosing(backend.announcements()) as announced:
                 async for written in announced:
                     self.is_live = True
-                    for ear in tuple(self._ears):
-                        ear.hear(written)
+                    for listener in tuple(self._listeners):
+                        listener.receive(written)
         finally:
             self.is_live = False

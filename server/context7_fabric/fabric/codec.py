@@ -1,10 +1,8 @@
-"""Between a context and the bytes that a backend keeps: JSON with a format version and a checksum.
+"""Codec between contexts and stored bytes: JSON with a format version and a checksum.
 
-The checksum is over scope and key too, so that no medium can give one context for another. Format
-1, whose checksum is over the rest alone, is still read.
-
-Bytes of another version, truncated, damaged or foreign bytes decode to `CorruptEntry`, never to a
-wrong value.
+The checksum covers scope and key too, so that a medium cannot return one context for another.
+Truncated, damaged and foreign bytes, and those of another version, raise `CorruptEntry`: they never
+decode to a wrong value.
 """
 
 from __future__ import annotations
@@ -24,66 +22,59 @@ from context7_fabric.models import VALUE_LIMIT, Clock
 
 FORMAT = 2
 MAX_DEPTH = 100
-"""How many lists and objects may stand inside of one another."""
+"""Most levels of nested lists and objects."""
 
 _START = b'{"format":%d,' % FORMAT
-_OLD_START = b'{"format":1,'
-_CRC = b'"crc32":"%08x",'
-_CRC_AT = len(_START)
-_HEAD = _START + _CRC
+_HEAD = _START + b'"crc32":"%08x",'
 _HEAD_LENGTH = len(_HEAD % 0)
 _PLAIN = (str, bool, int, type(None))
 _FURTHEST = 1e15
-"""Seconds from the epoch beyond which nothing is a time."""
+"""Most seconds between the epoch and a valid time."""
 
 
 def encode(context: Context) -> bytes:
-    """Return the bytes of `context`: one JSON object, which people can read too.
+    """Return the bytes of `context`: one JSON object.
 
     Raises:
         TypeError: The value or the metadata is not JSON; the text names the place inside.
         ValueError: It holds NaN or an infinity, or is nested more than `MAX_DEPTH` deep.
     """
-    check(context.value, "value")
-    check(context.metadata, "metadata")
+    check_json(context.value, "value")
+    check_json(context.metadata, "metadata")
     record = {
         "value": context.value,
         "metadata": context.metadata,
         "created_at": context.created_at,
         "expires_at": context.expires_at,
     }
-    body = _written(record).removeprefix(b"{")
+    body = _to_json(record).removeprefix(b"{")
     return _HEAD % crc32(body, _seed(context.key, context.scope)) + body
 
 
 def decode(key: str, scope: Scope, data: bytes, version: int = 1) -> Context:
-    """Return the context that `data` holds for `key`, its `version`th.
+    """Return the context in `data`, the `version`th write of `key`.
 
     Raises:
         CorruptEntry: The bytes are not an entry of this format.
     """
-    if data.startswith(_START):
-        seed = _seed(key, scope)
-    elif data.startswith(_OLD_START):
-        seed = 0
-    else:
+    if not data.startswith(_START):
         raise CorruptEntry(key, "not of a format this version reads")
-    if data[_CRC_AT:_HEAD_LENGTH] != _CRC % crc32(data[_HEAD_LENGTH:], seed):
+    if data[:_HEAD_LENGTH] != _HEAD % crc32(data[_HEAD_LENGTH:], _seed(key, scope)):
         raise CorruptEntry(key, "its checksum is wrong")
     try:
-        record = _parsed(data)
+        record = _from_json(data)
     except (ValueError, RecursionError) as error:
         raise CorruptEntry(key, "not JSON") from error
     return _context(key, scope, record, version)
 
 
 def _seed(key: str, scope: Scope) -> int:
-    """Return what the checksum of a context begins with."""
+    """Return the checksum of scope and key, which that of a context continues."""
     return crc32(address(scope, key).encode("utf-8", "surrogatepass"))
 
 
-def _written(record: dict[str, Any]) -> bytes:
-    """Write JSON; pydantic's writer takes a third of the time, but knows no lone surrogates."""
+def _to_json(record: dict[str, Any]) -> bytes:
+    """Return JSON; pydantic's writer takes a third of the time, but refuses lone surrogates."""
     try:
         return to_json(record)
     except PydanticSerializationError:
@@ -91,25 +82,25 @@ def _written(record: dict[str, Any]) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
-def _parsed(data: bytes) -> Any:  # noqa: ANN401  # any JSON
-    """Read JSON; pydantic's reader takes a third of the time, but knows no lone surrogates."""
+def _from_json(data: bytes) -> Any:  # noqa: ANN401  # any JSON
+    """Parse JSON; pydantic's reader takes a third of the time, but refuses lone surrogates."""
     try:
         return from_json(data, allow_inf_nan=False)
     except ValueError:
         return json.loads(data.decode("utf-8", "surrogatepass"))
 
 
-def check(value: object, name: str) -> None:
-    """Refuse what JSON cannot say, or json would write and not read back.
+def check_json(value: object, name: str) -> None:
+    """Check that JSON can express `value`, and that it is read back as it was.
 
-    The error names the place inside `name` as one would write it in Python: `value['a'][3]`.
+    The error names the place inside `name` in Python's notation: `value['a'][3]`.
 
     Raises:
-        TypeError: Something that is not JSON, or a name in an object that is not text.
-        ValueError: NaN, an infinity, or deeper nesting than `MAX_DEPTH`.
+        TypeError: It contains an object that is not JSON, or a name that is not text.
+        ValueError: It contains NaN or an infinity, or is nested more than `MAX_DEPTH` deep.
     """
     if not _is_json(value):
-        _complain(value, name)
+        _raise_first(value, name)
 
 
 def _is_json(value: object, depth: int = 0) -> bool:
@@ -130,20 +121,20 @@ def _is_json(value: object, depth: int = 0) -> bool:
     return True
 
 
-def _complain(value: object, place: str, depth: int = 0) -> None:
-    """Raise what is wrong with the first part of `value` that is not JSON."""
+def _raise_first(value: object, place: str, depth: int = 0) -> None:
+    """Raise an error for the first part of `value` that is not JSON."""
     if isinstance(value, float) and not isfinite(value):
         raise ValueError(f"{place} is {value}, which JSON cannot say")
     if depth >= MAX_DEPTH and isinstance(value, dict | list | tuple):
         raise ValueError(f"{place[:80]}… is nested more than {MAX_DEPTH} deep")
     if isinstance(value, list | tuple):
         for number, item in enumerate(value):
-            _complain(item, f"{place}[{number}]", depth + 1)
+            _raise_first(item, f"{place}[{number}]", depth + 1)
     elif isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
                 raise TypeError(f"{place} is not JSON: its name {name!r} is no text")
-            _complain(item, f"{place}[{name!r}]", depth + 1)
+            _raise_first(item, f"{place}[{name!r}]", depth + 1)
     elif not isinstance(value, (*_PLAIN, float)):
         raise TypeError(f"{place} is not JSON but {type(value).__name__}")
 
@@ -174,7 +165,7 @@ def _is_time(value: object) -> TypeGuard[float]:
 
 @dataclass(frozen=True, slots=True)
 class EntryEncoder:
-    """Makes entries out of contexts.
+    """Encodes contexts as write requests.
 
     A key has at most `KEY_LIMIT` characters, an encoded context at most `value_limit` bytes.
     """
@@ -182,7 +173,7 @@ class EntryEncoder:
     clock: Clock
     value_limit: int = VALUE_LIMIT
 
-    def put(
+    def write_request(
         self,
         key: str,
         value: Json,
@@ -191,7 +182,7 @@ class EntryEncoder:
         ttl: float | None,
         disposable: bool | None,  # noqa: FBT001  # passed on from a keyword
     ) -> WriteRequest:
-        """Return the entry that stores `value`; arguments and errors as `Fabric.set_context`."""
+        """Return the request to store `value`; arguments and errors as `Fabric.set_context`."""
         if len(key) > KEY_LIMIT:
             raise KeyTooLong(key, KEY_LIMIT)
         now = self.clock()

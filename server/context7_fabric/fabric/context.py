@@ -1,4 +1,4 @@
-"""One entry of the fabric and the scopes it may live in."""
+"""Contexts, the entries of the fabric, and the scopes that they live in."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import TypeAlias
 from context7_fabric.fabric.backend import CLOCK_SLACK
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-"""Any value that JSON can say."""
-
+"""Any JSON value."""
 
 KEY_LIMIT = 512
 """Characters that a key may have."""
 
 
 class Scope(StrEnum):
-    """Whom an entry is for."""
+    """The audience and purpose of a context."""
 
     GLOBAL = "GLOBAL"
     EXECUTION = "EXECUTION"
@@ -27,9 +26,9 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One stored entry; times are seconds since the epoch, `expires_at` None means never.
+    """A stored entry; times are seconds since the epoch, `expires_at` None means never.
 
-    `version` counts what was stored under the key: the first is 1, each overwriting one more.
+    `version` counts the writes of the key, from 1.
     """
 
     key: str
@@ -41,9 +40,9 @@ class Context:
     version: int = 1
 
     def alive(self, now: float) -> bool:
-        """Tell whether the entry has not expired at `now`.
+        """Return whether the entry has not expired at `now`.
 
-        What ends, and was stored while a clock was ahead, has: its end is as wrong.
+        An entry with an end that was stored while a clock was ahead has a wrong end: it is expired.
         """
         if self.expires_at is None:
             return True
@@ -51,5 +50,5 @@ class Context:
 
 
 def address(scope: Scope, key: str) -> str:
-    """Return what a backend knows the context `key` of `scope` by."""
+    """Return the key in a backend of the context `key` of `scope`."""
     return f"{scope}/{key}"

@@ -1,7 +1,6 @@
-"""The fabric: contexts by scope and key over a backend, with expiry by a clock that is handed in.
+"""The fabric: a store of contexts by scope and key over a backend.
 
-A fault of the store is never a caller's fault: it is counted and logged in one place, and reading
-goes on as if nothing were stored.
+Store errors are counted and logged in one place; reads then return nothing.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from context7_fabric.models import VALUE_LIMIT, Clock
 
 
 class Pipeline:
-    """Collects changes; `execute` makes them. What was not executed is forgotten at the end."""
+    """Collects changes, which `execute` makes; those not executed are dropped at the end."""
 
     def __init__(
         self,
-        drafts: EntryEncoder,
+        encoder: EntryEncoder,
         write: Callable[[Sequence[WriteRequest], Sequence[str]], Awaitable[bool]],
     ) -> None:
-        """Prepare changes by `drafts`, to be handed to `write`."""
-        self._drafts = drafts
+        """Encode contexts by `encoder`, and pass the changes to `write`."""
+        self._encoder = encoder
         self._write = write
         self._changes: dict[str, WriteRequest | None] = {}
 
@@ -49,7 +48,7 @@ class Pipeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Forget what was not executed."""
+        """Drop the changes that were not executed."""
         self._changes.clear()
 
     async def set_context(
@@ -63,7 +62,7 @@ class Pipeline:
         disposable: bool | None = None,
     ) -> None:
         """Store `value` with the others; arguments and errors as `Fabric.set_context`."""
-        put = self._drafts.put(key, value, scope, metadata, ttl, disposable)
+        put = self._encoder.write_request(key, value, scope, metadata, ttl, disposable)
         self._change(put.key, put)
 
     async def delete_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> None:
@@ -71,10 +70,10 @@ class Pipeline:
         self._change(address(Scope(scope), key), None)
 
     async def execute(self) -> bool:
-        """Make all changes, and begin anew; tell whether they were made.
+        """Make all changes and start anew; return whether they were made.
 
         Raises:
-            TooManyAuthored: There is no room for them; none was made.
+            TooManyAuthored, TooMuchAuthored: There is no room for them; none was made.
         """
         changes, self._changes = self._changes, {}
         puts = [put for put in changes.values() if put]
@@ -82,7 +81,7 @@ class Pipeline:
         return not changes or await self._write(puts, deletes)
 
     def _change(self, key: str, put: WriteRequest | None) -> None:
-        self._changes.pop(key, None)  # the last word on a key counts, at its place in the order
+        self._changes.pop(key, None)  # the last change of a key counts, at its place in the order
         self._changes[key] = put
 
 
@@ -97,15 +96,15 @@ class Fabric:
         value_limit: int = VALUE_LIMIT,
         searcher: Searcher | None = None,
     ) -> None:
-        """Store in `backend`, which is closed with the fabric; `clock` gives epoch seconds.
+        """Store in `backend`, which is closed with the fabric; `clock` returns epoch seconds.
 
         A context takes at most `value_limit` bytes. `searcher` None ranks by words.
         """
         self.backend = backend
         self.faults = StoreErrors()
-        self._drafts = EntryEncoder(clock, value_limit)
+        self._encoder = EntryEncoder(clock, value_limit)
         self._searcher = searcher or WordSearch()
-        self._gauge = StoreStats()
+        self._stats = StoreStats()
         self._reader = ContextReader(backend, clock, self.faults)
         self.revision = revision_of(backend)
 
@@ -119,11 +118,11 @@ class Fabric:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the backend."""
+        """Close the fabric."""
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the backend."""
+        """Close searcher and backend."""
         await self._searcher.aclose()
         await self.backend.aclose()
 
@@ -137,48 +136,48 @@ class Fabric:
         *,
         disposable: bool | None = None,
     ) -> bool:
-        """Store `value`; with `ttl`, for that many seconds. Tell whether it was stored.
+        """Store `value`, for `ttl` seconds if given; return whether it was stored.
 
-        A store that is full drops `disposable` contexts, those used longest ago first. None: what
-        has a ttl or lies in EXECUTION is disposable, the rest is authored and stays.
+        A full store evicts `disposable` contexts, those used longest ago first. None: contexts with
+        a ttl or in EXECUTION are disposable; the others are authored and stay.
 
         Raises:
             TypeError: The value or the metadata is not JSON; the text names the place inside.
-            ValueError: There is no such scope, or JSON cannot say it (NaN, too deep).
+            ValueError: There is no such scope, or JSON cannot express the value (NaN, too deep).
             KeyTooLong, ValueTooLarge, TooManyAuthored: Nothing was stored.
         """
-        put = self._drafts.put(key, value, scope, metadata, ttl, disposable)
-        return await self._written([put])
+        put = self._encoder.write_request(key, value, scope, metadata, ttl, disposable)
+        return await self._write([put])
 
     async def get_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> Context | None:
-        """Return what is stored under `key`, None when nothing alive and readable is."""
+        """Return the live and readable context under `key`, or None."""
         start = time.perf_counter()
         context = None
         try:
-            context = await self._reader.one(key, Scope(scope))
-            self.faults.worked()
+            context = await self._reader.get(key, Scope(scope))
+            self.faults.note_success()
         except StoreError as error:
             self.faults.note(error)
-        self._gauge.read(found=context is not None)
-        self._gauge.took(start)
+        self._stats.count_read(found=context is not None)
+        self._stats.count_operation(start)
         return context
 
     async def delete_context(self, key: str, scope: Scope | str = Scope.GLOBAL) -> bool:
-        """Remove `key`; tell whether it was there.
+        """Remove `key`; return whether it existed.
 
         Raises:
-            StoreError: It could not be removed: whoever deletes must know.
+            StoreError: It could not be removed.
         """
-        with self._gauge.timed():
+        with self._stats.timed():
             return await self.backend.delete(address(Scope(scope), key))
 
     def trouble(self) -> str | None:
-        """Return why nothing is kept past this process or at all, None when it is."""
+        """Return why nothing outlives this process, None when contexts are kept."""
         return self.backend.trouble() if isinstance(self.backend, WatchableBackend) else None
 
     def pipeline(self) -> Pipeline:
-        """Return a collector of changes that are made in one round trip, all or none."""
-        return Pipeline(self._drafts, self._written)
+        """Return a pipeline, whose changes are made in one round trip, all or none."""
+        return Pipeline(self._encoder, self._write)
 
     async def query(
         self,
@@ -190,9 +189,9 @@ class Fabric:
     ) -> list[Context]:
         """Return the contexts whose keys match the glob `pattern`, newest first.
 
-        With `after`, the last of one page, the next page.
+        `after` is the last context of the page before.
         """
-        with self._gauge.timed():
+        with self._stats.timed():
             return await self._reader.newest(pattern, Scope(scope), limit, after)
 
     async def search(
@@ -200,57 +199,56 @@ class Fabric:
     ) -> list[SearchMatch]:
         """Return the contexts that are most similar to `query`, the best first.
 
-        Each tells its `similarity` (0 to 1) and by what it was ranked: `ranked_by` is "vectors"
-        where the fabric has them, else "words".
+        Each has its `similarity` (0 to 1); `ranked_by` is "vectors" where the fabric has them,
+        else "words".
         """
-        with self._gauge.timed():
+        with self._stats.timed():
             return await self._searcher.search(self, query, Scope(scope), limit)
 
     async def count_contexts(self, scope: Scope | str | None = None) -> int:
-        """Return how many contexts there are, in one scope or in all."""
+        """Return the number of contexts, in one scope or in all."""
         scopes = list(Scope) if scope is None else [Scope(scope)]
-        counts = [
-            await self._reader.told(self.backend.dbsize, address(each, "")) for each in scopes
-        ]
+        starts = [address(each, "") for each in scopes]
+        counts = [await self._reader.run_blocking(self.backend.dbsize, each) for each in starts]
         return sum(count or 0 for count in counts)
 
     async def get_memory_usage(self) -> int:
-        """Return how many bytes the medium takes, 0 when it does not tell."""
-        info = await self._reader.told(self.backend.info) or {}
+        """Return the size of the medium in bytes, 0 when it is unknown."""
+        info = await self._reader.run_blocking(self.backend.info) or {}
         size = info.get("memory")
         return size if isinstance(size, int) else 0
 
     async def get_hit_rate(self) -> float:
-        """Return the share of this fabric's reads that found something, 0 to 1."""
-        return self._gauge.hit_rate
+        """Return the share of this fabric's reads that found a context, 0 to 1."""
+        return self._stats.hit_rate
 
     async def get_avg_latency(self) -> float:
-        """Return the mean time of this fabric's operations, in milliseconds."""
-        return self._gauge.latency
+        """Return the mean duration of this fabric's operations, in milliseconds."""
+        return self._stats.latency
 
     async def cleanup(
         self, before_timestamp: str | float | datetime, scope: Scope | str | None = None
     ) -> int:
-        """Remove the contexts stored before a time, in one scope or in all; return how many.
+        """Remove the contexts stored before a time, in one scope or in all; return their number.
 
         The time is in epoch seconds, a datetime, or a text such as 2024-01-01 or
         2024-01-01T12:00+01:00; without a zone it is UTC.
 
         Raises:
             ValueError: It is no time.
-            StoreError: The store cannot be searched, or an entry not be removed.
+            StoreError: The store cannot be searched, or a context cannot be removed.
         """
-        # Before every key of that very time: what was stored then stays.
+        # Before every key of that time: contexts stored at it stay.
         start = EntryPosition(_seconds(before_timestamp), "")
         scopes = list(Scope) if scope is None else [Scope(scope)]
-        return sum([await self._remove_behind(start, address(each, "")) for each in scopes])
+        return sum([await self._remove_from(start, address(each, "")) for each in scopes])
 
     async def trim(
         self, prefix: str, most: int, scope: Scope | str = Scope.GLOBAL, *, down_to: int
     ) -> int:
-        """Where more than `most` lie below `prefix`, remove all but the newest `down_to`.
+        """Remove all but the newest `down_to` below `prefix`, if there are more than `most`.
 
-        Returns how many went.
+        Returns the number of removed contexts.
 
         Raises:
             StoreError: As `cleanup`.
@@ -263,23 +261,23 @@ class Fabric:
             if not page:
                 return 0
             place, down_to = page[-1], down_to - len(page)
-        return await self._remove_behind(place, prefix)
+        return await self._remove_from(place, prefix)
 
     async def delete_matching(
-        self, prefix: str, doomed: Callable[[Context], bool], scope: Scope | str = Scope.GLOBAL
+        self, prefix: str, matches: Callable[[Context], bool], scope: Scope | str = Scope.GLOBAL
     ) -> int:
-        """Remove the entries below `prefix` that are `doomed`, and those that nobody can read.
+        """Remove the contexts below `prefix` for which `matches` is true, and unreadable ones.
 
-        Returns how many went.
+        Returns their number.
 
         Raises:
-            StoreError: The store cannot be searched, or an entry not be removed.
+            StoreError: The store cannot be searched, or a context cannot be removed.
         """
         scope, removed = Scope(scope), 0
         start = address(scope, "")
         for key in await self.backend.keys(start + prefix):
-            context = await self._reader.one(key.removeprefix(start), scope)
-            if context is None or doomed(context):
+            context = await self._reader.get(key.removeprefix(start), scope)
+            if context is None or matches(context):
                 removed += await self.backend.delete(key)
         return removed
 
@@ -290,20 +288,20 @@ class Fabric:
     def scan(
         self, prefix: str = "", scope: Scope | str = Scope.GLOBAL, *, whole: bool = False
     ) -> AsyncGenerator[list[Context]]:
-        """Yield what is alive and readable under keys that begin with `prefix`, page by page.
+        """Yield the live and readable contexts whose keys begin with `prefix`, page by page.
 
-        Where the store fails it ends, or if it has to be the `whole`, raises a `StoreError`.
+        A failure of the store ends it, or where the `whole` is needed raises a `StoreError`.
         """
         return self._reader.scan(prefix, Scope(scope), whole=whole)
 
     async def get_many(
         self, keys: Sequence[str], scope: Scope | str = Scope.GLOBAL
     ) -> list[Context]:
-        """Return what is alive and readable under `keys`, in their order; one round trip."""
-        return await self._reader.many(keys, Scope(scope))
+        """Return the live and readable contexts under `keys`, in their order; one round trip."""
+        return await self._reader.get_many(keys, Scope(scope))
 
     async def set_many(self, values: Mapping[str, Json], scope: Scope | str = Scope.GLOBAL) -> bool:
-        """Store all of `values` by key as disposable, or none. Tell whether they were stored.
+        """Store all of `values` by key as disposable, or none; return whether they were stored.
 
         Raises:
             As `set_context`.
@@ -314,11 +312,11 @@ class Fabric:
         return await pipe.execute()
 
     async def lease(self, name: str, seconds: float) -> Lease | None:
-        """Take the lease `name` for `seconds`; None when somebody who lives has it."""
+        """Take the lease `name` for `seconds`; None when a live holder has it."""
         lease = Lease(self.backend, self._reader, name)
         return lease if await lease.take(seconds) else None
 
-    async def _remove_behind(self, place: EntryPosition | None, prefix: str) -> int:
+    async def _remove_from(self, place: EntryPosition | None, prefix: str) -> int:
         removed = 0
         while page := await self.backend.newest(prefix, place, PAGE):
             await self.backend.write([], [old.key for old in page])
@@ -326,19 +324,19 @@ class Fabric:
             place = page[-1]
         return removed
 
-    async def _written(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> bool:
-        with self._gauge.timed():
+    async def _write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> bool:
+        with self._stats.timed():
             try:
                 await self.backend.write(puts, deletes)
             except StoreError as error:
                 self.faults.note(error)
                 return False
-        self.faults.worked()
+        self.faults.note_success()
         return True
 
 
 def _seconds(moment: str | float | datetime) -> float:
-    """Return a point in time in seconds since the epoch."""
+    """Return a time in seconds since the epoch."""
     if isinstance(moment, int | float):
         return float(moment)
     if isinstance(moment, str):
@@ -355,9 +353,9 @@ async def first_of(
     read: Callable[[Context], _T | None],
     scope: Scope = Scope.GLOBAL,
 ) -> _T | None:
-    """Return what `read` makes of the first context under `keys` that it makes something of.
+    """Return the first result of `read` on the contexts under `keys` that is not None.
 
-    A medium at hand is read key by key, any other for all of them in one round trip.
+    A backend in this process is read key by key, any other for all keys in one round trip.
     """
     if len(keys) == 1 or isinstance(fabric.backend, RevisionedBackend):
         for key in keys:

@@ -1,4 +1,4 @@
-"""A fabric on each medium, ready to use, and one by the name or the URL of its medium."""
+"""Fabrics on each medium, and `open_fabric`, which opens one by a name or URL."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from context7_fabric.embedding import MODEL, VECTOR_SIZE, AsyncEmbedder
 from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import SIZE_LIMIT, DiskBackend
 from context7_fabric.fabric.backends.memory import MAX_BYTES, MemoryBackend
-from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend
+from context7_fabric.fabric.backends.qdrant.backend import QdrantBackend, QdrantVectorIndex
 from context7_fabric.fabric.backends.redis.backend import NAMESPACE, RedisBackend
-from context7_fabric.fabric.embedding import MODEL, VECTOR_SIZE, AsyncEmbedder
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.fabric.search import VectorSearch
 from context7_fabric.fabric.vector_index_memory import MemoryVectorIndex
-from context7_fabric.fabric.vector_index_qdrant import QdrantVectorIndex
-from context7_fabric.fabric.vector_search import VectorSearch
 from context7_fabric.models import VALUE_LIMIT, Clock
 
 REDIS_URL = "redis://localhost:6379"
@@ -24,7 +23,7 @@ QDRANT_URL = "http://localhost:6333"
 
 
 class InMemoryFabric(Fabric):
-    """Contexts in this process's memory, gone with it."""
+    """Contexts in the memory of this process."""
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class InMemoryFabric(Fabric):
 
 
 class DiskFabric(Fabric):
-    """Contexts in a folder, which several processes may share."""
+    """Contexts in a folder, which processes may share."""
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class DiskFabric(Fabric):
 
 
 class RedisFabric(Fabric):
-    """Contexts on a Redis server or cluster, which several machines may share."""
+    """Contexts on a Redis server or cluster, which machines may share."""
 
     def __init__(  # noqa: PLR0913  # the parameters that users of redis-py know
         self,
@@ -71,21 +70,21 @@ class RedisFabric(Fabric):
         value_limit: int = VALUE_LIMIT,
         clock: Clock = time.time,
     ) -> None:
-        """Use the server at `redis_url`; it is connected to at the first call.
+        """Use the server at `redis_url`, and connect at the first call.
 
-        `db`, `password` and `ssl` go before what the URL says. Fabrics of different `namespace`
-        on one server do not see each other. `decode_responses` is taken for the sake of those who
-        know redis-py, and changes nothing: values come back as they were stored.
+        `db`, `password` and `ssl` override the URL. Fabrics with different `namespace` on one
+        server are separate. `decode_responses`, a parameter of redis-py, changes nothing: values
+        are returned as they were stored.
 
         Raises:
-            ValueError: The URL is none of a Redis server.
+            ValueError: The URL is not that of a Redis server.
         """
         redis = RedisBackend(redis_url, db=db, password=password, ssl=ssl, namespace=namespace)
         super().__init__(CircuitBreakerBackend(redis), clock, value_limit=value_limit)
 
 
 class VectorFabric(Fabric):
-    """Contexts that are found by what they mean: on a Qdrant server, or in a folder."""
+    """Contexts with search by vectors, on a Qdrant server or in a folder."""
 
     def __init__(  # noqa: PLR0913  # the parameters that users of Qdrant know
         self,
@@ -101,9 +100,9 @@ class VectorFabric(Fabric):
     ) -> None:
         """Use the server at `qdrant_url` with its `collection_name`, or the folder `path`.
 
-        In a folder the contexts lie as `DiskFabric` keeps them, and the index is in memory. With
-        neither, the server is looked for at its usual place on this machine. `embedding_model` is
-        a name that fastembed knows, or a folder with a model's files; `vector_size` its dimension.
+        In a folder the contexts are stored as by `DiskFabric`, and the index is in memory. The
+        default is a server on this machine. `embedding_model` is a name that fastembed knows, or a
+        folder with the files of a model; `vector_size` is its dimension.
 
         Raises:
             ValueError: Both a server and a folder are given.
@@ -128,7 +127,7 @@ KINDS: Final[dict[str, Callable[..., Fabric]]] = {
     "redis": RedisFabric,
     "vector": VectorFabric,
 }
-"""The kinds of fabric by the names of their media."""
+"""The classes of fabrics by the names of their media."""
 
 _SCHEMES: Final[dict[str, Callable[..., Fabric]]] = {
     "redis": RedisFabric,
@@ -148,7 +147,7 @@ def open_fabric(cache_backend: str = "memory", **options: Any) -> Fabric:  # noq
     `https://…` a Qdrant server, `disk:FOLDER` is a folder.
 
     Raises:
-        ValueError: No fabric is called so.
+        ValueError: There is no fabric of that name.
         TypeError: The fabric has no such option, or lacks one (`disk` its `path`).
     """
     if cache_backend in KINDS:

@@ -1,7 +1,7 @@
-"""Leases of work that one at a time does, over all processes on a store.
+"""Leases of work that one process at a time does, over all processes on a store.
 
-A lease's value names who holds it, and is replaced or removed only while it stands there. A store
-that fails lets everybody go.
+The value of a lease is the signature of its holder, and is only replaced or removed by `swap`.
+When the store fails, every caller gets the lease.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from context7_fabric.fabric.reader import ContextReader
 
 
 def _machine() -> str:
-    """Name where process ids mean what they mean here: this machine, this sandbox."""
+    """Return the name of this machine and of its space of process ids."""
     space = ""
     with suppress(OSError):
         space = str(Path("/proc/self/ns/pid").readlink())
@@ -28,18 +28,18 @@ _MACHINE = _machine()
 
 
 def lease_address(name: str) -> str:
-    """Return the key under which the lease `name` lies in a medium."""
+    """Return the key of the lease `name` in a medium."""
     return f"lease/{name}"
 
 
-def holder() -> bytes:
-    """Return how this process signs a lease, each in a way of its own."""
+def new_signature() -> bytes:
+    """Return a unique signature of this process."""
     return f"{os.getpid()}.{token_hex(8)} {_MACHINE}".encode()
 
 
-def has_died(signed: bytes) -> bool:
-    """Tell whether the process that signed so is known to be gone; of other machines' none is."""
-    who, _, machine = signed.decode(errors="replace").partition(" ")
+def is_dead(signature: bytes) -> bool:
+    """Return whether the signing process is known to have ended; False on other machines."""
+    who, _, machine = signature.decode(errors="replace").partition(" ")
     pid = who.partition(".")[0]
     if machine != _MACHINE or not pid.isdecimal():
         return False
@@ -53,40 +53,40 @@ def has_died(signed: bytes) -> bool:
 
 
 class Lease:
-    """One holder's claim on a name, signed in a way that no other is."""
+    """A claim on a name, with a signature of its own."""
 
     def __init__(self, backend: Backend, reader: ContextReader, name: str) -> None:
-        """Claim `name` in `backend`, whose faults `reader` notes; nothing is taken yet."""
+        """Prepare to take `name` in `backend`; `reader` counts its errors."""
         self._backend = backend
         self._guarded = reader.guarded
         self._key = lease_address(name)
-        self._signed = holder()
+        self._signature = new_signature()
 
     async def take(self, seconds: float) -> bool:
-        """Take it for `seconds`, from one who has died as well; False when one who lives has it."""
-        if await self._added(seconds):
+        """Take it for `seconds`, also from a dead holder; return False if a live one has it."""
+        if await self._add(seconds):
             return True
         held = await self._guarded(self._backend.get(self._key), otherwise=None)
-        if held is None or not has_died(held.value):
+        if held is None or not is_dead(held.value):
             return False
-        return await self._replaced(held.value, seconds)
+        return await self._replace(held.value, seconds)
 
     async def renew(self, seconds: float) -> bool:
-        """Keep it for another `seconds`; False when it is another's by now.
+        """Keep it for another `seconds`; return False if another holder has it.
 
-        One that has ended meanwhile, and that nobody took, is taken again.
+        A lease that has expired and is free is taken again.
         """
-        return await self._replaced(self._signed, seconds) or await self._added(seconds)
+        return await self._replace(self._signature, seconds) or await self._add(seconds)
 
     async def release(self) -> None:
-        """Give it back, if it is still ours."""
-        swapped = self._backend.swap(self._key, self._signed, None)
+        """Release it, if it is still ours."""
+        swapped = self._backend.swap(self._key, self._signature, None)
         await self._guarded(swapped, otherwise=False)
 
-    async def _added(self, seconds: float) -> bool:
-        added = self._backend.add(self._key, self._signed, expires_in=seconds)
+    async def _add(self, seconds: float) -> bool:
+        added = self._backend.add(self._key, self._signature, expires_in=seconds)
         return await self._guarded(added, otherwise=True)
 
-    async def _replaced(self, held: bytes, seconds: float) -> bool:
-        swapped = self._backend.swap(self._key, held, self._signed, expires_in=seconds)
+    async def _replace(self, held: bytes, seconds: float) -> bool:
+        swapped = self._backend.swap(self._key, held, self._signature, expires_in=seconds)
         return await self._guarded(swapped, otherwise=True)

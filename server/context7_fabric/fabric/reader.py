@@ -1,4 +1,4 @@
-"""Reading a backend's entries as contexts: what is over or cannot be read counts as not there."""
+"""Reads the entries of a backend as contexts; ended and unreadable ones count as missing."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from context7_fabric.models import Clock
 _T = TypeVar("_T")
 
 PAGE = 1000
-"""Entries that are read at once where many are."""
+"""Entries that are read at once where there are many."""
 
 FIRST_PAGE = 50
-"""Places that are looked at first for the newest; each further look takes twice as many."""
+"""Positions in the first page of the newest; each further page has twice as many."""
 
 _FEW = 50
-"""Entries up to which decoding takes less of the event loop than a hop to a worker thread."""
+"""Entries up to which decoding blocks the event loop for less time than a worker thread costs."""
 
 
 @runtime_checkable
 class RepairableBackend(Protocol):
-    """A backend that can look for damage behind an entry that cannot be decoded."""
+    """A backend that can repair damage."""
 
-    async def doubt(self, key: str) -> None:
-        """Look for damage behind the entry under `key`, and mend it."""
+    async def check_entry(self, key: str) -> None:
+        """Look for damage at an entry that cannot be decoded, and repair it."""
         ...
 
 
 class ContextReader:
-    """The contexts of one backend; faults are noted, and are as good as nothing."""
+    """Reads the contexts of one backend; errors are counted, and the result is empty."""
 
     def __init__(self, backend: Backend, clock: Clock, faults: StoreErrors) -> None:
-        """Read `backend` as of `clock`."""
+        """Read `backend` at the time of `clock`, and count errors in `faults`."""
         self._backend = backend
         self._clock = clock
         self._faults = faults
 
-    async def one(self, key: str, scope: Scope) -> Context | None:
-        """Return what is alive and readable under `key`.
+    async def get(self, key: str, scope: Scope) -> Context | None:
+        """Return the live and readable context under `key`.
 
         Raises:
-            StoreError: The medium said no: whether there is something, nobody knows.
+            StoreError: The medium failed, so the context may exist.
         """
         entry = None
         try:
@@ -59,12 +59,12 @@ class ContextReader:
         except CorruptEntry as error:
             self._faults.note(error)
             if entry is not None and isinstance(self._backend, RepairableBackend):
-                await self.guarded(self._backend.doubt(entry.key), otherwise=None)
+                await self.guarded(self._backend.check_entry(entry.key), otherwise=None)
             return None
         return context if context and context.alive(self._clock()) else None
 
-    async def many(self, keys: Sequence[str], scope: Scope) -> list[Context]:
-        """Return what is alive and readable under `keys`, in their order."""
+    async def get_many(self, keys: Sequence[str], scope: Scope) -> list[Context]:
+        """Return the live and readable contexts under `keys`, in their order."""
         if not keys:
             return []
         wanted = {address(scope, key): place for place, key in enumerate(keys)}
@@ -80,9 +80,9 @@ class ContextReader:
     async def scan(
         self, prefix: str, scope: Scope, *, whole: bool
     ) -> AsyncGenerator[list[Context]]:
-        """Yield what is alive and readable under keys that begin with `prefix`, page by page.
+        """Yield the live and readable contexts whose keys begin with `prefix`, page by page.
 
-        Where the medium says no it ends, or if it has to be the `whole`, raises a `StoreError`.
+        A failure of the medium ends it, or where the `whole` is needed raises a `StoreError`.
         """
         start, after = address(scope, prefix), None
         while True:
@@ -95,7 +95,7 @@ class ContextReader:
     async def newest(
         self, pattern: str, scope: Scope, limit: int | None, after: Context | None
     ) -> list[Context]:
-        """Return the contexts whose keys match a glob, newest first, those behind `after`."""
+        """Return the contexts whose keys match a glob, newest first, from behind `after`."""
         start = address(scope, "")
         place = EntryPosition(after.created_at, address(scope, after.key)) if after else None
         matches = compiled(translate(pattern)).match
@@ -105,24 +105,24 @@ class ContextReader:
             newest = self._backend.newest(start + _literal(pattern), place, size)
             page = await self.guarded(newest, otherwise=[])
             keys = [each.key.removeprefix(start) for each in page]
-            found += await self.many([key for key in keys if matches(key)], scope)
+            found += await self.get_many([key for key in keys if matches(key)], scope)
             if len(page) < size:
                 break
             place, size = page[-1], min(PAGE, 2 * size)
         return found[:limit]
 
-    async def told(self, tell: Callable[..., _T], *arguments: str) -> _T | None:
-        """Return what a plain call of the backend tells, made in a worker thread."""
-        return await self.guarded(to_thread.run_sync(tell, *arguments), otherwise=None)
+    async def run_blocking(self, call: Callable[..., _T], *arguments: str) -> _T | None:
+        """Return the result of a plain call of the backend, made in a worker thread."""
+        return await self.guarded(to_thread.run_sync(call, *arguments), otherwise=None)
 
     async def guarded(self, work: Awaitable[_T], *, otherwise: _T) -> _T:
-        """Return what `work` gives, `otherwise` when the medium says no."""
+        """Return the result of `work`, or `otherwise` when the medium fails."""
         try:
             done = await work
         except StoreError as error:
             self._faults.note(error)
             return otherwise
-        self._faults.worked()
+        self._faults.note_success()
         return done
 
     async def _contexts(self, entries: Sequence[BackendEntry], scope: Scope) -> list[Context]:
@@ -145,6 +145,6 @@ class ContextReader:
 
 
 def _literal(pattern: str) -> str:
-    """Return what every match of the glob `pattern` begins with."""
+    """Return the beginning of all matches of the glob `pattern`."""
     ends = (pattern.find(sign) for sign in "*?[")
     return pattern[: min((end for end in ends if end >= 0), default=len(pattern))]

@@ -1,4 +1,4 @@
-"""What a fabric tells of itself: how often it had what was asked, how long it took, what failed."""
+"""Statistics of a fabric: store errors, hits and misses, latency."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from context7_fabric.errors import CorruptEntry, StoreClosed, StoreError, StoreU
 log = logging.getLogger(__name__)
 
 WARN_EVERY = 60.0
-"""Seconds after which a cause that lasts is worth another warning."""
+"""Seconds after which a lasting cause is logged as a warning again."""
 
 MOST_CAUSES = 100
-"""Causes that are remembered; with more, all of them are forgotten."""
+"""Causes that are remembered; with more, all of them are dropped."""
 
 
 @dataclass(slots=True)
 class StoreErrors:
-    """How often the store failed since the start, and how it last did; `clock` tells seconds."""
+    """Number of store errors since the start, and the last one; `clock` returns seconds."""
 
     clock: Callable[[], float] = time.monotonic
     count: int = 0
@@ -30,25 +30,25 @@ class StoreErrors:
     _warned: dict[str, float] = field(default_factory=dict)
 
     def note(self, error: StoreError) -> None:
-        """Count and log `error`: the one place where a fault of the store ends.
+        """Count and log `error`: all store errors that are not raised end here.
 
-        A cause is a warning when it is new since the store last worked, or has lasted another
-        `WARN_EVERY` seconds; in between it is repeated at the level DEBUG.
+        A cause is logged as a warning when it is new since the store last worked, and again every
+        `WARN_EVERY` seconds; otherwise at the level DEBUG.
         """
         self.count += 1
         self.last = str(error)
         self._failing |= isinstance(error, StoreUnavailable)
         log.log(self._level(error), "%s", error)
 
-    def worked(self) -> None:
-        """Hear that the store worked: should it fail again, that is a new cause."""
-        # An entry that cannot be read is none the better for a store that works.
+    def note_success(self) -> None:
+        """Note that the store works: its next failure is a new cause."""
+        # An unreadable entry stays unreadable in a store that works.
         if self._failing:
             self._failing = False
             self._warned.clear()
 
     def _level(self, error: StoreError) -> int:
-        # What is still under way when the store is closed comes too late, and nothing is wrong.
+        # Calls in progress when the store is closed are expected to fail.
         if isinstance(error, StoreClosed):
             return logging.DEBUG
         now, cause = self.clock(), _cause(error)
@@ -61,13 +61,13 @@ class StoreErrors:
 
 
 def _cause(error: StoreError) -> str:
-    """Return why the store failed, whatever it was asked for."""
+    """Return the cause of a store error, without its key or operation."""
     return error.reason if isinstance(error, StoreUnavailable | CorruptEntry) else str(error)
 
 
 @dataclass(slots=True)
 class StoreStats:
-    """Counts since the fabric was opened, for this process alone."""
+    """Counts of this process since the fabric was opened."""
 
     hits: int = 0
     misses: int = 0
@@ -76,29 +76,29 @@ class StoreStats:
 
     @property
     def hit_rate(self) -> float:
-        """The share of reads that found something, 0 to 1; 0 before the first."""
+        """The share of reads that found a context, 0 to 1; 0 before the first."""
         return self.hits / max(1, self.hits + self.misses)
 
     @property
     def latency(self) -> float:
-        """The mean time of an operation, in milliseconds; 0 before the first."""
+        """The mean duration of an operation, in milliseconds; 0 before the first."""
         return 1000 * self.seconds / max(1, self.operations)
 
-    def read(self, *, found: bool) -> None:
-        """Count one read."""
+    def count_read(self, *, found: bool) -> None:
+        """Count a read."""
         self.hits += found
         self.misses += not found
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count what happens in the block as one operation."""
+        """Count the block as one operation."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.took(start)
+            self.count_operation(start)
 
-    def took(self, start: float) -> None:
-        """Count one operation that began at `start` on the performance counter."""
+    def count_operation(self, start: float) -> None:
+        """Count an operation that began at `start` on the performance counter."""
         self.operations += 1
         self.seconds += time.perf_counter() - start

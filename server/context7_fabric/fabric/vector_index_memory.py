@@ -1,7 +1,7 @@
-"""Vectors of the contexts of any backend: an index in memory, kept in step with what is stored.
+"""Vector index in memory of the contexts in any backend, kept in step with the backend.
 
-Other processes write to the backend too. What they wrote is found in the order of time; what they
-removed, by the number of entries, which then are all looked at, by their keys alone.
+Other processes write to the backend too. Their writes are found in the order of time, their
+removals by the number of entries: if it differs, the keys of all entries are compared.
 """
 
 from __future__ import annotations
@@ -24,23 +24,25 @@ from uuid import UUID, uuid5
 
 from anyio import to_thread
 
+from context7_fabric.embedding import VECTOR_SIZE
 from context7_fabric.errors import StoreClosed, StoreError, StoreUnavailable
 from context7_fabric.fabric.backend import Backend, EntryPosition, WriteRequest
 from context7_fabric.fabric.context import Scope, address
-from context7_fabric.fabric.embedding import VECTOR_SIZE, Vector
 from context7_fabric.fabric.reader import FIRST_PAGE, PAGE
-from context7_fabric.fabric.vector_search import ContextWrite, EmbeddedContext, VectorHit
+from context7_fabric.fabric.search import ContextWrite, EmbeddedContext, Vector, VectorHit
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
     from qdrant_client.models import ExtendedPointId
 
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
 
 
 class StoredVector(NamedTuple):
-    """A vector, and which write of its context it was made from."""
+    """A vector, and the version and time of the context that it was made from."""
 
     version: int
     at: float
@@ -48,7 +50,7 @@ class StoredVector(NamedTuple):
 
 
 class StoredVectors:
-    """The vectors of one model for one scope; every method raises what the backend raises."""
+    """The vectors of one model and scope in a backend, whose errors are passed on."""
 
     def __init__(self, backend: Backend, scope: Scope, model: str, size: int) -> None:
         """Keep vectors of `size` numbers in `backend`."""
@@ -56,18 +58,18 @@ class StoredVectors:
         self._start = f"vector/{model}/{scope}/"
         self._size = size
 
-    async def of(self, keys: Sequence[str]) -> dict[str, StoredVector]:
-        """Return what is kept for the contexts `keys`, as far as it can be read."""
+    async def get_many(self, keys: Sequence[str]) -> dict[str, StoredVector]:
+        """Return the readable vectors of the contexts `keys`."""
         entries = await self._backend.get_many([self._start + key for key in keys])
         found = {entry.key: _decoded(entry.value, self._size) for entry in entries}
         return {key.removeprefix(self._start): each for key, each in found.items() if each}
 
-    async def keep(self, embedded: Sequence[EmbeddedContext]) -> None:
-        """Keep the vectors of contexts, for as long as these live."""
-        await self._backend.write([self._put(each) for each in embedded])
+    async def put(self, embedded: Sequence[EmbeddedContext]) -> None:
+        """Store the vectors of contexts, with their ends."""
+        await self._backend.write([self._request(each) for each in embedded])
 
     async def keys(self) -> set[str]:
-        """Return the contexts whose vectors are kept."""
+        """Return the keys of the contexts whose vectors are stored."""
         return {key.removeprefix(self._start) for key in await self._backend.keys(self._start)}
 
     async def remove(self, keys: Collection[str]) -> None:
@@ -75,7 +77,7 @@ class StoredVectors:
         if keys:
             await self._backend.write([], [self._start + key for key in keys])
 
-    def _put(self, embedded: EmbeddedContext) -> WriteRequest:
+    def _request(self, embedded: EmbeddedContext) -> WriteRequest:
         context, vector = embedded
         value = _encoded(StoredVector(context.version, context.created_at, vector))
         until = context.expires_at
@@ -90,7 +92,7 @@ def _encoded(stored: StoredVector) -> bytes:
 
 
 def _decoded(data: bytes, size: int) -> StoredVector | None:
-    """Return the vector in `data`, None when it is none of ours with `size` numbers."""
+    """Return the vector in `data`, None if that is foreign or has not `size` numbers."""
     try:
         record: Mapping[str, object] = json.loads(data)
         if record["format"] != FORMAT:
@@ -107,36 +109,35 @@ _T = TypeVar("_T")
 
 
 class ScopeVectors:
-    """A collection a scope: filtering one by payload would take longer than finding in it.
+    """Vectors in memory, in one collection per scope: filtering by payload takes longer.
 
-    Vectors are of length one, so that the dot product is the cosine, which Qdrant would compute
-    anew, lengths and all, for every search.
+    Vectors have length one, so their dot product is the cosine, which takes Qdrant longer.
     """
 
     def __init__(self, vector_size: int) -> None:
         """Hold vectors of `vector_size` numbers."""
         self._size = vector_size
         self._client: QdrantClient | None = None
-        # The Qdrant inside a process bears one caller at a time.
+        # The Qdrant inside a process supports one caller at a time.
         self._thread = ThreadPoolExecutor(1, "qdrant")
         self._open = True
 
     async def put(self, scope: Scope, vectors: Mapping[str, StoredVector]) -> None:
-        """Take vectors in by the keys of their contexts, in place of what was there."""
+        """Add or replace vectors by the keys of their contexts."""
         if vectors:
             await self._run(partial(self._put, scope, vectors))
 
     async def drop(self, scope: Scope, keys: Collection[str]) -> None:
-        """Forget the vectors of `keys`, as far as they are there."""
+        """Remove the vectors of `keys`."""
         if keys:
             await self._run(partial(self._drop, scope, keys))
 
     async def nearest(self, scope: Scope, vector: Vector, limit: int) -> list[VectorHit]:
-        """Return what is nearest to `vector`, the nearest first."""
+        """Return the hits nearest to `vector`, the nearest first."""
         return await self._run(partial(self._nearest, scope, vector, limit))
 
     async def aclose(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         if self._open:
             self._open = False
             await asyncio.wrap_future(self._thread.submit(self._close))
@@ -150,14 +151,14 @@ class ScopeVectors:
     def _guarded(self, work: Callable[[QdrantClient], _T]) -> _T:
         try:
             return work(self._made())
-        except Exception as error:  # whatever qdrant-client and numpy raise
+        except Exception as error:  # qdrant-client and numpy raise anything
             raise StoreUnavailable("search", str(error) or type(error).__name__) from error
 
     def _made(self) -> QdrantClient:
         if self._client is None:
             from qdrant_client import QdrantClient, models  # noqa: PLC0415  # takes a second
 
-            # It says so of many vectors, and counts those that were dropped as well.
+            # It warns of many vectors, and counts removed ones too.
             warnings.filterwarnings("ignore", message="Local mode is not recommended")
             self._client = QdrantClient(":memory:")
             params = models.VectorParams(size=self._size, distance=models.Distance.DOT)
@@ -196,63 +197,61 @@ def _id(key: str) -> str:
     return str(uuid5(_NAMESPACE, key))
 
 
-log = logging.getLogger(__name__)
-
 LATENESS = 10.0
-"""Seconds that a write may take from when it got its time until others can read it."""
+"""Most seconds between the time of a write and its visibility to other processes."""
 
-LOOK_SECONDS = 300.0
-"""After this time all places are looked at in any case: for what was written later than that."""
+COMPARE_SECONDS = 300.0
+"""Seconds after which all positions are compared, to find writes that took even longer."""
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What is known of one scope: the time of each key, and how far its vector has come."""
+class _ScopeState:
+    """The known state of a scope: the time of each key, and the state of its vector."""
 
-    looked: float = float("-inf")
-    """When every place was looked at, by the monotonic clock."""
+    compared: float = float("-inf")
+    """The monotonic time at which all positions were compared."""
 
     places: dict[str, float] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
-    """Of those whose vectors are in the index."""
+    """Versions of the contexts whose vectors are in the index."""
 
     lacking: dict[str, float] = field(default_factory=dict)
-    """Those without a vector, and their times."""
+    """Contexts without a vector, and their times."""
 
     def changed(self, places: Mapping[str, float]) -> dict[str, float]:
-        """Note `places`, and return those that are new or of another time: they lack a vector."""
+        """Update `places`, and return those that are new or rewritten: they lack a vector."""
         changed = {key: at for key, at in places.items() if self.places.get(key) != at}
         self.places |= changed
         self.lacking |= changed
         return changed
 
     def latest(self) -> tuple[float, list[str]]:
-        """Return the latest time, and the keys of it."""
+        """Return the latest time, and its keys."""
         top = max(self.places.values(), default=float("-inf"))
         return top, [key for key, at in self.places.items() if at == top]
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Drop `keys` everywhere."""
+        """Remove all state of `keys`."""
         for key in keys:
             for held in (self.places, self.versions, self.lacking):
                 held.pop(key, None)
 
 
 class MemoryVectorIndex:
-    """A `VectorIndex` of the contexts in a backend, which also keeps the vectors."""
+    """A `VectorIndex` of the contexts in a backend, which also stores the vectors."""
 
     def __init__(self, backend: Backend, vector_size: int = VECTOR_SIZE) -> None:
-        """Index `backend`, which is not closed here, by vectors of `vector_size` numbers."""
+        """Index `backend`, which its owner closes, by vectors of `vector_size` numbers."""
         self._backend = backend
         self._size = vector_size
         self._index = ScopeVectors(vector_size)
-        self._scopes: dict[Scope, _Seen] = {}
+        self._scopes: dict[Scope, _ScopeState] = {}
 
     async def lacking(self, scope: Scope, model: str, limit: int) -> list[ContextWrite]:
-        """Catch up with the backend, and return the newest writes without a vector."""
-        seen = self._scopes.setdefault(scope, _Seen())
+        """Read the changes of the backend, and return the newest writes without a vector."""
+        seen = self._scopes.setdefault(scope, _ScopeState())
         changed = await self._written(scope, seen)
-        due = time.monotonic() >= seen.looked + LOOK_SECONDS
+        due = time.monotonic() >= seen.compared + COMPARE_SECONDS
         if due or await self._count(scope) != len(seen.places):
             changed |= await self._all(scope, model, seen)
         await self._take_stored(scope, model, changed)
@@ -266,7 +265,7 @@ class MemoryVectorIndex:
         shown: Sequence[ContextWrite],
         embedded: Sequence[EmbeddedContext],
     ) -> None:
-        """Index vectors and keep them; a store that refuses them costs time later, no result."""
+        """Index vectors and store them; a store that refuses them costs time later, no result."""
         seen = self._scopes[scope]
         vectors = {
             each.key: StoredVector(each.version, each.created_at, vector)
@@ -275,7 +274,7 @@ class MemoryVectorIndex:
         await self._put(scope, seen, vectors)
         for write in shown:
             seen.lacking.pop(write.key, None)
-        await _unless_refused(self._stored(scope, model).keep(embedded))
+        await _logging_failure(self._stored(scope, model).put(embedded))
 
     async def nearest(
         self,
@@ -284,40 +283,40 @@ class MemoryVectorIndex:
         vector: Vector,
         limit: int,
     ) -> list[VectorHit]:
-        """Return the nearest of `scope`."""
+        """Return the hits nearest to `vector` in `scope`."""
         return await self._index.nearest(scope, vector, limit)
 
     async def aclose(self) -> None:
-        """Forget the index; the backend is closed by its owner."""
+        """Drop the index; the owner of the backend closes it."""
         await self._index.aclose()
 
-    async def _written(self, scope: Scope, seen: _Seen) -> dict[str, float]:
-        """Return what was written since the last time: keys, and their times."""
+    async def _written(self, scope: Scope, seen: _ScopeState) -> dict[str, float]:
+        """Return the keys written since the last call, and their times."""
         top, keys = seen.latest()
         seen.lacking |= dict.fromkeys(await self._rewritten(scope, seen, keys), top)
         return seen.changed(await self._since(scope, top - LATENESS))
 
-    async def _rewritten(self, scope: Scope, seen: _Seen, keys: Sequence[str]) -> list[str]:
-        """Return those of `keys` that were written again within the same moment of the clock."""
+    async def _rewritten(self, scope: Scope, seen: _ScopeState, keys: Sequence[str]) -> list[str]:
+        """Return those of `keys` that were rewritten at the same time of the clock."""
         start = address(scope, "")
         entries = await self._backend.get_many([start + key for key in keys])
         versions = {entry.key.removeprefix(start): entry.version for entry in entries}
         return [key for key, now in versions.items() if seen.versions.get(key, now) != now]
 
-    async def _all(self, scope: Scope, model: str, seen: _Seen) -> dict[str, float]:
-        """Look at every place, forget what is gone, and return what is new."""
+    async def _all(self, scope: Scope, model: str, seen: _ScopeState) -> dict[str, float]:
+        """Compare all positions, remove those that are gone, and return those that are new."""
         stored = self._stored(scope, model)
-        kept = await stored.keys()  # first: what is put meanwhile has its vector later than that
+        kept = await stored.keys()  # first, so that no vector stored meanwhile counts as gone
         places = await self._since(scope, float("-inf"))
         gone = seen.places.keys() - places.keys()
         seen.forget(gone)
         await self._index.drop(scope, gone)
-        await _unless_refused(stored.remove(kept - places.keys()))
-        seen.looked = time.monotonic()
+        await _logging_failure(stored.remove(kept - places.keys()))
+        seen.compared = time.monotonic()
         return seen.changed(places)
 
     async def _since(self, scope: Scope, moment: float) -> dict[str, float]:
-        """Return the keys that were written after `moment`, and some before, with their times."""
+        """Return the keys written after `moment`, and some before, with their times."""
         found: list[EntryPosition] = []
         start, size = address(scope, ""), FIRST_PAGE
         while True:
@@ -331,15 +330,17 @@ class MemoryVectorIndex:
         return await to_thread.run_sync(self._backend.dbsize, address(scope, ""))
 
     async def _take_stored(self, scope: Scope, model: str, changed: Mapping[str, float]) -> None:
-        """Index what is kept of `changed`, page by page."""
+        """Index the stored vectors of `changed` contexts, page by page."""
         seen, keys = self._scopes[scope], list(changed)
         for start in range(0, len(keys), PAGE):
             page = keys[start : start + PAGE]
-            stored = await self._stored(scope, model).of(page)
+            stored = await self._stored(scope, model).get_many(page)
             fitting = {key: each for key, each in stored.items() if each.at == changed[key]}
             await self._put(scope, seen, fitting)
 
-    async def _put(self, scope: Scope, seen: _Seen, vectors: Mapping[str, StoredVector]) -> None:
+    async def _put(
+        self, scope: Scope, seen: _ScopeState, vectors: Mapping[str, StoredVector]
+    ) -> None:
         await self._index.put(scope, vectors)
         for key, each in vectors.items():
             seen.lacking.pop(key, None)
@@ -349,9 +350,9 @@ class MemoryVectorIndex:
         return StoredVectors(self._backend, scope, model, self._size)
 
 
-async def _unless_refused(work: Awaitable[None]) -> None:
-    """Do what only saves time later; a store that refuses it costs no result."""
+async def _logging_failure(work: Awaitable[None]) -> None:
+    """Run `work`, which only saves time later, and log its failure."""
     try:
         await work
     except StoreError as error:
-        log.warning("vectors cannot be kept in step: %s", error)
+        log.warning("vectors cannot be stored: %s", error)

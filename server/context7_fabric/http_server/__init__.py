@@ -1,1 +1,1 @@
-"""The server for several people: who may come in over HTTP, and what each request has to pass."""
+"""HTTP server: authentication, limits, MCP and REST for each identity, and public routes."""

@@ -1,6 +1,7 @@
-"""The HTTP server put together: who comes in, MCP for each visitor, REST, and what is open to all.
+"""Composition of the HTTP server: middleware, MCP and REST for each identity, public routes.
 
-Visitors with keys of their own have apps of their own: what a key fetched, no other is served.
+Each identity, which may have a Context7 key of its own, has an app of its own: answers fetched with
+one key are never served to another.
 """
 
 from __future__ import annotations
@@ -12,27 +13,28 @@ from functools import partial
 
 from anyio.abc import TaskGroup
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.errors import SettingError
-from context7_fabric.http_server.auth import Authenticator, Identity
+from context7_fabric.http_server.auth import Authenticator, Identity, RateLimits
 from context7_fabric.http_server.errors import ErrorResponse
 from context7_fabric.http_server.middleware import (
     AllowedHosts,
     AuthMiddleware,
     BodyLimitMiddleware,
     HostMiddleware,
-    PathGuard,
+    PathMiddleware,
     SecurityHeadersMiddleware,
+    StreamMiddleware,
 )
-from context7_fabric.http_server.public_routes import PATH as METRICS
-from context7_fabric.http_server.public_routes import MetricsEndpoint, open_routes
-from context7_fabric.http_server.rate_limit import RateLimits
+from context7_fabric.http_server.public_routes import (
+    METRICS_PATH,
+    metrics_endpoint,
+    public_routes,
+)
 from context7_fabric.http_server.rest.collection import LibraryCollection
-from context7_fabric.http_server.rest.routes import RestApi
-from context7_fabric.http_server.streams import StreamMiddleware
+from context7_fabric.http_server.rest.routes import rest_routes
 from context7_fabric.http_server.token_file import TokenFile
 from context7_fabric.mcp_server.http import http_app
 from context7_fabric.mcp_server.server import build_server
@@ -42,56 +44,59 @@ from context7_fabric.runtime.health import HealthMonitor
 from context7_fabric.runtime.pool import BoundedPool
 from context7_fabric.runtime.runtime import Runtime
 from context7_fabric.settings import LOOPBACK_HOSTS, Settings
-from context7_fabric.settings.values import Meta, WebSettings
+from context7_fabric.settings.values import WebSettings
 from context7_fabric.telemetry.metrics import Metrics
 
-MOST_VISITORS = 64
-"""Visitors with different keys or names that are served at once, and a while longer."""
+MOST_IDENTITIES = 64
+"""Identities with different keys or names whose apps are open at once."""
 
-MOST_OF_ONE = MOST_VISITORS // 4
-"""Those of them that come with one token or, without tokens, from one address."""
+MOST_OF_ONE = MOST_IDENTITIES // 4
+"""Those of them that have one token or, without tokens, one address."""
 
 LINGER = 60.0
-"""Seconds that what a visitor uses stays open after its last request."""
+"""Seconds that an identity's app stays open after its last request."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSite:
-    """What is served, an ASGI application, and how its streams are ended."""
+    """The ASGI application that is served, and a function that closes its streams."""
 
     app: ASGIApp
-    end_streams: Callable[[], None]
+    close_streams: Callable[[], None]
 
 
 def build_site(
-    household: Runtime,
+    runtime: Runtime,
     settings: Settings,
     tokens: TokenFile | None,
     tasks: TaskGroup,
     metrics: Metrics,
 ) -> HttpSite:
-    """Return all that is served over HTTP; what stays open between requests lives in `tasks`.
+    """Return everything that is served over HTTP; its background work runs in `tasks`.
 
-    With `tokens` only those who have one come in, else everybody who reaches us. `metrics` hear of
-    what `household` does, and have a page.
+    With `tokens` only their bearers are accepted, else every request that reaches the server.
+    `metrics` observes `runtime` and has a page.
     """
-    visitors = _Visitors(household, settings, tasks)
-    page = MetricsEndpoint(HealthMonitor(household, settings, tasks).figures, metrics.page)
-    access, limits = Authenticator(tokens), RateLimits(settings.web.rate)
-    streams = StreamMiddleware(BodyLimitMiddleware(visitors), access, tasks)
-    let_in = AuthMiddleware(streams, access, limits)
-    watched = Route(METRICS, AuthMiddleware(page, access, limits))
-    whole = Starlette(routes=[*open_routes(), watched, Mount("/", let_in)])
-    hosts = AllowedHosts(_names(settings, tokens), settings.web.origins)
-    return HttpSite(SecurityHeadersMiddleware(HostMiddleware(PathGuard(whole), hosts)), streams.end)
+    authenticator, limits = Authenticator(tokens), RateLimits(settings.web.rate)
+    apps = BodyLimitMiddleware(_IdentityApps(runtime, settings, tasks))
+    streams = StreamMiddleware(apps, authenticator, tasks)
+    page = metrics_endpoint(HealthMonitor(runtime, settings, tasks).figures, metrics.page)
+    routes = [
+        *public_routes(),
+        Route(METRICS_PATH, AuthMiddleware(page, authenticator, limits)),
+        Mount("/", AuthMiddleware(streams, authenticator, limits)),
+    ]
+    hosts = AllowedHosts(_host_names(settings, tokens), settings.web.origins)
+    inner = HostMiddleware(PathMiddleware(Starlette(routes=routes)), hosts)
+    return HttpSite(SecurityHeadersMiddleware(inner), streams.close)
 
 
-def opened_tokens(settings: WebSettings, host: str) -> TokenFile | None:
-    """Return the tokens that are asked for, read; None where this machine alone reaches `host`.
+def read_tokens(settings: WebSettings, host: str) -> TokenFile | None:
+    """Return the token file, read; None where only this machine reaches `host` and there is none.
 
     Raises:
-        TokenFileError: The file cannot be used, or is not there though it was asked for.
-        SettingError: Others would reach `host`, and there are no tokens.
+        TokenFileError: The file cannot be used, or is missing though a setting asks for it.
+        SettingError: Other machines reach `host`, and there are no tokens.
     """
     if settings.wants_tokens or settings.tokens_file.exists():
         tokens = TokenFile(settings.tokens_file)
@@ -99,69 +104,60 @@ def opened_tokens(settings: WebSettings, host: str) -> TokenFile | None:
         return tokens
     if host not in LOOPBACK_HOSTS:
         expected = (
-            "a loopback address (127.0.0.1, ::1, localhost), and others would need tokens:"
+            "a loopback address (127.0.0.1, ::1, localhost), and others need tokens:"
             " `context7-fabric token add NAME` makes the first"
         )
         raise SettingError("CONTEXT7_FABRIC_HOST", host, expected)
     return None
 
 
-def _names(settings: Settings, tokens: TokenFile | None) -> frozenset[str] | None:
-    """Return the names that we answer to; a page can hardly have a token, so any will do then."""
+def _host_names(settings: Settings, tokens: TokenFile | None) -> frozenset[str] | None:
+    """Return the names of this server; a foreign page hardly has a token, so any will do then."""
     if settings.web.hosts is not None:
         return settings.web.hosts | LOOPBACK_HOSTS
     return LOOPBACK_HOSTS if tokens is None else None
 
 
-class _Visitors:
-    """Serves each visitor from its own app; an ASGI application."""
+class _IdentityApps:
+    """Serves each identity from its own app; an ASGI application."""
 
-    def __init__(self, household: Runtime, settings: Settings, tasks: TaskGroup) -> None:
-        self._household = household
+    def __init__(self, runtime: Runtime, settings: Settings, tasks: TaskGroup) -> None:
+        self._runtime = runtime
         self._settings = settings
-        self._open = BoundedPool[tuple[Identity, int], ASGIApp](
-            tasks, MOST_VISITORS, MOST_OF_ONE, LINGER
+        self._apps = BoundedPool[tuple[Identity, int], ASGIApp](
+            tasks, MOST_IDENTITIES, MOST_OF_ONE, LINGER
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor: Identity = scope["state"]["visitor"]
-        holder = visitor.name or (scope["client"] or ("",))[0]
-        key = (visitor, self._household.epoch)
-        if not self._open.make_room(holder, key):
-            await _full()(scope, receive, send)
+        identity: Identity = scope["state"]["identity"]
+        holder = identity.name or (scope["client"] or ("",))[0]
+        key = (identity, self._runtime.epoch)
+        if not self._apps.make_room(holder, key):
+            text = "too many different keys are in use: try again in a minute"
+            await ErrorResponse(503, text, {"Retry-After": "60"})(scope, receive, send)
             return
-        async with self._open.use(holder, key, partial(self._opened, visitor)) as served:
-            await served(scope, receive, send)
+        async with self._apps.use(key, partial(self._open, identity)) as app:
+            await app(scope, receive, send)
 
     @asynccontextmanager
-    async def _opened(self, visitor: Identity) -> AsyncGenerator[ASGIApp]:
-        settings, owner = _settings_of(visitor, self._settings), visitor.name or LOCAL_OWNER
-        async with self._household.app(settings, owner=owner) as app:
-            served = _served(app, settings.meta)
+    async def _open(self, identity: Identity) -> AsyncGenerator[ASGIApp]:
+        settings = _settings_of(identity, self._settings)
+        async with self._runtime.app(settings, owner=identity.name or LOCAL_OWNER) as app:
+            served = _served(app)
             async with served.router.lifespan_context(served):
                 yield served
 
 
-def _served(app: App, meta: Meta) -> Starlette:
-    """Return what the visitor of `app` gets: MCP, and the libraries over REST."""
-
-    @asynccontextmanager
-    async def lend(_request: Request) -> AsyncGenerator[LibraryCollection]:
-        yield LibraryCollection(app.desk, Viewer(app.principal, app.owner))
-
-    rest = RestApi(lend).routes()
-    server = build_server(app.desk, app.principal, app.owner, meta)
-    return http_app(server, [Mount("/rag", routes=rest), *rest])
+def _served(app: App) -> Starlette:
+    """Return MCP and REST for the identity of `app`."""
+    routes = rest_routes(LibraryCollection(app.desk, Viewer(app.principal, app.owner)))
+    server = build_server(app.desk, app.principal, app.owner, app.settings.meta)
+    return http_app(server, [Mount("/rag", routes=routes), *routes])
 
 
-def _settings_of(visitor: Identity, settings: Settings) -> Settings:
-    """Return the settings for a visitor: with a key of its own it is nobody else's principal."""
-    if visitor.api_key is None:
+def _settings_of(identity: Identity, settings: Settings) -> Settings:
+    """Return the settings for an identity: a key of its own makes it a principal of its own."""
+    if identity.api_key is None:
         return settings
-    upstream = replace(settings.upstream, api_key=visitor.api_key)
+    upstream = replace(settings.upstream, api_key=identity.api_key)
     return replace(settings, upstream=upstream, principal=None, monthly_calls=None)
-
-
-def _full() -> ErrorResponse:
-    told = "too many different keys are in use at this moment: try again in a minute"
-    return ErrorResponse(503, told, {"Retry-After": "60"})

@@ -1,4 +1,4 @@
-"""What a request that may not go on is answered: one line of JSON, and what HTTP wants with it."""
+"""HTTP error responses: a status, one line of JSON, and the headers that the status needs."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from starlette.types import Receive, Scope, Send
 
 from context7_fabric.errors import AccessDenied, RateLimited, UnusableKey
 
+AUTHENTICATE = {"WWW-Authenticate": 'Bearer realm="context7-fabric"'}
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """An HTTP status, the text for `error`, and headers; an ASGI application that answers so."""
+    """An ASGI application that answers with `status`, the text for `error`, and `headers`."""
 
     status: int
     error: str
     headers: dict[str, str] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
+        """Send the response."""
         response = JSONResponse({"error": self.error}, self.status, self.headers)
         await response(scope, receive, send)
 
 
-def not_allowed(allowed: str) -> ErrorResponse:
-    """Return the answer to a request with a method that is none of those `allowed`."""
-    return ErrorResponse(405, f"{allowed} is what is allowed here", {"Allow": allowed})
+def method_not_allowed(allowed: str) -> ErrorResponse:
+    """Return the response to a request whose method is none of those `allowed`."""
+    return ErrorResponse(405, f"method not allowed: use {allowed}", {"Allow": allowed})
 
 
-def refusal_of(error: AccessDenied | RateLimited | UnusableKey) -> ErrorResponse:
-    """Return the answer to a request that failed with `error`."""
+def error_response(error: AccessDenied | RateLimited | UnusableKey) -> ErrorResponse:
+    """Return the response to a request that was refused with `error`."""
     match error:
         case AccessDenied():
-            realm = 'Bearer realm="context7-fabric"'
-            return ErrorResponse(401, str(error), {"WWW-Authenticate": realm})
+            return ErrorResponse(401, str(error), AUTHENTICATE)
         case RateLimited():
             wait = str(max(1, math.ceil(error.seconds)))
             return ErrorResponse(429, str(error), {"Retry-After": wait})

@@ -1,12 +1,11 @@
-"""Listening for HTTP: the port, and the server behind it."""
+"""Listening socket and uvicorn server, with limits for slow, greedy and broken clients."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 
@@ -20,19 +19,20 @@ from context7_fabric.process import file_limit
 from context7_fabric.settings.values import WebSettings
 
 HEAD_SECONDS = 10.0
-"""How long a client may take for the head of a request, from its connection or first byte on."""
+"""Seconds for the head of a request, from the connection or its first byte on."""
 
 HEAD_BYTES = 2**16
-"""How large the head of a request may be."""
+"""Bytes of the head of a request."""
 
 MOST_HEADERS = 200
 """Headers of one request: many small ones take far more memory than one large."""
 
 MOST_CONNECTIONS = 1200
-"""Connections at once; for one more, one without a request ends."""
+"""Connections at once; one more closes one that has no request."""
 
 MOST_UNSENT = 2**26
-"""Bytes of answers that may wait for all clients together; who waits for more is cut off."""
+"""Bytes of answers that wait for all clients together; a client that would wait for more is cut
+off."""
 
 READING_SECONDS = 30.0
 """Seconds in which a client has to read something of its answer."""
@@ -46,91 +46,83 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 @cache
 def most_connections() -> int:
-    """Return how many connections there may be, as far as this process may have files."""
+    """Return the most connections that this process has file descriptors for."""
     files = file_limit(2 * MOST_CONNECTIONS)
     return min(MOST_CONNECTIONS, max(files // 2, files - _FILES_BESIDE))
 
 
-@dataclass(slots=True)
-class _Head:
-    """How much of a head has come."""
-
-    size: int = 0
-    headers: int = 0
-
-
 class LimitedConnection(HttpToolsProtocol):
-    """A connection whose client cannot make the server wait, or keep more than a little, for it.
+    """A connection whose client can make the server neither wait nor keep much for it.
 
     uvicorn alone waits for ever for a whole head, and reads requests without end before it has
-    answered those before them.
+    answered the earlier ones.
     """
 
     gone: asyncio.Event
-    """Set when all that was to be sent is sent, or the client has left."""
+    """Set when everything is sent, or the client has left."""
 
     since = 0.0
-    """When the connection was made, by the clock of the event loop."""
+    """Time of the connection, by the clock of the event loop."""
 
-    _waiting: asyncio.TimerHandle | None = None
-    _stalled: asyncio.TimerHandle | None = None
-    _head = _Head()
-    _taken: int | None = None  # bytes of a head that is not whole yet
-    _quiet = 0  # bytes since the parser had something to tell
-    _heard = False
+    _head_timer: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
+    _head_size = 0  # as the parser reports it
+    _head_headers = 0
+    _head_fed: int | None = None  # bytes given to the parser for a head that is incomplete
+    _quiet = 0  # bytes given to the parser since it last reported something
+    _reported = False
     _refusal: HTTPStatus | None = None
-    _unread = b""  # what comes behind a request that is not answered yet
-    _read = 0  # bytes of it that the parser has had
+    _pending = b""  # received behind a request that is not answered yet
+    _fed = 0  # bytes of it that the parser has had
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Begin to wait, where there is room for one more."""
+        """Wait for a head; close a connection without a request where there are too many."""
         super().connection_made(transport)
         self.gone = asyncio.Event()
         self.since = self.loop.time()
-        self._wait()
+        self._start_head_timer()
         if len(self.connections) > most_connections():
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Read up to the end of one request; the rest waits until that is answered."""
-        self._unread, self._read = self._unread[self._read :] + data, 0
-        self._read_on()
+        """Read up to the end of one request; the rest waits for its answer."""
+        self._pending, self._fed = self._pending[self._fed :] + data, 0
+        self._feed()
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of a head."""
+        """Wait for the rest of a head."""
         super().on_message_begin()
-        self._head = _Head()
-        self._taken = 0
-        self._wait()
+        self._head_size = self._head_headers = self._head_fed = 0
+        self._start_head_timer()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Count a part of the address."""
         self._count(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header without the blanks behind it, which are no part of its value."""
-        self._heard = True
-        self._head.headers += 1
+        """Count a header; the blanks behind it are no part of its value."""
+        self._reported = True
+        self._head_headers += 1
         self._count(name, value)
         super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        """Wait no more."""
-        self._taken = None
-        self._wait_no_more()
+        """Stop waiting for the head."""
+        self._head_fed = None
+        self._stop_head_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
-        self._heard = True
+        self._reported = True
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Read the next request, if it is here already."""
+        """Read the next request, if it is pending."""
         super().on_response_complete()
-        if self._unread and not self.transport.is_closing():
-            self._read_on()
+        if self._pending and not self.transport.is_closing():
+            self._feed()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, or a head that is too large."""
@@ -140,126 +132,122 @@ class LimitedConnection(HttpToolsProtocol):
             self._end(self._refusal)
 
     def pause_writing(self) -> None:
-        """Wait for the client to read, but not for ever, and not for too many at once."""
+        """Wait a limited time for the client to read; cut it off where too much is unsent."""
         super().pause_writing()
-        if sum(each.transport.get_write_buffer_size() for each in _of(self)) > MOST_UNSENT:
+        connections = _limited(self.connections)
+        if sum(each.transport.get_write_buffer_size() for each in connections) > MOST_UNSENT:
             self.transport.abort()
-        elif self._stalled is None:
-            self._look_later()
+        elif self._read_timer is None:
+            self._start_read_timer()
 
     def resume_writing(self) -> None:
         """Stop watching the client's reading."""
         super().resume_writing()
-        self._forget_stall()
+        self._stop_read_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._wait_no_more()
-        self._forget_stall()
-        self._unread = b""
+        """Stop all timers."""
+        self._stop_head_timer()
+        self._stop_read_timer()
+        self._pending = b""
         super().connection_lost(exc)
         self.gone.set()
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being answered."""
+        """No request is being answered."""
         return bool(getattr(self.cycle, "response_complete", True))
 
     @property
     def is_evictable(self) -> bool:
-        """Whether it is open, and no request is being answered."""
+        """The connection is open, and no request is being answered."""
         return self.idle and not self.transport.is_closing()
 
-    def _read_on(self) -> None:
-        """Hand the parser what is here, up to a request that is not answered at once."""
-        while self._unread and not self.transport.is_closing():
-            if self._is_answering:
+    def _feed(self) -> None:
+        """Give the parser what is pending, up to a request that is not answered at once."""
+        while self._pending and not self.transport.is_closing():
+            if not self.idle and not self.cycle.more_body:
                 self.flow.pause_reading()
                 return
             if self.idle:
-                self._wait()
+                self._start_head_timer()
             part = self._next_part()
-            self._heard = False
+            self._reported = False
             super().data_received(part)
-            self._count_unfinished(len(part))
+            self._count_unreported(len(part))
 
-    def _count_unfinished(self, size: int) -> None:
-        """Count what the parser keeps without a word: a head, or a line behind a body's chunk."""
-        self._quiet = 0 if self._heard else self._quiet + size
-        if self._taken is not None:
-            self._taken += size
-        if max(self._quiet, self._taken or 0) > HEAD_BYTES and not self.transport.is_closing():
+    def _count_unreported(self, size: int) -> None:
+        """Count what the parser keeps silently: a head, or a line behind a chunk of a body."""
+        self._quiet = 0 if self._reported else self._quiet + size
+        if self._head_fed is not None:
+            self._head_fed += size
+        if max(self._quiet, self._head_fed or 0) > HEAD_BYTES and not self.transport.is_closing():
             self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _next_part(self) -> bytes:
-        """Take what is here up to the end of a head, or all of it where no head ends."""
-        end = self._unread.find(_END_OF_HEAD, self._read) + len(_END_OF_HEAD)
-        if end < len(_END_OF_HEAD):
-            end = len(self._unread)
-        part = self._unread[self._read : end]
-        self._read = end
-        if end == len(self._unread):
-            self._unread, self._read = b"", 0
+        """Take what is pending up to the end of a head, or all of it where no head ends."""
+        found = self._pending.find(_END_OF_HEAD, self._fed)
+        end = len(self._pending) if found < 0 else found + len(_END_OF_HEAD)
+        part = self._pending[self._fed : end]
+        self._fed = end
+        if end == len(self._pending):
+            self._pending, self._fed = b"", 0
         return part
 
-    @property
-    def _is_answering(self) -> bool:
-        """Tell whether a request is here as a whole, and not answered yet."""
-        return not self.idle and not self.cycle.more_body
-
     def _count(self, *parts: bytes) -> None:
-        """Count what a head has so far, and what stands behind a body in its form.
+        """Count the bytes of a head, and of the trailers behind a body.
 
         Raises:
-            ValueError: It is too large, which ends the parser's work.
+            ValueError: There are too many, which stops the parser.
         """
-        self._head.size += sum(map(len, parts)) + _AROUND_A_HEADER
-        if self._head.size > HEAD_BYTES or self._head.headers > MOST_HEADERS:
+        self._head_size += sum(map(len, parts)) + _AROUND_A_HEADER
+        if self._head_size > HEAD_BYTES or self._head_headers > MOST_HEADERS:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("the head is too large")
 
     def _make_room(self) -> None:
-        """End the oldest connection without a request, or this one where all have one."""
-        others = [each for each in _of(self) if each is not self and each.is_evictable]
+        """Close the oldest connection without a request, or this one where all have one."""
+        others = [
+            each for each in _limited(self.connections) if each is not self and each.is_evictable
+        ]
         oldest = min(others, key=lambda each: each.since, default=self)
-        oldest._end(HTTPStatus.SERVICE_UNAVAILABLE)  # noqa: SLF001  # one of us
+        oldest._end(HTTPStatus.SERVICE_UNAVAILABLE)  # noqa: SLF001  # of the same class
 
-    def _look_later(self) -> None:
+    def _start_read_timer(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(READING_SECONDS, self._look, unsent)
+        self._read_timer = self.loop.call_later(READING_SECONDS, self._check_reading, unsent)
 
-    def _look(self, before: int) -> None:
-        """End a connection whose client has read nothing since so much was unsent."""
+    def _check_reading(self, before: int) -> None:
+        """Cut off a client that has read nothing since `before` bytes were unsent."""
         if self.transport.get_write_buffer_size() >= before:
             self.transport.abort()
         else:
-            self._look_later()
+            self._start_read_timer()
 
-    def _forget_stall(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+    def _stop_read_timer(self) -> None:
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
-    def _wait(self) -> None:
-        if self._waiting is None:
-            self._waiting = self.loop.call_later(
+    def _start_head_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(
                 HEAD_SECONDS, self._end, HTTPStatus.REQUEST_TIMEOUT
             )
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _end(self, status: HTTPStatus) -> None:
         head = f"HTTP/1.1 {status} {status.phrase}\r\nConnection: close\r\n"
         self.transport.write(f"{head}Content-Length: 0\r\n\r\n".encode())
         self.transport.close()
 
-    def _wait_no_more(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
 
-
-def _of(connection: LimitedConnection) -> list[LimitedConnection]:
-    """Return all connections of the same server."""
-    return [each for each in connection.connections if isinstance(each, LimitedConnection)]
+def _limited(connections: Iterable[object]) -> list[LimitedConnection]:
+    return [each for each in connections if isinstance(each, LimitedConnection)]
 
 
 DEFAULT_PORT = 3000
@@ -267,17 +255,17 @@ PORTS_TRIED = 11
 """The port asked for and the next ten, as upstream does."""
 
 ARRIVING = 0.02
-"""How long those who are in already may take to ask, once nobody else comes in."""
+"""Seconds for requests on open connections to arrive, once no new connection is accepted."""
 
 LAST_BYTES = 0.3
-"""How long an answer may still be on its way to a client at the end, once all are given."""
+"""Seconds for answers to reach their clients at shutdown, once all are made."""
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
     """Return a listening socket on `port`, or on the first free of the next ten.
 
     Raises:
-        PortError: None of them can be had.
+        PortError: All of them are in use or forbidden.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     last = min(port + PORTS_TRIED - 1, 65535)
@@ -291,20 +279,20 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 def _listening(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
-    """Listen without Nagle's delay: asyncio leaves it on for sockets that it did not make."""
+    """Listen without Nagle's delay: asyncio keeps it for sockets that it did not create."""
     listening = socket.create_server((host, port), family=family)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn without its signals, which are the command's business."""
+    """uvicorn without its signal handlers; the command has its own."""
 
     def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
-        """Serve `app`; logs go where the program's logging goes.
+        """Serve `app`; log through the program's logging.
 
         Raises:
-            SettingError: Certificate and key are no pair, or cannot be read.
+            SettingError: Certificate and key do not match, or cannot be read.
         """
         config = uvicorn.Config(
             app,
@@ -331,19 +319,19 @@ class HttpServer(uvicorn.Server):
         self.servers = []
 
     async def finish(self, seconds: float) -> None:
-        """Refuse whoever comes, close what idles, let what is being answered finish.
+        """Refuse new connections, close idle ones, and wait up to `seconds` for open answers.
 
-        That takes `seconds` at most; an answer closes its connection.
+        Each answer then closes its connection.
         """
         for listening in self.servers:
             listening.close()
-        for each in self._heads():
+        for each in _limited(self.server_state.connections):
             if not each.idle:
                 each.shutdown()
         await asyncio.sleep(ARRIVING)
-        heads = self._heads()
-        answering = [each for each in heads if not each.idle]
-        for each in heads:
+        connections = _limited(self.server_state.connections)
+        answering = [each for each in connections if not each.idle]
+        for each in connections:
             each.shutdown()
         with anyio.move_on_after(seconds):
             for task in tuple(self.server_state.tasks):
@@ -352,12 +340,7 @@ class HttpServer(uvicorn.Server):
                 for each in answering:
                     await each.gone.wait()
 
-    def _heads(self) -> list[LimitedConnection]:
-        return [
-            each for each in self.server_state.connections if isinstance(each, LimitedConnection)
-        ]
-
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
+        """Do nothing: the command handles the signals."""
         yield

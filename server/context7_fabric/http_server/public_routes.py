@@ -1,4 +1,4 @@
-"""What everybody gets, token or none: a sign of life, and word of how one is let in."""
+"""Routes for GET: the public ones (`/ping`, OAuth metadata), and the page of metrics."""
 
 from __future__ import annotations
 
@@ -11,74 +11,70 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from context7_fabric.http_server.errors import ErrorResponse, not_allowed
-from context7_fabric.telemetry.figures import StateFigures
+from context7_fabric.http_server.errors import (
+    AUTHENTICATE,
+    ErrorResponse,
+    method_not_allowed,
+)
+from context7_fabric.telemetry.observer import StateFigures
 
-_NO_OAUTH = (
+METRICS_PATH = "/metrics"
+
+_NO_OAUTH = ErrorResponse(
+    401,
     "there is no OAuth here: send a Context7 key (Context7-API-Key: KEY), and the token of this"
-    " server if it asks for one (Authorization: Bearer TOKEN), to /mcp"
+    " server if it asks for one (Authorization: Bearer TOKEN), to /mcp",
+    AUTHENTICATE,
 )
 
-
-def open_routes() -> list[Route]:
-    """Return the routes at which nobody is asked who they are."""
-    return [
-        Route("/ping", _ForGet(_ping)),
-        Route("/.well-known/oauth-protected-resource", _ForGet(_resource)),
-        Route("/.well-known/oauth-protected-resource/mcp", _ForGet(_resource)),
-        Route("/mcp/oauth", _oauth, methods=["GET", "POST", "DELETE"]),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class _ForGet:
-    """Answers a GET; any other request is told that it is none."""
-
-    answer: Callable[[Request], Response]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        get = request.method in ("GET", "HEAD")
-        await (self.answer(request) if get else not_allowed("GET, HEAD"))(scope, receive, send)
-
-
-def _ping(_request: Request) -> Response:
-    """Answer as upstream does."""
-    return JSONResponse({"status": "ok", "message": "pong"})
-
-
-def _resource(request: Request) -> Response:
-    """Tell in the form of RFC 9728 that access comes in a header, and from no other server."""
-    told = {"resource": str(request.base_url) + "mcp", "bearer_methods_supported": ["header"]}
-    return JSONResponse(told)
-
-
-async def _oauth(_request: Request) -> Response:
-    refusal = ErrorResponse(401, _NO_OAUTH, {"WWW-Authenticate": 'Bearer realm="context7-fabric"'})
-    return JSONResponse({"error": refusal.error}, refusal.status, refusal.headers)
-
-
-PATH = "/metrics"
-ALLOWED = "GET, HEAD"
-
 WritePage = Callable[[StateFigures, str], tuple[bytes, str]]
+"""Writes the page of figures for an Accept header; returns it with its content type."""
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsEndpoint:
-    """An ASGI application: `write` makes a page of what `figures` tells, for an Accept header."""
+class GetEndpoint:
+    """An ASGI application that answers GET and HEAD, and other methods with 405."""
 
-    figures: Callable[[], Awaitable[StateFigures]]
-    write: WritePage
+    answer: Callable[[Request], Awaitable[Response]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope)
-        answer: ASGIApp = not_allowed(ALLOWED)
-        if request.method in ALLOWED.split(", "):
-            answer = await self._page(request.headers.get("accept", ""))
-        await answer(scope, receive, send)
+        response: ASGIApp = method_not_allowed("GET, HEAD")
+        if request.method in ("GET", "HEAD"):
+            response = await self.answer(request)
+        await response(scope, receive, send)
 
-    async def _page(self, accept: str) -> Response:
-        page, kind = await to_thread.run_sync(self.write, await self.figures(), accept)
-        return Response(page, headers={"content-type": kind})
+
+def public_routes() -> list[Route]:
+    """Return the routes that need no token."""
+    return [
+        Route("/ping", GetEndpoint(_ping)),
+        Route("/.well-known/oauth-protected-resource", GetEndpoint(_protected_resource)),
+        Route("/.well-known/oauth-protected-resource/mcp", GetEndpoint(_protected_resource)),
+        Route("/mcp/oauth", _NO_OAUTH, methods=["GET", "POST", "DELETE"]),
+    ]
+
+
+def metrics_endpoint(
+    figures: Callable[[], Awaitable[StateFigures]], write: WritePage
+) -> GetEndpoint:
+    """Return the endpoint that serves what `write` makes of `figures`."""
+
+    async def page(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        body, kind = await to_thread.run_sync(write, await figures(), accept)
+        return Response(body, headers={"content-type": kind})
+
+    return GetEndpoint(page)
+
+
+async def _ping(_request: Request) -> Response:
+    """Answer as upstream does."""
+    return JSONResponse({"status": "ok", "message": "pong"})
+
+
+async def _protected_resource(request: Request) -> Response:
+    """Return metadata as of RFC 9728: tokens come in a header, and there is no OAuth server."""
+    url = str(request.base_url) + "mcp"
+    return JSONResponse({"resource": url, "bearer_methods_supported": ["header"]})

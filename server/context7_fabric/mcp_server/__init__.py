@@ -1,1 +1,1 @@
-"""Our MCP face: the server, its tools, and the transports it is served on."""
+"""MCP server: tools, resources, prompts and notifications, and the transports that serve them."""

@@ -1,6 +1,6 @@
-"""Calls of our own tools: what somebody thinks of an answer, and the fabric's contexts.
+"""Optional tools of our own: feedback on answers, and contexts of the fabric.
 
-These calls are not recorded as executions: they would be noise among the records of answers.
+Their calls are not in the call log, which is about answers.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from context7_fabric.settings.values import (
     RECORD_FEEDBACK,
 )
 from context7_fabric.views.contexts import ContextViews
-from context7_fabric.views.visibility import shown_entry
+from context7_fabric.views.visibility import entry_json
 
 MOST_FOUND = 50
-"""Contexts that one call lists at most."""
+"""Contexts in the result of one call."""
 
 LONGEST_QUERY = 2_000
 _Schema = Mapping[str, Any]
@@ -54,16 +54,21 @@ def _tool(
         "idempotentHint": True,
         "openWorldHint": False,
     }
-    told = {"name": name, "title": title, "description": description}
-    return {**told, "inputSchema": schema, "annotations": hints}
+    return {
+        "name": name,
+        "title": title,
+        "description": description,
+        "inputSchema": schema,
+        "annotations": hints,
+    }
 
 
-def _said(description: str, schema: _Schema | None = None) -> dict[str, Any]:
+def _described(description: str, schema: _Schema | None = None) -> dict[str, Any]:
     return {**(schema or {}), "description": description}
 
 
 _TEXT = {"type": "string", "maxLength": LONGEST_TEXT}
-_EXECUTION = _said("execution_id of the answer, or how it begins.", {"type": "string"})
+_EXECUTION = _described("execution_id of the answer, or how it begins.", {"type": "string"})
 
 OPTIONAL = {
     tool["name"]: tool
@@ -75,12 +80,12 @@ OPTIONAL = {
             " it fresh longer.",
             {
                 "executionId": {**_EXECUTION, "minLength": 1, "maxLength": 100},
-                "rating": _said(
+                "rating": _described(
                     "1 (useless) to 5 (just right).",
                     {"type": "integer", "minimum": WORST, "maximum": BEST},
                 ),
-                "comment": _said("Why.", _TEXT),
-                "corrections": _said("What would have been right.", _TEXT),
+                "comment": _described("Why.", _TEXT),
+                "corrections": _described("What would have been right.", _TEXT),
             },
             ["executionId", "rating"],
             writes=True,
@@ -89,7 +94,10 @@ OPTIONAL = {
             FABRIC_GET,
             "Read a stored context",
             "Returns what is stored under a key, as JSON.",
-            {"key": _said("The whole key.", _KEY), "scope": _said("Where it lies.", _SCOPE)},
+            {
+                "key": _described("The whole key.", _KEY),
+                "scope": _described("Where it lies.", _SCOPE),
+            },
             ["key"],
         ),
         _tool(
@@ -97,9 +105,9 @@ OPTIONAL = {
             "Store a context",
             "Stores a value under a key for later sessions, in place of what was there.",
             {
-                "key": _said("Such as 'note:auth'.", _KEY),
-                "value": _said("Text, or any JSON value."),
-                "scope": _said("USER is private, GLOBAL shared.", _SCOPE),
+                "key": _described("Such as 'note:auth'.", _KEY),
+                "value": _described("Text, or any JSON value."),
+                "scope": _described("USER is private, GLOBAL shared.", _SCOPE),
             },
             ["key", "value"],
             writes=True,
@@ -110,9 +118,9 @@ OPTIONAL = {
             "Lists the newest contexts whose keys match a glob, each with the beginning of its"
             " value.",
             {
-                "pattern": _said("Such as 'note:*'.", _KEY | {"default": "*"}),
-                "scope": _said("Where to look.", _SCOPE),
-                "limit": _said("How many.", _LIMIT),
+                "pattern": _described("Such as 'note:*'.", _KEY | {"default": "*"}),
+                "scope": _described("Where to look.", _SCOPE),
+                "limit": _described("How many.", _LIMIT),
             },
             [],
         ),
@@ -121,15 +129,15 @@ OPTIONAL = {
             "Search stored contexts",
             "Finds the contexts most similar to a text, each with the beginning of its value.",
             {
-                "query": _said("What to look for.", _QUERY),
-                "scope": _said("Where to look.", _SCOPE),
-                "limit": _said("How many.", _LIMIT),
+                "query": _described("What to look for.", _QUERY),
+                "scope": _described("Where to look.", _SCOPE),
+                "limit": _described("How many.", _LIMIT),
             },
             ["query"],
         ),
     )
 }
-"""Each tool by its name, as `tools/list` tells it."""
+"""Each tool by its name, as `tools/list` describes it."""
 
 _KINDS = {
     str: "string",
@@ -144,58 +152,58 @@ _EXPECTED = {"string": "string", "integer": "number"}
 
 
 def checked(tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of an optional tool, with defaults in place of those not given.
+    """Return the arguments of an optional tool, completed by the defaults.
 
     Raises:
-        ArgumentError: One is missing, or is not what the tool's schema says.
+        ArgumentError: One is missing, or does not match the tool's schema.
     """
     schema = OPTIONAL[tool]["inputSchema"]
     problems: list[str] = []
     taken: dict[str, Any] = {}
-    for name, told in schema["properties"].items():
-        given = name in arguments and (arguments[name] is not None or "type" not in told)
+    for name, rule in schema["properties"].items():
+        given = name in arguments and (arguments[name] is not None or "type" not in rule)
         if given:
             taken[name] = arguments[name]
-            problems += [f"{name}: {problem}" for problem in _problems(arguments[name], told)]
+            problems += [f"{name}: {problem}" for problem in _problems(arguments[name], rule)]
         elif name in schema["required"]:
             kind = _KINDS[type(arguments[name])] if name in arguments else "undefined"
-            problems.append(f"{name}: {_unexpected(told, kind)}")
-        elif "default" in told:
-            taken[name] = told["default"]
+            problems.append(f"{name}: {_unexpected(rule, kind)}")
+        elif "default" in rule:
+            taken[name] = rule["default"]
     if problems:
         raise ArgumentError(tool, tuple(problems))
     return taken
 
 
-def _problems(value: object, told: _Schema) -> Iterator[str]:
-    """Yield what is wrong with one argument, at most one thing."""
-    kind, expected = _KINDS[type(value)], told.get("type")
+def _problems(value: object, rule: _Schema) -> Iterator[str]:
+    """Yield the problem of one argument, if it has one."""
+    kind, expected = _KINDS[type(value)], rule.get("type")
     if expected is not None and kind != _EXPECTED[expected]:
-        yield _unexpected(told, kind)
+        yield _unexpected(rule, kind)
     elif isinstance(value, str) and expected is not None:
-        yield from _text_problems(value, told)
+        yield from _text_problems(value, rule)
     elif isinstance(value, int | float):
-        yield from _number_problems(value, told)
+        yield from _number_problems(value, rule)
 
 
-def _unexpected(told: _Schema, kind: str) -> str:
-    expected = _EXPECTED.get(told.get("type", ""), "a value")
+def _unexpected(rule: _Schema, kind: str) -> str:
+    expected = _EXPECTED.get(rule.get("type", ""), "a value")
     return f"Invalid input: expected {expected}, received {kind}"
 
 
-def _text_problems(value: str, told: _Schema) -> Iterator[str]:
-    if "enum" in told and value not in told["enum"]:
-        options = "|".join(f'"{option}"' for option in told["enum"])
+def _text_problems(value: str, rule: _Schema) -> Iterator[str]:
+    if "enum" in rule and value not in rule["enum"]:
+        options = "|".join(f'"{option}"' for option in rule["enum"])
         yield f"Invalid option: expected one of {options}"
-    elif len(value) < told.get("minLength", 0):
-        yield f"Too small: expected string to have >={told['minLength']} characters"
-    elif len(value) > told.get("maxLength", len(value)):
-        yield f"Too big: expected string to have <={told['maxLength']} characters"
+    elif len(value) < rule.get("minLength", 0):
+        yield f"Too small: expected string to have >={rule['minLength']} characters"
+    elif len(value) > rule.get("maxLength", len(value)):
+        yield f"Too big: expected string to have <={rule['maxLength']} characters"
 
 
-def _number_problems(value: float, told: _Schema) -> Iterator[str]:
-    least, most = told.get("minimum", value), told.get("maximum", value)
-    if told.get("type") == "integer" and value % 1:
+def _number_problems(value: float, rule: _Schema) -> Iterator[str]:
+    least, most = rule.get("minimum", value), rule.get("maximum", value)
+    if rule.get("type") == "integer" and value % 1:
         yield "Invalid input: expected int, received number"
     elif value < least:
         yield f"Too small: expected number to be >={least}"
@@ -204,21 +212,21 @@ def _number_problems(value: float, told: _Schema) -> Iterator[str]:
 
 
 LONGEST_VALUE = 100_000
-"""Characters of a context, as JSON, that one call returns."""
+"""Characters of the longest context, as JSON, that a call returns."""
 
 BEGINNING = 200
-"""Characters of a value, as JSON, that a list shows."""
+"""Characters of a value, as JSON, in a list."""
 
 
-class _Refusal(FabricError):
-    """What a call asks for cannot be given; the text says why."""
+class _NoContext(FabricError):
+    """A context does not exist, or is too long to return."""
 
 
 class ExtraTools:
-    """Answers calls of the optional tools; a fault is told as the result's text."""
+    """Answers calls of the optional tools; the text of a failed call is its error."""
 
     def __init__(self, feedback: Feedback, contexts: ContextViews) -> None:
-        """Hand ratings to `feedback`, read and write `contexts`."""
+        """Give ratings to `feedback`, read and write `contexts`."""
         self._feedback = feedback
         self._contexts = contexts
         self._answering: dict[str, Callable[..., Awaitable[str]]] = {
@@ -246,15 +254,15 @@ class ExtraTools:
         corrections: str | None = None,
     ) -> str:
         effect = await self._feedback.give(executionId, int(rating), comment, corrections)
-        return effect.told
+        return effect.summary
 
     async def _get(self, key: str, scope: str) -> str:
         context = await self._contexts.get(key, Scope(scope))
         if context is None:
-            raise _Refusal(f"there is no {key!r} in {scope}")
-        text = _json(shown_entry(context))
+            raise _NoContext(f"there is no {key!r} in {scope}")
+        text = _json(entry_json(context))
         if len(text) > LONGEST_VALUE:
-            raise _Refusal(
+            raise _NoContext(
                 f"{key!r} takes {len(text):,} characters, and a call returns {LONGEST_VALUE:,}"
             )
         return text
@@ -281,11 +289,11 @@ def _listed(contexts: Sequence[Context]) -> str:
 
 
 def _brief(context: Context) -> dict[str, Json]:
-    """Return a context as a list shows it: text from outside is marked, as it is in full."""
-    told = shown_entry(context)
-    value = told["value"] if isinstance(told["value"], str) else _json(told["value"])
+    """Return a context as a list shows it; text from outside is marked."""
+    entry = entry_json(context)
+    value = entry["value"] if isinstance(entry["value"], str) else _json(entry["value"])
     named = ("from", "notice", "key", "created_at")
-    brief: dict[str, Json] = {name: told[name] for name in named if name in told}
+    brief: dict[str, Json] = {name: entry[name] for name in named if name in entry}
     brief["beginning"] = value[:BEGINNING]
     return brief | ({"similarity": context.similarity} if isinstance(context, SearchMatch) else {})
 

@@ -1,4 +1,4 @@
-"""Messages of JSON-RPC from bytes, read as leniently as Context7's own server reads them. Pure."""
+"""JSON-RPC messages from bytes, read as leniently as Context7's own server reads them. Pure."""
 
 from __future__ import annotations
 
@@ -22,28 +22,22 @@ from context7_fabric.lenient_json import as_id, id_in, mended
 LONGEST_ID: Final = 4096
 """Characters of an id that is answered."""
 
-_NO_JSON: Final = "Parse error: the message is not JSON, or is nested too deeply"
-_NO_MESSAGE: Final = "Invalid Request: this is not one message of JSON-RPC 2.0"
-_NO_ID: Final = (
-    f"Invalid Request: an id is a whole number, or text of up to {LONGEST_ID:,} characters"
-)
-
 
 class InvalidMessage(ValueError):
-    """Bytes that are no message; `reply` answers them, and repeats nothing but their id."""
+    """Bytes are no message; `reply` answers them, and repeats nothing but their id."""
 
     def __init__(self, code: int, text: str, number: RequestId | None) -> None:
-        """Keep the answer."""
+        """Build the reply."""
         super().__init__(text)
         error = JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=code, message=text))
         self.reply = error.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
 def read_message(data: bytes) -> JSONRPCMessage:
-    """Return the message that `data` is; nearly all are requests, and looked at as such first.
+    """Return the message in `data`; nearly all are requests, which is tried first.
 
     Raises:
-        NotAMessage: It is none.
+        InvalidMessage: It is none.
     """
     try:
         request = JSONRPCRequest.model_validate_json(data, by_name=False)
@@ -55,10 +49,10 @@ def read_message(data: bytes) -> JSONRPCMessage:
 
 
 def read_json(data: bytes) -> tuple[Any, bytes]:
-    """Return what `data` says, and `data` itself, mended where only that makes it JSON.
+    """Return the value of `data`, and `data` itself, changed only where it has to be.
 
     Raises:
-        NotAMessage: It is not JSON, or nested too deeply.
+        InvalidMessage: It is not JSON, or nested too deeply.
     """
     try:
         return from_json(data), data
@@ -67,14 +61,15 @@ def read_json(data: bytes) -> tuple[Any, bytes]:
     try:
         return from_json(clean), clean
     except ValueError as error:
-        raise InvalidMessage(PARSE_ERROR, _NO_JSON, id_in(data)) from error
+        text = "Parse error: the message is not JSON, or is nested too deeply"
+        raise InvalidMessage(PARSE_ERROR, text, id_in(data)) from error
 
 
 def as_message(value: object, data: bytes) -> JSONRPCMessage:
-    """Return the message that the JSON in `data` says.
+    """Return the message that `value`, the JSON in `data`, is.
 
     Raises:
-        NotAMessage: It says none.
+        InvalidMessage: It is none.
     """
     if isinstance(value, dict) and "method" in value and "id" in value:
         value = value | {"id": as_id(value["id"])}
@@ -82,15 +77,17 @@ def as_message(value: object, data: bytes) -> JSONRPCMessage:
     try:
         return jsonrpc_message_adapter.validate_python(value, by_name=False)
     except ValidationError as error:
-        raise InvalidMessage(INVALID_REQUEST, _NO_MESSAGE, id_in(data)) from error
+        text = "Invalid Request: this is not one message of JSON-RPC 2.0"
+        raise InvalidMessage(INVALID_REQUEST, text, id_in(data)) from error
 
 
 def _check_id(number: object) -> None:
-    """Refuse an id that JSON-RPC does not know.
+    """Refuse an id that JSON-RPC does not allow.
 
     Raises:
-        NotAMessage: It is one.
+        InvalidMessage: It is one.
     """
     is_text = isinstance(number, str) and len(number) <= LONGEST_ID
     if not is_text and type(number) is not int:
-        raise InvalidMessage(INVALID_REQUEST, _NO_ID, None)
+        text = f"an id is a whole number, or text of up to {LONGEST_ID:,} characters"
+        raise InvalidMessage(INVALID_REQUEST, f"Invalid Request: {text}", None)

@@ -1,15 +1,14 @@
-"""Notices of changes: to clients of the legacy era as they subscribed, to others by a stream.
+"""Notifications of changes: to legacy clients as they subscribed, to modern ones by a stream.
 
-A legacy client is told on the channel of its connection, where it has one: over stdio and `/sse`.
-Over `/mcp` each of its requests is a connection of its own, and nothing is promised there.
+Legacy clients receive them on the channel of their connection, which stdio and `/sse` have. Over
+`/mcp` each of their requests is a connection of its own, and nothing is promised there.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 import mcp_types as types
@@ -43,22 +42,30 @@ from context7_fabric.views.subscriptions import (
     Topic,
 )
 
-MOST = 1_000
-"""Subscriptions that one client, or one stream of a client, may have."""
+MOST: Final = 1_000
+"""Subscriptions of one client, or of one stream of a client."""
+
+MOST_STREAMS: Final = 256
+"""Streams of notifications that are open at once."""
+
+PATIENCE: Final = 0.5
+"""Seconds that `initialize` waits for the first look at a slow store."""
+
+PUSHED: Final = NotificationOptions(prompts_changed=True, tools_changed=True)
+"""Promise of a transport that can reach legacy clients at any time."""
+
+_SHOWN: Final = 500
+"""Characters of a URI that an error repeats."""
 
 Notification: TypeAlias = PromptsListChanged | ToolsListChanged | ResourceUpdated
-"""What a client may be told of; the list of resources is fixed."""
+"""A change that clients can subscribe to; the list of resources is fixed."""
 
-Tell: TypeAlias = Callable[[Notification], Awaitable[None]]
-
-
-class TooManySubscriptions(Exception):
-    """A client asks to be told of more than `MOST` things."""
+Send: TypeAlias = Callable[[Notification], Awaitable[None]]
 
 
-def topic_of(notice: Notification) -> Topic | None:
-    """Return what has to change for `notice` to be due, None for one that never is."""
-    match notice:
+def topic_of(notification: Notification) -> Topic | None:
+    """Return the topic whose change `notification` reports, None for one that never changes."""
+    match notification:
         case PromptsListChanged():
             return ListTopic.PROMPTS
         case ToolsListChanged():
@@ -82,69 +89,80 @@ def _topic_at(uri: str) -> Topic | None:
 
 
 class Subscriber:
-    """Passes on the changes that it was asked for, each as it was asked for."""
+    """Subscriptions of one client or stream."""
 
-    def __init__(self, changes: Subscriptions, tell: Tell) -> None:
-        """Hear of `changes`; `tell` must neither raise nor wait for anybody."""
-        self._changes = changes
-        self._tell = tell
+    def __init__(self, subscriptions: Subscriptions, send: Send) -> None:
+        """Subscribe to `subscriptions`; `send` must neither raise nor wait."""
+        self._subscriptions = subscriptions
+        self._send = send
         self._topics: dict[Notification, Topic] = {}
 
-    async def add(self, notices: Collection[Notification]) -> None:
-        """Tell of `notices` from now on, as far as they are ever due.
+    async def add(self, notifications: Collection[Notification]) -> None:
+        """Send `notifications` from now on, except those that are never due.
 
         Raises:
-            TooManySubscriptions: Nothing was added.
+            MCPError: There would be too many; nothing was added.
         """
-        asked = {notice: topic_of(notice) for notice in notices if notice not in self._topics}
-        new = {notice: topic for notice, topic in asked.items() if topic is not None}
+        asked = {each: topic_of(each) for each in notifications if each not in self._topics}
+        new = {each: topic for each, topic in asked.items() if topic is not None}
         if len(self._topics) + len(new) > MOST:
-            raise TooManySubscriptions
+            text = f"There may be {MOST:,} subscriptions, and no more"
+            raise MCPError(types.INVALID_PARAMS, text)
         self._topics |= new
-        await self._changes.watch(tuple(new.values()), self._hear)
+        await self._subscriptions.subscribe(tuple(new.values()), self._notify)
 
-    def remove(self, notice: Notification) -> None:
-        """Tell of `notice` no more."""
-        topic = self._topics.pop(notice, None)
+    def remove(self, notification: Notification) -> None:
+        """Send `notification` no more."""
+        topic = self._topics.pop(notification, None)
         if topic is not None:
-            self._changes.unwatch([topic], self._hear)
+            self._subscriptions.unsubscribe([topic], self._notify)
 
     def close(self) -> None:
-        """Tell of nothing more."""
-        for notice in tuple(self._topics):
-            self.remove(notice)
+        """Send nothing more."""
+        for notification in tuple(self._topics):
+            self.remove(notification)
 
-    async def _hear(self, topic: Topic) -> None:
-        for notice in [notice for notice, each in self._topics.items() if each == topic]:
-            await self._tell(notice)
+    async def _notify(self, topic: Topic) -> None:
+        for notification in [each for each, of in self._topics.items() if of == topic]:
+            await self._send(notification)
 
 
-class Mailbox:
-    """What is on its way to a client that may be slow: each notice once, however often it came."""
+class _Channel:
+    """Channel to one legacy client; it delivers once the client is ready.
 
-    def __init__(self) -> None:
-        """Hold nothing."""
+    Each notification waits once, however often it became due, so that a slow client holds up
+    nothing.
+    """
+
+    def __init__(self, subscriptions: Subscriptions, tasks: TaskGroup) -> None:
+        self.subscriber = Subscriber(subscriptions, self._put)
+        self._tasks = tasks
         self._due: dict[Notification, None] = {}
         self._some = anyio.Event()
+        self._is_open = False
 
-    async def put(self, notice: Notification) -> None:
-        """Let `notice` be sent, without waiting for it."""
-        self._due[notice] = None
+    def open(self, session: ServerSession) -> None:
+        """Deliver what waits, and what comes."""
+        if not self._is_open:
+            self._is_open = True
+            self._tasks.start_soon(self._deliver, session)
+
+    async def _put(self, notification: Notification) -> None:
+        self._due[notification] = None
         self._some.set()
 
-    async def deliver(self, session: ServerSession) -> None:
-        """Send to a client of the legacy era what comes; runs until it is cancelled."""
+    async def _deliver(self, session: ServerSession) -> None:
         while True:
             await self._some.wait()
             self._some = anyio.Event()
             while self._due:
-                notice = next(iter(self._due))
-                del self._due[notice]
-                await _send(session, notice)
+                notification = next(iter(self._due))
+                del self._due[notification]
+                await _send(session, notification)
 
 
-async def _send(session: ServerSession, notice: Notification) -> None:
-    match notice:
+async def _send(session: ServerSession, notification: Notification) -> None:
+    match notification:
         case ResourceUpdated(uri=uri):
             await session.send_resource_updated(uri)
         case PromptsListChanged():
@@ -153,143 +171,102 @@ async def _send(session: ServerSession, notice: Notification) -> None:
             await session.send_tool_list_changed()
 
 
-PUSHED = NotificationOptions(prompts_changed=True, tools_changed=True)
-"""What a transport promises legacy clients when it can reach them at any time."""
-
-MOST_STREAMS = 256
-"""Streams of notices that may be open at once."""
-
-PATIENCE = 0.5
-"""Seconds that `initialize` waits for a store which does not say how things stand."""
-
-_GREETINGS = ("initialize", "notifications/initialized")
-
-_SHOWN = 500
-"""Characters of a URI that an error repeats."""
-
-
-@dataclass(slots=True)
-class _Line:
-    """The way to one connection's client; its mailbox is emptied once the client is ready."""
-
-    subscriber: Subscriber
-    mailbox: Mailbox
-    tasks: TaskGroup
-    is_open: bool = False
-
-    def open(self, session: ServerSession) -> None:
-        """Send what is in the mailbox, and what comes."""
-        if not self.is_open:
-            self.is_open = True
-            self.tasks.start_soon(self.mailbox.deliver, session)
-
-
 class Notifications:
-    """Takes subscriptions of both eras, and forgets them with the connection."""
+    """Handles subscriptions of both eras, and drops them with their connection."""
 
-    def __init__(self, changes: Subscriptions) -> None:
-        """Tell of `changes`."""
-        self._changes = changes
-        self._lines: dict[str, _Line] = {}
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        """Subscribe to `subscriptions`."""
+        self._subscriptions = subscriptions
+        self._channels: dict[str, _Channel] = {}
         self._streams = 0
 
     @asynccontextmanager
     async def connection(self, name: str) -> AsyncGenerator[None]:
-        """Keep what is needed for the connection `name` as long as it lasts."""
-        mailbox = Mailbox()
-        subscriber = Subscriber(self._changes, mailbox.put)
+        """Keep a channel for the connection `name` as long as the block lasts."""
         async with anyio.create_task_group() as tasks:
-            self._lines[name] = _Line(subscriber, mailbox, tasks)
+            channel = self._channels[name] = _Channel(self._subscriptions, tasks)
             try:
                 yield
             finally:
-                del self._lines[name]
-                subscriber.close()
+                del self._channels[name]
+                channel.subscriber.close()
                 tasks.cancel_scope.cancel()
 
-    async def greet(self, ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
-        """Tell a legacy client, which does not ask for that, of lists that change from now on.
+    async def subscribe_to_lists(self, ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
+        """Subscribe a legacy client, which cannot ask for it, to the lists of tools and prompts.
 
-        The server's middleware: what changes once `initialize` is answered is told, after the
-        client has said that it is ready.
+        A middleware of the server. Changes after `initialize` are delivered once the client says
+        that it is initialized.
         """
-        line = self._line(ctx) if ctx.method in _GREETINGS else None
-        if line is not None and ctx.method == "initialize":
+        greets = ctx.method in ("initialize", "notifications/initialized")
+        channel = self._channel(ctx) if greets else None
+        if channel is not None and ctx.method == "initialize":
             with anyio.move_on_after(PATIENCE):
-                await line.subscriber.add([ToolsListChanged(), PromptsListChanged()])
-        elif line is not None and ctx.session.client_params is not None:
-            line.open(ctx.session)
+                await channel.subscriber.add([ToolsListChanged(), PromptsListChanged()])
+        elif channel is not None and ctx.session.client_params is not None:
+            channel.open(ctx.session)
         return await call_next(ctx)
 
     async def subscribe(
         self, ctx: HandlerContext, params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
-        """Tell a legacy client of changes to a resource.
+        """Subscribe a legacy client to a resource.
 
         Raises:
-            MCPError: This cannot be done here, not for this resource, or not for one more.
+            MCPError: The connection has no channel, the resource never changes, or there are too
+                many subscriptions.
         """
-        line = self._line(ctx)
-        if line is None:
-            raise MCPError(types.METHOD_NOT_FOUND, "Clients are told of changes over stdio or /sse")
-        notice = ResourceUpdated(params.uri)
-        if topic_of(notice) is None:
-            shown = params.uri[:_SHOWN]
-            raise MCPError(types.INVALID_PARAMS, f"No resource at {shown} is told of changing")
-        await _added(line.subscriber, [notice])
+        channel = self._channel(ctx)
+        if channel is None:
+            raise MCPError(
+                types.METHOD_NOT_FOUND, "Subscriptions need a connection by stdio or /sse"
+            )
+        notification = ResourceUpdated(params.uri)
+        if topic_of(notification) is None:
+            text = f"No resource at {params.uri[:_SHOWN]} can be subscribed to"
+            raise MCPError(types.INVALID_PARAMS, text)
+        await channel.subscriber.add([notification])
         return types.EmptyResult()
 
     async def unsubscribe(
         self, ctx: HandlerContext, params: types.UnsubscribeRequestParams
     ) -> types.EmptyResult:
-        """Tell a legacy client no more of a resource."""
-        line = self._line(ctx)
-        if line is not None:
-            line.subscriber.remove(ResourceUpdated(params.uri))
+        """Remove a legacy client's subscription to a resource."""
+        channel = self._channel(ctx)
+        if channel is not None:
+            channel.subscriber.remove(ResourceUpdated(params.uri))
         return types.EmptyResult()
 
     async def listen(
         self, ctx: HandlerContext, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
-        """Serve a stream of what the client wants to be told of, until it is ended.
+        """Serve a stream of the notifications that the client asks for, until it is closed.
 
         Raises:
-            MCPError: It wants too much, or too many streams are open.
+            MCPError: There are too many subscriptions, or too many streams.
         """
         if self._streams >= MOST_STREAMS:
-            raise MCPError(types.INTERNAL_ERROR, f"{MOST_STREAMS} streams of notices are open")
+            text = f"{MOST_STREAMS} streams of notifications are open, and no more may be"
+            raise MCPError(types.INTERNAL_ERROR, text)
         bus = InMemorySubscriptionBus()
-        subscriber = Subscriber(self._changes, bus.publish)
+        subscriber = Subscriber(self._subscriptions, bus.publish)
         self._streams += 1
         try:
-            await _added(subscriber, _wanted(params.notifications))
+            await subscriber.add(_asked(params.notifications))
             return await ListenHandler(bus)(ctx, params)
         finally:
             self._streams -= 1
             subscriber.close()
 
-    def _line(self, ctx: HandlerContext) -> _Line | None:
-        """Return the way to the client that asks, None where there is none."""
-        if not has_channel(ctx):
-            return None
-        return self._lines[ctx.lifespan_context]
+    def _channel(self, ctx: HandlerContext) -> _Channel | None:
+        return self._channels[ctx.lifespan_context] if has_channel(ctx) else None
 
 
-async def _added(subscriber: Subscriber, notices: list[Notification]) -> None:
-    try:
-        await subscriber.add(notices)
-    except TooManySubscriptions as error:
-        raise MCPError(
-            types.INVALID_PARAMS, f"There may be {MOST:,} subscriptions, and no more"
-        ) from error
-
-
-def _wanted(asked: types.SubscriptionFilter) -> list[Notification]:
-    notices: list[Notification] = [
-        ResourceUpdated(uri) for uri in dict.fromkeys(asked.resource_subscriptions or ())
-    ]
-    if asked.prompts_list_changed:
-        notices.append(PromptsListChanged())
-    if asked.tools_list_changed:
-        notices.append(ToolsListChanged())
-    return notices
+def _asked(filter_: types.SubscriptionFilter) -> list[Notification]:
+    uris = dict.fromkeys(filter_.resource_subscriptions or ())
+    notifications: list[Notification] = [ResourceUpdated(uri) for uri in uris]
+    if filter_.prompts_list_changed:
+        notifications.append(PromptsListChanged())
+    if filter_.tools_list_changed:
+        notifications.append(ToolsListChanged())
+    return notifications

@@ -1,9 +1,11 @@
-"""Resources on the wire: what is stored, what is known of libraries, and the figures, as JSON."""
+"""MCP handlers of resources: stored contexts, libraries and figures as JSON, and completions."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
@@ -26,103 +28,94 @@ from context7_fabric.mcp_server.uris import (
     entry_uri,
     index_uri,
     read_uri,
+    scope_named,
 )
 from context7_fabric.models import Viewer
 from context7_fabric.services import Services
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.stats import StatsView
-from context7_fabric.views.visibility import EntryIndex, is_public, shown_entry, shown_page
+from context7_fabric.views.visibility import EntryIndex, entry_json, is_public, page_json
 
 MIME_TYPE = "application/json"
 _ANNOTATIONS = types.Annotations(audience=["user", "assistant"], priority=0.3)
+_resource = partial(types.Resource, mime_type=MIME_TYPE, annotations=_ANNOTATIONS)
+_template = partial(types.ResourceTemplate, mime_type=MIME_TYPE, annotations=_ANNOTATIONS)
 
 _SCOPES = {
-    Scope.GLOBAL: "What is stored for all: answers, lists, libraries and what they taught.",
-    Scope.EXECUTION: "Records of calls: what was asked, how it was answered, how long it took.",
-    Scope.FEEDBACK: "What was thought of answers, by the call it is about.",
-    Scope.USER: "What you stored for yourself.",
+    Scope.GLOBAL: "Shared entries: answers, lists, libraries and what they taught.",
+    Scope.EXECUTION: "Records of calls: question, outcome and time.",
+    Scope.FEEDBACK: "Feedback on answers, by the call it is about.",
+    Scope.USER: "Your own contexts.",
 }
-
-
-def _resource(uri: str, name: str, title: str, description: str) -> types.Resource:
-    return types.Resource(
-        uri=uri,
-        name=name,
-        title=title,
-        description=description,
-        mime_type=MIME_TYPE,
-        annotations=_ANNOTATIONS,
-    )
-
-
-def _template(uri: str, name: str, title: str, description: str) -> types.ResourceTemplate:
-    return types.ResourceTemplate(
-        uri_template=uri,
-        name=name,
-        title=title,
-        description=description,
-        mime_type=MIME_TYPE,
-        annotations=_ANNOTATIONS,
-    )
-
 
 RESOURCES = (
     *(
         _resource(
-            index_uri(scope),
-            f"fabric-{scope.lower()}",
-            f"Stored contexts: {scope}",
-            f"{about} The newest keys, fifty a page, and how many you may see.",
+            uri=index_uri(scope),
+            name=f"fabric-{scope.lower()}",
+            title=f"Stored contexts: {scope}",
+            description=f"{about} The newest keys, fifty a page, and how many you may see.",
         )
         for scope, about in _SCOPES.items()
     ),
     _resource(
-        REGISTRY,
-        "library-registry",
-        "Known libraries",
-        "The libraries whose Context7 ids are known, the most used first.",
+        uri=REGISTRY,
+        name="library-registry",
+        title="Known libraries",
+        description="The libraries whose Context7 ids are known, the most used first.",
     ),
     _resource(
-        STATS,
-        "fabric-stats",
-        "Figures",
-        "Calls made and saved this month, the share of hits of the last day, how much is stored.",
+        uri=STATS,
+        name="fabric-stats",
+        title="Figures",
+        description="Calls made and saved this month, the hit rate of the last day, the number of"
+        " stored entries.",
     ),
 )
 
 TEMPLATES = (
     _template(
-        ENTRY_TEMPLATE,
-        "fabric-entry",
-        "A stored context",
-        "The value under a key, with its metadata and times. The key is percent-encoded.",
+        uri_template=ENTRY_TEMPLATE,
+        name="fabric-entry",
+        title="A stored context",
+        description="The value under a key, with its metadata and times. The key is"
+        " percent-encoded.",
     ),
     _template(
-        INDEX_TEMPLATE,
-        "fabric-index",
-        "A page of stored contexts",
-        "The keys that are older than the key `after`; a page names the next one.",
+        uri_template=INDEX_TEMPLATE,
+        name="fabric-index",
+        title="A page of stored contexts",
+        description="The keys that are older than the key `after`; a page names the next one.",
     ),
     _template(
-        REGISTRY_TEMPLATE,
-        "library-search",
-        "Libraries that words may mean",
-        "Libraries ranked for `q`: what it means by the exact rule, then what is only alike.",
+        uri_template=REGISTRY_TEMPLATE,
+        name="library-search",
+        title="Libraries that a phrase may mean",
+        description="Libraries ranked for `q`: the exact match first, then suggestions.",
     ),
     _template(
-        LIBRARY_TEMPLATE,
-        "library",
-        "A library",
-        "What is known of the library with the id /org/project, and the questions stored of it.",
+        uri_template=LIBRARY_TEMPLATE,
+        name="library",
+        title="A library",
+        description="The row and the stored questions of the library with the id /org/project.",
     ),
 )
 
+_PARAMETERS = {
+    ENTRY_TEMPLATE: ("scope", "key"),
+    INDEX_TEMPLATE: ("scope", "after"),
+    REGISTRY_TEMPLATE: ("q",),
+    LIBRARY_TEMPLATE: ("org", "project"),
+}
+
+MOST_COMPLETIONS = 100
+"""Values of one completion, as the protocol bounds them."""
 
 RESOURCE_NOT_FOUND = -32002
-"""The code of the protocol's legacy era; the modern one takes a missing resource for bad params."""
+"""Error code of the legacy era; in the modern one a missing resource is invalid params."""
 
 PUBLIC_TTL_MS = 5_000
-"""How long a client may show a public entry without asking again."""
+"""Milliseconds for which a client may cache a public entry."""
 
 _SHOWN = 500
 """Characters of an unknown URI that the error repeats."""
@@ -130,66 +123,85 @@ _SHOWN = 500
 
 @dataclass(frozen=True, slots=True)
 class ResourceContent:
-    """What a resource says; `is_public` tells whether that is the same for everybody."""
+    """Content of a resource; `is_public` says that it is the same for every principal."""
 
-    told: dict[str, Json]
+    value: dict[str, Json]
     is_public: bool = False
 
 
 class Resources:
-    """Lists and reads resources."""
+    """Lists and reads resources, and completes the parameters of their templates."""
 
-    def __init__(self, desk: Services, viewer: Viewer) -> None:
-        """Show what `desk` knows and `viewer` may read."""
+    def __init__(self, services: Services, viewer: Viewer) -> None:
+        """Show what `viewer` may read of `services`."""
         self._viewer = viewer
-        self._views = desk.views
-        self._libraries = LibraryViews(desk.views, desk.registry, desk.suggester, desk.meanings)
-        self._stats = StatsView(desk.views, desk.meter)
+        self._views = services.views
+        self._libraries = LibraryViews(
+            services.views, services.registry, services.suggester, services.meanings
+        )
+        self._stats = StatsView(services.views, services.meter)
 
     async def list(
         self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
-        """Return the resources that have one address."""
+        """Return the resources that have a fixed address."""
         return types.ListResourcesResult(resources=list(RESOURCES))
 
     async def templates(
         self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
-        """Return the resources that have an address by parameters."""
+        """Return the resources whose address has parameters."""
         return types.ListResourceTemplatesResult(resource_templates=list(TEMPLATES))
 
     async def read(
         self, ctx: HandlerContext, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        """Return what a resource says.
+        """Return the content of a resource.
 
         Raises:
-            MCPError: There is none at this address, or none that the caller may see.
+            MCPError: There is none at this address that the caller may see.
         """
-        shown = await self.shown(params.uri)
-        if shown is None:
-            raise _missing(params.uri, ctx.protocol_version)
+        found = await self._content(params.uri)
+        if found is None:
+            raise _not_found(params.uri, ctx.protocol_version)
         content = types.TextResourceContents(
-            uri=params.uri, mime_type=MIME_TYPE, text=_json(shown.told)
+            uri=params.uri, mime_type=MIME_TYPE, text=_json(found.value)
         )
         return types.ReadResourceResult(
             contents=[content],
-            ttl_ms=PUBLIC_TTL_MS if shown.is_public else 0,
-            cache_scope="public" if shown.is_public else "private",
+            ttl_ms=PUBLIC_TTL_MS if found.is_public else 0,
+            cache_scope="public" if found.is_public else "private",
         )
 
-    async def shown(self, uri: str) -> ResourceContent | None:
-        """Return what is to be seen at `uri`, None when there is nothing."""
-        asked = read_uri(uri)
-        if isinstance(asked, EntryUri):
-            return await self._entry(asked)
-        told = await self._told(asked) if asked else None
-        return None if told is None else ResourceContent(told)
+    async def complete(
+        self, _ctx: HandlerContext, params: types.CompleteRequestParams
+    ) -> types.CompleteResult:
+        """Return values that begin with what was typed; a prompt's arguments have none.
 
-    async def _told(
-        self, asked: IndexUri | RegistryUri | LibraryUri | StatsUri
+        Raises:
+            MCPError: There is no such template, or no such parameter.
+        """
+        if not isinstance(params.ref, types.ResourceTemplateReference):
+            return _completion([])
+        argument = params.argument
+        if argument.name not in _PARAMETERS.get(params.ref.uri, ()):
+            text = f"There is no parameter {argument.name!r} of a template {params.ref.uri!r}"
+            raise MCPError(types.INVALID_PARAMS, text)
+        given = (params.context.arguments if params.context else None) or {}
+        return _completion(await self._completions(argument.name, argument.value, given))
+
+    async def _content(self, uri: str) -> ResourceContent | None:
+        address = read_uri(uri)
+        if isinstance(address, EntryUri):
+            context = await self._views.entry(address.scope, address.key, self._viewer)
+            return ResourceContent(entry_json(context), is_public(context)) if context else None
+        value = await self._value(address) if address else None
+        return None if value is None else ResourceContent(value)
+
+    async def _value(
+        self, address: IndexUri | RegistryUri | LibraryUri | StatsUri
     ) -> dict[str, Json] | None:
-        match asked:
+        match address:
             case IndexUri(scope, after):
                 page = await self._views.page(scope, after, self._viewer)
                 return _index(page) if page else None
@@ -198,32 +210,59 @@ class Resources:
             case LibraryUri(library):
                 return await self._libraries.library(library, self._viewer)
             case StatsUri():
-                return await self._stats.shown(self._viewer)
+                return await self._stats.read(self._viewer)
 
-    async def _entry(self, asked: EntryUri) -> ResourceContent | None:
-        context = await self._views.entry(asked.scope, asked.key, self._viewer)
-        return ResourceContent(shown_entry(context), is_public(context)) if context else None
+    async def _completions(self, name: str, begun: str, given: Mapping[str, str]) -> Sequence[str]:
+        match name:
+            case "scope":
+                return [scope for scope in Scope if scope.startswith(begun.upper())]
+            case "org":
+                return await self._libraries.orgs(begun)
+            case "project":
+                return await self._libraries.projects(given.get("org", ""), begun)
+            case "q":
+                return await self._libraries.names(begun)
+            case _:
+                return await self._keys(given.get("scope", ""), begun)
+
+    async def _keys(self, scope_name: str, begun: str) -> Sequence[str]:
+        """Return the newest keys of a scope, one more than is shown where there are more."""
+        scope = scope_named(scope_name)
+        if scope is None:
+            return []
+        found = await self._views.newest(scope, begun, MOST_COMPLETIONS + 1, self._viewer)
+        return [context.key for context in found]
+
+
+def _completion(values: Sequence[str]) -> types.CompleteResult:
+    """Return the first of `values`, with their number where all of them are there."""
+    more = len(values) > MOST_COMPLETIONS
+    total = None if more else len(values)
+    shown = list(values[:MOST_COMPLETIONS])
+    return types.CompleteResult(
+        completion=types.Completion(values=shown, total=total, has_more=more)
+    )
 
 
 def _index(page: EntryIndex) -> dict[str, Json]:
     """Return a page with the address of each entry, and that of the next page."""
-    further = index_uri(page.scope, page.entries[-1].key) if page.more else None
-    return shown_page(page, entry_uri) | {"next": further}
+    following = index_uri(page.scope, page.entries[-1].key) if page.more else None
+    return page_json(page, entry_uri) | {"next": following}
 
 
-def _json(told: dict[str, Json]) -> str:
-    """Return `told` as JSON; what UTF-8 cannot say (lone surrogates) is escaped."""
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+def _json(value: dict[str, Json]) -> str:
+    """Return `value` as JSON; lone surrogates, which UTF-8 cannot encode, are escaped."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     try:
         text.encode()
     except UnicodeEncodeError:
-        return json.dumps(told, separators=(",", ":"))
+        return json.dumps(value, separators=(",", ":"))
     return text
 
 
-def _missing(uri: str, version: str) -> MCPError:
-    """Return the error of the caller's era for an address where there is nothing to be seen."""
+def _not_found(uri: str, version: str) -> MCPError:
+    """Return the error of the caller's era."""
     modern = version in MODERN_PROTOCOL_VERSIONS
     code = types.INVALID_PARAMS if modern else RESOURCE_NOT_FOUND
-    told = uri if len(uri) <= _SHOWN else f"{uri[:_SHOWN]}…"
-    return MCPError(code, f"Resource not found: {told}", {"uri": told})
+    shown = uri if len(uri) <= _SHOWN else f"{uri[:_SHOWN]}…"
+    return MCPError(code, f"Resource not found: {shown}", {"uri": shown})

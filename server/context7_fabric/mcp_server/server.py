@@ -1,4 +1,4 @@
-"""The MCP server: its name, what it says of itself, and a handler for each method."""
+"""The MCP server: its description, and a handler for each method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from mcp.server.models import InitializationOptions
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.mcp_server.completions import Completions
 from context7_fabric.mcp_server.fast_path import Cached, FastPath, beside, called
 from context7_fabric.mcp_server.notifications import Notifications
 from context7_fabric.mcp_server.prompts import Prompts
@@ -39,7 +38,7 @@ INSTRUCTIONS = (
 )
 
 SAME_FOR_ALL = CacheHint(ttl_ms=3_600_000, scope="public")
-"""How long a client may keep what changes with the program alone: an hour."""
+"""Cache hint of results that change with the program alone: an hour."""
 
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "resources/list": SAME_FOR_ALL,
@@ -48,22 +47,22 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 
 
 def build_server(
-    desk: Services, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
+    services: Services, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
 ) -> FabricServer:
-    """Return an MCP server that answers from `desk`; what it reads is `principal`'s to read.
+    """Return an MCP server that answers from `services` for `principal`.
 
-    What is in USER belongs to `owner`. `meta` is the extent of the answers' `_meta`.
+    The contexts in USER are those of `owner`. `meta` is the extent of the answers' `_meta`.
     """
     viewer = Viewer(principal, owner)
-    tools, resources, prompts = Tools(desk, viewer, meta), Resources(desk, viewer), Prompts(desk)
-    completions, notices = Completions(desk, viewer), Notifications(desk.changes)
+    tools, resources = Tools(services, viewer, meta), Resources(services, viewer)
+    prompts, notifications = Prompts(services), Notifications(services.changes)
     server = FabricServer(
         NAME,
         version=__version__,
         title="Context7 Fabric",
         description="Context7's documentation, answered from what is already known.",
         instructions=INSTRUCTIONS,
-        lifespan=partial(_connected, notices),
+        lifespan=partial(_connection, notifications),
         on_list_tools=tools.list,
         on_call_tool=partial(called, tools),
         on_list_prompts=prompts.list,
@@ -71,34 +70,33 @@ def build_server(
         on_list_resources=resources.list,
         on_list_resource_templates=resources.templates,
         on_read_resource=resources.read,
-        on_subscribe_resource=notices.subscribe,
-        on_unsubscribe_resource=notices.unsubscribe,
-        on_subscriptions_listen=notices.listen,
-        on_completion=completions.complete,
+        on_subscribe_resource=notifications.subscribe,
+        on_unsubscribe_resource=notifications.unsubscribe,
+        on_subscriptions_listen=notifications.listen,
+        on_completion=resources.complete,
         cache_hints=CACHE_HINTS,
-        get_tool_input_schema=InputSchemas(desk.tools, desk.tool_names),
+        get_tool_input_schema=InputSchemas(services.tools, services.tool_names),
     )
-    server.middleware += [admit, notices.greet]
+    server.middleware += [admit, notifications.subscribe_to_lists]
     server.cached, server.meta = tools.cached, meta
     return server
 
 
 async def admit(ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
-    """Serve also a client that has not shaken hands: as one of the last era that does.
+    """Serve a client that sent no `initialize`, as one of the last protocol version with it.
 
-    It has no capabilities then, and may still send `initialize` later.
+    It has no capabilities then, and may still send `initialize` later. A middleware of the server.
     """
-    connection = ctx.session._connection  # noqa: SLF001  # nothing else opens it
+    connection = ctx.session._connection  # noqa: SLF001  # there is no public way
     if ctx.method != "initialize" and not connection.initialize_accepted:
         connection.initialized.set()
     return await call_next(ctx)
 
 
 class FabricServer(Server[str]):
-    """Promises legacy clients notices only where the transport says that it can bring them.
+    """Server with a fast path for each connection, which answers what is `cached`.
 
-    Where the transport reads lines, each connection has a fast path, which answers what is
-    `cached`.
+    It promises legacy clients notifications only where the transport can deliver them.
     """
 
     cached: Cached
@@ -112,10 +110,10 @@ class FabricServer(Server[str]):
         raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
     ) -> None:
         """Serve one connection until it ends."""
-        lane = FastPath(self.cached, self.meta)
+        fast_path = FastPath(self.cached, self.meta)
         if isinstance(read_stream, MessageReader):
-            read_stream.lane = lane.answer
-        with beside(lane.open):
+            read_stream.fast_reply = fast_path.answer
+        with beside(fast_path.open):
             await super().run(read_stream, write_stream, initialization_options, raise_exceptions)
 
     def create_initialization_options(
@@ -124,7 +122,7 @@ class FabricServer(Server[str]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        """Return what `initialize` promises."""
+        """Return the capabilities that `initialize` promises."""
         options = super().create_initialization_options(
             notification_options, experimental_capabilities, extensions
         )
@@ -134,8 +132,8 @@ class FabricServer(Server[str]):
 
 
 @asynccontextmanager
-async def _connected(notices: Notifications, _server: Server[Any]) -> AsyncGenerator[str]:
-    """Name each connection; over HTTP all share one life, and one name."""
+async def _connection(notifications: Notifications, _server: Server[Any]) -> AsyncGenerator[str]:
+    """Name each connection; all connections over HTTP share one lifespan, and one name."""
     name = uuid4().hex
-    async with notices.connection(name):
+    async with notifications.connection(name):
         yield name

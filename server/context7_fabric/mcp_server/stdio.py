@@ -1,4 +1,4 @@
-"""Serving one client over this process's stdin and stdout."""
+"""Serving one client over this process's stdin and stdout, or over one socket."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 async def serve_stdio(server: Server[Any]) -> None:
     """Serve until the client closes our stdin.
 
-    Pipes and sockets are read by the event loop itself; files, terminals and Windows' pipes, which
-    it cannot wait for or should not change, by the SDK's threads.
+    The event loop reads pipes and sockets; the SDK's threads read files, terminals and the pipes of
+    Windows, which the loop cannot wait for or should not change.
     """
     options = server.create_initialization_options(PUSHED)
     if sys.platform != "win32" and _is_pipe(_STDIN) and _is_pipe(_STDOUT):
-        source, sink = _taken_over()
-        if _are_one(source, sink):
+        source, sink = _take_over()
+        if _are_same(source, sink):
             await serve_socket(server, socket.socket(fileno=source))
             return
         async with _pipes(source, sink) as (reader, writer):
@@ -55,7 +55,7 @@ async def serve_socket(server: Server[Any], connection: socket.socket) -> None:
 
 
 def _is_pipe(fd: int) -> bool:
-    """Tell whether `fd` is a pipe or a socket: what an MCP client starts us with."""
+    """Return whether `fd` is a pipe or a socket, as MCP clients use."""
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
@@ -63,10 +63,10 @@ def _is_pipe(fd: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def _taken_over() -> tuple[int, int]:
-    """Return descriptors for stdin and stdout, which are the protocol's alone from then on.
+def _take_over() -> tuple[int, int]:
+    """Return descriptors of stdin and stdout for the protocol alone.
 
-    What others print goes to stderr. They are not given back: the process ends behind this.
+    Other output goes to stderr from then on. The process ends afterwards, so this is not undone.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     source, sink = os.dup(_STDIN), os.dup(_STDOUT)
@@ -79,17 +79,17 @@ def _taken_over() -> tuple[int, int]:
     return source, sink
 
 
-def _are_one(source: int, sink: int) -> bool:
+def _are_same(source: int, sink: int) -> bool:
     return os.path.sameopenfile(source, sink)
 
 
 @asynccontextmanager
 async def _pipes(source: int, sink: int) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
-    """Yield the messages that come from `source`, and the way to `sink`."""
+    """Yield the messages from `source`, and the writer to `sink`."""
     loop = asyncio.get_running_loop()
     reading, lines = await loop.connect_read_pipe(LineReader, os.fdopen(source, "rb", buffering=0))
-    writing, outlet = await loop.connect_write_pipe(WriteFlow, os.fdopen(sink, "wb", buffering=0))
-    writer = MessageWriter(writing, outlet)
+    writing, flow = await loop.connect_write_pipe(WriteFlow, os.fdopen(sink, "wb", buffering=0))
+    writer = MessageWriter(writing, flow)
     try:
         yield MessageReader(lines, writer), writer
     finally:

@@ -1,4 +1,4 @@
-"""JSON-RPC messages, a line each: the two streams that the SDK's server runs on."""
+"""JSON-RPC messages, one a line, as the two streams that the SDK's server reads and writes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import anyio
-import mcp_types as types
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp.shared.message import SessionMessage
+from mcp_types import INVALID_REQUEST, JSONRPCMessage
 
 from context7_fabric.lenient_json import HEAD_BYTES, id_in
 from context7_fabric.mcp_server.json_rpc import InvalidMessage, read_message
@@ -21,11 +21,18 @@ LONGEST: Final = LONGEST_LINE
 """Bytes of the longest line that is read; of a longer one the beginning is kept."""
 
 _READ_AHEAD: Final = 64
-"""Lines that may wait to be taken before no more is read."""
+"""Lines that may wait before reading is paused."""
 
 MOST_UNREAD: Final = 2**20
-"""Bytes that may wait for a client to read them before it is not listened to either: one that asks
-much before it reads has its answers all the same."""
+"""Bytes that may wait for the client to read them before reading from it is paused. A client that
+sends many requests before it reads gets all its answers."""
+
+_CLOSING_SECONDS: Final = 1.0
+
+FastReply = Callable[[bytes], bytes | None]
+"""Returns the reply to the request on a line, None where the SDK has to answer."""
+
+log = logging.getLogger(__name__)
 
 
 class TooLongLine(bytes):
@@ -35,7 +42,7 @@ class TooLongLine(bytes):
 
 
 class LineReader(asyncio.Protocol):
-    """Cuts what comes into lines, which wait to be taken one by one."""
+    """Splits incoming bytes into lines, which wait to be taken one by one."""
 
     def __init__(self, start: bytes = b"") -> None:
         """Begin with `start`, that was read already."""
@@ -55,7 +62,7 @@ class LineReader(asyncio.Protocol):
             self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Take whole lines out of `data`; its rest waits for more."""
+        """Take whole lines out of `data`; the rest waits for more."""
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._add(line)
@@ -67,18 +74,18 @@ class LineReader(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> bool:
-        """Let the taker see the end; what is still to be written goes out all the same."""
+        """Let `take` see the end; the other direction stays open."""
         self.ended.set()
         self._wake()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """Let the taker see the end."""
+        """Let `take` see the end."""
         self.ended.set()
         self._wake()
 
     async def take(self) -> bytes | None:
-        """Return the next line, of one that is too long an `TooLongLine`; None at the end."""
+        """Return the next line, a `TooLongLine` of one that is too long, None at the end."""
         while not self._waiting:
             if self.ended.is_set():
                 return None
@@ -114,7 +121,7 @@ class LineReader(asyncio.Protocol):
 
 
 class WriteFlow(asyncio.Protocol):
-    """Knows when what is written has to wait for the reader."""
+    """Flow control of a transport that is written to."""
 
     def __init__(self) -> None:
         """Be open and flowing."""
@@ -124,11 +131,11 @@ class WriteFlow(asyncio.Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether `drain` would wait."""
+        """`drain` would wait."""
         return self._room is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let no more than `MOST_UNREAD` wait there before `drain` does."""
+        """Let `MOST_UNREAD` bytes wait before `drain` does."""
         if isinstance(transport, asyncio.WriteTransport):
             transport.set_write_buffer_limits(MOST_UNREAD)
 
@@ -143,7 +150,7 @@ class WriteFlow(asyncio.Protocol):
             self._room = None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """Let nobody wait any more."""
+        """End all waiting."""
         self.lost = True
         self.resume_writing()
         self.closed.set()
@@ -168,107 +175,83 @@ class Duplex(LineReader, WriteFlow):
         WriteFlow.connection_made(self, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let nobody wait any more, in either direction."""
+        """End all waiting, in either direction."""
         LineReader.connection_lost(self, exc)
         WriteFlow.connection_lost(self, exc)
 
 
-_CLOSING_SECONDS: Final = 1.0
+class MessageWriter(ObjectSendStream[SessionMessage]):
+    """Outgoing messages."""
 
-FastLane = Callable[[bytes], bytes | None]
-"""Returns the reply to the request on a line, None where the SDK is to have it."""
-
-log = logging.getLogger(__name__)
-
-
-class _Closing:
-    """Closed at the end of a block."""
-
-    async def aclose(self) -> None:
-        """Do nothing: what is read from is not ours to close."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-
-class MessageWriter(_Closing):
-    """The SDK's stream of messages out."""
-
-    def __init__(self, transport: asyncio.WriteTransport, outlet: WriteFlow) -> None:
-        """Write to `transport`, as fast as its protocol `outlet` says."""
+    def __init__(self, transport: asyncio.WriteTransport, flow: WriteFlow) -> None:
+        """Write to `transport`, whose protocol is `flow`."""
         self._transport = transport
-        self.outlet = outlet
+        self.flow = flow
 
     async def send(self, item: SessionMessage) -> None:
         """Write one message.
 
         Raises:
-            BrokenResourceError: Nobody is there to read it.
+            BrokenResourceError: The reader has gone.
         """
-        if self.outlet.lost:
+        if self.flow.lost:
             raise anyio.BrokenResourceError
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         self._transport.write(line.encode() + b"\n")
-        await self.outlet.drain()
+        await self.flow.drain()
 
-    def put(self, line: bytes) -> None:
-        """Write one line without waiting, if anybody is there to read it."""
-        if not self.outlet.lost:
+    def write_line(self, line: bytes) -> None:
+        """Write one line without waiting, unless the reader has gone."""
+        if not self.flow.lost:
             self._transport.write(line + b"\n")
 
     async def aclose(self) -> None:
-        """Let what is written go out, as far as it is read in time, and close."""
+        """Close once everything is read, or after a second."""
         self._transport.close()
         with anyio.move_on_after(_CLOSING_SECONDS, shield=True) as closing:
-            await self.outlet.closed.wait()
+            await self.flow.closed.wait()
         if closing.cancelled_caught:
             self._transport.abort()
 
 
-class MessageReader(_Closing):
-    """The SDK's stream of messages in; a line that is none is answered with an error."""
+class MessageReader(ObjectReceiveStream[SessionMessage | Exception]):
+    """Incoming messages; a line that is no message is answered with an error."""
 
     def __init__(self, lines: LineReader, writer: MessageWriter) -> None:
-        """Read `lines`; `writer` tells the client of one that is no message."""
+        """Read `lines`; errors and fast replies go to `writer`."""
         self._lines = lines
         self._writer = writer
-        self._outlet = writer.outlet
-        self.lane: FastLane | None = None
+        self.fast_reply: FastReply | None = None
 
     async def receive(self) -> SessionMessage | Exception:
-        """Return the next message that the lane, if there is one, does not answer.
+        """Return the next message that has no fast reply.
 
-        A client that does not read has to: until then nothing more is taken from it.
+        While the client does not read, nothing more is taken from it.
 
         Raises:
-            EndOfStream: There is none any more.
+            EndOfStream: There are no more messages.
         """
         while True:
-            if self._outlet.is_full:
+            if self._writer.flow.is_full:
                 await self._until_read()
             line = await self._lines.take()
             if line is None:
                 raise anyio.EndOfStream
-            reply = self._at_hand(line)
+            reply = None if self.fast_reply is None else self.fast_reply(line)
             if reply is None:
                 try:
                     return SessionMessage(_read(line))
                 except InvalidMessage as error:
                     log.warning("a line from a client was not a message: %s", error)
                     reply = error.reply
-            self._writer.put(reply)
-            await asyncio.sleep(0)  # others have their turn, however many lines wait here
+            self._writer.write_line(reply)
+            await asyncio.sleep(0)  # other tasks run, however many lines wait here
+
+    async def aclose(self) -> None:
+        """Do nothing: the transport belongs to the writer."""
 
     async def _until_read(self) -> None:
-        """Wait until what is written has been read, or no more is said: the end is near then."""
+        """Wait until the client has read what was written, or sends no more."""
 
         async def until(wait: Callable[[], Awaitable[object]]) -> None:
             await wait()
@@ -276,28 +259,16 @@ class MessageReader(_Closing):
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(until, self._lines.ended.wait)
-            tasks.start_soon(until, self._outlet.drain)
-
-    def _at_hand(self, line: bytes) -> bytes | None:
-        return None if self.lane is None else self.lane(line)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
+            tasks.start_soon(until, self._writer.flow.drain)
 
 
-def _read(line: bytes) -> types.JSONRPCMessage:
+def _read(line: bytes) -> JSONRPCMessage:
     """Return the message on a line.
 
     Raises:
-        NotAMessage: There is none.
+        InvalidMessage: It is none.
     """
     if isinstance(line, TooLongLine):
         text = f"Invalid Request: a message has at most {LONGEST:,} bytes"
-        raise InvalidMessage(types.INVALID_REQUEST, text, id_in(line))
+        raise InvalidMessage(INVALID_REQUEST, text, id_in(line))
     return read_message(line)

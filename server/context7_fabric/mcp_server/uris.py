@@ -1,8 +1,8 @@
-"""The addresses of resources: from a URI to what it asks for, and back. Pure.
+"""Addresses of resources: reading and writing their URIs. Pure.
 
 `fabric://GLOBAL`, `fabric://GLOBAL?after=KEY`, `fabric://GLOBAL/KEY`, `fabric://stats`,
 `library://registry`, `library://registry?q=WORDS`, `library://ORG/PROJECT`. Parts are
-percent-encoded UTF-8; what a client left unencoded is read as it stands, so a key may hold slashes.
+percent-encoded UTF-8; parts that a client left unencoded are read as they are, slashes included.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ class EntryUri:
 
 @dataclass(frozen=True, slots=True)
 class RegistryUri:
-    """The libraries that are known; with a `phrase`, those that it may mean."""
+    """The known libraries; with a `phrase`, those that it may mean."""
 
     phrase: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryUri:
-    """What is known of one library."""
+    """One library."""
 
     library: LibraryId
 
 
 @dataclass(frozen=True, slots=True)
 class StatsUri:
-    """How much was asked and saved."""
+    """Figures of calls and of the store."""
 
 
 ResourceUri = IndexUri | EntryUri | RegistryUri | LibraryUri | StatsUri
 
 
 def read_uri(uri: str) -> ResourceUri | None:
-    """Return what `uri` asks for, None when it is no address of ours."""
+    """Return the address that `uri` is, None when it is none of ours."""
     parts = _PARTS.fullmatch(uri)
     if parts is None:
         return None
@@ -73,12 +73,12 @@ def read_uri(uri: str) -> ResourceUri | None:
 
 
 def index_uri(scope: Scope, after: str | None = None) -> str:
-    """Return the address of the newest entries of `scope`, or of those behind the key `after`."""
+    """Return the URI of the newest entries of `scope`, or of those behind the key `after`."""
     return f"fabric://{scope}" + ("" if after is None else f"?after={_encoded(after)}")
 
 
 def entry_uri(scope: Scope, key: str) -> str:
-    """Return the address of an entry."""
+    """Return the URI of an entry."""
     return f"fabric://{scope}/{_encoded(key)}"
 
 
@@ -105,12 +105,12 @@ def _read_library(head: str, rest: str) -> ResourceUri | None:
 
 
 def scope_named(name: str) -> Scope | None:
-    """Return the scope called `name`, in any case: some clients write a URI's host in lower."""
+    """Return the scope called `name`, in any case: some clients lower the host of a URI."""
     return Scope.__members__.get(name.upper())
 
 
 def _parameter(name: str, query: str) -> str | None:
-    """Return the one parameter of a query, "" where there is no query, None for any other."""
+    """Return the parameter `name` of a query, "" without a query, None where it has others."""
     if not query:
         return ""
     start = f"?{name}="

@@ -1,8 +1,7 @@
-"""May this text be stored? Only if it reads, wholly, as what was asked for.
+"""Admission: only complete library lists and documentation are stored.
 
-Admission is a positive test: it looks for lists and snippets, never for errors. Why a text was
-refused is for `refusals` to say, and has no say in the decision. Screening comes before, at the
-caller's.
+Admission is a positive test: it looks for lists and snippets, never for errors. The reason for a
+refusal is found afterwards and has no part in the decision. The caller screens the text before.
 """
 
 from __future__ import annotations
@@ -17,12 +16,15 @@ from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import LibraryList, parse_list
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
 
-MAX_LENGTHRefusals = 1_000
-"""Longest text in which a reason is looked for: what upstream says of a failure is short."""
+MAX_LENGTH = 2_000_000
+"""Characters of the longest text that is admitted."""
+
+MAX_MESSAGE_LENGTH = 1_000
+"""Characters in which a reason is looked for: upstream's messages about failures are short."""
 
 
 class Reason(StrEnum):
-    """Why a text was refused."""
+    """Reason for which a text was refused."""
 
     MOVED = "moved"
     UNKNOWN_LIBRARY = "unknown library"
@@ -44,11 +46,11 @@ LONGEST_QUOTE = 200
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A text that may not be stored; `moved_to` is the library's new id where it has moved.
+    """Refusal of a text; `moved_to` is the library's new id if it has moved.
 
-    `is_message` is false for a text with markup, which may be a list or documentation in a form
-    that is not known yet. `text` is upstream's text verbatim and `is_error` its own verdict, once
-    the reply is known; `remembered` marks a refusal that is repeated without asking again.
+    `is_message` is True for a text without markup: a message, and not a list or documentation in
+    an unknown form. `text` is upstream's text verbatim and `is_error` its own verdict, once the
+    reply is known; `remembered` marks a refusal that is repeated without asking again.
     """
 
     reason: Reason
@@ -72,7 +74,7 @@ class Refusal:
         return f"Context7 says: {text[:LONGEST_QUOTE].rstrip('.')}"
 
 
-# A message has no headings, fences or lists: where these stand, words are not about a failure.
+# A message has no headings, fences or lists: a text with these does not report a failure.
 _MARKUP = re.compile(r"^(?:#+ |```|- )", re.MULTILINE)
 _HTML = re.compile(
     r"(?>(?:<!--.*?-->|<\?xml[^>]*>)\s*)*<(?:!doctype\b|html|head|body|title|h1|center)\b",
@@ -90,7 +92,7 @@ _CODES: Mapping[str, Reason] = {
     "search_failed": Reason.FAILED,
     "tag_not_found": Reason.UNKNOWN_VERSION,
 }
-# Looked for in this order, in lower case and with single spaces.
+# Searched in this order, in lower case and with single spaces.
 _SIGNS: Mapping[Reason, tuple[str, ...]] = {
     Reason.UNKNOWN_VERSION: (r'^(?:version|tag|branch) "[^"]*" (?:was )?not found',),
     Reason.EMPTY: (
@@ -140,17 +142,17 @@ _PATTERNS = {reason: re.compile("|".join(signs)) for reason, signs in _SIGNS.ite
 
 
 def refusal(text: str) -> Refusal:
-    """Return why `text`, which was not admitted, is neither a list nor documentation."""
+    """Return the refusal of `text`, which is neither a list nor documentation."""
     said = text.strip()
     if not said:
         return Refusal(Reason.EMPTY)
     if _HTML.match(said) or _STATUS.match(said):
-        return Refusal(_reason_in(said[:MAX_LENGTHRefusals], otherwise=Reason.FAILED))
+        return Refusal(_reason_in(said[:MAX_MESSAGE_LENGTH], otherwise=Reason.FAILED))
     if _MARKUP.search(said):
         return Refusal(Reason.UNRECOGNISED, is_message=False)
     if stub := _STUB.fullmatch(said):
         return _moved(stub[1])
-    if len(said) > MAX_LENGTHRefusals:
+    if len(said) > MAX_MESSAGE_LENGTH:
         return Refusal(Reason.UNRECOGNISED)
     return _from_json(said) or Refusal(_reason_in(said))
 
@@ -161,7 +163,7 @@ def _moved(new: str) -> Refusal:
 
 
 def _from_json(text: str) -> Refusal | None:
-    """Read an error body of the HTTP API, which upstream may pass on as if it were text."""
+    """Read an error body of the HTTP API, which upstream may pass on as text."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
@@ -180,19 +182,13 @@ def _reason_in(message: str, otherwise: Reason = Reason.UNRECOGNISED) -> Reason:
     return next(found, otherwise)
 
 
-__all__ = ["MAX_LENGTH", "Reason", "Refusal", "admit_docs", "admit_list"]
-
-MAX_LENGTH = 2_000_000
-"""Longest text that is admitted, in characters."""
-
-
 def admit_list(text: str) -> LibraryList | Refusal:
-    """Return the list of libraries that `text` is, or why it is none."""
+    """Return the list of libraries in `text`, or the refusal of the text."""
     found = parse_list(text) if len(text) <= MAX_LENGTH else None
     return found or refusal(text)
 
 
 def admit_docs(text: str) -> tuple[Snippet, ...] | Refusal:
-    """Return the snippets that `text` is, or why it is no documentation."""
+    """Return the snippets of `text`, or the refusal of the text."""
     found = parse_snippets(text) if len(text) <= MAX_LENGTH else ()
     return found or refusal(text)

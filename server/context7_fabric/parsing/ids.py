@@ -1,8 +1,4 @@
-"""What a Context7 library id is: its parts and its one canonical spelling.
-
-Here belongs the form of an id, nothing else: which id a name means is the registry's business,
-whether an id exists is upstream's.
-"""
+"""Form of Context7 library ids: their parts and one canonical spelling."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 MAX_ID_LENGTH = 512
-"""Longest id that is read, in characters."""
+"""Characters of the longest id that is read."""
 
 _FORM = re.compile(r"/[^/]+/[^/]+(/[^/]+)*")
 # A third part is a version if it looks like one; `/npm/angular/core` is a library of its own.
@@ -25,10 +21,10 @@ _TAGGED = re.compile(r"(?P<project>[^/][^@]*)@(?P<version>.+)")
 
 @dataclass(frozen=True, slots=True)
 class LibraryId:
-    """A library, or one version of it; `str()` spells `/org/project` or `/org/project/version`.
+    """Library, or one version of it; `str()` is `/org/project` or `/org/project/version`.
 
-    The project of a longer id, `/org/repository/path/project`, has slashes in it. Its version
-    stands behind an `@`, as does one that does not look like a version.
+    The project of a longer id, `/org/repository/path/project`, contains slashes. Its version
+    follows an `@`, as does one that does not look like a version.
     """
 
     org: str
@@ -48,11 +44,10 @@ class LibraryId:
 
 
 def parse_id(text: str) -> LibraryId | None:
-    """Read an id as a caller wrote it.
+    """Read an id as a caller wrote it; white space around it is dropped.
 
-    `/o/r/v` and `/o/r@v` give the same value; white space around the id is dropped. Gives None
-    for anything else: too few segments, an empty one, white space or an unprintable character
-    inside, more than `MAX_ID_LENGTH` characters.
+    `/o/r/v` and `/o/r@v` give the same value. None for anything else: too few segments, an empty
+    one, white space or an unprintable character inside, more than `MAX_ID_LENGTH` characters.
     """
     trimmed = text.strip()
     # The plain space is the only separator that `isprintable` lets pass; control, format

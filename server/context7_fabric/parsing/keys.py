@@ -1,8 +1,6 @@
-"""Keys: what makes two questions, or two names of libraries, count as one.
+"""Readable keys of questions and of library names.
 
-A key can be read. It is built so that different parts never give the same key: two questions
-share one only where they differ in nothing but white space. How a fabric stores a key is its own
-business.
+Two questions share a key only if they differ in nothing but white space.
 """
 
 from __future__ import annotations
@@ -17,16 +15,16 @@ _APOSTROPHES = str.maketrans("\u2018\u2019", "''")
 
 
 def fold(text: str) -> str:
-    """Return `text` with compatible characters, letter case and apostrophes made one."""
+    """Return `text` with compatible characters, letter case and apostrophes unified."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return folded.translate(_APOSTROPHES)
 
 
 MAX_KEY_LENGTH = 384
-"""Longest key, in characters: what is put before and behind it has room up to the fabric's 512."""
+"""Characters of the longest key: prefixes and suffixes have room up to the fabric's 512."""
 
 _DIGEST_LENGTH = 40
-# Never in a key otherwise: every sign with a meaning there is percent-encoded in its parts.
+# Nowhere else in a key, as its parts are percent-encoded.
 _BEFORE_DIGEST = "!"
 _EMPTY = "%"
 _RESERVED_IN_ID = re.compile(r"[%/@?&#!\s\x00-\x1f]")
@@ -38,14 +36,13 @@ _NAME_WRAPPING = "\"'`\u201c\u201d\u00ab\u00bb \t\r\n"
 def question_key(library: LibraryId, question: str, *, mode: str, page: int) -> str:
     """Return the key of a question about `library`.
 
-    White space around `question` is dropped and each run of it inside, line breaks included, is
-    one blank; every other character counts. `mode` and `page` say which part of the answer is
-    asked for. The key begins with `/org/project@version?` (no version: `/org/project?`), is at
-    most `MAX_KEY_LENGTH` characters long, and two different sets of arguments have different keys.
+    Each run of white space in `question` counts as one blank, and none around it; every other
+    character counts. `mode` and `page` select the part of the answer. The key begins with
+    `/org/project@version?` (no version: `/org/project?`) and has `MAX_KEY_LENGTH` characters at
+    most. Different arguments have different keys.
     """
     asked = "+".join(_escaped(_RESERVED_IN_WORD, word) for word in question.split())
     shown_mode = _escaped(_RESERVED_IN_WORD, mode)
-    # Earlier releases kept content words alone, right behind the "?"; no word of theirs has a "=".
     return bounded(f"{_library_part(library)}?q={asked}&mode={shown_mode}&page={page}")
 
 
@@ -64,7 +61,7 @@ def _percent(sign: re.Match[str]) -> str:
 
 
 def bounded(key: str) -> str:
-    """Return `key`, where it is too long its head and a digest of the whole."""
+    """Return `key`, or its head and a digest of the whole if it is too long."""
     if len(key) <= MAX_KEY_LENGTH:
         return key
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
@@ -75,18 +72,18 @@ def bounded(key: str) -> str:
 def name_key(name: str) -> str:
     """Return a library's name as look-ups compare it.
 
-    Case, compatible characters and surrounding quotes are made one, and so is every run of white
-    space, `_` and `-`; nothing else, for other signs may tell two packages apart.
+    Case, compatible characters, surrounding quotes and each run of white space, `_` and `-` are
+    unified. Other characters may distinguish two packages and stay.
     """
     return _NAME_SEPARATORS.sub("-", fold(name).strip(_NAME_WRAPPING))
 
 
-# Not plurals, though they end in "s"; without it some would be another word.
+# Not plurals, though they end in "s".
 _SINGULAR = re.compile(
     "alias|atlas|bias|bus|canvas|corpus|https|lens|news|redis|series|species|status|this|virus"
     "|windows"
 )
-# Their plurals end like words that have none, or that end in "y" or a sibilant.
+# Words whose plural ends like a singular, or like that of a word in "y" or a sibilant.
 _PLAIN = re.compile(
     "api|cache|calorie|cli|cookie|cpu|db|die|emoji|gpu|gui|hoodie|id|lie|menu|movie|niche|pie|tie"
     "|uri|vm"
@@ -99,7 +96,7 @@ _SHORTEST = 4
 
 
 def singular(word: str) -> str:
-    """Return the singular of `word`, which is in lower case; the word itself if it has none."""
+    """Return the singular of a lower-case `word`; the word itself if it is not a plural."""
     if not (word.endswith("s") and word.isascii() and word.isalpha()):
         return word
     if _PLAIN.fullmatch(word[:-1]):

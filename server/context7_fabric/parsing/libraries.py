@@ -1,7 +1,6 @@
-"""Lists of libraries as `resolve-library-id` sends them: reading them and writing them.
+"""Reader and writer of library lists as `resolve-library-id` sends them.
 
-Reading is a positive test: what is not wholly a list of entries is none. Which entry was meant
-is decided elsewhere.
+Reading is a positive test: only a text that consists of entries alone is a list.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from context7_fabric.parsing.ids import parse_id
 HEADING = "Available Libraries"
 RULE = "----------"
 REPUTATIONS = ((7, "High"), (4, "Medium"), (0, "Low"))
-"""What upstream calls the reputation of a source, by the least trust score it takes."""
+"""Names of a source's reputation with their minimum trust scores."""
 
 _HEADING = re.compile(rf"{HEADING}[^\n:]*:")
 _TITLE = "- Title: "
@@ -35,13 +34,13 @@ _ENTRY = re.compile(
     r"(?:\n- Versions: (?P<versions>.+))?"
     r"(?:\n- Source: (?P<source>.+))?"
 )
-# Left over in a description, one of these is a field whose value is cut short or unheard of.
+# In a description, one of these is a field whose value is cut short or unknown.
 _MALFORMED = re.compile(r"\n- (?:Code Snippets|Source Reputation|Trust Score|Benchmark Score):")
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One entry of a list; `id` is in its canonical spelling, `text` its lines exactly as sent."""
+    """Entry of a list; `id` is in its canonical spelling, `text` has its lines exactly as sent."""
 
     id: str
     title: str
@@ -57,10 +56,10 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class LibraryList:
-    """A whole list.
+    """Complete list.
 
-    `preamble` is what stands before the note and the entries, exactly as sent, blank lines
-    included; `note` is upstream's remark that a filter was applied.
+    `preamble` is the text before the note and the entries, exactly as sent, blank lines included;
+    `note` is upstream's remark that a filter was applied.
     """
 
     preamble: str
@@ -69,9 +68,9 @@ class LibraryList:
 
 
 def parse_list(text: str) -> LibraryList | None:
-    """Read a list of libraries, of any server version; None when `text` is anything else.
+    """Read a list of libraries of any server version; None if `text` is anything else.
 
-    One entry that is malformed or cut short makes the whole text no list.
+    A text with one entry that is malformed or cut short is not a list.
     """
     lines = text.strip().split("\n")
     first = next((at for at, line in enumerate(lines) if line.startswith(_TITLE)), len(lines))
@@ -81,7 +80,7 @@ def parse_list(text: str) -> LibraryList | None:
 
 
 def list_start(lines: Sequence[str]) -> int | None:
-    """Return the line at which a list begins, whatever precedes it; None if there is none."""
+    """Return the first line of a list after any other text; None if there is none."""
     pairs = enumerate(pairwise(lines))
     entries = (at for at, (a, b) in pairs if a.startswith(_TITLE) and b.startswith(_ID))
     entry = next(entries, None)
@@ -90,7 +89,7 @@ def list_start(lines: Sequence[str]) -> int | None:
 
 
 def _parse_head(text: str) -> tuple[str, str | None] | None:
-    """Split what precedes the entries into preamble and note; None when it is neither."""
+    """Split the text before the entries into preamble and note; None if it is neither."""
     paragraphs = text.replace("\r", "").strip().split("\n\n")
     note = paragraphs.pop() if paragraphs[-1].startswith("**Note:**") else None
     if note is None and not paragraphs[0]:
@@ -112,10 +111,10 @@ def _parse_entries(lines: Sequence[str]) -> tuple[Library, ...] | None:
 
 
 def _are_alike(libraries: Iterable[Library]) -> bool:
-    """Tell whether the entries have their constant lines in common.
+    """Return whether the entries have the same constant lines.
 
-    A server prints description and reputation in every entry or in none: where only some have
-    them, one was cut short.
+    A server prints description and reputation in every entry or in none: if only some have them,
+    one was cut short.
     """
     traits = {("\n- Description:" in entry.text, bool(entry.reputation)) for entry in libraries}
     return len(traits) == 1

@@ -1,8 +1,8 @@
-"""What a text from outside carries that it should not: orders, notices, hidden characters.
+"""Screening of texts from outside for injected orders, promotions and hidden characters.
 
-Screening comes before admission and each time a stored text is served. It changes as little as it
-can: hidden characters and notices that stand by themselves are taken out, everything else is only
-flagged. Text inside of code fences is shown, not said, and is searched for hidden characters only.
+Texts are screened before admission, and each time a stored one is served. Hidden characters and
+separate promotions are removed; everything else is only flagged. Text in code fences is searched
+for hidden characters only.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "*": None, "\u00ad": None}
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """The lines from `start` up to `end` of a text, which has a blank line on either side.
+    """Lines from `start` up to `end` of a text, between blank lines.
 
-    `says` is its prose, in lower case, with single spaces and without emphasis: empty when it is
-    all code. `opens_as_code` tells that its first line belongs to a fence.
+    `says` is its prose, in lower case, with single spaces and without emphasis: empty if it is all
+    code. `opens_as_code` is True if its first line belongs to a fence.
     """
 
     start: int
@@ -83,24 +83,17 @@ _DIVIDER = re.compile(r"-{3,}|_{3,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Promotion:
-    """One notice, as it stood in the text."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class WithoutPromotions:
-    """A text without its notices; `left` says that one stands inside of a snippet still."""
+    """Text without its notices; `left` is True if a snippet still contains one."""
 
     text: str
-    notices: tuple[Promotion, ...]
+    notices: tuple[str, ...]
     left: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A snippet's paragraphs, or a whole list's; before number `least` none can be a notice."""
+    """Paragraphs of a snippet or of a list; before number `least` none can be a notice."""
 
     parts: Sequence[Paragraph]
     end: int
@@ -109,7 +102,7 @@ class _Body:
 
 
 def cut_notices(text: str) -> WithoutPromotions:
-    """Cut the notices off documentation or a list of libraries; any other text stays whole."""
+    """Cut the notices off documentation or a list of libraries; any other text stays unchanged."""
     raw = text.split("\n")
     lines = [line.rstrip("\r") for line in raw]
     parts = paragraphs(lines)
@@ -118,7 +111,7 @@ def cut_notices(text: str) -> WithoutPromotions:
     spans = _lead(lines, parts, bodies[0].parts[0].start) if bodies else []
     spans += [(body.parts[at - 1].end, body.end) for body, at in tails if at < len(body.parts)]
     left = any(_names_provider(part, body) for body, at in tails for part in body.parts[:at])
-    notices = (Promotion("\n".join(raw[start:end]).strip()) for start, end in spans)
+    notices = ("\n".join(raw[start:end]).strip() for start, end in spans)
     return WithoutPromotions(_without(raw, spans) if spans else text, tuple(notices), left)
 
 
@@ -160,7 +153,7 @@ def _lead(lines: list[str], parts: Sequence[Paragraph], first: int) -> list[tupl
 
 
 def _first_of_notice(lines: list[str], body: _Body) -> int:
-    """Return the number of the paragraph at which a closing notice begins; of none, the count."""
+    """Return the number of the first paragraph of a closing notice; without one, the count."""
     first = len(body.parts)
     for at in range(first - 1, body.least - 1, -1):
         if _begins_notice(lines, body, at):
@@ -173,7 +166,7 @@ def _first_of_notice(lines: list[str], body: _Body) -> int:
 
 def _begins_notice(lines: list[str], body: _Body, at: int) -> bool:
     part, before = body.parts[at], body.parts[at - 1]
-    # Neither behind a rule nor behind the code of a snippet does upstream put prose.
+    # Upstream puts no prose after a rule, nor after the code of a snippet.
     behind_rule = lines[before.start : before.end] == [RULE]
     behind_code = closes_fence(lines[before.end - 1]) and _MORE.search(part.says)
     return _names_provider(part, body) or (_promotes(part) and bool(behind_rule or behind_code))
@@ -192,7 +185,7 @@ def _promotes(part: Paragraph) -> bool:
 
 
 def _continues(lines: list[str], part: Paragraph) -> bool:
-    """Tell whether a paragraph may be part of a notice that begins before it."""
+    """Return whether a paragraph may continue a notice that begins before it."""
     shown = "\n".join(lines[part.start : part.end]).lower()
     return part.says.startswith(">") or _is_divider(part) or bool(_PROVIDER.search(shown))
 
@@ -225,7 +218,7 @@ _PICTURES = "\u203c-\u27bf\u2934-\u2b55\u3030\u303d\u3297\u3299\ufe0f\U0001f000-
 _MARKS: Final = "\u061c\u200e\u200f"
 _FROM_THE_RIGHT: Final = ("R", "AL")
 _NEAR: Final = 8
-"""Characters on either side of a direction mark in which a letter may be that it belongs to."""
+"""Characters on either side of a direction mark in which its letter may be."""
 
 _SUSPECT = re.compile(f"[{_INVISIBLE}{_SELECTORS}]")
 _HIDDEN = re.compile(
@@ -249,9 +242,9 @@ _HIDDEN = re.compile(
 
 
 def reveal(text: str) -> str:
-    """Return `text` without hidden characters; the very same string when it has none."""
+    """Return `text` without hidden characters; the same object if it has none."""
     shown = text
-    # What is taken out may have been what another character belonged to.
+    # A removed character may have been the one that another belonged to.
     while _SUSPECT.search(shown):
         again = _HIDDEN.sub(_kept, shown)
         if again == shown:
@@ -267,9 +260,9 @@ def _kept(found: re.Match[str]) -> str:
 
 
 def _is_beside_rtl(text: str, place: int) -> bool:
-    """Tell whether the nearest letter before or behind a place is written from the right."""
-    before, behind = text[max(0, place - _NEAR) : place][::-1], text[place + 1 : place + 1 + _NEAR]
-    nearest = (next(filter(str.isalpha, side), "") for side in (before, behind))
+    """Return whether the nearest letter before or after a place is written from the right."""
+    before, after = text[max(0, place - _NEAR) : place][::-1], text[place + 1 : place + 1 + _NEAR]
+    nearest = (next(filter(str.isalpha, side), "") for side in (before, after))
     return any(letter and bidirectional(letter) in _FROM_THE_RIGHT for letter in nearest)
 
 
@@ -283,39 +276,39 @@ _CONFIDENCE = (
     r"(?:~/\.(?:ssh|aws)\b|/etc/passwd\b|\.env\b|\bid_rsa\b|\b(?:credential|password|secret)s?\b)"
 )
 _QUESTION = r"(?: the user| (?:this|the|any) question)?"
-# Each is looked for in what a paragraph says: lower case, single spaces, straight apostrophes.
+# Searched in a paragraph's prose: lower case, single spaces, straight apostrophes.
 _SIGNS = (
-    # What was said before
+    # Against earlier instructions
     rf"(?:ignore|disregard|forget){_ALL_OF} {_EARLIER}(?: \w+)? {_RULES}",
     rf"(?:ignore|disregard|forget)(?: all)?(?: of)? your(?: \w+)? (?:{_RULES}|rules\b|training\b)",
     r"supersedes?(?: all| any)? (?:previous|prior|earlier|your)(?: \w+)? instructions\b",
     r"you are now (?:dan\b|in \w+ mode\b|an? (?:unrestricted|unfiltered|uncensored)\b)",
     r"(?:reveal|print|repeat|output) your (?:system prompt|(?:hidden |initial )?instructions)\b",
-    # Who speaks
+    # Claims of another speaker
     r"<\|(?:im_start|im_end|system|assistant|user)\|>",
     r"</?(?:system|assistant|system[-_](?:reminder|prompt|message))>",
     r"<</?sys>>",
     r"^\[(?:system|assistant|inst)\] \w",
     r"^(?:system|assistant) (?:override|notice|alert) ?:",
     r"^new (?:system )?instructions? ?:",
-    # What the model shall do
+    # Commands to the model
     rf"(?:background|note|notice|important) (?:for|to) (?:the |any |all )?{_MODELS} ?[:)\]]",
     rf"(?:as|if you are) an? {_MODELS}\b[^.]{{0,40}}\byou (?:must|have to)\b",
     r"you must (?:now|immediately) (?:run|execute|download|install)\b",
     rf"before (?:you )?answer(?:ing)?{_QUESTION},? (?:\w+ ){{0,6}}?{_FETCH}",
     rf"before (?:you )?(?:respond|reply)(?:ing)? to the user,? (?:\w+ ){{0,6}}?{_FETCH}",
-    # What the user may know
+    # Restrictions of what the user may know
     r"(?:tell|instruct|urge|advise) the user to (?:run|execute|paste)\b",
     r"(?:please relay|relay (?:this|the following|the above))\b",
     rf"(?:do not|don't|never|without) (?:tell|inform)(?:ing)? the user{_ABOUT_THIS}",
     rf"(?:do not|don't|never) (?:mention|reveal|disclose) (?:this|these) (?:notice|{_RULES})",
-    # Which secret belongs into the reply
+    # Requests for secrets
     (
         rf"(?:read|cat|open|print|copy|send|post|upload|include|paste)\b.{{0,60}}{_CONFIDENCE}.{{0,80}}"
         r"\bin your (?:answer|reply|next (?:message|response))\b"
     ),
 )
-# All that stands in inline code or quotation marks is an example: none of it is said to the model.
+# Text in inline code or quotation marks is an example and not an order to the model.
 _EXAMPLE = re.compile(
     r"`[^`]*`"
     r'|"[^"]*"'
@@ -329,35 +322,33 @@ _ORDER = re.compile(f"{_BEGIN}(?:{'|'.join(_SIGNS)})")
 
 
 def is_order(says: str) -> bool:
-    """Tell whether a paragraph, which says this, gives the model that reads it an order."""
+    """Return whether a paragraph's prose gives orders to the model that reads it."""
     return _ORDER.search(_EXAMPLE.sub("''", says)) is not None
 
 
-__all__ = ["HIDDEN", "NOTICE", "ORDERS", "Promotion", "Screening", "screen"]
-
 ORDERS = "orders"
-"""Flag: the text gives the model that reads it orders."""
+"""Flag of a text that gives orders to the model that reads it."""
 
 NOTICE = "notice"
-"""Flag: a provider's notice stands inside of a snippet, and was left there."""
+"""Flag of a text with a provider's notice inside a snippet, where it was left."""
 
 HIDDEN = "hidden"
-"""Flag: hidden characters were taken out."""
+"""Flag of a text whose hidden characters were removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What was found (`flags`), what was cut off (`notices`), and the text to go on with."""
+    """Result of screening: `flags` of findings, the `notices` that were cut off, the clean text."""
 
     flags: tuple[str, ...]
-    notices: tuple[Promotion, ...]
+    notices: tuple[str, ...]
     clean: str
 
 
 def screen(text: str) -> Screening:
     """Screen documentation, a list of libraries, or any other text of upstream's.
 
-    `clean` is `text` itself where nothing had to be taken out.
+    `clean` is `text` itself if nothing had to be removed.
     """
     shown = reveal(text)
     cut = cut_notices(shown)

@@ -1,14 +1,15 @@
-"""Documentation as upstream sends it, taken apart into snippets and put together again.
+"""Reader and writer of documentation as snippets.
 
-Reading is a positive test: a text that is not wholly snippets has none. The form: code snippets
-joined by a rule of dashes, then one blank line, then info snippets joined by the same rule.
+Reading is a positive test: only a text that consists of snippets alone has any. The form: code
+snippets joined by a rule of dashes, then one blank line, then info snippets joined by the same
+rule.
 
 A snippet begins at a heading with a source (`### title`, blank line, `Source: http…`) outside of
-every fence, as `fences` counts them. A fence that is never closed would swallow all that follows.
-So a heading behind a rule, or behind a fence that closes, is also believed where the count says
-"inside", if the fences from there to the next heading are balanced by themselves: inside a fence
-that quotes documentation they are not, for its end is one too many. Behind code the first heading
-without a rule begins the information; any later one is part of a snippet's text.
+every fence. A fence that is never closed would swallow all following snippets. So a heading after
+a rule, or after a closing fence, also counts inside a fence if the fences from there to the next
+heading are balanced. Inside a fence that quotes documentation they are not, as its end is one too
+many. After code the first heading without a rule begins the information; any later one is part of
+a snippet's text.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from typing import Literal
 _FENCE = re.compile(r"(`{3,}+)([^`]*)")
 
 Fences = list[int]
-"""The open fences, outermost first: how many back-ticks each was opened with."""
+"""Numbers of back-ticks of the open fences, outermost first."""
 
 
 def open_fences(lines: Iterable[str], fences: Fences | None = None) -> Fences:
-    """Return the fences that are open behind `lines`.
+    """Return the fences that are open after `lines`.
 
-    `fences`, those open before them, is carried on in place and returned: a copy a call would
-    make reading quadratic.
+    `fences`, those open before, is updated in place and returned: copies would make reading
+    quadratic.
     """
     now = [] if fences is None else fences
     for line in lines:
@@ -48,15 +49,15 @@ def _follow(line: str, fences: Fences) -> None:
 
 
 def closes_fence(line: str) -> bool:
-    """Tell whether `line` is a bare fence, as the last line of every code snippet is."""
+    """Return whether `line` is a bare fence, such as the last line of every code snippet."""
     fence = _FENCE.fullmatch(line)
     return fence is not None and not fence[2].strip()
 
 
 def prose_lines(lines: Sequence[str]) -> list[str]:
-    """Return `lines` with those inside a fence, and the fences themselves, blanked.
+    """Return `lines` with fences and the lines inside them blanked.
 
-    What follows a fence that is never closed stays: an open fence must not hide text.
+    The text after a fence that is never closed stays: an open fence must not hide text.
     """
     prose, shown = list[str](), 0
     fences: Fences = []
@@ -70,7 +71,7 @@ def prose_lines(lines: Sequence[str]) -> list[str]:
 
 RULE = "-" * 32
 OLD_RULE = "-" * 40
-"""The rule between snippets, now and in the form before mid-2025."""
+"""Rule between snippets, now and in the form before mid-2025."""
 
 _TITLE = re.compile(r"### (.*\S.*)")
 _SOURCE = re.compile(r"Source: (https?://\S.*)")
@@ -86,7 +87,7 @@ SnippetKind = Literal["code", "info"]
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """One piece of documentation; `text` is the whole of it as sent, heading included."""
+    """Piece of documentation; `text` is all of it as sent, heading included."""
 
     kind: SnippetKind
     title: str
@@ -95,7 +96,7 @@ class Snippet:
 
 
 def parse_snippets(text: str) -> tuple[Snippet, ...]:
-    """Return the snippets that `text` consists of, in order; empty when it is anything else."""
+    """Return the snippets of `text` in order; empty if it is anything else."""
     lines = text.strip().split("\n")
     if lines[0].startswith(("TITLE: ", "===")):
         return _parse_old("\n".join(line.rstrip("\r") for line in lines))
@@ -119,9 +120,9 @@ def parse_snippets(text: str) -> tuple[Snippet, ...]:
 
 
 def snippet_starts(lines: Sequence[str]) -> list[int]:
-    """Return the lines with a heading and a source at which a snippet may begin.
+    """Return the numbers of the lines with a heading and a source at which a snippet may begin.
 
-    `lines` have no line ends. Text before the first one is not looked at.
+    `lines` have no line ends. Text before the first one is ignored.
     """
     headings = [at for at in range(len(lines)) if _is_heading(lines, at)]
     starts, fences = list[int](), open_fences(lines[: headings[0]] if headings else ())
@@ -136,7 +137,7 @@ def snippet_starts(lines: Sequence[str]) -> list[int]:
 
 
 def is_ruled(lines: Sequence[str], at: int) -> bool:
-    """Tell whether the rule between snippets, set off by blank lines, precedes line `at`."""
+    """Return whether the rule between snippets, with blank lines around, precedes line `at`."""
     before = lines[max(0, at - 3) : at]
     return list(before) == ["", RULE, ""]
 
@@ -152,7 +153,7 @@ def _is_heading(lines: Sequence[str], at: int) -> bool:
 
 
 def _split(lines: Sequence[str], candidates: Sequence[int]) -> tuple[list[int], int]:
-    """Return where snippets start and how many are code before the turn; 0 is no turn."""
+    """Return the starts of snippets, and the number of code snippets before info (0 if none)."""
     starts, turn = list(candidates[:1]), 0
     for at in candidates[1:]:
         if is_ruled(lines, at):
@@ -164,12 +165,12 @@ def _split(lines: Sequence[str], candidates: Sequence[int]) -> tuple[list[int], 
 
 
 def snippet_end(lines: Sequence[str], next_start: int) -> int:
-    """Return the line behind a snippet, given the start of the one that follows it."""
+    """Return the line after a snippet, given the start of the next one."""
     return next_start - (3 if is_ruled(lines, next_start) else 1)
 
 
 def _ends_in_fence(lines: Sequence[str], end: int) -> bool:
-    """Tell whether the last line before `end` that is not blank closes a fence."""
+    """Return whether the last line before `end` that is not blank closes a fence."""
     before = (lines[at] for at in range(end - 1, -1, -1) if lines[at].strip())
     return closes_fence(next(before, ""))
 
@@ -183,7 +184,7 @@ def _parse_old(text: str) -> tuple[Snippet, ...]:
 
 
 def join_snippets(snippets: Sequence[Snippet]) -> str:
-    """Write documentation of these snippets as upstream does: the code first, then the rest."""
+    """Write documentation of these snippets as upstream does: code first, then info."""
     rule = OLD_RULE if all(snippet.text.startswith("TITLE: ") for snippet in snippets) else RULE
     groups = [[each.text for each in snippets if each.kind == kind] for kind in ("code", "info")]
     return "\n\n".join(f"\n\n{rule}\n\n".join(group) for group in groups if group)

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Privacy: the owners of answers, and the redaction of what leaves the machine."""

@@ -1,4 +1,4 @@
-"""Principals: whose credential an answer was fetched with, named without giving the key away."""
+"""Principals: owners of answers, named after their credential without revealing it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,22 @@ SECRET_BYTES = 32
 FINGERPRINT_LENGTH = 24
 LONGEST_NAME = 60
 
+SECRET_KEY: Final = "secret"  # noqa: S105  # the name of an entry
+"""The key of the shared secret in a store: outside of all scopes, so that no client reads it."""
+
+DRAFT_SECONDS = 60.0
+REFRESH_SECONDS = 60.0
+"""Seconds between two reads of a secret whose changes are announced."""
+
+RETRY_SECONDS = 5.0
+"""Seconds between two reads where changes are not announced, or the store fails."""
+
 
 def principal_of(name: str | None, credential: str | None, secret: bytes) -> str:
     """Return the principal: the given name, else a keyed fingerprint of the credential.
 
-    Without either it is `PUBLIC`. The fingerprint is an HMAC-SHA-256 with a secret of this store,
-    so that it tells nothing of the key and differs from store to store.
+    Without either it is `PUBLIC`. The fingerprint is an HMAC-SHA-256 with the secret of this store,
+    so it does not reveal the credential and differs from store to store.
     """
     if name is not None:
         return f"name-{_short(quote(name, safe='', errors='surrogatepass'))}"
@@ -40,34 +50,39 @@ def principal_of(name: str | None, credential: str | None, secret: bytes) -> str
 
 
 def _short(name: str) -> str:
-    """Return `name`, where it is too long for a key a digest of it."""
+    """Return `name`, or a digest of one that is too long for a key."""
     if len(name) <= LONGEST_NAME:
         return name
     return f"!{hashlib.sha256(name.encode()).hexdigest()[:LONGEST_NAME]}"  # ! is never quoted
 
 
-def read_secret(home: Path) -> bytes:
-    """Return the store's secret, made (mode 0600) when it is not there yet.
+def owned(key: str, principal: str) -> str:
+    """Return the key under which `principal` has its own entry for the public `key`."""
+    return key if principal == PUBLIC else f"{key}#{principal}"
 
-    A home that cannot be written gives a secret for this process alone.
+
+def read_secret(home: Path) -> bytes:
+    """Return the secret of the store in `home`, created with mode 0600 if it is missing.
+
+    A home that cannot be written gets a secret for this process alone.
     """
     path = home / "secret"
     try:
-        return _made(path) or _read(path)
+        return _created(path) or _read(path)
     except OSError:
         return secrets.token_bytes(SECRET_BYTES)
 
 
 def _read(path: Path) -> bytes:
-    """Return the secret, which no other user may read."""
+    """Return the secret in a file, which is made private."""
     status = path.stat()
     if status.st_mode & 0o077 and not path.is_symlink():
         path.chmod(0o600)
     return path.read_bytes()
 
 
-def _made(path: Path) -> bytes | None:
-    """Write a new secret in one step; None when there is one, or another process was first."""
+def _created(path: Path) -> bytes | None:
+    """Write a new secret in one step; return None if there is one, also of another process."""
     if _is_whole(path):
         return None
     fresh = path.with_name(f"secret.{os.getpid()}.{secrets.token_hex(4)}")
@@ -88,7 +103,7 @@ def _made(path: Path) -> bytes | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell whether there is a secret, which this user made."""
+    """Return whether there is a complete secret of this user."""
     with suppress(OSError):
         status = path.stat()
         is_ours = sys.platform == "win32" or status.st_uid == os.getuid()
@@ -96,78 +111,72 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-def owned(key: str, principal: str) -> str:
-    """Return the key under which `principal` has what the public has under `key`."""
-    return key if principal == PUBLIC else f"{key}#{principal}"
-
-
-PLACE: Final = "secret"
-"""Where it lies: below no scope, so that it is shown to nobody."""
-
-DRAFT_SECONDS = 60.0
-LOOK_EVERY = 5.0
-SELDOM = 60.0
-"""Seconds between two looks whether it is still there; seldom where its change would be heard."""
-
-
 async def shared_secret(backend: Backend, known: bytes | None = None) -> bytes:
-    """Return the secret of a store; where there is none, `known` or a new one is it from now on.
+    """Return the secret of a shared store; a store without one gets `known` or a new one.
 
-    Whoever adds the draft of it makes it stay; should that one die on the way, another is made.
+    It is added as a draft that expires, and made permanent by the process that added it. If that
+    process dies in between, another secret is created.
 
     Raises:
         StoreError: The store does not work.
     """
-    entry = await backend.get(PLACE)
+    entry = await backend.get(SECRET_KEY)
     if entry is None:
         fresh = known or secrets.token_bytes(SECRET_BYTES)
-        if await backend.add(PLACE, fresh, expires_in=DRAFT_SECONDS):
-            await backend.write([WriteRequest(PLACE, fresh, disposable=False)])
-        entry = await backend.get(PLACE)
+        if await backend.add(SECRET_KEY, fresh, expires_in=DRAFT_SECONDS):
+            await backend.write([WriteRequest(SECRET_KEY, fresh, disposable=False)])
+        entry = await backend.get(SECRET_KEY)
     if entry is None:
         raise StoreUnavailable("get", "it keeps nothing")
     return entry.value
 
 
 class SharedSecret:
-    """The secret as this process knows it.
+    """The shared secret as this process knows it.
 
-    Until the store tells one it is made up: nothing is served from such a store either. `epoch`
-    counts how often it became another, and with it every principal that has a key.
+    Until the store returns one it is random: no answer of such a store is served either. `epoch`
+    counts its changes, each of which renames all principals with a credential.
     """
 
-    def __init__(self, backend: Backend, faults: StoreErrors, ear: ChangeListener) -> None:
-        """Ask `backend`; `ear` hears when somebody writes it."""
+    def __init__(
+        self,
+        backend: Backend,
+        faults: StoreErrors,
+        listener: ChangeListener,
+        retry: float = RETRY_SECONDS,
+    ) -> None:
+        """Read it from `backend`; `listener` receives its changes."""
         self._backend = backend
         self._faults = faults
-        self._ear = ear
+        self._listener = listener
+        self._retry = retry
         self._stored: bytes | None = None
-        self._made_up = secrets.token_bytes(SECRET_BYTES)
+        self._random = secrets.token_bytes(SECRET_BYTES)
         self._asked = anyio.Event()
         self.epoch = 0
 
     async def value(self) -> bytes:
-        """Return it, once the store was asked."""
+        """Return it, after the first read of the store."""
         await self._asked.wait()
-        return self._stored or self._made_up
+        return self._stored or self._random
 
-    async def keep(self) -> None:
-        """Ask for it now and then, and whenever it was written; runs until it is cancelled."""
+    async def watch(self) -> None:
+        """Read it now and then, and after each change, until cancelled."""
         while True:
-            self._ear.take()  # first: what is written while the reply is on its way is heard
-            told = await self.look()
-            await self._ear.wait(SELDOM if told else LOOK_EVERY, LOOK_EVERY)
+            self._listener.take()  # first, so that a change during the read is noticed
+            is_known = await self.refresh()
+            await self._listener.wait(REFRESH_SECONDS if is_known else self._retry, self._retry)
 
-    async def look(self) -> bool:
-        """Ask for it once; return whether the store told."""
-        told = False
+    async def refresh(self) -> bool:
+        """Read it once; return whether the store returned it."""
+        is_known = False
         try:
             found = await shared_secret(self._backend, self._stored)
         except StoreError as error:
             self._faults.note(error)
         else:
-            told = True
+            is_known = True
             self.epoch += self._asked.is_set() and found != self._stored
             self._stored = found
         self._asked.set()
-        return told
+        return is_known

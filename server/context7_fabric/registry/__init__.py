@@ -1,1 +1,1 @@
-"""Which library does a caller mean? What was learned from upstream, and the seeds."""
+"""Known libraries: rows learned from upstream, the seeds, and the rule for names."""

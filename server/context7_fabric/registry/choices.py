@@ -1,7 +1,7 @@
-"""What using Context7 taught: choices, lessons, and where an id moved to.
+"""Learned choices of libraries: choices by name, lessons, and moved ids.
 
-A choice is the library that a question showed a name to stand for; a lesson is a library that a
-caller stored for a name. Both belong to a holder, and are followed for no other.
+A choice is the library that a question showed a name to mean; a lesson is a library that a caller
+stored for a name. Both belong to a holder and count for no other.
 """
 
 from __future__ import annotations
@@ -16,41 +16,40 @@ from context7_fabric.fabric.read_cache import RevisionCache, StoreRevision
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.keys import bounded, name_key
 from context7_fabric.privacy.principals import owned
-from context7_fabric.registry.matching.index import read_name
+from context7_fabric.registry.readings import read_name
 from context7_fabric.registry.registry import Registry, RowTable
-from context7_fabric.registry.row_store import row_in, row_value
-from context7_fabric.registry.rows import LIVE, Row
+from context7_fabric.registry.rows import LIVE, Row, row_of, row_value
 
 MOST_MOVES = 3
-"""How many redirects in a row are followed before upstream's own word is passed on."""
+"""Redirects in a row that are followed before upstream's own answer is passed on."""
 
 MOST_LESSONS = 1_000
-"""How many lessons of one holder, the newest, are looked through; by its name each is found."""
+"""Lessons of one holder, the newest, that a search reads; by its name each one is found."""
 
 LESSONS = "taught:"
 
-MOST_LATELY = 512
-"""How many ids, with where they lead, and choices are kept in memory until something is stored."""
+MOST_CACHED = 512
+"""Choices, and as many moved ids, that are cached until something is stored."""
 
 
 class LearnedChoices:
-    """Choices and moves, kept in the fabric's GLOBAL scope."""
+    """Choices, lessons and moved ids in the fabric's GLOBAL scope."""
 
     def __init__(self, fabric: Fabric) -> None:
-        """Remember in `fabric`."""
+        """Keep them in `fabric`."""
         self._fabric = fabric
-        self._lately = RevisionCache[str](fabric.revision, MOST_LATELY)
-        self._choices = RevisionCache[str](fabric.revision, MOST_LATELY)
+        self._moved = RevisionCache[str](fabric.revision, MOST_CACHED)
+        self._choices = RevisionCache[str](fabric.revision, MOST_CACHED)
 
     async def choose(self, name_key: str, library_id: str, holder: str) -> None:
-        """Remember that `holder` means the library `library_id` by a name."""
+        """Store that a name means the library `library_id` for `holder`."""
         if await self.choice([name_key], holder) != library_id:
             await self._fabric.set_context(_choice(name_key, holder), library_id, disposable=True)
 
     async def choice(self, name_keys: Sequence[str], holder: str) -> str | None:
-        """Return the id that `holder` means by the first of several names that has a choice.
+        """Return the id that the first of several names with a choice means for `holder`.
 
-        None without a choice. Whether its library goes by the name is for the caller to check.
+        None without a choice. The caller checks that the library has the name.
         """
         as_of = self._choices.revision()
         known = self._choices.get((name_keys[0], holder)) if name_keys else None
@@ -70,7 +69,7 @@ class LearnedChoices:
         return await first_of(self._fabric, list(names), read)
 
     async def forget(self, name_key: str, holder: str) -> bool:
-        """Forget what `holder` means by a name; tell whether it was known.
+        """Forget what a name means for `holder`; return whether it was known.
 
         Raises:
             StoreError: It could not be removed.
@@ -78,7 +77,7 @@ class LearnedChoices:
         return await self._fabric.delete_context(_choice(name_key, holder))
 
     async def teach(self, lessons: Mapping[str, Row], holder: str) -> bool:
-        """Store rows by the names that `holder` says mean them; return whether they will last.
+        """Store rows by the names that mean them for `holder`; return whether they will last.
 
         Raises:
             ContextError: The store does not take one of them.
@@ -90,58 +89,54 @@ class LearnedChoices:
 
     async def lesson(self, name_keys: Sequence[str], holder: str) -> Row | None:
         """Return the row that `holder` stored for the first of several names that has one."""
-        places = [_lesson(name, holder) for name in name_keys]
-        return await first_of(self._fabric, places, row_in)
+        keys = [_lesson(name, holder) for name in name_keys]
+        return await first_of(self._fabric, keys, lambda context: row_of(context.value))
 
     async def lessons(self, holder: str) -> list[Row]:
-        """Return the rows that `holder` stored, each once and as it was stored last."""
+        """Return the rows that `holder` stored, each once and as stored last."""
         newest = await self._fabric.query(f"{lessons_of(holder)}*", limit=MOST_LESSONS)
-        rows = (row_in(context) for context in reversed(newest))
+        rows = (row_of(context.value) for context in reversed(newest))
         return list({row.key: row for row in rows if row is not None}.values())
 
     async def move(self, old: str, new: str, principal: str) -> None:
-        """Remember that upstream redirects the id `old` to `new`, as told to `principal`."""
+        """Store that upstream redirected `principal` from the id `old` to `new`."""
         await self._fabric.set_context(_move(old, principal), new, disposable=True)
 
     async def moved(self, library_id: str, principal: str) -> str:
-        """Return where `library_id` leads by the moves known to `principal`, itself by none."""
-        as_of, key = self._lately.revision(), (library_id, principal)
-        known = self._lately.get(key)
+        """Return the id that `library_id` has moved to for `principal`, itself if it has not."""
+        as_of, key = self._moved.revision(), (library_id, principal)
+        known = self._moved.get(key)
         if known is None:
             known = await self._followed(library_id, principal)
-            self._lately.keep(key, known, as_of)
+            self._moved.keep(key, known, as_of)
         return known
 
     async def forget_moves(self, library_id: str, principal: str) -> None:
-        """Forget the moves that lead `principal` on from `library_id`.
+        """Forget the moves of `library_id` that `principal` was redirected by.
 
         Raises:
             StoreError: They could not be removed.
         """
-        for old in (await self._way(library_id, principal))[:-1]:
+        for old in (await self._chain(library_id, principal))[:-1]:
             await self._fabric.delete_context(_move(old, principal))
 
     async def _followed(self, library_id: str, principal: str) -> str:
-        way = await self._way(library_id, principal)
-        return library_id if way[-1] in way[:-1] else way[-1]
+        chain = await self._chain(library_id, principal)
+        return library_id if chain[-1] in chain[:-1] else chain[-1]
 
-    async def _way(self, library_id: str, principal: str) -> list[str]:
-        """Return the ids from `library_id` on; one that comes again ends them."""
-        way = [library_id]
-        while len(way) <= MOST_MOVES and way[-1] not in way[:-1]:
-            target = await self._text(_move(way[-1], principal))
-            if target is None:
+    async def _chain(self, library_id: str, principal: str) -> list[str]:
+        """Return the ids from `library_id` on; a repeated one ends them."""
+        chain = [library_id]
+        while len(chain) <= MOST_MOVES and chain[-1] not in chain[:-1]:
+            context = await self._fabric.get_context(_move(chain[-1], principal))
+            if context is None or not isinstance(context.value, str):
                 break
-            way.append(target)
-        return way
-
-    async def _text(self, key: str) -> str | None:
-        context = await self._fabric.get_context(key)
-        return context.value if context and isinstance(context.value, str) else None
+            chain.append(context.value)
+        return chain
 
 
 def lessons_of(holder: str) -> str:
-    """Return how the keys of a holder's lessons begin."""
+    """Return the prefix of the keys of a holder's lessons."""
     return f"{LESSONS}{holder}:"
 
 
@@ -163,7 +158,7 @@ def _move(library_id: str, principal: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TaughtName:
-    """`name` means the library `library_id` (no version); what else is said of the library."""
+    """Lesson: `name` means the library `library_id` (no version), with its aliases and category."""
 
     name: str
     library_id: LibraryId
@@ -174,13 +169,13 @@ class TaughtName:
 def learned_rows(
     lessons: Iterable[TaughtName], registry: Registry, own: RowTable, now: float
 ) -> dict[str, Row]:
-    """Return the rows that say what `lessons` say, verified `now`, by each name that means them.
+    """Return the rows of `lessons`, verified `now`, by each name that means them.
 
     `own` holds the rows that were stored for the same holder before. A lesson's row is the one
-    that the name means, unless upstream knows that one by another id; where nothing has the name,
-    the library's own row with the name as an alias, or a new one. Where the name is taken, it is
-    the library's own row as it was, or a new one. Aliases are added that nothing has, and the
-    category where there is none.
+    that the name means, unless upstream knows that one by another id. If no row has the name, it
+    is the library's own row with the name as an alias, or a new one. If another library has the
+    name, it is the library's own row unchanged, or a new one. Aliases that no row has are added,
+    and a missing category.
     """
     ids: dict[str, str] = {}
     for lesson in lessons:
@@ -221,7 +216,7 @@ def _is_free(alias: str, registry: Registry, own: RowTable) -> bool:
 
 
 def _joined(row: Row, aliases: Iterable[str]) -> tuple[str, ...]:
-    """Return the aliases of `row` and those of `aliases` that it does not go by yet."""
+    """Return the aliases of `row` and those of `aliases` that it does not have yet."""
     named = {name_key(each) for each in (row.name, *row.aliases)}
     given = {name_key(each): each for each in aliases}
     return (*row.aliases, *(each for key, each in given.items() if key not in named))

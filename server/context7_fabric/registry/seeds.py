@@ -1,7 +1,7 @@
-"""The seed file: libraries that people ask for, known before upstream was ever asked.
+"""Seed file: popular libraries, known before upstream was ever asked.
 
-Its ids are hints, unverified until upstream said so; a seed answers alone only when upstream
-cannot. The file is checked as it is read, so that a mistake is told with its line.
+Its ids are hints until upstream lists them; a seed answers alone only if upstream cannot. The file
+is checked while it is read, so that each mistake is reported with its line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import yaml
 from context7_fabric.errors import SeedError
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.registry.matching.readings import MAX_NAME_LENGTH
+from context7_fabric.registry.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
-from context7_fabric.seed_files.yaml_file import SeedFile, named, seed_folder
+from context7_fabric.seed_files import SeedFile, left_out, seed_folder
 
 ECOSYSTEMS = frozenset({"pypi", "npm", "crates", "go", "maven", "other"})
 FILE_NAME = "library-seed.yaml"
@@ -33,7 +33,7 @@ _LONGEST_SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """One library of the seed file; `id` is empty where nobody knows it."""
+    """One library of the seed file; `id` is empty if it is not known."""
 
     name: str
     aliases: tuple[str, ...]
@@ -58,9 +58,9 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """The seed file's content; `ttl_days` is how long what was resolved from it stays fresh.
+    """Content of the seed file; `ttl_days` bounds the freshness of what was resolved from it.
 
-    `left_out` says which rows cannot be used, each with its line and the reason.
+    `left_out` has an error for each row that cannot be used.
     """
 
     libraries: tuple[Seed, ...]
@@ -69,7 +69,7 @@ class Seeds:
 
 
 def load_seeds(path: Path | None = None) -> Seeds:
-    """Read a seed file, the shipped one unless `path` names another; leave out bad rows.
+    """Read a seed file, by default the shipped one; leave out bad rows.
 
     Raises:
         SeedError: It cannot be read, is not YAML, or has no categories.
@@ -99,7 +99,7 @@ class _Reader(SeedFile):
             for seed, node in self.kept(entries, partial(self._named_seed, category)):
                 if seed.row.key in taken:
                     twice = self.wrong(node, "the name stands here twice in one ecosystem")
-                    self.left_out.append(named(twice, _what(seed.name)))
+                    self.left_out.append(left_out(twice, _entry(seed.name)))
                 elif len(taken) < MOST_ROWS:
                     taken.add(seed.row.key)
                     yield seed
@@ -115,18 +115,17 @@ class _Reader(SeedFile):
         try:
             return self._seed(category, node), node
         except SeedError as error:
-            raise named(error, _what(self._name_in(node))) from error
+            raise left_out(error, _entry(self._name_in(node))) from error
 
     def _name_in(self, node: yaml.Node) -> str:
-        """Return what the row at `node` is called, as far as that can be told."""
+        """Return the name of the row at `node`, empty if it has none."""
         pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        named = (value for key, value in pairs if key.value == "name")
-        name = next(named, None)
+        name = next((value for key, value in pairs if key.value == "name"), None)
         return str(name.value).strip() if isinstance(name, yaml.ScalarNode) else ""
 
     def _seed(self, category: str, node: yaml.Node) -> Seed:
         fields = self.fields(node)
-        name = self._called(fields["name"]) if "name" in fields else ""
+        name = self._name(fields["name"]) if "name" in fields else ""
         if not name:
             raise self.wrong(node, "a library needs a `name`")
         described = fields.get("description")
@@ -143,9 +142,9 @@ class _Reader(SeedFile):
         items = self.items(node) if node else []
         if node and len(items) > MOST_ALIASES:
             raise self.wrong(node, f"there are more than {MOST_ALIASES} aliases")
-        return tuple(map(self._called, items))
+        return tuple(map(self._name, items))
 
-    def _called(self, node: yaml.Node) -> str:
+    def _name(self, node: yaml.Node) -> str:
         """Return a name or an alias, in one line."""
         text = " ".join(self.text(node, MAX_NAME_LENGTH).split())
         if not text.isprintable():
@@ -155,7 +154,7 @@ class _Reader(SeedFile):
     def _id(self, node: yaml.Node | None) -> str:
         text = self.text(node) if node else ""
         if node is not None and text and parse_id(text) is None:
-            raise self.wrong(node, f"{text!r} is no library id (/org/project)")
+            raise self.wrong(node, f"{text!r} is not a library id (/org/project)")
         return text
 
     def _ecosystem(self, node: yaml.Node | None) -> str:
@@ -165,5 +164,5 @@ class _Reader(SeedFile):
         return text
 
 
-def _what(name: str) -> str:
+def _entry(name: str) -> str:
     return f"the library {name[:_LONGEST_SHOWN]!r}" if name else "a library without a name"

@@ -1,4 +1,4 @@
-"""One window: what its command line asks for, and the way from there to a daemon."""
+"""Command lines that serve on stdio, and the connection from this process to a daemon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 import sys
 
 from context7_fabric.relay.endpoint import Endpoint, NoDaemon, start
-from context7_fabric.relay.folders import UnusablePath
+from context7_fabric.relay.folders import HOME, UnusablePath
 from context7_fabric.relay.forward import Forwarder
 from context7_fabric.relay.handshake import SERVE, hello, identity, resolved, working_directory
 from context7_fabric.relay.usage import asks_for_version
@@ -16,20 +16,23 @@ from context7_fabric.relay.usage import asks_for_version
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import TypeAlias
 
-_NOT_OURS = ("--help", "-h", "--port", "--host", "--")
-_ENDED_BY = (signal.SIGTERM, signal.SIGINT)
+    ServeHere: TypeAlias = Callable[[socket.socket, dict[str, str], str | None], None]
+    """Serves a connection in this process, by an environment and the command line's API key."""
+
+_NOT_STDIO = ("--help", "-h", "--port", "--host", "--")
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TRANSPORT, _KEY = "--transport", "--api-key"
 
 
 def asks_for_stdio(words: list[str]) -> bool:
-    """Tell whether a command line plainly means to serve on stdio; what is doubtful does not."""
+    """Tell whether a command line certainly asks for a server on stdio."""
     if words and not words[0].startswith("-") and words[0] != "serve":
         return False
     if asks_for_version(words) or _lacks_value(words):
         return False
-    if any(word.partition("=")[0] in _NOT_OURS for word in words):
+    if any(word.partition("=")[0] in _NOT_STDIO for word in words):
         return False
     return _value(words, _TRANSPORT) in (None, "stdio")
 
@@ -43,7 +46,7 @@ def _lacks_value(words: list[str]) -> bool:
 
 
 def _value(words: list[str], option: str) -> str | None:
-    """Return what follows `option`, as the last of its kind says."""
+    """Return the value of the last `option` on the command line."""
     value = None
     for number, word in enumerate(words):
         if word == option:
@@ -53,94 +56,102 @@ def _value(words: list[str], option: str) -> str | None:
     return value
 
 
-def serve(
-    words: list[str],
-    environ: Mapping[str, str],
-    here: Callable[[socket.socket, dict[str, str], str | None], None],
-) -> bool:
-    """Serve the client of this process through a daemon until it is gone; False if none is to be.
+def wants_daemon(environ: Mapping[str, str]) -> bool:
+    """Tell whether the settings ask for a daemon."""
+    mode = environ.get("CONTEXT7_FABRIC_DAEMON", "").strip().lower()
+    return mode in ("", "auto")
 
-    `here` serves a connection in this process: a daemon that dies may have no successor.
+
+class DaemonConnector:
+    """Connects to the daemon of one environment, and starts it when there is none."""
+
+    def __init__(
+        self, purpose: str, environ: Mapping[str, str], api_key: str | None = None
+    ) -> None:
+        """Prepare the handshake for `purpose`; `api_key` is the command line's.
+
+        Raises:
+            UnusablePath: As `resolved`.
+        """
+        directory = working_directory()
+        self.environ = resolved(environ, directory)
+        self._hello = hello(purpose, self.environ, directory, api_key)
+        self._endpoint = Endpoint.of(self.environ[HOME], identity(self.environ))
+
+    def connect(self) -> socket.socket:
+        """Return a connection to a daemon that has accepted the handshake.
+
+        Raises:
+            NoDaemon: As `Endpoint.enter`.
+        """
+        return self._endpoint.enter(self._hello, self._start)
+
+    def _start(self, listener: socket.socket) -> None:
+        start(listener, self.environ, self._endpoint.log)
+
+
+def report_no_daemon(error: Exception, instead: str) -> None:
+    """Print on stderr that no daemon can be used, unless `error` gives no reason."""
+    if str(error):
+        sys.stderr.write(f"context7-fabric: no daemon can be used ({error}): {instead}\n")
+        sys.stderr.flush()
+
+
+_INSTEAD = "this process serves the session itself"
+
+
+def serve(words: list[str], environ: Mapping[str, str], serve_here: ServeHere) -> bool:
+    """Serve this process's client through a daemon until it leaves; False if none is to be used.
+
+    `serve_here` takes over when a daemon dies and cannot be replaced.
     """
-    wanted = environ.get("CONTEXT7_FABRIC_DAEMON", "").strip().lower() or "auto"
-    if wanted != "auto" or not asks_for_stdio(words):
+    if not wants_daemon(environ) or not asks_for_stdio(words):
         return False
     # SIGINT as well: it is inherited as ignored from a client that a script runs in the background.
-    before = {each: signal.signal(each, signal.default_int_handler) for each in _ENDED_BY}
+    before = {each: signal.signal(each, signal.default_int_handler) for each in _ENDING_SIGNALS}
     try:
-        _serve(environ, _value(words, _KEY), here)
-    except UnusablePath:
-        _restore(before)
-        return False  # the settings, which are read next, report it
-    except (NoDaemon, OSError) as trouble:
-        _tell(trouble)
-        _restore(before)
+        _forward(environ, _value(words, _KEY), serve_here)
+    except (UnusablePath, NoDaemon, OSError) as error:
+        if not isinstance(error, UnusablePath):  # the settings, which are read next, report that
+            report_no_daemon(error, _INSTEAD)
+        for each, handler in before.items():
+            signal.signal(each, handler)
         return False
     except KeyboardInterrupt:
         pass
-    except RuntimeError as trouble:
-        _end(trouble)
+    except RuntimeError as error:
+        _end_without_threads(error)
     os._exit(0)
 
 
-def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
-    for each, handler in handlers.items():
-        signal.signal(each, handler)
+def _forward(environ: Mapping[str, str], api_key: str | None, serve_here: ServeHere) -> None:
+    connector = DaemonConnector(SERVE, environ, api_key)
 
-
-def _serve(
-    environ: Mapping[str, str],
-    api_key: str | None,
-    here: Callable[[socket.socket, dict[str, str], str | None], None],
-) -> None:
-    directory = working_directory()
-    clear = resolved(environ, directory)
-    window = _Window(clear, hello(SERVE, clear, directory, api_key))
-    connection = window.connect()
-    Forwarder(connection, lambda: window.reconnect(lambda other: here(other, clear, api_key))).run()
-
-
-class _Window:
-    """What one window says to each daemon that it meets."""
-
-    def __init__(self, environ: dict[str, str], said: bytes) -> None:
-        self._environ = environ
-        self._said = said
-        self._door = Endpoint.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
-
-    def connect(self) -> socket.socket:
-        return self._door.enter(self._said, self._start)
-
-    def reconnect(self, here: Callable[[socket.socket], None]) -> socket.socket:
-        """Return a connection to another daemon, or to a server in this process."""
+    def reconnect() -> socket.socket:
         try:
-            return self.connect()
-        except NoDaemon as trouble:
-            _tell(trouble)
-            ours, theirs = socket.socketpair()
-            try:
-                here(theirs)
-            except Exception as error:  # noqa: BLE001  # whatever it is, nothing else is left
-                _tell(error)
-                os._exit(1)
-            return ours
+            return connector.connect()
+        except NoDaemon as error:
+            report_no_daemon(error, _INSTEAD)
+            return _served_here(lambda theirs: serve_here(theirs, connector.environ, api_key))
 
-    def _start(self, listener: socket.socket) -> None:
-        start(listener, self._environ, self._door.log)
+    Forwarder(connector.connect(), reconnect).run()
 
 
-def _end(trouble: RuntimeError) -> None:
-    """Tell why there can be no thread, without which nothing here can serve either."""
-    told = (
-        f"context7-fabric: it cannot go on: {trouble}; raise the limit of threads (`ulimit -u`)\n"
+def _served_here(serve: Callable[[socket.socket], None]) -> socket.socket:
+    """Return a connection to a server in this process; without one the process ends."""
+    ours, theirs = socket.socketpair()
+    try:
+        serve(theirs)
+    except Exception as error:  # noqa: BLE001  # no other server is left
+        report_no_daemon(error, "this process cannot serve the session either")
+        os._exit(1)
+    return ours
+
+
+def _end_without_threads(error: RuntimeError) -> None:
+    """End the process: without a thread it can neither forward nor serve."""
+    sys.stderr.write(
+        f"context7-fabric: cannot continue: {error}; raise the limit of threads (`ulimit -u`)\n"
     )
-    sys.stderr.write(told)
     sys.stderr.flush()
     os._exit(1)
-
-
-def _tell(trouble: Exception) -> None:
-    if str(trouble):
-        told = f"context7-fabric: there is no daemon ({trouble}); this window serves itself\n"
-        sys.stderr.write(told)
-        sys.stderr.flush()

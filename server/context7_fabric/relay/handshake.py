@@ -93,7 +93,9 @@ _OUR_PATHS = (
 _PREFIX = "CONTEXT7_FABRIC_"
 _OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
 
-SERVE, STATUS, STOP = "serve", "status", "stop"
+SERVE, COMMAND, STATUS, STOP = "serve", "command", "status", "stop"
+"""Requests of a handshake: an MCP session, requests of commands, the daemon's status, its end."""
+
 WELCOME, NOT_HERE, FULL = b"welcome", b"not here", b"full"
 """What a daemon answers."""
 

@@ -1,9 +1,11 @@
-"""Notes on stderr about a start: what is misspelt, and what a start on a terminal waits for."""
+"""Notes on stderr about a start: unknown options and variables, a server on a terminal."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+from context7_fabric.variables import PREFIX, VARIABLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,47 +14,6 @@ if TYPE_CHECKING:
 VERSION_OPTIONS = ("--version", "-v", "-V")
 _VALUED = ("--transport", "--port", "--host", "--api-key")
 _OPTIONS = (*_VALUED, *VERSION_OPTIONS, "--help", "-h", "--")
-
-PREFIX = "CONTEXT7_FABRIC_"
-VARIABLES = (
-    "BACKEND",
-    "DAEMON",
-    "DAEMON_IDLE",
-    "DOCS_FRESH",
-    "DOCS_STALE",
-    "EXECUTIONS_KEEP",
-    "EXECUTIONS_MOST",
-    "HOME",
-    "HOST",
-    "HOSTS",
-    "LIBRARY_TTL",
-    "LOG_LEVEL",
-    "META",
-    "MODEL",
-    "MODEL_PATH",
-    "MONTHLY_CALLS",
-    "NEGATIVE_TTL",
-    "ORIGINS",
-    "PATIENCE",
-    "PRINCIPAL",
-    "PROXIES",
-    "QDRANT_API_KEY",
-    "QDRANT_URL",
-    "RATE",
-    "REDACT",
-    "SEED",
-    "STALE_ON_ERROR",
-    "TLS_CERT",
-    "TLS_KEY",
-    "TOKEN",
-    "TOKENS_FILE",
-    "TOOLS",
-    "TRACE_CONTENT",
-    "UPSTREAM",
-    "UPSTREAM_TIMEOUT",
-    "VALUE_LIMIT",
-)
-"""The variables there are, without the prefix that they share."""
 
 _LONGEST = 60
 _MOST = 5
@@ -73,9 +34,9 @@ def asks_for_version(words: list[str]) -> bool:
 
 
 def note_usage(words: list[str], environ: Mapping[str, str], *, on_stdio: bool) -> None:
-    """Print notes on a command line and an environment; what is not known is ignored after that.
+    """Print notes about the unknown options and variables, which are ignored.
 
-    `on_stdio` says that a client is waited for on standard input.
+    With `on_stdio`, a note says on a terminal that the server waits for a client.
     """
     notes = [_variable_note(each) for each in unknown_variables(environ)]
     if asks_to_serve(words):
@@ -88,13 +49,13 @@ def note_usage(words: list[str], environ: Mapping[str, str], *, on_stdio: bool) 
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the variables of `environ` that have our prefix and are none of ours."""
+    """Return the variables of `environ` that have the prefix and are not declared."""
     ours = (name for name in sorted(environ) if name.startswith(PREFIX))
     return [name for name in ours if name[len(PREFIX) :] not in VARIABLES][:_MOST]
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return a question for the one of `known` that `word` may be meant for, else nothing."""
+    """Return the question "did you mean" for the word of `known` closest to `word`, or ''."""
     from difflib import get_close_matches
 
     near = get_close_matches(word[:_LONGEST], list(known), 1, 0.7)
@@ -102,7 +63,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def _unknown_options(words: list[str]) -> list[str]:
-    """Return the options of a command line that no server has, values left out."""
+    """Return the options of a command line that `serve` does not have, without their values."""
     unknown, is_value = list[str](), False
     for word in words:
         name, _, given = word.partition("=")

@@ -32,7 +32,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import load_seeds
-from context7_fabric.seed_files.prompts import load_prompts
+from context7_fabric.seed_files import load_prompts
 from context7_fabric.services import Services
 from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
@@ -40,7 +40,7 @@ from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.telemetry.observer import Observer
 from context7_fabric.upstream.base import NoUpstream, Upstream
-from context7_fabric.upstream.call_gate import UpstreamGate, credential_key, open_gate
+from context7_fabric.upstream.call_gate import CallGate, credential_key
 from context7_fabric.upstream.client import McpUpstream
 from context7_fabric.upstream.context7 import Context7
 from context7_fabric.upstream.quota import Quota
@@ -116,7 +116,7 @@ async def open_knowledge(
     settings: Settings, commons: SharedResources, principal: str, worker: WorkerClient
 ) -> AsyncGenerator[LibraryKnowledge]:
     """Open the libraries known to `principal`; `worker` is shared by all."""
-    with commons.news.ear(*WRITTEN) as ear:
+    with commons.news.listen(*WRITTEN) as ear:
         async with anyio.create_task_group() as tasks:
             rows = RowStore(commons.fabric, principal, ear)
             registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
@@ -146,12 +146,12 @@ async def open_app_on(
 
     `credential` is a fingerprint: a principal that has a name keeps it when its key changes.
     """
-    with commons.news.ear("") as ear:
+    with commons.news.listen("") as ear:
         async with anyio.create_task_group() as tasks:
             upstream = connect(tasks) if connect else _connect(settings, tasks)
             meter = Quota(commons.fabric, commons.clock, viewer.principal, settings.monthly_calls)
             where = credential_key(viewer.principal, credential, settings.upstream.origin)
-            gate = open_gate(commons.fabric, commons.clock, meter, where, upstream)
+            gate = CallGate(commons.fabric, commons.clock, meter, where, upstream)
             desk = _desk(settings, commons, knowledge, tasks, viewer, gate, ear)
             if isinstance(upstream, McpUpstream):
                 upstream.on_connected = partial(_behind_a_connection, desk)
@@ -189,19 +189,18 @@ def _desk(
     knowledge: LibraryKnowledge,
     tasks: TaskGroup,
     viewer: Viewer,
-    gate: UpstreamGate,
+    gate: CallGate,
     ear: ChangeListener,
 ) -> Services:
     fabric, clock, principal = commons.fabric, commons.clock, viewer.principal
     shelf, learned = AnswerStore(fabric), LearnedChoices(fabric)
-    meter, turnstile, upstream = gate.meter, gate.turnstile, gate.upstream
-    tools = ToolCache(fabric, upstream, settings.upstream.origin, tasks)
-    context7 = Context7(upstream, tools, turnstile, commons.observers)
+    tools = ToolCache(fabric, gate.upstream, settings.upstream.origin, tasks)
+    context7 = Context7(gate.upstream, tools, gate, commons.observers)
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
     stamp = RecordFactory(clock, answering.origin)
     leases = FlightLeases(fabric, tasks, commons.news)
-    answers = AnswerCache(shelf, tasks, leases, clock, meter, answering, gate.line)
+    answers = AnswerCache(shelf, tasks, leases, clock, gate.quota, answering, gate)
     meanings = LibraryChoices(registry, learned, viewer)
     local = RegistryFallback(registry, suggester, meanings)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
@@ -215,7 +214,7 @@ def _desk(
     feedback = Feedback(fabric, executions, clock, redacted, principal, viewer.owner)
     states = TopicStates(fabric, registry, tools, viewer)
     changes = Subscriptions(states.look, ear)
-    for each in (meter.write_behind, executions.write_behind, changes.run):
+    for each in (gate.quota.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
     return Services(
         resolver=resolver,
@@ -226,12 +225,12 @@ def _desk(
         registry=registry,
         suggester=suggester,
         meanings=meanings,
-        meter=meter,
-        turnstile=turnstile,
+        meter=gate.quota,
+        turnstile=gate,
         executions=executions,
         views=VisibleEntries(fabric, executions, clock),
         feedback=feedback,
-        contexts=ContextViews(fabric, clock, principal, viewer.owner),
+        contexts=ContextViews(fabric, clock, viewer),
         tool_names=settings.tools,
         prompts=PromptLibrary(fabric, viewer, load_prompts),
         changes=changes,

@@ -1,4 +1,4 @@
-"""Things that several users share: opened for the first, closed a while after the last has left."""
+"""Pools of shared resources: opened for the first user, closed a while after the last has left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -21,29 +21,29 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Slot(Generic[T]):
-    """One thing, from the wish for it to its end."""
+    """One resource, from its first request to its end."""
 
-    things: list[T] = field(default_factory=list)  # none before it is open
+    resources: list[T] = field(default_factory=list)  # empty before it is open
     error: Exception | None = None
     users: int = 0
-    let_go: bool = False
+    evicted: bool = False
     ready: anyio.Event = field(default_factory=anyio.Event)
-    scopes: set[anyio.CancelScope] = field(default_factory=set)  # of those who use it
+    scopes: set[anyio.CancelScope] = field(default_factory=set)  # of its users
     changed: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
 
     @property
-    def thing(self) -> T:
-        """What is held; raises why there is none."""
+    def resource(self) -> T:
+        """The open resource; raises the error that prevents it."""
         if self.error is not None:
             raise self.error
-        if not self.things:
+        if not self.resources:
             raise RuntimeError("it is being closed")
-        return self.things[0]
+        return self.resources[0]
 
     @contextmanager
     def scope(self) -> Generator[anyio.CancelScope]:
-        """Run a block that ends when the thing fails."""
+        """Run a block that ends when the resource fails."""
         with anyio.CancelScope() as scope:
             self.scopes.add(scope)
             try:
@@ -56,20 +56,16 @@ class _Slot(Generic[T]):
         for scope in self.scopes:
             scope.cancel()
 
-    def count(self, change: int) -> None:
-        self.users += change
-        self.tell()
-
-    def tell(self) -> None:
+    def notify(self) -> None:
         self.changed.set()
         self.changed = anyio.Event()
 
 
 class Pool(Generic[K, T]):
-    """Each thing is held by a task of its own, for it must be opened and closed by the same."""
+    """Shared resources by key; a task holds each, for the same task must open and close it."""
 
     def __init__(self, tasks: TaskGroup, linger: float | None) -> None:
-        """Hold things in `tasks`, for `linger` seconds (None: ever) after their last use."""
+        """Hold resources in `tasks`, for `linger` seconds (None: ever) after their last use."""
         self._tasks = tasks
         self._linger = linger
         self._slots: dict[K, _Slot[T]] = {}
@@ -78,67 +74,66 @@ class Pool(Generic[K, T]):
 
     @asynccontextmanager
     async def use(
-        self, key: K, open_thing: Callable[[], AbstractAsyncContextManager[T]]
+        self, key: K, open_resource: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncGenerator[T]:
-        """Yield the thing called `key`, by `open_thing` if there is none; raises what that does.
+        """Yield the resource under `key`, opened by `open_resource` where there is none.
 
-        A thing that fails later ends the block of each of its users, with that error.
+        Errors of opening are raised here. A resource that fails later ends the block of each of its
+        users, with that error.
         """
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = _Slot()
             self._held.append(slot)
-            self._tasks.start_soon(self._hold, key, slot, open_thing)
-        slot.count(+1)
+            self._tasks.start_soon(self._hold, key, slot, open_resource)
+        slot.users += 1
+        slot.notify()
         try:
             await slot.ready.wait()
             with slot.scope() as scope:
-                yield slot.thing
+                yield slot.resource
             if scope.cancelled_caught and slot.error is not None:
                 raise slot.error
         finally:
-            slot.count(-1)
+            slot.users -= 1
+            slot.notify()
 
-    def let_go(self, key: K) -> bool:
-        """Close the thing called `key` soon, if there is one and nobody uses it; tell whether."""
+    def evict(self, key: K) -> bool:
+        """Close the resource under `key` soon if it is unused; return whether it is."""
         slot = self._slots.get(key)
         if slot is None or slot.users:
             return False
         self._forget(key, slot)
-        slot.let_go = True
-        slot.tell()
+        slot.evicted = True
+        slot.notify()
         return True
 
     async def aclose(self) -> None:
-        """Close everything, used or not; also wait for what is closing already."""
+        """Close everything, used or not, and wait until it is closed."""
         self._closing = True
         held = tuple(self._held)
         for slot in held:
-            slot.tell()
+            slot.notify()
         for slot in held:
             await slot.ended.wait()
 
     def __len__(self) -> int:
-        """Tell how many things are open."""
+        """Return the number of resources."""
         return len(self._slots)
 
     @property
-    def things(self) -> list[T]:
-        """The things that can be used now."""
-        return [slot.thing for slot in self._slots.values() if slot.things]
-
-    def __contains__(self, key: K) -> bool:
-        """Tell whether the thing called `key` is open."""
-        return key in self._slots
+    def resources(self) -> list[T]:
+        """The resources that are open."""
+        return [slot.resource for slot in self._slots.values() if slot.resources]
 
     async def _hold(
-        self, key: K, slot: _Slot[T], open_thing: Callable[[], AbstractAsyncContextManager[T]]
+        self, key: K, slot: _Slot[T], open_resource: Callable[[], AbstractAsyncContextManager[T]]
     ) -> None:
         try:
-            async with open_thing() as thing:
-                slot.things.append(thing)
+            async with open_resource() as resource:
+                slot.resources.append(resource)
                 slot.ready.set()
-                await self._unused(slot)
+                await self._until_unused(slot)
                 self._forget(key, slot)
         except Exception as error:
             limit = exhausted(error)
@@ -153,13 +148,13 @@ class Pool(Generic[K, T]):
             slot.ready.set()
             slot.ended.set()
 
-    async def _unused(self, slot: _Slot[T]) -> None:
-        """Wait until nobody has used it for a while, it is let go, or everything is closed."""
-        while not (self._closing or slot.let_go):
+    async def _until_unused(self, slot: _Slot[T]) -> None:
+        """Wait until it was unused for a while, is evicted, or the pool is closed."""
+        while not (self._closing or slot.evicted):
             changed = slot.changed
-            with anyio.move_on_after(self._linger if slot.users == 0 else None) as rest:
+            with anyio.move_on_after(self._linger if slot.users == 0 else None) as pause:
                 await changed.wait()
-            if rest.cancelled_caught and slot.users == 0:
+            if pause.cancelled_caught and slot.users == 0:
                 return
 
     def _forget(self, key: K, slot: _Slot[T]) -> None:
@@ -167,40 +162,30 @@ class Pool(Generic[K, T]):
             del self._slots[key]
 
 
-Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[T]]
-
-
-class BoundedPool(Generic[K, T]):
-    """A thing for each key; each is somebody's who asked for it first."""
+class BoundedPool(Pool[K, T]):
+    """A pool with a bound for all, and a share for each holder; the first to ask holds a key."""
 
     def __init__(self, tasks: TaskGroup, most: int, share: int, linger: float) -> None:
-        """Keep up to `most` things in `tasks`, `share` of one holder, `linger` seconds unused."""
+        """Keep up to `most` resources, `share` of one holder, `linger` seconds after their use."""
+        super().__init__(tasks, linger)
         self._most = most
         self._share = share
-        self._pool = Pool[K, T](tasks, linger)
         self._holders: dict[K, str] = {}  # used longest ago first; some may be closed meanwhile
 
-    def __len__(self) -> int:
-        """Tell how many places are taken."""
-        return len(self._pool)
-
     def make_room(self, holder: str, key: K) -> bool:
-        """Tell whether `holder` may use `key`; for a new one an unused place is given up."""
-        if key in self._pool:
-            return True
-        self._holders = {each: of for each, of in self._holders.items() if each in self._pool}
-        own = [each for each, of in self._holders.items() if of == holder]
-        if len(own) >= self._share:
-            return self._give_up(own)
-        return len(self._pool) < self._most or self._give_up(self._holders)
-
-    @asynccontextmanager
-    async def use(self, holder: str, key: K, open_thing: Opening[T]) -> AsyncGenerator[T]:
-        """Yield the thing called `key`, by `open_thing` if there is none; raises what that does."""
+        """Return whether `holder` may use `key` now; a new one may evict an unused resource."""
+        if key not in self._slots and not self._has_room(holder):
+            return False
         self._holders[key] = self._holders.pop(key, holder)
-        async with self._pool.use(key, open_thing) as thing:
-            yield thing
+        return True
 
-    def _give_up(self, keys: Iterable[K]) -> bool:
-        """Let go of the first of `keys` that nobody uses; tell whether there was any."""
-        return any(self._pool.let_go(key) for key in keys)
+    def _has_room(self, holder: str) -> bool:
+        self._holders = {key: of for key, of in self._holders.items() if key in self._slots}
+        own = [key for key, of in self._holders.items() if of == holder]
+        if len(own) >= self._share:
+            return self._evict_one(own)
+        return len(self._slots) < self._most or self._evict_one(self._holders)
+
+    def _evict_one(self, keys: Iterable[K]) -> bool:
+        """Evict the first of `keys` that is unused; return whether there is one."""
+        return any(self.evict(key) for key in keys)

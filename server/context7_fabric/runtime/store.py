@@ -1,4 +1,4 @@
-"""What the settings' home holds: the store, and the name of whom its user's answers belong to."""
+"""Opening of the store that the settings name, and the principal of its user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from context7_fabric.errors import StoreError, StoreUnavailable
 from context7_fabric.fabric.backend import Backend
 from context7_fabric.fabric.backends.circuit_breaker import CircuitBreakerBackend
 from context7_fabric.fabric.backends.disk.backend import DiskBackend
-from context7_fabric.fabric.backends.disk.sql import PASSING
+from context7_fabric.fabric.backends.disk.schema import UNCOUNTED
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.backends.redis.backend import RedisBackend
 from context7_fabric.fabric.backends.standby import StandbyBackend
@@ -36,20 +36,19 @@ from context7_fabric.settings import Settings
 log = logging.getLogger(__name__)
 
 _FILES = 6
-"""How many files a store on disk has open: a database with its log twice, what they share, a lock.
-"""
+"""Open files of a store on disk: a database and its log twice, their shared memory, a lock."""
 
 _COUNTS = tuple(address(Scope.GLOBAL, start) for start in ("meter:", "row", "vector:"))
-"""Where calls are counted, and rows of the registry, which changes with every count, and vectors:
-none of what is kept in memory of answers and choices depends on them."""
+"""Prefixes of call counts, of rows, which change with every count, and of vectors: no answer or
+choice that is kept in memory depends on them."""
 
 
 def open_backend(settings: Settings) -> Backend:
-    """Open the medium that `settings` name; blocks.
+    """Open the backend that `settings` name; blocks.
 
     Raises:
-        StoreUnavailable: The home cannot be used. (Redis is connected to when it is used.)
-        OSError: This process may not open as many files as the store has.
+        StoreUnavailable: The home cannot be used. (Redis is connected at its first use.)
+        OSError: The limit of open files is too low for the store.
     """
     if settings.store.backend == "memory":
         return MemoryBackend()
@@ -68,17 +67,17 @@ def _open_disk(settings: Settings) -> DiskBackend:
         make_home(str(settings.home))
     except OSError as error:
         raise StoreUnavailable("open", str(error)) from error
-    return DiskBackend(settings.home / "fabric", passing=(*PASSING, *_COUNTS))
+    return DiskBackend(settings.home / "fabric", uncounted=(*UNCOUNTED, *_COUNTS))
 
 
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
     """Open the fabric; blocks.
 
-    Without a home that can be used it is in memory, which is logged, and tried again; a store that
-    can only be read is read there.
+    Where the home cannot be used, the store is in memory, which is logged, and the home is tried
+    again; a store that can only be read is read.
 
     Raises:
-        OSError: This process may not open as many files as the store has.
+        OSError: The limit of open files is too low for the store.
     """
     try:
         backend = open_backend(settings)
@@ -100,9 +99,9 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
 async def read_principal(
     settings: Settings, fabric: Fabric, shared: SharedSecret | None = None
 ) -> str:
-    """Return whose credential the settings hold; the store's secret is read for it.
+    """Return the principal of the credential in the settings, by the store's secret.
 
-    That is in the home, or where machines share a store in there: `shared`, if it is known already.
+    The secret is in the home or, where machines share a store, in that: `shared`, if it is known.
     """
     credential = settings.upstream.credential
     if settings.principal is not None or credential is None:
@@ -117,7 +116,7 @@ async def read_principal(
 
 
 def is_shared(settings: Settings) -> bool:
-    """Tell whether other machines may use the same store, each with a home of its own."""
+    """Return whether other machines may use the same store, each with a home of its own."""
     return settings.store.backend not in ("disk", "memory")
 
 

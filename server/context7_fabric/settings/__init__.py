@@ -1,7 +1,7 @@
-"""Every setting, read once from the environment and the command line, then frozen and handed down.
+"""Settings, read once from the environment and the command line, then frozen and passed down.
 
-Nothing below the composition root looks at the environment again. A value that cannot be used
-raises `SettingError` naming the variable; the command line turns that into exit code 2.
+Nothing below the composition root reads the environment again. A value that cannot be used raises
+`SettingError`, which names the variable; the command line turns that into exit code 2.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 
 import platformdirs
 
-from context7_fabric.models import VALUE_LIMIT
 from context7_fabric.redis_url import parse as parse_redis
-from context7_fabric.settings.reader import SettingsReader, unusable
-from context7_fabric.settings.telemetry import read_telemetry
-from context7_fabric.settings.upstream import LOOPBACK_HOSTS, PASSED_ON, read_upstream
+from context7_fabric.settings.reader import SettingsReader, choice, declared, unusable
+from context7_fabric.settings.targets import (
+    LOOPBACK_HOSTS,
+    PASSED_ON,
+    read_telemetry,
+    read_upstream,
+)
 from context7_fabric.settings.values import (
-    DEFAULT_MODEL,
     DEFAULT_TOOLS,
     DEFAULT_UPSTREAM,
-    METAS,
-    MODES,
     DaemonSettings,
     ExecutionSettings,
     FreshnessSettings,
@@ -37,14 +37,8 @@ from context7_fabric.settings.values import (
     WebSettings,
     chosen_tools,
 )
-from context7_fabric.settings.web import read_web
 
 __all__ = ["LOOPBACK_HOSTS", "PASSED_ON", "Settings", "read_settings"]
-
-FREE_CALLS = 1000
-"""Calls a month of the free plan, which counts for callers without a key."""
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _REDIS = re.compile(r"(rediss?(\+sentinel)?|unix)://", re.IGNORECASE)
 
@@ -59,14 +53,14 @@ class Settings:
     executions: ExecutionSettings = field(default_factory=ExecutionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
-    principal: str | None = None
-    seed_file: Path | None = None
+    principal: str | None = declared("PRINCIPAL")
+    seed_file: Path | None = declared("SEED")
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     tools: frozenset[str] = DEFAULT_TOOLS
-    meta: Meta = "brief"
-    redact: bool = True
-    monthly_calls: int | None = None
-    log_level: str = "warning"
+    meta: Meta = declared("META")
+    redact: bool = declared("REDACT")
+    monthly_calls: int | None = declared("MONTHLY_CALLS")
+    log_level: str = declared("LOG_LEVEL")
     web: WebSettings = field(default_factory=WebSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
@@ -74,95 +68,69 @@ class Settings:
 def read_settings(
     environ: Mapping[str, str], *, api_key: str | None = None, directory: Path | None = None
 ) -> Settings:
-    """Build the settings from `environ`; `api_key` is the command line's and goes first.
+    """Return the settings in `environ`; `api_key` comes from the command line and has precedence.
 
-    An upstream command of the user's runs in `directory`, by default in that of this process.
+    An upstream command of the user's runs in `directory`, by default that of this process.
 
     Raises:
-        SettingError: A variable holds something that cannot be used.
+        SettingError: A variable cannot be used.
     """
     reader = SettingsReader(environ)
     upstream = read_upstream(reader, api_key, directory)
     home = _home(reader)
-    free = FREE_CALLS if upstream.credential is None else None
-    return Settings(
+    limited = upstream.credential is None or reader.text("MONTHLY_CALLS")
+    return reader.group(
+        Settings,
         home=home,
         upstream=upstream,
-        freshness=_freshness(reader),
-        executions=_executions(reader),
-        store=_store(reader),
-        daemon=_daemon(reader),
-        principal=reader.text("PRINCIPAL"),
-        seed_file=reader.path("SEED"),
+        freshness=reader.group(FreshnessSettings),
+        executions=reader.group(ExecutionSettings),
+        store=reader.group(StoreSettings, backend=_backend(reader)),
+        daemon=reader.group(DaemonSettings),
         suggestions=_suggestions(reader, home, upstream),
         tools=chosen_tools(reader.text("TOOLS") or ""),
-        meta=reader.choice("META", METAS, "brief"),
-        redact=reader.choice("REDACT", ("on", "off"), "on") == "on",
-        monthly_calls=reader.whole("MONTHLY_CALLS") if reader.text("MONTHLY_CALLS") else free,
-        log_level=reader.choice("LOG_LEVEL", LOG_LEVELS, "warning"),
-        web=read_web(reader, home),
+        monthly_calls=reader.value("MONTHLY_CALLS") if limited else None,
+        web=_web(reader, home),
         telemetry=read_telemetry(reader),
     )
 
 
 def _home(reader: SettingsReader) -> Path:
-    if sys.platform == "win32" and reader.text("HOME") is None:  # where there is no relay
+    if sys.platform == "win32" and reader.text("HOME") is None:  # there is no relay there
         return platformdirs.user_cache_path("context7-fabric")
     return reader.home()
 
 
-def _executions(reader: SettingsReader) -> ExecutionSettings:
-    default = ExecutionSettings()
-    return ExecutionSettings(
-        keep=reader.duration("EXECUTIONS_KEEP", default.keep),
-        most=reader.whole("EXECUTIONS_MOST") or default.most,
-    )
-
-
-def _daemon(reader: SettingsReader) -> DaemonSettings:
-    default = DaemonSettings()
-    return DaemonSettings(
-        mode=reader.choice("DAEMON", MODES, default.mode),
-        idle=reader.duration("DAEMON_IDLE", default.idle),
-    )
-
-
-def _store(reader: SettingsReader) -> StoreSettings:
-    text = reader.text("BACKEND") or "disk"
+def _backend(reader: SettingsReader) -> str:
+    text: str = reader.value("BACKEND")
     if not _REDIS.match(text):
-        text = reader.choice("BACKEND", ("disk", "memory", "a redis:// URL"), "disk")
-    else:
-        try:
-            parse_redis(text, None, None, ssl=False)
-        except ValueError as error:
-            raise unusable("BACKEND", "…", f"usable: {error}") from error
-    return StoreSettings(text, reader.whole("VALUE_LIMIT") or VALUE_LIMIT)
-
-
-def _freshness(reader: SettingsReader) -> FreshnessSettings:
-    default = FreshnessSettings()
-    return FreshnessSettings(
-        docs_fresh=reader.duration("DOCS_FRESH", default.docs_fresh),
-        docs_stale=reader.duration("DOCS_STALE", default.docs_stale),
-        stale_on_error=reader.duration("STALE_ON_ERROR", default.stale_on_error),
-        library_ttl=reader.duration("LIBRARY_TTL", 0) if reader.text("LIBRARY_TTL") else None,
-        patience=reader.duration("PATIENCE", default.patience),
-        negative_ttl=reader.duration("NEGATIVE_TTL", default.negative_ttl),
-    )
+        return choice("BACKEND", text, ("disk", "memory", "a redis:// URL"))
+    try:
+        parse_redis(text, None, None, ssl=False)
+    except ValueError as error:
+        raise unusable("BACKEND", "…", f"usable: {error}") from error
+    return text
 
 
 def _suggestions(
     reader: SettingsReader, home: Path, upstream: UpstreamSettings
 ) -> SuggestionSettings:
-    path = reader.path("MODEL_PATH")
-    model = reader.text("MODEL") or DEFAULT_MODEL
+    path: Path | None = reader.value("MODEL_PATH")
+    enabled = reader.value("MODEL") != "off"
     public = upstream.origin == DEFAULT_UPSTREAM and not isinstance(upstream.target, OffTarget)
-    return SuggestionSettings(
+    return reader.group(
+        SuggestionSettings,
         model_folder=home / "models",
-        model=model,
         model_path=None if path is None else path.absolute(),
-        qdrant_url=reader.text("QDRANT_URL"),
-        qdrant_api_key=reader.text("QDRANT_API_KEY"),
-        enabled=model != "off",
-        fetches=public and path is None and model != "off",
+        enabled=enabled,
+        fetches=public and path is None and enabled,
     )
+
+
+def _web(reader: SettingsReader, home: Path) -> WebSettings:
+    given = [reader.value(name) for name in ("TLS_CERT", "TLS_KEY")]
+    if None in given and any(given):
+        raise unusable(("TLS_CERT", "TLS_KEY")[given.index(None)], "", "set, as its counterpart is")
+    named: Path | None = reader.value("TOKENS_FILE")
+    file = (named or home / "tokens").absolute()
+    return reader.group(WebSettings, tokens_file=file, wants_tokens=named is not None)

@@ -1,4 +1,4 @@
-"""What the services go by, as plain values; lengths of time are in seconds."""
+"""Values of the settings; times are in seconds."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from context7_fabric.errors import SettingError
-from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, VALUE_LIMIT
+from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
+from context7_fabric.settings.reader import declared
+from context7_fabric.variables import VARIABLES
 
 DAY = 86400.0
 
 Meta = Literal["brief", "full", "off"]
-"""Extent of the `_meta` of an answer over MCP: `brief` leaves out what a model has no use for."""
+"""Extent of the `_meta` of an answer over MCP; `brief` leaves out what a model cannot use."""
 
 METAS: tuple[Meta, ...] = get_args(Meta)
 
 
 @dataclass(frozen=True, slots=True)
 class FreshnessSettings:
-    """How long what was stored may be served.
+    """Ages up to which stored answers are served.
 
-    `library_ttl` None leaves it to the seed file for its libraries, and is 30 days for others.
+    Without a `library_ttl` the seed file sets it for its libraries; others have 30 days.
     """
 
-    docs_fresh: float = 3 * DAY
-    docs_stale: float = 30 * DAY
-    stale_on_error: float = 365 * DAY
-    library_ttl: float | None = None
-    patience: float = 4.0
-    negative_ttl: float = 600.0
+    docs_fresh: float = declared("DOCS_FRESH")
+    docs_stale: float = declared("DOCS_STALE")
+    stale_on_error: float = declared("STALE_ON_ERROR")
+    library_ttl: float | None = declared("LIBRARY_TTL")
+    patience: float = declared("PATIENCE")
+    negative_ttl: float = declared("NEGATIVE_TTL")
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSettings:
-    """How long records of calls are kept (0: none are made), and how many at most."""
+    """Limits on the records of calls; with a `keep` of 0 none are made."""
 
-    keep: float = 7 * DAY
-    most: int = 10_000
+    keep: float = declared("EXECUTIONS_KEEP")
+    most: int = declared("EXECUTIONS_MOST")
 
 
 DEFAULT_TOOLS = frozenset({RESOLVE, QUERY_DOCS, GET_DOCS})
-"""The tools that are served where no setting says otherwise: those of both generations."""
+"""Tools that are served by default: those of both generations of Context7's server."""
 
 RECORD_FEEDBACK = "record-feedback"
 FABRIC_GET, FABRIC_SET = "fabric-get", "fabric-set"
@@ -53,16 +55,16 @@ ADDED_TOOLS = {
     "+feedback": frozenset({RECORD_FEEDBACK}),
     "+fabric": frozenset({FABRIC_GET, FABRIC_SET, FABRIC_QUERY, FABRIC_SEARCH}),
 }
-"""What each word adds to the tools that are served."""
+"""Tools that each word adds to those that are served."""
 
 
 def chosen_tools(words: str) -> frozenset[str]:
-    """Return the names of the tools to serve, as CONTEXT7_FABRIC_TOOLS tells by `words`.
+    """Return the names of the tools that the `words` of CONTEXT7_FABRIC_TOOLS select.
 
-    Names select exactly those tools, words with a plus add to them; without a name to the default.
+    Names select exactly those tools; a word with a plus adds to them, or to the default ones.
 
     Raises:
-        SettingError: A word is none of these.
+        SettingError: A word is neither.
     """
     chosen = frozenset(word.strip() for word in words.split(",")) - {""}
     known = DEFAULT_TOOLS.union(*ADDED_TOOLS.values())
@@ -74,58 +76,51 @@ def chosen_tools(words: str) -> frozenset[str]:
     return (chosen & known or DEFAULT_TOOLS) | added
 
 
-MODES = ("auto", "off")
-
-
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """`mode` off: each window serves itself. `idle` is in seconds without a window."""
+    """Daemon mode (auto or off), and the seconds without a client after which it ends."""
 
-    mode: str = "auto"
-    idle: float = 600.0
+    mode: str = declared("DAEMON")
+    idle: float = declared("DAEMON_IDLE")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Where the fabric keeps what: `backend` is disk, memory or a Redis URL."""
+    """Backend of the store (disk, memory or a Redis URL), and the largest value in bytes."""
 
-    backend: str = "disk"
-    value_limit: int = VALUE_LIMIT
+    backend: str = declared("BACKEND")
+    value_limit: int = declared("VALUE_LIMIT")
 
     @property
     def label(self) -> str:
-        """The backend as it may be shown: without a password."""
+        """The backend without a password, for messages."""
         parts = urlsplit(self.backend)
         return f"{parts.scheme}://{parts.hostname or parts.path}" if parts.scheme else self.backend
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """`hosts` are the names that clients may call it by, None for any when tokens are asked for.
+    """Settings of the HTTP server.
 
-    Tokens are asked for where `tokens_file` is there, or `wants_tokens` says that it has to be.
-    `origins` are those of the pages that may use the server, None for pages of this machine.
-    `rate` is in requests a minute for each token; `proxies` are the addresses and networks whose
-    word on who is behind them counts.
+    Tokens are needed where `tokens_file` exists, or `wants_tokens` says that it has to. Without
+    `hosts` clients may use any name if tokens are needed, else loopback names. Without `origins`
+    pages of this machine may use the server.
     """
 
-    host: str = "127.0.0.1"
     tokens_file: Path = field(default_factory=Path)
     wants_tokens: bool = False
-    hosts: frozenset[str] | None = None
-    origins: frozenset[str] | None = None
-    rate: int = 600
-    certificate: Path | None = None
-    certificate_key: Path | None = None
-    proxies: tuple[str, ...] = ()
+    host: str = declared("HOST")
+    hosts: frozenset[str] | None = declared("HOSTS")
+    origins: frozenset[str] | None = declared("ORIGINS")
+    rate: int = declared("RATE")
+    certificate: Path | None = declared("TLS_CERT")
+    certificate_key: Path | None = declared("TLS_KEY")
+    proxies: tuple[str, ...] = declared("PROXIES")
 
 
 @dataclass(frozen=True, slots=True)
 class LangSmithTarget:
-    """LangSmith: the `url` that takes its traces, and the project they go to (None: its default).
-
-    The key is sent along, and shown nowhere.
-    """
+    """The `url` for traces at LangSmith, and the project they go to (None: the default one)."""
 
     url: str
     api_key: str = field(repr=False)
@@ -134,26 +129,26 @@ class LangSmithTarget:
 
 @dataclass(frozen=True, slots=True)
 class TelemetrySettings:
-    """Who gets the traces: nobody, LangSmith, an OTLP receiver, or both of them.
+    """Receivers of traces: none, LangSmith, an OTLP receiver, or both.
 
-    `otlp` is the receiver that OpenTelemetry's own variables name, which say the rest about it to
-    OpenTelemetry itself; `service` is what they call this program. With `content` questions and
-    answers stand in the traces. A `problem` is why nobody gets any.
+    `otlp` is the endpoint that OpenTelemetry's variables name; `service` is this program's name
+    there. With `content`, traces hold questions and answers. A `problem` is the reason why no
+    receiver is used.
     """
 
     langsmith: LangSmithTarget | None = None
     otlp: str | None = None
     service: str = "context7-fabric"
-    content: bool = False
+    content: bool = declared("TRACE_CONTENT")
     problem: str | None = None
 
     @property
     def wanted(self) -> bool:
-        """Tell whether anybody gets traces."""
+        """Tell whether there is a receiver."""
         return self.langsmith is not None or self.otlp is not None
 
 
-DEFAULT_UPSTREAM = "https://mcp.context7.com/mcp"
+DEFAULT_UPSTREAM = VARIABLES["UPSTREAM"][1] or ""
 _KEY_IN_COMMAND = re.compile(
     r"(?:api[-_]key|authorization)\s*[=:\s]\s*(?:bearer\s+)?(\S+)", re.IGNORECASE
 )
@@ -164,13 +159,13 @@ _AROUND_A_KEY = " \t\r\n\f\v\ufeff\"'"
 
 @dataclass(frozen=True, slots=True)
 class UrlTarget:
-    """Upstream is an MCP server at `url` (streamable HTTP), which may hold a key."""
+    """MCP server at `url` (streamable HTTP), which may hold a key."""
 
     url: str = field(repr=False)
 
     @property
     def label(self) -> str:
-        """The address without user name, password and query, for messages."""
+        """The URL without user name, password and query, for messages."""
         parts = urlsplit(self.url)
         port = f":{parts.port}" if parts.port else ""
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
@@ -179,10 +174,7 @@ class UrlTarget:
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
-    """Upstream is an MCP server that `command` starts, spoken to over its stdin and stdout.
-
-    Its arguments may hold a key.
-    """
+    """MCP server on stdio that `command` starts; its arguments may hold a key."""
 
     command: tuple[str, ...] = field(repr=False)
 
@@ -194,12 +186,9 @@ class CommandTarget:
 
 @dataclass(frozen=True, slots=True)
 class OffTarget:
-    """There is no upstream: answers come from the fabric alone."""
+    """No upstream: answers come from the store alone."""
 
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return "off"
+    label = "off"
 
 
 Target = UrlTarget | CommandTarget | OffTarget
@@ -207,7 +196,7 @@ Target = UrlTarget | CommandTarget | OffTarget
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """Where questions go, with whose key, and how long they may take (seconds).
+    """Target of calls, the key they carry, and how long they may take.
 
     A command runs in `directory`, None for the one of this process.
     """
@@ -218,15 +207,13 @@ class UpstreamSettings:
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     directory: Path | None = None
     extra_ca_file: Path | None = None
-    timeout: float = 55.0
+    timeout: float = declared("UPSTREAM_TIMEOUT")
 
     @property
     def credential(self) -> str | None:
-        """What makes upstream's answers ours alone: the key, or one inside the target itself."""
-        return self.api_key or self._embedded_credential()
-
-    def _embedded_credential(self) -> str | None:
-        """Return a key that stands in a command line or a URL, where users do put one."""
+        """The key that makes answers private: the API key, or one inside the target."""
+        if self.api_key:
+            return self.api_key
         if isinstance(self.target, UrlTarget):
             return _key_in_url(self.target.url)
         if isinstance(self.target, CommandTarget):
@@ -237,20 +224,20 @@ class UpstreamSettings:
 
 
 def bare_key(text: str) -> str:
-    """Return an API key without what is often copied along: blanks, quotes, the word Bearer."""
+    """Return an API key without blanks, quotes and the word Bearer around it."""
     bare = text.strip(_AROUND_A_KEY)
     return _BEARER.sub("", bare).strip(_AROUND_A_KEY)
 
 
 def _key_in_url(url: str) -> str | None:
-    """Return user name, password and query of `url`: each of them may be a key."""
+    """Return user name, password and query of `url`, each of which may be a key."""
     head, _, query = url.partition("#")[0].partition("?")
     user = head.partition("://")[2].partition("/")[0].rpartition("@")[0]
     return f"{user}?{query}" if user or query else None
 
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-# Where fastembed leaves the weights of a model once it has them whole.
+DEFAULT_MODEL = VARIABLES["MODEL"][1] or ""
+# Files of a model that fastembed has downloaded completely.
 _FETCHED = (
     "models--*/snapshots/*/**/*.onnx",
     "models--*/snapshots/*/**/*.safetensors",
@@ -258,27 +245,27 @@ _FETCHED = (
 )
 
 EMBEDDED_ROWS = 20_000
-"""How many rows an embedded index holds, the most used: it looks at every one of them."""
+"""Rows of an embedded index, the most used ones: a search scans all of them."""
 
 ROOM = 2 * EMBEDDED_ROWS
-"""How many rows the embedded indexes of all principals hold together."""
+"""Rows of the embedded indexes of all principals together."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuggestionSettings:
-    """Everything that can be chosen about suggestions; paths are absolute.
+    """Settings of suggestions; paths are absolute.
 
-    `model_path` is a folder that holds the files of `model`; without it the model is looked for
-    in `model_folder`, where `context7-fabric model fetch` puts it. Without `qdrant_url` the index
-    is the worker's own. Not `enabled`, words alone rank. With `fetches` a model that is missing is
-    downloaded behind the first connection to upstream, which shows that there is a network.
+    `model_path` is a folder with the files of `model`; without it the model is looked for in
+    `model_folder`, where `context7-fabric model fetch` puts it. Without `qdrant_url` the index is
+    in the worker. If not `enabled`, words alone rank. With `fetches`, a missing model is
+    downloaded after the first connection to upstream, which proves that there is a network.
     """
 
     model_folder: Path
-    model: str = DEFAULT_MODEL
-    model_path: Path | None = None
-    qdrant_url: str | None = field(default=None, repr=False)  # may hold a password
-    qdrant_api_key: str | None = field(default=None, repr=False)
+    model: str = declared("MODEL")
+    model_path: Path | None = declared("MODEL_PATH")
+    qdrant_url: str | None = declared("QDRANT_URL")
+    qdrant_api_key: str | None = declared("QDRANT_API_KEY")
     enabled: bool = True
     fetches: bool = False
     idle_seconds: float = 300.0
@@ -286,16 +273,16 @@ class SuggestionSettings:
 
     @property
     def most_rows(self) -> int | None:
-        """How many rows the index of one principal holds; None for all."""
+        """Rows of one principal's index; None for all."""
         return EMBEDDED_ROWS if self.qdrant_url is None else None
 
     @property
     def room(self) -> int | None:
-        """How many rows the indexes of all principals hold together; None for all."""
+        """Rows of all principals' indexes together; None for all."""
         return ROOM if self.qdrant_url is None else None
 
     def hello(self) -> dict[str, str | None]:
-        """Return what a worker is told first."""
+        """Return the first message to a worker."""
         return {
             "model": self.model,
             "model_path": str(self.model_path) if self.model_path else None,
@@ -305,7 +292,7 @@ class SuggestionSettings:
         }
 
     def has_model(self) -> bool:
-        """Tell whether there is any model to try; looks at the disk, and only at that."""
+        """Tell whether the files of a model are on the disk."""
         if not self.enabled:
             return False
         if self.model_path is not None:

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Ranked suggestions for phrases that name no library."""

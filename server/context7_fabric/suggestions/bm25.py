@@ -1,7 +1,7 @@
-"""Which rows share words with a phrase: BM25 over names, aliases and descriptions, in memory.
+"""BM25 ranking of rows by the words they share with a phrase, in memory.
 
-Pure and incremental. A word that no row has is taken for a misspelt name and compared by its
-three-letter pieces. What is ranked here is only ever suggested; it never decides what is meant.
+Pure and incremental, over names, aliases and descriptions. A word that no row has counts as a
+misspelt name and is compared by its trigrams. The ranking suggests, it never decides.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ _DOUBLED = re.compile(r"(?<=[a-z]{3})([bdfgmnprt])\1$")
 _LONGEST_WORD = 40
 
 _NAME, _ALIAS, _DESCRIPTION = 2.0, 1.5, 1.0
-"""How much a word counts by where it stands."""
+"""Weight of a word by its field."""
 
 _K1, _B, _USUAL_LENGTH = 1.2, 0.75, 12.0
 _MOST = _K1 + 1
 _STEPS = 255
-"""In how many steps a word's weight in a row is kept: a posting is `number << 8 | step`."""
+"""Steps of a word's weight in a row: a posting is `number << 8 | step`."""
 
 _SCANNED = 20_000
-"""Postings looked at for one phrase before its commonest words only order what was found."""
+"""Postings read for one phrase before its most common words only reorder the found rows."""
 
 _FOUND = 1_000
-"""How many rows, the best so far, those commonest words are looked up for."""
+"""Rows, the best so far, that the most common words reorder."""
 
 _NONE = array("I")
 
 
 class WordScores:
-    """How much of one phrase each row shares: 1 when a row is about all its words, rare or not."""
+    """Share of one phrase in each row: 1 if the row is about all of its words."""
 
     def __init__(self, index: WordIndex, by_number: Mapping[int, float]) -> None:
         self._index = index
         self._by_number = by_number
 
     def of(self, key: str) -> float:
-        """Return the share of the row `key`, 0 where it has none."""
+        """Return the share of the row `key`, 0 if it has none."""
         return self._by_number.get(self._index.numbers.get(key, -1), 0.0)
 
     def best(self, limit: int) -> list[tuple[Row, float]]:
-        """Return the rows that share most, the best first, equals in the order of their keys."""
+        """Return the rows with the largest shares, the best first, equal ones by key."""
         least = min(nlargest(limit, self._by_number.values()), default=0.0)
         found = (each for each in self._by_number.items() if each[1] >= least)
         rows = ((self._index.row(number), share) for number, share in islice(found, _FOUND))
@@ -67,7 +67,7 @@ class WordScores:
 
 
 class WordIndex:
-    """Rows by key, and the words they are found by."""
+    """Rows by key, and their postings by word."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         """Begin with `rows`."""
@@ -98,7 +98,7 @@ class WordIndex:
         return self._rows[number]
 
     def put(self, row: Row) -> None:
-        """Take `row` in, in the place of one with its key."""
+        """Add `row` in place of the one with its key."""
         known = self.get(row.key)
         if known is not None and _texts(known) == _texts(row):
             self._rows[self.numbers[row.key]] = row
@@ -111,7 +111,7 @@ class WordIndex:
             _insert(self._postings.setdefault(term, array("I")), number << 8 | step)
 
     def remove(self, key: str) -> None:
-        """Forget the row `key`, if it is there."""
+        """Remove the row `key`, if it is there."""
         number = self.numbers.pop(key, None)
         row = None if number is None else self._rows[number]
         if number is None or row is None:
@@ -125,7 +125,7 @@ class WordIndex:
                 del self._postings[term]
 
     def match(self, phrase: str) -> WordScores:
-        """Tell how much of `phrase` each row shares."""
+        """Return the share of `phrase` in each row."""
         asked = [(self._rarity(term), weight, term) for term, weight in self._asked(phrase)]
         whole = sum(rarity * weight for rarity, weight, _ in asked) * _STEPS
         by_number: dict[int, float] = {}
@@ -148,8 +148,8 @@ class WordIndex:
             if term in self._postings:
                 yield term, 1.0
             else:
-                pieces = dict.fromkeys(_pieces(word))
-                yield from ((piece, 1.0 / len(pieces)) for piece in pieces)
+                trigrams = dict.fromkeys(_trigrams(word))
+                yield from ((trigram, 1.0 / len(trigrams)) for trigram in trigrams)
 
     def _rarity(self, term: str) -> float:
         having = len(self._postings.get(term, ()))
@@ -161,7 +161,7 @@ class WordIndex:
 
 
 def terms_in(text: str) -> set[str]:
-    """Return what `text` is found by: its words without stop words and endings, for ranking."""
+    """Return the terms of `text` for ranking: its words without stop words and endings."""
     return {term for _, term in _words(text)}
 
 
@@ -170,32 +170,32 @@ def _texts(row: Row) -> tuple[object, ...]:
 
 
 def _words(text: str) -> Iterator[tuple[str, str]]:
-    """Give each word of `text` that says something, and the term that it is found by."""
+    """Yield each word of `text` that is not a stop word, and its term."""
     for found in _WORD.findall(fold(text)):
         if not _STOP.fullmatch(found):
             word = found[:_LONGEST_WORD]
             yield word, _DOUBLED.sub(r"\1", _ENDING.sub("", singular(word), count=1))
 
 
-def _pieces(word: str) -> list[str]:
-    """Return the three-letter pieces of `word` with its ends marked, which no word looks like."""
+def _trigrams(word: str) -> list[str]:
+    """Return the trigrams of `word` with its ends marked, which no word equals."""
     marked = f"^{word}$"
     return [f"~{marked[at : at + 3]}" for at in range(len(marked) - 2)]
 
 
 def _terms(row: Row) -> list[tuple[str, int]]:
-    """Return what `row` is found by, each with its weight in steps."""
+    """Return the terms of `row`, each with its weight in steps."""
     counts: defaultdict[str, float] = defaultdict(float)
-    pieces: set[str] = set()
+    trigrams: set[str] = set()
     for weight, text in ((_NAME, row.name), *((_ALIAS, alias) for alias in row.aliases)):
         for word, term in dict(_words(text)).items():
             counts[term] += weight
-            pieces.update(_pieces(word))
+            trigrams.update(_trigrams(word))
     for _, term in _words(row.description):
         counts[term] += _DESCRIPTION
     damp = _K1 * (1 - _B + _B * sum(counts.values()) / _USUAL_LENGTH)
     named = [(term, _step(count * _MOST / (count + damp))) for term, count in counts.items()]
-    return named + [(piece, _STEPS) for piece in pieces]
+    return named + [(trigram, _STEPS) for trigram in trigrams]
 
 
 def _step(weight: float) -> int:

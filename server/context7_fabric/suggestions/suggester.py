@@ -1,8 +1,8 @@
-"""Which libraries may be meant by a phrase that names none: ranked candidates, never a decision.
+"""Suggestions: libraries that a phrase without a name may mean, ranked, never decided.
 
-Two rankings are made one: how much of the phrase's words a row shares, and how near the two are
-as the model sees them. Each sees what the other does not: a misspelt name has no meaning, and a
-paraphrase shares no word. Without the worker the words alone decide, and the result says so.
+Two rankings are combined: the share of the phrase's words in a row, and the similarity of their
+embeddings. Each finds what the other misses: a misspelt name has no meaning, and a paraphrase
+shares no word. Without the worker the words alone decide, and the result says so.
 """
 
 from __future__ import annotations
@@ -22,36 +22,26 @@ from anyio.abc import TaskGroup
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.registry.rows import Row
-from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.bm25 import WordIndex, WordScores
 from context7_fabric.suggestions.index_sync import IndexSync, VectorStore
 from context7_fabric.suggestions.worker_client import WorkerClient, WorkerState
 
-__all__ = [
-    "Candidate",
-    "Suggester",
-    "SuggestionSettings",
-    "Suggestions",
-    "VectorStore",
-    "WorkerState",
-]
-
 POOL = 50
-"""How many rows of each ranking are looked at."""
+"""Rows of each ranking that are considered."""
 
 LONGEST_PHRASE = 500
 """Characters of a phrase that count; the model reads no more anyway."""
 
 LEAST_BY_WORDS, LEAST_BY_VECTORS = 0.05, 0.15
-"""Scores below which a row has nothing to do with the phrase: no right one had less."""
+"""Scores below which a row is unrelated to the phrase: no right one had less."""
 
 _AT_ONCE = 16
-"""Rows taken in before others get their turn in the event loop: a millisecond's worth or two."""
+"""Rows taken in before the event loop gets its turn: a millisecond or two of work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that may be meant; `score` is between 0 and 1."""
+    """Row that may be meant; `score` is between 0 and 1."""
 
     row: Row
     score: float
@@ -62,14 +52,14 @@ Method = Literal["vectors", "words"]
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """Candidates, the best first, and what they were ranked by; none where nothing is alike."""
+    """Candidates, the best first, and the method that ranked them; none if no row is alike."""
 
     candidates: tuple[Candidate, ...]
     method: Method
 
 
 class Suggester:
-    """Ranks the registry's rows for phrases; nothing is read or started before the first."""
+    """Ranking of the registry's rows for phrases; starts at the first phrase."""
 
     def __init__(
         self,
@@ -79,16 +69,16 @@ class Suggester:
         worker: WorkerClient,
         principal: str,
     ) -> None:
-        """Rank what `rows` gives, which is all that `principal` may see; work in `tasks`.
+        """Rank the result of `rows`, all rows that `principal` may see; work in `tasks`.
 
-        The vectors are stored in `vectors`; `worker` has an index of the rows, beside those of
-        other principals.
+        `vectors` stores the vectors; `worker` has an index of the rows, beside those of other
+        principals.
         """
         self._tasks = tasks
         self._source = rows
         self._settings = worker.settings
         self._words = WordIndex()
-        self._mirror = IndexSync(principal, self._words.get, vectors, self._settings.most_rows)
+        self._index = IndexSync(principal, self._words.get, vectors, self._settings.most_rows)
         self._worker = worker
         self._pending: dict[str, Row | None] = {}
         self._begun = False
@@ -96,18 +86,18 @@ class Suggester:
 
     @property
     def trouble(self) -> str | None:
-        """Why only words decide, where that is for a reason."""
+        """Reason why only words decide, if there is one."""
         return self._worker.trouble
 
     @property
     def worker_pid(self) -> int | None:
-        """The worker's process id, None while none is ready."""
+        """Process id of the worker, None if none is ready."""
         return self._worker.pid
 
     @property
     def state(self) -> WorkerState:
-        """How it is with the index of these rows."""
-        return self._worker.state(self._mirror) if self._settings.enabled else "off"
+        """State of the index of these rows."""
+        return self._worker.state(self._index) if self._settings.enabled else "off"
 
     async def suggest(self, text: str, limit: int = 5) -> Suggestions:
         """Return up to `limit` candidates for `text`; never waits long, never fails."""
@@ -117,7 +107,7 @@ class Suggester:
         self._begin()
         with anyio.move_on_after(self._settings.patience):
             await self._loaded.wait()
-        near = await self._worker.near(self._mirror, text, POOL)
+        near = await self._worker.nearest(self._index, text, POOL)
         shares = self._words.match(text)
         if near is None:
             ranked = [Candidate(row, share) for row, share in shares.best(limit)]
@@ -125,16 +115,16 @@ class Suggester:
         return _suggestions(self._fused(shares, dict(near))[:limit], LEAST_BY_VECTORS, "vectors")
 
     async def learn(self, rows: Sequence[Row]) -> None:
-        """Take in rows that are new or changed; the constructor's `rows` give them as well."""
+        """Add rows that are new or changed; the constructor's `rows` returns them as well."""
         await self._change({row.key: row for row in rows})
 
     async def forget(self, keys: Iterable[str]) -> None:
-        """Take out the rows `keys`; the constructor's `rows` do not give them any more."""
+        """Remove the rows `keys`; the constructor's `rows` does not return them any more."""
         await self._change(dict.fromkeys(keys))
 
     async def indexed(self) -> int | None:
-        """Return how many rows the index holds, None while no worker has it ready."""
-        return await self._worker.count(self._mirror)
+        """Return the number of rows in the index, None if no worker has it ready."""
+        return await self._worker.count(self._index)
 
     async def settle(self, seconds: float) -> bool:
         """Wait until the index equals the rows; False if it does not within `seconds`."""
@@ -142,22 +132,22 @@ class Suggester:
         deadline = anyio.current_time() + seconds
         with anyio.move_on_after(seconds):
             await self._loaded.wait()
-        return await self._worker.settle(self._mirror, deadline - anyio.current_time())
+        return await self._worker.settle(self._index, deadline - anyio.current_time())
 
     async def fetch_model(self) -> None:
         """Download the model if it is missing and the settings allow it; never fails."""
         await self._worker.fetch()
 
     def rebuild(self) -> None:
-        """Have the index rebuilt from the rows and their stored vectors; look-ups go on."""
-        self._mirror.refill()
+        """Have the index rebuilt from the rows and their stored vectors; queries go on."""
+        self._index.refill()
 
     def close(self) -> None:
-        """Let go of the index; from now on words alone rank."""
-        self._worker.leave(self._mirror)
+        """Release the index; from now on words alone rank."""
+        self._worker.release(self._index)
 
     def _fused(self, shares: WordScores, near: Mapping[str, float]) -> list[Candidate]:
-        """Rank by the mean of both; a row that is not near is as far as the farthest that is."""
+        """Rank by the mean of both; a row that is not near gets the lowest score of near ones."""
         found = {row.key: row for row, _ in shares.best(POOL)}
         found |= {key: row for key in near if (row := self._words.get(key)) is not None}
         farthest = min(near.values(), default=0.0)
@@ -173,7 +163,7 @@ class Suggester:
             self._tasks.start_soon(self._load)
 
     async def _load(self) -> None:
-        """Take in all rows there are; what changes meanwhile waits, and goes before."""
+        """Add all rows; a row that changes meanwhile waits, and replaces the older one."""
         for at, row in enumerate(list(self._source())):
             if row.key not in self._pending:
                 self._take(row.key, row)
@@ -184,8 +174,8 @@ class Suggester:
 
     async def _change(self, rows: Mapping[str, Row | None]) -> None:
         if self._settings.qdrant_url is not None:
-            self._begin()  # a server's index is looked at by others, so it is kept in step always
-            self._worker.wake(self._mirror)
+            self._begin()  # other programs may read a server's index, so it is always kept in step
+            self._worker.ensure(self._index)
         if self._begun:
             self._pending |= rows
         if self._loaded.is_set():
@@ -200,10 +190,10 @@ class Suggester:
     def _take(self, key: str, row: Row | None) -> None:
         if row is None:
             self._words.remove(key)
-            self._mirror.remove(key)
+            self._index.remove(key)
         else:
             self._words.put(row)
-            self._mirror.put(row)
+            self._index.put(row)
 
 
 def _suggestions(ranked: Iterable[Candidate], least: float, method: Method) -> Suggestions:
@@ -211,7 +201,7 @@ def _suggestions(ranked: Iterable[Candidate], least: float, method: Method) -> S
 
 
 class StoredRowVectors:
-    """The stored vectors of one embedding model, by row key."""
+    """Stored vectors of one embedding model, by row key."""
 
     def __init__(self, fabric: Fabric, model: str) -> None:
         """Keep the vectors of `model` in `fabric`'s GLOBAL scope."""
@@ -219,7 +209,7 @@ class StoredRowVectors:
         self._prefix = f"vector:{sha256(model.encode()).hexdigest()[:12]}:"
 
     async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Return the stored vectors of the rows `keys`, as far as there are any."""
+        """Return the stored vectors of the rows `keys`, without missing ones."""
         found = await self._fabric.get_many([self._prefix + key for key in keys])
         vectors = {each.key.removeprefix(self._prefix): _bytes(each.value) for each in found}
         return {key: vector for key, vector in vectors.items() if vector}

@@ -1,1 +1,1 @@
-"""What is told of calls to those who watch the server."""
+"""Metrics and traces of calls, for operators."""

@@ -1,7 +1,7 @@
 """Metrics for Prometheus: calls counted as they end, and the state at the moment of a scrape.
 
-Labels are words of ours alone: tools, outcomes, tiers, ends, states. What somebody asked, whose
-key it was and which library was meant never become one.
+Labels are words of ours alone: tools, outcomes, tiers, ends, states. A question, a key or a
+library never becomes a label.
 """
 
 from __future__ import annotations
@@ -23,95 +23,9 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from context7_fabric.models import Answer, Caller
-from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from context7_fabric.telemetry.observer import StateFigures
 
 PREFIX = "context7_fabric_"
-
-MONTH_CALLS = (
-    "Calls upstream this month with the server's own credential, by every process on the store;"
-    " not there while the store does not answer."
-)
-QUOTA_LEFT = (
-    "Calls upstream that the plan of the server's own credential leaves for this month;"
-    " not there where no plan is known."
-)
-MODEL_PRESENT = "1 where there is an embedding model to rank suggestions with, else 0."
-
-
-def gauges(figures: StateFigures) -> Iterator[Metric]:
-    """Yield `figures` as metrics; what is not known is left out."""
-    yield _info("build", "The version that runs.", version=figures.version)
-    yield _info("store", "Where answers are kept: disk, redis or memory.", backend=figures.backend)
-    yield from _of_store(figures.store)
-    yield CounterMetricFamily(
-        PREFIX + "store_faults", "How often the store failed since the start.", figures.faults
-    )
-    yield from _of_upstream(figures)
-    yield from _of_registry(figures)
-    yield _gauge(
-        "apps",
-        "Apps that are open: one for each upstream, credential and name of a token.",
-        figures.apps,
-    )
-    yield _gauge(
-        "flights", "Questions that upstream is being asked, refreshing included.", figures.flights
-    )
-    yield _gauge(
-        "executions_waiting",
-        "Records of calls that are not written yet.",
-        figures.executions_waiting,
-    )
-
-
-def _of_store(store: StoreFigures) -> Iterator[Metric]:
-    yield _gauge("store_up", "1 where the store answers within a second, else 0.", store.up)
-    for name, told, value in (
-        ("month_calls", MONTH_CALLS, store.month_calls),
-        ("quota_left", QUOTA_LEFT, store.quota_left),
-        ("model_present", MODEL_PRESENT, store.has_model),
-    ):
-        if value is not None:
-            yield _gauge(name, told, value)
-
-
-def _of_upstream(figures: StateFigures) -> Iterator[Metric]:
-    yield _gauge(
-        "upstream_connections", "Connections to Context7 that are open.", figures.connections
-    )
-    yield _gauge(
-        "upstream_breakers_open",
-        "Apps whose circuit breaker is open: five failures in a row, or no connection.",
-        figures.breakers_open,
-    )
-    yield _gauge(
-        "upstream_resting",
-        "Apps that met a limit on calls, which Context7 answered with.",
-        figures.resting,
-    )
-
-
-def _of_registry(figures: StateFigures) -> Iterator[Metric]:
-    yield _gauge(
-        "registry_rows", "Libraries that are known, to who sees the most of them.", figures.rows
-    )
-    states = GaugeMetricFamily(
-        PREFIX + "suggesters",
-        "Those who rank suggestions, one for each credential, by the state of their index.",
-        labels=["state"],
-    )
-    for state, count in figures.suggesters.items():
-        states.add_metric([state], count)
-    yield states
-
-
-def _gauge(name: str, told: str, value: float) -> Metric:
-    return GaugeMetricFamily(PREFIX + name, told, value)
-
-
-def _info(name: str, told: str, **labels: str) -> Metric:
-    return InfoMetricFamily(PREFIX + name, told, labels)
-
-
 OPEN_METRICS: Final = "application/openmetrics-text"
 
 # A hit takes a tenth of a millisecond, upstream a second or two and at most a minute.
@@ -120,64 +34,128 @@ UPSTREAM_SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60)
 LATE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 AGES = (MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, *(days * DAY for days in (1, 3, 7, 14, 33, 90, 365)))
-"""Seconds; between them lie the usual borders of fresh, stale and usable in an outage."""
+"""Buckets in seconds, between which lie the usual limits of fresh, stale and usable answers."""
+
+
+def gauges(figures: StateFigures) -> Iterator[Metric]:
+    """Yield `figures` as metrics without those that are not known."""
+    store = figures.store
+    yield _info("build", "Version of the running server.", version=figures.version)
+    yield _info("store", "Place of the answers: disk, redis or memory.", backend=figures.backend)
+    yield CounterMetricFamily(
+        PREFIX + "store_faults", "Faults of the store since the start.", figures.faults
+    )
+    for name, help_text, value in (
+        ("store_up", "1 if the store answers within a second, else 0.", store.up),
+        (
+            "month_calls",
+            (
+                "Calls upstream this month with the server's own credential, by all processes on"
+                " the store; absent while the store does not answer."
+            ),
+            store.month_calls,
+        ),
+        (
+            "quota_left",
+            (
+                "Calls upstream that the plan of the server's own credential leaves for this month;"
+                " absent if no plan is known."
+            ),
+            store.quota_left,
+        ),
+        (
+            "model_present",
+            "1 if there is an embedding model to rank suggestions with, else 0.",
+            store.has_model,
+        ),
+        ("upstream_connections", "Open connections to Context7.", figures.connections),
+        (
+            "upstream_breakers_open",
+            "Apps whose circuit breaker is open: five failures in a row, or no connection.",
+            figures.breakers_open,
+        ),
+        (
+            "upstream_resting",
+            "Apps that back off after a limit on calls, which Context7 answered with.",
+            figures.resting,
+        ),
+        (
+            "registry_rows",
+            "Known libraries, for the principal that sees most of them.",
+            figures.rows,
+        ),
+        (
+            "apps",
+            "Open apps: one for each upstream, credential and name of a token.",
+            figures.apps,
+        ),
+        (
+            "flights",
+            "Questions in flight to upstream, background refreshes included.",
+            figures.flights,
+        ),
+        (
+            "executions_waiting",
+            "Records of calls that are not written yet.",
+            figures.executions_waiting,
+        ),
+    ):
+        if value is not None:
+            yield GaugeMetricFamily(PREFIX + name, help_text, value)
+    yield _suggesters(figures.suggesters)
+
+
+def _suggesters(counts: Mapping[str, int]) -> Metric:
+    states = GaugeMetricFamily(
+        PREFIX + "suggesters",
+        "Suggesters, one for each credential, by the state of their index.",
+        labels=["state"],
+    )
+    for state, count in counts.items():
+        states.add_metric([state], count)
+    return states
+
+
+def _info(name: str, help_text: str, **labels: str) -> Metric:
+    return InfoMetricFamily(PREFIX + name, help_text, labels)
 
 
 class Metrics:
-    """Counts what it hears of, for one process; an `Observer`."""
+    """Counters and histograms of one process; an `Observer`."""
 
     def __init__(self) -> None:
-        """Begin at zero, in a registry of its own."""
-        self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            PREFIX + "requests",
-            "Calls of tools that were answered.",
-            ["tool", "outcome", "tier"],
-            registry=registry,
+        """Start at zero, in a registry of its own."""
+        self._registry = CollectorRegistry()
+        self._requests = self._counter(
+            "requests", "Tool calls that were answered.", "tool", "outcome", "tier"
         )
-        self._took = Histogram(
-            PREFIX + "request_duration_seconds",
-            "How long it took to answer calls of tools.",
-            ["tool", "outcome"],
-            buckets=ANSWER_SECONDS,
-            registry=registry,
+        self._saved = self._counter(
+            "tokens_saved", "Tokens that clients did not have to read, estimated for each answer."
         )
-        self._age = Histogram(
-            PREFIX + "answer_age_seconds",
-            "How long ago the answers that were given came from upstream.",
-            buckets=AGES,
-            registry=registry,
+        self._calls = self._counter(
+            "upstream_calls",
+            "Calls that were sent upstream, by their end: answered, or the kind of error.",
+            "ended",
         )
-        self._saved = Counter(
-            PREFIX + "tokens_saved",
-            "Tokens that clients did not have to read, as estimated for each answer.",
-            registry=registry,
+        self._took = self._histogram(
+            "request_duration_seconds", "Duration of tool calls.", ANSWER_SECONDS, "tool", "outcome"
         )
-        self._calls = Counter(
-            PREFIX + "upstream_calls",
-            "Calls that were sent upstream, by how they ended: answered, or the kind of error.",
-            ["ended"],
-            registry=registry,
+        self._age = self._histogram(
+            "answer_age_seconds", "Age of the answers since they came from upstream.", AGES
         )
-        self._call_took = Histogram(
-            PREFIX + "upstream_call_duration_seconds",
-            "How long calls upstream took.",
-            buckets=UPSTREAM_SECONDS,
-            registry=registry,
+        self._call_took = self._histogram(
+            "upstream_call_duration_seconds", "Duration of calls upstream.", UPSTREAM_SECONDS
         )
-        self._late = Histogram(
-            PREFIX + "event_loop_lag_seconds",
-            "How late the event loop is, looked at once a second.",
-            buckets=LATE_SECONDS,
-            registry=registry,
+        self._late = self._histogram(
+            "event_loop_lag_seconds", "Lag of the event loop, once a second.", LATE_SECONDS
         )
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
+            collector(registry=self._registry)
 
     def answered(
         self,
         tool: str,
-        given: Mapping[str, object],  # noqa: ARG002  # as every observer is told; no label is made of it
+        given: Mapping[str, object],  # noqa: ARG002  # part of the protocol; no label is made of it
         caller: Caller,
         answer: Answer,
     ) -> None:
@@ -195,24 +173,32 @@ class Metrics:
         self._call_took.observe(seconds)
 
     def loop_was_late(self, seconds: float) -> None:
-        """Take note of how late the event loop was."""
+        """Record the lag of the event loop."""
         self._late.observe(seconds)
 
     def page(self, figures: StateFigures, accept: str) -> tuple[bytes, str]:
-        """Return everything, `figures` included, and its media type.
+        """Return all metrics, `figures` included, and their media type.
 
-        That is OpenMetrics where the header `accept` asks for it, else the older text format.
-        It may block: the files of /proc are read.
+        The form is OpenMetrics if the header `accept` asks for it, else the older text format.
+        Reads files of /proc, so it may block.
         """
-        whole = _Whole(self._registry, figures)
+        scrape = _Scrape(self._registry, figures)
         if OPEN_METRICS in accept:
-            page: bytes = openmetrics.generate_latest(whole)  # type: ignore[no-untyped-call]  # the library's only one
+            page: bytes = openmetrics.generate_latest(scrape)  # type: ignore[no-untyped-call]  # the library's only one
             return page, openmetrics.CONTENT_TYPE_LATEST
-        return generate_latest(whole), CONTENT_TYPE_PLAIN_0_0_4
+        return generate_latest(scrape), CONTENT_TYPE_PLAIN_0_0_4
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, help_text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, help_text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(PREFIX + name, help_text, labels, buckets=buckets, registry=self._registry)
 
 
-class _Whole(Collector):
-    """What was counted, and the figures of one scrape."""
+class _Scrape(Collector):
+    """Metrics of one scrape: the counted ones, and the figures."""
 
     def __init__(self, counted: CollectorRegistry, figures: StateFigures) -> None:
         self._counted = counted

@@ -1,7 +1,7 @@
-"""Spans as they leave: made of calls that were answered, or of the SDK's own.
+"""Spans for the receivers, made of answered calls or of the SDK's spans.
 
-Of the SDK's spans only what is known to tell nothing stays: their status and their exceptions may
-quote what was asked.
+Of the SDK's spans only attributes without a question stay: their status and their exceptions may
+quote one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status
 
-from context7_fabric.models import ANSWERED, ASKED, HITS, JOINED, Answer, Tier
+from context7_fabric.models import HITS, RESOLVE, Answer, Tier, TracedStep
 
 Value: TypeAlias = str | bool | int | float
 Attributes: TypeAlias = dict[str, Value]
@@ -41,43 +41,43 @@ _SENT: Final = "MCP send "
 
 
 def of_call(tool: str) -> Attributes:
-    """Return what the SDK's span says of a call of `tool`, as far as the tool alone tells it."""
+    """Return the attributes that the SDK's span of a call has because of its tool."""
     return {METHOD: CALL, "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": tool}
 
 
 def of_request(request_id: str, protocol: str) -> Attributes:
-    """Return what the SDK's span says of the message that a call came in, as `of_sdk` leaves it."""
-    told = {_REQUEST: request_id, _PROTOCOL: protocol}
-    return {key: value for key, value in told.items() if _WORD.fullmatch(value)}
+    """Return the attributes of the request that a call came in, as `of_sdk` leaves them."""
+    attributes = {_REQUEST: request_id, _PROTOCOL: protocol}
+    return {key: value for key, value in attributes.items() if _WORD.fullmatch(value)}
 
 
 def of_answer(answer: Answer) -> Attributes:
-    """Return how a call was answered: for LangSmith as metadata, for others under our own name."""
-    told: Attributes = {
+    """Return the attributes of an answer: as metadata for LangSmith, with our prefix for others."""
+    shared: Attributes = {
         "cache_hit": answer.outcome in HITS,
         "outcome": answer.outcome.value,
         "tier": answer.tier.value,
         "tokens_saved": answer.tokens_saved,
         "execution_id": answer.execution_id,
     }
-    ours = {OURS + name: value for name, value in told.items()}
+    ours = {OURS + name: value for name, value in shared.items()}
     if answer.age_seconds is not None:
         ours[OURS + "age_seconds"] = round(answer.age_seconds, 3)
-    return ours | {_METADATA + name: value for name, value in told.items()} | {RUN_KIND: "tool"}
+    return ours | {_METADATA + name: value for name, value in shared.items()} | {RUN_KIND: "tool"}
 
 
 def of_content(
     given: Mapping[str, object], answer: Answer, redacted: Callable[[str], str]
 ) -> Attributes:
-    """Return a run's input and output: what was asked, which goes through `redacted`, and heard."""
+    """Return a run's input, which goes through `redacted`, and its output."""
     asked = {redacted(name): redacted(str(value)) for name, value in given.items()}
     return {INPUT: json.dumps(asked), OUTPUT: answer.text.encode(errors="replace").decode()}
 
 
 def of_sdk(name: str, attributes: Mapping[str, object]) -> tuple[str, Attributes]:
-    """Return name and attributes of a span that the SDK made, in the conventions' words.
+    """Return the name and attributes of the SDK's span by OpenTelemetry's conventions.
 
-    What a client may word as it likes stays only where it is a plain word, so no question passes.
+    A value that a client may choose stays only if it is a plain word, so no question passes.
     """
     method, _, target = name.removeprefix(_SENT).partition(" ")
     shown = {key: value for key, value in attributes.items() if _is_shown(key, value)}
@@ -97,7 +97,6 @@ def _is_shown(key: str, value: object) -> bool:
     return key.startswith(_NAMES) and _WORD.fullmatch(str(value)) is not None
 
 
-_RESOLVE: Final = "resolve-library-id"
 _STORED: Final = frozenset({Tier.NAME, Tier.ALIAS, Tier.LEARNED, Tier.PIN, Tier.QUESTION})
 _LOCAL: Final = frozenset({Tier.SNIPPETS, Tier.SEED, Tier.LOCAL})
 
@@ -116,16 +115,16 @@ def stages(
 ) -> tuple[Stage, ...]:
     """Return the tiers that a call of `tool` went through, which `tier` answered at `ended`.
 
-    The store first, then upstream, then what is known without either.
+    The order is the store, upstream, then what is known without either.
     """
-    steps = [step for step in steps if step[0] != ANSWERED]
+    steps = [step for step in steps if step[0] is not TracedStep.ANSWERED]
     if not steps:
         return (Stage(tier, 0.0, ended),)
     found = [Stage(_store(tool, tier), 0.0, steps[0][1])]
     found += [
         Stage(Tier.UPSTREAM, at, _next(steps, number, ended))
         for number, (what, at) in enumerate(steps)
-        if what in (ASKED, JOINED)
+        if what in (TracedStep.ASKED, TracedStep.JOINED)
     ]
     if tier in _LOCAL:
         found.append(Stage(tier, steps[-1][1], ended))
@@ -133,10 +132,10 @@ def stages(
 
 
 def _store(tool: str, tier: Tier) -> Tier:
-    """Return the tier that was looked up in the store, the one that answered if it is one."""
+    """Return the tier of the look-up in the store: the one that answered if it is stored."""
     if tier in _STORED:
         return tier
-    return Tier.NAME if tool == _RESOLVE else Tier.QUESTION
+    return Tier.NAME if tool == RESOLVE else Tier.QUESTION
 
 
 def _next(steps: Sequence[tuple[str, float]], number: int, ended: float) -> float:
@@ -149,9 +148,9 @@ _NS_A_MS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class AnsweredCall:
-    """A tool call that was answered after `took` milliseconds, at `ended` (nanoseconds, epoch).
+    """Tool call that was answered after `took` milliseconds, at `ended` (nanoseconds, epoch).
 
-    `context` is its server span's, which the SDK makes where it sees the call; where it does not,
+    `context` is that of its server span. The SDK makes the span if it sees the call; otherwise
     `request_id` and the version of the `protocol` are known.
     """
 
@@ -172,27 +171,27 @@ class AnsweredCall:
 
 @dataclass(frozen=True, slots=True)
 class SdkSpan:
-    """A span of the SDK's that has ended, and the call that it is about, if it is about one."""
+    """Ended span of the SDK, and its tool call if it is of one."""
 
     span: ReadableSpan
     call: AnsweredCall | None
 
 
 def new_context() -> SpanContext:
-    """Return the context of a span that begins a trace."""
+    """Return the context of a new trace's first span."""
     sampled = TraceFlags(TraceFlags.SAMPLED)
     return SpanContext(_IDS.generate_trace_id(), _IDS.generate_span_id(), False, sampled)  # noqa: FBT003  # is_remote, by position only
 
 
 Describe: TypeAlias = Callable[[Mapping[str, object], Answer], Attributes]
-"""Says with a span's attributes what was given to a tool, and how it was answered."""
+"""Returns a span's attributes for a tool's arguments and answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpanMaker:
-    """Makes spans of one program, which `resource` describes and `scope` names.
+    """Factory of the spans of one program, which `resource` describes and `scope` names.
 
-    Of the calls that the SDK has not seen `sampler` picks those that are traced.
+    `sampler` picks the traced ones of the calls that the SDK has not seen.
     """
 
     resource: Resource
@@ -200,15 +199,20 @@ class SpanMaker:
     sampler: Sampler
     describe: Describe
 
-    def of_call(self, call: AnsweredCall) -> list[ReadableSpan]:
-        """Return the spans of a call that the SDK has not seen: its own, and one for each tier."""
-        return [self._server(call), *self._tiers(call)] if self._is_sampled(call) else []
+    def spans_of(self, item: AnsweredCall | SdkSpan) -> list[ReadableSpan]:
+        """Return the server span of a call and one for each tier.
 
-    def of_seen(self, seen: SdkSpan) -> list[ReadableSpan]:
-        """Return the SDK's span, with nothing in it that might quote a question, and the tiers'."""
+        The SDK's span is the server span of a call that it has seen, without what may quote a
+        question.
+        """
+        if isinstance(item, SdkSpan):
+            return [self._cleaned(item), *(self._tiers(item.call) if item.call else ())]
+        return [self._server(item), *self._tiers(item)] if self._is_sampled(item) else []
+
+    def _cleaned(self, seen: SdkSpan) -> ReadableSpan:
         span, call = seen.span, seen.call
         name, attributes = of_sdk(span.name, span.attributes or {})
-        shown = ReadableSpan(
+        return ReadableSpan(
             name,
             span.context,
             parent=span.parent,
@@ -220,7 +224,6 @@ class SpanMaker:
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
         )
-        return [shown, *(self._tiers(call) if call else ())]
 
     def _is_sampled(self, call: AnsweredCall) -> bool:
         name = f"{CALL} {call.tool}"
@@ -261,5 +264,5 @@ class SpanMaker:
 
 
 def is_of_a_call(span: ReadableSpan) -> bool:
-    """Tell whether a span is a tool call, or below something: no greeting, listing or ping."""
+    """Return whether a span is a tool call, or has a parent: no handshake, listing or ping."""
     return span.parent is not None or (span.attributes or {}).get(METHOD) == CALL

@@ -1,24 +1,29 @@
-"""Traces switched on: the SDK's spans and ours go to all who get them.
+"""Traces for OpenTelemetry and LangSmith: the SDK's spans and ours, sent by background threads.
 
-The MCP SDK makes its spans with whatever tracer provider the process has, takes a trace's context
-from a request's `_meta`, and passes it on to upstream in the `_meta` of what is asked there.
+The MCP SDK makes its spans with the tracer provider of the process. It takes a trace's context
+from a request's `_meta`, and passes it on to upstream in the `_meta` of its own requests.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event, Thread
 from urllib.parse import urlsplit
 
+import requests
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from context7_fabric.models import Answer, Caller
-from context7_fabric.settings.values import TelemetrySettings
-from context7_fabric.telemetry.outbox import Outbox, OutboxItem, to_langsmith, to_receiver
+from context7_fabric.settings.values import LangSmithTarget, TelemetrySettings
 from context7_fabric.telemetry.spans import (
     AnsweredCall,
     Attributes,
@@ -31,31 +36,108 @@ from context7_fabric.telemetry.spans import (
 )
 from context7_fabric.version import __version__
 
-LAST_WORDS = 0.25
-"""Seconds that the end waits for what is not sent yet."""
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+"""Seconds between two rounds of sending."""
+
+MOST_WAITING = 512
+"""Calls and spans that wait at once; newer ones take the place of the oldest."""
+
+BATCH = 128
+"""Spans in one request: with their contents they are a few megabytes."""
+
+TIMEOUT = 10.0
+"""Seconds that LangSmith has for one batch."""
+
+CLOSE_SECONDS = 0.25
+"""Seconds at the end for spans that are not sent yet."""
+
+_HTTP_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "user-agent"}
+)
+
+OutboxItem = AnsweredCall | SdkSpan
+
+
+class Outbox:
+    """Queue of calls and spans for one receiver, emptied by a thread once a second.
+
+    The thread makes the spans as well, so that they cost no caller anything.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        exporter: SpanExporter,
+        spans_of: Callable[[OutboxItem], Sequence[ReadableSpan]],
+    ) -> None:
+        """Send what `spans_of` makes with `exporter`; `label` names the receiver in the log."""
+        self._label = label
+        self._exporter = exporter
+        self._spans_of = spans_of
+        self._waiting: deque[OutboxItem] = deque(maxlen=MOST_WAITING)
+        self._closing = Event()
+        self._fails = False
+        self._thread = Thread(target=self._run, name=f"traces to {label}", daemon=True)
+        self._thread.start()
+
+    def put(self, item: OutboxItem) -> None:
+        """Queue an item; never blocks."""
+        if not self._closing.is_set():
+            self._waiting.append(item)
+
+    def begin_to_close(self) -> None:
+        """Accept no more items, and send those that wait."""
+        self._closing.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait until all is sent, for `seconds` at most; blocks."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._closing.wait(EVERY):
+            self._send_all()
+        if not self._fails:
+            self._send_all()
+
+    def _send_all(self) -> None:
+        waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        spans = [span for item in waiting for span in self._spans_of(item)]
+        for first in range(0, len(spans), BATCH):
+            self._send(spans[first : first + BATCH])
+
+    def _send(self, spans: Sequence[ReadableSpan]) -> None:
+        try:
+            failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+        except Exception as error:  # noqa: BLE001  # no error of an exporter may end the thread
+            log.debug("traces cannot be sent: %r", error)
+            failed = True
+        if failed and not self._fails:
+            log.warning("traces do not reach %s; they are lost until it answers", self._label)
+        elif self._fails and not failed:
+            log.info("traces reach %s again", self._label)
+        self._fails = failed
 
 
 class Tracing(SpanProcessor):
-    """The observer that tells of calls in traces, from its making until it is closed.
-
-    What it hears, and the SDK's spans that end, it only hands on: the rest is done by threads.
-    """
+    """Observer that traces calls, from its construction until it is closed."""
 
     def __init__(self, settings: TelemetrySettings, redacted: Callable[[str], str]) -> None:
-        """Begin to trace; questions, if they are to stand there, go through `redacted` first."""
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # an outbox says it once
+        """Start tracing; questions, if traces may contain them, go through `redacted` first."""
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # an outbox logs it once
         self._redacted = redacted if settings.content else None
         provider = _provider(settings.service)
         scope = InstrumentationScope("context7-fabric", __version__)
         self._maker = SpanMaker(provider.resource, scope, provider.sampler, self._describe)
-        self._outboxes = _outboxes(settings, self._spans_of)
+        self._outboxes = _outboxes(settings, self._maker.spans_of)
         self._under_way: dict[int, AnsweredCall] = {}
         provider.add_span_processor(self)
 
     def answered(
         self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer
     ) -> None:
-        """Keep what is to be told by the SDK's span of a call, or by one of ours if it has none."""
+        """Keep a call for the SDK's span of it, or for one of ours if the SDK has none."""
         span = trace.get_current_span()
         context = span.get_span_context()
         call = AnsweredCall(
@@ -75,7 +157,7 @@ class Tracing(SpanProcessor):
             self._put(call)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Take a span of the SDK's."""
+        """Queue a span of the SDK."""
         context = span.context
         if context is None:
             return
@@ -84,11 +166,11 @@ class Tracing(SpanProcessor):
             self._put(SdkSpan(span, call))
 
     def asked(self, ended: str, seconds: float) -> None:
-        """Leave calls upstream to the SDK, which makes spans of them."""
+        """Ignore calls upstream: the SDK makes spans of them."""
 
     def close(self) -> None:
-        """Send what waits, for as long as the end may take; blocks."""
-        deadline = time.monotonic() + LAST_WORDS
+        """Send the waiting spans for `CLOSE_SECONDS` at most; blocks."""
+        deadline = time.monotonic() + CLOSE_SECONDS
         for outbox in self._outboxes:
             outbox.begin_to_close()
         for outbox in self._outboxes:
@@ -103,16 +185,9 @@ class Tracing(SpanProcessor):
             return of_answer(answer)
         return of_answer(answer) | of_content(given, answer, self._redacted)
 
-    def _spans_of(self, item: OutboxItem) -> Sequence[ReadableSpan]:
-        return (
-            self._maker.of_call(item)
-            if isinstance(item, AnsweredCall)
-            else self._maker.of_seen(item)
-        )
-
 
 def _provider(service: str) -> TracerProvider:
-    """Return the provider of this process, whose spans the SDK's are from then on."""
+    """Return the tracer provider of this process, which the SDK uses from then on."""
     existing = trace.get_tracer_provider()
     if isinstance(existing, TracerProvider):
         return existing
@@ -130,12 +205,42 @@ def _outboxes(
 
     found = []
     if settings.otlp is not None:
-        found.append(Outbox(_host(settings.otlp), to_receiver(), spans_of))
+        found.append(Outbox(_host(settings.otlp), OTLPSpanExporter(), spans_of))
     if settings.langsmith is not None:
-        exporter = to_langsmith(settings.langsmith)
+        exporter = _langsmith_exporter(settings.langsmith)
         found.append(Outbox(_host(settings.langsmith.url), exporter, of_calls))
     return found
 
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or "the receiver"
+
+
+def _langsmith_exporter(target: LangSmithTarget) -> OTLPSpanExporter:
+    headers = {"x-api-key": target.api_key}
+    if target.project is not None:
+        headers["Langsmith-Project"] = target.project
+    session = requests.Session()
+    session.auth = _OnlyHeaders(headers)
+    return OTLPSpanExporter(
+        target.url,
+        headers=headers,
+        timeout=TIMEOUT,
+        compression=Compression.NoCompression,
+        session=session,
+    )
+
+
+class _OnlyHeaders(requests.auth.AuthBase):
+    """Removes every header that is not meant for this receiver.
+
+    An exporter adds those of `OTEL_EXPORTER_OTLP_HEADERS`, which hold another receiver's key.
+    """
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        self._kept = _HTTP_HEADERS | {name.lower() for name in headers}
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        for name in [name for name in request.headers if name.lower() not in self._kept]:
+            del request.headers[name]
+        return request

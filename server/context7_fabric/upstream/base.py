@@ -1,4 +1,4 @@
-"""The seam to Context7: list its tools, call one. Everything else about it stays behind this."""
+"""Protocol of the connection to Context7: list its tools, call one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from context7_fabric.models import Progress, no_progress
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a tool call brought: its text, and whether upstream itself called it an error."""
+    """Text of a tool's result, and whether upstream itself called it an error."""
 
     text: str
     is_error: bool = False
@@ -23,13 +23,13 @@ class ToolList:
 
     tools: tuple[dict[str, Any], ...]
 
-    def has(self, name: str) -> bool:
-        """Tell whether a tool is called `name`."""
-        return any(tool.get("name") == name for tool in self.tools)
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return the tool `name`, None if there is none."""
+        return next((tool for tool in self.tools if tool.get("name") == name), None)
 
 
 class Upstream(Protocol):
-    """Context7, or nothing at all.
+    """Context7, or an upstream that is switched off.
 
     Both methods raise `UpstreamOff`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamRejected`
     or `UpstreamUnreadable`.
@@ -42,12 +42,12 @@ class Upstream(Protocol):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], progress: Progress = no_progress
     ) -> Reply:
-        """Call the tool `name`; `progress` hears what upstream reports meanwhile."""
+        """Call the tool `name`; upstream's progress reports go to `progress`."""
         ...
 
 
 class NoUpstream:
-    """Answers every call with `UpstreamOff`."""
+    """Upstream that is switched off: every call raises `UpstreamOff`."""
 
     async def list_tools(self) -> ToolList:
         """Raise `UpstreamOff`."""

@@ -1,7 +1,6 @@
-"""Circuit breaker and rests: when no call goes upstream.
+"""Circuit breaker and back-off: pure rules for when no call goes upstream.
 
-Decides from what it is told, with a clock that is handed in; it sends nothing itself. That clock
-may be set back or forward: a time that lies in the future counts for nothing.
+The clock is an argument and may be set back or forward: a time that lies in the future is ignored.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ from context7_fabric.models import Clock
 FAILURES_TO_OPEN = 5
 FIRST_OPEN_SECONDS = 1.0
 LONGEST_OPEN_SECONDS = 30.0
-"""How long an open breaker keeps calls away before one may probe: twice as long each time."""
+"""Longest time for which an open breaker lets no call probe; the time doubles from the first."""
 
 PROBE_SECONDS = 60.0
-"""Seconds between two calls that find out whether a limit without a time is still in force."""
+"""Seconds between two calls that probe whether a limit without a Retry-After is still in force."""
 
 LIMIT_SECONDS = 3600.0
-"""How long nothing is refreshed behind after a limit without a time."""
+"""Seconds without background refreshes after a limit without a Retry-After."""
 
-LONGEST_REST = 86400.0
+LONGEST_BACK_OFF = 86400.0
 
 CLOCK_TOLERANCE = 5.0
 """Seconds by which the clocks of machines that share a store may differ."""
 
-_LONGEST_WHY = 200
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
 class BackOff:
-    """What upstream said (`why`) at `made`: a limit on the calls of one credential.
+    """Back-off of one credential after a limit that upstream answered at `made`, worded as `why`.
 
-    `until` bounds it, in epoch seconds. With a Retry-After it is `strict`: no call goes out before.
-    Else nothing is refreshed behind, and one call a minute probes; the last one did at `probed`.
+    It ends at `until` (epoch seconds). With a Retry-After it is `strict`: no call goes out before.
+    Otherwise background refreshes stop, and one call a minute probes; `probed` is the last probe.
     """
 
     made: float
@@ -45,21 +44,21 @@ class BackOff:
     probed: float
 
     def holds(self, now: float) -> bool:
-        """Tell whether it is in force; one from the future or beyond its own maximum is not."""
+        """Return whether it is in force; one from the future or beyond the maximum is not."""
         age, length = now - self.made, self.until - self.made
-        return -CLOCK_TOLERANCE <= age < length <= LONGEST_REST
+        return -CLOCK_TOLERANCE <= age < length <= LONGEST_BACK_OFF
 
     def next_call(self, now: float) -> float:
-        """Return when the next call may go out, in epoch seconds."""
+        """Return the time of the next call, in epoch seconds."""
         last = self.probed if self.made <= self.probed <= now + CLOCK_TOLERANCE else self.made
         return self.until if self.strict else min(self.until, last + PROBE_SECONDS)
 
 
-def rest_from(now: float, why: str, retry_after: float | None) -> BackOff:
-    """Return the rest that a limit asks for; a Retry-After counts for a day at most."""
-    seconds = LIMIT_SECONDS if retry_after is None else min(max(retry_after, 1.0), LONGEST_REST)
-    told = " ".join(why.split())[:_LONGEST_WHY]
-    return BackOff(now, now + seconds, told, strict=retry_after is not None, probed=now)
+def back_off_after(now: float, why: str, retry_after: float | None) -> BackOff:
+    """Return the back-off that a limit asks for; a Retry-After counts for a day at most."""
+    seconds = LIMIT_SECONDS if retry_after is None else min(max(retry_after, 1.0), LONGEST_BACK_OFF)
+    reason = " ".join(why.split())[:_LONGEST_REASON]
+    return BackOff(now, now + seconds, reason, strict=retry_after is not None, probed=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +75,10 @@ class BreakerOpening:
 
 
 class CircuitBreaker:
-    """The circuit breaker of one upstream."""
+    """Circuit breaker of one upstream: closed, open, or half open with one probing call."""
 
     def __init__(self, clock: Clock) -> None:
-        """Let everything pass, until told otherwise."""
+        """Start closed."""
         self._clock = clock
         self._failures = 0
         self._openings = 0
@@ -89,11 +88,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the breaker is open: at most one call in a while passes, as a probe."""
+        """True if the breaker is open or half open."""
         return self.opening is not None
 
-    def enter(self) -> int:
-        """Ask leave for one call; the number that is returned belongs to its end.
+    def admit(self) -> int:
+        """Admit one call and return the number to report its failure with.
 
         Raises:
             UpstreamPaused: No call may go out now.
@@ -106,17 +105,17 @@ class CircuitBreaker:
         return self._failures
 
     def succeeded(self) -> None:
-        """Take note of an answer, whatever it says: upstream is well."""
+        """Record an answer, whatever it says, and close."""
         self._failures = self._openings = 0
         self._close()
 
-    def failed(self, begun: int, why: str, *, connecting: bool = False) -> None:
-        """Take note of a call without an answer, by the number that it began with.
+    def failed(self, admitted: int, why: str, *, connecting: bool = False) -> None:
+        """Record a call without an answer; `admitted` is the number that `admit` returned.
 
-        Calls that were under way together fail together: they count once. Where not even a
-        connection can be made (`connecting`), the breaker opens at once.
+        Calls that were in flight together count as one failure. A connection that cannot be made
+        (`connecting`) opens the breaker at once.
         """
-        if begun != self._failures:
+        if admitted != self._failures:
             return
         self._probing = False
         self._failures += 1
@@ -124,11 +123,11 @@ class CircuitBreaker:
             self._open(why, connecting=connecting)
 
     def abandoned(self) -> None:
-        """Take note of a call that ended by our own will: it tells nothing of upstream."""
+        """Record a call that ended without saying anything about upstream."""
         self._probing = False
 
     def connected(self) -> None:
-        """Take note of a new connection: it ends what lacked one, and else lets one call probe."""
+        """Record a new connection: close if none could be made before, else let one call probe."""
         if self._unconnected:
             self._openings = 0
             self._close()

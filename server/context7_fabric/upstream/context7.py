@@ -115,7 +115,7 @@ class Context7:
     ) -> tuple[str, T] | Refusal:
         begun = time.perf_counter()
         try:
-            async with self._turnstile.passage() as permit:
+            async with self._turnstile.permit() as permit:
                 reply = await self._sent(call_for, progress)
         except UpstreamError as error:
             self._notify(ENDS.get(type(error)), begun)
@@ -157,7 +157,7 @@ class Context7:
     async def _report_refusal(self, refusal: Refusal, reply: Reply, permit: CallPermit) -> None:
         """Report the end of a call to the call gate; only an answer ends a limit."""
         if refusal.reason is Reason.QUOTA:
-            await self._turnstile.refused(reply.text, None)
+            await self._turnstile.limited(reply.text, None)
         elif refusal.reason is Reason.FAILED:
             await self._turnstile.failed(permit, f"it said: {_line(reply.text)}")
         else:

@@ -1,7 +1,7 @@
-"""Leniency towards replies that are readable though not by the letter of the protocol.
+"""Leniency towards replies that can be read but break the protocol.
 
-The SDK takes a whole reply for malformed when one member is null or one block of a kind that it
-does not know.
+The SDK rejects a whole reply because of one null member, one block of an unknown kind, or JSON
+that only lenient readers take.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+import anyio
 import httpx2
 import mcp_types as types
 from mcp.shared.message import SessionMessage
@@ -20,30 +21,30 @@ from pydantic_core import from_json
 
 from context7_fabric.lenient_json import id_in, mended
 
+UNREADABLE = "the reply from Context7 could not be read as JSON-RPC"
+"""Message of the error that takes the place of such a reply."""
 
-class TidiedStream:
-    """A stream of incoming messages in which results are as the SDK reads them."""
+_DATA = "data:"
+_REFUSED = "Failed to parse"
+"""Beginning of the SDK's own error about a reply; pydantic's text follows."""
 
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # two kinds of streams in the SDK
-        """Read from `stream`."""
+log = logging.getLogger(__name__)
+
+
+class StreamWrapper:
+    """Stream of messages that passes everything on to the stream it wraps."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # several kinds of streams in the SDK
+        """Wrap `stream`."""
         self._stream = stream
 
-    @property
-    def last_context(self) -> Any:  # noqa: ANN401  # the SDK's own
-        """The context that the last message was sent in, where the stream tells it."""
-        return getattr(self._stream, "last_context", None)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the SDK asks streams by attribute
+        """Return the attribute `name` of the stream itself."""
+        return getattr(self._stream, name)
 
     async def receive(self) -> Any:  # noqa: ANN401  # a message, or an exception as a value
         """Return the next message."""
-        return _tidied(await self._stream.receive())
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
-
-    def close(self) -> None:
-        """Close the stream, without waiting."""
-        self._stream.close()
+        return await self._stream.receive()
 
     def __aiter__(self) -> Self:
         """Return itself."""
@@ -51,7 +52,10 @@ class TidiedStream:
 
     async def __anext__(self) -> Any:  # noqa: ANN401  # as `receive`
         """Return the next message; StopAsyncIteration when the stream has ended."""
-        return _tidied(await self._stream.__anext__())
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
 
     async def __aenter__(self) -> Self:
         """Enter the stream."""
@@ -68,21 +72,65 @@ class TidiedStream:
         await self._stream.__aexit__(kind, error, trace)
 
 
-def _tidied(item: Any) -> Any:  # noqa: ANN401  # as it comes from the stream
+class LenientStream(StreamWrapper):
+    """Stream of incoming messages, repaired before the SDK reads them."""
+
+    async def receive(self) -> Any:  # noqa: ANN401  # a message, or an exception as a value
+        """Return the next message."""
+        return repair(await super().receive())
+
+
+def repair(item: Any) -> Any:  # noqa: ANN401  # as it comes from the stream
+    """Return the message that the SDK could not read as `item`; any other one with a tidy result.
+
+    A reply that stays unreadable becomes an error that ends the call.
+    """
+    if isinstance(item, ValidationError):
+        return _repaired(item)
     message = getattr(item, "message", None)
     if isinstance(message, types.JSONRPCResponse):
         message.result = tidy(message.result)
+    elif isinstance(message, types.JSONRPCError) and message.error.message.startswith(_REFUSED):
+        return _unreadable(message.id)
     return item
 
 
+def _repaired(error: ValidationError) -> SessionMessage | ValidationError:
+    inputs = [each["input"] for each in error.errors(include_url=False, include_context=False)]
+    for given in inputs:
+        if isinstance(given, str):
+            return _message(given.encode("utf-8", "surrogatepass"))
+        if isinstance(given, dict) and isinstance(given.get("id"), int | str):
+            return _unreadable(given["id"])
+    return error
+
+
+def _message(data: bytes) -> SessionMessage:
+    """Return the message in `data`, or the error that ends the call it answers."""
+    try:
+        read = types.jsonrpc_message_adapter.validate_json(mended(data) or b"", by_name=False)
+    except ValidationError:
+        return _unreadable(id_in(data))
+    if isinstance(read, types.JSONRPCResponse):
+        read.result = tidy(read.result)
+    return SessionMessage(read)
+
+
+def _unreadable(number: types.RequestId | None) -> SessionMessage:
+    log.warning("%s (id %r)", UNREADABLE, number)
+    error = types.ErrorData(code=types.PARSE_ERROR, message=UNREADABLE)
+    return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=number, error=error))
+
+
 def tidy(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result without null members, and of a tool's result the readable text alone."""
+    """Return a result without null members; a tool's result keeps its readable text alone."""
     tidied = _without_nulls(result)
     if "content" in result or "isError" in result:
-        blocks = _texts(result.get("content"))
-        tidied["content"] = [{"type": "text", "text": text} for text in blocks]
+        content = result.get("content")
+        blocks = map(_text, content if isinstance(content, list) else [content])
+        tidied["content"] = [{"type": "text", "text": each} for each in blocks if each is not None]
         tidied["isError"] = str(result.get("isError")).lower() in ("true", "1")
-        tidied.pop("structuredContent", None)  # nothing here reads it, and it may be of any form
+        tidied.pop("structuredContent", None)  # nothing here reads it, and it may have any form
     if isinstance(result.get("tools"), list):
         tidied["tools"] = [_tool(tool) for tool in result["tools"] if _is_named(tool)]
     return tidied
@@ -97,13 +145,8 @@ def _without_nulls(members: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _texts(content: object) -> list[str]:
-    """Return the texts in the blocks of a tool's result; other kinds of blocks have none."""
-    blocks = content if isinstance(content, list) else [content]
-    return [text for block in blocks if (text := _text(block)) is not None]
-
-
 def _text(block: object) -> str | None:
+    """Return the text of one block of a tool's result; other kinds of blocks have none."""
     if isinstance(block, str):
         return block
     if not isinstance(block, dict):
@@ -118,98 +161,15 @@ def _is_named(tool: object) -> bool:
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool without null members, its schemas as they are."""
-    told = {name: value for name, value in tool.items() if value is not None}
-    if not isinstance(told.get("inputSchema"), dict):
-        told["inputSchema"] = {"type": "object"}
-    return told
-
-
-_DATA = "data:"
-_REFUSED = "Failed to parse"
-"""How the SDK begins an error of its own about a reply, behind which pydantic's text stands."""
-
-UNREADABLE = "the reply from Context7 could not be read as JSON-RPC"
-"""The message of the error that stands for such a reply."""
-
-log = logging.getLogger(__name__)
-
-
-class RepairedStream:
-    """A stream of incoming messages, in which what can be mended comes as a message too."""
-
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401  # two kinds of streams in the SDK
-        """Read from `stream`."""
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # the SDK asks streams by attribute
-        """Return what `stream` has by that name."""
-        return getattr(self._stream, name)
-
-    async def receive(self) -> Any:  # noqa: ANN401  # a message, or an exception as a value
-        """Return the next message."""
-        return mended_item(await self._stream.receive())
-
-    def __aiter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    async def __anext__(self) -> Any:  # noqa: ANN401  # as `receive`
-        """Return the next message; StopAsyncIteration when the stream has ended."""
-        return mended_item(await self._stream.__anext__())
-
-    async def __aenter__(self) -> Self:
-        """Enter the stream."""
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the stream."""
-        await self._stream.__aexit__(kind, error, trace)
-
-
-def mended_item(item: Any) -> Any:  # noqa: ANN401  # as it comes from the stream
-    """Return the message that the SDK refused with the error `item`; another item as it is."""
-    if isinstance(item, ValidationError):
-        return _mended_refusal(item)
-    message = getattr(item, "message", None)
-    if isinstance(message, types.JSONRPCError) and message.error.message.startswith(_REFUSED):
-        return _unreadable(message.id)
-    return item
-
-
-def _mended_refusal(error: ValidationError) -> SessionMessage | ValidationError:
-    inputs = [each["input"] for each in error.errors(include_url=False, include_context=False)]
-    for given in inputs:
-        if isinstance(given, str):
-            return _message(given.encode("utf-8", "surrogatepass"))
-        if isinstance(given, dict) and isinstance(given.get("id"), int | str):
-            return _unreadable(given["id"])
-    return error
-
-
-def _message(data: bytes) -> SessionMessage:
-    """Return the message in `data`, or the error that ends the call that it answers."""
-    try:
-        read = types.jsonrpc_message_adapter.validate_json(mended(data) or b"", by_name=False)
-    except ValidationError:
-        return _unreadable(id_in(data))
-    return SessionMessage(read)
-
-
-def _unreadable(number: types.RequestId | None) -> SessionMessage:
-    log.warning("%s (id %r)", UNREADABLE, number)
-    error = types.ErrorData(code=types.PARSE_ERROR, message=UNREADABLE)
-    return SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=number, error=error))
+    """Return a tool without null members, with its schemas unchanged."""
+    kept = {name: value for name, value in tool.items() if value is not None}
+    if not isinstance(kept.get("inputSchema"), dict):
+        kept["inputSchema"] = {"type": "object"}
+    return kept
 
 
 async def mend(response: httpx2.Response) -> None:
-    """Mend a body of JSON, or events of JSON, before the SDK reads it; a hook for responses."""
+    """Repair a body of JSON, or events of JSON, before the SDK reads it; a hook for responses."""
     kind = response.headers.get("content-type", "").strip().lower()
     if kind.startswith("application/json"):
         body = await response.aread()
@@ -239,7 +199,7 @@ def _line(line: str) -> str:
 
 
 def _strict(data: bytes) -> bytes:
-    """Return JSON as strict readers take it; as it came where nothing can be made of it."""
+    """Return JSON as strict readers take it, unchanged if nothing can be made of it."""
     try:
         from_json(data)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Upstream's own list of tools, kept on disk so that no client waits for upstream to list them.
+"""Cached list of upstream's tools, stored so that no client waits for upstream to list them.
 
-A description is text from outside that every model reads: a changed one is logged, and one that
-fails screening is not adopted.
+Every model reads the descriptions, and they come from outside: a changed one is logged, and one
+that fails screening is not adopted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from context7_fabric.errors import FabricError, UpstreamError
-from context7_fabric.fabric.codec import check
+from context7_fabric.fabric.codec import check_json
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE
@@ -31,13 +31,13 @@ PATIENCE = 2.0
 
 MAX_TOOL_BYTES = 64 * 1024
 LISTED = "upstream:tools:"
-"""How the keys begin under which the lists of tools are kept."""
+"""Prefix of the keys of the stored lists."""
 
 CONTEXT7_TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 
 
 class ToolCache:
-    """The tools that upstream said it has."""
+    """Upstream's tools, in memory and in the fabric."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ToolCache:
     ) -> None:
         """Keep the list of the Context7 called `origin` in `fabric`.
 
-        Without `tasks` to fetch it in, a new home waits for its first call to have one.
+        Without `tasks` to fetch it in, a new home has no list before its first call.
         """
         self._tasks = tasks
         self._first: anyio.Event | None = None
@@ -61,13 +61,13 @@ class ToolCache:
 
     @property
     def known(self) -> ToolList | None:
-        """The list as far as it is in memory, without a look at what others stored since."""
+        """The list in memory, without a look at the store."""
         return self._tools
 
     async def stored(self) -> ToolList | None:
-        """Return the list as any process saw it last, None until upstream was ever reached.
+        """Return the list that any process stored last, None if upstream was never reached.
 
-        What the store has lost, or could not take, counts until another list is stored.
+        A list that the store has lost, or could not take, counts until another one is stored.
         """
         for context in await self._fabric.get_many([self._key]):
             mark = context.version, context.created_at
@@ -79,7 +79,7 @@ class ToolCache:
     async def listed(self) -> ToolList | None:
         """Return the list as `stored` does; in a new home, fetch it and wait a little for it.
 
-        That is done once: what comes later is stored, and clients are notified.
+        The wait happens once: a list that comes later is stored, and clients are notified.
         """
         stored = await self.stored()
         if stored is not None or self._tasks is None:
@@ -92,25 +92,17 @@ class ToolCache:
             await self._first.wait()
         return self._tools
 
-    async def _fetch_first(self, done: anyio.Event) -> None:
-        try:
-            await self.refresh_quietly()
-        except FabricError as error:
-            log.warning("upstream's tools are not kept: %s", error)
-        finally:
-            done.set()
-
     async def generation(self) -> ToolGeneration:
-        """Tell which set of tools upstream has, asking it when it was never seen.
+        """Return the generation of upstream's tools; ask for them if they were never seen.
 
         Raises:
-            UpstreamError: It was never seen and gives no answer.
+            UpstreamError: They were never seen, and upstream gives no answer.
         """
         tools = self._tools or await self.stored() or await self.refresh()
         return generation_of(tools)
 
     async def refresh(self) -> ToolList:
-        """Fetch the list, adopt what passes screening, and keep it.
+        """Fetch the list, adopt what passes screening, and store it.
 
         Raises:
             UpstreamError: Upstream gives no answer.
@@ -120,17 +112,30 @@ class ToolCache:
         adopted = _screened(fetched.tools, known)
         if adopted != known:
             self._tools = adopted
-            await self._fabric.set_context(
-                self._key, cast("Json", list(adopted.tools)), disposable=True
-            )
+            value = cast("Json", list(adopted.tools))
+            await self._fabric.set_context(self._key, value, disposable=True)
         return adopted
 
     async def refresh_quietly(self) -> None:
-        """Refresh behind a connection; a failure is upstream's and shows in its next call."""
+        """Refresh after a new connection; log a failure, which upstream's next call shows too."""
         try:
             await self.refresh()
         except UpstreamError as error:
             log.info("tools not listed: %s", error)
+
+    async def _fetch_first(self, done: anyio.Event) -> None:
+        try:
+            await self.refresh_quietly()
+        except FabricError as error:
+            log.warning("upstream's tools are not stored: %s", error)
+        finally:
+            done.set()
+
+
+def _tool_list(value: Json) -> ToolList | None:
+    listed = value if isinstance(value, list) else []
+    tools = _screened((dict(tool) for tool in listed if isinstance(tool, dict)), known=None)
+    return tools if tools.tools else None
 
 
 def _screened(tools: Iterable[dict[str, Any]], known: ToolList | None) -> ToolList:
@@ -143,25 +148,28 @@ def _screened(tools: Iterable[dict[str, Any]], known: ToolList | None) -> ToolLi
 
 
 def _adopted(tool: dict[str, Any], known: ToolList | None) -> dict[str, Any]:
-    """Return `tool` if its text may be shown, else as it was known, else without its prose."""
-    before = _named(known, tool.get("name"))
-    if _unfit(tool):
-        log.warning("the description of tool %r fails screening: not adopted", tool.get("name"))
-        return before if before is not None and not _unfit(before) else _bare(tool)
+    """Return `tool` if its text may be shown, else the known one, else one without its prose."""
+    name = tool["name"]
+    before = known.get(name) if known else None
+    if _is_unfit(tool):
+        log.warning("the description of tool %r fails screening: not adopted", name)
+        # The name alone shows the generation, and our own words describe the tool.
+        bare = {"name": name, "inputSchema": {"type": "object"}}
+        return bare if before is None or _is_unfit(before) else before
     if before not in (None, tool):
-        log.warning("upstream changed its description of tool %r", tool.get("name"))
+        log.warning("upstream changed its description of tool %r", name)
     return tool
 
 
-def _unfit(tool: dict[str, Any]) -> bool:
-    """Tell whether `tool` cannot be kept, or may not be shown."""
+def _is_unfit(tool: dict[str, Any]) -> bool:
+    """Return whether `tool` cannot be stored, or may not be shown."""
     try:
-        check([tool], "tools")
+        check_json([tool], "tools")
     except ValueError:
         return True
-    prose = json.dumps(tool, ensure_ascii=False)
-    findings = (screen(text) for text in _texts(tool))
-    return len(prose) > MAX_TOOL_BYTES or any(found.flags or found.notices for found in findings)
+    if len(json.dumps(tool, ensure_ascii=False)) > MAX_TOOL_BYTES:
+        return True
+    return any(found.flags or found.notices for found in map(screen, _texts(tool)))
 
 
 def _texts(value: object) -> list[str]:
@@ -170,19 +178,3 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, dict):
         value = [*value, *value.values()]
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
-
-
-def _bare(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return the name alone: it tells the generation, and our own words describe the tool."""
-    return {"name": tool["name"], "inputSchema": {"type": "object"}}
-
-
-def _named(tools: ToolList | None, name: object) -> dict[str, Any] | None:
-    found = (tool for tool in (tools.tools if tools else ()) if tool.get("name") == name)
-    return next(found, None)
-
-
-def _tool_list(value: Json) -> ToolList | None:
-    listed = value if isinstance(value, list) else []
-    tools = _screened((dict(tool) for tool in listed if isinstance(tool, dict)), known=None)
-    return tools if tools.tools else None

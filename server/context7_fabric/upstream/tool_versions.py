@@ -25,7 +25,7 @@ class ToolGeneration(Enum):
 
 def generation_of(tools: ToolList) -> ToolGeneration:
     """Return the generation of a tool list; the newer one unless only the older tool is there."""
-    if tools.has(GET_DOCS) and not tools.has(QUERY_DOCS):
+    if tools.get(GET_DOCS) and not tools.get(QUERY_DOCS):
         return ToolGeneration.TOPIC
     return ToolGeneration.QUESTION
 

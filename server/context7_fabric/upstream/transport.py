@@ -1,4 +1,4 @@
-"""From an upstream setting to an open transport: streamable HTTP, or a child process."""
+"""Transports to Context7: streamable HTTP, or the stdio of a child process."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from mcp.client.streamable_http import streamable_http_client
 from context7_fabric.errors import SettingError, UpstreamOff
 from context7_fabric.settings.values import CommandTarget, UpstreamSettings, UrlTarget
 from context7_fabric.upstream.failures import CURRENT, watch
-from context7_fabric.upstream.replies import RepairedStream, TidiedStream, mend
+from context7_fabric.upstream.replies import LenientStream, mend
 
 LONGEST_LINE = 200
 """Characters that are kept of a line."""
 
 LAST_SECONDS = 0.5
-"""How long the end of what a child wrote is waited for once it has ended."""
+"""Seconds to wait for the rest of a child's stderr once it has ended."""
 
 _CHUNK = 65536
 _KEPT_BYTES = 8192
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?")
 _NOISE = re.compile(r"Node\.js v[\d.]+|npm (?:error|ERR!) (?:A complete log of this run|\s*/).*")
-"""Lines that programs end with whatever went wrong."""
+"""Last lines of programs that say nothing about the error."""
 
 
 class ChildStderr:
-    """A pipe that a thread empties: a reader of ours that stalls must not stop the event loop."""
+    """Pipe for a child's stderr, emptied by a thread: a stalled stderr of ours blocks no loop."""
 
     def __init__(self, secret: str | None = None) -> None:
-        """Leave `secret` out of the line that is kept."""
+        """Mask `secret` in the line that is kept."""
         self._secret = secret
         self._kept = b""
         self._own = sys.stderr
         reader, writer = os.pipe()
-        self._writer: TextIO | None = os.fdopen(writer, "w")
+        self.writer: TextIO = os.fdopen(writer, "w")
         self._thread = Thread(target=self._pump, args=(reader,), name="stderr", daemon=True)
         self._thread.start()
 
@@ -63,25 +63,16 @@ class ChildStderr:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """Give up our end of the pipe; the thread ends when the child's is closed."""
-        self.started()
+        """Close our end of the pipe; the thread ends when the child's is closed."""
+        self.close()
 
-    @property
-    def handed_over(self) -> TextIO:
-        """The end that the child writes to."""
-        if self._writer is None:
-            raise ValueError("the child has started already")
-        return self._writer
-
-    def started(self) -> None:
-        """Leave the writing end to the child alone, so that its end shows."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+    def close(self) -> None:
+        """Close our writing end, so that the pipe ends with the child."""
+        self.writer.close()
 
     async def last_words(self) -> str:
         """Return the last line that the child wrote, empty when it wrote none."""
-        self.started()
+        self.close()
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(self._thread.join, LAST_SECONDS)
         return last_line(self._kept, self._secret)
@@ -100,13 +91,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def last_line(written: bytes, secret: str | None = None) -> str:
-    """Return the last line that says something, without what steers a terminal, cut to a length."""
+    """Return the last informative line, without terminal escapes, cut to a length."""
     text = _ESCAPES.sub("", written.decode("utf-8", "replace"))
     if secret:
         text = text.replace(secret, "[key]")
     lines = [_plain(line) for line in re.split(r"[\r\n]+", text)]
-    told = [line for line in lines if line and not _NOISE.fullmatch(line)]
-    return told[-1][:LONGEST_LINE] if told else ""
+    informative = [line for line in lines if line and not _NOISE.fullmatch(line)]
+    return informative[-1][:LONGEST_LINE] if informative else ""
 
 
 def _plain(line: str) -> str:
@@ -117,27 +108,27 @@ CONNECT_TIMEOUT = 5.0
 """Seconds for a TCP connection, and as many for TLS on it."""
 
 READ_MARGIN = 10.0
-"""Seconds that a call's own time-out is ahead of the connection's: the call ends, not the link."""
+"""Seconds by which a call's time-out precedes the transport's, so that only the call ends."""
 
 START_SECONDS = 300.0
-"""How long a command may take to start, behind the calls that wait for it: `npx` may have to
-install first, over a slow line."""
+"""Seconds for a command to start, in the background of calls that wait for it: `npx` may have to
+install it first, over a slow network."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransportFactory:
-    """Opens transports to one upstream with one credential."""
+    """Factory of transports to one upstream with one credential."""
 
     settings: UpstreamSettings
 
     @property
     def label(self) -> str:
-        """Where it leads, free of credentials."""
+        """Name of upstream, without credentials."""
         return self.settings.target.label
 
     @property
     def patience(self) -> float:
-        """Seconds that a connection may take, hand-shake included; a call may give up before."""
+        """Seconds to connect, handshake included; a call may give up before."""
         is_command = isinstance(self.settings.target, CommandTarget)
         return max(START_SECONDS, self.settings.timeout) if is_command else self.settings.timeout
 
@@ -171,7 +162,7 @@ async def _over_http(target: UrlTarget, settings: UpstreamSettings) -> AsyncGene
         ) as client,
         streamable_http_client(target.url, http_client=client) as (read, write),
     ):
-        yield TidiedStream(RepairedStream(read)), write
+        yield LenientStream(read), write
 
 
 @cache
@@ -196,9 +187,9 @@ async def _as_child(target: CommandTarget, settings: UpstreamSettings) -> AsyncG
     with ChildStderr(settings.api_key) as stderr:
         try:
             parameters = _child_parameters(target, settings)
-            async with stdio_client(parameters, errlog=stderr.handed_over) as (read, write):
-                stderr.started()
-                yield TidiedStream(RepairedStream(read)), write
+            async with stdio_client(parameters, errlog=stderr.writer) as (read, write):
+                stderr.close()
+                yield LenientStream(read), write
         finally:
             exchange = CURRENT.get()
             if exchange is not None:

@@ -1,4 +1,4 @@
-"""What is shown of libraries: the registry's rows, ranked, and what is stored of one of them."""
+"""Views of libraries: ranked rows of the registry, and the stored questions about one library."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
 
 @dataclass(frozen=True, slots=True)
 class RankedLibrary:
-    """A row, what it was ranked by, and how well it fits a phrase (0 to 1), if there is one."""
+    """A row, the reason of its rank, and its score for a phrase (0 to 1), if there is one."""
 
     row: Row
     by: RankedBy
@@ -34,35 +34,35 @@ class RankedLibrary:
 
 
 class LibraryViews:
-    """The registry as one holder sees it: its own lessons are in it, and nobody else's."""
+    """The registry for one principal and owner, with the libraries that they taught."""
 
     def __init__(
         self,
         views: VisibleEntries,
         registry: Registry,
         suggester: Suggester,
-        meanings: LibraryChoices,
+        choices: LibraryChoices,
     ) -> None:
-        """Show the rows of `meanings`, ranked by `suggester`, and stored answers by `views`."""
+        """Show the rows of `choices`, ranked by `suggester`, and stored answers by `views`."""
         self._views = views
         self._registry = registry
         self._suggester = suggester
-        self._meanings = meanings
+        self._choices = choices
 
     async def registry(self, phrase: str) -> dict[str, Json]:
         """Return the rows that `phrase` may mean, the best first; without one, the most used.
 
-        `ranked_by` tells for each why it stands there: `exact` is what the phrase means for
-        certain, `namesake` one of several of that name, `words` and `vectors` are only alike.
+        `ranked_by` is the reason of each rank: `exact` is the exact match of the phrase,
+        `namesake` one of several of that name, `words` and `vectors` are suggestions.
         """
         ranked = await self.ranked(phrase)
         rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked, start=1)]
         return as_data({"q": phrase, "count": len(rows), "rows": rows}, "rows")
 
     async def ranked(self, phrase: str) -> list[RankedLibrary]:
-        """Return the rows that `registry` shows, as they are."""
+        """Return the rows that `registry` shows, before they are JSON."""
         await self._registry.loaded.wait()
-        return (await (self._alike(phrase) if phrase.strip() else self._most_used()))[:PAGE]
+        return (await (self._matching(phrase) if phrase.strip() else self._most_used()))[:PAGE]
 
     async def library(self, library: LibraryId, viewer: Viewer) -> dict[str, Json] | None:
         """Return a library's row, its versions, and the newest stored questions about it.
@@ -70,80 +70,79 @@ class LibraryViews:
         None when nothing is known of it.
         """
         await self._registry.loaded.wait()
-        row = await self._meanings.row(library.base)
+        row = await self._choices.row(library.base)
         questions = await self._questions(library, viewer)
         if row is None and not questions:
             return None
         versions: list[Json] = list(row.versions) if row else []
-        told: dict[str, Json] = {
+        view: dict[str, Json] = {
             "library_id": library.base,
-            "row": _in_full(row) if row else None,
+            "row": _row_json(row) if row else None,
             "versions": versions,
             "questions": questions,
         }
-        return as_data(told, "row", "versions", "questions")
+        return as_data(view, "row", "versions", "questions")
 
-    async def orgs(self, beginning: str) -> list[str]:
-        """Return the organisations of known libraries whose names begin so, in any case."""
-        return await self._beginning(beginning, lambda row: (each.org for each in _ids(row)))
+    async def orgs(self, prefix: str) -> list[str]:
+        """Return the organisations of known libraries that begin with `prefix`, in any case."""
+        return await self._complete(prefix, lambda row: (each.org for each in _ids(row)))
 
-    async def projects(self, org: str, beginning: str) -> list[str]:
-        """Return the projects of the organisation `org` whose names begin so, in any case."""
-        return await self._beginning(
-            beginning, lambda row: (each.project for each in _ids(row) if each.org == org)
+    async def projects(self, org: str, prefix: str) -> list[str]:
+        """Return the projects of `org` that begin with `prefix`, in any case."""
+        return await self._complete(
+            prefix, lambda row: (each.project for each in _ids(row) if each.org == org)
         )
 
-    async def names(self, beginning: str) -> list[str]:
-        """Return the names of known libraries that begin so, in any case."""
-        return await self._beginning(beginning, lambda row: iter((row.name,)))
+    async def names(self, prefix: str) -> list[str]:
+        """Return the names of known libraries that begin with `prefix`, in any case."""
+        return await self._complete(prefix, lambda row: iter((row.name,)))
 
-    async def _alike(self, phrase: str) -> list[RankedLibrary]:
-        own = await self._meanings.lessons()
-        lesson = await self._meanings.lesson(Question(phrase))
+    async def _matching(self, phrase: str) -> list[RankedLibrary]:
+        own = await self._choices.lessons()
+        lesson = await self._choices.lesson(Question(phrase))
         named = [RankedLibrary(lesson, "exact", 1.0)] if lesson else []
         match = self._registry.find(phrase)
         if match:
             named.append(RankedLibrary(match.row, "namesake" if lesson else "exact", 1.0))
         else:
-            named += (
-                RankedLibrary(row, "namesake", 1.0) for row in self._registry.namesakes(phrase)
-            )
+            namesakes = self._registry.namesakes(phrase)
+            named += (RankedLibrary(row, "namesake", 1.0) for row in namesakes)
         suggested = await self._suggester.suggest(phrase, PAGE)
         alike = [
             RankedLibrary(each.row, suggested.method, each.score) for each in suggested.candidates
         ]
-        alike += (RankedLibrary(*each) for each in _sharing_words(phrase, own))
+        alike += _sharing_words(phrase, own)
         return _each_once([*named, *sorted(alike, key=lambda each: -(each.score or 0.0))], own)
 
     async def _most_used(self) -> list[RankedLibrary]:
-        rows = await to_thread.run_sync(_most_used, await self._meanings.rows())
+        rows = await to_thread.run_sync(_most_used, await self._choices.rows())
         return [RankedLibrary(row, "usage") for row in rows]
 
     async def _questions(self, library: LibraryId, viewer: Viewer) -> list[Json]:
         stem = docs_key(question_key(library, "", mode="", page=1)).partition("?")[0]
         found = [
             context
-            for sign in "?@"  # what follows in the keys of all versions together, and of one
+            for sign in "?@"  # follows the id in keys of all versions together, and of one version
             for context in await self._views.newest(Scope.GLOBAL, stem + sign, PAGE, viewer)
         ]
         found.sort(key=lambda context: context.created_at, reverse=True)
-        return list(_asked(found[:PAGE]))
+        return list(_questions_json(found[:PAGE]))
 
-    async def _beginning(self, beginning: str, names: Callable[[Row], Iterator[str]]) -> list[str]:
+    async def _complete(self, prefix: str, names: Callable[[Row], Iterator[str]]) -> list[str]:
         await self._registry.loaded.wait()
-        return await to_thread.run_sync(_matching, await self._meanings.rows(), beginning, names)
+        return await to_thread.run_sync(_completions, await self._choices.rows(), prefix, names)
 
 
-def _sharing_words(phrase: str, own: Sequence[Row]) -> Iterator[tuple[Row, RankedBy, float]]:
-    """Give the rows of `own`, which are in no index, by the share of the phrase's words in them."""
+def _sharing_words(phrase: str, own: Sequence[Row]) -> Iterator[RankedLibrary]:
+    """Yield the rows of `own`, which no index has, by the share of the phrase's words in them."""
     asked = terms_in(phrase[:LONGEST_PHRASE])
     for row in own:
         if shared := asked & terms_in(row.text):
-            yield row, "words", len(shared) / len(asked)
+            yield RankedLibrary(row, "words", len(shared) / len(asked))
 
 
 def _each_once(ranked: Iterable[RankedLibrary], own: Sequence[Row]) -> list[RankedLibrary]:
-    """Leave out a row that was there before; one of `own` stands in the place of the registry's."""
+    """Return the first of each row; a row of `own` replaces that of the registry."""
     mine = {row.key: row for row in own}
     first: dict[str, RankedLibrary] = {}
     for each in ranked:
@@ -155,10 +154,10 @@ def _most_used(rows: Iterable[Row]) -> list[Row]:
     return nsmallest(PAGE, rows, key=lambda row: (-row.usage_count, row.name, row.ecosystem))
 
 
-def _matching(
-    rows: Iterable[Row], beginning: str, names: Callable[[Row], Iterator[str]]
+def _completions(
+    rows: Iterable[Row], prefix: str, names: Callable[[Row], Iterator[str]]
 ) -> list[str]:
-    start = beginning.casefold()
+    start = prefix.casefold()
     found = {name for row in rows for name in names(row) if name.casefold().startswith(start)}
     return sorted(found, key=lambda name: (name.casefold(), name))
 
@@ -183,14 +182,14 @@ def _line(rank: int, ranked: RankedLibrary) -> dict[str, Json]:
     }
 
 
-def _in_full(row: Row) -> dict[str, Json]:
-    told = asdict(row)
-    del told["versions"]
-    return cast("dict[str, Json]", told | {"aliases": list(row.aliases)})
+def _row_json(row: Row) -> dict[str, Json]:
+    fields = asdict(row)
+    del fields["versions"]
+    return cast("dict[str, Json]", fields | {"aliases": list(row.aliases)})
 
 
-def _asked(contexts: Iterable[Context]) -> Iterator[Json]:
-    """Give what was asked, and when; `size` is that of the answer's text, in bytes."""
+def _questions_json(contexts: Iterable[Context]) -> Iterator[Json]:
+    """Yield each stored question and its time; `size` is that of its answer, in bytes."""
     for context in contexts:
         record = record_of(context)
         if record is not None:

@@ -1,4 +1,4 @@
-"""Forgetting on demand: everything about a library, every text with certain words, or all of it."""
+"""Purge of stored entries: everything about a library, every text with certain words, or all."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
-from context7_fabric.registry.row_store import ROWS, tell_of_changed_rows
-from context7_fabric.upstream.status import end_restraints
+from context7_fabric.registry.row_store import ROWS, announce_changed_rows
+from context7_fabric.upstream.call_gate import clear_statuses
 
-_LEARNED = (ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES)
-FETCHED = (DOCS, LISTS, QUARANTINE, *_LEARNED, "upstream:tools:")
-"""What the keys begin with of everything that came from upstream or was learned by it."""
+FETCHED = (
+    *(DOCS, LISTS, QUARANTINE),
+    *(ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES),
+    "upstream:tools:",
+)
+"""Prefixes of the keys of everything that was fetched from upstream, or learned by it."""
 
 
 class Purge:
-    """Removes stored entries of every principal. Each method returns how many went.
+    """Removes stored entries of every principal, unreadable ones too.
 
-    What nobody can read any more goes as well. All raise `StoreError` when the store cannot be
-    searched or an entry not be removed: whoever recalls must know.
+    Each method returns the number of removed entries, and raises `StoreError` when the store cannot
+    be searched or an entry not be removed.
     """
 
     def __init__(self, fabric: Fabric) -> None:
@@ -31,31 +34,33 @@ class Purge:
         self._fabric = fabric
 
     async def library(self, library: LibraryId) -> int:
-        """Forget answers about a library, lists that name it, and what was learned of it.
+        """Remove answers about a library, lists that name it, and what was learned of it.
 
-        With a version, only answers about that version.
+        With a version, remove only answers about that version.
         """
         return await self._remove(lambda context: _is_about(context, library))
 
     async def matching(self, text: str) -> int:
-        """Forget answers, lists and rows that hold `text`, in any case; a blank text is in none."""
+        """Remove answers, lists and rows that hold `text`, in any case; a blank text is in none."""
         wanted = text.strip().casefold()
         return await self._remove(lambda context: wanted in _prose(context)) if wanted else 0
 
     async def everything(self) -> int:
-        """Forget all that was fetched or learned, and the limits that were met meanwhile."""
-        await end_restraints(self._fabric)
+        """Remove all that was fetched or learned, and reset back-off and circuit breaker."""
+        await clear_statuses(self._fabric)
         return await self._remove(lambda _context: True)
 
-    async def _remove(self, doomed: Callable[[Context], bool]) -> int:
-        counts = {prefix: await self._fabric.delete_matching(prefix, doomed) for prefix in FETCHED}
+    async def _remove(self, is_removed: Callable[[Context], bool]) -> int:
+        counts = {
+            prefix: await self._fabric.delete_matching(prefix, is_removed) for prefix in FETCHED
+        }
         if counts[ROWS]:
-            await tell_of_changed_rows(self._fabric)
+            await announce_changed_rows(self._fabric)
         return sum(counts.values())
 
 
 def _prose(context: Context) -> str:
-    """Return the text of an answer, as sent and as served, or of a row, in one case."""
+    """Return the text of an answer, as sent and as served, or of a row, case-folded."""
     record = record_of(context)
     if record is None:
         return _row_prose(context.value).casefold()
@@ -64,31 +69,31 @@ def _prose(context: Context) -> str:
 
 
 def _row_prose(value: Json) -> str:
-    told = (value.get("title"), value.get("description")) if isinstance(value, dict) else ()
-    return "\n".join(text for text in told if isinstance(text, str))
+    texts = (value.get("title"), value.get("description")) if isinstance(value, dict) else ()
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 def _is_about(context: Context, library: LibraryId) -> bool:
     record = record_of(context)
     if record is not None and record.kind == "docs":
-        return _same(record.subject, library)
+        return _names(record.subject, library)
     if library.version is not None:
         return False
     if record is None:
-        return any(_same(text, library) for text in _ids(context))
-    listed = parse_list(screen(record.text).clean)
-    return listed is None or any(_same(entry.id, library) for entry in listed.libraries)
+        return any(_names(text, library) for text in _ids(context))
+    libraries = parse_list(screen(record.text).clean)
+    return libraries is None or any(_names(each.id, library) for each in libraries.libraries)
 
 
 def _ids(context: Context) -> tuple[str, ...]:
     """Return the ids in what was learned: both ends of a move, a choice, a row's id."""
     value = context.value
-    told = value.get("id") if isinstance(value, dict) else value
+    found = value.get("id") if isinstance(value, dict) else value
     key = context.key.partition(":")[2].partition("#")[0]
-    return (key, told) if isinstance(told, str) else (key,)
+    return (key, found) if isinstance(found, str) else (key,)
 
 
-def _same(text: str, library: LibraryId) -> bool:
+def _names(text: str, library: LibraryId) -> bool:
     other = parse_id(text)
     if other is None or other.base != library.base:
         return False

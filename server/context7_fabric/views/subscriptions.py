@@ -1,6 +1,6 @@
-"""Who wants to be told of what, and looking for it again and again while anybody does.
+"""Subscriptions to topics, and the repeated look at the store that detects their changes.
 
-A change by this process and one by another on the same store are seen in the same way.
+A change by this process and one by another process on the same store are detected alike.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN
 from context7_fabric.upstream.tool_cache import LISTED, ToolCache
 from context7_fabric.views.prompts import PROMPTS, ROUTERS
-from context7_fabric.views.visibility import visible
+from context7_fabric.views.visibility import is_visible
 
 
 class ListTopic(Enum):
-    """A list that there is one of."""
+    """A list that exists once."""
 
     PROMPTS = "prompts"
     TOOLS = "tools"
@@ -46,25 +46,24 @@ class ContextTopic:
 
 @dataclass(frozen=True, slots=True)
 class LibraryTopic:
-    """What the registry knows of the library with this id (no version)."""
+    """The registry's row of the library with this id (no version)."""
 
     library_id: str
 
 
 Topic: TypeAlias = ListTopic | Scope | ContextTopic | LibraryTopic
 
+TopicState = object
+"""State of a topic at one time; it equals another exactly if nothing changed."""
 
 log = logging.getLogger(__name__)
 
 MOST_PROMPTS = 1_000
-"""Stored prompts of either kind, the newest, that are looked at; of others only the number."""
-
-TopicState = object
-"""Equal to another exactly if nothing changed; it means nothing else."""
+"""Stored prompts of either kind, the newest, that are compared; of others only the number."""
 
 
-def below(topic: Topic) -> tuple[str, ...]:
-    """Return where in the store something is written whenever `topic` changes."""
+def prefixes_of(topic: Topic) -> tuple[str, ...]:
+    """Return the prefixes of the keys that are written whenever `topic` changes."""
     match topic:
         case Scope():
             return (address(topic, ""),)
@@ -79,14 +78,10 @@ def below(topic: Topic) -> tuple[str, ...]:
 
 
 class TopicStates:
-    """What one principal sees of the fabric, the registry and the tools."""
+    """States of topics as one viewer sees the fabric, the registry and the tools."""
 
     def __init__(
-        self,
-        fabric: Fabric,
-        registry: Registry,
-        tools: ToolCache,
-        viewer: Viewer,
+        self, fabric: Fabric, registry: Registry, tools: ToolCache, viewer: Viewer
     ) -> None:
         """Look at these."""
         self._fabric = fabric
@@ -95,7 +90,7 @@ class TopicStates:
         self._viewer = viewer
 
     async def look(self, topics: Collection[Topic]) -> dict[Topic, TopicState]:
-        """Return the states of `topics`, without those that the store does not tell."""
+        """Return the states of `topics`, without those that the store fails to read."""
         found: dict[Topic, TopicState] = {}
         try:
             await self._look(topics, found)
@@ -107,7 +102,7 @@ class TopicStates:
         contexts = [topic for topic in topics if isinstance(topic, ContextTopic)]
         found.update(await self._contexts(contexts))
         if any(isinstance(topic, LibraryTopic) or topic is ListTopic.LIBRARIES for topic in topics):
-            await self._read_rows_again()
+            await self._catch_up()
         for topic in topics:
             if not isinstance(topic, ContextTopic):
                 found[topic] = await self._state(topic)
@@ -117,44 +112,42 @@ class TopicStates:
             case LibraryTopic():
                 return self._registry.row(topic.library_id)
             case Scope():
-                return await self._below(topic, "", 1)
+                return await self._newest(topic, "", 1)
             case ListTopic.LIBRARIES:
                 return self._registry.rows()
             case ListTopic.TOOLS:
                 return await self._tools.stored()
             case ListTopic.PROMPTS:
-                prompts = await self._below(Scope.GLOBAL, PROMPTS, MOST_PROMPTS)
-                return prompts, await self._below(Scope.GLOBAL, ROUTERS, MOST_PROMPTS)
+                prompts = await self._newest(Scope.GLOBAL, PROMPTS, MOST_PROMPTS)
+                return prompts, await self._newest(Scope.GLOBAL, ROUTERS, MOST_PROMPTS)
 
     async def _contexts(self, topics: Sequence[ContextTopic]) -> dict[Topic, TopicState]:
-        """Return when each was stored, and how often; None for what is not there to be seen."""
+        """Return version and time of each context; None for one that cannot be seen."""
         if not topics:
             return {}
         addresses = {address(topic.scope, topic.key): topic for topic in topics}
         entries = await self._fabric.backend.get_many(list(addresses))
-        marks = await to_thread.run_sync(self._marks, addresses, entries)
-        return dict.fromkeys(topics) | marks
+        return dict.fromkeys(topics) | await to_thread.run_sync(self._all_seen, addresses, entries)
 
-    def _marks(
-        self, addresses: dict[str, ContextTopic], entries: Sequence[BackendEntry]
+    def _all_seen(
+        self, addresses: Mapping[str, ContextTopic], entries: Sequence[BackendEntry]
     ) -> dict[Topic, TopicState]:
-        return {addresses[each.key]: self._mark(addresses[each.key], each) for each in entries}
+        return {addresses[each.key]: self._seen(addresses[each.key], each) for each in entries}
 
-    def _mark(self, topic: ContextTopic, entry: BackendEntry) -> TopicState:
+    def _seen(self, topic: ContextTopic, entry: BackendEntry) -> TopicState:
         try:
             context = decode(topic.key, topic.scope, entry.value, entry.version)
         except CorruptEntry:
             return None
-        seen = visible(context, self._viewer.principal, self._viewer.owner)
-        return (context.version, context.created_at) if seen else None
+        return (context.version, context.created_at) if is_visible(context, self._viewer) else None
 
-    async def _below(self, scope: Scope, prefix: str, most: int) -> TopicState:
+    async def _newest(self, scope: Scope, prefix: str, most: int) -> TopicState:
         start, backend = address(scope, prefix), self._fabric.backend
         newest = await backend.newest(start, None, most)
         return newest, await to_thread.run_sync(backend.dbsize, start)
 
-    async def _read_rows_again(self) -> None:
-        """Let the registry see what others wrote: it looks by itself only now and then."""
+    async def _catch_up(self) -> None:
+        """Let the registry read what other processes wrote: by itself it does so rarely."""
         if self._registry.loaded.is_set():
             await self._registry.catch_up()
 
@@ -162,122 +155,122 @@ class TopicStates:
 LOOK_EVERY = 0.4
 """Seconds between two looks."""
 
-SELDOM = 5.0
-"""The same while it can be heard that nothing was written: what ends by itself is not announced."""
+RARELY = 5.0
+"""Seconds between two looks while the store announces its writes: it does not announce expiry."""
 
-Hear: TypeAlias = Callable[[Topic], Awaitable[None]]
-"""Is told of a topic that changed. It must neither raise nor wait for anybody."""
+Notify: TypeAlias = Callable[[Topic], Awaitable[None]]
+"""Receives a topic that changed; it must neither raise nor wait."""
 
 Look: TypeAlias = Callable[[Collection[Topic]], Awaitable[Mapping[Topic, TopicState]]]
-"""Returns the states of topics, as far as they can be had."""
+"""Returns the states of topics that can be read."""
 
-_UNKNOWN: Final = object()
-_UNSEEN: Final = object()
-"""How a topic stands whose first look failed: it differs from every state, as it may change."""
+_NEW: Final = object()
+"""State of a topic before its first look."""
+
+_UNREADABLE: Final = object()
+"""State of a topic whose first look failed: it differs from every state, as it may change."""
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One topic: how it was last seen, who hears of it, and whether the last look at it failed."""
+    """One topic: its last state, its subscribers, and whether the last look at it failed."""
 
-    state: TopicState = _UNKNOWN
-    hearers: list[Hear] = field(default_factory=list)
+    state: TopicState = _NEW
+    subscribers: list[Notify] = field(default_factory=list)
     is_due: bool = False
 
-    @property
-    def is_new(self) -> bool:
-        """Tell whether it was never looked at."""
-        return self.state is _UNKNOWN
-
-    def see(self, state: TopicState) -> bool:
-        """Take in how it is now; tell whether it changed."""
-        changed = not self.is_new and self.state != state
+    def update(self, state: TopicState) -> bool:
+        """Set the state; return whether it changed."""
+        changed = self.state is not _NEW and self.state != state
         self.state, self.is_due = state, False
         return changed
 
 
 class Subscriptions:
-    """Tells of each change once; two at one look are one."""
+    """Notifies subscribers of each change once; two changes between looks are one."""
 
-    def __init__(self, look: Look, ear: ChangeListener) -> None:
-        """Look by `look` where `ear` has not heard that it is in vain; first when `run`."""
+    def __init__(
+        self,
+        look: Look,
+        listener: ChangeListener,
+        every: float = LOOK_EVERY,
+        rarely: float = RARELY,
+    ) -> None:
+        """Look by `look` after `every` seconds, or `rarely` while `listener` reports no write."""
         self._look = look
-        self._ear = ear
+        self._listener = listener
+        self._every = every
+        self._rarely = rarely
         self._quiet = 0.0
-        self._watched: dict[Topic, _Watched] = {}
+        self._topics: dict[Topic, _Watched] = {}
         self._some = anyio.Event()
 
-    @property
-    def watched(self) -> Collection[Topic]:
-        """What somebody is told of now."""
-        return self._watched.keys()
+    async def subscribe(self, topics: Collection[Topic], notify: Notify) -> None:
+        """Call `notify` for every change to `topics` that comes after this call.
 
-    async def watch(self, topics: Collection[Topic], hear: Hear) -> None:
-        """Tell `hear` of every change to `topics` that comes after this call.
-
-        What cannot be seen now counts as changed once it can: one notice too many does no harm.
-        Who is cancelled in it has to `unwatch` all the same.
+        A topic that cannot be read now counts as changed once it can: a notification too many does
+        no harm. A caller that is cancelled here still has to `unsubscribe`.
         """
         for topic in topics:
-            self._watched.setdefault(topic, _Watched()).hearers.append(hear)
+            self._topics.setdefault(topic, _Watched()).subscribers.append(notify)
         if topics:
             self._some.set()
-        new = [each for each in topics if self._watched[each].is_new]
+        new = [each for each in topics if self._topics[each].state is _NEW]
         states = await self._look(new)
         for topic in new:
-            watched = self._watched.get(topic)
-            if watched is not None and watched.is_new:
-                watched.state = states.get(topic, _UNSEEN)
+            watched = self._topics.get(topic)
+            if watched is not None and watched.state is _NEW:
+                watched.state = states.get(topic, _UNREADABLE)
                 watched.is_due |= topic not in states
 
-    def unwatch(self, topics: Collection[Topic], hear: Hear) -> None:
-        """Take back one `watch` of the same."""
+    def unsubscribe(self, topics: Collection[Topic], notify: Notify) -> None:
+        """Undo one `subscribe` with the same arguments."""
         for topic in topics:
-            watched = self._watched[topic]
-            watched.hearers.remove(hear)
-            if not watched.hearers:
-                del self._watched[topic]
-        if not self._watched:
+            watched = self._topics[topic]
+            watched.subscribers.remove(notify)
+            if not watched.subscribers:
+                del self._topics[topic]
+        if not self._topics:
             self._some = anyio.Event()
 
     async def run(self) -> None:
-        """Look again and again while anything is watched; runs until it is cancelled."""
+        """Look again and again while there are subscribers; runs until it is cancelled."""
         while True:
             await self._some.wait()
-            await anyio.sleep(LOOK_EVERY)
-            self._quiet += LOOK_EVERY
+            await anyio.sleep(self._every)
+            self._quiet += self._every
             if self._is_due():
                 self._quiet = 0.0
                 await self.look()
 
     def _is_due(self) -> bool:
-        written = self._ear.take()
-        if written is None or self._quiet >= SELDOM:
+        written = self._listener.take()
+        if written is None or self._quiet >= self._rarely:
             return True
-        if any(watched.is_due for watched in self._watched.values()):
+        if any(watched.is_due for watched in self._topics.values()):
             return True
-        concerned = tuple(start for topic in self._watched for start in below(topic))
-        return any(key.startswith(concerned) for key in written)
+        prefixes = tuple(prefix for topic in self._topics for prefix in prefixes_of(topic))
+        return any(key.startswith(prefixes) for key in written)
 
     async def look(self) -> None:
-        """Look once, and tell of what changed since the last look."""
-        topics = tuple(self._watched)
+        """Look once, and notify the subscribers of what changed since the last look."""
+        topics = tuple(self._topics)
         states = await self._look(topics)
-        for topic, hearers in self._changed(topics, states).items():
-            for hear in dict.fromkeys(hearers):
-                await hear(topic)
+        for topic, subscribers in self._changed(topics, states).items():
+            for notify in dict.fromkeys(subscribers):
+                await notify(topic)
 
     def _changed(
         self, topics: Collection[Topic], states: Mapping[Topic, TopicState]
-    ) -> dict[Topic, tuple[Hear, ...]]:
-        """Return who hears of which of the `topics` that were looked at; note what is unseen."""
+    ) -> dict[Topic, tuple[Notify, ...]]:
+        """Return the subscribers of the `topics` that changed; mark those that were not read."""
         changed = {}
         for topic in topics:
-            watched = self._watched.get(topic)
+            watched = self._topics.get(topic)
             if watched is None:
                 continue
             if topic not in states:
                 watched.is_due = True
-            elif watched.see(states[topic]):
-                changed[topic] = tuple(watched.hearers)
+            elif watched.update(states[topic]):
+                changed[topic] = tuple(watched.subscribers)
         return changed

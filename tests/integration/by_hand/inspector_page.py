@@ -22,8 +22,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from support.client import talking
 from support.context7_api import running_api
-from support.dialogue import talking
 from support.inspector import inspector_program
 from support.processes import spawn
 from support.product import PROGRAM, product_environment

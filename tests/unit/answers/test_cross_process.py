@@ -77,8 +77,8 @@ async def test_who_can_hear_it_takes_it_when_it_is_free(fabric: Fabric) -> None:
             await anyio.wait_all_tasks_blocked()
             async with leases.held(first):
                 pass
-            for ear in news._ears:
-                ear.hear((lease_address("flight"),))
+            for ear in news._listeners:
+                ear.receive((lease_address("flight"),))
             await anyio.wait_all_tasks_blocked()
         assert len(later) == 1
 

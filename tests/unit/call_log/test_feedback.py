@@ -120,14 +120,14 @@ class TestRecord:
         assert isinstance(kept.value, dict)
         assert (kept.value["rating"], kept.value["comment"]) == (5, None)
 
-    async def test_what_is_kept_is_told_with_the_call(self, store: Store) -> None:
+    async def test_feedback_of_a_rated_call_is_what_was_stored(self, store: Store) -> None:
         await store.called()
         execution = await store.executions.find("abc1", lambda _context: True)
         assert await store.feedback().of(execution) is None
         await store.feedback().give("abc1", 4)
-        told = await store.feedback().of(execution)
-        assert told is not None
-        assert told["rating"] == 4
+        stored = await store.feedback().of(execution)
+        assert stored is not None
+        assert stored["rating"] == 4
 
 
 class TestRefusal:
@@ -151,7 +151,7 @@ class TestRefusal:
             await store.feedback().give("", 3)
 
     @pytest.mark.parametrize("owner", [THEIRS, PUBLIC])
-    async def test_a_call_of_somebody_else_is_as_good_as_unknown(
+    async def test_feedback_on_a_call_of_another_principal_is_refused_as_unknown(
         self, store: Store, owner: str
     ) -> None:
         await store.called(DOCS, principal=owner)
@@ -163,12 +163,14 @@ class TestRefusal:
     async def test_a_beginning_that_two_calls_have_is_ambiguous(self, store: Store) -> None:
         await store.called(execution_id="abc1")
         await store.called(execution_id="abc2")
-        with pytest.raises(UnknownExecution, match="several calls") as told:
+        with pytest.raises(UnknownExecution, match="several calls") as raised:
             await store.feedback().give("abc", 3)
-        assert set(told.value.candidates) == {"abc1", "abc2"}
+        assert set(raised.value.candidates) == {"abc1", "abc2"}
         assert (await store.feedback().give("abc2", 3)).execution_id == "abc2"
 
-    async def test_somebody_elses_call_makes_no_beginning_ambiguous(self, store: Store) -> None:
+    async def test_feedback_with_an_id_that_another_principals_call_shares_is_not_ambiguous(
+        self, store: Store
+    ) -> None:
         await store.called(execution_id="abc1")
         await store.called(execution_id="abc2", principal=THEIRS)
         assert (await store.feedback().give("abc", 3)).execution_id == "abc1"
@@ -179,7 +181,7 @@ class TestRefusal:
             with pytest.raises(UnknownExecution):
                 await store.feedback().give(pattern, 3)
 
-    async def test_a_full_store_is_told(self) -> None:
+    async def test_feedback_in_a_full_store_raises(self) -> None:
         clock = FakeClock()
         async with Fabric(MemoryBackend(authored_limit=0), clock) as fabric:
             store = Store(fabric, clock, CallLog(fabric, clock, redact, ExecutionSettings()))
@@ -187,14 +189,14 @@ class TestRefusal:
             with pytest.raises(TooManyAuthored):
                 await store.feedback().give("abc1", 3)
 
-    async def test_a_store_that_cannot_be_searched_is_told(self) -> None:
+    async def test_feedback_without_a_searchable_store_raises(self) -> None:
         clock = FakeClock()
         async with Fabric(Broken(), clock) as fabric:
             executions = CallLog(fabric, clock, redact, ExecutionSettings())
             with pytest.raises(StoreError, match="doctor"):
                 await Feedback(fabric, executions, clock, redact, MINE).give("abc1", 3)
 
-    async def test_a_store_that_takes_no_feedback_is_told(self) -> None:
+    async def test_feedback_that_the_store_refuses_raises(self) -> None:
         clock = FakeClock()
         async with Fabric(NoFeedback(), clock) as fabric:
             store = Store(fabric, clock, CallLog(fabric, clock, redact, ExecutionSettings()))
@@ -218,7 +220,7 @@ class TestBadAnswer:
         assert effect == FeedbackEffect("abc1", rating, dropped=2)
         assert await store.owners(DOCS) == {THEIRS, ANONYMOUS}
         assert len(await store.owners(docs_key("/acme/widgets?other"))) == 4
-        assert "the stored answer is dropped" in effect.told
+        assert "the stored answer is dropped" in effect.summary
 
     async def test_without_a_key_what_lies_under_a_filter_is_dropped_too(
         self, store: Store
@@ -237,7 +239,7 @@ class TestBadAnswer:
         await store.called(*map(list_key, names))
         effect = await store.feedback().give("abc1", 2)
         assert effect == FeedbackEffect("abc1", 2, forgotten=True)
-        assert effect.told.endswith(": the library chosen for the name is forgotten")
+        assert effect.summary.endswith(": the library chosen for the name is forgotten")
         mine, theirs = Caller(MINE).holder, Caller(THEIRS).holder
         assert [await learned.choice([name], mine) for name in names] == [None, None]
         assert await learned.choice(["other"], mine) == "/acme/widgets"
@@ -246,7 +248,7 @@ class TestBadAnswer:
     async def test_what_was_never_stored_is_only_recorded(self, store: Store) -> None:
         await store.called(DOCS, list_key("x" * 1000))
         effect = await store.feedback().give("abc1", 1)
-        assert effect.told == "recorded 1 of 5 for abc1: nothing of it was stored"
+        assert effect.summary == "recorded 1 of 5 for abc1: nothing of it was stored"
 
 
 class TestGoodAnswer:
@@ -257,7 +259,7 @@ class TestGoodAnswer:
         await store.called(DOCS)
         effect = await store.feedback().give("abc1", rating)
         assert effect == FeedbackEffect("abc1", rating, praised=1)
-        assert "stays fresh twice as long" in effect.told
+        assert "stays fresh twice as long" in effect.summary
         assert await store.praised(DOCS)
         assert not await store.praised(DOCS, THEIRS)
 
@@ -277,14 +279,14 @@ class TestGoodAnswer:
         await store.called(DOCS)
         await store.refreshed("another text")
         effect = await store.feedback().give("abc1", 5)
-        assert effect.told == "recorded 5 of 5 for abc1: its text is not stored any more"
+        assert effect.summary == "recorded 5 of 5 for abc1: its text is not stored any more"
         assert not await store.praised(DOCS)
 
     async def test_a_middling_rating_changes_nothing(self, store: Store) -> None:
         await store.shelved(DOCS, MINE)
         await store.called(DOCS)
         effect = await store.feedback().give("abc1", 3)
-        assert effect.told == "recorded 3 of 5 for abc1: nothing else changes"
+        assert effect.summary == "recorded 3 of 5 for abc1: nothing else changes"
         assert not await store.praised(DOCS)
 
 

@@ -37,7 +37,7 @@ ID = "0123456789abcdef"
 
 
 class Moody(MemoryBackend):
-    """A medium that takes writes or refuses them, and tells of the first it took."""
+    """A backend that accepts writes or refuses them, and reports the first it accepted."""
 
     refuses = False
 
@@ -92,7 +92,7 @@ async def recorded_arguments(
 
 
 class TestRecord:
-    async def test_it_says_how_the_answer_came_about_and_whose_it_is(
+    async def test_record_of_a_call_has_its_outcome_and_principal(
         self, fabric: Fabric, clock: FakeClock
     ) -> None:
         trace = CallTrace()
@@ -143,14 +143,14 @@ class TestRecord:
         ],
         ids=lambda value: value.outcome if isinstance(value, Answer) else "",
     )
-    async def test_the_metrics_give_a_point_each(
+    async def test_record_of_an_answer_scores_a_point_each(
         self, fabric: Fabric, clock: FakeClock, given: Answer, expected: AutomatedScore
     ) -> None:
         records = executions(fabric, clock)
         records.record("query-docs", {}, Caller(), given)
-        told = (await records.find(ID, everyone)).automated
-        assert told == expected
-        assert told.score == expected.hit + expected.quick + expected.parsed
+        score = (await records.find(ID, everyone)).automated
+        assert score == expected
+        assert score.score == expected.hit + expected.quick + expected.parsed
 
 
 class TestArguments:
@@ -163,7 +163,7 @@ class TestArguments:
         assert kept["query"] == "use [api-key]"
         assert kept["[api-key]"] == 1
 
-    async def test_they_are_bounded(self, fabric: Fabric, clock: FakeClock) -> None:
+    async def test_arguments_are_bounded(self, fabric: Fabric, clock: FakeClock) -> None:
         given: dict[str, object] = {f"{n:03}" + "n" * 500: "v" * 9_000 for n in range(500)}
         kept = await recorded_arguments(fabric, clock, given)
         assert len(kept) == MOST_ARGUMENTS
@@ -179,14 +179,16 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("value", "kept"), [(math.nan, "nan"), (math.inf, "inf"), ({"a": [1]}, "{'a': [1]}")]
     )
-    async def test_all_else_becomes_text(
+    async def test_arguments_of_other_types_become_text(
         self, fabric: Fabric, clock: FakeClock, value: object, kept: str
     ) -> None:
         assert await recorded_arguments(fabric, clock, {"x": value}) == {"x": kept}
 
 
 class TestKeeping:
-    async def test_they_are_kept_for_the_time_set(self, fabric: Fabric, clock: FakeClock) -> None:
+    async def test_records_are_kept_for_the_time_set(
+        self, fabric: Fabric, clock: FakeClock
+    ) -> None:
         records = executions(fabric, clock, ExecutionSettings(keep=60))
         records.record("query-docs", {}, Caller(), answer())
         await records.flush()
@@ -195,7 +197,7 @@ class TestKeeping:
         clock.now += 2
         assert not await fabric.query("execution:*", Scope.EXECUTION)
 
-    async def test_none_is_made_when_they_are_kept_for_no_time(
+    async def test_records_kept_for_no_time_are_not_made(
         self, fabric: Fabric, clock: FakeClock
     ) -> None:
         records = executions(fabric, clock, ExecutionSettings(keep=0))
@@ -259,7 +261,7 @@ class TestFaults:
         assert await recorded_ids(fabric) == {"first", "second"}
 
 
-async def test_they_are_written_within_a_second_behind_the_answer(
+async def test_records_are_written_within_a_second_of_the_answer(
     fabric: Fabric, clock: FakeClock
 ) -> None:
     assert WRITE_EVERY <= 0.5

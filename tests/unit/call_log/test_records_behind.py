@@ -8,7 +8,6 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from context7_fabric.call_log import records as module
 from context7_fabric.call_log.records import BEHIND, MANY, CallLog
 from context7_fabric.errors import StoreUnavailable, UnknownExecution
 from context7_fabric.fabric.backend import WriteRequest
@@ -27,11 +26,10 @@ def record(executions: CallLog, number: int) -> None:
     executions.record("query-docs", {}, Caller(), answer)
 
 
-async def test_many_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WRITE_EVERY", 3600)
+async def test_many_records_are_written_at_once() -> None:
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric, anyio.create_task_group() as tasks:
-        executions = CallLog(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(fabric, clock, redact, ExecutionSettings(), write_every=3600)
         tasks.start_soon(executions.write_behind)
         for number in range(MANY):
             record(executions, number)
@@ -41,13 +39,10 @@ async def test_many_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         tasks.cancel_scope.cancel()
 
 
-async def test_they_are_written_after_somebody_looked_for_one_before(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
+async def test_records_are_written_after_a_find_without_result() -> None:
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric, anyio.create_task_group() as tasks:
-        executions = CallLog(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(fabric, clock, redact, ExecutionSettings(), write_every=0.001)
         tasks.start_soon(executions.write_behind)
         await anyio.wait_all_tasks_blocked()
         with pytest.raises(UnknownExecution):
@@ -60,29 +55,27 @@ async def test_they_are_written_after_somebody_looked_for_one_before(
         tasks.cancel_scope.cancel()
 
 
-async def test_it_tells_when_it_is_behind_and_when_it_has_caught_up() -> None:
+async def test_is_behind_is_true_until_the_records_are_written() -> None:
     clock = FakeClock()
     async with Fabric(MemoryBackend(), clock) as fabric:
         executions = CallLog(fabric, clock, redact, ExecutionSettings())
-        told = []
+        behind = []
         for number in range(BEHIND):
-            told.append(executions.is_behind)
+            behind.append(executions.is_behind)
             record(executions, number)
-        told.append(executions.is_behind)
+        behind.append(executions.is_behind)
         await executions.flush()
-        told.append(executions.is_behind)
-        assert told == [*[False] * BEHIND, True, False]
+        behind.append(executions.is_behind)
+        assert behind == [*[False] * BEHIND, True, False]
         assert len(await fabric.keys(Scope.EXECUTION, "")) == BEHIND
 
 
-async def test_what_a_store_did_not_take_is_written_once_it_does_without_another_call(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
-    monkeypatch.setattr(module, "AGAIN_EVERY", 0.001)
+async def test_records_that_the_store_refused_are_written_later_without_another_call() -> None:
     clock, backend = FakeClock(), Refusing()
     async with Fabric(backend, clock) as fabric, anyio.create_task_group() as tasks:
-        executions = CallLog(fabric, clock, redact, ExecutionSettings())
+        executions = CallLog(
+            fabric, clock, redact, ExecutionSettings(), write_every=0.001, retry_every=0.001
+        )
         tasks.start_soon(executions.write_behind)
         record(executions, 1)
         with anyio.fail_after(10):
@@ -94,7 +87,7 @@ async def test_what_a_store_did_not_take_is_written_once_it_does_without_another
 
 
 class Refusing(MemoryBackend):
-    """A store that takes nothing until it is told to."""
+    """A store that refuses writes until `refuses` is unset."""
 
     def __init__(self) -> None:
         super().__init__()

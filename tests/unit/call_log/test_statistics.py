@@ -1,4 +1,4 @@
-"""Records add up to hits, savings, times and errors; whatever is no record is left out."""
+"""Statistics of records: hits, savings, times and errors; other contexts are left out."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def added(executions: Iterable[CallRecord], since: float = 0.0) -> Statistics:
     return statistics
 
 
-class TestTally:
-    def test_of_no_calls_all_is_nothing(self) -> None:
-        tally = CallTotals()
-        assert (tally.hit_rate, tally.percentile(0.5), tally.percentile(0.95)) == (0, 0, 0)
+class TestCallTotals:
+    def test_totals_without_calls_are_zero(self) -> None:
+        totals = CallTotals()
+        assert (totals.hit_rate, totals.percentile(0.5), totals.percentile(0.95)) == (0, 0, 0)
 
     @pytest.mark.parametrize(
         ("calls", "share", "expected"),
@@ -54,14 +54,14 @@ class TestTally:
     def test_a_percentile_is_what_its_share_of_the_calls_took_at_most(
         self, calls: int, share: float, expected: float
     ) -> None:
-        tally = CallTotals()
+        totals = CallTotals()
         for latency in reversed(range(1, calls + 1)):
-            tally.add(replace(HIT, latency_ms=float(latency)))
-        assert tally.percentile(share) == expected
+            totals.add(replace(HIT, latency_ms=float(latency)))
+        assert totals.percentile(share) == expected
 
     def test_served_calls_are_hits_and_others_are_not(self) -> None:
-        tally = added([HIT, HIT, HIT, MISS]).total
-        assert (tally.calls, tally.hits, tally.hit_rate) == (4, 3, 0.75)
+        totals = added([HIT, HIT, HIT, MISS]).total
+        assert (totals.calls, totals.hits, totals.hit_rate) == (4, 3, 0.75)
 
     @pytest.mark.parametrize(
         ("outcome", "upstream", "saved"),
@@ -81,20 +81,20 @@ class TestTally:
     def test_a_call_is_saved_where_an_answer_cost_none_now_or_behind(
         self, outcome: str, upstream: bool, saved: int
     ) -> None:
-        tally = added([replace(HIT, outcome=outcome, upstream=upstream)]).total
-        assert (tally.calls_saved, tally.upstream_calls) == (saved, int(upstream))
+        totals = added([replace(HIT, outcome=outcome, upstream=upstream)]).total
+        assert (totals.calls_saved, totals.upstream_calls) == (saved, int(upstream))
 
     def test_tokens_and_failures_add_up(self) -> None:
-        tally = added([LOOK_UP, LOOK_UP, ERROR, HIT]).total
-        assert (tally.tokens_saved, tally.failed) == (2 * LOOK_UP.tokens_saved, 1)
+        totals = added([LOOK_UP, LOOK_UP, ERROR, HIT]).total
+        assert (totals.tokens_saved, totals.failed) == (2 * LOOK_UP.tokens_saved, 1)
 
 
 class TestStatistics:
-    def test_calls_are_told_apart_by_tool_tier_and_library(self) -> None:
+    def test_statistics_group_calls_by_tool_tier_and_library(self) -> None:
         statistics = added([HIT, LOOK_UP, LOOK_UP, MISS, ERROR])
-        calls = {name: tally.calls for name, tally in statistics.tools.items()}
+        calls = {name: totals.calls for name, totals in statistics.tools.items()}
         assert calls == {"query-docs": 3, "resolve-library-id": 2}
-        rates = {name: tally.hit_rate for name, tally in statistics.tiers.items()}
+        rates = {name: totals.hit_rate for name, totals in statistics.tiers.items()}
         assert rates == {"question": 1, "learned": 1, "upstream": 0, "local": 0}
         assert {name: each.calls for name, each in statistics.libraries.items()} == {
             "/widgets/widget1": 4
@@ -128,7 +128,7 @@ class TestStatistics:
         east = Statistics(0.0, ALWAYS, timezone(timedelta(hours=1)))
         for each in calls:
             east.add(each)
-        assert {day: tally.hits for day, tally in east.days.items()} == {
+        assert {day: totals.hits for day, totals in east.days.items()} == {
             date(2026, 11, 2): 1,
             date(2026, 11, 1): 0,
         }
@@ -139,7 +139,7 @@ class TestStatistics:
         assert (statistics.read, statistics.total.calls) == (4, 2)
         assert (statistics.first_at, statistics.last_at) == (NOON, NOON + 1)
 
-    def test_errors_that_differ_in_numbers_are_one_told_as_the_latest_was(self) -> None:
+    def test_errors_that_differ_in_numbers_count_as_the_latest(self) -> None:
         waits = [
             replace(ERROR, at=NOON + at, error=f"not asked for\nanother {at} s") for at in (2, 3, 1)
         ]
@@ -174,9 +174,9 @@ class TestReading:
         assert statistics.read == 2_500
         days = {"days": None}  # of another zone
         assert as_object(statistics) | days == as_object(added(executions)) | days
-        assert sum(tally.calls for tally in statistics.days.values()) == 2_500
+        assert sum(totals.calls for totals in statistics.days.values()) == 2_500
 
-    async def test_what_is_no_record_is_left_out(self) -> None:
+    async def test_read_statistics_leaves_out_other_contexts(self) -> None:
         async with Fabric(MemoryBackend(), FakeClock()) as fabric:
             await keep(fabric, [replace(HIT, at=NOON)])
             await fabric.set_context(f"{PREFIX}odd", {"at": "noon"}, Scope.EXECUTION)
@@ -190,10 +190,10 @@ class TestReading:
             assert (statistics.read, fabric.faults.count) == (0, 1)
 
 
-def test_as_json_all_is_told() -> None:
+def test_as_object_has_all_figures() -> None:
     calls = [replace(each, at=NOON) for each in (HIT, LOOK_UP, MISS, ERROR)]
-    told = as_object(added(calls, since=NOON - DAY))
-    assert {name: told[name] for name in ("read", "since", "first_at", "last_at", "p95_ms")} == {
+    figures = as_object(added(calls, since=NOON - DAY))
+    assert {name: figures[name] for name in ("read", "since", "first_at", "last_at", "p95_ms")} == {
         "read": 4,
         "since": NOON - DAY,
         "first_at": NOON,
@@ -211,9 +211,9 @@ def test_as_json_all_is_told() -> None:
         "p50_ms": MISS.latency_ms,
         "p95_ms": ERROR.latency_ms,
     }
-    assert isinstance(told["tools"], dict)
-    assert told["tools"]["query-docs"] == query
-    assert told["errors"] == [{"text": ERROR.error, "calls": 1, "last_at": NOON}]
+    assert isinstance(figures["tools"], dict)
+    assert figures["tools"]["query-docs"] == query
+    assert figures["errors"] == [{"text": ERROR.error, "calls": 1, "last_at": NOON}]
     widget = {
         "library_id": "/widgets/widget1",
         "calls": 3,
@@ -226,6 +226,6 @@ def test_as_json_all_is_told() -> None:
         "p50_ms": 1.0,
         "p95_ms": 900.0,
     }
-    assert told["most_asked"] == told["slowest"] == [widget]
-    total = {name: told[name] for name in query}
-    assert told["days"] == [{"day": "2023-11-14", **total}]
+    assert figures["most_asked"] == figures["slowest"] == [widget]
+    total = {name: figures[name] for name in query}
+    assert figures["days"] == [{"day": "2023-11-14", **total}]

@@ -1,4 +1,4 @@
-"""`config CLIENT` prints what a client's configuration wants, ready to be pasted."""
+"""`config CLIENT`: the entry for a client's configuration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("vscode", "servers", ".vscode/mcp.json"),
     ],
 )
-def test_the_snippet_goes_to_stdout_and_its_place_to_stderr(
+def test_config_prints_the_entry_on_stdout_and_its_file_on_stderr(
     program: Path, capsys: pytest.CaptureFixture[str], client: str, section: str, place: str
 ) -> None:
     assert run([client]) == 0
@@ -41,7 +41,7 @@ def test_the_snippet_goes_to_stdout_and_its_place_to_stderr(
     assert place in err
 
 
-def test_a_program_started_by_its_name_is_told_by_its_full_path(
+def test_config_of_a_program_started_by_name_has_its_full_path(
     program: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(program.parent)
@@ -51,7 +51,7 @@ def test_a_program_started_by_its_name_is_told_by_its_full_path(
 
 
 @pytest.mark.parametrize("started", ["/usr/lib/python3/pytest", "/nowhere/context7-fabric"])
-def test_a_program_started_otherwise_is_looked_for_on_the_path(
+def test_config_of_a_program_started_otherwise_searches_the_path(
     program: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -64,14 +64,14 @@ def test_a_program_started_otherwise_is_looked_for_on_the_path(
     assert json.loads(capsys.readouterr().out)["mcpServers"]["context7"]["command"] == str(program)
 
 
-def test_a_program_that_is_nowhere_is_told_by_its_name(
+def test_config_of_an_unknown_program_has_its_name(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["-c"])
     monkeypatch.setenv("PATH", str(tmp_path))
     run(["cursor"])
-    told = json.loads(capsys.readouterr().out)["mcpServers"]["context7"]["command"]
-    assert told == "context7-fabric"
+    command = json.loads(capsys.readouterr().out)["mcpServers"]["context7"]["command"]
+    assert command == "context7-fabric"
 
 
 @pytest.mark.parametrize("words", [[], ["emacs"], ["cursor", "more"]])

@@ -1,4 +1,4 @@
-"""`daemon` and the doctor's look at it, with whatever may sit behind a socket of the home."""
+"""`daemon`, and the daemon's check in `doctor`, with valid and invalid daemons."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ HOSTILE = "\x1b[31m9.9\x1b]0;title\x07\u202e"
 
 
 @contextmanager
-def somebody(home: Path, answer: bytes, name: str = "a") -> Iterator[list[bytes]]:
-    """Let somebody answer every visitor with these bytes; yields what visitors said."""
+def fake_daemon(home: Path, answer: bytes, name: str = "a") -> Iterator[list[bytes]]:
+    """Answer every connection with these bytes; yield the requests."""
     listener = Endpoint(str(home), name).claim()
     heard: list[bytes] = []
 
     def answer_all() -> None:
         while True:
             try:
-                visitor, _ = listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
-            with suppress(ConnectionError), visitor, visitor.makefile("rb") as lines:
+            with suppress(ConnectionError), connection, connection.makefile("rb") as lines:
                 heard.append(lines.readline())
                 if answer:
-                    visitor.sendall(answer)
+                    connection.sendall(answer)
 
     thread = Thread(target=answer_all, daemon=True)
     thread.start()
@@ -61,7 +61,7 @@ ODD = {
     "no JSON": b"not here\n",
     "no object": b"[]\n",
     "no text": b"\xff\n",
-    "everybody's pid": line(pid=-1),
+    "negative pid": line(pid=-1),
     "no pid": line(pid="bash"),
     "too large a pid": line(pid=10**30),
     "no time": line(since=float("nan")),
@@ -72,7 +72,7 @@ ODD = {
 
 
 class TestStatus:
-    def test_that_none_runs_is_said_and_is_no_failure(
+    def test_status_without_a_daemon_succeeds(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["daemon", "status"]) == 0
@@ -80,27 +80,27 @@ class TestStatus:
         assert main(["daemon", "status", "--json"]) == 0
         assert capsys.readouterr() == ("[]\n", "")
 
-    def test_a_socket_that_nobody_listens_at_is_no_daemon(
+    def test_status_with_a_socket_without_a_listener_shows_no_daemon(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         Endpoint(str(home), "left").claim().close()
         assert main(["daemon", "status"]) == 0
         assert capsys.readouterr().out == "No daemon runs; the next window starts one.\n"
 
-    def test_a_folder_that_no_daemon_can_have_is_told(
+    def test_status_with_an_unusable_folder_fails(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         home.mkdir()
         (home / "daemon").touch()
         assert main(["daemon", "status"]) == 1
         out, err = capsys.readouterr()
-        told = f"{home}/daemon cannot be used: Not a directory: each window serves itself"
-        assert (out, err) == ("", f"context7-fabric: {told}\n")
+        trouble = f"{home}/daemon cannot be used: Not a directory: each window serves itself"
+        assert (out, err) == ("", f"context7-fabric: {trouble}\n")
 
-    def test_a_daemon_of_another_version_is_shown_by_what_it_tells(
+    def test_status_of_another_version_is_shown(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with somebody(home, line(windows=3, memory=5 * 2**20)):
+        with fake_daemon(home, line(windows=3, memory=5 * 2**20)):
             assert main(["daemon", "status"]) == 0
         out, err = capsys.readouterr()
         head, row, log = out.splitlines()
@@ -110,10 +110,10 @@ class TestStatus:
         assert log == f"log of 4711: {home}/daemon/a.log"
         assert err == ""
 
-    def test_json_tells_the_figures_as_they_were_said(
+    def test_status_json_holds_the_figures_of_the_daemon(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with somebody(home, line(windows=3)), somebody(home, b"", "b"):
+        with fake_daemon(home, line(windows=3)), fake_daemon(home, b"", "b"):
             assert main(["daemon", "status", "--json"]) == 1
         known, silent = json.loads(capsys.readouterr().out)
         assert known == {
@@ -130,22 +130,22 @@ class TestStatus:
         assert silent["log"] == f"{home}/daemon/b.log"
         assert silent.keys() == {"log", "trouble"}
 
-    def test_a_long_path_of_the_log_is_not_cut(
+    def test_status_does_not_cut_a_long_log_path(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         home = tmp_path / ("long" * 30)
         monkeypatch.setenv("CONTEXT7_FABRIC_HOME", str(home))
         monkeypatch.setenv("COLUMNS", "80")
-        with somebody(home, line()):
+        with fake_daemon(home, line()):
             assert main(["daemon", "status"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert f"log of 4711: {home}/daemon/a.log" in lines
         assert max(map(len, lines[:-1])) <= 80
 
-    def test_what_a_daemon_says_steers_no_terminal(
+    def test_status_prints_no_control_characters(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        with somebody(home, line(version=HOSTILE)):
+        with fake_daemon(home, line(version=HOSTILE)):
             assert main(["daemon", "status"]) == 0
             assert main(["daemon", "status", "--json"]) == 0
         out = capsys.readouterr().out
@@ -157,81 +157,79 @@ class TestStatus:
         ODD.values(),
         ids=ODD,
     )
-    def test_what_no_daemon_says_is_told_beside_the_daemons(
+    def test_status_with_an_invalid_answer_reports_it_beside_the_daemons(
         self, home: Path, capsys: pytest.CaptureFixture[str], answer: bytes
     ) -> None:
-        with somebody(home, line(), "good"), somebody(home, answer, "odd"):
+        with fake_daemon(home, line(), "good"), fake_daemon(home, answer, "odd"):
             assert main(["daemon", "status"]) == 1
         out, err = capsys.readouterr()
         assert "4711" in out
-        (told,) = err.splitlines()
-        assert told.startswith("context7-fabric: a daemon ")
-        assert told.endswith(f"; its log is {home}/daemon/odd.log")
+        (error,) = err.splitlines()
+        assert error.startswith("context7-fabric: a daemon ")
+        assert error.endswith(f"; its log is {home}/daemon/odd.log")
 
-    def test_somebody_who_says_nothing_is_waited_for_no_longer_than_allowed(
-        self, home: Path
-    ) -> None:
+    def test_probe_without_an_answer_times_out(self, home: Path) -> None:
         started = time.monotonic()
         with Endpoint(str(home), "mute").claim():
             (visit,) = visits(str(home), STATUS, 0.01)
         assert time.monotonic() - started < 5
         assert (visit.status, visit.trouble) == (None, "did not answer within 0.01 s")
 
-    def test_another_users_process_is_told_nothing(
+    def test_probe_of_another_users_daemon_sends_nothing(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with somebody(home, line()) as heard:
+        with fake_daemon(home, line()) as heard:
             monkeypatch.setattr(os, "getuid", lambda: 54321)
             (visit,) = visits(str(home), STATUS, 5)
         assert visit.trouble == "could not be asked: the daemon is another user's"
         assert set(heard) <= {b""}
 
-    def test_no_key_goes_along(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_status_request_holds_no_key(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CONTEXT7_API_KEY", "ctx7sk-secret")
         monkeypatch.setenv("CONTEXT7_FABRIC_QDRANT_API_KEY", "qdrant-secret")
-        with somebody(home, line()) as heard:
+        with fake_daemon(home, line()) as heard:
             assert main(["daemon", "status"]) == 0
         assert b"'wish': 'status'" in heard[0]
         assert b"secret" not in heard[0]
 
 
 class TestStop:
-    def test_that_none_runs_is_said_and_is_no_failure(
+    def test_stop_without_a_daemon_succeeds(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["daemon", "stop"]) == 0
         assert capsys.readouterr() == ("No daemon runs.\n", "")
 
-    def test_a_process_that_nobody_has_reaped_has_ended(
+    def test_stop_treats_a_zombie_as_ended(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with subprocess.Popen(["true"]) as child:
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-            with somebody(home, line(pid=child.pid)):
+            with fake_daemon(home, line(pid=child.pid)):
                 assert main(["daemon", "stop"]) == 0
         assert capsys.readouterr() == (f"The daemon {child.pid} has ended.\n", "")
 
-    def test_one_that_does_not_end_is_one_clear_line_and_a_failure(
+    def test_stop_of_a_daemon_that_does_not_end_fails(
         self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(daemon, "END_SECONDS", 0.0)
-        with somebody(home, line(pid=os.getpid())):
+        with fake_daemon(home, line(pid=os.getpid())):
             assert main(["daemon", "stop"]) == 1
-        told = f"context7-fabric: the daemon {os.getpid()} was told to end and still runs\n"
-        assert capsys.readouterr() == ("", told)
+        error = f"context7-fabric: the daemon {os.getpid()} was told to end and still runs\n"
+        assert capsys.readouterr() == ("", error)
 
-    def test_a_process_is_waited_for_until_it_ends(self) -> None:
+    def test_ends_waits_until_a_process_has_ended(self) -> None:
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
             assert not ends(child.pid, 0)
             child.kill()
             assert ends(child.pid, 5)
 
-    def test_somebody_who_does_not_understand_is_told_and_the_others_are_ended(
+    def test_stop_with_an_invalid_answer_ends_the_other_daemons(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with subprocess.Popen(["true"]) as child:
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-            with somebody(home, b"what?\n", "a"), somebody(home, line(pid=child.pid), "b"):
+            with fake_daemon(home, b"what?\n", "a"), fake_daemon(home, line(pid=child.pid), "b"):
                 assert main(["daemon", "stop"]) == 1
         out, err = capsys.readouterr()
         assert out == f"The daemon {child.pid} has ended.\n"
@@ -239,42 +237,42 @@ class TestStop:
 
 
 class TestDoctor:
-    def test_takes_off_for_a_choice(self, home: Path) -> None:
+    def test_doctor_with_the_daemon_off_neither_passes_nor_fails(self, home: Path) -> None:
         check = check_daemon("off")
-        assert (check.ok, check.told) == (None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
+        assert (check.ok, check.text) == (None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
 
-    def test_finds_none_and_says_that_the_next_window_starts_one(self, home: Path) -> None:
+    def test_doctor_without_a_daemon_neither_passes_nor_fails(self, home: Path) -> None:
         check = check_daemon("auto")
-        assert (check.ok, check.told) == (None, "none runs, the next window starts one")
+        assert (check.ok, check.text) == (None, "none runs, the next client starts one")
         assert not home.exists()
 
-    def test_tells_how_each_is(self, home: Path) -> None:
-        with somebody(home, line(windows=1)):
+    def test_doctor_describes_each_daemon(self, home: Path) -> None:
+        with fake_daemon(home, line(windows=1)):
             check = check_daemon("auto")
         assert check.ok is True
-        assert check.told.startswith("pid 4711, version 0.0.9, 1 window, up since 2023-11-1")
+        assert check.text.startswith("pid 4711, version 0.0.9, 1 client, up since 2023-11-1")
 
-    def test_one_trouble_is_not_made_good_by_a_daemon_that_is_well(self) -> None:
+    def test_doctor_with_one_faulty_daemon_fails(self) -> None:
         well = DaemonStatus(4711, "1.0", 0.0, windows=2)
         hangs = DaemonProbe("/home/daemon/b.log", trouble="did not answer within 5 s")
         check = judged([DaemonProbe("/home/daemon/a.log", well), hangs])
         assert check.ok is False
-        assert "2 windows" in check.told
-        assert check.told.endswith(
-            "; one did not answer within 5 s: end its process, /home/daemon/b.log tells which"
+        assert "2 clients" in check.text
+        assert check.text.endswith(
+            "; one did not answer within 5 s: end its process, which /home/daemon/b.log names"
         )
 
-    def test_finds_fault_with_another_users_folder(
+    def test_doctor_with_another_users_folder_fails(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(os, "getuid", lambda: 54321)
         check = check_daemon("auto")
         assert check.ok is False
-        assert check.told.startswith(f"{folder} is another user's: each window serves itself; ")
+        assert check.text.startswith(f"{folder} is another user's: each client serves itself; ")
 
-    def test_finds_fault_with_a_file_in_the_folders_place(self, home: Path) -> None:
+    def test_doctor_with_a_file_in_place_of_the_folder_fails(self, home: Path) -> None:
         home.mkdir()
         (home / "daemon").touch()
         check = check_daemon("auto")
         assert check.ok is False
-        assert "cannot be used: Not a directory" in check.told
+        assert "cannot be used: Not a directory" in check.text

@@ -1,4 +1,4 @@
-"""The command line: which command a line asks for, and how each end is told."""
+"""The command line: choice of the command, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ class TestChoosing:
     @pytest.mark.parametrize("word", ["--help", "-h", "help"])
     def test_help_lists_every_command(self, word: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([word, "more"]) == 0
-        told = capsys.readouterr().out
-        assert all(f"  {name} " in told and what in told for name, what in COMMANDS.items())
+        out = capsys.readouterr().out
+        assert all(f"  {name} " in out and what in out for name, what in COMMANDS.items())
 
     @pytest.mark.parametrize("word", ["--version", "-v", "-V"])
-    def test_the_version_is_told(self, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_version_option_prints_the_version(
+        self, word: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main([word]) == 0
         assert capsys.readouterr().out == f"{__version__}\n"
 
-    def test_a_command_gets_the_words_behind_its_name(
-        self, added: Callable[[Command], None]
-    ) -> None:
+    def test_command_gets_the_words_after_its_name(self, added: Callable[[Command], None]) -> None:
         heard: list[list[str]] = []
 
         def run(words: list[str]) -> int:
@@ -70,7 +70,7 @@ class TestChoosing:
         assert main(["probe", "a", "--b", "probe"]) == 3
         assert heard == [["a", "--b", "probe"]]
 
-    def test_without_words_given_the_process_own_are_taken(
+    def test_main_without_words_uses_those_of_the_process(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(sys, "argv", ["context7-fabric", "--version"])
@@ -90,7 +90,7 @@ class TestChoosing:
         )
 
     @pytest.mark.parametrize("name", COMMANDS)
-    def test_every_command_there_is_tells_how_it_is_used(
+    def test_help_option_of_a_command_prints_its_usage(
         self, name: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -115,7 +115,7 @@ class TestEnding:
             (ExceptionGroup("outer", [ExceptionGroup("inner", [SettingError("V", "x", "y")])]), 2),
         ],
     )
-    def test_an_error_of_ours_is_one_line_and_a_code(
+    def test_fabric_error_is_one_line_and_an_exit_code(
         self,
         added: Callable[[Command], None],
         capsys: pytest.CaptureFixture[str],
@@ -137,7 +137,7 @@ class TestEnding:
             ExceptionGroup("tasks", [FabricError("one"), ValueError("other")]),
         ],
     )
-    def test_any_other_error_is_not_hidden(
+    def test_other_error_is_raised(
         self, added: Callable[[Command], None], error: Exception
     ) -> None:
         added(raising(error))
@@ -159,7 +159,7 @@ class TestEnding:
             " a redis:// URL\n"
         )
 
-    def test_an_error_out_of_an_open_app_is_one_line_too(
+    def test_fabric_error_in_an_open_app_is_one_line(
         self,
         added: Callable[[Command], None],
         monkeypatch: pytest.MonkeyPatch,
@@ -179,27 +179,25 @@ class TestEnding:
 
 
 class TestLogging:
-    def test_our_lines_go_to_stderr_from_the_level_on(
+    def test_logging_writes_lines_of_the_level_and_above_to_stderr(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         set_up_logging("info")
         logging.getLogger("context7_fabric.probe").debug("too low")
-        logging.getLogger("context7_fabric.probe").info("told")
-        logging.getLogger("somebody.else").info("too low")
-        logging.getLogger("somebody.else").warning("told too")
+        logging.getLogger("context7_fabric.probe").info("logged")
+        logging.getLogger("other.package").info("too low")
+        logging.getLogger("other.package").warning("logged too")
         logging.getLogger("mcp.client").error("not for users")
         out, err = capsys.readouterr()
         assert out == ""
-        assert err == "context7-fabric: INFO: told\ncontext7-fabric: WARNING: told too\n"
+        assert err == "context7-fabric: INFO: logged\ncontext7-fabric: WARNING: logged too\n"
 
-    def test_setting_it_up_again_does_not_tell_twice(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_logging_set_up_twice_logs_once(self, capsys: pytest.CaptureFixture[str]) -> None:
         set_up_logging("warning")
         set_up_logging("error")
         logging.getLogger("context7_fabric").warning("too low")
-        logging.getLogger("context7_fabric").error("told")
-        assert capsys.readouterr().err == "context7-fabric: ERROR: told\n"
+        logging.getLogger("context7_fabric").error("logged")
+        assert capsys.readouterr().err == "context7-fabric: ERROR: logged\n"
 
 
 def raising(error: BaseException) -> Command:

@@ -1,4 +1,4 @@
-"""`token`: what it prints where, and what is wrong usage."""
+"""`token`: output, files and wrong usage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def owners(file: TokenFile, *tokens: str) -> list[str | None]:
     return [file.owner_of(token) for token in tokens]
 
 
-def test_the_token_is_alone_on_stdout_and_the_advice_on_stderr(
+def test_token_add_prints_the_token_on_stdout_and_advice_on_stderr(
     file: TokenFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["token", "add", "ci"]) == 0
@@ -35,7 +35,7 @@ def test_the_token_is_alone_on_stdout_and_the_advice_on_stderr(
     assert out.strip() not in err
 
 
-def test_the_list_tells_names_and_times_and_no_more(
+def test_token_list_prints_names_and_times_only(
     file: TokenFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tokens = [file.add(name) for name in ("ci", "bob")]
@@ -48,59 +48,61 @@ def test_the_list_tells_names_and_times_and_no_more(
     assert err == ""
 
 
-def test_the_list_as_json_is_an_object_a_line(
+def test_token_list_json_prints_an_object_a_line(
     file: TokenFile, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("ci", "bob"):
         file.add(name)
     assert main(["token", "list", "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [sorted(each) for each in told] == [["made", "name"]] * 2
-    assert [each["name"] for each in told] == ["ci", "bob"]
-    assert datetime.fromisoformat(told[0]["made"]).tzinfo is not None
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [sorted(each) for each in printed] == [["made", "name"]] * 2
+    assert [each["name"] for each in printed] == ["ci", "bob"]
+    assert datetime.fromisoformat(printed[0]["made"]).tzinfo is not None
 
 
 @pytest.mark.parametrize("words", [["list"], ["list", "--json"]])
-def test_a_list_of_nobody_says_so_and_makes_no_file(
+def test_token_list_without_tokens_makes_no_file(
     home: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert main(["token", *words]) == 0
     out, err = capsys.readouterr()
     assert (out, home.exists()) == ("", False)
-    assert err == "Nobody has a token; `context7-fabric token add NAME` gives one.\n"
+    assert err == "There are no tokens; `context7-fabric token add NAME` makes one.\n"
 
 
-def test_a_token_is_taken_back(file: TokenFile, capsys: pytest.CaptureFixture[str]) -> None:
+def test_token_revoke_removes_the_token(
+    file: TokenFile, capsys: pytest.CaptureFixture[str]
+) -> None:
     tokens = [file.add(name) for name in ("ci", "bob")]
     assert main(["token", "revoke", "ci"]) == 0
-    assert capsys.readouterr() == ("The token of ci is taken back.\n", "")
+    assert capsys.readouterr() == ("The token of ci is revoked.\n", "")
     assert owners(file, *tokens) == [None, "bob"]
 
 
-def test_the_file_can_be_elsewhere(
+def test_token_add_uses_the_file_of_the_setting(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CONTEXT7_FABRIC_TOKENS_FILE", str(tmp_path / "who"))
+    monkeypatch.setenv("CONTEXT7_FABRIC_TOKENS_FILE", str(tmp_path / "file"))
     assert main(["token", "add", "ci"]) == 0
-    assert (tmp_path / "who").exists()
+    assert (tmp_path / "file").exists()
     assert not home.exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "error"),
     [
         (["add", "ci"], "'ci' has a token already"),
         (["revoke", "bob"], "there is no token named 'bob'"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
-    file: TokenFile, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+def test_token_error_is_one_line(
+    file: TokenFile, capsys: pytest.CaptureFixture[str], words: list[str], error: str
 ) -> None:
     file.add("ci")
     assert main(["token", *words]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"context7-fabric: {file.path}: {told}")
+    assert err.startswith(f"context7-fabric: {file.path}: {error}")
     assert err.count("\n") == 1
 
 
@@ -136,7 +138,7 @@ def test_token_revoke_removes_a_bad_line_of_that_name(file: TokenFile, home: Pat
     "words",
     [[], ["add"], ["add", "a b"], ["add", "x" * 61], ["add", "local"], ["revoke"], ["give", "ci"]],
 )
-def test_wrong_usage_changes_nothing(home: Path, words: list[str]) -> None:
+def test_token_with_wrong_usage_makes_no_file(home: Path, words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["token", *words])
     assert ended.value.code == 2

@@ -1,4 +1,4 @@
-"""A home and a clock of the test's own, and a client on them."""
+"""Fixtures: home, clock, and a client on them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MINE = ("CONTEXT7_", "LIBRARY_CACHE_", "RAG_SERVICE_")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a home of one's own, named by the environment, with nothing else of ours set."""
+    """Return a new home, set in an environment without other variables of ours."""
     for name in [name for name in os.environ if name.startswith(MINE)]:
         monkeypatch.delenv(name)
     home = tmp_path / "home"
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Return the time, to be moved by hand."""
+    """Return a clock that the test moves."""
     return FakeClock()
 
 

@@ -1,4 +1,4 @@
-"""What programs do with clients: resolvers of their own, and one client after another."""
+"""Resolvers and clients for the tests of the Python client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAY = 86400.0
 
 
 class Asked:
-    """A resolver that answers with `answer` and remembers what it was asked."""
+    """Resolver that returns `answer` and records the names."""
 
     def __init__(self, answer: str | None = WIDGET) -> None:
         self.answer = answer
@@ -44,17 +44,17 @@ async def server(home: Path, clock: FakeClock) -> AsyncGenerator[App]:
 
 
 def is_untouched(home: Path) -> bool:
-    """Tell whether nobody has made the folder."""
+    """Tell whether the folder does not exist."""
     return not home.exists()
 
 
 async def learned(clock: FakeClock, name: str, answer: str | None = WIDGET) -> str | None:
-    """Let a client of its own learn `name` from a resolver, and return what it gives."""
+    """Look `name` up by a new client with a resolver."""
     async with Context7CacheClient(None, Asked(answer), clock=clock) as cache:
         return await cache.get_library_id(name)
 
 
 async def known(clock: FakeClock, name: str) -> str | None:
-    """Return what a new client knows of `name` by itself."""
+    """Look `name` up by a new client without a resolver."""
     async with Context7CacheClient(clock=clock) as cache:
         return await cache.get_library_id(name)

@@ -24,7 +24,7 @@ from unit.client.programs import PYDANTIC, WIDGET, Asked, is_untouched, known, l
         ("RAG_SERVICE_URL", "rag:8007"),
     ],
 )
-def test_a_variable_that_cannot_be_used_is_told_at_once(
+def test_client_with_an_invalid_variable_raises_setting_error(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -33,7 +33,7 @@ def test_a_variable_that_cannot_be_used_is_told_at_once(
     assert (caught.value.variable, caught.value.value) == (name, value)
 
 
-def test_what_is_no_address_is_refused_in_one_clear_line(home: Path) -> None:
+def test_client_with_an_invalid_url_names_what_is_expected(home: Path) -> None:
     with pytest.raises(SettingError) as caught:
         Context7CacheClient("rag:8007")
     assert str(caught.value) == (
@@ -52,7 +52,7 @@ async def test_clearing_the_local_cache_leaves_the_store(home: Path, clock: Fake
     assert asked.names == ["widget"]
 
 
-def test_the_names_unused_longest_go_first() -> None:
+def test_name_cache_when_full_evicts_the_least_recently_used() -> None:
     names = NameCache(limit=2)
     found = CachedHit(CachedLibrary("widget", WIDGET, [], "unknown", "", 0, 1.0), 0)
     names.put("one", found, 10)
@@ -78,7 +78,7 @@ async def test_making_and_closing_a_client_opens_nothing(home: Path) -> None:
     assert is_untouched(home)
 
 
-async def test_what_is_too_large_for_the_store_is_known_to_the_client_alone(
+async def test_client_keeps_a_value_too_large_for_the_store(
     home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEXT7_FABRIC_VALUE_LIMIT", "10")
@@ -90,7 +90,7 @@ async def test_what_is_too_large_for_the_store_is_known_to_the_client_alone(
     assert await known(clock, "widget") is None
 
 
-async def test_a_home_that_cannot_be_used_leaves_the_seeds_and_memory(
+async def test_client_with_an_unusable_home_uses_seeds_and_memory(
     home: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     await anyio.Path(home).write_text("no folder")
@@ -114,7 +114,7 @@ async def test_a_store_that_breaks_is_a_miss(home: Path, clock: FakeClock) -> No
     assert asked.names == ["gadget"]
 
 
-async def test_a_store_in_memory_is_used_where_the_settings_say_so(
+async def test_client_with_the_memory_backend_writes_no_home(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEXT7_FABRIC_BACKEND", "memory")
@@ -123,7 +123,7 @@ async def test_a_store_in_memory_is_used_where_the_settings_say_so(
     assert is_untouched(home)
 
 
-async def test_what_one_principal_learned_is_no_other_ones(
+async def test_choice_of_one_principal_is_not_followed_for_another(
     home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEXT7_API_KEY", "ctx7sk-one")

@@ -1,4 +1,4 @@
-"""Which names give which ids: the seeds, the server's word, and how old either may be."""
+"""Names and their ids: seeds, choices that the server learned, and their age."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ async def test_a_name_of_several_languages_means_the_library_of_python(
 
 
 @pytest.mark.parametrize("name", ["pydantik", "pydantic-nope", "data validation", "", "x" * 5000])
-async def test_what_is_no_name_of_a_library_gives_nothing(
-    cache: Context7CacheClient, name: str
-) -> None:
+async def test_name_that_means_no_library_gives_none(cache: Context7CacheClient, name: str) -> None:
     assert await cache.get_library_id(name) is None
 
 
@@ -49,7 +47,7 @@ async def test_a_row_without_an_id_is_a_miss(cache: Context7CacheClient) -> None
     assert cache.get_stats()["cache_misses"] == 1
 
 
-async def test_the_choice_that_the_server_learned_goes_first(
+async def test_choice_that_the_server_learned_has_precedence(
     cache: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
     async with server(home, clock) as app:
@@ -82,7 +80,7 @@ async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
     assert await cache.get_library_id("redis") is None
 
 
-async def test_what_the_server_learns_meanwhile_is_seen(
+async def test_row_that_the_server_changes_is_seen_by_an_open_client(
     cache: Context7CacheClient, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("context7_fabric.client.local.STEP_SECONDS", 0.0)
@@ -101,7 +99,7 @@ async def test_what_the_server_learns_meanwhile_is_seen(
         ({"LIBRARY_CACHE_TTL_DAYS": " "}, 30),
     ],
 )
-async def test_what_is_older_than_the_limit_is_resolved_again(
+async def test_id_older_than_the_ttl_is_resolved_again(
     home: Path,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,7 +125,7 @@ async def test_what_is_older_than_the_limit_is_resolved_again(
     assert await known(clock, "widget") == WIDGET
 
 
-async def test_a_seed_that_nobody_verified_has_no_age(
+async def test_seed_that_was_never_verified_does_not_expire(
     cache: Context7CacheClient, clock: FakeClock
 ) -> None:
     await cache.get_library_id("pydantic")

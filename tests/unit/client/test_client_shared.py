@@ -1,4 +1,4 @@
-"""The one client of a program, and documentation through it."""
+"""The program's shared client, and documentation through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client counts: hits, misses, tokens, and uses of rows."""
+"""Counts of a client: hits, misses, tokens, and uses of rows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_another_principals_lists_are_not_measured(
     cache: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
     upstream = ScriptedUpstream()
-    async with scripted_app(upstream, clock, home, MODEL="off", PRINCIPAL="somebody") as app:
+    async with scripted_app(upstream, clock, home, MODEL="off", PRINCIPAL="other") as app:
         await app.desk.resolve(Question("widget"), Caller(app.principal))
     await cache.get_library_id("pydantic")
     assert cache.get_stats()["estimated_tokens_saved"] == 0

@@ -1,4 +1,4 @@
-"""What a resolver is asked, and what its answers teach."""
+"""Calls of a resolver, and what is stored of its answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_an_unknown_name_is_given_to_the_resolver(
         assert await cache.get_library_id("widget") == WIDGET
 
 
-async def test_what_the_resolver_said_is_not_asked_again(home: Path, clock: FakeClock) -> None:
+async def test_answer_of_the_resolver_is_stored(home: Path, clock: FakeClock) -> None:
     asked = Asked()
     async with Context7CacheClient(fallback_resolver=asked, clock=clock) as cache:
         assert [await cache.get_library_id("widget") for _ in range(3)] == [WIDGET] * 3
@@ -32,14 +32,14 @@ async def test_what_the_resolver_said_is_not_asked_again(home: Path, clock: Fake
     assert asked.names == ["widget"]
 
 
-async def test_the_resolver_is_not_asked_for_what_is_known(home: Path) -> None:
+async def test_resolver_is_not_called_for_a_known_name(home: Path) -> None:
     asked = Asked()
     async with Context7CacheClient(None, asked) as cache:
         assert await cache.get_library_id("pydantic") == PYDANTIC
     assert asked.names == []
 
 
-async def test_the_resolver_is_not_asked_against_the_callers_will(home: Path) -> None:
+async def test_resolver_is_not_called_without_use_fallback(home: Path) -> None:
     asked = Asked()
     async with Context7CacheClient(None, asked) as cache:
         assert await cache.get_library_id("widget", False) is None  # noqa: FBT003  # by position
@@ -47,12 +47,14 @@ async def test_the_resolver_is_not_asked_against_the_callers_will(home: Path) ->
 
 
 @pytest.mark.parametrize("answer", [None, "", "widget", "/widget", "/a/b//d", "/a b/c"])
-async def test_what_is_no_id_is_no_answer(home: Path, clock: FakeClock, answer: str | None) -> None:
+async def test_answer_that_is_no_id_counts_as_none(
+    home: Path, clock: FakeClock, answer: str | None
+) -> None:
     assert await learned(clock, "widget", answer) is None
     assert await known(clock, "widget") is None
 
 
-async def test_an_error_of_the_resolver_is_the_callers_and_teaches_nothing(home: Path) -> None:
+async def test_error_of_the_resolver_is_raised_and_stores_nothing(home: Path) -> None:
     def fail(name: str) -> str:
         raise LookupError(name)
 
@@ -62,7 +64,7 @@ async def test_an_error_of_the_resolver_is_the_callers_and_teaches_nothing(home:
         assert await cache.get_library_id("widget", use_fallback=False) is None
 
 
-async def test_an_id_is_given_in_its_one_spelling(home: Path, clock: FakeClock) -> None:
+async def test_id_is_returned_in_its_canonical_form(home: Path, clock: FakeClock) -> None:
     assert await learned(clock, "widget", " /widgets/widget1@2.0 ") == "/widgets/widget1/2.0"
 
 
@@ -76,7 +78,7 @@ async def test_an_id_with_a_version_is_kept_by_the_client_alone(
     assert await known(clock, "widget") is None
 
 
-async def test_get_library_id_when_learned_is_a_lesson_and_no_row_of_the_registry(
+async def test_learned_id_is_a_choice_and_no_row_of_the_registry(
     home: Path, clock: FakeClock
 ) -> None:
     await learned(clock, "Some Widget")
@@ -105,7 +107,7 @@ async def test_another_name_of_a_known_library_becomes_its_alias(
         assert app.desk.registry.find("agent graphs") is None
 
 
-async def test_a_row_without_an_id_gets_it_for_the_user_alone(home: Path, clock: FakeClock) -> None:
+async def test_row_without_an_id_gets_one_for_this_user_only(home: Path, clock: FakeClock) -> None:
     await learned(clock, "huggingface", "/huggingface/transformers")
     async with server(home, clock) as app:
         row = await app.desk.meanings.meant("huggingface")
@@ -116,9 +118,7 @@ async def test_a_row_without_an_id_gets_it_for_the_user_alone(home: Path, clock:
         assert match.row.id == ""
 
 
-async def test_an_answer_for_a_shared_name_is_put_into_nobodys_row(
-    home: Path, clock: FakeClock
-) -> None:
+async def test_answer_for_a_shared_name_changes_no_row(home: Path, clock: FakeClock) -> None:
     await learned(clock, "kubernetes", "/kubernetes/website")
     assert await known(clock, "kubernetes") == "/kubernetes/website"
     assert await known(clock, "kubernetes python") is None
@@ -146,11 +146,11 @@ async def test_an_answer_does_not_change_the_id_that_upstream_listed(
     ["w" * 600, "\U0001f5dd" * 100, " ", "\ud800"],
     ids=["long", "wide", "blank", "surrogate"],
 )
-async def test_any_text_is_given_to_the_resolver(home: Path, clock: FakeClock, name: str) -> None:
+async def test_resolver_is_called_with_any_text(home: Path, clock: FakeClock, name: str) -> None:
     assert await learned(clock, name) == WIDGET
 
 
-async def test_what_is_said_of_no_name_is_not_remembered(home: Path, clock: FakeClock) -> None:
+async def test_answer_for_a_blank_name_is_not_stored(home: Path, clock: FakeClock) -> None:
     assert await learned(clock, " ") == WIDGET
     assert await known(clock, " ") is None
 

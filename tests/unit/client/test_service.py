@@ -1,4 +1,4 @@
-"""Which service a client asks, and with what token."""
+"""Settings of the client: service URL and access token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.client import Context7CacheClient
-from context7_fabric.client.environment import RemoteServer, read_client_settings
+from context7_fabric.client.client import read_client_settings
+from context7_fabric.client.source import RemoteServer
 from context7_fabric.errors import SettingError
 
 URL = "http://127.0.0.1:3000/rag"
@@ -18,17 +19,17 @@ def service(rag_url: str | None = None, **environ: str) -> RemoteServer | None:
 
 
 @pytest.mark.parametrize("nothing", [None, "", "  "])
-def test_without_a_service_this_machines_registry_is_asked(nothing: str | None) -> None:
+def test_service_without_a_url_is_none(nothing: str | None) -> None:
     assert service(nothing, RAG_SERVICE_URL=" ") is None
     assert service(nothing, RAG_SERVICE_URL=URL) == RemoteServer(URL)
 
 
-def test_what_the_program_says_goes_before_the_environment() -> None:
+def test_service_argument_precedes_the_environment() -> None:
     assert service(f" {URL}/ ", RAG_SERVICE_URL="http://rag:8007") == RemoteServer(URL)
     assert service(URL, RAG_SERVICE_URL="nonsense") == RemoteServer(URL)
 
 
-def test_the_token_is_sent_as_a_bearer_and_never_shown() -> None:
+def test_token_is_sent_as_bearer_and_not_shown() -> None:
     found = service(URL, CONTEXT7_FABRIC_TOKEN=" c7f_token ")
     assert found is not None
     assert found.headers == {"Authorization": "Bearer c7f_token"}
@@ -36,7 +37,7 @@ def test_the_token_is_sent_as_a_bearer_and_never_shown() -> None:
     assert RemoteServer(URL).headers == {}
 
 
-def test_a_service_is_named_without_its_password() -> None:
+def test_service_label_has_no_password() -> None:
     assert RemoteServer("https://me:secret@host:1/rag").label == "https://host:1/rag"
 
 
@@ -44,7 +45,7 @@ def test_a_service_is_named_without_its_password() -> None:
     "url",
     ["rag:8007", "ftp://rag", "http://", "http://rag:port", "http://r ag", "http://rag/?a=b", "/"],
 )
-def test_what_is_no_address_is_told_at_once(
+def test_client_with_an_invalid_url_raises_setting_error(
     home: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     with pytest.raises(SettingError) as caught:
@@ -66,7 +67,7 @@ def test_what_is_no_address_is_told_at_once(
         (URL, "x\nsecret"),
     ],
 )
-def test_what_cannot_be_used_is_not_repeated_when_it_is_secret(url: str, token: str) -> None:
+def test_setting_error_shows_no_secret(url: str, token: str) -> None:
     with pytest.raises(SettingError) as caught:
         service(url, CONTEXT7_FABRIC_TOKEN=token)
     for secret in ("secret", "se cret", "sécret", "c7f_token"):

@@ -6,7 +6,7 @@ import pytest
 
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backend import BackendEntry, WriteRequest
-from context7_fabric.fabric.backends.circuit_breaker import REST_SECONDS, CircuitBreakerBackend
+from context7_fabric.fabric.backends.circuit_breaker import OPEN_SECONDS, CircuitBreakerBackend
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from unit.fabric.fakes import NOON, FakeClock
 
@@ -34,40 +34,40 @@ def hanging(clock: FakeClock) -> Hanging:
 
 
 @pytest.fixture
-async def spared(hanging: Hanging, clock: FakeClock) -> CircuitBreakerBackend:
-    spared = CircuitBreakerBackend(hanging, clock=clock)
-    await spared.write([WriteRequest("key", b"value")])
-    return spared
+async def guarded(hanging: Hanging, clock: FakeClock) -> CircuitBreakerBackend:
+    guarded = CircuitBreakerBackend(hanging, clock=clock)
+    await guarded.write([WriteRequest("key", b"value")])
+    return guarded
 
 
-async def test_after_waiting_in_vain_nobody_waits_for_a_while(
-    spared: CircuitBreakerBackend, hanging: Hanging, clock: FakeClock
+async def test_a_slow_failure_opens_the_circuit(
+    guarded: CircuitBreakerBackend, hanging: Hanging, clock: FakeClock
 ) -> None:
     hanging.fails_after = 1.0
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
-            await spared.get("key")
-    with pytest.raises(StoreUnavailable, match="left alone for now"):
-        await spared.keys("")
+            await guarded.get("key")
+    with pytest.raises(StoreUnavailable, match="circuit open after a time-out; retried within 3 s"):
+        await guarded.keys("")
     assert (hanging.asked, clock.now) == (1, NOON + 1.0)
 
 
-async def test_later_it_is_tried_again(
-    spared: CircuitBreakerBackend, hanging: Hanging, clock: FakeClock
+async def test_an_open_circuit_is_retried_later(
+    guarded: CircuitBreakerBackend, hanging: Hanging, clock: FakeClock
 ) -> None:
     hanging.fails_after = 1.0
     with pytest.raises(StoreUnavailable):
-        await spared.get("key")
+        await guarded.get("key")
     hanging.fails_after = None
-    clock.now += REST_SECONDS
-    assert await spared.get("key") == BackendEntry("key", b"value")
+    clock.now += OPEN_SECONDS
+    assert await guarded.get("key") == BackendEntry("key", b"value")
 
 
-async def test_a_failure_that_came_at_once_is_no_reason(
-    spared: CircuitBreakerBackend, hanging: Hanging
+async def test_a_quick_failure_leaves_the_circuit_closed(
+    guarded: CircuitBreakerBackend, hanging: Hanging
 ) -> None:
     hanging.fails_after = 0.0
     with pytest.raises(StoreUnavailable):
-        await spared.get("key")
+        await guarded.get("key")
     hanging.fails_after = None
-    assert await spared.get("key") == BackendEntry("key", b"value")
+    assert await guarded.get("key") == BackendEntry("key", b"value")

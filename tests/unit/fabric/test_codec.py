@@ -1,4 +1,4 @@
-"""What is stored is read back as it was, or told to be corrupt."""
+"""Encoded contexts decode to themselves, and all other bytes are corrupt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import CorruptEntry
-from context7_fabric.fabric.backend import SEALED
+from context7_fabric.fabric.backend import CHECKED_START
 from context7_fabric.fabric.codec import MAX_DEPTH, decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope
 
@@ -42,10 +42,13 @@ def read(data: bytes) -> Context:
     return decode("key", Scope.GLOBAL, data)
 
 
-def written(body: str, *, start: str = '{"format":1,') -> bytes:
-    """Bytes with a checksum that is right, whatever they hold."""
-    rest = body.encode("utf-8", "surrogatepass")
-    return f'{start}"crc32":"{crc32(rest):08x}",'.encode() + rest
+def checked(rest: bytes, start: bytes = CHECKED_START) -> bytes:
+    """Bytes with the right checksum for the key, whatever they hold."""
+    return start + b'"crc32":"%08x",' % crc32(b"GLOBAL/key" + rest) + rest
+
+
+def written(body: str, *, start: bytes = CHECKED_START) -> bytes:
+    return checked(body.encode("utf-8", "surrogatepass"), start)
 
 
 @given(CONTEXTS)
@@ -56,7 +59,7 @@ def test_what_is_encoded_is_decoded_to_the_same(context: Context) -> None:
 
 @given(CONTEXTS)
 def test_what_is_encoded_is_one_json_object_with_its_format(context: Context) -> None:
-    assert encode(context).startswith(SEALED)
+    assert encode(context).startswith(CHECKED_START)
     record = json.loads(encode(context).decode("utf-8", "surrogatepass"))
     assert record["format"] == 2
     assert record["value"] == context.value
@@ -101,11 +104,11 @@ def test_foreign_bytes_are_corrupt(data: bytes) -> None:
         read(data)
 
 
-@pytest.mark.parametrize("start", ['{"format":3,', '{"format":12,', "{", '{"format":1.0,'])
-def test_another_format_is_not_read(start: str) -> None:
+@pytest.mark.parametrize("version", [b"1", b"3", b"22", b"2.0"])
+def test_another_format_is_not_read(version: bytes) -> None:
     body = '"value":1,"metadata":{},"created_at":1.0,"expires_at":null}'
     with pytest.raises(CorruptEntry, match="not of a format this version reads"):
-        read(written(body, start=start))
+        read(written(body, start=b'{"format":%s,' % version))
 
 
 @pytest.mark.parametrize(
@@ -129,15 +132,15 @@ def test_another_format_is_not_read(start: str) -> None:
     ],
 )
 def test_what_is_no_entry_is_corrupt_in_spite_of_its_checksum(body: str, reason: str) -> None:
-    with pytest.raises(CorruptEntry, match=reason) as told:
+    with pytest.raises(CorruptEntry, match=reason) as corrupt:
         read(written(body))
-    assert (told.value.key, told.value.reason) == ("key", reason)
+    assert (corrupt.value.key, corrupt.value.reason) == ("key", reason)
 
 
 def test_bytes_that_are_no_utf_8_are_corrupt() -> None:
     rest = b'"value":"\xff","metadata":{},"created_at":1}'
     with pytest.raises(CorruptEntry, match="not JSON"):
-        read(b'{"format":1,"crc32":"%08x",' % crc32(rest) + rest)
+        read(checked(rest))
 
 
 def test_times_are_numbers_with_a_fraction_or_without() -> None:
@@ -162,17 +165,17 @@ def test_what_no_number_of_json_is_is_refused(number: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ({"a": [1, {"b": object()}]}, "value['a'][1]['b'] is not JSON but object"),
         (b"", "value is not JSON but bytes"),
         ([{"a": {2: 3}}], "value[0]['a'] is not JSON: its name 2 is no text"),
     ],
 )
-def test_the_place_of_what_is_not_json_is_told(value: Json, told: str) -> None:
+def test_an_error_names_the_place_of_what_is_not_json(value: Json, message: str) -> None:
     with pytest.raises(TypeError) as refused:
         encode(Context("key", value, Scope.GLOBAL, created_at=0.0))
-    assert str(refused.value) == told
+    assert str(refused.value) == message
 
 
 def test_nesting_has_a_bound() -> None:

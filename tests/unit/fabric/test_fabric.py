@@ -103,7 +103,7 @@ async def test_only_json_is_stored(fabric: Fabric) -> None:
     assert await fabric.keys(Scope.GLOBAL) == []
 
 
-async def test_deleting_tells_whether_there_was_something(fabric: Fabric) -> None:
+async def test_delete_returns_whether_the_key_existed(fabric: Fabric) -> None:
     await fabric.set_context("key", "value")
     assert [await fabric.delete_context("key"), await fabric.delete_context("key")] == [True, False]
 
@@ -130,7 +130,7 @@ async def test_a_query_finds_the_keys_of_its_pattern(
     assert {context.key for context in await fabric.query(pattern)} == found
 
 
-async def test_a_query_tells_the_newest_first_and_no_more_than_asked(
+async def test_a_query_returns_the_newest_first_up_to_its_limit(
     fabric: Fabric, clock: FakeClock
 ) -> None:
     for later, key in ((2, "b"), (3, "c"), (1, "a")):
@@ -193,7 +193,7 @@ async def test_those_that_match_are_deleted_and_counted(fabric: Fabric, clock: F
     assert await fabric.delete_matching("docs:", lambda _context: True, "USER") == 1
 
 
-async def test_what_nobody_can_read_is_deleted_with_those_that_match(fabric: Fabric) -> None:
+async def test_unreadable_entries_are_deleted_with_those_that_match(fabric: Fabric) -> None:
     await put(fabric.backend, "GLOBAL/docs:broken", b"{")
     await fabric.set_context("docs:whole", None)
     assert await fabric.delete_matching("docs:", lambda _context: False) == 1

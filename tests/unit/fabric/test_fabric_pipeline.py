@@ -21,14 +21,14 @@ async def test_nothing_is_stored_before_it_is_executed(fabric: Fabric) -> None:
     assert (context.value, context.metadata, context.expires_at) == (1, {"by": "me"}, NOON + 60)
 
 
-async def test_what_was_not_executed_is_forgotten(fabric: Fabric) -> None:
+async def test_changes_that_were_not_executed_are_dropped(fabric: Fabric) -> None:
     async with fabric.pipeline() as pipe:
         await pipe.set_context("key", 1)
     await pipe.execute()
     assert await fabric.count_contexts() == 0
 
 
-async def test_the_last_word_on_a_key_counts(fabric: Fabric) -> None:
+async def test_the_last_change_of_a_key_counts(fabric: Fabric) -> None:
     await fabric.set_context("gone", 0)
     async with fabric.pipeline() as pipe:
         for value in (1, 2):
@@ -82,7 +82,7 @@ async def test_of_too_many_none_is_stored(clock: FakeClock) -> None:
         assert await fabric.keys(Scope.GLOBAL) == ["old"]
 
 
-async def test_a_store_that_fails_is_told_as_not_stored(clock: FakeClock) -> None:
+async def test_a_failing_store_returns_not_stored(clock: FakeClock) -> None:
     fabric = Fabric(Broken(), clock)
     async with fabric.pipeline() as pipe:
         await pipe.set_context("key", 1)

@@ -51,7 +51,7 @@ def test_options_are_those_of_the_kind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "paper", "disk:", "ftp://host", "redis"[:-1]])
-def test_what_no_fabric_is_called_is_told(name: str) -> None:
+def test_an_unknown_name_of_a_fabric_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="one of memory, disk, redis, vector, disk:FOLDER, or"):
         open_fabric(name)
 
@@ -61,7 +61,7 @@ def test_a_server_and_a_folder_are_one_too_many(tmp_path: Path) -> None:
         VectorFabric("http://localhost:6333", path=tmp_path)
 
 
-def test_a_url_that_is_none_of_redis_is_told() -> None:
+def test_a_url_that_is_not_redis_is_refused() -> None:
     with pytest.raises(ValueError, match="a Redis URL looks like"):
         RedisFabric("localhost:6379")
 

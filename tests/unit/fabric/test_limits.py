@@ -1,4 +1,4 @@
-"""What is too long, too large or too much is refused with a clear error, and nothing is stored."""
+"""Keys, values and numbers beyond their limits are refused with a clear error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_a_value_over_four_mebibytes_is_refused(fabric: Fabric) -> None:
     assert await fabric.keys(Scope.GLOBAL) == ["key"]
 
 
-async def test_how_large_a_value_may_be_is_a_setting(clock: FakeClock) -> None:
+async def test_the_value_limit_is_a_setting(clock: FakeClock) -> None:
     async with Fabric(MemoryBackend(), clock, value_limit=1000) as fabric:
         await fabric.set_context("key", "before")
         with pytest.raises(ValueTooLarge, match="CONTEXT7_FABRIC_VALUE_LIMIT"):
@@ -52,7 +52,7 @@ async def test_authored_contexts_are_counted_and_capped(clock: FakeClock) -> Non
         assert await fabric.set_context("prompt:2", "two")
 
 
-async def test_a_refusal_is_a_value_error_for_whoever_catches_those(fabric: Fabric) -> None:
+async def test_a_refusal_is_a_value_error(fabric: Fabric) -> None:
     assert issubclass(ContextError, ValueError)
     with pytest.raises(ValueError, match="at most 512"):
         await fabric.set_context("k" * 513, 1)

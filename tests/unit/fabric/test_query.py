@@ -43,7 +43,7 @@ async def test_a_rare_match_is_found_behind_many_others(many: Fabric) -> None:
     assert [context.key for context in await many.query("*9", limit=1)] == ["key:299"]
 
 
-async def test_several_are_told_in_the_order_they_were_asked_for(many: Fabric) -> None:
+async def test_get_many_keeps_the_order_of_the_keys(many: Fabric) -> None:
     found = await many.get_many(["key:200", "never", "key:003", "key:100"])
     assert [context.value for context in found] == [200, 3, 100]
 
@@ -79,12 +79,12 @@ async def test_cleaning_up_reaches_every_scope_or_one(fabric: Fabric) -> None:
     assert await fabric.cleanup(NOON + 1) == 3
 
 
-async def test_no_time_is_told_and_nothing_removed(many: Fabric) -> None:
+async def test_cleanup_before_an_invalid_time_is_refused(many: Fabric) -> None:
     with pytest.raises(ValueError, match="yesterday"):
         await many.cleanup("yesterday")
     assert await many.count_contexts() == 300
 
 
-async def test_whoever_cleans_up_learns_that_the_store_failed(clock: FakeClock) -> None:
+async def test_cleanup_raises_the_error_of_the_store(clock: FakeClock) -> None:
     with pytest.raises(StoreUnavailable):
         await Fabric(Broken(), clock).cleanup(NOON)

@@ -1,4 +1,4 @@
-"""What is kept in memory is true as long as nobody, in whichever process, writes to the store."""
+"""Values in memory are valid until any process writes to the store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.read_cache import RevisionCache, StoreRevision
+from contracts.disk_store import execute
 from support.disks import fabric_on_disk
 
 
 class Store:
-    """Something whose revision is told by hand."""
+    """A revision set by the test."""
 
     def __init__(self) -> None:
         self.now: StoreRevision | None = 1
@@ -33,49 +34,49 @@ def store() -> Store:
 
 
 @pytest.fixture
-def steady(store: Store) -> RevisionCache[str]:
+def cache(store: Store) -> RevisionCache[str]:
     return RevisionCache(store.revision, 3)
 
 
 class TestKeeping:
-    def test_what_is_kept_comes_back_until_somebody_writes(
-        self, store: Store, steady: RevisionCache[str]
+    def test_a_value_is_kept_until_the_next_write(
+        self, store: Store, cache: RevisionCache[str]
     ) -> None:
-        steady.keep("key", "value", steady.revision())
-        steady.revision()
-        assert steady.get("key") == "value"
+        cache.keep("key", "value", cache.revision())
+        cache.revision()
+        assert cache.get("key") == "value"
         store.now = 2
-        steady.revision()
-        assert steady.get("key") is None
+        cache.revision()
+        assert cache.get("key") is None
 
-    def test_what_was_worked_out_before_a_write_is_not_kept_behind_it(
-        self, store: Store, steady: RevisionCache[str]
+    def test_a_value_derived_before_a_write_is_not_kept(
+        self, store: Store, cache: RevisionCache[str]
     ) -> None:
-        before = steady.revision()
+        before = cache.revision()
         store.now = 2
-        steady.revision()
-        steady.keep("key", "value", before)
-        assert steady.get("key") is None
+        cache.revision()
+        cache.keep("key", "value", before)
+        assert cache.get("key") is None
 
-    def test_nothing_is_kept_while_nobody_knows_who_writes(
-        self, store: Store, steady: RevisionCache[str]
+    def test_nothing_is_kept_while_the_revision_is_unknown(
+        self, store: Store, cache: RevisionCache[str]
     ) -> None:
-        steady.keep("key", "value", steady.revision())
+        cache.keep("key", "value", cache.revision())
         store.now = None
-        steady.keep("other", "value", steady.revision())
-        assert steady.get("key") is None
-        assert steady.get("other") is None
+        cache.keep("other", "value", cache.revision())
+        assert cache.get("key") is None
+        assert cache.get("other") is None
 
-    def test_there_are_never_more_values_than_that(self, steady: RevisionCache[str]) -> None:
-        as_of, keys = steady.revision(), [f"key {number}" for number in range(10)]
+    def test_the_number_of_values_is_bounded(self, cache: RevisionCache[str]) -> None:
+        as_of, keys = cache.revision(), [f"key {number}" for number in range(10)]
         for key in keys:
-            steady.keep(key, "value", as_of)
-            assert steady.get(key) == "value"
-            assert sum(steady.get(each) is not None for each in keys) <= 3
+            cache.keep(key, "value", as_of)
+            assert cache.get(key) == "value"
+            assert sum(cache.get(each) is not None for each in keys) <= 3
 
 
-async def opened(folder: Path, *passing: str) -> Fabric:
-    return Fabric(await to_thread.run_sync(partial(DiskBackend, folder, passing=passing)))
+async def opened(folder: Path, *uncounted: str) -> Fabric:
+    return Fabric(await to_thread.run_sync(partial(DiskBackend, folder, uncounted=uncounted)))
 
 
 class TestRevision:
@@ -129,14 +130,16 @@ class TestRevision:
         assert ours.revision() == before
 
     async def test_the_time_of_last_use_leaves_it_as_it_is(
-        self, ours: Fabric, monkeypatch: pytest.MonkeyPatch
+        self, ours: Fabric, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr("context7_fabric.fabric.backends.disk.table.TOUCH_SECONDS", -1.0)
+        used = "SELECT access_time FROM Cache"
+        execute(tmp_path, "UPDATE Cache SET access_time = 1.0")
         before = ours.revision()
         assert await ours.get_context("key") is not None
+        assert execute(tmp_path, used) != [(1.0,)]
         assert ours.revision() == before
 
-    async def test_what_it_is_told_to_pass_over_leaves_it_and_all_else_does_not(
+    async def test_only_writes_below_uncounted_prefixes_leave_the_revision(
         self, tmp_path: Path
     ) -> None:
         async with await opened(tmp_path / "own", "GLOBAL/count:") as fabric:
@@ -150,7 +153,9 @@ class TestRevision:
                 assert await fabric.set_context(key, "value")
                 assert fabric.revision() != seen
 
-    async def test_who_passes_over_less_is_counted_by_for_both(self, tmp_path: Path) -> None:
+    async def test_processes_with_different_uncounted_prefixes_count_for_both(
+        self, tmp_path: Path
+    ) -> None:
         folder = tmp_path / "own"
         async with (
             await opened(folder, "GLOBAL/count:") as few,
@@ -161,12 +166,10 @@ class TestRevision:
             assert few.revision() != before[0]
             assert all_of_them.revision() != before[1]
 
-    async def test_it_is_the_same_for_all_who_open_the_store(
-        self, ours: Fabric, theirs: Fabric
-    ) -> None:
+    async def test_all_processes_read_the_same_revision(self, ours: Fabric, theirs: Fabric) -> None:
         await ours.set_context("key", "new")
         assert ours.revision() == theirs.revision()
 
-    async def test_a_store_that_cannot_tell_says_so(self) -> None:
+    async def test_a_store_without_a_revision_returns_none(self) -> None:
         async with Fabric(MemoryBackend()) as fabric:
             assert fabric.revision() is None

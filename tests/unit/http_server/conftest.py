@@ -1,4 +1,4 @@
-"""What the tests of the REST face share."""
+"""Fixtures of the tests of the REST API."""
 
 from support.rest_fixtures import app, clock, http
 

@@ -33,7 +33,7 @@ class Application:
 
 @dataclass
 class Answer:
-    """What an application said to one request."""
+    """Answer of an application to one request."""
 
     messages: list[Message] = field(default_factory=list)
 
@@ -58,9 +58,9 @@ class Answer:
         """The text of a refusal, which is one line of JSON and nothing else."""
         assert self.headers["content-type"] == "application/json"
         assert b"\n" not in self.body
-        told = json.loads(self.body)
-        assert list(told) == ["error"]
-        return str(told["error"])
+        reply = json.loads(self.body)
+        assert list(reply) == ["error"]
+        return str(reply["error"])
 
 
 def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

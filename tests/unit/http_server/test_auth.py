@@ -1,4 +1,4 @@
-"""Who sends a request, as its headers tell: the token, the Context7 key, or neither."""
+"""Identity of a request, from its headers: the token, the Context7 key, or neither."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from context7_fabric.errors import AccessDenied, UnusableKey
 from context7_fabric.http_server.auth import KEY_HEADERS, Authenticator, Identity
 from context7_fabric.http_server.token_file import TokenFile
 
-EVERYBODY = Authenticator(None)
+OPEN = Authenticator(None)
 ALL_HEADERS = ("authorization", *KEY_HEADERS)
 HEADER_TEXT = st.text(st.characters(max_codepoint=255), max_size=80)
 BEARER_TEXT = HEADER_TEXT.map("Bearer ".__add__)
@@ -29,29 +29,29 @@ async def tokens(tmp_path: Path) -> tuple[Authenticator, str]:
 
 
 class TestWithoutTokens:
-    async def test_nobody_needs_anything(self) -> None:
-        assert await EVERYBODY.visitor({}) == Identity(None, None)
+    async def test_identify_without_headers_accepts(self) -> None:
+        assert await OPEN.identify({}) == Identity(None, None)
 
     @pytest.mark.parametrize("header", ALL_HEADERS)
     async def test_a_key_is_taken_from_every_header_where_context7_takes_one(
         self, header: str
     ) -> None:
-        assert await EVERYBODY.visitor({header: " key "}) == Identity(None, "key")
+        assert await OPEN.identify({header: " key "}) == Identity(None, "key")
 
     @pytest.mark.parametrize(("first", "second"), list(pairwise(ALL_HEADERS)))
     async def test_the_earlier_header_counts_unless_it_is_empty(
         self, first: str, second: str
     ) -> None:
-        assert (await EVERYBODY.visitor({second: "two", first: "one"})).api_key == "one"
-        assert (await EVERYBODY.visitor({second: "two", first: " "})).api_key == "two"
+        assert (await OPEN.identify({second: "two", first: "one"})).api_key == "one"
+        assert (await OPEN.identify({second: "two", first: " "})).api_key == "two"
 
     @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  ", "Bearer\t", ""])
     async def test_the_scheme_is_no_part_of_the_key(self, scheme: str) -> None:
-        assert (await EVERYBODY.visitor({"authorization": f"{scheme}key"})).api_key == "key"
+        assert (await OPEN.identify({"authorization": f"{scheme}key"})).api_key == "key"
 
     @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "bearer\t"])
     async def test_a_scheme_without_a_key_is_none(self, value: str) -> None:
-        assert (await EVERYBODY.visitor({"authorization": value})).api_key is None
+        assert (await OPEN.identify({"authorization": value})).api_key is None
 
     @pytest.mark.parametrize(
         "value",
@@ -64,73 +64,76 @@ class TestWithoutTokens:
         ],
     )
     async def test_authorization_of_another_scheme_is_no_key(self, value: str) -> None:
-        assert (await EVERYBODY.visitor({"authorization": value})).api_key is None
+        assert (await OPEN.identify({"authorization": value})).api_key is None
         both = {"authorization": value, "x-api-key": "key"}
-        assert (await EVERYBODY.visitor(both)).api_key == "key"
+        assert (await OPEN.identify(both)).api_key == "key"
 
     async def test_a_key_may_begin_like_a_scheme(self) -> None:
-        assert (await EVERYBODY.visitor({"authorization": "bearerkey"})).api_key == "bearerkey"
+        assert (await OPEN.identify({"authorization": "bearerkey"})).api_key == "bearerkey"
 
     @pytest.mark.parametrize("header", ALL_HEADERS)
     @pytest.mark.parametrize("value", ["a b", "a\x00b", "a\x7f", "schlüssel", "\xa0", "a\tb"])
-    async def test_what_cannot_be_a_key_is_refused(self, header: str, value: str) -> None:
-        with pytest.raises(UnusableKey) as told:
-            await EVERYBODY.visitor({header: value})
-        assert value not in str(told.value)
+    async def test_identify_with_an_unusable_key_refuses_it(self, header: str, value: str) -> None:
+        with pytest.raises(UnusableKey) as raised:
+            await OPEN.identify({header: value})
+        assert value not in str(raised.value)
 
     async def test_a_token_of_ours_is_never_passed_on_as_a_key(self) -> None:
         with pytest.raises(UnusableKey, match="is not passed on"):
-            await EVERYBODY.visitor({"authorization": "Bearer c7f_abc"})
+            await OPEN.identify({"authorization": "Bearer c7f_abc"})
 
 
 class TestWithTokens:
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-    async def test_who_has_a_token_is_let_in_by_name_and_it_is_no_key(
+    async def test_identify_with_a_token_returns_its_name_and_no_key(
         self, tokens: tuple[Authenticator, str], scheme: str
     ) -> None:
         access, token = tokens
         headers = {"authorization": f"{scheme} {token}"}
-        assert await access.visitor(headers) == Identity("ci", None)
+        assert await access.identify(headers) == Identity("ci", None)
 
     async def test_the_key_comes_in_the_other_headers(
         self, tokens: tuple[Authenticator, str]
     ) -> None:
         access, token = tokens
         for header in KEY_HEADERS:
-            visitor = await access.visitor({"authorization": f"Bearer {token}", header: "key"})
+            visitor = await access.identify({"authorization": f"Bearer {token}", header: "key"})
             assert visitor == Identity("ci", "key")
 
     @pytest.mark.parametrize(
-        "told", ["", "Bearer", "Bearer ", "{token}", "Basic {token}", "Bearer {token}x", "Bearer x"]
+        "authorization",
+        ["", "Bearer", "Bearer ", "{token}", "Basic {token}", "Bearer {token}x", "Bearer x"],
     )
-    async def test_nobody_else_is_let_in(
-        self, tokens: tuple[Authenticator, str], told: str
+    async def test_identify_without_a_known_token_denies_access(
+        self, tokens: tuple[Authenticator, str], authorization: str
     ) -> None:
         access, token = tokens
         with pytest.raises(AccessDenied) as refused:
-            await access.visitor({"authorization": told.format(token=token)})
+            await access.identify({"authorization": authorization.format(token=token)})
         assert "`context7-fabric token add NAME`" in str(refused.value)
         assert token not in str(refused.value)
 
     @pytest.mark.parametrize("header", KEY_HEADERS)
-    async def test_a_token_in_a_header_for_keys_lets_nobody_in_and_is_not_passed_on(
+    async def test_identify_with_a_token_in_a_key_header_denies_access_or_refuses_the_key(
         self, tokens: tuple[Authenticator, str], header: str
     ) -> None:
         access, token = tokens
         with pytest.raises(AccessDenied):
-            await access.visitor({header: token})
+            await access.identify({header: token})
         with pytest.raises(UnusableKey):
-            await access.visitor({"authorization": f"Bearer {token}", header: token})
+            await access.identify({"authorization": f"Bearer {token}", header: token})
 
-    async def test_a_stranger_with_an_unusable_key_is_told_of_the_token_first(
+    async def test_identify_without_a_token_and_with_an_unusable_key_denies_access_first(
         self, tokens: tuple[Authenticator, str]
     ) -> None:
         with pytest.raises(AccessDenied):
-            await tokens[0].visitor({"x-api-key": "a b"})
+            await tokens[0].identify({"x-api-key": "a b"})
 
-    async def test_a_file_that_is_not_there_lets_nobody_in(self, tmp_path: Path) -> None:
+    async def test_identify_without_the_file_denies_access(self, tmp_path: Path) -> None:
         with pytest.raises(AccessDenied):
-            await Authenticator(TokenFile(tmp_path / "none")).visitor({"authorization": "Bearer x"})
+            await Authenticator(TokenFile(tmp_path / "none")).identify(
+                {"authorization": "Bearer x"}
+            )
 
 
 @pytest.fixture(scope="module")
@@ -142,19 +145,21 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Authenticator:
 
 
 @given(st.dictionaries(st.sampled_from(ALL_HEADERS), HEADER_TEXT | BEARER_TEXT))
-def test_no_headers_without_a_token_get_in(closed: Authenticator, headers: dict[str, str]) -> None:
+def test_identify_of_any_headers_without_a_token_denies_access(
+    closed: Authenticator, headers: dict[str, str]
+) -> None:
     with pytest.raises(AccessDenied):
-        anyio.run(closed.visitor, headers)
+        anyio.run(closed.identify, headers)
 
 
 @given(st.dictionaries(st.sampled_from(ALL_HEADERS), HEADER_TEXT))
 def test_a_key_that_is_taken_can_be_sent_in_a_header(headers: dict[str, str]) -> None:
     try:
-        key = anyio.run(EVERYBODY.visitor, headers).api_key
+        key = anyio.run(OPEN.identify, headers).api_key
     except UnusableKey:
         return
     assert key is None or (key.isascii() and key.isprintable() and key == "".join(key.split()))
 
 
-def test_a_visitor_is_written_down_without_the_key() -> None:
+def test_identity_as_text_leaves_out_the_key() -> None:
     assert repr(Identity("ci", "secret")) == "Identity(name='ci')"

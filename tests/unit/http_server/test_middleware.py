@@ -1,4 +1,4 @@
-"""What a request passes on its way in, and what is put on each answer on its way out."""
+"""Middleware that a request passes on its way in, and its answer on its way out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from context7_fabric.http_server.auth import Authenticator, Identity
+from context7_fabric.http_server.auth import Authenticator, Identity, RateLimits
 from context7_fabric.http_server.middleware import (
     AllowedHosts,
     AuthMiddleware,
@@ -18,7 +18,6 @@ from context7_fabric.http_server.middleware import (
     HostMiddleware,
     SecurityHeadersMiddleware,
 )
-from context7_fabric.http_server.rate_limit import RateLimits
 from context7_fabric.http_server.token_file import TokenFile
 from support.scripted import FakeClock
 from unit.http_server.requests import Answer, Application, asked, scope_of
@@ -51,25 +50,25 @@ def bearing(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
-class TestAccess:
-    async def test_the_application_is_told_who_it_is_in_the_requests_own_state(
+class TestAuth:
+    async def test_auth_puts_the_identity_into_the_requests_own_state(
         self, access: Authenticator, token: str
     ) -> None:
         app, shared = Application(), {"kept": 1}
         guard = AuthMiddleware(app, access, limits())
         answer = await asked(guard, scope_of(bearing(token), state=shared), [b"hello"])
         assert (answer.status, answer.body) == (200, b"hello")
-        assert app.scopes[0]["state"] == {"kept": 1, "visitor": Identity("ci")}
+        assert app.scopes[0]["state"] == {"kept": 1, "identity": Identity("ci")}
         assert shared == {"kept": 1}
 
-    async def test_a_server_that_keeps_no_state_does_as_well(self) -> None:
+    async def test_auth_without_a_state_makes_one(self) -> None:
         app = Application()
         await asked(
             AuthMiddleware(app, Authenticator(None), limits()), scope_of({"x-api-key": "key"})
         )
-        assert app.scopes[0]["state"]["visitor"] == Identity(None, "key")
+        assert app.scopes[0]["state"]["identity"] == Identity(None, "key")
 
-    async def test_a_stranger_is_told_what_to_do_and_the_application_nothing(
+    async def test_auth_without_a_known_token_answers_401_and_does_not_pass_on(
         self, access: Authenticator
     ) -> None:
         app = Application()
@@ -79,13 +78,13 @@ class TestAccess:
         assert "context7-fabric token add" in answer.error
         assert app.scopes == []
 
-    async def test_an_unusable_key_is_told(self) -> None:
+    async def test_auth_with_an_unusable_key_answers_400(self) -> None:
         guard = AuthMiddleware(Application(), Authenticator(None), limits())
         answer = await asked(guard, scope_of({"x-api-key": "a b"}), [])
         assert answer.status == 400
         assert "Context7 key" in answer.error
 
-    async def test_one_that_asks_too_much_is_told_when_to_come_again(
+    async def test_auth_of_too_many_requests_answers_429_with_the_wait(
         self, access: Authenticator, token: str
     ) -> None:
         guard = AuthMiddleware(Application(), access, limits(4))
@@ -95,7 +94,7 @@ class TestAccess:
         assert answers[-1].headers["retry-after"] == "15"
         assert answers[-1].error == "too many requests: the next one in 15 s"
 
-    async def test_a_wait_of_less_than_a_second_is_told_as_one(
+    async def test_auth_with_a_wait_of_less_than_a_second_rounds_it_up(
         self, access: Authenticator, token: str
     ) -> None:
         guard = AuthMiddleware(Application(), access, limits(6000))
@@ -104,18 +103,18 @@ class TestAccess:
         answer = await asked(guard, scope_of(bearing(token)))
         assert (answer.status, answer.headers["retry-after"]) == (429, "1")
 
-    async def test_strangers_use_up_nobodys_requests(
+    async def test_auth_of_unknown_tokens_counts_for_no_name(
         self, access: Authenticator, token: str
     ) -> None:
         guard = AuthMiddleware(Application(), access, limits(1))
         assert (await asked(guard, scope_of(bearing("x")))).status == 401
         assert (await asked(guard, scope_of(bearing(token)))).status == 200
 
-    async def test_this_machines_user_has_no_limit(self) -> None:
+    async def test_auth_without_tokens_has_no_limit(self) -> None:
         guard = AuthMiddleware(Application(), Authenticator(None), limits(1))
         assert {(await asked(guard, scope_of())).status for _try in range(20)} == {200}
 
-    async def test_a_web_socket_is_not_a_way_in(self) -> None:
+    async def test_auth_of_a_web_socket_closes_it(self) -> None:
         app = Application()
         answer = await asked(
             AuthMiddleware(app, Authenticator(None), limits()), {"type": "websocket"}
@@ -125,11 +124,11 @@ class TestAccess:
 
 
 class TestHeaders:
-    async def test_stand_on_every_answer(self) -> None:
+    async def test_security_headers_are_on_every_answer(self) -> None:
         answer = await asked(SecurityHeadersMiddleware(Application()), scope_of())
         assert dict(answer.headers) == EVERY_ANSWER
 
-    async def test_stand_on_refusals_and_where_an_application_sends_none(self) -> None:
+    async def test_security_headers_are_on_refusals_and_bare_answers(self) -> None:
         async def bare(_scope: Scope, _receive: Receive, send: Send) -> None:
             await send({"type": "http.response.start", "status": 204})
             await send({"type": "http.response.body"})
@@ -148,28 +147,28 @@ class TestHeaders:
         assert answer.headers.getlist("content-security-policy") == ["default-src 'self'"]
 
     @pytest.mark.parametrize(
-        ("said", "told"),
+        ("sent", "expected"),
         [
             ("no-cache, no-transform", "no-cache, no-transform, no-store"),
             ("no-store", "no-store"),
         ],
     )
     async def test_a_stream_stays_untransformed_and_nothing_is_stored(
-        self, said: str, told: str
+        self, sent: str, expected: str
     ) -> None:
         answer = await asked(
-            SecurityHeadersMiddleware(Application({"cache-control": said})), scope_of()
+            SecurityHeadersMiddleware(Application({"cache-control": sent})), scope_of()
         )
-        assert answer.headers.getlist("cache-control") == [told]
+        assert answer.headers.getlist("cache-control") == [expected]
 
-    @pytest.mark.parametrize(("said", "told"), [("keep-alive", []), ("close", ["close"])])
-    async def test_that_a_connection_is_kept_is_the_servers_word_alone(
-        self, said: str, told: list[str]
+    @pytest.mark.parametrize(("sent", "expected"), [("keep-alive", []), ("close", ["close"])])
+    async def test_connection_keep_alive_of_an_application_is_removed(
+        self, sent: str, expected: list[str]
     ) -> None:
         answer = await asked(
-            SecurityHeadersMiddleware(Application({"connection": said})), scope_of()
+            SecurityHeadersMiddleware(Application({"connection": sent})), scope_of()
         )
-        assert answer.headers.getlist("connection") == told
+        assert answer.headers.getlist("connection") == expected
 
     async def test_no_other_site_is_allowed_anything(self) -> None:
         headers = {"host": "localhost", "origin": "http://localhost"}
@@ -213,7 +212,7 @@ class TestAllTogether:
             go_on.set()
         assert answer.body == b"onetwo"
 
-    async def test_a_stream_hears_that_its_client_has_left(self) -> None:
+    async def test_a_stream_receives_that_its_client_has_left(self) -> None:
         heard: list[str] = []
 
         async def listening(_scope: Scope, receive: Receive, _send: Send) -> None:
@@ -230,7 +229,7 @@ class TestAllTogether:
         await guarded(listening)(scope_of(), receive, send)
         assert heard == ["http.request", "http.disconnect"]
 
-    async def test_what_starts_and_ends_the_server_passes(self) -> None:
+    async def test_lifespan_passes_all_middleware(self) -> None:
         scopes: list[Scope] = []
 
         async def app(scope: Scope, _receive: Receive, _send: Send) -> None:

@@ -42,7 +42,7 @@ async def test_a_length_that_is_too_large_is_refused_before_anything_is_read(len
 
 
 @pytest.mark.parametrize("length", ["10", "-1", "x", "²", ""])
-async def test_what_is_read_counts_and_not_what_was_said(length: str) -> None:
+async def test_body_limit_counts_what_is_read_and_not_what_was_announced(length: str) -> None:
     scope = scope_of({"content-length": length})
     guard = BodyLimitMiddleware(Application(), SMALL)
     assert (await asked(guard, dict(scope), [b"0123456789"])).status == 200
@@ -84,7 +84,7 @@ async def test_the_application_may_take_longer_than_the_body() -> None:
     assert ready.is_set()
 
 
-async def test_who_leaves_before_the_end_is_not_answered() -> None:
+async def test_a_client_that_leaves_before_the_end_is_not_answered() -> None:
     app = Application()
     answer = await asked(BodyLimitMiddleware(app), scope_of(), [b"begun", None])
     assert (answer.messages, app.scopes) == ([], [])

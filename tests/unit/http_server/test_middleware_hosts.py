@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.http_server.middleware import AllowedHosts, HostMiddleware, PathGuard
+from context7_fabric.http_server.middleware import AllowedHosts, HostMiddleware, PathMiddleware
 from unit.http_server.requests import Application, asked, scope_of
 
 LOOPBACK = AllowedHosts(frozenset({"127.0.0.1", "localhost", "::1"}))
@@ -84,7 +84,7 @@ class TestHosts:
             ({"vscode-webview://panel"}, "vscode-webview://panel"),
         ],
     )
-    async def test_host_guard_with_an_allowed_origin_shares_the_answer_with_its_pages(
+    async def test_host_middleware_with_an_allowed_origin_shares_the_answer_with_its_pages(
         self, origins: set[str] | None, origin: str
     ) -> None:
         hosts = AllowedHosts(None, None if origins is None else frozenset(origins))
@@ -113,7 +113,7 @@ class TestHosts:
             ({"https://app.example"}, "http://localhost:3000"),
         ],
     )
-    async def test_host_guard_with_another_origin_refuses_also_what_asks_beforehand(
+    async def test_host_middleware_with_another_origin_refuses_also_a_preflight_request(
         self, origins: set[str] | None, origin: str
     ) -> None:
         hosts = AllowedHosts(None, None if origins is None else frozenset(origins))
@@ -147,9 +147,9 @@ class TestPaths:
             ("/", "/"),
         ],
     )
-    async def test_path_guard_with_any_end_of_a_path_serves_the_one(
+    async def test_path_middleware_with_any_end_of_a_path_serves_the_same(
         self, asked_for: str, served: str
     ) -> None:
         app = Application()
-        await asked(PathGuard(app), scope_of(path=asked_for))
+        await asked(PathMiddleware(app), scope_of(path=asked_for))
         assert app.scopes[0]["path"] == served

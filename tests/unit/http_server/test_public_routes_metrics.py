@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.http_server.public_routes import MetricsEndpoint
-from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from context7_fabric.http_server.public_routes import metrics_endpoint
+from context7_fabric.telemetry.observer import StateFigures, StoreFigures
 from unit.http_server.requests import asked, scope_of
 
 FIGURES = StateFigures("1", "memory", StoreFigures(), 0, 0, 0, 0, 0, 0, {}, 0, 0)
@@ -15,12 +15,12 @@ async def figures() -> StateFigures:
     return FIGURES
 
 
-def write(told: StateFigures, accept: str) -> tuple[bytes, str]:
-    assert told is FIGURES
+def write(given: StateFigures, accept: str) -> tuple[bytes, str]:
+    assert given is FIGURES
     return b"written", f"text/{accept or 'nothing'}"
 
 
-PAGE = MetricsEndpoint(figures, write)
+PAGE = metrics_endpoint(figures, write)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

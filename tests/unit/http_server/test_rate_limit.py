@@ -1,4 +1,4 @@
-"""The rate of each token: what may come at once, what comes after, and who is forgotten."""
+"""Rate of each token: the burst, the rate after it, and the bound on names."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from context7_fabric.errors import RateLimited
-from context7_fabric.http_server.rate_limit import MOST_NAMES, RateLimits, burst_of
+from context7_fabric.http_server.auth import MOST_NAMES, RateLimits, burst_of
 from support.scripted import FakeClock
 
 RATES = st.integers(1, 100_000)
 
 
 def taken(limits: RateLimits, name: str, tries: int) -> int:
-    """How many of so many requests pass."""
+    """Return how many of `tries` requests pass."""
     return sum(wait_of(limits, name) == 0 for _try in range(tries))
 
 
@@ -34,7 +34,7 @@ def test_a_burst_is_a_tenth_of_a_minutes_but_enough_to_start_with(rate: int, bur
     assert taken(RateLimits(rate, FakeClock()), "ci", burst + 1) == burst
 
 
-def test_who_has_used_up_the_burst_goes_on_at_the_rate() -> None:
+def test_rate_limit_after_the_burst_allows_the_rate() -> None:
     clock = FakeClock(0)
     limits = RateLimits(600, clock)
     taken(limits, "ci", 60)
@@ -43,7 +43,7 @@ def test_who_has_used_up_the_burst_goes_on_at_the_rate() -> None:
     assert taken(limits, "ci", 100) == 10
 
 
-def test_a_long_rest_fills_up_the_burst_and_no_more() -> None:
+def test_rate_limit_after_a_long_pause_allows_one_burst() -> None:
     clock = FakeClock(0)
     limits = RateLimits(600, clock)
     taken(limits, "ci", 60)
@@ -51,14 +51,14 @@ def test_a_long_rest_fills_up_the_burst_and_no_more() -> None:
     assert taken(limits, "ci", 100) == 60
 
 
-def test_one_that_asks_too_much_takes_nothing_from_another() -> None:
+def test_rate_limit_of_one_name_leaves_others_alone() -> None:
     limits = RateLimits(600, FakeClock())
     taken(limits, "loud", 1000)
     assert taken(limits, "quiet", 60) == 60
 
 
 @given(RATES)
-def test_who_waits_as_long_as_told_gets_one_in(rate: int) -> None:
+def test_rate_limit_after_the_announced_wait_allows_one(rate: int) -> None:
     clock = FakeClock(0)
     limits = RateLimits(rate, clock)
     taken(limits, "ci", burst_of(rate))
@@ -79,12 +79,12 @@ def test_a_minute_never_sees_more_than_its_requests_and_a_burst(
     assert passed <= burst_of(rate) + clock.now * rate / 60 + 1e-6
 
 
-def test_memory_is_bounded_and_who_came_last_is_remembered() -> None:
+def test_rate_limit_of_many_names_keeps_the_latest() -> None:
     limits = RateLimits(1, FakeClock())
     limits.take("n0")
     for number in range(1, MOST_NAMES + 100):
         limits.take(f"n{number}")
         assert wait_of(limits, "n0") > 0
-    assert len(limits) == MOST_NAMES
+    assert len(limits._buckets) == MOST_NAMES
     assert wait_of(limits, f"n{MOST_NAMES + 99}") > 0
     assert wait_of(limits, "n1") == 0

@@ -1,4 +1,4 @@
-"""When a stream ends that its client would keep: with its token, and with the server."""
+"""Streams that are closed by the server: with their token, and at shutdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from starlette.types import Message, Receive, Scope, Send
 
 from context7_fabric.http_server.auth import Authenticator
-from context7_fabric.http_server.streams import StreamMiddleware, is_stream
+from context7_fabric.http_server.middleware import StreamMiddleware, is_stream
 from context7_fabric.http_server.token_file import LOOK_EVERY, TokenFile
 from support.scripted import FakeClock
 from unit.http_server.requests import Answer, Application, asked, scope_of
@@ -58,7 +58,7 @@ async def lasting(_scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"begun", "more_body": True})
     while (await receive())["type"] != "http.disconnect":
         pass
-    await send({"type": "http.response.body", "body": b"nobody hears it", "more_body": True})
+    await send({"type": "http.response.body", "body": b"not sent", "more_body": True})
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Client:
         self.ended.set()
 
     def whole(self) -> bool:
-        """Whether the last piece came."""
+        """Return whether the last piece came."""
         return not self.answer.messages[-1].get("more_body", False)
 
 
@@ -97,11 +97,13 @@ class Client:
     ],
     ids=str,
 )
-def test_a_stream_is_told_by_its_request(scope: Scope, *, stream: bool) -> None:
+def test_is_stream_of_a_request_goes_by_its_method_path_and_header(
+    scope: Scope, *, stream: bool
+) -> None:
     assert is_stream(scope) == stream
 
 
-async def test_a_stream_ends_when_its_token_is_taken_back_and_no_other_does(
+async def test_streams_of_a_revoked_token_are_closed_and_no_others(
     tasks: TaskGroup, tmp_path: Path, clock: FakeClock
 ) -> None:
     file = TokenFile(tmp_path / "tokens", clock)
@@ -121,7 +123,7 @@ async def test_a_stream_ends_when_its_token_is_taken_back_and_no_other_does(
     assert not clients["bob"].ended.is_set()
 
 
-async def test_a_token_that_is_given_anew_is_another_one(
+async def test_streams_of_a_token_that_was_replaced_are_closed(
     tasks: TaskGroup, tmp_path: Path, clock: FakeClock
 ) -> None:
     file = TokenFile(tmp_path / "tokens", clock)
@@ -139,7 +141,7 @@ async def test_a_token_that_is_given_anew_is_another_one(
         await client.ended.wait()
 
 
-async def test_nobody_looks_at_the_tokens_without_a_stream(
+async def test_streams_when_none_is_open_are_not_checked(
     tasks: TaskGroup, tmp_path: Path, clock: FakeClock
 ) -> None:
     file = TokenFile(tmp_path / "tokens", clock)
@@ -157,20 +159,20 @@ async def test_nobody_looks_at_the_tokens_without_a_stream(
     assert site.pauses == 2
 
 
-async def test_where_everybody_is_let_in_nobody_looks(tasks: TaskGroup, clock: FakeClock) -> None:
+async def test_streams_without_tokens_are_not_checked(tasks: TaskGroup, clock: FakeClock) -> None:
     site = Watched(Authenticator(None), tasks, clock)
     tasks.start_soon(Client().open, site.guard, stream_scope())
     await anyio.wait_all_tasks_blocked()
     assert site.pauses == 0
 
 
-async def test_at_the_end_all_streams_are_ended_and_none_begins(
+async def test_streams_at_shutdown_are_closed_and_new_ones_refused(
     tasks: TaskGroup, clock: FakeClock
 ) -> None:
     site, client, late = Watched(Authenticator(None), tasks, clock), Client(), Client()
     tasks.start_soon(client.open, site.guard, stream_scope())
     await anyio.wait_all_tasks_blocked()
-    site.guard.end()
+    site.guard.close()
     with anyio.fail_after(5):
         await client.ended.wait()
         await late.open(site.guard, stream_scope())
@@ -180,8 +182,8 @@ async def test_at_the_end_all_streams_are_ended_and_none_begins(
     assert late.answer.headers["retry-after"] == "1"
 
 
-async def test_what_is_no_stream_is_let_be(tasks: TaskGroup) -> None:
+async def test_streams_at_shutdown_leave_other_requests_alone(tasks: TaskGroup) -> None:
     guard = StreamMiddleware(Application(), Authenticator(None), tasks)
-    guard.end()
+    guard.close()
     answer = await asked(guard, scope_of(path="/mcp"), [b"a call"])
     assert (answer.status, answer.body) == (200, b"a call")

@@ -1,4 +1,4 @@
-"""The token file: what it says, who changes it, and how soon that counts."""
+"""The token file: its lines, and changes to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from context7_fabric.http_server.token_file import (
     MOST_TOKENS,
     TokenFile,
     digest_of,
-    name_trouble,
+    name_problem,
     read_entries,
     without_entry,
 )
@@ -29,7 +29,7 @@ MADE = "2026-11-23T12:00:00+00:00"
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the file is, in a folder that is not there yet."""
+    """Path of the file, in a folder that does not exist yet."""
     return tmp_path / "home" / "tokens"
 
 
@@ -50,14 +50,14 @@ def wrote(path: Path, text: str) -> TokenFile:
 
 
 def refused(file: TokenFile) -> TokenFileError:
-    with pytest.raises(TokenFileError) as told:
+    with pytest.raises(TokenFileError) as raised:
         file.read()
-    assert told.value.path == str(file.path)
-    return told.value
+    assert raised.value.path == str(file.path)
+    return raised.value
 
 
 class TestAdding:
-    def test_a_token_is_its_owners_and_stands_nowhere(self, file: TokenFile) -> None:
+    def test_add_stores_the_digest_and_not_the_token(self, file: TokenFile) -> None:
         token = file.add("ci")
         file.read()
         assert token.startswith("c7f_")
@@ -67,14 +67,14 @@ class TestAdding:
         assert token not in file.path.read_text()
         assert file.path.read_text().splitlines()[1:] == [line("ci", token).strip()]
 
-    def test_each_is_another(self, file: TokenFile) -> None:
+    def test_add_makes_a_different_token_each_time(self, file: TokenFile) -> None:
         tokens = [file.add(name) for name in ("a", "b")]
         file.read()
         assert [file.owner_of(token) for token in tokens] == ["a", "b"]
         assert [entry.made for entry in file.entries()] == [NOON, NOON]
 
     @pytest.mark.parametrize("broken", ["", "\n"])
-    def test_what_stands_there_stays_to_the_letter(self, path: Path, broken: str) -> None:
+    def test_add_and_revoke_keep_the_rest_of_the_file(self, path: Path, broken: str) -> None:
         before = f"# the build server\n\n  {line('ci', 'x')}# the end{broken}"
         file = wrote(path, before)
         file.add("bob")
@@ -92,7 +92,7 @@ class TestAdding:
         assert file.owner_of(token) == "ci"
 
     @pytest.mark.parametrize("name", ["", "a b", "a#", "ü", "a\n", "x" * 61, "../a", "local"])
-    def test_a_name_that_cannot_be_changes_nothing(self, file: TokenFile, name: str) -> None:
+    def test_add_of_an_invalid_name_changes_nothing(self, file: TokenFile, name: str) -> None:
         with pytest.raises(TokenFileError):
             file.add(name)
         assert not file.path.exists()
@@ -112,7 +112,7 @@ class TestAdding:
         assert path.read_text() == full
         assert list(path.parent.iterdir()) == [path]
 
-    def test_a_folder_that_cannot_be_is_told(self, tmp_path: Path) -> None:
+    def test_add_without_a_usable_folder_fails(self, tmp_path: Path) -> None:
         (tmp_path / "home").touch()
         with pytest.raises(TokenFileError, match="it cannot be changed: "):
             TokenFile(tmp_path / "home" / "sub" / "tokens").add("ci")
@@ -123,7 +123,9 @@ class TestAdding:
         file.add("ci")
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
-    def test_the_owner_stays(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_add_keeps_the_owner_of_the_file(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         given: list[tuple[int, int]] = []
         monkeypatch.setattr(os, "fchown", lambda _file, user, group: given.append((user, group)))
         wrote(path, "").add("ci")
@@ -145,12 +147,12 @@ class TestRevoking:
         file.read()
         assert [file.owner_of(tokens[name]) for name in tokens] == [None, "b", "a.b"]
 
-    def test_nobody_is_told(self, file: TokenFile) -> None:
+    def test_revoke_of_an_unknown_name_fails(self, file: TokenFile) -> None:
         file.add("a")
         with pytest.raises(TokenFileError, match="there is no token named 'b'"):
             file.revoke("b")
 
-    def test_no_file_is_told_and_made_of_nothing(self, file: TokenFile) -> None:
+    def test_revoke_without_a_file_fails_and_makes_none(self, file: TokenFile) -> None:
         with pytest.raises(TokenFileError, match="there is no such file"):
             file.revoke("b")
         assert not file.path.parent.exists()
@@ -194,9 +196,9 @@ class TestReading:
         file.read()
         assert file.names() == ("ann", "bob")
         assert [file.owner_of(token) for token in "abx"] == ["ann", "bob", None]
-        (told,) = caplog.messages
-        assert told.startswith(f"a token is left out: {path}, line 3: ")
-        assert reason in told
+        (logged,) = caplog.messages
+        assert logged.startswith(f"a token is left out: {path}, line 3: ")
+        assert reason in logged
         file.add("eve")
         file.revoke("bob")
         kept = f"# \udce4\n{line('ann', 'a')}{bad}eve "
@@ -214,7 +216,7 @@ class TestReading:
         file.revoke("ci")
         assert path.read_text() == line("ann", "a")
 
-    def test_no_file_is_told_with_what_makes_one(self, file: TokenFile) -> None:
+    def test_read_without_a_file_names_the_command_that_makes_one(self, file: TokenFile) -> None:
         assert "`context7-fabric token add NAME` makes it" in refused(file).reason
 
     def test_a_folder_a_pipe_and_bytes_are_no_token_file(self, tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ class TestReading:
         reasons.append(refused(TokenFile(tmp_path / "bytes")).reason)
         assert reasons == ["it cannot be read: Is a directory", "it is no file", "it is no text"]
 
-    def test_a_file_that_is_too_large_is_told(self, path: Path) -> None:
+    def test_read_of_a_file_that_is_too_large_fails(self, path: Path) -> None:
         wrote(path, "#" * LARGEST_FILE).read()
         assert refused(wrote(path, "#" * (LARGEST_FILE + 1))).reason == (
             "it has more than 262,144 bytes"
@@ -236,11 +238,11 @@ class TestReading:
             names = [entry.name for entry in read_entries(text, "f").tokens]
         except TokenFileError:
             return
-        assert [name for name in names if name_trouble(name)] == []
+        assert [name for name in names if name_problem(name)] == []
 
 
 class TestOwners:
-    def test_nobody_has_a_token_before_it_is_read(self, file: TokenFile) -> None:
+    def test_owner_of_a_token_before_the_file_is_read_is_none(self, file: TokenFile) -> None:
         token = file.add("ci")
         assert file.owner_of(token) is None
 
@@ -261,7 +263,7 @@ class TestOwners:
         assert compared == [digest_of(name) for name in "abc"] * 4
 
     @pytest.mark.parametrize("token", ["", "ü", "\ud800", "x" * 100_000, digest_of("x")])
-    def test_what_is_no_token_is_nobodys(self, path: Path, token: str) -> None:
+    def test_owner_of_text_that_is_no_token_is_none(self, path: Path, token: str) -> None:
         file = wrote(path, line("ci", "x"))
         file.read()
         assert file.owner_of(token) is None

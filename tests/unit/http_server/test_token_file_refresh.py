@@ -1,4 +1,4 @@
-"""How soon a change of the token file counts, and what a server does while it cannot be read."""
+"""Delay until a change of the token file counts, and rejection while it cannot be read."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ async def test_a_file_that_stays_is_not_read_again(file: TokenFile, clock: FakeC
     assert file.entries() is before
 
 
-async def test_a_broken_file_lets_nobody_in_and_is_told_once_a_change(
+async def test_refresh_of_a_broken_file_accepts_no_token_and_logs_once_a_change(
     file: TokenFile, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = await anyio.to_thread.run_sync(file.add, "a")
     whole = await anyio.Path(file.path).read_text()
-    told: list[int] = []
+    logged: list[int] = []
     for text in (whole, "?", "?", "broken", whole, "?"):
         await _put(file.path, text)
         for _look in range(2):
             clock.forward(LOOK_EVERY)
             await file.refresh()
             assert file.owner_of(token) == ("a" if text == whole else None)
-        told.append(len(caplog.records))
-    assert told == [0, 1, 1, 2, 2, 3]
+        logged.append(len(caplog.records))
+    assert logged == [0, 1, 1, 2, 2, 3]
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
     assert caplog.messages[0].startswith(f"a token is left out: {file.path}, line 1: ")
 
 
-async def test_a_file_that_has_gone_lets_nobody_in_until_it_is_back(
+async def test_refresh_without_the_file_accepts_no_token_until_it_is_back(
     file: TokenFile, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     token = await anyio.to_thread.run_sync(file.add, "a")
@@ -98,7 +98,7 @@ async def test_what_cannot_be_read_for_a_moment_is_read_a_second_later(
     assert file.owner_of(token) == "a"
 
 
-async def test_nobody_waits_for_a_look_that_takes_long(
+async def test_refresh_that_takes_long_holds_up_no_other(
     file: TokenFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await anyio.to_thread.run_sync(file.add, "a")
@@ -108,7 +108,7 @@ async def test_nobody_waits_for_a_look_that_takes_long(
     def held(seen: object) -> object:
         looks.append(seen)
         go_on.wait(5)
-        return look(file._seen)
+        return look(file._list)
 
     monkeypatch.setattr(file, "_look", held)
     async with anyio.create_task_group() as tasks:

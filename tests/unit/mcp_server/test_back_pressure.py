@@ -9,7 +9,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.mcp_server.back_pressure import MOST_UNANSWERED, BackPressureStreams
+from context7_fabric.mcp_server.http import MOST_UNANSWERED, BackPressureStreams
 
 
 def request(number: int) -> SessionMessage:

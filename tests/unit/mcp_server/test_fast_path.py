@@ -248,7 +248,7 @@ REST = b'{"jsonrpc":"2.0","id":8,"method":"ping"}'
 async def test_others_have_their_turn_between_two_answers() -> None:
     lines, turns = LineReader(b"call\n" * 50 + REST + b"\n"), 0
     reader = MessageReader(lines, MessageWriter(asyncio.WriteTransport(), _Gone()))
-    reader.lane = lambda line: b"reply" if line == b"call" else None
+    reader.fast_reply = lambda line: b"reply" if line == b"call" else None
 
     async def take_turns() -> None:
         nonlocal turns

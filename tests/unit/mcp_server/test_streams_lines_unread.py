@@ -55,7 +55,7 @@ class Unread:
 
 async def echo(reader: MessageReader, beside: bytes = b"") -> None:
     """Let the lane answer each line with itself and what is `beside` it, until the end."""
-    reader.lane = lambda line: line + beside
+    reader.fast_reply = lambda line: line + beside
     with pytest.raises(anyio.EndOfStream):
         await reader.receive()
 

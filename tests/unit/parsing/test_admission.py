@@ -137,7 +137,7 @@ def test_refusal_without_markup_is_a_message(text: str, *, is_message: bool) -> 
     assert refused.is_message is is_message
 
 
-def test_every_reason_is_told_apart() -> None:
+def test_every_reason_has_a_case() -> None:
     assert {*REFUSED, Reason.MOVED} == set(Reason)
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.parsing.screening import NOTICE, Promotion, Screening, screen
+from context7_fabric.parsing.screening import NOTICE, Screening, screen
 from unit.parsing.texts import (
     APIDOC,
     BETWEEN,
@@ -80,7 +80,7 @@ def test_a_notice_that_names_the_provider_is_cut_off(notice: str) -> None:
         for sent in (*with_notice(text, notice), *behind, between):
             screened = screen(sent)
             assert (screened.clean, screened.flags) == (text, ()), sent
-            assert all(notice in found.text for found in screened.notices)
+            assert all(notice in found for found in screened.notices)
 
 
 @pytest.mark.parametrize("notice", NAMED)
@@ -92,7 +92,7 @@ def test_a_notice_around_a_list_is_cut_off(notice: str) -> None:
 
 
 @pytest.mark.parametrize("notice", UNNAMED)
-def test_a_notice_that_names_nobody_is_cut_off_where_nothing_else_may_stand(notice: str) -> None:
+def test_a_notice_without_a_provider_is_cut_off_where_nothing_else_may_stand(notice: str) -> None:
     for sent in (*with_notice(DOCS, notice), f"{CODE}\n\n{notice}\n\n{INFO}"):
         screened = screen(sent)
         assert screened.clean in (DOCS, f"{CODE}\n\n{INFO}"), sent
@@ -100,16 +100,16 @@ def test_a_notice_that_names_nobody_is_cut_off_where_nothing_else_may_stand(noti
 
 
 @pytest.mark.parametrize("notice", UNNAMED)
-def test_a_notice_that_names_nobody_counts_as_text_at_the_end_of_information(notice: str) -> None:
+def test_a_notice_without_a_provider_counts_as_text_at_the_end_of_information(notice: str) -> None:
     text = f"{DOCS}\n\nMore about it.\n\n{notice}"
     assert screen(text) == Screening((), (), text)
 
 
 def test_a_notice_is_handed_over_as_it_stood() -> None:
-    assert screen(f"{DOCS}\n\n{RELAYED}\n").notices == (Promotion(RELAYED),)
-    assert screen(f"{RELAYED}\n\n{DOCS}").notices == (Promotion(RELAYED),)
+    assert screen(f"{DOCS}\n\n{RELAYED}\n").notices == (RELAYED,)
+    assert screen(f"{RELAYED}\n\n{DOCS}").notices == (RELAYED,)
     both = screen(f"{UNNAMED[0]}\n\n{DOCS}\n\n{NAMED[2]}")
-    assert both == Screening((), (Promotion(UNNAMED[0]), Promotion(NAMED[2])), DOCS)
+    assert both == Screening((), (UNNAMED[0], NAMED[2]), DOCS)
 
 
 def test_windows_line_ends_stay_where_nothing_is_cut() -> None:
@@ -177,6 +177,6 @@ def test_documentation_about_the_provider_itself_is_no_notice(named: str) -> Non
 def test_cutting_takes_whole_paragraphs_and_nothing_twice(pieces: list[str]) -> None:
     text = "\n\n".join(pieces)
     screened = screen(text)
-    assert all(notice.text in text for notice in screened.notices)
-    assert len(screened.clean) + sum(len(each.text) for each in screened.notices) <= len(text)
+    assert all(notice in text for notice in screened.notices)
+    assert len(screened.clean) + sum(len(each) for each in screened.notices) <= len(text)
     assert (screened.clean is text) == (not screened.notices)

@@ -62,13 +62,13 @@ class TestSecret:
             home.mkdir()
         assert read_secret(homes[0]) != read_secret(homes[1])
 
-    def test_all_who_make_it_at_once_get_the_same(self, tmp_path: Path) -> None:
+    def test_processes_that_create_it_at_once_get_the_same(self, tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             made = set(pool.map(read_secret, [tmp_path] * 40))
         assert len(made) == 1
         assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
-    def test_who_comes_second_takes_the_firsts(
+    def test_the_second_process_takes_the_secret_of_the_first(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         link = os.link

@@ -11,17 +11,16 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import ChangeFeed, ChangeListener
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.privacy import principals as module
 from context7_fabric.privacy.principals import (
     DRAFT_SECONDS,
-    PLACE,
     SECRET_BYTES,
+    SECRET_KEY,
     SharedSecret,
     shared_secret,
 )
 
 
-async def test_all_who_ask_at_once_get_the_same() -> None:
+async def test_concurrent_reads_return_the_same_secret() -> None:
     backend, found = MemoryBackend(), set[bytes]()
 
     async def ask() -> None:
@@ -48,19 +47,21 @@ async def test_it_stays_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (kept[-1].expires_in, kept[-1].disposable) == (None, False)
 
 
-async def test_where_its_maker_died_half_way_others_use_the_draft() -> None:
+async def test_a_draft_of_a_dead_process_is_used() -> None:
     backend = MemoryBackend()
     assert await backend.add("secret", b"draft", expires_in=DRAFT_SECONDS)
     assert await shared_secret(backend) == b"draft"
 
 
-async def test_it_lies_where_no_scope_shows_it() -> None:
+async def test_no_scope_lists_the_secret() -> None:
     fabric = Fabric(MemoryBackend())
     await shared_secret(fabric.backend)
     assert [await fabric.keys(scope) for scope in Scope] == [[]] * len(Scope)
 
 
-async def test_a_store_that_keeps_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_keeps_nothing_raises_store_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     backend = MemoryBackend()
 
     async def nothing(key: str) -> None:
@@ -71,36 +72,36 @@ async def test_a_store_that_keeps_nothing_is_told(monkeypatch: pytest.MonkeyPatc
         await shared_secret(backend)
 
 
-async def test_who_knows_it_puts_it_back_into_a_store_that_lost_it() -> None:
+async def test_a_known_secret_is_restored_to_a_store_that_lost_it() -> None:
     backend = MemoryBackend()
     secret = await shared_secret(backend)
-    await backend.delete(PLACE)
+    await backend.delete(SECRET_KEY)
     assert await shared_secret(backend, secret) == secret
     assert await shared_secret(backend) == secret
 
 
 class Failing(MemoryBackend):
-    """A store that does not work until it is told to, and whose next reply can be held up."""
+    """A store that fails until `fails` is unset, and whose next reply can be delayed."""
 
     fails = True
     gate: anyio.Event | None = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = anyio.Event()
+        self.replied = anyio.Event()
 
     async def get(self, key: str) -> BackendEntry | None:
         if self.fails:
             raise StoreUnavailable("get", "it is gone")
         entry = await super().get(key)
-        self.told.set()
+        self.replied.set()
         if self.gate is not None:
             gate, self.gate = self.gate, None
             await gate.wait()
         return entry
 
 
-class TestAProcess:
+class TestProcess:
     @pytest.fixture
     def backend(self) -> Failing:
         return Failing()
@@ -108,17 +109,17 @@ class TestAProcess:
     @pytest.fixture
     def secret(self, backend: Failing) -> SharedSecret:
         fabric = Fabric(backend)
-        return SharedSecret(backend, fabric.faults, ChangeFeed(backend).ear(PLACE))
+        return SharedSecret(backend, fabric.faults, ChangeFeed(backend).listen(SECRET_KEY))
 
-    async def test_it_makes_do_with_one_of_its_own_until_the_store_works(
+    async def test_the_secret_is_random_until_the_store_works(
         self, backend: Failing, secret: SharedSecret
     ) -> None:
-        await secret.look()
+        await secret.refresh()
         made_up, epoch = await secret.value(), secret.epoch
-        await secret.look()
+        await secret.refresh()
         assert (await secret.value(), secret.epoch) == (made_up, epoch)
         backend.fails = False
-        await secret.look()
+        await secret.refresh()
         assert await secret.value() == await shared_secret(backend) != made_up
         assert secret.epoch == epoch + 1
 
@@ -126,68 +127,68 @@ class TestAProcess:
         self, backend: Failing, secret: SharedSecret
     ) -> None:
         backend.fails = False
-        await secret.look()
+        await secret.refresh()
         known, epoch = await secret.value(), secret.epoch
         backend.fails = True
-        await secret.look()
+        await secret.refresh()
         assert (await secret.value(), secret.epoch) == (known, epoch)
 
-    async def test_it_becomes_that_of_the_others_where_they_were_first(
+    async def test_the_secret_of_another_process_is_taken_over(
         self, backend: Failing, secret: SharedSecret
     ) -> None:
         backend.fails = False
-        await secret.look()
+        await secret.refresh()
         epoch = secret.epoch
-        await backend.write([WriteRequest(PLACE, b"theirs", disposable=False)])
-        await secret.look()
+        await backend.write([WriteRequest(SECRET_KEY, b"theirs", disposable=False)])
+        await secret.refresh()
         assert await secret.value() == b"theirs"
         assert secret.epoch == epoch + 1
 
-    async def test_who_asks_waits_for_the_first_look(self, secret: SharedSecret) -> None:
+    async def test_value_waits_for_the_first_read(self, secret: SharedSecret) -> None:
         with anyio.move_on_after(0.01) as waiting:
             await secret.value()
         assert waiting.cancelled_caught
 
 
-class TestAProcessThatHears:
+class TestListeningProcess:
     @pytest.fixture
     def backend(self) -> Failing:
         return Failing()
 
     @pytest.fixture
-    def ear(self, backend: Failing) -> ChangeListener:
+    def listener(self, backend: Failing) -> ChangeListener:
         news = ChangeFeed(backend)
         news.is_live = True
-        return news.ear(PLACE)
+        return news.listen(SECRET_KEY)
 
     @pytest.fixture
-    def secret(self, backend: Failing, ear: ChangeListener) -> SharedSecret:
-        return SharedSecret(backend, Fabric(backend).faults, ear)
+    def secret(self, backend: Failing, listener: ChangeListener) -> SharedSecret:
+        return SharedSecret(backend, Fabric(backend).faults, listener)
 
-    async def test_asks_again_when_it_was_written_while_the_reply_was_on_its_way(
-        self, backend: Failing, ear: ChangeListener, secret: SharedSecret
+    async def test_a_change_during_a_read_is_read_again(
+        self, backend: Failing, listener: ChangeListener, secret: SharedSecret
     ) -> None:
         backend.fails = False
         backend.gate = gate = anyio.Event()
-        await backend.write([WriteRequest(PLACE, b"first", disposable=False)])
+        await backend.write([WriteRequest(SECRET_KEY, b"first", disposable=False)])
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(secret.keep)
+            tasks.start_soon(secret.watch)
             await anyio.wait_all_tasks_blocked()
-            await backend.write([WriteRequest(PLACE, b"second", disposable=False)])
-            ear.hear((PLACE,))
+            await backend.write([WriteRequest(SECRET_KEY, b"second", disposable=False)])
+            listener.receive((SECRET_KEY,))
             gate.set()
             await anyio.wait_all_tasks_blocked()
             assert await secret.value() == b"second"
             tasks.cancel_scope.cancel()
 
-    async def test_asks_soon_again_where_the_store_did_not_tell(
-        self, backend: Failing, secret: SharedSecret, monkeypatch: pytest.MonkeyPatch
+    async def test_a_failed_read_is_retried_soon(
+        self, backend: Failing, listener: ChangeListener
     ) -> None:
-        monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
+        secret = SharedSecret(backend, Fabric(backend).faults, listener, retry=0.001)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(secret.keep)
+            tasks.start_soon(secret.watch)
             await anyio.wait_all_tasks_blocked()
             backend.fails = False
             with anyio.fail_after(5):
-                await backend.told.wait()
+                await backend.replied.wait()
             tasks.cancel_scope.cancel()

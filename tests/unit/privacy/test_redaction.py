@@ -1,10 +1,12 @@
-"""What must not leave the machine in a question, and what a question must not lose."""
+"""Redaction takes secrets and home folders out of texts, and leaves other texts alone."""
+
+import weakref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.privacy.redaction import LONGEST_CLEAN, MOST_CLEAN, clean_texts, redact
+from context7_fabric.privacy.redaction import _RULES, _combined, _tag, redact
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -39,14 +41,31 @@ def test_a_text_asked_for_again_is_redacted_again() -> None:
         assert redact(f"sk-proj-{LETTERS}") == "[api-key]"
 
 
-def test_only_harmless_texts_are_remembered_and_not_too_many() -> None:
-    redact(f"why is sk-proj-{LETTERS}")
-    redact("x" * (LONGEST_CLEAN + 1))
-    for number in range(2 * MOST_CLEAN):
-        redact(f"question {number}")
-    assert "question 1023" in clean_texts
-    assert len(clean_texts) <= MOST_CLEAN
-    assert not any("sk-proj" in text or len(text) > LONGEST_CLEAN for text in clean_texts)
+class Text(str):
+    """Text whose end can be watched."""
+
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("text", ["plain words", f"why is sk-proj-{LETTERS}"])
+def test_redact_keeps_no_text_after_the_call(text: str) -> None:
+    question = Text(text)
+    alive = weakref.ref(question)
+    redact(question)
+    del question
+    assert alive() is None
+
+
+PARTS = (
+    f"sk-|AKIA|ASIA|{LETTERS}|ABCDEF1234567890|gho_|xoxb-|SG.|hf_|Bearer |eyJ|.|password=|Secret: "
+    "|API_KEY=|apikey: |access_token=|pa\u017f\u017fwd=|hunter22|://|bob:|@|/home/|/Users/|C:\\Users\\"
+    "|/root|/|al| |-----BEGIN RSA PRIVATE KEY-----|-----END PRIVATE KEY-----|sk_live_|k_test_|\n"
+).split("|")
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=9).map("".join))
+def test_a_rule_is_skipped_only_where_it_matches_nothing(text: str) -> None:
+    assert redact(text) == _combined(_RULES).sub(_tag, text)
 
 
 def test_only_the_secret_part_goes() -> None:

@@ -1,4 +1,4 @@
-"""What using Context7 taught is remembered: choices by name, moves by id, for each principal."""
+"""Learned choices are stored: choices by name, moves by id, for each principal."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class TestMoves:
         await learned.move("/b/b", "/a/a", PUBLIC)
         assert await learned.moved("/a/a", PUBLIC) in ("/a/a", "/b/b")
 
-    async def test_a_move_told_to_one_principal_is_not_followed_for_another(
+    async def test_a_move_of_one_principal_is_not_followed_for_another(
         self, learned: LearnedChoices
     ) -> None:
         await learned.move("/a/a", "/b/b", MINE)

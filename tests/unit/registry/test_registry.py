@@ -1,4 +1,4 @@
-"""What a name finds is the row as it is now, whatever has become of it since it was named."""
+"""Rows that a name finds are up to date."""
 
 import anyio
 import pytest

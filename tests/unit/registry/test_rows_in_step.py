@@ -17,7 +17,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry import row_store as module
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import REVISION, WRITTEN, RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 
@@ -72,7 +72,7 @@ class House:
     loads: int = 0
 
     async def others_write(self, *rows: Row, principal: str = PUBLIC) -> None:
-        """Another process writes rows, and the store tells of it."""
+        """Another process writes rows, and the store announces it."""
         before = set(await self.fabric.keys(Scope.GLOBAL))
         await RowStore(self.fabric, principal).save(rows)
         written = set(await self.fabric.keys(Scope.GLOBAL)) - before
@@ -80,14 +80,14 @@ class House:
         self.hear(*written | names, REVISION)
 
     def hear(self, *keys: str) -> None:
-        for ear in self.news._ears:
-            ear.hear(tuple(address(Scope.GLOBAL, key) for key in keys))
+        for ear in self.news._listeners:
+            ear.receive(tuple(address(Scope.GLOBAL, key) for key in keys))
 
     async def others_write_unheard(self, *rows: Row) -> None:
         """Another process writes rows, and it is heard only that it may have been anything."""
         await RowStore(self.fabric, PUBLIC).save(rows)
-        for ear in self.news._ears:
-            ear.hear(None)
+        for ear in self.news._listeners:
+            ear.receive(None)
 
     async def catch_up_cancelled_at(self, operation: str) -> None:
         """Catch up, and be cancelled while an operation of the store takes its time."""
@@ -114,7 +114,7 @@ async def house(monkeypatch: pytest.MonkeyPatch) -> House:
     fabric = Fabric(backend := Slow())
     news = ChangeFeed(fabric.backend)
     news.is_live = True
-    store = RowStore(fabric, ME, news.ear(*WRITTEN))
+    store = RowStore(fabric, ME, news.listen(*WRITTEN))
     registry = Registry(store, lambda: Seeds(()), lambda: 0.0)
     house = House(backend, fabric, store, registry, news)
     load = store.load
@@ -139,7 +139,7 @@ async def test_a_row_that_others_wrote_is_taken_in_alone(house: House) -> None:
     assert house.loads == 0
 
 
-async def test_suggestions_hear_of_it_too(house: House) -> None:
+async def test_suggestions_are_notified_too(house: House) -> None:
     heard = list[Row]()
 
     async def hear(rows: Sequence[Row]) -> None:
@@ -173,7 +173,7 @@ async def test_where_rows_were_removed_all_are_read_again(house: House) -> None:
     await house.registry.catch_up()
     (key,) = await house.fabric.keys(Scope.GLOBAL, "row:")
     await house.fabric.delete_context(key)
-    await tell_of_changed_rows(house.fabric)
+    await announce_changed_rows(house.fabric)
     house.hear(key, REVISION)
     await house.registry.catch_up()
     assert house.registry.find("left-pad") is None
@@ -221,7 +221,7 @@ class TestALookThatEndsBadly:
         await house.registry.catch_up()
         assert house.knows(PAD)
 
-    async def test_by_being_cancelled_has_told_of_the_rows_it_took_in(self, house: House) -> None:
+    async def test_by_being_cancelled_has_reported_the_rows_it_took_in(self, house: House) -> None:
         heard = list[Row]()
 
         async def hear(rows: Sequence[Row]) -> None:
@@ -267,7 +267,9 @@ class TestALookThatEndsBadly:
         assert house.knows(PAD, NEXT)
 
 
-async def test_what_is_written_during_a_look_and_forgotten_by_the_ear_is_read(house: House) -> None:
+async def test_rows_written_unannounced_during_a_look_are_read(
+    house: House,
+) -> None:
     await house.others_write(PAD)
     house.backend.slow, house.backend.gate = "get", anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -280,8 +282,8 @@ async def test_what_is_written_during_a_look_and_forgotten_by_the_ear_is_read(ho
 
 
 async def test_an_empty_store_is_not_read_again_once_it_has_rows(house: House) -> None:
-    for ear in house.news._ears:
-        ear.hear(None)
+    for ear in house.news._listeners:
+        ear.receive(None)
     await house.registry.catch_up()
     await house.others_write(PAD)
     await house.registry.catch_up()

@@ -1,4 +1,4 @@
-"""What the registry knows outlasts a store that fails, loads that take long, and other writers."""
+"""Known rows outlast a failing store, slow loads and other writers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.row_store import RowStore, tell_of_changed_rows
+from context7_fabric.registry.row_store import RowStore, announce_changed_rows
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.views.purge import Purge
@@ -22,7 +22,7 @@ from context7_fabric.views.purge import Purge
 PAD = Row("left-pad", "npm", id="/left/pad")
 
 
-class Moody(MemoryBackend):
+class Fickle(MemoryBackend):
     """A store that fails, holds a load up, or counts loads, as a test wants it."""
 
     def __init__(self) -> None:
@@ -32,29 +32,29 @@ class Moody(MemoryBackend):
         self.gate: anyio.Event | None = None
 
     async def get(self, key: str) -> BackendEntry | None:
-        self._check_mood()
+        self._check()
         return await super().get(key)
 
     async def items(
         self, prefix: str, after: str | None, limit: int
     ) -> tuple[list[BackendEntry], str | None]:
-        self._check_mood()
+        self._check()
         self.loads += 1
         page = await super().items(prefix, after, limit)
         if self.gate is not None:
             await self.gate.wait()
         return page
 
-    def _check_mood(self) -> None:
+    def _check(self) -> None:
         if self.fails:
             raise StoreUnavailable("get", "it fails")
 
 
 @dataclass
 class House:
-    """A registry, the store below it, and what others are told of its rows."""
+    """Registry, its store, and the changes that it reports."""
 
-    backend: Moody = field(default_factory=Moody)
+    backend: Fickle = field(default_factory=Fickle)
     changed: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
 
@@ -164,10 +164,10 @@ class TestReadingAll:
         assert row is not None
         assert row.usage_count == 1
 
-    async def test_tells_of_what_is_new_and_what_is_gone(self, house: House) -> None:
+    async def test_reports_new_rows_and_rows_that_are_gone(self, house: House) -> None:
         await Purge(house.fabric).everything()
         await house.others_write(Row("right-pad", "npm", id="/right/pad"))
-        await tell_of_changed_rows(house.fabric)
+        await announce_changed_rows(house.fabric)
         house.changed.clear()
         await house.registry.catch_up()
         assert house.forgotten == [PAD.key]

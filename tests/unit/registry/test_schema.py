@@ -1,4 +1,4 @@
-"""The shipped collections are what the index is made by, and a file that is not right says so."""
+"""The shipped collection declares the index, and a wrong file is reported."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.errors import SeedError
-from context7_fabric.registry.rows import COLLECTION, Row
-from context7_fabric.registry.schema import load_collection, row_key
+from context7_fabric.registry.rows import COLLECTION, Row, load_collection, row_key
 
 ROW = Row(
     "httpx",
@@ -28,7 +27,7 @@ collections:
   - name: other
     schema: {library_name: string, ecosystem: string}
   - name: library_registry
-    description: told
+    description: a note
     schema: {library_name: string, ecosystem: string, aliases: "string[]"}
     indexes: [ecosystem]
 """
@@ -40,14 +39,14 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_shipped_collection_is_the_registrys() -> None:
+def test_shipped_collection_is_that_of_the_registry() -> None:
     collection = load_collection()
     assert collection.name == COLLECTION
     assert collection.description
     assert collection.indexes == ("library_name", "library_id", "category", "ecosystem")
 
 
-def test_a_payload_says_of_a_row_what_the_shipped_schema_names() -> None:
+def test_payload_has_the_fields_of_the_shipped_schema() -> None:
     assert load_collection().payload(ROW) == {
         "library_name": "httpx",
         "library_id": "/encode/httpx",
@@ -62,13 +61,13 @@ def test_a_payload_says_of_a_row_what_the_shipped_schema_names() -> None:
 
 
 @pytest.mark.parametrize("row", [ROW, Row("o/r", ""), Row("a-b", "npm"), Row("ключ", "other")])
-def test_a_payload_leads_back_to_its_row(row: Row) -> None:
+def test_payload_has_the_key_of_its_row(row: Row) -> None:
     assert row_key(load_collection().payload(row)) == row.key
 
 
 def test_a_collection_is_as_its_file_says(tmp_path: Path) -> None:
     collection = load_collection(path=written(tmp_path, GOOD))
-    assert (collection.description, collection.indexes) == ("told", ("ecosystem",))
+    assert (collection.description, collection.indexes) == ("a note", ("ecosystem",))
     assert collection.payload(ROW) == {
         "library_name": "httpx",
         "ecosystem": "pypi",
@@ -77,28 +76,28 @@ def test_a_collection_is_as_its_file_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "told"),
+    ("broken", "reason"),
     [
-        ("", "there is no collection"),
-        ("collections: nothing", "there is no collection"),
-        ("collections: [nothing]", "there is no collection"),
-        ("- a\n- [b", "line 2"),
+        ("", "is empty"),
+        ("collections: nothing", "a list is wanted here"),
+        ("collections: [nothing]", "a mapping is wanted here"),
+        ("- x\n b: c\n", "line 2"),
         (GOOD.replace("library_registry", "else"), "there is no collection 'library_registry'"),
         (GOOD.replace('"string[]"', "int"), "`aliases: int`"),
         (GOOD.replace("aliases", "colour"), "`colour: string"),
         (GOOD.replace("indexes: [ecosystem]", "indexes: [category]"), "`indexes`"),
-        (GOOD.replace("indexes: [ecosystem]", "indexes: ecosystem"), "`indexes`"),
+        (GOOD.replace("indexes: [ecosystem]", "indexes: ecosystem"), "a list is wanted here"),
         (GOOD.replace("library_name: string, ", ""), "library_name"),
         (GOOD.replace("schema", "scheme"), "`schema`"),
     ],
 )
-def test_a_file_that_is_not_right_is_told(tmp_path: Path, broken: str, told: str) -> None:
+def test_load_collection_of_a_wrong_file_fails(tmp_path: Path, broken: str, reason: str) -> None:
     with pytest.raises(SeedError) as caught:
         load_collection(path=written(tmp_path, broken))
-    assert told in str(caught.value)
+    assert reason in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_load_collection_without_a_file_fails(tmp_path: Path) -> None:
     with pytest.raises(SeedError, match="cannot be read"):
         load_collection(path=tmp_path / "none.yaml")

@@ -1,4 +1,4 @@
-"""The seed file: the shipped one is whole, and each mistake in another is told with its line."""
+"""Seed file: the shipped one is complete, and each mistake in another is reported by line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from context7_fabric.registry.seeds import (
     Seed,
     load_seeds,
 )
-from context7_fabric.seed_files.yaml_file import seed_folder
+from context7_fabric.seed_files import seed_folder
 
 SMALL = """\
 version: "1.0"
@@ -46,11 +46,11 @@ def path(tmp_path: Path) -> Path:
 
 def complaint(path: Path, text: str | bytes) -> SeedError:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(SeedError) as told:
+    with pytest.raises(SeedError) as caught:
         load_seeds(path)
-    assert told.value.path == str(path)
-    assert "\n" not in str(told.value)
-    return told.value
+    assert caught.value.path == str(path)
+    assert "\n" not in str(caught.value)
+    return caught.value
 
 
 class TestShipped:
@@ -105,7 +105,7 @@ class TestMistakes:
             ("categories:\n", 1, "a mapping is wanted here"),
         ],
     )
-    def test_a_wrong_frame_is_told_with_its_line(
+    def test_load_seeds_of_a_wrong_frame_fails_with_its_line(
         self, path: Path, text: str, line: int, reason: str
     ) -> None:
         error = complaint(path, text)
@@ -145,9 +145,9 @@ class TestMistakes:
             ('name: " "', 4, "a library needs a `name`"),
             ("name: [react]", 4, "a text is wanted here"),
             ("name: a\n        name: b", 5, "`name` stands here twice"),
-            ("name: a\n        id: react", 5, "'react' is no library id (/org/project)"),
-            ("name: a\n        id: null", 5, "'null' is no library id (/org/project)"),
-            ("name: a\n        id: /a/b c", 5, "'/a/b c' is no library id (/org/project)"),
+            ("name: a\n        id: react", 5, "'react' is not a library id (/org/project)"),
+            ("name: a\n        id: null", 5, "'null' is not a library id (/org/project)"),
+            ("name: a\n        id: /a/b c", 5, "'/a/b c' is not a library id (/org/project)"),
             ("name: a\n        id: {}", 5, "a text is wanted here"),
             ("name: a\n        aliases: b", 5, "a list is wanted here"),
             (
@@ -245,7 +245,9 @@ class TestMistakes:
             ('a: 1\nb: "\\q"', 2),
         ],
     )
-    def test_what_is_no_yaml_is_told_with_its_line(self, path: Path, text: str, line: int) -> None:
+    def test_load_seeds_without_yaml_fails_with_its_line(
+        self, path: Path, text: str, line: int
+    ) -> None:
         assert complaint(path, text).line == line
 
     @pytest.mark.parametrize(
@@ -256,14 +258,14 @@ class TestMistakes:
             (b"\xff\xfea\x00", "is UTF-16: save it as UTF-8"),
         ],
     )
-    def test_what_cannot_be_read_at_all_is_told(
+    def test_load_seeds_of_an_unreadable_text_fails(
         self, path: Path, text: str | bytes, reason: str
     ) -> None:
         error = complaint(path, text)
         assert error.line is None
         assert error.reason.startswith(reason)
 
-    def test_a_file_that_is_not_there_is_told(self, path: Path) -> None:
+    def test_load_seeds_without_a_file_fails(self, path: Path) -> None:
         with pytest.raises(SeedError, match="cannot be read"):
             load_seeds(path)
 

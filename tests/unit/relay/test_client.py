@@ -139,5 +139,5 @@ def test_a_daemon_that_cannot_be_had_is_told_in_one_line(
     told = capfd.readouterr()
     assert told.out == ""
     (line,) = told.err.splitlines()
-    assert line.startswith("context7-fabric: there is no daemon (it ends before it answers")
+    assert line.startswith("context7-fabric: no daemon can be used (it ends before it answers")
     assert str(tmp_path) in line

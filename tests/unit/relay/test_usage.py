@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from context7_fabric.relay.usage import (
-    PREFIX,
-    VARIABLES,
     asks_for_version,
     asks_to_serve,
     note_usage,
     unknown_variables,
 )
 from context7_fabric.settings import read_settings
+from context7_fabric.variables import PREFIX, VARIABLES
 
 
 class Read(dict[str, str]):

@@ -1,4 +1,4 @@
-"""What is told of a household: it is looked at, and nothing is opened, started or waited for."""
+"""Health of a runtime: reading it opens, starts and waits for nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from context7_fabric.errors import StoreUnavailable, UpstreamLimited, UpstreamUn
 from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.models import Answer, Caller, Outcome, Question, Tier
-from context7_fabric.runtime import health
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.health import HealthMonitor, watch_loop
-from context7_fabric.runtime.runtime import Runtime, open_household
+from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings
-from context7_fabric.telemetry.figures import StoreFigures
+from context7_fabric.telemetry.observer import StoreFigures
 from support.scripted import ScriptedUpstream, settings_for
 
 QUESTION = Question("/widgets/widget1", "start")
@@ -33,21 +32,21 @@ def settings(tmp_path: Path) -> Settings:
 
 @dataclass
 class Opened:
-    """A household, its health, and the upstream of the apps that a test opens."""
+    """A runtime, its health, and the upstream of the apps that a test opens."""
 
-    household: Runtime
+    runtime: Runtime
     health: HealthMonitor
     settings: Settings
     upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
 
     def app(self, owner: str = "local") -> AbstractAsyncContextManager[App]:
-        return self.household.app(self.settings, lambda _tasks: self.upstream, owner=owner)
+        return self.runtime.app(self.settings, lambda _tasks: self.upstream, owner=owner)
 
 
 @pytest.fixture
 async def opened(settings: Settings, tasks: TaskGroup) -> AsyncIterator[Opened]:
-    async with open_household(settings) as household:
-        yield Opened(household, HealthMonitor(household, settings, tasks), settings)
+    async with open_runtime(settings) as runtime:
+        yield Opened(runtime, HealthMonitor(runtime, settings, tasks), settings)
 
 
 class Hanging(MemoryBackend):
@@ -72,7 +71,7 @@ class Failing(MemoryBackend):
 
 async def test_looking_opens_no_app(opened: Opened) -> None:
     figures = await opened.health.figures()
-    assert (figures.apps, opened.household.apps, figures.rows) == (0, 0, 0)
+    assert (figures.apps, len(opened.runtime.open_apps), figures.rows) == (0, 0, 0)
     assert figures.store == StoreFigures(up=True, month_calls=0, quota_left=10, has_model=False)
     assert figures.backend == "memory"
 
@@ -110,7 +109,7 @@ async def test_questions_under_way_are_counted_until_they_have_landed(
         assert (await opened.health.figures()).flights == 0
 
 
-async def test_calls_of_the_month_and_what_the_plan_leaves_are_told(opened: Opened) -> None:
+async def test_figures_have_the_calls_of_the_month_and_the_rest_of_the_plan(opened: Opened) -> None:
     async with opened.app() as app:
         await app.desk.query(QUESTION, Caller())
         await app.desk.meter.flush()
@@ -120,15 +119,13 @@ async def test_calls_of_the_month_and_what_the_plan_leaves_are_told(opened: Open
     assert (store.month_calls, store.quota_left) == (sent, 10 - sent)
 
 
-async def test_a_plan_that_nobody_knows_leaves_nobody_knows_how_much(
-    opened: Opened, tasks: TaskGroup
-) -> None:
+async def test_figures_without_a_known_plan_have_no_rest(opened: Opened, tasks: TaskGroup) -> None:
     settings = replace(opened.settings, monthly_calls=None)
-    figures = await HealthMonitor(opened.household, settings, tasks).figures()
+    figures = await HealthMonitor(opened.runtime, settings, tasks).figures()
     assert (figures.store.month_calls, figures.store.quota_left) == (0, None)
 
 
-async def test_upstream_that_failed_five_times_is_told_of(opened: Opened) -> None:
+async def test_figures_count_an_open_circuit_breaker(opened: Opened) -> None:
     opened.upstream.error = UpstreamUnreachable("there", "it is gone")
     async with opened.app() as app:
         for number in range(5):
@@ -138,7 +135,7 @@ async def test_upstream_that_failed_five_times_is_told_of(opened: Opened) -> Non
     assert (figures.breakers_open, figures.resting) == (1, 0)
 
 
-async def test_a_rest_that_upstream_asked_for_is_told_of(opened: Opened) -> None:
+async def test_figures_count_a_back_off_that_upstream_asked_for(opened: Opened) -> None:
     opened.upstream.error = UpstreamLimited("there", 60)
     async with opened.app() as app:
         assert (await opened.health.figures()).resting == 0
@@ -147,37 +144,32 @@ async def test_a_rest_that_upstream_asked_for_is_told_of(opened: Opened) -> None
 
 
 async def test_a_store_that_hangs_is_down_and_asked_once_until_it_answers(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "STORE_SECONDS", 0.05)
-    store = opened.household.fabric.backend = Hanging()
-    for _scrape in range(3):
-        assert (await opened.health.figures()).store == StoreFigures()
-    assert store.reads == 1
-    store.let.set()
-    monkeypatch.setattr(health, "STORE_SECONDS", 10)
-    assert (await opened.health.figures()).store.up
-
-
-async def test_a_store_that_fails_is_down_and_nothing_is_made_of_what_it_does_not_tell(
     opened: Opened,
 ) -> None:
-    opened.household.fabric.backend = Failing()
+    store = opened.runtime.fabric.backend = Hanging()
+    for _scrape in range(3):
+        assert (await opened.health.figures(store_seconds=0.05)).store == StoreFigures()
+    assert store.reads == 1
+    store.let.set()
+    assert (await opened.health.figures(store_seconds=10)).store.up
+
+
+async def test_figures_of_a_store_that_fails_are_down_and_unknown(
+    opened: Opened,
+) -> None:
+    opened.runtime.fabric.backend = Failing()
     figures = await opened.health.figures()
     assert figures.store == StoreFigures(up=False, has_model=False)
 
 
-async def test_how_late_the_event_loop_is_is_told_again_and_again(
-    tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "LOOK_EVERY", 0.01)
-    told, enough = list[float](), anyio.Event()
+async def test_watch_loop_reports_the_delay_repeatedly(tasks: TaskGroup) -> None:
+    delays, enough = list[float](), anyio.Event()
 
-    def hear(late: float) -> None:
-        told.append(late)
-        if len(told) == 3:
+    def note(late: float) -> None:
+        delays.append(late)
+        if len(delays) == 3:
             enough.set()
 
-    tasks.start_soon(watch_loop, hear)
+    tasks.start_soon(watch_loop, note, 0.01)
     await enough.wait()
-    assert min(told) >= 0
+    assert min(delays) >= 0

@@ -1,4 +1,4 @@
-"""A shared thing: opened once for all who want it, closed a while after the last has left."""
+"""A pooled resource: opened once for all users, closed a while after the last has left."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def things() -> Things:
     return things
 
 
-async def test_it_is_opened_for_the_first_and_closed_behind_the_last(
+async def test_pool_opens_for_the_first_user_and_closes_after_the_last(
     tasks: TaskGroup, things: Things
 ) -> None:
     pool = Pool[str, int](tasks, 0)
@@ -73,7 +73,9 @@ async def test_it_is_opened_for_the_first_and_closed_behind_the_last(
     assert (things.open, len(pool)) == (set(), 0)
 
 
-async def test_who_comes_while_it_lingers_finds_it_open(tasks: TaskGroup, things: Things) -> None:
+async def test_pool_within_the_linger_time_reuses_the_resource(
+    tasks: TaskGroup, things: Things
+) -> None:
     pool = Pool[str, int](tasks, 600)
     async with pool.use("a", things.thing):
         pass
@@ -82,7 +84,7 @@ async def test_who_comes_while_it_lingers_finds_it_open(tasks: TaskGroup, things
         assert again == 1
 
 
-async def test_it_does_not_linger_longer_than_it_may(tasks: TaskGroup, things: Things) -> None:
+async def test_pool_after_the_linger_time_closes(tasks: TaskGroup, things: Things) -> None:
     pool = Pool[str, int](tasks, SHORT)
     async with pool.use("a", things.thing):
         pass
@@ -100,16 +102,16 @@ async def test_it_stays_open_as_long_as_it_is_used(tasks: TaskGroup, things: Thi
         assert things.open == {1}
 
 
-async def test_it_can_be_let_go_before_that_unless_somebody_uses_it(
+async def test_pool_evicts_an_unused_resource_and_no_used_one(
     tasks: TaskGroup, things: Things
 ) -> None:
     pool = Pool[str, int](tasks, None)
-    assert not pool.let_go("a")
+    assert not pool.evict("a")
     async with pool.use("a", things.thing):
-        assert not pool.let_go("a")
+        assert not pool.evict("a")
         assert things.open == {1}
-    assert pool.let_go("a")
-    assert "a" not in pool
+    assert pool.evict("a")
+    assert "a" not in pool._slots
     async with pool.use("a", things.thing) as number:
         assert number == 2
     with anyio.fail_after(5):
@@ -117,7 +119,7 @@ async def test_it_can_be_let_go_before_that_unless_somebody_uses_it(
     assert things.open == {2}
 
 
-async def test_what_is_let_go_while_it_is_being_opened_is_closed_at_once(
+async def test_pool_closes_at_once_what_is_evicted_while_opening(
     tasks: TaskGroup, things: Things
 ) -> None:
     pool = Pool[str, int](tasks, None)
@@ -126,7 +128,7 @@ async def test_what_is_let_go_while_it_is_being_opened_is_closed_at_once(
         impatient.cancel()
         async with pool.use("a", things.thing):
             raise AssertionError("it was never opened")
-    assert pool.let_go("a")
+    assert pool.evict("a")
     things.leave.set()
     with anyio.fail_after(5):
         await things.closed.wait()
@@ -199,7 +201,7 @@ async def test_a_user_that_is_cancelled_while_it_waits_holds_nothing_open(
     assert len(pool) == 0
 
 
-async def test_a_user_that_fails_closes_it_for_nobody_else(
+async def test_pool_with_a_user_that_fails_stays_open_for_others(
     tasks: TaskGroup, things: Things
 ) -> None:
     pool = Pool[str, int](tasks, 0)
@@ -275,7 +277,9 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
         await ended.wait()
 
 
-async def test_what_fails_later_ends_its_users_alone(tasks: TaskGroup, things: Things) -> None:
+async def test_pool_with_a_resource_that_fails_later_ends_its_users_alone(
+    tasks: TaskGroup, things: Things
+) -> None:
     pool = Pool[str, int](tasks, 600)
 
     async def use() -> None:
@@ -288,6 +292,6 @@ async def test_what_fails_later_ends_its_users_alone(tasks: TaskGroup, things: T
         users.start_soon(use)
         await anyio.wait_all_tasks_blocked()
         things.failed.set()
-    assert "a" not in pool
+    assert "a" not in pool._slots
     async with pool.use("a", things.thing) as again:
         assert again == 3

@@ -11,8 +11,9 @@ import pytest
 
 from context7_fabric.models import PUBLIC
 from context7_fabric.registry.rows import Row
+from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.index_sync import MostUsed
-from context7_fabric.suggestions.suggester import Suggester, SuggestionSettings
+from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 
 HTTPX = Row("httpx", "pypi", description="asynchronous HTTP client")
@@ -76,7 +77,7 @@ async def test_without_a_model_words_decide_and_it_says_so(suggester: Suggester)
     assert 0 < suggestions.candidates[0].score <= 1
 
 
-async def test_why_there_is_no_model_is_told_and_nothing_is_waited_for(
+async def test_settle_without_a_model_returns_at_once_with_the_reason(
     suggester: Suggester,
 ) -> None:
     assert not await suggester.settle(5)

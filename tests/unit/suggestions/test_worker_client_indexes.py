@@ -1,4 +1,4 @@
-"""Which indexes a worker has: those asked last, as far as there is room, one request at a time."""
+"""Indexes in a worker: the last used ones within a limit, one request at a time."""
 
 from __future__ import annotations
 
@@ -62,33 +62,33 @@ class NoVectors:
 
 
 class Kept:
-    """A keeper in the test's hand."""
+    """Indexes of a worker that the test controls."""
 
     def __init__(self, tasks: TaskGroup, room: int | None = ROOM) -> None:
         self.worker = Counting()
-        self.news = anyio.Event()
-        self.keeper = WorkerIndexes(tasks, self.worker, "model", room, self._tell)
+        self.changed = anyio.Event()
+        self.indexes = WorkerIndexes(tasks, self.worker, "model", room, self._tell)
 
-    async def use(self, *mirrors: IndexSync) -> None:
+    async def use(self, *indexes: IndexSync) -> None:
         """Use them one after the other, each until it is settled."""
-        for mirror in mirrors:
-            while not mirror.settled:
-                self.keeper.use(mirror)
-                await self.news.wait()
-            self.keeper.use(mirror)
+        for index in indexes:
+            while not index.settled:
+                self.indexes.use(index)
+                await self.changed.wait()
+            self.indexes.use(index)
 
     async def held(self, *principals: str) -> None:
-        """Wait until the worker has the indexes of these and of nobody else."""
+        """Wait until the worker has the indexes of these alone."""
         while set(self.worker.held) != set(principals):
-            await self.news.wait()
+            await self.changed.wait()
 
     def _tell(self) -> None:
-        self.news.set()
-        self.news = anyio.Event()
+        self.changed.set()
+        self.changed = anyio.Event()
 
 
-def mirror(principal: str, size: int = 2) -> IndexSync:
-    """What a principal with so many rows has."""
+def index_of(principal: str, size: int = 2) -> IndexSync:
+    """Return the index of a principal with `size` rows."""
     rows = {row.key: row for row in (Row(f"row-{number}", "npm") for number in range(size))}
     made = IndexSync(principal, rows.get, NoVectors(), None)
     for row in rows.values():
@@ -98,16 +98,16 @@ def mirror(principal: str, size: int = 2) -> IndexSync:
 
 async def test_as_many_indexes_are_kept_as_there_is_room_for(tasks: TaskGroup) -> None:
     kept = Kept(tasks)
-    await kept.use(mirror("ann"), mirror("bob"))
+    await kept.use(index_of("ann"), index_of("bob"))
     assert kept.worker.held == {"ann": 2, "bob": 2}
-    await kept.use(mirror("cid"))
+    await kept.use(index_of("cid"))
     await kept.held("bob", "cid")
 
 
 async def test_of_those_the_one_that_was_not_used_for_longest_makes_room(tasks: TaskGroup) -> None:
     kept = Kept(tasks)
-    ann, bob = mirror("ann"), mirror("bob")
-    await kept.use(ann, bob, ann, mirror("cid"))
+    ann, bob = index_of("ann"), index_of("bob")
+    await kept.use(ann, bob, ann, index_of("cid"))
     await kept.held("ann", "cid")
     assert ann.settled
     assert ann.complete
@@ -116,7 +116,7 @@ async def test_of_those_the_one_that_was_not_used_for_longest_makes_room(tasks: 
 
 async def test_one_index_is_kept_however_large_it_is(tasks: TaskGroup) -> None:
     kept = Kept(tasks)
-    await kept.use(mirror("ann"), mirror("bob"), large := mirror("cid", 2 * ROOM))
+    await kept.use(index_of("ann"), index_of("bob"), large := index_of("cid", 2 * ROOM))
     await kept.held("cid")
     assert large.settled
 
@@ -126,13 +126,13 @@ async def test_however_many_come_no_more_rows_are_held_than_there_is_room_for(
 ) -> None:
     kept = Kept(tasks)
     for number in range(64):
-        await kept.use(mirror(f"key-{number}", 1))
+        await kept.use(index_of(f"key-{number}", 1))
     await kept.held(*(f"key-{number}" for number in range(60, 64)))
 
 
 async def test_where_there_is_no_bound_all_are_kept(tasks: TaskGroup) -> None:
     kept = Kept(tasks, room=None)
-    await kept.use(*(mirror(f"key-{number}") for number in range(64)))
+    await kept.use(*(index_of(f"key-{number}") for number in range(64)))
     assert len(kept.worker.held) == 64
 
 
@@ -140,9 +140,9 @@ async def test_an_index_that_was_let_go_of_is_filled_again_when_it_is_used(
     tasks: TaskGroup,
 ) -> None:
     kept = Kept(tasks)
-    ann = mirror("ann")
+    ann = index_of("ann")
     await kept.use(ann)
-    kept.keeper.let_go(ann)
+    kept.indexes.let_go(ann)
     await kept.held()
     await kept.use(ann)
     assert kept.worker.held == {"ann": 2}
@@ -152,11 +152,11 @@ async def test_who_comes_back_under_the_same_name_loses_nothing_to_the_one_befor
     tasks: TaskGroup,
 ) -> None:
     kept = Kept(tasks)
-    await kept.use(before := mirror("ann"))
+    await kept.use(before := index_of("ann"))
     kept.worker.go_on = anyio.Event()
-    kept.keeper.let_go(before)
-    kept.keeper.use(after := mirror("ann", 1))
-    assert after not in kept.keeper
+    kept.indexes.let_go(before)
+    kept.indexes.use(after := index_of("ann", 1))
+    assert after not in kept.indexes
     kept.worker.go_on.set()
     await kept.use(after)
     assert kept.worker.held == {"ann": 1}
@@ -164,25 +164,25 @@ async def test_who_comes_back_under_the_same_name_loses_nothing_to_the_one_befor
 
 async def test_a_worker_is_asked_one_thing_at_a_time_by_all_who_fill(tasks: TaskGroup) -> None:
     kept = Kept(tasks, room=None)
-    mirrors = [mirror(f"key-{number}", 40) for number in range(40)]
-    for each in mirrors:
-        kept.keeper.use(each)
-    await kept.use(*mirrors)
+    indexes = [index_of(f"key-{number}", 40) for number in range(40)]
+    for each in indexes:
+        kept.indexes.use(each)
+    await kept.use(*indexes)
     assert kept.worker.most_at_once == 1
 
 
 async def test_a_worker_is_of_use_once_an_index_is_as_it_should_be(tasks: TaskGroup) -> None:
     kept = Kept(tasks)
-    assert not kept.keeper.useful
-    await kept.use(mirror("ann"))
-    assert kept.keeper.useful
+    assert not kept.indexes.useful
+    await kept.use(index_of("ann"))
+    assert kept.indexes.useful
 
 
 async def test_a_worker_that_does_not_reply_is_given_up(tasks: TaskGroup) -> None:
     kept = Kept(tasks)
     kept.worker.breaks = True
-    kept.keeper.use(ann := mirror("ann"))
-    while ann in kept.keeper:
-        await kept.news.wait()
+    kept.indexes.use(ann := index_of("ann"))
+    while ann in kept.indexes:
+        await kept.changed.wait()
     assert kept.worker.ended
-    assert not kept.keeper.useful
+    assert not kept.indexes.useful

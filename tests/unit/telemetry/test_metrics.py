@@ -1,4 +1,4 @@
-"""What is counted of calls, and what can never stand in a label."""
+"""Metrics of calls, and words that never stand in a label."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from context7_fabric.models import GET_DOCS, QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Tier
 from context7_fabric.parsing.admission import Reason
-from context7_fabric.suggestions.suggester import WorkerState
-from context7_fabric.telemetry.figures import StateFigures, StoreFigures
+from context7_fabric.suggestions.worker_client import WorkerState
 from context7_fabric.telemetry.metrics import Metrics
+from context7_fabric.telemetry.observer import StateFigures, StoreFigures
 from context7_fabric.upstream.context7 import ANSWERED, ENDS
 
 FIGURES = StateFigures(
@@ -72,9 +72,11 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return next((each.value for each in samples if each[:2] == (OURS + name, labels)), None)
 
 
-def labels_of(told: Iterable[Metric]) -> set[str]:
-    """The values of every label of ours, but the borders of buckets."""
-    samples = (each for family in told if family.name.startswith(OURS) for each in family.samples)
+def labels_of(metrics: Iterable[Metric]) -> set[str]:
+    """Return the values of every label of ours, except the limits of buckets."""
+    samples = (
+        each for family in metrics if family.name.startswith(OURS) for each in family.samples
+    )
     return {value for each in samples for name, value in each.labels.items() if name != "le"}
 
 
@@ -87,8 +89,8 @@ def test_no_label_ever_carries_what_was_asked_or_by_whom_or_the_answer(
         metrics.answered(tool, asked_for, caller, answer)
     for ended in ends:
         metrics.asked(ended, 0.5)
-    told = families(metrics)
-    assert {call[0] for call in calls} <= labels_of(told) <= WORDS
+    counted = families(metrics)
+    assert {call[0] for call in calls} <= labels_of(counted) <= WORDS
     assert "private" not in page(metrics)
 
 
@@ -105,7 +107,7 @@ def test_calls_are_counted_by_tool_outcome_and_tier() -> None:
     assert value(metrics, "tokens_saved_total") == 93
 
 
-def test_the_time_of_a_call_is_told_in_seconds() -> None:
+def test_the_duration_of_a_call_is_counted_in_seconds() -> None:
     metrics, caller = Metrics(), Caller()
     caller.trace._began -= 0.2
     metrics.answered(QUERY_DOCS, {}, caller, HIT)
@@ -116,7 +118,7 @@ def test_the_time_of_a_call_is_told_in_seconds() -> None:
     assert value(metrics, f"{name}_sum", **labels) == pytest.approx(0.2, abs=0.1)
 
 
-def test_the_age_of_an_answer_is_told_in_seconds_where_it_has_one() -> None:
+def test_the_age_of_an_answer_that_has_one_is_counted_in_seconds() -> None:
     metrics = Metrics()
     metrics.answered(QUERY_DOCS, {}, Caller(), HIT)
     metrics.answered(QUERY_DOCS, {}, Caller(), replace(HIT, age_seconds=None))
@@ -126,7 +128,7 @@ def test_the_age_of_an_answer_is_told_in_seconds_where_it_has_one() -> None:
     assert value(metrics, "answer_age_seconds_count") == 1
 
 
-def test_calls_upstream_are_counted_by_how_they_ended() -> None:
+def test_calls_upstream_are_counted_by_their_end() -> None:
     metrics = Metrics()
     for ended, seconds in ((ANSWERED, 1.5), (ANSWERED, 2.5), ("timeout", 55)):
         metrics.asked(ended, seconds)
@@ -136,7 +138,7 @@ def test_calls_upstream_are_counted_by_how_they_ended() -> None:
     assert value(metrics, "upstream_call_duration_seconds_sum") == 59
 
 
-def test_how_late_the_event_loop_is_is_counted() -> None:
+def test_lag_of_the_event_loop_is_counted() -> None:
     metrics = Metrics()
     metrics.loop_was_late(0.3)
     assert value(metrics, "event_loop_lag_seconds_bucket", le="0.25") == 0
@@ -145,7 +147,7 @@ def test_how_late_the_event_loop_is_is_counted() -> None:
 
 def test_the_figures_of_the_moment_stand_beside_what_was_counted() -> None:
     metrics = Metrics()
-    told = {
+    expected = {
         "store_up": 1,
         "month_calls": 12,
         "quota_left": 988,
@@ -159,21 +161,21 @@ def test_the_figures_of_the_moment_stand_beside_what_was_counted() -> None:
         "flights": 4,
         "executions_waiting": 5,
     }
-    assert {name: value(metrics, name) for name in told} == told
+    assert {name: value(metrics, name) for name in expected} == expected
     assert value(metrics, "build_info", version="1.2.3") == 1
     assert value(metrics, "store_info", backend="disk") == 1
     by_state = {state: value(metrics, "suggesters", state=state) for state in get_args(WorkerState)}
     assert by_state == {"off": 0, "idle": 2, "starting": 0, "ready": 1, "trouble": 0}
 
 
-def test_of_a_store_that_does_not_answer_that_alone_is_told() -> None:
-    told = page(Metrics(), replace(FIGURES, store=StoreFigures()))
-    assert f"\n{OURS}store_up 0.0\n" in told
+def test_page_while_the_store_does_not_answer_reports_that_alone() -> None:
+    text = page(Metrics(), replace(FIGURES, store=StoreFigures()))
+    assert f"\n{OURS}store_up 0.0\n" in text
     for name in ("month_calls", "quota_left", "model_present"):
-        assert name not in told
+        assert name not in text
 
 
-def test_two_of_them_count_apart() -> None:
+def test_two_metrics_count_apart() -> None:
     one, other = Metrics(), Metrics()
     one.asked(ANSWERED, 1)
     assert value(one, "upstream_calls_total", ended=ANSWERED) == 1
@@ -184,15 +186,15 @@ def test_two_of_them_count_apart() -> None:
     "accept",
     ["", "text/plain;version=0.0.4", "*/*", "application/openmetrics-text; version=1.0.0, */*"],
 )
-def test_both_formats_tell_the_same(accept: str) -> None:
+def test_both_formats_have_the_same_samples(accept: str) -> None:
     metrics = Metrics()
     metrics.answered(QUERY_DOCS, {}, Caller(), HIT)
-    told, kind = metrics.page(FIGURES, accept)
+    text, kind = metrics.page(FIGURES, accept)
     opened = accept.startswith("application/openmetrics-text")
     asked_for = ("application/openmetrics-text", "1.0.0") if opened else ("text/plain", "0.0.4")
     assert kind == "{}; version={}; charset=utf-8".format(*asked_for)
     read = read_open if opened else read_text
-    samples = {each.name for family in read(told.decode()) for each in family.samples}
+    samples = {each.name for family in read(text.decode()) for each in family.samples}
     assert {f"{OURS}requests_total", f"{OURS}build_info", "process_cpu_seconds_total"} <= samples
 
 

@@ -1,23 +1,22 @@
-"""What is not ours to read stops nobody: a variable that is of no use is told in one line."""
+"""Start of traces: a variable that cannot be used is logged in one line and stops nothing."""
 
 from __future__ import annotations
 
 import pytest
 
-from context7_fabric.settings.reader import SettingsReader
-from context7_fabric.settings.telemetry import read_telemetry
-from context7_fabric.telemetry.opening import open_traces
+from context7_fabric.settings import read_settings
+from context7_fabric.telemetry.observer import open_traces
 
 
-def test_an_endpoint_that_cannot_be_used_is_told_and_no_traces_are_made(
+def test_open_traces_with_an_unusable_endpoint_logs_it_and_makes_none(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    settings = read_telemetry(SettingsReader({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}))
+    settings = read_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"}).telemetry
     assert open_traces(settings, str) is None
-    (said,) = caplog.messages
-    assert said.startswith("no traces are made: OTEL_EXPORTER_OTLP_ENDPOINT")
+    (logged,) = caplog.messages
+    assert logged.startswith("no traces are made: OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-def test_where_nothing_is_asked_for_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    assert open_traces(read_telemetry(SettingsReader({})), str) is None
+def test_open_traces_without_settings_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    assert open_traces(read_settings({}).telemetry, str) is None
     assert caplog.messages == []

@@ -1,4 +1,4 @@
-"""What waits for a receiver: bounded, and never in anybody's way."""
+"""Queue of spans for a receiver: bounded, and never in the way of a call."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from context7_fabric.models import Answer, Outcome, Tier
-from context7_fabric.telemetry import outbox as module
-from context7_fabric.telemetry.outbox import MOST_WAITING, Outbox, OutboxItem
+from context7_fabric.telemetry import tracing as module
 from context7_fabric.telemetry.spans import AnsweredCall, SdkSpan, new_context
+from context7_fabric.telemetry.tracing import MOST_WAITING, Outbox, OutboxItem
 
 SECONDS = 5.0
 
 
 class Taken(SpanExporter):
-    """Keeps what it gets; holds batches until `go`, and ends them as `results` say."""
+    """Exporter that keeps what it gets, holds batches until `go`, and returns `results`."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -47,7 +47,7 @@ def seen(name: str) -> SdkSpan:
     return SdkSpan(ReadableSpan(name), None)
 
 
-def test_it_drops_the_oldest_while_a_receiver_hangs() -> None:
+def test_outbox_whose_receiver_hangs_drops_the_oldest() -> None:
     exporter = Taken()
     outbox = Outbox("there", exporter, spans_of)
     outbox.put(seen("first"))
@@ -60,7 +60,7 @@ def test_it_drops_the_oldest_while_a_receiver_hangs() -> None:
     assert exporter.names == ["first", *map(str, range(2, MOST_WAITING + 2))]
 
 
-def test_a_call_waits_as_it_is() -> None:
+def test_outbox_keeps_calls_as_they_are_until_it_is_closed() -> None:
     exporter = Taken()
     exporter.go.set()
     outbox = Outbox("there", exporter, spans_of)
@@ -72,7 +72,7 @@ def test_a_call_waits_as_it_is() -> None:
     assert exporter.names == ["query-docs"]
 
 
-def test_an_outage_and_its_end_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_outbox_logs_an_outage_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "context7_fabric")
     exporter = Taken()
     exporter.go.set()
@@ -88,7 +88,7 @@ def test_an_outage_and_its_end_are_told_once(caplog: pytest.LogCaptureFixture) -
     assert all("there" in record.getMessage() for record in caplog.records)
 
 
-def test_an_exporter_that_raises_is_an_outage_like_any_other(
+def test_outbox_whose_exporter_raises_logs_an_outage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Raising(Taken):

@@ -1,4 +1,4 @@
-"""The connection to upstream: every wait has an end, and a connection that is of no use is left."""
+"""MCP client of Context7: every wait is bounded, and a connection of no use is replaced."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 class Replies(Protocol):
-    """Where the other end writes."""
+    """Stream to which the peer writes."""
 
     async def send(self, item: SessionMessage, /) -> None: ...
 
@@ -173,19 +173,19 @@ async def test_closing_does_not_wait_for_a_connection_that_is_being_made(
     peer: Peer, upstream: McpUpstream, tasks: TaskGroup
 ) -> None:
     peer.mute |= {"initialize", "server/discover"}
-    told: list[str] = []
+    errors: list[str] = []
 
     async def ask() -> None:
         with pytest.raises(UpstreamUnreachable) as raised:
             await upstream.call_tool("query-docs", {})
-        told.append(str(raised.value))
+        errors.append(str(raised.value))
 
     tasks.start_soon(ask)
     await peer.hearing.wait()
     with anyio.fail_after(ENOUGH):
         await upstream.aclose()
     await anyio.wait_all_tasks_blocked()
-    assert (peer.opened, peer.closed, len(told)) == (1, 1, 1)
+    assert (peer.opened, peer.closed, len(errors)) == (1, 1, 1)
 
 
 async def test_what_runs_behind_a_connection_may_fail(peer: Peer, upstream: McpUpstream) -> None:

@@ -6,14 +6,15 @@ import time
 from email.utils import formatdate
 
 import pytest
+from mcp.shared.exceptions import MCPError
 
 from context7_fabric.upstream.failures import (
     Exchange,
     SessionLoss,
     describe_status,
+    reports_lost_session,
     retry_seconds,
     session_loss,
-    tells_of_lost_session,
 )
 
 DATE = "Mon, 30 Nov 2026 12:00:00 GMT"
@@ -53,7 +54,7 @@ def test_a_date_counts_from_the_servers_own_clock(ahead: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "described"),
     [
         (403, "HTTP 403 (Forbidden)"),
         (418, "HTTP 418 (I'm a Teapot)"),
@@ -65,8 +66,8 @@ def test_a_date_counts_from_the_servers_own_clock(ahead: float) -> None:
         (401, "HTTP 401 (Unauthorized): check CONTEXT7_API_KEY"),
     ],
 )
-def test_a_status_is_told_with_its_meaning(status: int, told: str) -> None:
-    assert describe_status(status) == told
+def test_describe_status_adds_its_meaning(status: int, described: str) -> None:
+    assert describe_status(status) == described
 
 
 @pytest.mark.parametrize(
@@ -87,11 +88,12 @@ def test_a_status_is_told_with_its_meaning(status: int, told: str) -> None:
         (None, False, "quota exceeded", SessionLoss.NONE),
     ],
 )
-def test_a_lost_session_is_told_by_status_and_words(
+def test_session_loss_follows_status_and_words(
     status: int | None, in_session: bool, said: str, loss: SessionLoss
 ) -> None:
     exchange = Exchange(status, in_session=in_session)
-    assert session_loss(-32603, said, exchange, said_by_peer=bool(said)) is loss
+    error = MCPError(-32603, said or "Server returned an error response")
+    assert session_loss(error, exchange) is loss
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,5 @@ def test_a_lost_session_is_told_by_status_and_words(
         ("session not found " * 40, False),
     ],
 )
-def test_a_tools_error_tells_of_a_lost_session_only_in_plain_words(
-    text: str, is_lost: bool
-) -> None:
-    assert tells_of_lost_session(text) is is_lost
+def test_tool_error_reports_a_lost_session_only_in_plain_words(text: str, is_lost: bool) -> None:
+    assert reports_lost_session(text) is is_lost

@@ -1,4 +1,4 @@
-"""Replies that are readable though not by the letter: the text is used."""
+"""Replies that can be read but break the protocol: their text is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = {"type": "text", "text": "the answer"}
         {"content": [{"type": "image"}, TEXT, {"type": "hologram", "rays": 3}]},
         {"content": [TEXT, None, 7, ["text"], {}]},
         {"content": [TEXT | {"annotations": None, "_meta": None}]},
-        {"content": [TEXT | {"annotations": {"audience": "everybody", "priority": 7}}]},
+        {"content": [TEXT | {"annotations": {"audience": "all", "priority": 7}}]},
         {"content": [{"text": "the answer"}]},
         {"content": ["the answer"]},
         {"content": TEXT},

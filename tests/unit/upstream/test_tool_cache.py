@@ -1,4 +1,4 @@
-"""The tool book keeps what upstream says of its tools, once it passes screening."""
+"""The tool cache keeps what upstream lists, once it passes screening."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class TestGeneration:
         upstream.error = UpstreamOff()
         assert await ToolCache(fabric, upstream, "origin").generation() is ToolGeneration.QUESTION
 
-    async def test_without_store_and_upstream_nobody_knows(
+    async def test_generation_without_store_and_upstream_fails(
         self, book: ToolCache, upstream: Listing
     ) -> None:
         upstream.error = UpstreamOff()

@@ -1,4 +1,4 @@
-"""The last line of a child's stderr, as it may stand in a message."""
+"""The last line of a child's stderr, as error messages quote it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from context7_fabric.upstream.transport import LONGEST_LINE, last_line
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "line"),
     [
         (b"", ""),
         (b"\n\n", ""),
@@ -25,8 +25,8 @@ from context7_fabric.upstream.transport import LONGEST_LINE, last_line
         (b"bad key ctx7sk-secret\n", "bad key [key]"),
     ],
 )  # fmt: skip
-def test_the_last_line_is_told_without_what_steers_a_terminal(written: bytes, told: str) -> None:
-    assert last_line(written, "ctx7sk-secret") == told
+def test_last_line_leaves_out_terminal_escapes_and_noise(written: bytes, line: str) -> None:
+    assert last_line(written, "ctx7sk-secret") == line
 
 
 def test_a_long_line_is_cut() -> None:

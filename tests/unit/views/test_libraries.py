@@ -1,4 +1,4 @@
-"""What is shown of libraries: ranked rows, and what is stored of one."""
+"""Views of libraries: ranked rows, and the stored questions about one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester, SuggestionSettings
+from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.visibility import NOTICE, VisibleEntries
@@ -52,24 +53,24 @@ async def test_the_registry_ranks_what_a_phrase_means_before_what_is_alike(
     views: VisibleEntries, fabric: Fabric
 ) -> None:
     async with libraries_of(views, fabric, ME, WIDGET, GADGET) as libraries:
-        told = await libraries.registry("widget")
-    rows = cast("list[dict[str, Json]]", told["rows"])
+        view = await libraries.registry("widget")
+    rows = cast("list[dict[str, Json]]", view["rows"])
     assert [(row["rank"], row["ranked_by"], row["id"]) for row in rows] == [
         (1, "exact", WIDGET.id),
         (2, "words", GADGET.id),
     ]
     assert rows[0]["score"] == 1.0
-    assert told["notice"] == NOTICE
+    assert view["notice"] == NOTICE
 
 
-async def test_libraries_that_share_a_name_are_told_as_namesakes(
+async def test_registry_of_a_shared_name_ranks_all_as_namesakes(
     views: VisibleEntries, fabric: Fabric
 ) -> None:
     twin = Row("widget", "npm", "/twins/widget")
     async with libraries_of(views, fabric, ME, WIDGET, twin) as libraries:
         rows = (await libraries.registry("widget"))["rows"]
-    told = {(row["ranked_by"], row["id"]) for row in cast("list[dict[str, Json]]", rows)}
-    assert told == {("namesake", WIDGET.id), ("namesake", twin.id)}
+    view = {(row["ranked_by"], row["id"]) for row in cast("list[dict[str, Json]]", rows)}
+    assert view == {("namesake", WIDGET.id), ("namesake", twin.id)}
 
 
 async def test_without_a_phrase_the_most_used_come_first(
@@ -98,13 +99,13 @@ async def test_a_library_shows_its_row_its_versions_and_what_was_asked(
         await shelf.write(docs_key(key), record)
     await fabric.set_context("docs:/widgets/widget1?broken", "no record")
     async with libraries_of(views, fabric, ME, WIDGET) as libraries:
-        told = await libraries.library(LibraryId("widgets", "widget1"), MINE)
+        view = await libraries.library(LibraryId("widgets", "widget1"), MINE)
         unknown = await libraries.library(LibraryId("widgets", "unknown"), MINE)
-    assert told is not None
+    assert view is not None
     assert unknown is None
-    assert cast("dict[str, Json]", told["row"])["title"] == "Widget"
-    assert told["versions"] == ["1.0", "2.0"]
-    questions = cast("list[dict[str, Json]]", told["questions"])
+    assert cast("dict[str, Json]", view["row"])["title"] == "Widget"
+    assert view["versions"] == ["1.0", "2.0"]
+    questions = cast("list[dict[str, Json]]", view["questions"])
     assert [each["key"] for each in questions] == [
         f"docs:/widgets/widget1@2.0?start#{ME}",
         "docs:/widgets/widget1?start",

@@ -1,4 +1,4 @@
-"""The book of prompts: stored ones and shipped ones, each seen by those who may see it."""
+"""Prompts: stored ones and shipped ones, each visible to its principals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
-from context7_fabric.seed_files.prompts import PromptSeed
+from context7_fabric.seed_files import PromptSeed
 from context7_fabric.views.prompts import PAGE, Prompt, PromptArgument, PromptLibrary
 from unit.fabric.fakes import Broken, FakeClock
 
@@ -46,7 +46,7 @@ async def test_stored_and_shipped_prompts_are_listed_by_name(fabric: Fabric) -> 
     assert await names(book(fabric, BAKE)) == ["bake", "router:main:system_message", "zeal"]
 
 
-async def test_a_stored_prompt_is_told_with_what_its_metadata_say(fabric: Fabric) -> None:
+async def test_find_of_a_stored_prompt_returns_its_metadata(fabric: Fabric) -> None:
     metadata: dict[str, Json] = {
         "description": "Greets.",
         "title": "Greeting",
@@ -86,7 +86,7 @@ async def test_metadata_of_another_form_are_left_out(fabric: Fabric) -> None:
     assert greet == expected
 
 
-async def test_a_value_that_is_no_text_is_told_as_json(fabric: Fabric) -> None:
+async def test_find_of_a_value_that_is_no_text_returns_json(fabric: Fabric) -> None:
     await fabric.set_context("prompt:greet", {"say": "é {who}"})
     greet = await book(fabric).find("greet")
     assert greet is not None
@@ -94,14 +94,14 @@ async def test_a_value_that_is_no_text_is_told_as_json(fabric: Fabric) -> None:
     assert greet.arguments == (PromptArgument("who"),)
 
 
-async def test_what_no_message_can_carry_is_replaced(fabric: Fabric) -> None:
+async def test_find_of_a_lone_surrogate_replaces_it(fabric: Fabric) -> None:
     await fabric.set_context("prompt:greet", "\ud800!", metadata={"title": "\udfff"})
     greet = await book(fabric).find("greet")
     assert greet is not None
     assert (greet.text, greet.title, greet.size) == ("?!", "?", 2)
 
 
-async def test_a_stored_prompt_takes_the_place_of_a_shipped_one(fabric: Fabric) -> None:
+async def test_find_of_a_stored_prompt_overrides_a_shipped_one(fabric: Fabric) -> None:
     prompts = book(fabric, BAKE)
     assert await prompts.find("bake") == SHIPPED
     await fabric.set_context("prompt:bake", "Fry.")
@@ -113,7 +113,7 @@ async def test_a_stored_prompt_takes_the_place_of_a_shipped_one(fabric: Fabric) 
     assert await prompts.find("bake") == SHIPPED
 
 
-@pytest.mark.parametrize("name", ["", "nobody", "router:main:note", "prompt:greet"])
+@pytest.mark.parametrize("name", ["", "unknown", "router:main:note", "prompt:greet"])
 async def test_there_is_no_prompt_by_another_name(fabric: Fabric, name: str) -> None:
     for key in ("prompt:greet", "router:main:note", "prompt:"):
         await fabric.set_context(key, "text")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.views.prompts import filled, placeholders
+from context7_fabric.views.prompts import fill, placeholders
 
 MOST = 1000
 
@@ -40,19 +40,19 @@ def test_identifiers_in_braces_are_placeholders(text: str, names: tuple[str, ...
     ],
 )
 def test_values_are_put_in_and_not_looked_into(text: str, expected: str) -> None:
-    assert filled(text, {"a": "<{b}>"}, MOST) == expected
+    assert fill(text, {"a": "<{b}>"}, MOST) == expected
 
 
 def test_a_text_may_be_as_long_as_said_and_no_longer() -> None:
-    assert filled("{a}{a}", {"a": "xx"}, 4) == "xxxx"
-    assert filled("{a}{a}", {"a": "xx"}, 3) is None
+    assert fill("{a}{a}", {"a": "xx"}, 4) == "xxxx"
+    assert fill("{a}{a}", {"a": "xx"}, 3) is None
 
 
 def test_a_placeholder_without_a_value_is_named() -> None:
     with pytest.raises(KeyError, match="b"):
-        filled("{a} {b}", {"a": ""}, MOST)
+        fill("{a} {b}", {"a": ""}, MOST)
 
 
 @given(st.text(alphabet="{}ab_1 "))
 def test_a_text_is_filled_with_exactly_what_it_names(text: str) -> None:
-    assert filled(text, dict.fromkeys(placeholders(text), ""), MOST) is not None
+    assert fill(text, dict.fromkeys(placeholders(text), ""), MOST) is not None

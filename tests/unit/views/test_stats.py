@@ -1,4 +1,4 @@
-"""What is shown of the figures: counts of what is seen, and the share of hits."""
+"""View of the figures: counts of visible entries, and the hit rate."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ async def test_figures_count_what_is_seen_and_the_last_days_hits(
     executions.record("t", {}, Caller(OTHER), Answer("", Outcome.MISS, Tier.NAME))
     for n in range(LOOKED_AT):
         await fabric.set_context(owned(f"k{n}", OTHER if n == 3 else ME), n)
-    meter.called()
-    meter.saved()
-    shown = await StatsView(views, meter).shown(MINE)
+    meter.count_call()
+    meter.count_saved()
+    shown = await StatsView(views, meter).read(MINE)
     assert shown["last_day"] == {"records": 3, "hits": 2, "hit_rate": 0.6667}
     assert (shown["calls_this_month"], shown["calls_saved"], shown["monthly_calls"]) == (1, 1, 1000)
     assert shown["stored"] == {
@@ -38,9 +38,9 @@ async def test_figures_count_what_is_seen_and_the_last_days_hits(
     }
 
 
-async def test_without_records_there_is_no_share_of_hits(
+async def test_stats_without_records_have_no_hit_rate(
     views: VisibleEntries, fabric: Fabric, clock: FakeClock
 ) -> None:
-    shown = await StatsView(views, Quota(fabric, clock, ME, None)).shown(MINE)
+    shown = await StatsView(views, Quota(fabric, clock, ME, None)).read(MINE)
     assert shown["last_day"] == {"records": 0, "hits": 0, "hit_rate": None}
     assert (shown["store_faults"], shown["last_store_fault_at"]) == (0, None)

@@ -1,4 +1,4 @@
-"""Changes are seen by looking, told once to whoever wants them, and looked for only then."""
+"""Changes are detected by looking, reported once to each subscriber, and only with subscribers."""
 
 from __future__ import annotations
 
@@ -53,110 +53,114 @@ class World:
 
 
 @dataclass(eq=False)
-class Heard:
-    """What one hearer was told."""
+class RecordingSubscriber:
+    """Topics that one subscriber received."""
 
     topics: list[Topic] = field(default_factory=list)
     some: anyio.Event = field(default_factory=anyio.Event)
 
-    async def hear(self, topic: Topic) -> None:
+    async def notify(self, topic: Topic) -> None:
         self.topics.append(topic)
         self.some.set()
 
 
-def changes_by(look: Look) -> Subscriptions:
-    """Changes in a store of which nothing can be heard."""
-    return Subscriptions(look, ChangeFeed(MemoryBackend()).ear(""))
+def subscriptions_on(look: Look) -> Subscriptions:
+    """Subscriptions on a store that announces no writes."""
+    return Subscriptions(look, ChangeFeed(MemoryBackend()).listen(""))
 
 
-class TestTelling:
-    async def test_a_change_is_told_once_to_each_who_watches(self) -> None:
-        world, first, second = World({ONE: 1, OTHER: 1}), Heard(), Heard()
-        changes = changes_by(world.look)
-        await changes.watch([ONE, OTHER], first.hear)
-        await changes.watch([OTHER], second.hear)
-        await changes.look()
+class TestReporting:
+    async def test_a_change_is_reported_once_to_each_subscriber(self) -> None:
+        world, first, second = (
+            World({ONE: 1, OTHER: 1}),
+            RecordingSubscriber(),
+            RecordingSubscriber(),
+        )
+        subscriptions = subscriptions_on(world.look)
+        await subscriptions.subscribe([ONE, OTHER], first.notify)
+        await subscriptions.subscribe([OTHER], second.notify)
+        await subscriptions.look()
         assert first.topics == second.topics == []
         world.states[OTHER] = 2
-        await changes.look()
-        await changes.look()
+        await subscriptions.look()
+        await subscriptions.look()
         assert first.topics == second.topics == [OTHER]
 
-    async def test_one_who_watches_twice_is_told_once_and_until_both_are_taken_back(self) -> None:
-        world, heard = World({ONE: 1}), Heard()
-        changes = changes_by(world.look)
-        await changes.watch([ONE, ONE], heard.hear)
+    async def test_a_second_subscription_reports_once_until_both_are_removed(self) -> None:
+        world, subscriber = World({ONE: 1}), RecordingSubscriber()
+        subscriptions = subscriptions_on(world.look)
+        await subscriptions.subscribe([ONE, ONE], subscriber.notify)
         world.states[ONE] = 2
-        await changes.look()
-        changes.unwatch([ONE], heard.hear)
+        await subscriptions.look()
+        subscriptions.unsubscribe([ONE], subscriber.notify)
         world.states[ONE] = 3
-        await changes.look()
-        changes.unwatch([ONE], heard.hear)
+        await subscriptions.look()
+        subscriptions.unsubscribe([ONE], subscriber.notify)
         world.states[ONE] = 4
-        await changes.look()
-        assert heard.topics == [ONE, ONE]
-        assert set(changes.watched) == set()
+        await subscriptions.look()
+        assert subscriber.topics == [ONE, ONE]
+        assert set(subscriptions._topics) == set()
 
-    async def test_a_newcomer_does_not_keep_others_from_a_change(self) -> None:
-        world, first, second = World({ONE: 1}), Heard(), Heard()
-        changes = changes_by(world.look)
-        await changes.watch([ONE], first.hear)
+    async def test_a_new_subscriber_does_not_hide_a_change_from_others(self) -> None:
+        world, first, second = World({ONE: 1}), RecordingSubscriber(), RecordingSubscriber()
+        subscriptions = subscriptions_on(world.look)
+        await subscriptions.subscribe([ONE], first.notify)
         world.states[ONE] = 2
-        await changes.watch([ONE], second.hear)
-        await changes.look()
+        await subscriptions.subscribe([ONE], second.notify)
+        await subscriptions.look()
         assert first.topics == [ONE]
 
-    async def test_what_could_not_be_seen_at_first_counts_as_changed_once_it_is(self) -> None:
-        world, heard = World(), Heard()
-        changes = changes_by(world.look)
-        await changes.watch([ONE], heard.hear)
+    async def test_a_topic_that_was_unreadable_at_first_counts_as_changed(self) -> None:
+        world, subscriber = World(), RecordingSubscriber()
+        subscriptions = subscriptions_on(world.look)
+        await subscriptions.subscribe([ONE], subscriber.notify)
         world.states[ONE] = 1
-        await changes.look()
-        await changes.look()
-        assert heard.topics == [ONE]
+        await subscriptions.look()
+        await subscriptions.look()
+        assert subscriber.topics == [ONE]
 
-    async def test_what_cannot_be_seen_for_a_while_is_told_of_if_it_changed(self) -> None:
-        world, heard = World({ONE: 1}), Heard()
-        changes = changes_by(world.look)
-        await changes.watch([ONE], heard.hear)
-        for state, told in ((1, []), (2, [ONE])):
+    async def test_a_topic_that_was_unreadable_for_a_while_is_reported_if_it_changed(self) -> None:
+        world, subscriber = World({ONE: 1}), RecordingSubscriber()
+        subscriptions = subscriptions_on(world.look)
+        await subscriptions.subscribe([ONE], subscriber.notify)
+        for state, received in ((1, []), (2, [ONE])):
             del world.states[ONE]
-            await changes.look()
+            await subscriptions.look()
             world.states[ONE] = state
-            await changes.look()
-            assert heard.topics == told
+            await subscriptions.look()
+            assert subscriber.topics == received
 
-    async def test_one_who_leaves_while_a_look_is_under_way_is_told_nothing_more(self) -> None:
-        heard, leaving = Heard(), False
+    async def test_a_subscriber_that_leaves_during_a_look_receives_nothing_more(self) -> None:
+        subscriber, leaving = RecordingSubscriber(), False
 
         async def look(topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
             if leaving:
-                changes.unwatch([ONE], heard.hear)
+                subscriptions.unsubscribe([ONE], subscriber.notify)
             return {ONE: leaving}
 
-        changes = changes_by(look)
-        await changes.watch([ONE], heard.hear)
+        subscriptions = subscriptions_on(look)
+        await subscriptions.subscribe([ONE], subscriber.notify)
         leaving = True
-        await changes.look()
-        assert heard.topics == []
+        await subscriptions.look()
+        assert subscriber.topics == []
 
-    async def test_it_looks_while_somebody_watches_and_not_otherwise(self) -> None:
-        world, heard = World({ONE: 1}), Heard()
-        changes = changes_by(world.look)
+    async def test_run_looks_only_with_subscribers(self) -> None:
+        world, subscriber = World({ONE: 1}), RecordingSubscriber()
+        subscriptions = subscriptions_on(world.look)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(changes.run)
-            await changes.watch([ONE], heard.hear)
+            tasks.start_soon(subscriptions.run)
+            await subscriptions.subscribe([ONE], subscriber.notify)
             world.states[ONE] = 2
             with anyio.fail_after(10 * LOOK_EVERY):
-                await heard.some.wait()
-            changes.unwatch([ONE], heard.hear)
-            assert not changes._some.is_set()
+                await subscriber.some.wait()
+            subscriptions.unsubscribe([ONE], subscriber.notify)
+            assert not subscriptions._some.is_set()
             tasks.cancel_scope.cancel()
-        assert heard.topics == [ONE]
+        assert subscriber.topics == [ONE]
 
 
 class Fragile(MemoryBackend):
-    """A store that fails when it is told to."""
+    """A store that fails on demand."""
 
     fails = False
 
@@ -287,18 +291,18 @@ class TestSeeing:
         assert row is not None
         assert row.usage_count == 1
 
-    async def test_a_store_that_fails_tells_of_no_change(self, scene: Scene) -> None:
+    async def test_a_store_that_fails_reports_no_change(self, scene: Scene) -> None:
         await scene.fabric.set_context("one", 1)
-        changes, heard = changes_by(scene.states.look), Heard()
-        await changes.watch([ONE], heard.hear)
+        subscriptions, subscriber = subscriptions_on(scene.states.look), RecordingSubscriber()
+        await subscriptions.subscribe([ONE], subscriber.notify)
         scene.backend.fails = True
-        await changes.look()
+        await subscriptions.look()
         scene.backend.fails = False
-        await changes.look()
-        assert heard.topics == []
+        await subscriptions.look()
+        assert subscriber.topics == []
         await scene.fabric.set_context("one", 2)
-        await changes.look()
-        assert heard.topics == [ONE]
+        await subscriptions.look()
+        assert subscriber.topics == [ONE]
 
     async def test_an_entry_that_cannot_be_read_is_none(self, scene: Scene) -> None:
         before = await scene.states.look([ONE])

@@ -1,4 +1,4 @@
-"""Where it can be heard what was written, nobody looks in vain, and nothing is overlooked."""
+"""With announced writes, only looks that find something are made, and none is missed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.change_feed import ChangeFeed, ChangeListener
 from context7_fabric.fabric.context import Scope
-from context7_fabric.views import subscriptions as module
 from context7_fabric.views.subscriptions import (
     ContextTopic,
     LibraryTopic,
@@ -18,7 +17,7 @@ from context7_fabric.views.subscriptions import (
     Subscriptions,
     Topic,
     TopicState,
-    below,
+    prefixes_of,
 )
 
 PROMPT = ContextTopic(Scope.GLOBAL, "prompt:review")
@@ -26,7 +25,7 @@ NOTE = ContextTopic(Scope.USER, "note")
 
 
 class Watching:
-    """Changes that watch some topics of a store that can be heard."""
+    """Subscriptions to some topics of a store that announces its writes."""
 
     def __init__(self) -> None:
         self.looks = 0
@@ -34,11 +33,11 @@ class Watching:
         self.state: TopicState = 1
         self.unseen = frozenset[Topic]()
         self.gate: anyio.Event | None = None
-        self.told = list[Topic]()
-        news = ChangeFeed(MemoryBackend())
-        news.is_live = True
-        self.ear: ChangeListener = news.ear("")
-        self.changes = Subscriptions(self.look, self.ear)
+        self.received = list[Topic]()
+        feed = ChangeFeed(MemoryBackend())
+        feed.is_live = True
+        self.listener: ChangeListener = feed.listen("")
+        self.subscriptions = Subscriptions(self.look, self.listener)
 
     async def look(self, topics: Collection[Topic]) -> Mapping[Topic, TopicState]:
         """See `state` everywhere but at what is `unseen`, and wait at the gate with that."""
@@ -50,17 +49,17 @@ class Watching:
             await gate.wait()
         return states
 
-    async def hear(self, topic: Topic) -> None:
-        self.told.append(topic)
+    async def notify(self, topic: Topic) -> None:
+        self.received.append(topic)
 
     async def looks_after(self, *keys: str, turns: int = 1) -> int:
-        """How often it is looked in so many turns after `keys` were written."""
-        self.ear.take()
+        """Return the number of looks in so many turns after `keys` were written."""
+        self.listener.take()
         self.looks = 0
-        self.ear.hear(keys)
+        self.listener.receive(keys)
         for _turn in range(turns):
-            if self.changes._is_due():
-                await self.changes.look()
+            if self.subscriptions._is_due():
+                await self.subscriptions.look()
         return self.looks
 
 
@@ -81,74 +80,71 @@ def watching() -> Watching:
         (LibraryTopic("/textualize/rich"), "GLOBAL/rows:revision"),
     ],
 )
-async def test_what_concerns_a_topic_is_looked_at(
+async def test_subscriptions_look_after_a_write_to_a_topic(
     watching: Watching, topic: Topic, written: str
 ) -> None:
-    await watching.changes.watch([topic], watching.hear)
+    await watching.subscriptions.subscribe([topic], watching.notify)
     assert await watching.looks_after(written) == 1
     assert await watching.looks_after("USER/elsewhere") == 0
 
 
-async def test_nothing_is_looked_at_while_nothing_is_written(watching: Watching) -> None:
-    await watching.changes.watch([PROMPT], watching.hear)
+async def test_subscriptions_without_a_write_do_not_look(watching: Watching) -> None:
+    await watching.subscriptions.subscribe([PROMPT], watching.notify)
     assert await watching.looks_after(turns=10) == 0
 
 
-async def test_what_ends_by_itself_is_looked_for_now_and_then(
-    watching: Watching, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
-    monkeypatch.setattr(module, "SELDOM", 0.01)
-    await watching.changes.watch([PROMPT], watching.hear)
-    watching.ear.take()
+async def test_subscriptions_without_a_write_look_rarely(watching: Watching) -> None:
+    subscriptions = Subscriptions(watching.look, watching.listener, every=0.001, rarely=0.01)
+    await subscriptions.subscribe([PROMPT], watching.notify)
+    watching.listener.take()
     watching.looked = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watching.changes.run)
+        tasks.start_soon(subscriptions.run)
         with anyio.fail_after(5):
             await watching.looked.wait()
         tasks.cancel_scope.cancel()
 
 
-class TestALookThatEndsBadly:
-    """What was heard before it is not forgotten: it is looked again at the next turn."""
+class TestFailedLook:
+    """A failed look is repeated at the next turn, without another write."""
 
-    async def test_is_made_up_for_without_more_news(self, watching: Watching) -> None:
-        await watching.changes.watch([PROMPT, NOTE], watching.hear)
+    async def test_is_repeated_without_another_write(self, watching: Watching) -> None:
+        await watching.subscriptions.subscribe([PROMPT, NOTE], watching.notify)
         watching.state, watching.unseen = 2, frozenset({PROMPT})
         assert await watching.looks_after("GLOBAL/prompt:review", turns=3) == 3
-        assert watching.told == [NOTE]
+        assert watching.received == [NOTE]
         watching.unseen = frozenset()
         assert await watching.looks_after(turns=3) == 1
-        assert watching.told == [NOTE, PROMPT]
+        assert watching.received == [NOTE, PROMPT]
 
-    async def test_as_the_first_is_made_up_for_as_well(self, watching: Watching) -> None:
+    async def test_as_the_first_is_repeated(self, watching: Watching) -> None:
         watching.unseen = frozenset({PROMPT})
-        await watching.changes.watch([PROMPT, NOTE], watching.hear)
+        await watching.subscriptions.subscribe([PROMPT, NOTE], watching.notify)
         watching.unseen = frozenset()
         assert await watching.looks_after(turns=3) == 1
-        assert watching.told == [PROMPT]
+        assert watching.received == [PROMPT]
 
-    async def test_beside_a_newcomers_first_is_made_up_for_as_well(
+    async def test_beside_the_first_of_a_new_subscriber_is_repeated(
         self, watching: Watching
     ) -> None:
         gate = watching.gate = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watching.changes.watch, [PROMPT], watching.hear)
+            tasks.start_soon(watching.subscriptions.subscribe, [PROMPT], watching.notify)
             await anyio.wait_all_tasks_blocked()
             watching.state, watching.unseen = 2, frozenset({PROMPT})
             assert await watching.looks_after("GLOBAL/prompt:review") == 1
             gate.set()
         watching.unseen = frozenset()
         assert await watching.looks_after(turns=3) == 1
-        assert watching.told == [PROMPT]
+        assert watching.received == [PROMPT]
 
-    async def test_at_what_nobody_watches_any_more_is_nobodys(self, watching: Watching) -> None:
+    async def test_without_subscribers_is_not_repeated(self, watching: Watching) -> None:
         watching.unseen = frozenset({PROMPT})
-        await watching.changes.watch([PROMPT, NOTE], watching.hear)
-        watching.changes.unwatch([PROMPT], watching.hear)
+        await watching.subscriptions.subscribe([PROMPT, NOTE], watching.notify)
+        watching.subscriptions.unsubscribe([PROMPT], watching.notify)
         assert await watching.looks_after(turns=3) == 0
 
 
 @pytest.mark.parametrize("topic", [*Scope, *ListTopic, PROMPT, LibraryTopic("/a/b")])
-def test_every_topic_lies_somewhere(topic: Topic) -> None:
-    assert all(start.partition("/")[0] in Scope.__members__ for start in below(topic))
+def test_every_topic_has_prefixes(topic: Topic) -> None:
+    assert all(start.partition("/")[0] in Scope.__members__ for start in prefixes_of(topic))

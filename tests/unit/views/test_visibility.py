@@ -1,4 +1,4 @@
-"""What a caller sees of the fabric: its own and the public, page by page."""
+"""Visibility of entries: a caller's own and the public ones, page by page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from context7_fabric.views.visibility import (
     EntryIndex,
     VisibleEntries,
     is_public,
-    visible,
+    is_visible,
 )
 from support.scripted import FakeClock
 from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
@@ -57,17 +57,19 @@ from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
     ],
 )
 def test_an_entry_is_seen_by_those_it_belongs_to(entry: Context, seen_by: set[str]) -> None:
-    assert {each for each in (PUBLIC, ME, OTHER) if visible(entry, each, "anybody")} == seen_by
+    assert {
+        each for each in (PUBLIC, ME, OTHER) if is_visible(entry, Viewer(each, "anyone"))
+    } == seen_by
     assert is_public(entry) == (entry.scope is Scope.GLOBAL and OTHER in seen_by and ME in seen_by)
 
 
 def test_a_users_context_is_seen_by_its_owner_alone() -> None:
-    hers, nobodys = (context("k", scope=Scope.USER, owner="eve"), context("k", scope=Scope.USER))
-    assert visible(hers, ME, "eve")
-    assert not visible(hers, ME, LOCAL_OWNER)
-    assert visible(nobodys, ME, LOCAL_OWNER)
-    assert not visible(nobodys, ME, "eve")
-    assert not is_public(nobodys)
+    hers, unowned = (context("k", scope=Scope.USER, owner="eve"), context("k", scope=Scope.USER))
+    assert is_visible(hers, Viewer(ME, "eve"))
+    assert not is_visible(hers, MINE)
+    assert is_visible(unowned, MINE)
+    assert not is_visible(unowned, Viewer(ME, "eve"))
+    assert not is_public(unowned)
 
 
 async def test_pages_hold_what_is_seen_newest_first_and_leave_nothing_out(
@@ -87,7 +89,7 @@ async def test_pages_hold_what_is_seen_newest_first_and_leave_nothing_out(
     assert sizes == [PAGE, PAGE]
 
 
-async def test_behind_an_entry_of_somebody_else_there_is_no_page(
+async def test_page_behind_an_entry_of_another_owner_is_none(
     fabric: Fabric, views: VisibleEntries
 ) -> None:
     await fabric.set_context("mine", 1)
@@ -105,7 +107,7 @@ async def counted(
 
 
 @pytest.mark.parametrize(
-    ("stored", "told"),
+    ("stored", "expected"),
     [
         (0, (0, True)),
         (PAGE + 1, (PAGE + 1, True)),
@@ -114,15 +116,15 @@ async def counted(
     ],
 )
 async def test_every_page_counts_all_that_its_viewer_sees_up_to_a_bound(
-    fabric: Fabric, views: VisibleEntries, stored: int, told: tuple[int, bool]
+    fabric: Fabric, views: VisibleEntries, stored: int, expected: tuple[int, bool]
 ) -> None:
     mine = [owned(f"docs:/a/b?{n}", ME) for n in range(stored)]
     await fabric.set_many(dict.fromkeys([*mine, owned("docs:/a/b?x", OTHER)]))
     for after in (None, *mine[-1:], *mine[:1]):
-        assert await counted(views, Scope.GLOBAL, MINE, after) == told
+        assert await counted(views, Scope.GLOBAL, MINE, after) == expected
 
 
-async def test_however_many_entries_others_have_ones_own_are_counted(
+async def test_page_among_many_entries_of_others_counts_ones_own(
     fabric: Fabric, views: VisibleEntries
 ) -> None:
     pipe = fabric.pipeline()
@@ -134,7 +136,7 @@ async def test_however_many_entries_others_have_ones_own_are_counted(
     assert await counted(views, Scope.EXECUTION, Viewer(PUBLIC), None) == (0, True)
 
 
-async def test_what_is_over_is_not_counted(
+async def test_page_does_not_count_expired_entries(
     fabric: Fabric, views: VisibleEntries, clock: FakeClock
 ) -> None:
     await fabric.set_context("short", 1, ttl=60)
@@ -220,7 +222,7 @@ def test_every_page_and_entry_shows_what_is_ones_own_or_public_and_nothing_else(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(BELONGING, max_size=80), st.sampled_from([PUBLIC, ME, OTHER]), OWNERS)
-def test_what_others_own_changes_nothing_in_ones_own_index(
+def test_page_is_the_same_whatever_others_own(
     whose: list[tuple[Scope, str, str]], principal: str, owner: str
 ) -> None:
     viewer, clock = Viewer(principal, owner), FakeClock()
@@ -238,7 +240,9 @@ def test_what_others_own_changes_nothing_in_ones_own_index(
 
     async def compare() -> None:
         stored = list(enumerate(entries(whose)))
-        own = [(moment, each) for moment, each in stored if visible(each, principal, owner)]
+        own = [
+            (moment, each) for moment, each in stored if is_visible(each, Viewer(principal, owner))
+        ]
         assert await indexes(stored) == await indexes(own)
 
     anyio.run(compare)

@@ -1,4 +1,4 @@
-"""How entries look: whole or by the page, and text from outside marked as data."""
+"""JSON of entries, whole or by the page, with text from outside marked as data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from context7_fabric.fabric.codec import encode
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.views.visibility import NOTICE, VisibleEntries, shown_entry, shown_page
+from context7_fabric.views.visibility import NOTICE, VisibleEntries, entry_json, page_json
 from support.viewing import MINE, ORDER, answer, context, told_of
 
 
-async def test_a_page_tells_of_each_entry_where_it_is_and_how_large_but_not_what_it_says(
+async def test_page_has_address_and_size_of_each_entry_without_its_value(
     fabric: Fabric, views: VisibleEntries
 ) -> None:
     await fabric.set_context("note", "said", metadata={"tag": "x"}, ttl=60)
@@ -22,7 +22,7 @@ async def test_a_page_tells_of_each_entry_where_it_is_and_how_large_but_not_what
     assert stored is not None
     page = await views.page(Scope.GLOBAL, None, MINE)
     assert page is not None
-    assert shown_page(page, lambda scope, key: f"{scope} {key}") == {
+    assert page_json(page, lambda scope, key: f"{scope} {key}") == {
         "scope": "GLOBAL",
         "count": 1,
         "count_is": "exactly",
@@ -40,8 +40,8 @@ async def test_a_page_tells_of_each_entry_where_it_is_and_how_large_but_not_what
     }
 
 
-def test_an_answer_is_marked_as_data_and_screened_as_when_it_is_served() -> None:
-    shown = shown_entry(context("docs:/a/b?x", told_of(answer(PUBLIC, text=f"{ORDER}\u200b"))))
+def test_entry_of_an_answer_is_marked_as_data_and_screened() -> None:
+    shown = entry_json(context("docs:/a/b?x", told_of(answer(PUBLIC, text=f"{ORDER}\u200b"))))
     assert shown["from"] == "context7"
     assert shown["notice"] == NOTICE
     assert shown["screening"] == ["orders", "hidden"]
@@ -61,10 +61,8 @@ def test_an_answer_is_marked_as_data_and_screened_as_when_it_is_served() -> None
         (context("note", ORDER), False),
     ],
 )
-def test_what_upstream_said_is_marked_and_what_users_wrote_is_not(
-    entry: Context, *, marked: bool
-) -> None:
-    shown = shown_entry(entry)
+def test_entry_of_upstream_is_marked_and_of_a_user_is_not(entry: Context, *, marked: bool) -> None:
+    shown = entry_json(entry)
     assert ("notice" in shown) == marked
     assert shown.get("screening", []) == (["orders"] if marked else [])
     assert shown["value"] == entry.value

@@ -1,1 +1,1 @@
-"""Where the fabric's bytes lie: one module a medium, each behind the same small seam."""
+"""The media of the fabric, one module each, behind the interface `Backend`."""

@@ -1,4 +1,4 @@
-"""A backend in this process's memory: for tests, and for a home that cannot be written."""
+"""Backend in the memory of this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from context7_fabric.fabric.backend import (
     EntryPosition,
     WriteRequest,
     authored_room,
-    human,
+    human_size,
 )
 
 MAX_BYTES = 256 * 2**20
@@ -24,7 +24,7 @@ MAX_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """An entry, its time, and when it ends by the process's own clock."""
+    """An entry, its time, and its end by the monotonic clock."""
 
     entry: BackendEntry
     at: float
@@ -33,7 +33,7 @@ class _Held:
 
 
 class MemoryBackend:
-    """A dict of entries in the order of time, bounded by dropping the oldest disposable ones."""
+    """Entries in a dict in the order of time; the oldest disposable ones are evicted."""
 
     def __init__(self, max_bytes: int = MAX_BYTES, authored_limit: int = AUTHORED_LIMIT) -> None:
         """Hold at most `max_bytes` of disposable values, or a single larger one."""
@@ -59,7 +59,7 @@ class MemoryBackend:
         return [entry for entry in found if entry]
 
     async def write(self, puts: Sequence[WriteRequest], deletes: Sequence[str] = ()) -> None:
-        """Store and remove; nothing else runs in between."""
+        """Store and remove, without a pause for other tasks."""
         self._check()
         self._check_authored(puts)
         for put in puts:
@@ -69,7 +69,7 @@ class MemoryBackend:
         self._make_room()
 
     async def add(self, key: str, value: bytes, *, expires_in: float) -> bool:
-        """Store `value` where nothing is, for `expires_in` seconds."""
+        """Store `value` under a free `key` for `expires_in` seconds."""
         self._check()
         if self._alive(key):
             return False
@@ -79,7 +79,7 @@ class MemoryBackend:
     async def swap(
         self, key: str, old: bytes, new: bytes | None, *, expires_in: float | None = None
     ) -> bool:
-        """Store `new` only where `old` is, or if it is None remove that."""
+        """Replace the value `old` by `new`, or remove it if `new` is None."""
         self._check()
         held = self._alive(key)
         if held is None or held.entry.value != old:
@@ -90,7 +90,7 @@ class MemoryBackend:
         return True
 
     async def delete(self, key: str) -> bool:
-        """Remove `key`; tell whether it was there."""
+        """Remove `key`; return whether it existed."""
         self._check()
         return self._alive(key) is not None and self._remove(key)
 
@@ -102,7 +102,7 @@ class MemoryBackend:
     async def items(
         self, prefix: str, after: str | None, limit: int
     ) -> tuple[list[BackendEntry], str | None]:
-        """Return the next entries whose keys begin with `prefix`, behind the key `after`."""
+        """Return a page of entries whose keys begin with `prefix`, from behind the key `after`."""
         self._check()
         if self._keys is None:
             self._keys = sorted(self._held)
@@ -115,22 +115,22 @@ class MemoryBackend:
     async def newest(
         self, prefix: str, after: EntryPosition | None, limit: int
     ) -> list[EntryPosition]:
-        """Return the next places below `prefix`, the newest first."""
+        """Return a page of positions below `prefix`, the newest first."""
         self._check()
         return list(islice(self._places(prefix, after), limit))
 
     def info(self) -> dict[str, object]:
-        """Tell of the entries held here."""
+        """Return the size of the values."""
         self._check()
-        return {"backend": "memory", "memory": self._bytes, "memory_human": human(self._bytes)}
+        return {"backend": "memory", "memory": self._bytes, "memory_human": human_size(self._bytes)}
 
     def dbsize(self, prefix: str = "") -> int:
-        """Return how many entries have keys that begin with `prefix`."""
+        """Return the number of entries whose keys begin with `prefix`."""
         self._check()
         return sum(key.startswith(prefix) and bool(self._alive(key)) for key in tuple(self._held))
 
     def puts(self) -> list[WriteRequest]:
-        """Return what is held, as it would be stored elsewhere."""
+        """Return requests that store all entries elsewhere."""
         now = time.monotonic()
         return [
             WriteRequest(
@@ -144,7 +144,7 @@ class MemoryBackend:
         ]
 
     async def aclose(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self._open = False
         self._held.clear()
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""REST API: libraries by name over plain HTTP."""

@@ -1,4 +1,4 @@
-"""The collection of libraries as one visitor sees it: found by name, taught, counted."""
+"""Collection of libraries for one viewer: queries, indexing, counts."""
 
 from __future__ import annotations
 
@@ -10,77 +10,83 @@ from statistics import fmean
 
 from anyio import to_thread
 
-from context7_fabric.answers.library_choice import metadata_of, usable
+from context7_fabric.answers.library_choice import UNKNOWN, metadata_of, usable
 from context7_fabric.answers.prefetch import LOOK_UPS_A_DAY
-from context7_fabric.call_log.records import execution_of
+from context7_fabric.call_log.records import record_in
 from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.http_server.rest.schemas import Entry, IndexForm, QueryForm
 from context7_fabric.models import RESOLVE, Viewer
+from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.choices import TaughtName
-from context7_fabric.registry.rows import COLLECTION, Row
-from context7_fabric.registry.schema import load_collection
+from context7_fabric.registry.readings import read_name
+from context7_fabric.registry.rows import COLLECTION, Row, load_collection
 from context7_fabric.services import Services
 from context7_fabric.suggestions.worker_client import NO_MODEL
+from context7_fabric.version import __version__
 from context7_fabric.views.libraries import LibraryViews, RankedBy, RankedLibrary
 from context7_fabric.views.stats import LOOKED_AT
 from context7_fabric.views.visibility import as_data
 
 LIKENESS = 0.8
-"""The most that a mere suggestion scores: who asks by similarity takes 0.85 or more for a hit."""
+"""Greatest score of a suggestion: clients that ask by similarity count 0.85 or more as a hit."""
 
 TOKENS_A_HIT = 279
-"""What a hit saved on average of 50 libraries with lists of five entries (`make bench`)."""
+"""Tokens that a hit saved on average of 50 libraries with lists of five entries (`make bench`)."""
 
 INDEX_COMMAND = "context7-fabric index"
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    row: Row
-    by: RankedBy
-    score: float
+class InvalidEntry(Exception):
+    """An entry of a form names no library; nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryCollection:
-    """The rows that `viewer`, whose `desk` it is, sees: the registry's and its own lessons."""
+    """The rows that `viewer` sees: those of the registry and what it taught itself."""
 
-    desk: Services
+    services: Services
     viewer: Viewer
 
-    async def query(self, phrase: str, most: int, wanted: Mapping[str, Json]) -> dict[str, Json]:
-        """Return up to `most` libraries with known ids that `phrase` may mean, the best first.
+    async def query(self, form: QueryForm) -> dict[str, Json]:
+        """Return libraries with known ids that the phrase may mean, the best first.
 
-        What it means for certain scores 1, all else at most `LIKENESS`. With `wanted`, only those
-        whose metadata equal it: those alike first, then the most used.
+        An exact match scores 1, all else at most `LIKENESS`. A filter keeps the libraries whose
+        metadata equal it: those that match the phrase first, then the most used.
         """
-        await self.desk.registry.loaded.wait()
-        found = await self._ranked(self.desk.redacted(phrase))
+        most, wanted = form.n_results, form.metadata_filter.model_dump(exclude_unset=True)
+        await self.services.registry.loaded.wait()
+        found = await self._ranked(self.services.redacted(form.query))
         if wanted:
             found = [each for each in found if _has(each.row, wanted)]
-            rows = await self.desk.meanings.rows()
+            rows = await self.services.meanings.rows()
             rows = await to_thread.run_sync(_others, rows, wanted, found, most)
-            found += [_Result(row, "usage", 0.0) for row in rows]
-        return as_data({"results": [_told(each) for each in found[:most]]}, "results")
+            found += [RankedLibrary(row, "usage", 0.0) for row in rows]
+        return as_data({"results": [_as_json(each) for each in found[:most]]}, "results")
 
-    async def index(self, lessons: Sequence[TaughtName]) -> list[Row]:
-        """Store what `lessons` say for the visitor; return what each name means now.
+    async def index(self, form: IndexForm) -> dict[str, Json]:
+        """Store what a form teaches the viewer; return the rows that its names mean now.
 
-        A store that fails shows in that there are fewer of them.
+        There are fewer rows than names when the store fails.
 
         Raises:
-            ContextError: The store does not take one of them.
-            StoreError: It fails, or would not keep them.
+            InvalidEntry: One entry is invalid; none is stored.
+            ContextError: The store refuses one of them.
+            StoreError: The store fails, or would not keep them.
         """
-        await self.desk.registry.loaded.wait()
-        await self.desk.meanings.learn(lessons, self.desk.views.clock())
-        meant = [await self.desk.meanings.meant(each.name) for each in lessons]
-        return [row for row in meant if row is not None]
+        taught = [self._taught(at, entry) for at, entry in enumerate(form.metadatas)]
+        await self.services.registry.loaded.wait()
+        await self.services.meanings.learn(taught, self.services.views.clock())
+        meant = [await self.services.meanings.meant(each.name) for each in taught]
+        rows = [row for row in meant if row is not None]
+        ids: list[Json] = [row.key for row in rows]
+        library_ids: list[Json] = [row.id for row in rows]
+        return {"indexed": len(rows), "ids": ids, "library_ids": library_ids}
 
     async def collections(self) -> list[Json]:
         """Return the one collection there is, with its numbers of rows and of vectors."""
         count = len(await self._rows())
-        indexed = await self.desk.suggester.indexed() or 0
+        indexed = await self.services.suggester.indexed() or 0
         described: dict[str, Json] = {
             "name": COLLECTION,
             "description": await to_thread.run_sync(_description),
@@ -90,7 +96,7 @@ class LibraryCollection:
         return [described]
 
     async def stats(self) -> dict[str, Json]:
-        """Return how many libraries can be found, and what that saves; or what is to be done."""
+        """Return the number of libraries and what they save; without any, the next step."""
         count = len(await self._rows())
         if not count:
             return {
@@ -112,31 +118,47 @@ class LibraryCollection:
             },
         }
 
-    def health(self) -> dict[str, Json]:
-        """Return what is known without waiting: whether all is well, and how the index is."""
-        suggester = self.desk.suggester
+    async def health(self) -> dict[str, Json]:
+        """Return the state that is known without waiting."""
+        suggester = self.services.suggester
         index = index_status(suggester.worker_pid, suggester.trouble)
-        well = self.desk.registry.loaded.is_set() and index != "unreachable"
-        return {"status": "healthy" if well else "degraded", "qdrant_status": index}
+        well = self.services.registry.loaded.is_set() and index != "unreachable"
+        status = "healthy" if well else "degraded"
+        return {"status": status, "qdrant_status": index, "version": __version__}
 
-    async def _ranked(self, phrase: str) -> list[_Result]:
-        desk = self.desk
-        meant = await desk.meanings.meant(phrase) if phrase.strip() else None
-        found = [_Result(meant, "exact", 1.0)] if meant else []
-        views = LibraryViews(desk.views, desk.registry, desk.suggester, desk.meanings)
+    async def _ranked(self, phrase: str) -> list[RankedLibrary]:
+        services = self.services
+        meant = await services.meanings.meant(phrase) if phrase.strip() else None
+        found = [RankedLibrary(meant, "exact", 1.0)] if meant else []
+        views = LibraryViews(
+            services.views, services.registry, services.suggester, services.meanings
+        )
         suggested = [_suggested(each) for each in await views.ranked(phrase) if usable(each.row)]
         seen = {each.row.key for each in found}
         return found + [each for each in suggested if each.row.key not in seen]
 
+    def _taught(self, at: int, entry: Entry) -> TaughtName:
+        """Return what an entry teaches, without secrets and without a version."""
+        redacted = self.services.redacted
+        name, library_id = redacted(entry.library_name), parse_id(redacted(entry.library_id))
+        if not read_name(name).name:
+            raise InvalidEntry(f"metadatas[{at}].library_name: it names no library")
+        if library_id is None:
+            expected = "a library id (/org/project, with or without a version)"
+            raise InvalidEntry(f"metadatas[{at}].library_id: it is not {expected}")
+        category = "" if entry.category == UNKNOWN else redacted(entry.category)
+        aliases = tuple(map(redacted, entry.aliases))
+        return TaughtName(name, replace(library_id, version=None), aliases, category)
+
     async def _rows(self) -> list[Row]:
-        await self.desk.registry.loaded.wait()
-        rows = await self.desk.meanings.rows()
+        await self.services.registry.loaded.wait()
+        rows = await self.services.meanings.rows()
         return await to_thread.run_sync(lambda: [row for row in rows if usable(row)])
 
     async def _saved(self) -> tuple[int, str]:
-        """Return how many tokens a hit saves, and on what that was measured."""
-        page = await self.desk.views.among_newest(Scope.EXECUTION, LOOKED_AT, self.viewer)
-        records = filter(None, map(execution_of, page.entries))
+        """Return the tokens that a hit saves, and the measurement that says so."""
+        page = await self.services.views.among_newest(Scope.EXECUTION, LOOKED_AT, self.viewer)
+        records = filter(None, map(record_in, page.entries))
         saved = [
             each.tokens_saved for each in records if each.tool == RESOLVE and each.automated.hit
         ]
@@ -146,7 +168,7 @@ class LibraryCollection:
 
 
 def index_status(worker_pid: int | None, trouble: str | None) -> str:
-    """Return how the vector index is, by whether a worker is ready and why none is. Pure."""
+    """Return the state of the vector index, by its worker and why there is none. Pure."""
     if worker_pid is not None:
         return "connected"
     if trouble is None:
@@ -154,10 +176,10 @@ def index_status(worker_pid: int | None, trouble: str | None) -> str:
     return "off" if trouble == NO_MODEL else "unreachable"
 
 
-def _suggested(ranked: RankedLibrary) -> _Result:
-    # What the name means by the rule is not what it means to this visitor.
+def _suggested(ranked: RankedLibrary) -> RankedLibrary:
+    # The exact meaning of a name in the registry may not be the viewer's choice.
     by: RankedBy = "namesake" if ranked.by == "exact" else ranked.by
-    return _Result(ranked.row, by, (ranked.score or 0.0) * LIKENESS)
+    return RankedLibrary(ranked.row, by, (ranked.score or 0.0) * LIKENESS)
 
 
 @cache
@@ -165,34 +187,34 @@ def _description() -> str:
     return load_collection().description
 
 
-def _told(result: _Result) -> dict[str, Json]:
+def _as_json(result: RankedLibrary) -> dict[str, Json]:
     row = result.row
     return {
         "id": row.key,
         "document": replace(row, title=row.title or row.name).text,
         "metadata": metadata_of(row),
-        "relevance_score": round(result.score, 4),
+        "relevance_score": round(result.score or 0.0, 4),
         "ranked_by": result.by,
     }
 
 
 def _has(row: Row, wanted: Mapping[str, Json]) -> bool:
-    """Tell whether the metadata of `row` equal `wanted`; of its aliases, one."""
-    told = metadata_of(row)
+    """Return whether the metadata of `row` equal `wanted`; of its aliases, one."""
+    metadata = metadata_of(row)
     for field, value in wanted.items():
         if field == "library_name":
             equal = name_key(str(value)) == name_key(row.name)
         else:
-            equal = value in row.aliases if field == "aliases" else value == told[field]
+            equal = value in row.aliases if field == "aliases" else value == metadata[field]
         if not equal:
             return False
     return True
 
 
 def _others(
-    rows: Collection[Row], wanted: Mapping[str, Json], found: Sequence[_Result], most: int
+    rows: Collection[Row], wanted: Mapping[str, Json], found: Sequence[RankedLibrary], most: int
 ) -> list[Row]:
-    """Return the most used rows that have what is `wanted` and are not found yet."""
+    """Return the most used rows that have what is `wanted` and are not in `found`."""
     seen = {each.row.key for each in found}
     having = (row for row in rows if usable(row) and row.key not in seen and _has(row, wanted))
     return nsmallest(most, having, key=lambda row: (-row.usage_count, row.key))

@@ -1,174 +1,149 @@
-"""The REST face: libraries by name over plain HTTP, for whoever does not speak MCP."""
+"""Operations of the REST API in one table, from which their routes and OpenAPI 3.1 are made."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from context7_fabric.answers.library_choice import UNKNOWN
 from context7_fabric.errors import ContextError, StoreError
-from context7_fabric.http_server.errors import ErrorResponse, not_allowed
-from context7_fabric.http_server.rest.collection import LibraryCollection
-from context7_fabric.http_server.rest.openapi import (
-    COLLECTIONS,
-    HEALTH,
-    INDEX,
-    QUERY,
-    STATS,
-    Operation,
-    document,
+from context7_fabric.http_server.errors import ErrorResponse, method_not_allowed
+from context7_fabric.http_server.rest.collection import InvalidEntry, LibraryCollection
+from context7_fabric.http_server.rest.schemas import (
+    Active,
+    Health,
+    IndexForm,
+    IndexReply,
+    Listed,
+    NotInitialized,
+    QueryForm,
+    QueryReply,
+    Refused,
+    problems,
 )
-from context7_fabric.http_server.rest.schemas import IndexForm, QueryForm, RequestForm, problems
 from context7_fabric.lenient_json import mended
-from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.privacy.redaction import redact
-from context7_fabric.registry.choices import TaughtName
-from context7_fabric.registry.matching.index import read_name
 from context7_fabric.registry.rows import COLLECTION
 from context7_fabric.version import __version__
 
 JSON = "application/json"
-_FORM = "/org/project, with or without a version"
+SERVERS = ("/", "/rag")
+"""Prefixes of the operations; the second is for clients that know the service under that name."""
 
-FormT = TypeVar("FormT", bound=RequestForm)
-OpenCollection: TypeAlias = Callable[[Request], AbstractAsyncContextManager[LibraryCollection]]
-"""Lends the collection of libraries as the visitor of a request sees it."""
-
-RestWork: TypeAlias = Callable[[LibraryCollection, bytes], Awaitable[object]]
+Form: TypeAlias = QueryForm | IndexForm
 
 
-class _Unusable(Exception):
-    """A request that is not done; holds the refusal."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A path, its method, the type of its reply, the code that makes it, and its form, if any."""
 
-    def __init__(self, status: int, error: str) -> None:
-        super().__init__(error)
-        self.refusal = ErrorResponse(status, redact(error))
+    path: str
+    method: Literal["GET", "POST"]
+    summary: str
+    reply: Any
+    run: Callable[..., Awaitable[object]]
+    form: type[Form] | None = None
+
+    @property
+    def name(self) -> str:
+        """Id of the operation."""
+        return self.path.strip("/").replace("/", "-")
+
+    @property
+    def allowed(self) -> str:
+        """Methods that its path takes."""
+        return "GET, HEAD" if self.method == "GET" else self.method
 
 
-class RestApi:
-    """The routes of the face."""
+QUERY = Operation(
+    "/query", "POST", "Find libraries.", QueryReply, LibraryCollection.query, QueryForm
+)
+INDEX = Operation(
+    "/index", "POST", "Remember libraries.", IndexReply, LibraryCollection.index, IndexForm
+)
+OPERATIONS = (
+    Operation("/health", "GET", "Report whether look-ups work.", Health, LibraryCollection.health),
+    Operation(
+        "/collections", "GET", "List the collections.", list[Listed], LibraryCollection.collections
+    ),
+    QUERY,
+    INDEX,
+    Operation(
+        "/library-cache/stats",
+        "GET",
+        "Count the known libraries and estimate what they save.",
+        Active | NotInitialized,
+        LibraryCollection.stats,
+    ),
+)
 
-    def __init__(self, open_collection: OpenCollection) -> None:
-        """Answer from what `open_collection` lends for each request."""
-        self._open = open_collection
 
-    def routes(self) -> list[Route]:
-        """Return the routes, to be served at the root or below a prefix."""
-        works: tuple[tuple[Operation, RestWork], ...] = (
-            (HEALTH, _health),
-            (COLLECTIONS, _collections),
-            (QUERY, _query),
-            (INDEX, _index),
-            (STATS, _stats),
-        )
-        routes = [Route(each.path, _Endpoint(each, work, self._open)) for each, work in works]
-        return [*routes, Route("/openapi.json", _openapi)]
+def rest_routes(collection: LibraryCollection) -> list[Route]:
+    """Return the routes of all operations, to be served at the root or below a prefix."""
+    routes = [
+        Route(each.path, _Endpoint(each, collection, TypeAdapter(each.reply)))
+        for each in OPERATIONS
+    ]
+    return [*routes, Route("/openapi.json", _openapi)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
-    """An ASGI application that does one operation."""
+    """An ASGI application that runs one operation."""
 
     operation: Operation
-    work: RestWork
-    open_collection: OpenCollection
+    collection: LibraryCollection
+    reply: TypeAdapter[Any]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        answer: ASGIApp
+        response = await self._response(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _response(self, request: Request) -> ASGIApp:
+        form = await _read_form(self.operation, request)
+        if isinstance(form, ErrorResponse):
+            return form
         try:
-            answer = _refused(self.operation, request) or await self._done(request)
-        except _Unusable as unusable:
-            answer = unusable.refusal
-        except ContextError as error:
-            answer = ErrorResponse(422, redact(str(error)))
+            value = await self.operation.run(self.collection, *([] if form is None else [form]))
+        except (ContextError, InvalidEntry) as error:
+            return ErrorResponse(422, redact(str(error)))
         except StoreError as error:
-            answer = ErrorResponse(503, redact(str(error)))
-        await answer(scope, receive, send)
-
-    async def _done(self, request: Request) -> Response:
-        body = await request.body()
-        async with self.open_collection(request) as collection:
-            told = await self.work(collection, body)
-        # A stored text may hold half of a sign, which UTF-8 cannot say.
-        text = json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
-        reply = self.operation.reply
-        return Response(reply.dump_json(reply.validate_json(text)), media_type=JSON)
+            return ErrorResponse(503, redact(str(error)))
+        # A stored text may hold a lone surrogate, which UTF-8 cannot encode.
+        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return Response(self.reply.dump_json(self.reply.validate_json(text)), media_type=JSON)
 
 
-def _refused(operation: Operation, request: Request) -> ErrorResponse | None:
-    """Return why a request cannot be read, None when it can."""
-    allowed = "GET, HEAD" if operation.method == "GET" else operation.method
-    if request.method not in allowed.split(", "):
-        return not_allowed(allowed)
+async def _read_form(operation: Operation, request: Request) -> Form | ErrorResponse | None:
+    """Return the form in a request, None where the operation has none, or an error response."""
+    if request.method not in operation.allowed.split(", "):
+        return method_not_allowed(operation.allowed)
+    if operation.form is None:
+        return None
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # A page elsewhere can have a browser send a form, but no JSON.
-    if operation.form is not None and kind != JSON:
+    if kind != JSON:  # a page of another site can have a browser send a form, but no JSON
         return ErrorResponse(415, f"the body has to be of the type {JSON}")
-    return None
-
-
-async def _openapi(_request: Request) -> Response:
-    return Response(_written_document(), media_type=JSON)
-
-
-@cache
-def _written_document() -> bytes:
-    return json.dumps(document()).encode()
-
-
-async def _health(collection: LibraryCollection, _body: bytes) -> object:
-    return {**collection.health(), "version": __version__}
-
-
-async def _collections(collection: LibraryCollection, _body: bytes) -> object:
-    return await collection.collections()
-
-
-async def _stats(collection: LibraryCollection, _body: bytes) -> object:
-    return await collection.stats()
-
-
-async def _query(collection: LibraryCollection, body: bytes) -> object:
-    form = _read(QueryForm, body)
-    wanted = form.metadata_filter.model_dump(exclude_unset=True)
-    _check_name(form.collection)
-    return await collection.query(form.query, form.n_results, wanted)
-
-
-async def _index(collection: LibraryCollection, body: bytes) -> object:
-    form = _read(IndexForm, body)
-    _check_name(form.collection)
-    lessons = _lessons(form, collection.desk.redacted)
-    rows = await collection.index(lessons)
-    return {
-        "indexed": len(rows),
-        "ids": [row.key for row in rows],
-        "library_ids": [row.id for row in rows],
-    }
-
-
-def _read(kind: type[FormT], body: bytes) -> FormT:
     try:
-        return kind.model_validate_json(_readable(body))
+        form = operation.form.model_validate_json(_strict_json(await request.body()))
     except ValidationError as error:
         malformed = any(each["type"] == "json_invalid" for each in error.errors())
-        raise _Unusable(400 if malformed else 422, problems(error)) from error
+        return ErrorResponse(400 if malformed else 422, redact(problems(error)))
+    if form.collection != COLLECTION:
+        return ErrorResponse(404, f"there is no such collection: the one here is {COLLECTION}")
+    return form
 
 
-def _readable(body: bytes) -> bytes:
-    """Return a body as strict readers take it, mended only where that has to be."""
+def _strict_json(body: bytes) -> bytes:
+    """Return a body as strict readers accept it, changed only where it has to be."""
     try:
         from_json(body)
     except ValueError:
@@ -176,27 +151,85 @@ def _readable(body: bytes) -> bytes:
     return body
 
 
-def _check_name(collection: str) -> None:
-    if collection != COLLECTION:
-        raise _Unusable(404, f"there is no such collection: the one here is {COLLECTION}")
+async def _openapi(_request: Request) -> Response:
+    return Response(_openapi_text(), media_type=JSON)
 
 
-def _lessons(form: IndexForm, redacted: Callable[[str], str]) -> list[TaughtName]:
-    """Return what a form teaches, without secrets or versions; all of it can be stored."""
-    lessons = []
-    for at, entry in enumerate(form.metadatas):
-        name, library_id = redacted(entry.library_name), _library_in(redacted(entry.library_id))
-        if not read_name(name).name:
-            raise _Unusable(422, f"metadatas[{at}].library_name: it names nothing")
-        if library_id is None:
-            raise _Unusable(422, f"metadatas[{at}].library_id: it is not a library id ({_FORM})")
-        category = "" if entry.category == UNKNOWN else redacted(entry.category)
-        aliases = tuple(map(redacted, entry.aliases))
-        lessons.append(TaughtName(name, library_id, aliases, category))
-    return lessons
+@cache
+def _openapi_text() -> bytes:
+    return json.dumps(openapi_document()).encode()
 
 
-def _library_in(text: str) -> LibraryId | None:
-    """Return the library that an id means, whichever version stands behind."""
-    named = parse_id(text)
-    return None if named is None else replace(named, version=None)
+OpenApiJson = dict[str, Any]
+
+_REFERENCE = "#/components/schemas/{model}"
+_ERRORS = {
+    400: "The body is no JSON.",
+    401: "The access token is missing or unknown.",
+    404: "There is no such collection.",
+    408: "The body did not come in time.",
+    413: "The body is too large.",
+    415: "The body is not of the type application/json.",
+    422: "A field is wrong; the error names it.",
+    429: "There were too many requests.",
+    503: "The store does not work.",
+}
+_ERRORS_WITHOUT_BODY = (401, 429, 503)
+
+
+def openapi_document() -> OpenApiJson:
+    """Return the OpenAPI document of all operations."""
+    schemas: OpenApiJson = {}
+    paths = {each.path: {each.method.lower(): _described(each, schemas)} for each in OPERATIONS}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "context7-fabric",
+            "version": __version__,
+            "description": "Library ids of Context7, from the registry of this server.",
+        },
+        "servers": [{"url": url} for url in SERVERS],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _described(operation: Operation, schemas: OpenApiJson) -> OpenApiJson:
+    refused = _schema(Refused, "serialization", schemas)
+    statuses = _ERRORS if operation.form else _ERRORS_WITHOUT_BODY
+    done = _schema(operation.reply, "serialization", schemas)
+    responses = {"200": {"description": "Done.", "content": _content(done)}}
+    for status in statuses:
+        responses[str(status)] = {"description": _ERRORS[status], "content": _content(refused)}
+    described: OpenApiJson = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "responses": responses,
+    }
+    if operation.form is not None:
+        form = _schema(operation.form, "validation", schemas)
+        described["requestBody"] = {"required": True, "content": _content(form)}
+    return described
+
+
+def _schema(
+    kind: Any,  # noqa: ANN401  # a type, or a union of types
+    mode: Literal["validation", "serialization"],
+    schemas: OpenApiJson,
+) -> OpenApiJson:
+    """Return the schema of a type; its named parts go into `schemas`."""
+    schema = TypeAdapter(kind).json_schema(ref_template=_REFERENCE, mode=mode)
+    schemas |= schema.pop("$defs", {})
+    title = schema.get("title")
+    if title is None:
+        return schema
+    schemas[title] = schema
+    return {"$ref": _REFERENCE.format(model=title)}
+
+
+def _content(schema: OpenApiJson) -> OpenApiJson:
+    return {JSON: {"schema": schema}}

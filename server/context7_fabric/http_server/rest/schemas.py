@@ -1,4 +1,4 @@
-"""The bodies of the REST face: what a request may say, and what is replied."""
+"""Bodies of the REST API: forms of requests, and replies. Docstrings are part of its OpenAPI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_NAME = 214
 LONGEST_ID = 512
 LONGEST_TEXT = 4_000
 MOST_PROBLEMS = 5
-"""Faults of one request that are told."""
+"""Problems of one request that its error names."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
@@ -32,7 +32,7 @@ CollectionName = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 
 def _whole(given: object) -> object:
-    """Return a number as JSON means it: 5.0 is the same as 5."""
+    """Return a whole number as JSON means it: 5.0 is the same as 5."""
     return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
@@ -40,13 +40,13 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class RequestForm(BaseModel):
-    """A request's body; fields that nobody knows are left alone."""
+    """A request's body; unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
 
 class Filter(RequestForm):
-    """Metadata that a result has to equal; `aliases` is one of them."""
+    """Metadata that a result has to equal; `aliases` is one of the result's aliases."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,7 +62,7 @@ class Filter(RequestForm):
 
 
 class QueryForm(RequestForm):
-    """A question for libraries by name or by what they do; an empty one is for the most used."""
+    """A query for libraries by name or purpose; an empty one returns the most used."""
 
     query: Text
     collection: CollectionName = COLLECTION
@@ -71,14 +71,14 @@ class QueryForm(RequestForm):
 
 
 class Entry(RequestForm):
-    """What is known of one library; of the row that there may be already, the rest stays."""
+    """Metadata of one library to store; other fields of an existing row stay as they are."""
 
     library_name: Name
     library_id: Annotated[
         str,
         Field(
             max_length=LONGEST_ID,
-            description="as Context7 writes it: /org/project; what stands behind it is not kept",
+            description="as Context7 writes it: /org/project; a version behind it is dropped",
         ),
     ]
     aliases: list[Name] = Field(default=[], max_length=MOST_ALIASES)
@@ -86,7 +86,7 @@ class Entry(RequestForm):
 
 
 class IndexForm(RequestForm):
-    """Libraries to remember: lists of one length. The rows' own texts are made of `metadatas`."""
+    """Libraries to store, in lists of equal length; the searched text is made of `metadatas`."""
 
     documents: list[Text] = Field(min_length=1, max_length=MOST_DOCUMENTS)
     metadatas: list[Entry] = Field(min_length=1, max_length=MOST_DOCUMENTS)
@@ -101,7 +101,7 @@ class IndexForm(RequestForm):
 
 
 class Metadata(BaseModel):
-    """What is known of a library; `last_verified` is in ISO 8601, empty where it never was."""
+    """Metadata of a library; `last_verified` is in ISO 8601, empty where it was never verified."""
 
     library_name: str
     library_id: str
@@ -115,7 +115,7 @@ class Metadata(BaseModel):
 
 
 class Result(BaseModel):
-    """A library that may be meant: for certain where `relevance_score` is 1, else less."""
+    """A library that the query may mean; `relevance_score` 1 is an exact match."""
 
     id: str
     document: str
@@ -125,7 +125,7 @@ class Result(BaseModel):
 
 
 class QueryReply(BaseModel):
-    """Results, the best first; their texts are others' and screened, `screening` says for what."""
+    """Results, the best first; their texts are screened, `screening` lists what was found."""
 
     results: list[Result]
     notice: str
@@ -133,7 +133,7 @@ class QueryReply(BaseModel):
 
 
 class IndexReply(BaseModel):
-    """How many libraries were stored, the ids of their rows, and Context7's ids in these."""
+    """Number of libraries stored, the ids of their rows, and their Context7 ids."""
 
     indexed: int
     ids: list[str]
@@ -141,7 +141,7 @@ class IndexReply(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether look-ups work, and how the vector index is."""
+    """State of look-ups and of the vector index."""
 
     status: Literal["healthy", "degraded"]
     qdrant_status: Literal["connected", "idle", "off", "unreachable"]
@@ -158,7 +158,7 @@ class Listed(BaseModel):
 
 
 class Savings(BaseModel):
-    """Tokens that a look-up saves, measured, and what that makes with ten a day of each library."""
+    """Tokens that a look-up saves, as measured, and the daily sum at ten look-ups a library."""
 
     tokens_per_hit: int
     potential_daily_savings: int
@@ -176,7 +176,7 @@ class Active(BaseModel):
 
 
 class NotInitialized(BaseModel):
-    """Nothing can be found yet: `action` says what to do."""
+    """No library can be found yet: `action` is the next step."""
 
     collection: str
     status: Literal["not_initialized"]
@@ -185,19 +185,19 @@ class NotInitialized(BaseModel):
 
 
 class Refused(BaseModel):
-    """Why a request was not done, in one line."""
+    """Reason for an error, in one line."""
 
     error: str
 
 
 def problems(error: ValidationError) -> str:
-    """Return in one line what is wrong with a body, and where; nothing of what it says."""
+    """Return in one line the problems of a body and their places, without repeating its values."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [_problem(each["loc"], each["msg"]) for each in found[:MOST_PROBLEMS]]
-    return "; ".join(told) + ("; …" if len(found) > MOST_PROBLEMS else "")
+    texts = [_problem(each["loc"], each["msg"]) for each in found[:MOST_PROBLEMS]]
+    return "; ".join(texts) + ("; …" if len(found) > MOST_PROBLEMS else "")
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    what = message.removeprefix("Value error, ")
-    return " ".join(f"{where.lstrip('.')}: {what}".removeprefix(": ").split())
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    text = f"{path.lstrip('.')}: {message.removeprefix('Value error, ')}"
+    return " ".join(text.removeprefix(": ").split())

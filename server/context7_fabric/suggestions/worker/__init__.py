@@ -1,5 +1,5 @@
-"""The worker: a process of its own that holds the embedding model and the vector indexes.
+"""Worker process with the embedding model and the vector indexes.
 
-`wire`, `settings`, `link`, `mirror` and `keeper` belong to the serving process's side and import
-nothing heavy; the rest runs inside the worker only.
+`process` and `wire` also run in the serving process and import nothing heavy; the rest runs in the
+worker only.
 """

@@ -1,6 +1,6 @@
-"""`python -m context7_fabric.registry.worker`: answer requests from stdin until it ends, or idle.
+"""Main program of the worker: answer requests from stdin until it ends or the worker is idle.
 
-Started by `link`, never by hand. Whoever holds the other end of stdin keeps the worker alive.
+Started by `process`, never by hand. The worker lives while the other end of stdin is open.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 65_536
 _UPKEEP = frozenset({"upsert", "delete", "status", "release"})
-"""Verbs that keep indexes in step and do not count as use."""
+"""Verbs of synchronisation, which do not count as use."""
 
-# One thread does the work, and the libraries neither log nor report on their own.
+# One thread does the work, and no library logs or reports anything by itself.
 _ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_XET": "1",
@@ -35,14 +35,14 @@ _ENVIRONMENT = {
 
 def main() -> int:
     """Serve one client; return the exit code."""
-    parser = argparse.ArgumentParser(prog="context7_fabric.registry.worker")
+    parser = argparse.ArgumentParser(prog="context7_fabric.suggestions.worker")
     parser.add_argument("--idle-seconds", type=float, default=300.0)
     idle = parser.parse_args().idle_seconds
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
     incoming, outgoing = _claim()
     try:
         _serve(incoming, outgoing, idle)
-    except BrokenPipeError:  # nobody listens any more
+    except BrokenPipeError:  # the client has ended
         return 0
     except Exception:
         log.exception("the worker fails")
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _claim() -> tuple[int, int]:
-    """Move the wire off stdin and stdout, so that a library's print cannot break it."""
+    """Move the protocol off stdin and stdout, so that a library's print cannot break it."""
     incoming, outgoing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -83,18 +83,18 @@ def _serve(incoming: int, outgoing: int, idle: float) -> None:
 
 
 def _refuse(incoming: int, outgoing: int, idle: float, error: ImportError) -> None:
-    """Answer each request with why there is no session; the client tells its user."""
-    told = f"{error.name or 'a package'} cannot be imported ({error}): reinstall the package"
+    """Answer each request with the reason why there is no session."""
+    reason = f"{error.name or 'a package'} cannot be imported ({error}): reinstall the package"
     lines, deadline = WorkerLines(), time.monotonic() + idle
     with os.fdopen(outgoing, "wb") as replies:
         while data := _read(incoming, deadline):
             for line in lines.feed(data):
-                replies.write(encode({"id": decode(line).get("id"), "error": told}))
+                replies.write(encode({"id": decode(line).get("id"), "error": reason}))
                 replies.flush()
 
 
 def _read(incoming: int, deadline: float) -> bytes:
-    """Return what has come, nothing when stdin has ended or the time is over."""
+    """Return the data that has arrived, nothing if stdin has ended or the time is over."""
     left = max(0.0, deadline - time.monotonic())
     ready, _, _ = select.select([incoming], [], [], left)
     return os.read(incoming, _CHUNK) if ready else b""

@@ -1,7 +1,7 @@
-"""The serving process's end of the wire: starts one worker, asks it, sees its end.
+"""Worker process as the serving process sees it: start, requests, end.
 
-Every wait is bounded, and so is what waits. An answer that does not come is None, never an error:
-who asks goes on without.
+Every wait is bounded, and so is the number of waiting requests. A missing reply is None, never an
+error, as suggestions go on without it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,11 @@ from context7_fabric.suggestions.worker.wire import (
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 32
-"""Requests under way at once; one more question is not asked."""
+"""Requests in flight at once; no more questions are asked meanwhile."""
 
 _GRACE = 0.5
 _LONGEST_LOG_LINE = 2_000
-_LEVELS = {
-    "DEBUG": logging.DEBUG,
-    "INFO": logging.INFO,
-    "WARNING": logging.WARNING,
-    "ERROR": logging.ERROR,
-    "CRITICAL": logging.CRITICAL,
-}
+_LEVELS = logging.getLevelNamesMapping()
 
 
 class WorkerProcess:
@@ -58,13 +52,13 @@ class WorkerProcess:
 
     @property
     def open(self) -> bool:
-        """Tell whether one more question may be asked now."""
+        """True if one more question may be asked now."""
         return not self.ended.is_set() and len(self._waiting) < MOST_WAITING
 
     async def request(self, do: str, seconds: float, **details: Any) -> Message | None:  # noqa: ANN401  # JSON
-        """Ask for `do`; return the reply, which may be an `error`.
+        """Send the verb `do`; return the reply, which may be an `error`.
 
-        None when the worker ended, or did not reply within `seconds`.
+        None if the worker ended, or did not reply within `seconds`.
         """
         if self.ended.is_set():
             return None
@@ -77,25 +71,25 @@ class WorkerProcess:
         try:
             with anyio.move_on_after(seconds):
                 await self._send(line)
-                await reply.come.wait()
+                await reply.arrived.wait()
         finally:
             self._waiting.pop(number, None)
         return reply.message
 
     def end(self) -> None:
-        """Give up on the worker: whoever waits goes on without."""
+        """Give up on the worker and end all waits."""
         self.ended.set()
         for reply in self._waiting.values():
-            reply.come.set()
+            reply.arrived.set()
 
     async def read(self) -> None:
-        """Take replies until the worker ends."""
+        """Read replies until the worker ends."""
         async for line in _lines(self._process.stdout, WorkerLines()):
             self._take(line)
         self.end()
 
-    async def hear(self) -> None:
-        """Pass on what the worker writes to stderr to our log; a traceback is as its head."""
+    async def log_stderr(self) -> None:
+        """Log the worker's stderr; lines of a traceback get the level of its head."""
         level = logging.WARNING
         async for line in _lines(self._process.stderr, WorkerLines(_LONGEST_LOG_LINE)):
             text = (line or b"(a line too long to show)").decode(errors="replace").rstrip()
@@ -113,26 +107,26 @@ class WorkerProcess:
         try:
             message = decode(line)
         except ValueError:
-            log.warning("worker %d wrote a line that is no reply", self.pid)
+            log.warning("worker %d wrote a line that is not a reply", self.pid)
             return
         reply = self._waiting.get(message.pop("id", None) or 0)
         if reply is not None:
             reply.message = message
-            reply.come.set()
+            reply.arrived.set()
 
 
 class _Reply:
-    """A reply that is waited for; it stays None when the worker ends first."""
+    """Awaited reply; it stays None if the worker ends first."""
 
     def __init__(self) -> None:
-        self.come = anyio.Event()
+        self.arrived = anyio.Event()
         self.message: Message | None = None
 
 
 @asynccontextmanager
 async def open_link(idle_seconds: float) -> AsyncGenerator[WorkerProcess]:
-    """Start a worker for the length of the block; it ends by itself after so long without use."""
-    command = [sys.executable, "-P", "-m", "context7_fabric.registry.worker"]
+    """Run a worker during the block; it ends by itself after `idle_seconds` without use."""
+    command = [sys.executable, "-P", "-m", "context7_fabric.suggestions.worker"]
     process = await anyio.open_process(
         [*command, "--idle-seconds", str(idle_seconds)],
         stdin=subprocess.PIPE,
@@ -144,7 +138,7 @@ async def open_link(idle_seconds: float) -> AsyncGenerator[WorkerProcess]:
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(link.read)
-            tasks.start_soon(link.hear)
+            tasks.start_soon(link.log_stderr)
             yield link
             tasks.cancel_scope.cancel()
     finally:

@@ -1,7 +1,7 @@
-"""What the worker does with each request: a table of verbs over a model and principals' indexes.
+"""Request handlers of the worker: verbs over the model and the indexes of principals.
 
-One request at a time, in order. A request that cannot be done is answered with its error; none
-ends the worker.
+Requests are handled one at a time, in order. A failed one is answered with its error; none ends
+the worker.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from context7_fabric import embedding
 from context7_fabric.embedding import Embedder, ModelMissing, Vector
-from context7_fabric.registry.schema import load_collection, row_key
+from context7_fabric.registry.rows import Row, load_collection, row_key, row_of
 from context7_fabric.suggestions.worker.qdrant_index import (
     EmbeddedIndexes,
     RowIndex,
@@ -26,7 +26,6 @@ from context7_fabric.suggestions.worker.wire import (
     Message,
     decode,
     encode,
-    row_from_wire,
     vector_from_wire,
     vector_to_wire,
 )
@@ -34,12 +33,12 @@ from context7_fabric.suggestions.worker.wire import (
 log = logging.getLogger(__name__)
 
 WORN = 5_000
-"""After so many removals embedded indexes are begun anew: they keep the room of removed points."""
+"""Removals after which the worker restarts: embedded indexes keep the memory of removed points."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """One principal's index; `filling` has the rows that came since a rebuilding began."""
+    """Open index of one principal; `filling` has the rows that came since a rebuild began."""
 
     index: RowIndex
     filling: set[str] | None = None
@@ -53,7 +52,7 @@ class _Open:
 
 
 class WorkerSession:
-    """The model and the indexes of one worker, from the first `hello` on."""
+    """Model and indexes of one worker, from the first `hello` on."""
 
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
@@ -75,16 +74,16 @@ class WorkerSession:
 
     @property
     def filling(self) -> bool:
-        """Tell whether an index is being rebuilt."""
+        """True while an index is being rebuilt."""
         return any(each.filling is not None for each in self._open.values())
 
     @property
     def worn(self) -> bool:
-        """Tell whether a new worker would be better than going on."""
+        """True if a new worker would be better than going on."""
         return self._embedded and sum(each.removed for each in self._open.values()) >= WORN
 
     def answer(self, line: bytes | None) -> tuple[str, bytes]:
-        """Do what `line` asks (None: one that was too long); return its verb and the reply."""
+        """Handle the request in `line` (None: too long a line); return its verb and the reply."""
         request: Message = {}
         verb = ""
         try:
@@ -92,16 +91,16 @@ class WorkerSession:
             verb = str(request.get("do"))
             reply = self._verbs[verb](request)
             return verb, encode({"id": request.get("id"), **reply})
-        except Exception as error:  # noqa: BLE001  # the caller is told, the next request is done
+        except Exception as error:  # noqa: BLE001  # it is the reply, and the next request is handled
             return verb, encode({"id": request.get("id"), "error": _reason(error)})
 
     def close(self) -> None:
-        """Let go of the indexes."""
+        """Close the indexes."""
         if self._indexes is not None:
             self._indexes.close()
 
     def _hello(self, request: Message) -> Message:
-        """Load the model, find the place of the indexes, and tell what the model is like."""
+        """Load the model, open the indexes, and return the model's identity."""
         path, url = request["model_path"], request["qdrant_url"]
         model = Embedder(
             request["model"], Path(path) if path else None, Path(request["model_folder"])
@@ -119,18 +118,18 @@ class WorkerSession:
         return {"count": self._opened(request).index.count()}
 
     def _describe(self, request: Message) -> Message:
-        """Tell how much `fetch` would have to download."""
+        """Return the size of the download that `fetch` would do."""
         return {"megabytes": embedding.expected_megabytes(request["model"])}
 
     def _fetch(self, request: Message) -> Message:
-        """Download the model: the only verb that uses the network for it."""
+        """Download the model; no other verb uses the network for it."""
         embedding.fetch(request["model"], Path(request["model_folder"]))
         return {"fetched": True}
 
     def _upsert(self, request: Message) -> Message:
-        """Take rows in; return the vectors of those that came without one."""
+        """Add rows; return the vectors of those that came without one."""
         model, opened = self._model(), self._opened(request)
-        rows = [row_from_wire(each) for each in request["rows"]]
+        rows = list(map(_row, request["rows"]))
         known = {key: _vector(text) for key, text in request["vectors"].items()}
         unknown = [row for row in rows if row.key not in known]
         made = model.of_texts([row.text for row in unknown])
@@ -150,7 +149,7 @@ class WorkerSession:
         return {"near": index.query(self._model().of_question(request["text"]), request["limit"])}
 
     def _rebuild(self, request: Message) -> Message:
-        """Open the index, and begin to note which rows come: `settle` removes all others."""
+        """Open the index and start noting its rows: `settle` removes all others."""
         principal = request["principal"]
         if self._indexes is not None and principal not in self._open:
             self._open[principal] = _Open(self._indexes.open(principal))
@@ -167,7 +166,7 @@ class WorkerSession:
         return {"count": opened.index.count()}
 
     def _release(self, request: Message) -> Message:
-        """Let go of the index, if it is open."""
+        """Release the index, if it is open."""
         principal = request["principal"]
         if self._indexes is not None and principal in self._open:
             del self._open[principal]
@@ -185,12 +184,19 @@ class WorkerSession:
 
 
 def _reason(error: Exception) -> str:
-    """Return one line about `error`; what we do not expect is logged whole."""
-    told = " ".join(str(error).split())[:500]
+    """Return one line about `error`; an unexpected one is logged with its traceback."""
+    text = " ".join(str(error).split())[:500]
     if isinstance(error, ModelMissing):
-        return told
+        return text
     log.info("a request failed", exc_info=error)
-    return f"{type(error).__name__}: {told}"
+    return f"{type(error).__name__}: {text}"
+
+
+def _row(value: object) -> Row:
+    row = row_of(value)
+    if row is None:
+        raise ValueError("not the JSON form of a row")
+    return row
 
 
 def _vector(text: str) -> Vector:

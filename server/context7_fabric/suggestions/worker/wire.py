@@ -1,7 +1,7 @@
-"""The lines that the serving process and its worker exchange: bounded JSON objects, one a line.
+"""Wire format between the serving process and its worker: bounded JSON objects, one a line.
 
-A request has an `id` and says in `do` what is wanted; its reply has the same `id` and either what
-was asked for or an `error`. Vectors travel as base64 of little-endian 32-bit floats.
+A request has an `id` and a verb `do`; its reply has the same `id` and either the result or an
+`error`. Vectors are base64 of little-endian 32-bit floats.
 """
 
 from __future__ import annotations
@@ -9,16 +9,12 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
-from context7_fabric.registry.rows import Row
-
 LONGEST_LINE = 4 * 2**20
-"""Most bytes of a line; whoever would write a longer one has to split it."""
+"""Bytes of the longest line; a longer message has to be split."""
 
 Message = dict[str, Any]
-_ROW_FIELDS = tuple(field.name for field in fields(Row))
 
 
 class LineTooLong(ValueError):
@@ -38,21 +34,21 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def decode(line: bytes | None) -> Message:
-    """Return the message that `line` holds; None is a line that was too long.
+    """Return the message in `line`; None is a line that was too long.
 
     Raises:
-        ValueError: It holds none.
+        ValueError: It is not a JSON object.
     """
     if line is None:
         raise LineTooLong(f"a line of more than {LONGEST_LINE} bytes")
     message = json.loads(line)
     if not isinstance(message, dict):
-        raise ValueError("the line is no JSON object")  # noqa: TRY004  # as for any bad line
+        raise ValueError("the line is not a JSON object")  # noqa: TRY004  # as for any bad line
     return message
 
 
 class WorkerLines:
-    """Cuts a stream of bytes into lines, and never keeps more than one line's worth."""
+    """Splitter of a stream of bytes into lines, which never keeps more than one line."""
 
     def __init__(self, longest: int = LONGEST_LINE) -> None:
         """Expect lines of at most `longest` bytes."""
@@ -61,7 +57,7 @@ class WorkerLines:
         self._skipping = False
 
     def feed(self, data: bytes) -> Iterator[bytes | None]:
-        """Take `data`; give each line it ends, without its end, and None for one too long."""
+        """Add `data`; yield each completed line without its end, and None for one too long."""
         *ended, begun = data.split(b"\n")
         for part in ended:
             yield self._whole(part)
@@ -75,32 +71,15 @@ class WorkerLines:
         return None if skipped or len(line) > self._longest else line
 
 
-def row_to_wire(row: Row) -> Message:
-    """Return `row` as JSON values."""
-    return {name: getattr(row, name) for name in _ROW_FIELDS}
-
-
-def row_from_wire(values: Mapping[str, Any]) -> Row:
-    """Return the row that `row_to_wire` made `values` from.
-
-    Raises:
-        TypeError: They are not those of a row.
-    """
-    row = dict(values)
-    for name in ("aliases", "versions"):
-        row[name] = tuple(row.get(name, ()))
-    return Row(**row)
-
-
 def vector_to_wire(vector: bytes) -> str:
     """Return `vector` as text."""
     return b64encode(vector).decode("ascii")
 
 
 def vector_from_wire(text: str) -> bytes:
-    """Return the vector that `text` stands for.
+    """Return the vector that `text` encodes.
 
     Raises:
-        ValueError: It stands for none.
+        ValueError: It is not base64.
     """
     return b64decode(text, validate=True)

@@ -1,17 +1,13 @@
-"""The OpenAPI document tells of every route, from the types that the routes use."""
+"""The OpenAPI document describes every route, from the types that the routes use."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
 from typing import Any, get_args
 
-from starlette.requests import Request
-
 from context7_fabric.http_server.rest.collection import LibraryCollection
-from context7_fabric.http_server.rest.openapi import OPERATIONS, document
-from context7_fabric.http_server.rest.routes import RestApi
+from context7_fabric.http_server.rest.routes import OPERATIONS, openapi_document, rest_routes
 from context7_fabric.http_server.rest.schemas import (
     MOST_DOCUMENTS,
     MOST_RESULTS,
@@ -19,12 +15,10 @@ from context7_fabric.http_server.rest.schemas import (
     Filter,
     Metadata,
 )
+from context7_fabric.models import Viewer
+from context7_fabric.runtime.app import App
 from context7_fabric.version import __version__
 from context7_fabric.views.libraries import RankedBy
-
-
-def nobody(_request: Request) -> AbstractAsyncContextManager[LibraryCollection]:
-    raise AssertionError
 
 
 def references(value: object) -> Iterator[str]:
@@ -39,37 +33,38 @@ def references(value: object) -> Iterator[str]:
 
 
 def schema(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = document()["components"]["schemas"][name]
+    found: dict[str, Any] = openapi_document()["components"]["schemas"][name]
     return found
 
 
-def test_every_route_is_described_and_no_other() -> None:
-    served = {route.path for route in RestApi(nobody).routes()}
-    assert served == set(document()["paths"]) | {"/openapi.json"}
+async def test_openapi_of_all_routes_describes_each_and_no_other(app: App) -> None:
+    collection = LibraryCollection(app.desk, Viewer(app.principal))
+    served = {route.path for route in rest_routes(collection)}
+    assert served == set(openapi_document()["paths"]) | {"/openapi.json"}
 
 
 def test_every_operation_has_a_name_a_summary_and_what_it_replies() -> None:
     for operation in OPERATIONS:
-        told = document()["paths"][operation.path][operation.method.lower()]
-        assert told["operationId"] == operation.name
-        assert told["summary"].endswith(".")
-        assert {"200", "401", "429", "503"} <= set(told["responses"])
+        reply = openapi_document()["paths"][operation.path][operation.method.lower()]
+        assert reply["operationId"] == operation.name
+        assert reply["summary"].endswith(".")
+        assert {"200", "401", "429", "503"} <= set(reply["responses"])
         posts = operation.method == "POST"
-        assert posts == ("requestBody" in told)
-        assert posts == ({"400", "404", "415", "422"} <= set(told["responses"]))
+        assert posts == ("requestBody" in reply)
+        assert posts == ({"400", "404", "415", "422"} <= set(reply["responses"]))
 
 
 def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
-    told = json.loads(json.dumps(document()))
-    used = {each.removeprefix("#/components/schemas/") for each in references(told)}
-    assert used == set(told["components"]["schemas"])
+    reply = json.loads(json.dumps(openapi_document()))
+    used = {each.removeprefix("#/components/schemas/") for each in references(reply)}
+    assert used == set(reply["components"]["schemas"])
 
 
 def test_the_document_says_where_it_holds() -> None:
-    told = document()
-    assert told["openapi"].startswith("3.1.")
-    assert told["info"]["version"] == __version__
-    assert [each["url"] for each in told["servers"]] == ["/", "/rag"]
+    reply = openapi_document()
+    assert reply["openapi"].startswith("3.1.")
+    assert reply["info"]["version"] == __version__
+    assert [each["url"] for each in reply["servers"]] == ["/", "/rag"]
 
 
 def test_the_bounds_are_those_of_the_forms() -> None:

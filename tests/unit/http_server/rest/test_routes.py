@@ -1,4 +1,4 @@
-"""What the REST face tells: libraries by name, counts, and how it is."""
+"""Replies of the REST API: libraries by name, counts, and its state."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WIDGET = "/widgets/widget1"
 GETS = ("/health", "/collections", "/library-cache/stats", "/openapi.json")
 
 
-async def test_health_tells_of_the_index_what_is_known(app: App, http: httpx2.AsyncClient) -> None:
+async def test_health_reports_the_state_of_the_index(app: App, http: httpx2.AsyncClient) -> None:
     await app.desk.registry.loaded.wait()
     reply = await http.get("/health")
     assert reply.status_code == 200
     assert reply.json() == {"status": "healthy", "qdrant_status": "idle", "version": __version__}
     assert not await app.desk.suggester.settle(5)
-    told = (await http.get("/health")).json()
-    assert (told["status"], told["qdrant_status"]) == ("healthy", "off")
+    reply = (await http.get("/health")).json()
+    assert (reply["status"], reply["qdrant_status"]) == ("healthy", "off")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_the_state_of_the_index_is_one_word(
     assert index_status(worker_pid, trouble) == status
 
 
-async def test_a_name_means_one_library_and_the_rest_is_only_alike(
+async def test_query_of_a_name_has_one_exact_match_and_suggestions(
     http: httpx2.AsyncClient,
 ) -> None:
     first, *others = await found(http, "pydantic", n_results=4)
@@ -70,7 +70,7 @@ async def test_a_shared_name_means_what_python_programs_install(
     assert await best(http, "redis") == ("/redis/redis-py", 1.0)
 
 
-async def test_a_name_that_python_does_not_tell_apart_is_no_hit(http: httpx2.AsyncClient) -> None:
+async def test_query_of_an_ambiguous_name_is_no_hit(http: httpx2.AsyncClient) -> None:
     (shared,) = await found(http, "mongodb", n_results=1)
     assert (shared["ranked_by"], shared["relevance_score"]) == ("namesake", LIKENESS)
 
@@ -146,16 +146,16 @@ async def test_the_one_collection_is_counted(app: App, http: httpx2.AsyncClient)
 async def test_savings_are_those_of_the_benchmark_until_there_are_look_ups(
     http: httpx2.AsyncClient,
 ) -> None:
-    told = (await http.get("/library-cache/stats")).json()
-    savings, count = told.pop("estimated_savings"), told["total_libraries"]
-    assert (told["collection"], told["status"]) == ("library_registry", "active")
+    reply = (await http.get("/library-cache/stats")).json()
+    savings, count = reply.pop("estimated_savings"), reply["total_libraries"]
+    assert (reply["collection"], reply["status"]) == ("library_registry", "active")
     assert count > 40
     assert savings["tokens_per_hit"] == TOKENS_A_HIT
     assert savings["potential_daily_savings"] == count * 10 * TOKENS_A_HIT
     assert "benchmark" in savings["measured_on"]
 
 
-async def test_savings_are_measured_on_the_visitors_own_look_ups(
+async def test_savings_with_look_ups_are_measured_on_the_principals_own(
     app: App, http: httpx2.AsyncClient
 ) -> None:
     caller = Caller(app.principal)
@@ -170,7 +170,9 @@ async def test_savings_are_measured_on_the_visitors_own_look_ups(
     assert savings["measured_on"] == "1 of the newest look-ups"
 
 
-async def test_without_a_known_id_it_is_said_what_to_do(tmp_path: Path, clock: FakeClock) -> None:
+async def test_stats_without_a_known_id_name_the_next_step(
+    tmp_path: Path, clock: FakeClock
+) -> None:
     seeds = tmp_path / "seeds.yaml"
     seeds.write_text("categories: {none: {libraries: [{name: widget}]}}", "utf-8")
     home = tmp_path / "home"

@@ -1,4 +1,4 @@
-"""What is indexed over REST is found by its visitor, at once, and whole or not at all."""
+"""Entries indexed over REST are found by their principal at once, and all of them or none."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_of_what_is_indexed_at_once_nothing_is_lost(http: httpx2.AsyncClie
     assert [await best(http, f"my-{name}") for name in names] == mine
 
 
-async def test_another_id_for_a_known_name_is_the_visitors_choice(
+async def test_index_of_another_id_for_a_known_name_counts_for_the_principal_alone(
     app: App, http: httpx2.AsyncClient
 ) -> None:
     await http.post("/index", json=entries(pydantic="/else/where"))
@@ -137,9 +137,9 @@ async def test_the_last_of_many_is_no_id_and_nothing_is_stored(
     http: httpx2.AsyncClient,
 ) -> None:
     names = {f"widget{number}": f"/widgets/number{number}" for number in range(99)}
-    told = await refused(http, "/index", entries(**names, last="not an id"))
+    error = await refused(http, "/index", entries(**names, last="not an id"))
     wanted = "a library id (/org/project, with or without a version)"
-    assert told == (422, f"metadatas[99].library_id: it is not {wanted}")
+    assert error == (422, f"metadatas[99].library_id: it is not {wanted}")
     assert await found(http, "widget0", metadata_filter={"library_name": "widget0"}) == []
 
 

@@ -1,4 +1,4 @@
-"""What the REST face refuses: in one line, with the place, and without a secret."""
+"""Errors of the REST API: one line each, with the place, and without a secret."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ GETS = ("/health", "/collections", "/library-cache/stats", "/openapi.json")
         ("/index", {**entries(a=WIDGET), "metadatas": [{}]}, 422, "metadatas[0].library_name: "),
     ],
 )
-async def test_a_wrong_field_is_told_with_its_place(
+async def test_a_wrong_field_is_refused_with_its_place(
     http: httpx2.AsyncClient, path: str, body: object, status: int, place: str
 ) -> None:
-    told = await refused(http, path, body)
-    assert told[0] == status
-    assert told[1].startswith(place)
+    error = await refused(http, path, body)
+    assert error[0] == status
+    assert error[1].startswith(place)
 
 
 async def test_a_refusal_repeats_nothing_that_may_be_secret(http: httpx2.AsyncClient) -> None:
@@ -85,7 +85,7 @@ async def test_the_type_may_name_its_character_set(http: httpx2.AsyncClient) -> 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", [*POSTS, *GETS[:-1]])
-async def test_another_method_is_told_which_is_allowed(
+async def test_another_method_is_refused_with_those_allowed(
     http: httpx2.AsyncClient, path: str, method: str
 ) -> None:
     allowed = ("POST",) if path in POSTS else ("GET", "HEAD")

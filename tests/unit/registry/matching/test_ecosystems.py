@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.registry.matching.ecosystems import languages_in
+from context7_fabric.registry.readings import languages_in
 
 # What each question names or implies, "-" for a language of no ecosystem of ours, "?" for none.
 QUESTIONS = """

@@ -1,4 +1,4 @@
-"""The rule that says which library a look-up means; `lookups.jsonl` has the cases by kind."""
+"""Exact rule for the library that a look-up means; `lookups.jsonl` has the cases by kind."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from context7_fabric.registry.matching.ecosystems import LANGUAGES, LEADING
-from context7_fabric.registry.matching.index import (
-    NameIndex,
-    NameMatch,
+from context7_fabric.registry.matching import NameIndex, NameMatch
+from context7_fabric.registry.readings import (
+    LANGUAGES,
+    LEADING,
+    MAX_NAME_LENGTH,
     Reading,
     languages_in,
     read_name,
 )
-from context7_fabric.registry.matching.readings import MAX_NAME_LENGTH
 from context7_fabric.registry.rows import Row
 
 HERE = Path(__file__).parent
@@ -151,7 +151,7 @@ def test_what_is_discarded_is_found_no_more_and_its_namesakes_are() -> None:
             if row.ecosystem != "other":
                 index.discard(row.key)
     assert found(index, "redis") == Row("redis", "other", "/other/redis")
-    index.discard("lib-npm-nobody")
+    index.discard("lib-npm-unknown")
     for row in ROWS:
         index.discard(row.key)
     assert len(index) == 0

@@ -1,1 +1,1 @@
-"""TODO."""
+"""A folder as a medium: a SQLite database in diskcache's format."""

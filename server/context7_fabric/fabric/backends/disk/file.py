@@ -1,4 +1,4 @@
-"""The database file of the backend on disk: private, in its place, and a connection a thread."""
+"""The database file of the backend on disk, private to its user, with a connection per thread."""
 
 from __future__ import annotations
 
@@ -14,47 +14,48 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from context7_fabric.fabric.backends.disk.sql import (
-    CHECKPOINT_PAGES,
-    MAPPED_BYTES,
-    PAGES_IN_MEMORY,
-)
 from context7_fabric.relay.folders import make_private
 
 DATABASE = "cache.db"
 FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 RESERVE = "reserve"
 RESERVE_BYTES = 2**20
-"""Room that is kept for removing entries when the disk is full."""
+"""Size of a file that is given up on a full disk, so that entries can be removed."""
 
 _PLENTY = 64
-"""Multiple of the reserve that has to be free before one is made."""
+"""Multiple of the reserve that must be free for one to be created."""
 
 BUSY_SECONDS = 5.0
 _TRY_EVERY = 0.01
 
-Mark: TypeAlias = tuple[tuple[int, int] | None, ...]
-"""Device and inode of each of `FILES`, None for one that is not there."""
+Identities: TypeAlias = tuple[tuple[int, int] | None, ...]
+"""Device and inode of each of `FILES`, None for a missing one."""
 
 _PRAGMAS = (
     "PRAGMA synchronous = 1",
-    f"PRAGMA cache_size = {PAGES_IN_MEMORY}",
-    f"PRAGMA mmap_size = {MAPPED_BYTES}",
-    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    "PRAGMA cache_size = 256",
+    "PRAGMA mmap_size = 0",
+    "PRAGMA wal_autocheckpoint = 4000",
 )
+"""Settings of SQLite, whose cache is no better than the system's own.
+
+With diskcache's 8,192 pages and 64 MiB a server grows with its store (tests/bench/peers.py). The
+log is copied into the database after 16 MB, four times SQLite's default.
+"""
+
 _MODES = ("mode=rw", "mode=ro", "immutable=1")
-"""Ways to open the file; without the last nothing can be read on a file system that takes no write,
-where SQLite cannot make the file that its connections share."""
+"""Ways to open the file. The last one reads from a file system that takes no writes, where SQLite
+cannot create the file that its connections share."""
 
 
 class Database:
-    """Connections to the one file of a folder, each thread's own."""
+    """The database in a folder, with a connection for each thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the file for reading and writing, or where it takes no write, for reading.
+        """Open the file for reading and writing, or only for reading where it takes no writes.
 
         Raises:
-            sqlite3.Error, OSError: It cannot be opened, or it is not this user's alone.
+            sqlite3.Error, OSError: It cannot be opened, or is not private to this user.
         """
         self._folder = folder
         self._local = threading.local()
@@ -63,27 +64,27 @@ class Database:
         prepare(folder)
         self._uri = self._usable()
         self.writable = self._uri.endswith(_MODES[0])
-        self._mark = mark_of(folder)
+        self._identities = _identities(folder)
         if self.writable:
             _make_reserve(folder / RESERVE)
 
-    def take_place(self) -> None:
-        """Take the files that are there now for those that are open here."""
-        self._mark = mark_of(self._folder)
+    def note_files(self) -> None:
+        """Take the files in the folder now for those that are open here."""
+        self._identities = _identities(self._folder)
 
     def reader(self) -> sqlite3.Connection:
-        """Return one more connection, which never waits and only reads."""
+        """Return another connection, which only reads and never waits."""
         connection = self._connected(self._uri, timeout=0)
         connection.execute("PRAGMA query_only = 1")
         return connection
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return what one statement gives on the connection of this thread."""
+        """Return the rows of a statement on the connection of this thread."""
         return self._connection().execute(statement, values).fetchall()
 
     @contextmanager
     def transact(self) -> Iterator[None]:
-        """Make one transaction of the block, alone with the file; a block inside is part of it."""
+        """Run the block as an exclusive transaction; a nested block is part of it."""
         connection = self._connection()
         if connection.in_transaction:
             yield
@@ -93,20 +94,20 @@ class Database:
             yield
             connection.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error):  # where SQLite has done so, there is no transaction
+            with suppress(sqlite3.Error):  # SQLite may have rolled back itself
                 connection.execute("ROLLBACK")
             raise
 
     def in_place(self) -> bool:
-        """Tell whether the folder still holds the file that is open here."""
-        return self._is_open and mark_of(self._folder) == self._mark
+        """Return whether the folder still has the files that are open here."""
+        return self._is_open and _identities(self._folder) == self._identities
 
     def is_same_file(self) -> bool:
-        """Tell whether at least the database itself is in its place."""
-        return mark_of(self._folder)[0] == self._mark[0]
+        """Return whether the folder still has at least the database that is open here."""
+        return _identities(self._folder)[0] == self._identities[0]
 
     def use_reserve(self) -> bool:
-        """Free room on a full disk, so that entries can be removed; tell whether there was some."""
+        """Remove the reserve, so that entries can be removed; return whether there was one."""
         self.shorten_log()
         try:
             (self._folder / RESERVE).unlink()
@@ -115,40 +116,37 @@ class Database:
         return True
 
     def shorten_log(self) -> None:
-        """Copy SQLite's log into the database, and begin it anew."""
+        """Copy SQLite's log into the database and truncate it."""
         with suppress(sqlite3.Error):
             self.sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close the connections of all threads."""
         self._is_open = False
-        while self._open:
-            self._open.pop().close()
+        self._close_all()
 
     def _usable(self) -> str:
-        """Return the first way to open the file in which it can be read."""
+        """Return the first URI by which the file can be read."""
         failure: sqlite3.Error | None = None
         for mode in _MODES:
             uri = f"{(self._folder / DATABASE).absolute().as_uri()}?{mode}"
             try:
-                self._connection_by(uri).execute("SELECT count(*) FROM sqlite_master").fetchall()
+                self._connection(uri).execute("SELECT count(*) FROM sqlite_master").fetchall()
             except sqlite3.OperationalError as error:
                 failure = failure or error
-                self._forget()
+                self._close_all()
             except sqlite3.Error:
-                self._forget()
+                self._close_all()
                 raise
             else:
                 return uri
         raise failure or sqlite3.OperationalError("unable to open database file")
 
-    def _connection(self) -> sqlite3.Connection:
-        return self._connection_by(self._uri)
-
-    def _connection_by(self, uri: str) -> sqlite3.Connection:
+    def _connection(self, uri: str | None = None) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = self._connected(uri, timeout=BUSY_SECONDS)
+            connection = self._connected(uri or self._uri, timeout=BUSY_SECONDS)
+            self._local.connection = connection
             for pragma in _PRAGMAS:
                 connection.execute(pragma)
         return connection
@@ -163,14 +161,14 @@ class Database:
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         return connection
 
-    def _forget(self) -> None:
+    def _close_all(self) -> None:
         while self._open:
             self._open.pop().close()
         self._local = threading.local()
 
 
 def _make_reserve(path: Path) -> None:
-    """Keep room to give up when the disk is full, for a purge needs some; never its last."""
+    """Create the reserve, unless the disk is nearly full already."""
     if sys.platform == "win32" or path.exists():
         return
     with suppress(OSError):
@@ -179,23 +177,23 @@ def _make_reserve(path: Path) -> None:
             return
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
-            os.write(file, os.urandom(RESERVE_BYTES))  # what no file system can compress
+            os.write(file, os.urandom(RESERVE_BYTES))  # file systems cannot compress it
         finally:
             os.close(file)
 
 
-def mark_of(folder: Path) -> Mark:
-    """Return what tells the files of `folder` from those that take their place."""
+def _identities(folder: Path) -> Identities:
+    """Return the identities of the files of `folder`, which differ after a replacement."""
     return tuple(_identity(f"{folder}/{name}") for name in FILES)
 
 
 def prepare(folder: Path) -> None:
-    """Make folder and file where they are not there, for this user alone.
+    """Create folder and file where they are missing, private to this user.
 
     SQLite gives its other files the mode of the database.
 
     Raises:
-        OSError: They cannot be had, are another user's, or a link stands in the place of one.
+        OSError: They cannot be used, belong to another user, or one of them is a link.
     """
     make_private(str(folder))
     if sys.platform == "win32":
@@ -204,7 +202,7 @@ def prepare(folder: Path) -> None:
     for name in FILES:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(os.lstat(folder / name).st_mode):
-                raise PermissionError(f"{folder / name} is no file of its own, but a link or such")
+                raise PermissionError(f"{folder / name} is not a regular file")
     try:
         file = os.open(folder / DATABASE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError:
@@ -212,9 +210,9 @@ def prepare(folder: Path) -> None:
     try:
         status = os.fstat(file)
         if status.st_uid != os.getuid():
-            raise PermissionError(f"{folder / DATABASE} is another user's")
+            raise PermissionError(f"{folder / DATABASE} belongs to another user")
         if stat.S_IMODE(status.st_mode) & 0o077:
-            with suppress(OSError):  # a file system that takes no write
+            with suppress(OSError):  # a file system that takes no writes
                 os.fchmod(file, 0o600)
     finally:
         os.close(file)
@@ -222,12 +220,12 @@ def prepare(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Hold the folder's lock for the block: who replaces the file does so `alone`, others share it.
+    """Hold the lock of the folder for the block, `alone` to replace the file, else shared.
 
     Raises:
-        TimeoutError: Others have kept it for `BUSY_SECONDS`.
+        TimeoutError: Other processes held it for `BUSY_SECONDS`.
     """
-    if sys.platform == "win32":  # where a file that is open cannot be replaced
+    if sys.platform == "win32":  # an open file cannot be replaced there
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -239,7 +237,7 @@ def locked(folder: Path, *, alone: bool) -> Iterator[None]:
 
 
 def _lock(descriptor: int, *, alone: bool) -> None:
-    import fcntl  # noqa: PLC0415  # not there on Windows
+    import fcntl  # noqa: PLC0415  # missing on Windows
 
     kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
     deadline = time.monotonic() + BUSY_SECONDS
@@ -248,8 +246,8 @@ def _lock(descriptor: int, *, alone: bool) -> None:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
-                told = f"another process has kept it locked for {BUSY_SECONDS:g} s"
-                raise TimeoutError(told) from error
+                message = f"another process has kept it locked for {BUSY_SECONDS:g} s"
+                raise TimeoutError(message) from error
             time.sleep(_TRY_EVERY)
         except OSError:
             return  # a file system without locks

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Qdrant as a medium: an entry is a point, which may have a vector."""

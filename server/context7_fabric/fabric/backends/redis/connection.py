@@ -1,8 +1,8 @@
-"""The way into a Redis server or cluster, and the one place where redis-py's errors become ours.
+"""Connections to a Redis server or cluster; errors of redis-py become store errors here.
 
-Calls that wait use a client of their own in each event loop, because a connection lives and dies
-with its loop. A client is held by an async generator that was begun in the loop: `asyncio.run`
-ends these before it closes the loop, so that connections are closed where they were opened.
+Asynchronous calls use a client for each event loop, because a connection belongs to its loop. A
+client is held by an async generator that was started in the loop: `asyncio.run` closes generators
+before it closes the loop, so connections are closed where they were opened.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any, NamedTuple, TypeVar
 
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
@@ -28,70 +30,47 @@ from redis.sentinel import Sentinel as BlockingSentinel
 from redis.sentinel import SentinelConnectionPool as BlockingPool
 
 from context7_fabric.errors import StoreClosed, StoreUnavailable
-from context7_fabric.fabric.backends.redis.scripts import RedisScript
 from context7_fabric.redis_url import RedisAddress, SentinelAddress
-
-
-def waiting_master(
-    sentinels: SentinelAddress, address: RedisAddress, arguments: dict[str, Any], timeout: float
-) -> Redis:
-    """Return a client for the running event loop; the master gets `arguments`."""
-    asked = _arguments_redis_sentinels(sentinels, address, timeout)
-    sentinel = Sentinel(sentinels.places, sentinel_kwargs=asked, **arguments)  # type: ignore[no-untyped-call]
-    client: Redis = sentinel.master_for(sentinels.service)
-    return client
-
-
-def blocking_master(
-    sentinels: SentinelAddress, address: RedisAddress, arguments: dict[str, Any], timeout: float
-) -> BlockingRedis:
-    """Return a blocking client; the master gets `arguments`."""
-    asked = _arguments_redis_sentinels(sentinels, address, timeout)
-    sentinel = BlockingSentinel(sentinels.places, sentinel_kwargs=asked, **arguments)  # type: ignore[no-untyped-call]
-    client: BlockingRedis = sentinel.master_for(sentinels.service)  # type: ignore[no-untyped-call]
-    return client
-
-
-async def close_sentinels(client: Redis) -> None:
-    """Close the connections to the Sentinels that a client asks, if it does."""
-    if isinstance(client.connection_pool, SentinelConnectionPool):
-        with suppress(RedisError, OSError):
-            await client.connection_pool.sentinel_manager.aclose()
-
-
-def close_blocking_sentinels(client: BlockingRedis) -> None:
-    """Close the connections to the Sentinels that a blocking client asks, if it does."""
-    if isinstance(client.connection_pool, BlockingPool):
-        for sentinel in client.connection_pool.sentinel_manager.sentinels:
-            sentinel.close()
-
-
-def _arguments_redis_sentinels(
-    sentinels: SentinelAddress, address: RedisAddress, timeout: float
-) -> dict[str, Any]:
-    """Return how Sentinels are reached: by the TLS of the servers, with a login of their own."""
-    login = {"username": sentinels.username, "password": sentinels.password}
-    tls = {"ssl": True, **address.files} if address.ssl else {}
-    times = {"socket_connect_timeout": timeout, "socket_timeout": timeout, "protocol": 2}
-    return login | tls | times
-
 
 RedisClient = Redis | RedisCluster
 BlockingClient = BlockingRedis | BlockingCluster
 RedisArgument = str | bytes | int | float
 
-SIGN_EVERY = 5.0
-"""Seconds of silence after which whoever listens asks the server whether it is there."""
+PING_SECONDS = 5.0
+"""Seconds of silence after which a listener pings the server."""
 
 CONNECTIONS = 50
 """Connections of one event loop to one server."""
 
+_T = TypeVar("_T")
 
-def waiting_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> RedisClient:
-    """Return a client for the running event loop, which connects when it is used.
 
-    It waits `timeout` seconds for a connection, and without end for an answer: the time-out of
-    whoever uses it is for the whole call.
+class RedisScript(NamedTuple):
+    """A Lua script, and the digest by which Redis knows it once it has run."""
+
+    text: str
+    digest: str
+
+
+def _script(*parts: str) -> RedisScript:
+    folder = files(__package__) / "lua"
+    text = "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in parts)
+    return RedisScript(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+SCRIPTS = {
+    **{name: _script("common", name) for name in ("keys", "count", "query")},
+    **{name: _script("common", "read", name) for name in ("get", "items")},
+    **{name: _script("common", "store", name) for name in ("put", "add", "swap", "delete")},
+}
+"""The scripts by the operation that they do; the files tell their arguments."""
+
+
+def _async_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> RedisClient:
+    """Return a client for the running event loop, which connects at its first use.
+
+    It waits `timeout` seconds for a connection, and without limit for a reply: the caller limits
+    the whole call.
     """
     arguments = _arguments(address, timeout, is_cluster=is_cluster) | {
         "socket_timeout": None,
@@ -99,102 +78,28 @@ def waiting_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -
         "max_connections": 2 * CONNECTIONS,  # redis-py raises beyond them: never reached
     }
     if address.sentinels:
-        return waiting_master(address.sentinels, address, arguments, timeout)
+        asked = _sentinel_arguments(address.sentinels, address, timeout)
+        sentinel = Sentinel(address.sentinels.places, sentinel_kwargs=asked, **arguments)  # type: ignore[no-untyped-call]
+        client: Redis = sentinel.master_for(address.sentinels.service)
+        return client
     if not is_cluster:
         return Redis(**arguments)
-    # When slots move it is told so call by call; else it would close what others wait for.
+    # Moved slots are reported call by call; a reinitialisation would close connections in use.
     return RedisCluster(**arguments, reinitialize_steps=0)
 
 
-async def close(client: RedisClient) -> None:
-    """Close the connections of a client; a server that takes no leave is left without.
-
-    A cluster's that lost a node means to begin anew, and would leave the others open.
-    """
-    with suppress(RedisError, OSError):
-        if isinstance(client, RedisCluster):
-            await client.nodes_manager.aclose()
-            await client.nodes_manager.aclose("startup_nodes")
-        else:
-            await close_sentinels(client)
-        await client.aclose()
-
-
-def blocking_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> BlockingClient:
-    """Return a blocking client, which waits `timeout` seconds for a connection or an answer."""
+def _blocking_client(address: RedisAddress, timeout: float, *, is_cluster: bool) -> BlockingClient:
+    """Return a blocking client, which waits `timeout` seconds for a connection or a reply."""
     arguments = _arguments(address, timeout, is_cluster=is_cluster) | {
         "socket_timeout": timeout,
         "retry": BlockingRetry(NoBackoff(), 0),
     }
     if address.sentinels:
-        return blocking_master(address.sentinels, address, arguments, timeout)
+        asked = _sentinel_arguments(address.sentinels, address, timeout)
+        sentinel = BlockingSentinel(address.sentinels.places, sentinel_kwargs=asked, **arguments)  # type: ignore[no-untyped-call]
+        client: BlockingRedis = sentinel.master_for(address.sentinels.service)  # type: ignore[no-untyped-call]
+        return client
     return BlockingCluster(**arguments) if is_cluster else BlockingRedis(**arguments)
-
-
-def close_blocking(client: BlockingClient) -> None:
-    """Close the connections of a blocking client."""
-    if isinstance(client, BlockingRedis):
-        close_blocking_sentinels(client)
-    client.close()
-
-
-def tells_of_cluster(info: Mapping[str, Any]) -> bool:
-    """Tell from a server's INFO whether it is a node of a cluster."""
-    return bool(info["redis_mode"] == "cluster")
-
-
-def info_of_masters(client: BlockingClient) -> list[dict[str, object]]:
-    """Return the fields of INFO, of each master where there are several."""
-    if isinstance(client, BlockingCluster):
-        return [client.info(target_nodes=node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
-    return [client.info()]
-
-
-async def run_script(
-    client: RedisClient,
-    script: RedisScript,
-    keys: Sequence[str],
-    arguments: Sequence[RedisArgument],
-) -> Any:  # noqa: ANN401  # whatever the script returns
-    """Return what `script` returns; its text goes out only where the server does not know it."""
-    rest = (len(keys), *keys, *arguments)
-    try:
-        return await client.execute_command("EVALSHA", script.digest, *rest)
-    except NoScriptError:
-        return await client.execute_command("EVAL", script.text, *rest)
-
-
-async def heard(client: RedisClient, channel: str, patience: float) -> AsyncGenerator[bytes | None]:
-    """Yield what is published on `channel`, after a None once it is heard.
-
-    Raises what redis-py does, and `ConnectionError` where the server gives no sign of life within
-    `patience` seconds after `SIGN_EVERY` seconds of silence.
-    """
-    async with asyncio.timeout(patience):
-        if isinstance(client, RedisCluster):
-            await client.initialize()  # type: ignore[unused-awaitable]  # it gives the client itself
-    async with aclosing(client.pubsub()) as hearing:
-        async with asyncio.timeout(patience):
-            await _subscribe(hearing, channel)
-        silent = False
-        while True:
-            message = await hearing.get_message(timeout=patience if silent else SIGN_EVERY)
-            if message is None and silent:
-                raise ConnectionLost("the server gives no sign of life")
-            silent = message is None
-            if message is None:
-                await hearing.ping()
-            elif message["type"] == "subscribe":
-                yield None
-            elif message["type"] == "message":
-                yield message["data"]
-
-
-async def _subscribe(hearing: PubSub, channel: str) -> None:
-    try:
-        await hearing.subscribe(channel)
-    except KeyError as error:  # a cluster's client finds nobody in its table
-        raise ConnectionLost("no node of the cluster serves the channel") from error
 
 
 def _arguments(address: RedisAddress, timeout: float, *, is_cluster: bool) -> dict[str, Any]:
@@ -202,113 +107,194 @@ def _arguments(address: RedisAddress, timeout: float, *, is_cluster: bool) -> di
     return address.arguments(cluster=is_cluster) | common
 
 
-_T = TypeVar("_T")
+def _sentinel_arguments(
+    sentinels: SentinelAddress, address: RedisAddress, timeout: float
+) -> dict[str, Any]:
+    """Return the arguments for Sentinels: the TLS of the servers, a login of their own."""
+    login = {"username": sentinels.username, "password": sentinels.password}
+    tls = {"ssl": True, **address.files} if address.ssl else {}
+    times = {"socket_connect_timeout": timeout, "socket_timeout": timeout, "protocol": 2}
+    return login | tls | times
+
+
+async def _close(client: RedisClient) -> None:
+    """Close the connections of a client, and those to its Sentinels.
+
+    A cluster's client that lost a node plans to reconnect, and would leave the others open.
+    """
+    with suppress(RedisError, OSError):
+        if isinstance(client, RedisCluster):
+            await client.nodes_manager.aclose()
+            await client.nodes_manager.aclose("startup_nodes")
+        elif isinstance(client.connection_pool, SentinelConnectionPool):
+            with suppress(RedisError, OSError):
+                await client.connection_pool.sentinel_manager.aclose()
+        await client.aclose()
+
+
+def _close_blocking(client: BlockingClient) -> None:
+    if isinstance(client, BlockingRedis) and isinstance(client.connection_pool, BlockingPool):
+        for sentinel in client.connection_pool.sentinel_manager.sentinels:
+            sentinel.close()
+    client.close()
+
+
+def _is_cluster_node(info: Mapping[str, Any]) -> bool:
+    return bool(info["redis_mode"] == "cluster")
+
+
+def _info_of_masters(client: BlockingClient) -> list[dict[str, object]]:
+    if isinstance(client, BlockingCluster):
+        return [client.info(target_nodes=node) for node in client.get_primaries()]  # type: ignore[no-untyped-call]
+    return [client.info()]
+
+
+async def _run_script(
+    client: RedisClient,
+    script: RedisScript,
+    keys: Sequence[str],
+    arguments: Sequence[RedisArgument],
+) -> Any:  # noqa: ANN401  # whatever the script returns
+    """Return what `script` returns; its text is sent only to a server that does not know it."""
+    rest = (len(keys), *keys, *arguments)
+    try:
+        return await client.execute_command("EVALSHA", script.digest, *rest)
+    except NoScriptError:
+        return await client.execute_command("EVAL", script.text, *rest)
+
+
+async def _published(
+    client: RedisClient, channel: str, patience: float
+) -> AsyncGenerator[bytes | None]:
+    """Yield None once `channel` is subscribed to, then what is published on it.
+
+    Raises what redis-py raises, and `ConnectionError` where the server does not answer a ping
+    within `patience` seconds.
+    """
+    async with asyncio.timeout(patience):
+        if isinstance(client, RedisCluster):
+            await client.initialize()  # type: ignore[unused-awaitable]  # it gives the client itself
+    async with aclosing(client.pubsub()) as subscription:
+        async with asyncio.timeout(patience):
+            await _subscribe(subscription, channel)
+        silent = False
+        while True:
+            message = await subscription.get_message(timeout=patience if silent else PING_SECONDS)
+            if message is None and silent:
+                raise ConnectionLost("the server does not answer a ping")
+            silent = message is None
+            if message is None:
+                await subscription.ping()
+            elif message["type"] == "subscribe":
+                yield None
+            elif message["type"] == "message":
+                yield message["data"]
+
+
+async def _subscribe(subscription: PubSub, channel: str) -> None:
+    try:
+        await subscription.subscribe(channel)
+    except KeyError as error:  # a cluster's client has no node in its table
+        raise ConnectionLost("no node of the cluster serves the channel") from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """What one event loop has: a client, the generator that closes it, and room for its calls."""
+class _LoopClient:
+    """The client of one event loop, the generator that closes it, and a limit for its calls."""
 
     client: RedisClient
-    holder: AsyncGenerator[None]
-    room: asyncio.Semaphore
+    closer: AsyncGenerator[None]
+    limit: asyncio.Semaphore
 
 
 class RedisConnection:
-    """Runs work against what is at an address: a server or a cluster, it finds out itself."""
+    """Runs commands and scripts at an address, which may be a server or a cluster."""
 
     def __init__(self, address: RedisAddress, timeout: float, keys: Sequence[str]) -> None:
-        """Give up after `timeout` seconds; connect when there is something to do.
+        """Connect at the first use; give a call up after `timeout` seconds.
 
-        Every script is handed `keys`.
+        Every script gets `keys`.
         """
         self._address = address
         self._timeout = timeout
         self._keys = keys
-        self._held: dict[asyncio.AbstractEventLoop, _Held] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _LoopClient] = {}
         self._is_cluster: bool | None = None
         self._open = True
 
     async def command(self, operation: str, *words: RedisArgument) -> Any:  # noqa: ANN401  # the reply
-        """Return what a command replies.
+        """Return the reply to a command.
 
         Raises:
-            StoreUnavailable: It does not; the error tells the `operation`.
-            StoreClosed: The link is closed.
+            StoreUnavailable: There is none; the error names the `operation`.
+            StoreClosed: The connection is closed.
         """
         return await self._run(
             operation, lambda client: client.execute_command(*words), self._timeout
         )
 
     async def script(
-        self,
-        operation: str,
-        script: RedisScript,
-        *arguments: RedisArgument,
-        timeouts: int = 1,
-        again: bool = True,
+        self, operation: str, *arguments: RedisArgument, timeouts: int = 1, again: bool = True
     ) -> Any:  # noqa: ANN401  # whatever the script returns
-        """Return what `script` returns, within `timeouts` times the time-out.
+        """Return what the script of `operation` returns, within `timeouts` times the time-out.
 
-        A connection may have died since it was last used, which shows only now: then it is run
-        `again`, unless that would do harm where it ran already and only its reply is lost.
+        A connection may have died since its last use, which shows only now. Then the script is run
+        `again`, unless a second run does harm where only the reply to the first was lost.
 
         Raises:
             StoreUnavailable, StoreClosed: As `command`.
         """
         return await self._run(
             operation,
-            lambda client: run_script(client, script, self._keys, arguments),
+            lambda client: _run_script(client, SCRIPTS[operation], self._keys, arguments),
             timeouts * self._timeout,
             again=again,
         )
 
-    def script_blocking(
-        self, operation: str, script: RedisScript, *arguments: RedisArgument
-    ) -> Any:  # noqa: ANN401  # whatever the script returns
-        """Return what `script` returns, by a client that is there for this call only.
+    def script_blocking(self, operation: str, *arguments: RedisArgument) -> Any:  # noqa: ANN401  # as `script`
+        """Return what the script of `operation` returns, with a client for this call only.
 
         Raises:
             StoreUnavailable, StoreClosed: As `command`.
         """
-        words = (*self._keys, *arguments)
+        text, words = SCRIPTS[operation].text, (*self._keys, *arguments)
         return self._run_blocking(
-            operation, lambda client: client.eval(script.text, len(self._keys), *words)
+            operation, lambda client: client.eval(text, len(self._keys), *words)
         )
 
     def info(self) -> list[dict[str, object]]:
-        """Return what each master tells of itself, by a client that is there for this call only.
+        """Return the fields of INFO of each master, with a client for this call only.
 
         Raises:
             StoreUnavailable, StoreClosed: As `command`.
         """
-        return self._run_blocking("info", info_of_masters)
+        return self._run_blocking("info", _info_of_masters)
 
     async def messages(self, operation: str, channel: str) -> AsyncGenerator[bytes | None]:
-        """Yield what is published on `channel`, after a None when it begins to be heard.
+        """Yield None once `channel` is subscribed to, then what is published on it.
 
-        The server is asked for a sign of life every few seconds.
+        The server is pinged every few seconds of silence.
 
         Raises:
             StoreUnavailable, StoreClosed: As `command`.
         """
-        with self._told(operation):
+        with self._store_errors(operation):
             async with asyncio.timeout(self._timeout):
-                held = await self._holding()
-            async with aclosing(heard(held.client, channel, self._timeout)) as messages:
+                ours = await self._loop_client()
+            async with aclosing(_published(ours.client, channel, self._timeout)) as messages:
                 async for message in messages:
                     yield message
 
     async def aclose(self) -> None:
-        """Close this loop's connections. Those of another loop close in it, at its end if not now.
+        """Close this loop's connections; those of another loop close at its end.
 
         A second call does nothing.
         """
         self._open = False
-        held = self._held.pop(asyncio.get_running_loop(), None)
-        self._held.clear()
-        if held:
-            await held.holder.aclose()
+        ours = self._clients.pop(asyncio.get_running_loop(), None)
+        self._clients.clear()
+        if ours:
+            await ours.closer.aclose()
 
     async def _run(
         self,
@@ -318,68 +304,68 @@ class RedisConnection:
         *,
         again: bool = True,
     ) -> _T:
-        with self._told(operation):
+        with self._store_errors(operation):
             async with asyncio.timeout(seconds):
-                held = await self._holding()
-                async with held.room:
+                ours = await self._loop_client()
+                async with ours.limit:
                     try:
-                        return await work(held.client)
+                        return await work(ours.client)
                     except ConnectionLost:
                         if not (again and self._open):
                             raise
-                    return await work(held.client)
+                    return await work(ours.client)
 
     def _run_blocking(self, operation: str, work: Callable[[BlockingClient], _T]) -> _T:
-        with self._told(operation):
+        with self._store_errors(operation):
             if self._is_cluster is None:
                 with self._blocking(is_cluster=False) as client:
-                    self._is_cluster = tells_of_cluster(info_of_masters(client)[0])
+                    self._is_cluster = _is_cluster_node(_info_of_masters(client)[0])
             with self._blocking(is_cluster=self._is_cluster) as client:
                 return work(client)
 
-    async def _holding(self) -> _Held:
+    async def _loop_client(self) -> _LoopClient:
         loop = asyncio.get_running_loop()
-        if loop not in self._held:
+        if loop not in self._clients:
             if self._is_cluster is None:
-                self._is_cluster = await self._find_out()
+                self._is_cluster = await self._ask_is_cluster()
             if not self._open:
                 raise StoreClosed
-            if loop not in self._held:  # somebody else may have been first
-                client = self._waiting(is_cluster=self._is_cluster)
-                holder = self._hold(client, loop)
-                self._held[loop] = _Held(client, holder, asyncio.Semaphore(CONNECTIONS))
-                await anext(holder)
-        return self._held[loop]
+            if loop not in self._clients:  # another task may have been first
+                client = self._async(is_cluster=self._is_cluster)
+                closer = self._close_with_loop(client, loop)
+                self._clients[loop] = _LoopClient(client, closer, asyncio.Semaphore(CONNECTIONS))
+                await anext(closer)
+        return self._clients[loop]
 
-    async def _hold(
+    async def _close_with_loop(
         self, client: RedisClient, loop: asyncio.AbstractEventLoop
     ) -> AsyncGenerator[None]:
         try:
             yield
         finally:
-            self._held.pop(loop, None)
-            await close(client)
+            self._clients.pop(loop, None)
+            await _close(client)
 
-    async def _find_out(self) -> bool:
-        client = self._waiting(is_cluster=False)
+    async def _ask_is_cluster(self) -> bool:
+        client = self._async(is_cluster=False)
         try:
-            return tells_of_cluster(await client.info("server"))
+            return _is_cluster_node(await client.info("server"))
         finally:
-            await close(client)
+            await _close(client)
 
-    def _waiting(self, *, is_cluster: bool) -> RedisClient:
-        return waiting_client(self._address, self._timeout, is_cluster=is_cluster)
+    def _async(self, *, is_cluster: bool) -> RedisClient:
+        return _async_client(self._address, self._timeout, is_cluster=is_cluster)
 
     @contextmanager
     def _blocking(self, *, is_cluster: bool) -> Iterator[BlockingClient]:
-        client = blocking_client(self._address, self._timeout, is_cluster=is_cluster)
+        client = _blocking_client(self._address, self._timeout, is_cluster=is_cluster)
         try:
             yield client
         finally:
-            close_blocking(client)
+            _close_blocking(client)
 
     @contextmanager
-    def _told(self, operation: str) -> Iterator[None]:
+    def _store_errors(self, operation: str) -> Iterator[None]:
         if not self._open:
             raise StoreClosed
         try:

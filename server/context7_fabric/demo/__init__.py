@@ -1,1 +1,0 @@
-"""The demonstration: a sample Context7 in process, and a walk that shows what the fabric does."""
