@@ -1,4 +1,4 @@
-"""Where every face asks: look-ups and questions, the one teaching the other what was meant."""
+"""Facade that the MCP server, the REST API and the command line call."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from context7_fabric.views.subscriptions import Subscriptions
 from context7_fabric.views.visibility import VisibleEntries
 
 LOAD_SECONDS = 30.0
-"""How long an exact match waits for the registry: without it, none could be told."""
+"""How long an exact match waits for the registry to be loaded, which it requires."""
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services that one upstream and one fabric stand behind.
+    """Services over one upstream and one fabric.
 
-    What is asked goes through `redacted` first: neither upstream nor the store sees the original.
-    `tool_names` are the tools that are served; `observers` hear of every call that was answered.
+    Questions pass through `redacted` first: neither upstream nor the store sees the original.
+    `tool_names` are the tools that are served; `observers` are notified of every answered call.
     """
 
     resolver: ResolveService
@@ -98,17 +98,17 @@ class Services:
         return answer
 
     def _response_key(self, question: Question, caller: Caller) -> Hashable:
-        """Return the key of a response: of another lesson, the question might teach something."""
+        """Return the key of a response; the lesson is part of it, so that a hit teaches nothing."""
         return question, caller.holder, self.resolver.lesson(question.library, caller)
 
     def note(self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer) -> None:
-        """Record a call of `tool` that was answered, and let the observers know."""
+        """Record an answered call of `tool`, and notify the observers."""
         self.executions.record(tool, given, caller, answer)
         for observer in self.observers:
             observer.answered(tool, given, caller, answer)
 
     def _clean(self, text: str) -> str:
-        """Return `text` without secrets, and as UTF-8 can say it."""
+        """Return `text` without secrets, and without what UTF-8 cannot encode."""
         return self.redacted(readable(text))
 
     def _cleaned(self, question: Question) -> Question:

@@ -1,4 +1,4 @@
-"""What a client gets: verbatim misses, hits without upstream, provenance, errors as upstream's."""
+"""Answers to clients: verbatim misses, hits without upstream, provenance, errors as upstream's."""
 
 from pathlib import Path
 
@@ -42,11 +42,11 @@ async def test_provenance_tells_age_library_and_execution(
         miss = await call(client, "query-docs", libraryId=FIRST, query="start")
         clock.forward(90)
         hit = await call(client, "query-docs", libraryId=FIRST, query="start")
-    told = provenance(hit)
-    assert told["age_seconds"] == 90
-    assert told["fetched_at"] == provenance(miss)["fetched_at"]
-    assert told["library_id"] == FIRST
-    assert told["execution_id"] != provenance(miss)["execution_id"]
+    about = provenance(hit)
+    assert about["age_seconds"] == 90
+    assert about["fetched_at"] == provenance(miss)["fetched_at"]
+    assert about["library_id"] == FIRST
+    assert about["execution_id"] != provenance(miss)["execution_id"]
 
 
 async def test_a_list_is_served_as_sent_until_a_question_shows_what_was_meant(

@@ -83,9 +83,9 @@ async def test_resolve_when_the_library_asked_has_another_name_stays_whole(
     app: App, upstream: ScriptedUpstream, name: str, entries: Entries, asked: str, tool: str
 ) -> None:
     upstream.texts["resolve-library-id"] = listed(entries)
-    text, told = await looked_up(app, name, asked, tool)
+    text, about = await looked_up(app, name, asked, tool)
     assert text == listed(entries)
-    assert told["tier"] != "learned"
+    assert about["tier"] != "learned"
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ async def test_resolve_when_the_library_asked_has_the_name_shows_all_of_that_nam
 ) -> None:
     await app.desk.registry.loaded.wait()
     upstream.texts["resolve-library-id"] = listed(entries)
-    text, told = await looked_up(app, name, asked)
+    text, about = await looked_up(app, name, asked)
     others = [library_id for at, (_, library_id) in enumerate(entries) if at not in shown]
     whole = "\n----------\n".join(entry(entries[at]) for at in shown)
     assert text == f"{whole}\n- Also matching: {','.join(others)}"
-    assert told["tier"] == "learned"
-    assert told["library_id"] == entries[shown[0]][1]
+    assert about["tier"] == "learned"
+    assert about["library_id"] == entries[shown[0]][1]
 
 
 async def test_resolve_when_two_look_ups_listed_the_library_learns_for_the_one_that_names_it(
@@ -182,8 +182,8 @@ async def test_resolve_when_the_question_names_a_language_learns_no_library_of_a
     upstream.texts["resolve-library-id"] = listed(
         [("redis-py", "/redis/redis-py"), ("Node-Redis", "/redis/node-redis"), FLASK]
     )
-    _text, told = await looked_up(app, "redis", asked, question=question)
-    assert told["tier"] == tier
+    _text, about = await looked_up(app, "redis", asked, question=question)
+    assert about["tier"] == tier
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the express lane answers is what the SDK would have sent, recorded and counted alike."""
+"""Answers of the fast path equal those of the SDK, and are recorded and counted alike."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_ap
 
 DAY = 86400.0
 BESIDE = {"tests/way": "by the SDK"}
-"""What the lane does not know: with it in `_meta`, the SDK answers."""
+"""Unknown to the fast path: with it in `_meta`, the SDK answers."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def window(app: App) -> AsyncIterator[Window]:
 
 
 def apart_from_the_call(reply: Reply) -> Reply:
-    """The reply without what differs from call to call."""
+    """The reply without the fields that differ from call to call."""
     about = {name: value for name, value in told(reply).items() if name not in _OF_ONE_CALL}
     return reply | {"result": reply["result"] | {"_meta": {META_KEY: about}}}
 
@@ -66,31 +66,31 @@ _OF_ONE_CALL = ("execution_id", "age_seconds")
 async def test_a_hit_is_what_the_sdk_would_have_sent(
     window: Window, tool: str, arguments: dict[str, object], number: object
 ) -> None:
-    by_lane = await window.express(tool, number, **arguments)
+    by_path = await window.express(tool, number, **arguments)
     by_sdk = await window.ask(tool, number, BESIDE, **arguments)
-    assert told(by_lane)["outcome"] == "hit"
-    assert json.dumps(apart_from_the_call(by_lane)) == json.dumps(apart_from_the_call(by_sdk))
-    assert told(by_lane)["execution_id"] != told(by_sdk)["execution_id"]
+    assert told(by_path)["outcome"] == "hit"
+    assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
+    assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
 async def test_every_version_with_a_handshake_has_the_same_form(app: App, version: str) -> None:
     async with opened(app, version) as window:
-        by_lane = await window.express()
+        by_path = await window.express()
         by_sdk = await window.ask(meta=BESIDE)
-    assert json.dumps(apart_from_the_call(by_lane)) == json.dumps(apart_from_the_call(by_sdk))
+    assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
 
 
-async def test_what_was_cut_off_or_suspected_is_told_as_by_the_sdk(
+async def test_notice_that_was_cut_off_is_stated_as_by_the_sdk(
     window: Window, upstream: ScriptedUpstream
 ) -> None:
     notice = "Upgrade your plan at https://context7.com/plans for higher limits."
     upstream.texts[QUERY] = f"{notice}\n\n{docs_text({'query': 'start'})}"
-    by_lane = await window.express()
-    assert notice in by_lane["result"]["content"][1]["text"]
-    assert told(by_lane)["screening"] == ["notice"]
+    by_path = await window.express()
+    assert notice in by_path["result"]["content"][1]["text"]
+    assert told(by_path)["screening"] == ["notice"]
     by_sdk = await window.ask(meta=BESIDE)
-    assert json.dumps(apart_from_the_call(by_lane)) == json.dumps(apart_from_the_call(by_sdk))
+    assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
 
 
 async def test_the_age_is_that_of_the_moment(window: Window, clock: FakeClock) -> None:
@@ -103,9 +103,12 @@ async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) 
     await window.express()
     before = (await app.desk.meter.month()).saved
     old = {each.id for each in await records(app)}
-    by_lane, by_sdk = await window.express(meta={"progressToken": 1}), await window.ask(meta=BESIDE)
+    by_path, by_sdk = (
+        await window.express(meta={"progressToken": 1}),
+        await window.ask(meta=BESIDE),
+    )
     new = {each.id: each for each in await records(app) if each.id not in old}
-    other, reference = (new[told(each)["execution_id"]] for each in (by_lane, by_sdk))
+    other, reference = (new[told(each)["execution_id"]] for each in (by_path, by_sdk))
     assert (await app.desk.meter.month()).saved - before == len(new)
     assert reference.client == "tests 1"
     assert _without_times(other) == _without_times(reference)
@@ -131,7 +134,7 @@ def _without_times(record: CallRecord) -> tuple[object, ...]:
     )
 
 
-async def test_who_reads_nothing_until_all_is_asked_gets_every_answer(window: Window) -> None:
+async def test_client_that_reads_late_gets_every_answer(window: Window) -> None:
     await window.express()
     count = 3000
     for number in range(count):
@@ -140,11 +143,11 @@ async def test_who_reads_nothing_until_all_is_asked_gets_every_answer(window: Wi
         await window.outgoing.drain()
     ids = {(await window.receive())["id"] for _ in range(count)}
     assert ids == set(range(count))
-    assert count - window.by_sdk >= BEHIND  # the lane rests while the records are behind
+    assert count - window.by_sdk >= BEHIND  # the SDK answers while the records are behind
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
+async def test_cached_answer_equals_the_hit_of_a_query_after_any_history(
     app: App, upstream: ScriptedUpstream, clock: FakeClock, seed: int
 ) -> None:
     chance, seen = Random(seed), 0  # noqa: S311  # the same walk every time
@@ -154,10 +157,10 @@ async def test_what_is_at_hand_would_have_been_a_hit_whatever_happened_before(
             question = chance.choice(questions)
             await _something_happens(chance, app, other, clock)
             quick, slow = Caller(app.principal), Caller(app.principal)
-            by_hand = app.desk.cached(question, quick)
+            cached = app.desk.cached(question, quick)
             answer = await app.desk.query(question, slow)
-            if by_hand is not None:
-                assert (answer.outcome, _lasting(by_hand)) == (Outcome.HIT, _lasting(answer))
+            if cached is not None:
+                assert (answer.outcome, _lasting(cached)) == (Outcome.HIT, _lasting(answer))
                 assert quick.trace.stored_at == slow.trace.stored_at
                 assert [what for what, _ in quick.trace.steps] == [
                     what for what, _ in slow.trace.steps
@@ -185,7 +188,7 @@ async def _something_happens(chance: Random, app: App, other: App, clock: FakeCl
 
 
 def _lasting(answer: Answer) -> tuple[object, ...]:
-    """What does not differ from call to call."""
+    """Fields that do not differ from call to call."""
     return (
         answer.text,
         answer.outcome,

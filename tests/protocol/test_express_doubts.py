@@ -1,4 +1,4 @@
-"""What is no hit, or might be none, comes through the SDK as if there were no express lane."""
+"""Calls that are no hit, or might be none, go through the SDK as if there were no fast path."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_an_answer_that_was_rated_badly_is_gone(window: Window, app: App) 
     assert told(await window.by_the_sdk())["outcome"] == "miss"
 
 
-async def test_what_one_principal_fetched_no_other_is_served(
+async def test_answer_fetched_by_one_principal_is_served_to_no_other(
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
 ) -> None:
     async with (
@@ -212,7 +212,7 @@ async def test_a_question_still_teaches_what_a_look_up_meant(
         assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
 
 
-async def test_a_look_up_is_learned_from_though_every_answer_is_at_hand(
+async def test_question_after_a_look_up_is_learned_from_though_its_answer_is_cached(
     window: Window, app: App, upstream: ScriptedUpstream
 ) -> None:
     upstream.texts[RESOLVE] = list_text(2, "Widget")

@@ -19,8 +19,8 @@ async def ask(app: App, query: str = "start", library: str = FIRST) -> tuple[str
     """Ask a question; return outcome, tier and the texts of the blocks."""
     async with connected(app) as client:
         result = await call(client, "query-docs", libraryId=library, query=query)
-    told = provenance(result)
-    return told["outcome"], told["tier"], texts(result)
+    shown = provenance(result)
+    return shown["outcome"], shown["tier"], texts(result)
 
 
 async def calls_reach(upstream: ScriptedUpstream, count: int) -> None:
@@ -37,9 +37,9 @@ async def test_a_stale_answer_is_served_at_once_and_refreshed_behind(
     clock.forward(5 * DAY)
     upstream.revision = 2
     upstream.gate = anyio.Event()
-    outcome, _tier, told = await ask(app)
+    outcome, _tier, shown = await ask(app)
     assert outcome == "stale"
-    assert told == [docs_text({"query": "start"})]
+    assert shown == [docs_text({"query": "start"})]
     await calls_reach(upstream, 2)
     upstream.gate.set()
     with anyio.fail_after(5):
@@ -81,10 +81,10 @@ async def test_patience_ends_and_the_flight_goes_on_behind(
         clock.forward(60 * DAY)
         upstream.revision = 2
         upstream.gate = anyio.Event()
-        outcome, _tier, told = await ask(app)
+        outcome, _tier, shown = await ask(app)
         assert outcome == "stale"
-        assert told[0] == docs_text({"query": "start"})
-        assert "has not answered within 0 s" in told[1]
+        assert shown[0] == docs_text({"query": "start"})
+        assert "has not answered within 0 s" in shown[1]
         upstream.gate.set()
         with anyio.fail_after(5):
             while (await ask(app))[0] != "hit":
@@ -127,9 +127,9 @@ async def test_switched_off_everything_stored_is_served_whatever_its_age(
         await ask(app)
     clock.forward(900 * DAY)
     async with scripted_app(upstream, clock, home, UPSTREAM="off") as app:
-        outcome, _tier, told = await ask(app)
+        outcome, _tier, shown = await ask(app)
     assert outcome == "offline"
-    assert "switched off" in told[1]
+    assert "switched off" in shown[1]
     assert len(upstream.calls) == 1
 
 
@@ -139,9 +139,9 @@ async def test_a_time_out_serves_the_old_copy(
     await ask(app)
     clock.forward(60 * DAY)
     upstream.error = UpstreamTimeout("the test", 55)
-    outcome, _tier, told = await ask(app)
+    outcome, _tier, shown = await ask(app)
     assert outcome == "stale"
-    assert "did not answer within 55 s" in told[1]
+    assert "did not answer within 55 s" in shown[1]
 
 
 async def test_a_new_text_with_orders_is_set_aside_and_the_old_one_kept(
@@ -151,10 +151,10 @@ async def test_a_new_text_with_orders_is_set_aside_and_the_old_one_kept(
     clock.forward(60 * DAY)
     poisoned = docs_text({"query": "start"}).replace("Start from these lines", ORDER)
     upstream.texts["query-docs"] = poisoned
-    outcome, _tier, told = await ask(app)
+    outcome, _tier, shown = await ask(app)
     assert outcome == "stale"
-    assert ORDER not in told[0]
-    assert "set aside" in told[1]
+    assert ORDER not in shown[0]
+    assert "set aside" in shown[1]
     assert (await app.desk.shelf.counts())["quarantined"] == 1
 
 
@@ -175,10 +175,10 @@ async def test_a_notice_is_cut_off_and_named_in_the_second_block(
     text = docs_text({"query": "start"})
     upstream.texts["query-docs"] = f"{notice}\n\n{text}"
     for expected in ("miss", "hit"):
-        outcome, _tier, told = await ask(app)
+        outcome, _tier, shown = await ask(app)
         assert outcome == expected
-        assert told[0] == text
-        assert notice in told[1]
+        assert shown[0] == text
+        assert notice in shown[1]
 
 
 async def test_hidden_characters_are_taken_out_and_flagged(
@@ -202,8 +202,8 @@ async def test_an_answer_from_a_clock_that_was_ahead_is_served_stale_and_refresh
     upstream.revision = 2
     async with connected(app) as client:
         result = await call(client, "query-docs", libraryId=FIRST, query="start")
-    told = provenance(result)
-    assert (told["outcome"], told["age_seconds"]) == ("stale", 0)
+    shown = provenance(result)
+    assert (shown["outcome"], shown["age_seconds"]) == ("stale", 0)
     await calls_reach(upstream, 2)
     with anyio.fail_after(5):
         while (await ask(app))[0] != "hit":

@@ -1,4 +1,4 @@
-"""When upstream is left alone: rests after a 429, the breaker, the month's calls."""
+"""Calls that are not sent upstream: back-off after a 429, circuit breaker, the month's quota."""
 
 from pathlib import Path
 

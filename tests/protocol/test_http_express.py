@@ -1,4 +1,4 @@
-"""What the express lane of HTTP answers a legacy client is to the byte what the SDK would send."""
+"""Answers of the HTTP fast path to legacy clients equal those of the SDK byte by byte."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ async def site(app: App) -> AsyncIterator[Site]:
 async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     site: Site, tool: str, arguments: dict[str, object], number: object
 ) -> None:
-    by_lane = await site.express(message(tool, number, **arguments))
+    by_path = await site.express(message(tool, number, **arguments))
     by_sdk = await site.post(message(tool, number, BESIDE, **arguments))
-    assert told(by_lane)["outcome"] == "hit"
-    assert whole(by_lane) == whole(by_sdk)
-    assert told(by_lane)["execution_id"] != told(by_sdk)["execution_id"]
+    assert told(by_path)["outcome"] == "hit"
+    assert whole(by_path) == whole(by_sdk)
+    assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
 async def test_every_version_with_a_handshake_has_the_same_form(site: Site, version: str) -> None:
     headers = {"mcp-protocol-version": version}
-    by_lane = await site.express(message(), headers=headers)
-    assert whole(by_lane) == whole(await site.post(message(meta=BESIDE), headers=headers))
+    by_path = await site.express(message(), headers=headers)
+    assert whole(by_path) == whole(await site.post(message(meta=BESIDE), headers=headers))
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
-async def test_whoever_watches_is_told_of_a_request_whichever_version_opened_the_lane(
+async def test_observer_gets_the_request_id_and_version_of_a_call_on_the_fast_path(
     app: App, version: str
 ) -> None:
     watcher = Watcher()
@@ -84,8 +84,8 @@ class Watcher:
     "accept", ["*/*", "text/event-stream;q=0.5,Application/JSON", "text/*,*/*"]
 )
 async def test_accept_is_read_as_the_sdk_reads_it(site: Site, accept: str) -> None:
-    by_lane = await site.express(message(), headers={"accept": accept})
-    assert whole(by_lane) == whole(
+    by_path = await site.express(message(), headers={"accept": accept})
+    assert whole(by_path) == whole(
         await site.post(message(meta=BESIDE), headers={"accept": accept})
     )
 
@@ -114,7 +114,7 @@ async def test_accept_is_read_as_the_sdk_reads_it(site: Site, accept: str) -> No
     ],
     ids=str,
 )
-async def test_what_the_lane_leaves_alone_is_replied_as_if_there_were_no_lane(
+async def test_call_that_the_fast_path_leaves_to_the_sdk_gets_the_sdks_reply(
     app: App, site: Site, request_: dict[str, Any]
 ) -> None:
     wanted: dict[str, Any] = {"body": message(), **request_}
@@ -140,7 +140,7 @@ async def test_a_request_with_a_session_is_left_to_the_sdk(site: Site) -> None:
         " application/json ; x=y",
     ],
 )
-async def test_json_is_answered_by_the_lane_however_its_type_is_written(
+async def test_json_is_answered_by_the_fast_path_however_its_type_is_written(
     site: Site, kind: str
 ) -> None:
     await site.express(message())
@@ -152,13 +152,13 @@ async def test_a_body_in_pieces_is_left_to_the_sdk(site: Site) -> None:
         yield json.dumps(message()).encode()
         yield end
 
-    by_lane, before = await site.express(message()), site.by_sdk
-    assert whole(await site.post(pieces(b" "))) == whole(by_lane)
+    by_path, before = await site.express(message()), site.by_sdk
+    assert whole(await site.post(pieces(b" "))) == whole(by_path)
     assert site.by_sdk == before + 1
     assert (await site.post(pieces(b"!"))).status_code == 400
 
 
-async def test_the_lane_is_closed_to_an_address_until_the_sdk_let_a_call_pass(site: Site) -> None:
+async def test_fast_path_opens_to_an_address_once_the_sdk_has_accepted_a_call(site: Site) -> None:
     await site.express(message(), peer="10.0.0.1")
     before = site.by_sdk
     await site.post(message(), peer="10.0.0.2")
@@ -178,10 +178,10 @@ async def test_no_more_addresses_are_remembered_than_may_be(
 
 
 async def test_an_answer_is_recorded_as_the_sdks(site: Site, app: App) -> None:
-    by_lane = await site.express(message())
+    by_path = await site.express(message())
     by_sdk = await site.post(message(meta=BESIDE))
     found = {each.id: each for each in await records(app)}
-    one, other = (found[told(each)["execution_id"]] for each in (by_lane, by_sdk))
+    one, other = (found[told(each)["execution_id"]] for each in (by_path, by_sdk))
     assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id) == (
         (other.tool, other.arguments, other.outcome, other.tier, other.library_id)
     )

@@ -1,4 +1,4 @@
-"""The express lane of HTTP answers a client of 2026-07-28 to the byte as the SDK would."""
+"""Answers of the HTTP fast path to a client of 2026-07-28 equal those of the SDK byte by byte."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def asked(
 
 
 async def is_by_the_sdk(site: Site, body: object, **more: Any) -> bool:  # noqa: ANN401  # as post
-    """Whether the SDK answers, and not the lane."""
+    """Tell whether the SDK answers, and not the fast path."""
     before = site.by_sdk
     await site.post(body, **{"headers": HEADERS, **more})
     return site.by_sdk > before
 
 
 async def express(site: Site, body: object, **headers: str) -> httpx2.Response:
-    """The lane's reply."""
+    """The reply of the fast path."""
     return await site.express(body, headers=HEADERS | headers)
 
 
@@ -75,21 +75,21 @@ async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     site: Site, tool: str, arguments: dict[str, Any], number: object
 ) -> None:
     headers = HEADERS | {"mcp-name": tool}
-    by_lane = await site.express(asked(number, tool, **arguments), headers=headers)
+    by_path = await site.express(asked(number, tool, **arguments), headers=headers)
     by_sdk = await site.post(asked(number, tool, BESIDE, **arguments), headers=headers)
-    assert told(by_lane)["outcome"] == "hit"
-    assert by_lane.headers["content-type"] == "application/json"
-    assert whole(by_lane) == whole(by_sdk)
-    assert told(by_lane)["execution_id"] != told(by_sdk)["execution_id"]
+    assert told(by_path)["outcome"] == "hit"
+    assert by_path.headers["content-type"] == "application/json"
+    assert whole(by_path) == whole(by_sdk)
+    assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
 
 
 async def test_an_answer_is_recorded_as_the_sdks_with_the_client_that_asked(
     site: Site, app: App
 ) -> None:
-    by_lane = await express(site, asked())
+    by_path = await express(site, asked())
     by_sdk = await site.post(asked(more=BESIDE), headers=HEADERS)
     found = {each.id: each for each in await records(app)}
-    one, other = (found[told(each)["execution_id"]] for each in (by_lane, by_sdk))
+    one, other = (found[told(each)["execution_id"]] for each in (by_path, by_sdk))
     assert one.client == other.client == "tests 1"
     assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id, one.principal) == (
         (other.tool, other.arguments, other.outcome, other.tier, other.library_id, other.principal)
@@ -151,7 +151,7 @@ async def test_a_lane_that_a_legacy_client_opened_is_closed_to_a_modern_one(site
     assert await is_by_the_sdk(site, asked())
 
 
-async def test_whoever_takes_long_to_say_who_it_is_has_no_lane(site: Site) -> None:
+async def test_client_with_a_long_envelope_has_no_fast_path(site: Site) -> None:
     named = {"name": "n" * module.LONGEST_ENVELOPE, "version": "1"}
     for _call in range(3):
         assert await is_by_the_sdk(site, asked(more={CLIENT_INFO_META_KEY: named}))

@@ -1,4 +1,4 @@
-"""Listings of the server: tools as upstream has them, other lists, instructions."""
+"""Lists of the server: tools as upstream has them, resources, prompts, instructions."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ TOOLS = ["resolve-library-id", "query-docs", "get-library-docs"]
 async def test_every_list_is_answered_before_upstream_was_ever_reached(
     app: App, upstream: ScriptedUpstream, mode: str
 ) -> None:
-    upstream.error = UpstreamUnreachable("upstream", "no answer")
+    upstream.error = UpstreamUnreachable("upstream", "connection refused")
     async with connected(app, mode) as client:
         tools = await client.list_tools()
         assert [tool.name for tool in tools.tools] == TOOLS
@@ -55,7 +55,7 @@ OUR_WORDS = OWN["query-docs"]["description"]
 
 
 async def query_docs(client: Client) -> str | None:
-    """Return the description of query-docs."""
+    """Description of query-docs."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     return tools["query-docs"].description
 
@@ -91,7 +91,7 @@ async def test_tools_list_of_a_new_home_with_a_slow_upstream_waits_once_and_noti
     "error",
     [
         UpstreamOff(),
-        UpstreamUnreachable("upstream", "no answer"),
+        UpstreamUnreachable("upstream", "connection refused"),
         UpstreamTimeout("upstream", 55),
         UpstreamRejected(-32601, "no such method"),
     ],

@@ -1,4 +1,4 @@
-"""The extent of `_meta`: brief, full or none, the same from the SDK and from every express lane."""
+"""The extent of `_meta`: brief, full or none, the same from the SDK and from every fast path."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ CALLS: list[tuple[str, dict[str, object]]] = [
 
 
 def about(result: dict[str, Any]) -> dict[str, Any] | None:
-    """What a result says of itself, None for nothing at all."""
-    told: dict[str, Any] | None = result.get("_meta", {}).get(META_KEY)
-    return told
+    """Provenance that a result states, None without any."""
+    stated: dict[str, Any] | None = result.get("_meta", {}).get(META_KEY)
+    return stated
 
 
-def without_id(body: bytes, told: dict[str, Any] | None) -> bytes:
-    return body if told is None else body.replace(str(told["execution_id"]).encode(), b"ID")
+def without_id(body: bytes, stated: dict[str, Any] | None) -> bytes:
+    return body if stated is None else body.replace(str(stated["execution_id"]).encode(), b"ID")
 
 
 @pytest.mark.parametrize("meta", METAS)
@@ -52,13 +52,13 @@ async def test_meta_on_stdio_has_the_chosen_extent_from_lane_and_sdk(
     async with opened(app, meta=meta) as window:
         await window.ask(tool, **arguments)
         clock.forward(7.75)
-        by_lane = await window.express(tool, **arguments)
+        by_path = await window.express(tool, **arguments)
         by_sdk = await window.by_the_sdk_with(BESIDE, tool, **arguments)
-    told = about(by_lane["result"])
-    assert (None if told is None else list(told)) == KEYS[meta]
-    assert ("_meta" in by_lane["result"]) == (meta != "off")
-    assert told is None or told["age_seconds"] == (7.75 if meta == "full" else 7)
-    assert as_bytes(by_lane) == as_bytes(by_sdk)
+    stated = about(by_path["result"])
+    assert (None if stated is None else list(stated)) == KEYS[meta]
+    assert ("_meta" in by_path["result"]) == (meta != "off")
+    assert stated is None or stated["age_seconds"] == (7.75 if meta == "full" else 7)
+    assert as_bytes(by_path) == as_bytes(by_sdk)
 
 
 def as_bytes(reply: Reply) -> bytes:
@@ -82,11 +82,13 @@ async def test_meta_over_http_has_the_chosen_extent_from_lane_and_sdk(
     routed = {"mcp-protocol-version": MODERN, "mcp-method": "tools/call", "mcp-name": tool}
     more, headers = (envelope, routed) if modern else ({}, {})
     async with served(app, meta) as site:
-        by_lane = await site.express(message(tool, 7, more or None, **arguments), headers=headers)
+        by_path = await site.express(message(tool, 7, more or None, **arguments), headers=headers)
         by_sdk = await asked_of_the_sdk(site, message(tool, 7, more | BESIDE, **arguments), headers)
-    told = about(result_in(by_lane))
-    assert (None if told is None else list(told)) == KEYS[meta]
-    assert without_id(by_lane.content, told) == without_id(by_sdk.content, about(result_in(by_sdk)))
+    stated = about(result_in(by_path))
+    assert (None if stated is None else list(stated)) == KEYS[meta]
+    assert without_id(by_path.content, stated) == without_id(
+        by_sdk.content, about(result_in(by_sdk))
+    )
 
 
 async def asked_of_the_sdk(

@@ -1,4 +1,4 @@
-"""Equal misses at the same moment cost one upstream call, whoever gives up on the way."""
+"""Equal misses at the same moment cost one upstream call, even if a caller gives up."""
 
 import anyio
 import pytest
@@ -33,7 +33,7 @@ async def test_fifty_callers_share_one_call(app: App, upstream: ScriptedUpstream
     assert sorted(outcomes) == ["coalesced"] * 49 + ["miss"]
 
 
-async def test_a_caller_that_gives_up_ends_it_for_nobody_else(
+async def test_caller_that_gives_up_does_not_end_the_flight_of_others(
     app: App, upstream: ScriptedUpstream
 ) -> None:
     upstream.gate = anyio.Event()
@@ -56,7 +56,9 @@ async def test_a_caller_that_gives_up_ends_it_for_nobody_else(
     assert len(upstream.calls) == 1
 
 
-async def test_progress_reaches_everybody_on_board(app: App, upstream: ScriptedUpstream) -> None:
+async def test_progress_reaches_all_callers_of_a_flight(
+    app: App, upstream: ScriptedUpstream
+) -> None:
     upstream.gate = anyio.Event()
     heard: list[str] = []
 

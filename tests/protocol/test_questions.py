@@ -1,4 +1,4 @@
-"""Which questions share an answer: those that differ in white space alone, and no others."""
+"""Questions share an answer if they differ in white space alone, and not otherwise."""
 
 from dataclasses import asdict
 from typing import cast

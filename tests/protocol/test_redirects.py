@@ -44,13 +44,13 @@ class Moving(ScriptedUpstream):
 
 
 def said(world: World, library_id: str, query: str) -> str:
-    """What upstream itself says of an id, without a redirect being followed."""
-    told = world.get(library_id, UNKNOWN)
-    if told == DOCS:
+    """Upstream's own reply about an id, without a redirect being followed."""
+    target = world.get(library_id, UNKNOWN)
+    if target == DOCS:
         return docs_text({"query": f"{query} of {library_id}"})
-    if told.startswith("/"):
-        return f"Library {library_id} has been redirected to this library: {told}."
-    return told.replace("{}", library_id)
+    if target.startswith("/"):
+        return f"Library {library_id} has been redirected to this library: {target}."
+    return target.replace("{}", library_id)
 
 
 async def ask(app: App, query: str, library_id: str = A) -> Answer:

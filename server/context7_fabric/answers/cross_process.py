@@ -1,7 +1,7 @@
-"""One flight over every process on a store: whoever holds the lease goes, the others look on.
+"""Single flight over all processes on a store: the holder of the lease fetches, the others wait.
 
-A lease ends by itself and is renewed while its flight is under way, so a process that is killed
-blocks nobody for longer than `LEASE_SECONDS`.
+A lease expires by itself and is renewed while its flight is under way, so a process that is killed
+blocks the others for no longer than `LEASE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ RENEW_EVERY = 2.0
 
 LOOK_EVERY = 0.05
 SELDOM = 0.5
-"""Seconds between looks at what another process's flight has brought; seldom is where its end can
-be heard, but not that it died."""
+"""Seconds between two reads of what another process fetches; `SELDOM` applies where its end is
+announced, which leaves the case that it died."""
 
 T = TypeVar("T")
 
 
 class FlightLeases:
-    """The leases of one store."""
+    """Leases of one store for the flights of this process."""
 
     def __init__(self, fabric: Fabric, tasks: TaskGroup, news: ChangeFeed) -> None:
-        """Renew in `tasks`; `news` tell when a flight has ended."""
+        """Renew in `tasks`; `news` announce the end of a flight."""
         self._fabric = fabric
         self._news = news
         self._tasks = tasks
@@ -40,28 +40,28 @@ class FlightLeases:
     async def take(
         self, name: str, look: Callable[[], Awaitable[T | None]], seconds: float
     ) -> tuple[Lease | None, T | None]:
-        """Take the lease `name`, or wait until `look` finds what its holder has brought.
+        """Take the lease `name`, or wait until `look` finds what its holder has fetched.
 
         Returns the lease, if we have it, or what was found. After `seconds` of waiting it is
-        neither: then one goes without.
+        neither: the caller fetches without a lease then.
         """
-        with anyio.move_on_after(seconds), self._news.listen(lease_address(name)) as ear:
+        with anyio.move_on_after(seconds), self._news.listen(lease_address(name)) as listener:
             while True:
-                ear.take()
+                listener.take()
                 lease = await self._fabric.lease(name, LEASE_SECONDS)
-                # Looked at with the lease in hand: another flight may have landed just before.
+                # Read with the lease held: another flight may have landed just before.
                 found = await self._looked(look, lease)
                 if found is not None:
                     return None, found
                 if lease:
                     return lease, None
-                await ear.wait(SELDOM, LOOK_EVERY)
+                await listener.wait(SELDOM, LOOK_EVERY)
         return None, None
 
     async def _looked(
         self, look: Callable[[], Awaitable[T | None]], lease: Lease | None
     ) -> T | None:
-        """Return what `look` finds; the `lease`, if we have it, is kept for nothing else."""
+        """Return what `look` finds; release the `lease`, if we have it, unless it is needed."""
         found, is_needed = None, False
         try:
             found = await look()
@@ -74,14 +74,14 @@ class FlightLeases:
 
     @asynccontextmanager
     async def held(self, lease: Lease) -> AsyncGenerator[None]:
-        """Renew `lease`, which is ours, for the length of the block; then give it back."""
+        """Renew `lease`, which is ours, within the block; then release it."""
         renewing, turn = anyio.CancelScope(), anyio.Lock()
         self._tasks.start_soon(self._renew, lease, renewing, turn)
         try:
             yield
         finally:
             renewing.cancel()
-            # A renewal that is under way ends first: behind the release it would bring it back.
+            # A renewal under way ends first: after the release it would restore the lease.
             with anyio.CancelScope(shield=True):
                 async with turn:
                     await lease.release()

@@ -1,7 +1,7 @@
-"""Answers made of what is stored about a library: for an outage, and for pages upstream lacks.
+"""Answers assembled from what is stored about a library: for an outage and for missing pages.
 
-Snippets are read out of the stored answers themselves, so there is no second copy to keep right,
-and ranked by the words they share with the question.
+Snippets are read from the stored answers themselves, so there is no second copy to keep in step,
+and ranked by the words that they share with the question.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import Suggester
 
 PAGE_LENGTH = 10
-"""Snippets a page: what upstream's first generation sent."""
+"""Snippets a page, as in upstream's first generation."""
 
 MOST_ASSEMBLED = 6
 TITLE_WEIGHT = 3
 
 
 class SnippetFallback:
-    """The stored snippets of a library, ranked for a question."""
+    """Stored snippets of a library, ranked for a question."""
 
     def __init__(self, shelf: AnswerStore, clock: Clock) -> None:
-        """Read the snippets from the answers on `shelf`."""
+        """Read the snippets from the answers in `shelf`."""
         self._shelf = shelf
         self._clock = clock
 
     async def assemble(
-        self, library: LibraryId, question: str, principal: str, why: str
+        self, library: LibraryId, question: str, principal: str, cause: str
     ) -> Answer | None:
         """Return an answer of stored snippets that share words with `question`, None if none do.
 
-        It is labelled with `why` upstream says nothing.
+        Its note states the `cause` for which upstream gives no answer.
         """
         records = await self._records(library, principal)
         wanted = terms_in(question)
@@ -61,14 +61,14 @@ class SnippetFallback:
             library_id=str(library),
             fetched_at=oldest,
             age_seconds=age,
-            note=f"{why}; this was assembled from snippets stored for other"
+            note=f"{cause}; this was assembled from snippets stored for other"
             f" questions about {library}, the oldest {format_duration(age)} ago.",
         )
 
     async def later_page(
         self, library: LibraryId, question: str, first: str, number: int, principal: str
     ) -> str | None:
-        """Return page `number` (2 or more) after the text `first`, None when nothing is left."""
+        """Return page `number` (2 or more) after the text `first`, None beyond the last one."""
         records = await self._records(library, principal)
         shown = {snippet.text for snippet in parse_snippets(first)}
         left = [snippet for snippet in _ranked(records, question) if snippet.text not in shown]
@@ -76,7 +76,7 @@ class SnippetFallback:
         return page(left[start : start + PAGE_LENGTH]) or None
 
     async def _records(self, library: LibraryId, principal: str) -> list[StoredAnswer]:
-        """Return the answers about this very version; of no other, should one be named."""
+        """Return the answers about this very version of the library, or about it without any."""
         records = await self._shelf.about(library.base, principal)
         return [record for record in records if record.subject == str(library)]
 
@@ -95,43 +95,43 @@ def _score(snippet: Snippet, wanted: set[str]) -> int:
 
 
 LOAD_SECONDS = 7.0
-"""How long a name waits for the registry to be loaded that nobody else answers for: clients wait
-a minute, and by then the look-up has waited three seconds."""
+"""How long a name without any other answer waits for the registry to be loaded: clients wait a
+minute, and the look-up has waited for three seconds before."""
 
 MOST_SUGGESTED = 5
 CANDIDATES = 50
-"""How many are ranked: those whose id nobody knows are of no use to a caller."""
+"""Rows that are ranked: those without a known id are of no use to a caller."""
 
 
 class RegistryFallback:
     """Answers look-ups from the registry alone."""
 
     def __init__(self, registry: Registry, suggester: Suggester, meanings: LibraryChoices) -> None:
-        """Look into `registry`, then into the lessons of `meanings`; phrases go to `suggester`."""
+        """Search `registry`, then the lessons of `meanings`; pass phrases to `suggester`."""
         self._registry = registry
         self._suggester = suggester
         self._meanings = meanings
 
-    async def answer(self, look_up: Question, why: str) -> Answer | None:
-        """Return what the registry says of a name, labelled with `why` upstream says nothing.
+    async def answer(self, look_up: Question, cause: str) -> Answer | None:
+        """Return the registry's answer about a name, None if it has none either.
 
-        None when the registry says nothing either.
+        Its note states the `cause` for which upstream gives no answer.
         """
         with anyio.move_on_after(LOAD_SECONDS):
             await self._registry.loaded.wait()
         exact = self._registry.find(look_up.library, look_up.text)
         if exact and (rows := _usable([exact.row])):
-            return replace(_known(rows, why), library_id=exact.row.id)
+            return replace(_known(rows, cause), library_id=exact.row.id)
         if rows := _usable(self._registry.namesakes(look_up.library, look_up.text)):
-            return _known(rows, why)
+            return _known(rows, cause)
         lesson = await self._meanings.lesson(look_up)
         if lesson is not None:
-            return replace(_known([lesson], why), library_id=lesson.id)
+            return replace(_known([lesson], cause), library_id=lesson.id)
         if not _is_phrase(look_up.library):
             return None
         suggested = await self._suggester.suggest(look_up.library, CANDIDATES)
         rows = _usable([each.row for each in suggested.candidates])[:MOST_SUGGESTED]
-        return _suggested(rows, suggested.method, why) if rows else None
+        return _suggested(rows, suggested.method, cause) if rows else None
 
 
 def _usable(rows: Sequence[Row]) -> list[Row]:
@@ -145,28 +145,29 @@ def is_usable(row: Row) -> bool:
 
 
 def _is_phrase(name: str) -> bool:
-    """Tell a description from a name: whoever gives one word wants that and nothing like it."""
+    """Tell a description from a name: one word asks for that name and nothing similar."""
     return len(name.split()) > 1
 
 
-def _known(rows: Sequence[Row], why: str) -> Answer:
+def _known(rows: Sequence[Row], cause: str) -> Answer:
     verified = all(row.last_verified for row in rows)
     source = "the registry" if verified else "the seed file and is unverified"
     return Answer(
         text=entries([library_of(row) for row in rows]),
         outcome=Outcome.OFFLINE,
         tier=Tier.LEARNED if verified else Tier.SEED,
-        note=f"{why}; this comes from {source}.",
+        note=f"{cause}; this comes from {source}.",
     )
 
 
-def _suggested(rows: Sequence[Row], method: str, why: str) -> Answer:
+def _suggested(rows: Sequence[Row], method: str, cause: str) -> Answer:
     by = "meaning" if method == "vectors" else "the words they share"
     return Answer(
         text=entries([library_of(row) for row in rows]),
         outcome=Outcome.SUGGESTION,
         tier=Tier.LOCAL,
-        note=f"{why}; these are suggestions from the local registry, not verified, ranked by {by}.",
+        note=f"{cause}; these are suggestions from the local registry, not verified, ranked by"
+        f" {by}.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Meanings of names for one holder: exact or none, and the lessons that it stores."""
+"""Exact choice of the library that a name means for one holder, and the lessons it stores."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from context7_fabric.registry.registry import Registry, RowTable
 from context7_fabric.registry.rows import Row
 
 IN_PYTHON = "in Python"
-"""What a name is looked up for, as far as the language of our callers tells."""
+"""Purpose of a look-up by the client library, whose callers are Python programs."""
 
 UNKNOWN = "unknown"
-"""The category of a library that nobody has put into one."""
+"""The category of a library without one."""
 
 
 class LibraryChoices:
-    """Lessons go before choices, and these before the registry's rule; both are the holder's own.
+    """Libraries meant by names for one holder: by its lessons, its choices, then the registry.
 
-    What a holder stored is no part of the registry: no look-up of another is answered by it.
+    A holder's lessons and choices are no part of the registry and answer no other holder.
     """
 
     def __init__(self, registry: Registry, learned: LearnedChoices, viewer: Viewer) -> None:
-        """Look into `registry`, which has to be loaded; learn into `learned` for `viewer`."""
+        """Search `registry`, which has to be loaded; store in `learned` for `viewer`."""
         self._registry = registry
         self._learned = learned
         self._principal = viewer.principal
@@ -59,7 +59,7 @@ class LibraryChoices:
         return await self._learned.lessons(self._holder)
 
     async def rows(self) -> list[Row]:
-        """Return the rows that the holder sees: the registry's, its own in their place."""
+        """Return the rows that the holder sees: the registry's, some replaced by its own."""
         own = {row.key: row for row in await self.lessons()}
         return [*own.values(), *(row for row in self._registry.rows() if row.key not in own)]
 
@@ -69,11 +69,11 @@ class LibraryChoices:
         return next(own, None) or self._registry.row(library_id)
 
     async def learn(self, lessons: Sequence[TaughtName], now: float) -> None:
-        """Store what `lessons` say.
+        """Store `lessons`.
 
         Raises:
             ContextError: The store does not take one of them.
-            StoreError: It fails, or would not keep them.
+            StoreError: It fails, or takes no writes.
         """
         rows = learned_rows(lessons, self._registry, RowTable(await self.lessons()), now)
         named = {
@@ -82,7 +82,7 @@ class LibraryChoices:
             for each in names_of(Question(name), self._registry)
         }
         if not await self._learned.teach(named, self._holder):
-            raise StoreError("the libraries could not be stored: the log says why")
+            raise StoreError("the libraries could not be stored: see the log for the reason")
         for name, row in named.items():
             await self._learned.choose(name, row.id, self._holder)
 
@@ -104,7 +104,7 @@ def usable(row: Row) -> Row | None:
 
 
 def metadata_of(row: Row) -> dict[str, Json]:
-    """Return what users are told of a row; `last_verified` is empty where it never was."""
+    """Return the public fields of a row; `last_verified` is empty where it never was."""
     verified = row.last_verified
     return {
         "library_name": row.name,
@@ -127,11 +127,11 @@ def shown_moment(moment: float) -> str:
 UNLISTED = "Context7 does not list this id for the name; it comes from the local registry."
 
 _DECIDED = frozenset({Tier.LEARNED, Tier.SEED, Tier.LOCAL})
-"""Tiers of answers that say themselves which library is meant, if one is."""
+"""Tiers of answers that name the library meant themselves, if there is one."""
 
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 
-# Projects of many libraries are called so: as a name it would mean whichever is listed.
+# Names of many libraries' projects: as a name each would mean any that is listed.
 _GENERIC = re.compile(
     "api|app|book|cli|client|code|core|docs?|documentation|examples?|frontend|guides?|handbook|home"
     "|lib|library|main|manual|monorepo|package|python|repo|sdk|server|site|source|src|web|website"

@@ -1,4 +1,4 @@
-"""Resolving the seeds through upstream, at a polite pace; done before is left out."""
+"""Prefetch of the seeds' lists from upstream, at a polite pace, without those already stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.upstream.call_gate import CallGate
 
 LOOK_UPS_A_DAY = 10
-"""How often the ticket expects each library to be looked up a day."""
+"""Expected look-ups of each library a day."""
 
 LANGUAGES = {
     "pypi": "python",
@@ -31,7 +31,7 @@ LANGUAGES = {
 
 
 class PrefetchStatus(Enum):
-    """How one library went."""
+    """Result of the prefetch of one library."""
 
     INDEXED = "indexed"
     UNKNOWN = "unknown"
@@ -41,17 +41,17 @@ class PrefetchStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PrefetchResult:
-    """One library, how it went, and what a look-up of it will save from now on (tokens)."""
+    """One library, its result, and the tokens that each look-up of it will save."""
 
     row: Row
     result: PrefetchStatus
     saves: int = 0
-    told: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PrefetchPlan:
-    """What is to be done: `due` costs a call each, `fresh` is stored already.
+    """Plan of a prefetch: `due` costs a call each, `fresh` is stored already.
 
     `unknown` are those that Context7 did not know when it was asked last.
     """
@@ -62,10 +62,10 @@ class PrefetchPlan:
 
 
 class UnknownNames:
-    """The libraries that one Context7 does not know, as told to one principal."""
+    """Libraries that one Context7 does not know, by its replies to one principal."""
 
     def __init__(self, fabric: Fabric, origin: str, principal: str, ttl: float) -> None:
-        """Remember in `fabric` for `ttl` seconds what the Context7 at `origin` says."""
+        """Remember in `fabric` for `ttl` seconds the replies of the Context7 at `origin`."""
         self._fabric = fabric
         self._origin = origin
         self._principal = principal
@@ -93,12 +93,12 @@ class UnknownNames:
 
 
 class Prefetcher:
-    """Walks over seeds and asks upstream for each."""
+    """Asks upstream for each seed in turn."""
 
     def __init__(
         self, resolver: ResolveService, turnstile: CallGate, caller: Caller, unknown: UnknownNames
     ) -> None:
-        """Ask as `caller`; stop when `turnstile` says that upstream rests.
+        """Ask as `caller`; stop when `turnstile` backs off.
 
         What is `unknown` is not asked again, unless it is refreshed.
         """
@@ -108,7 +108,7 @@ class Prefetcher:
         self._unknown = unknown
 
     async def plan(self, rows: Sequence[Row], *, refresh: bool) -> PrefetchPlan:
-        """Tell which of `rows` would cost a call."""
+        """Return the plan for `rows`: those that cost a call, and the others."""
         if refresh:
             return PrefetchPlan(tuple(rows))
         fresh = [row for row in rows if await self._resolver.is_fresh(_look_up(row), self._caller)]
@@ -121,7 +121,7 @@ class Prefetcher:
     async def run(
         self, plan: PrefetchPlan, pause: Callable[[], Awaitable[None]], *, refresh: bool
     ) -> AsyncGenerator[PrefetchResult]:
-        """Yield each step as it is done; the last one has `Result.QUOTA` if upstream rests."""
+        """Yield each result; the last one is `PrefetchStatus.QUOTA` if upstream backs off."""
         for number, row in enumerate(plan.due):
             if number:
                 await pause()
@@ -140,9 +140,9 @@ class Prefetcher:
             return PrefetchResult(row, PrefetchStatus.UNKNOWN)
         rest = await self._turnstile.back_off()
         if rest is not None:
-            return PrefetchResult(row, PrefetchStatus.QUOTA, told=rest.why)
+            return PrefetchResult(row, PrefetchStatus.QUOTA, reason=rest.why)
         return PrefetchResult(
-            row, PrefetchStatus.FAILED, told=" ".join((answer.note or answer.text).split())
+            row, PrefetchStatus.FAILED, reason=" ".join((answer.note or answer.text).split())
         )
 
 

@@ -1,7 +1,7 @@
-"""One flight: callers who want the same thing at the same moment wait for one piece of work.
+"""Single flight: concurrent callers with the same key wait for one piece of work.
 
-The work runs in a task of its own, so a caller that gives up ends it for nobody else, and what it
-reports on the way reaches every caller on board.
+The work runs in a task of its own, so it survives a caller that gives up, and its progress reports
+reach every caller that waits.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from context7_fabric.models import Progress
 
 log = logging.getLogger(__name__)
 
-TELL_SECONDS = 0.5
-"""How long a client may take to take a progress report."""
+REPORT_SECONDS = 0.5
+"""Time limit for the delivery of a progress report to one client."""
 
 T = TypeVar("T")
 FlightWork = Callable[[Progress], Awaitable[T]]
@@ -27,7 +27,7 @@ FlightWork = Callable[[Progress], Awaitable[T]]
 
 @dataclass(slots=True)
 class Flight(Generic[T]):
-    """Work under way, and who waits for it."""
+    """Work under way, and the callers that wait for it."""
 
     done: anyio.Event = field(default_factory=anyio.Event)
     listeners: list[Progress] = field(default_factory=list)
@@ -35,9 +35,9 @@ class Flight(Generic[T]):
     error: Exception | None = None
 
     async def land(self, listener: Progress) -> T:
-        """Wait for the end, `listener` hearing what is reported, and return the result.
+        """Wait for the result and return it; `listener` receives the progress reports.
 
-        Raises whatever the work raised. Giving up waiting leaves the work going.
+        Raises what the work raises. The work goes on if the caller is cancelled.
         """
         self.listeners.append(listener)
         try:
@@ -49,24 +49,24 @@ class Flight(Generic[T]):
         return self.result  # type: ignore[return-value]  # set whenever there is no error
 
     async def report(self, progress: float, total: float | None, message: str | None) -> None:
-        """Pass a progress report on to all who wait; one that cannot be told stops nobody."""
-        async with anyio.create_task_group() as telling:
+        """Pass a progress report on to all callers; one that is gone does not stop the others."""
+        async with anyio.create_task_group() as tasks:
             for listener in tuple(self.listeners):
-                telling.start_soon(_tell, listener, progress, total, message)
+                tasks.start_soon(_report, listener, progress, total, message)
 
 
-async def _tell(
+async def _report(
     listener: Progress, progress: float, total: float | None, message: str | None
 ) -> None:
     try:
-        with anyio.move_on_after(TELL_SECONDS):
+        with anyio.move_on_after(REPORT_SECONDS):
             await listener(progress, total, message)
     except Exception as error:  # noqa: BLE001  # a client that is gone
         log.debug("a listener is gone: %s", error)
 
 
 class SingleFlight(Generic[T]):
-    """The flights under way in this process, by key."""
+    """Flights under way in this process, by key."""
 
     def __init__(self, tasks: TaskGroup) -> None:
         """Run the work in `tasks`."""
@@ -74,7 +74,7 @@ class SingleFlight(Generic[T]):
         self._under_way: dict[str, Flight[T]] = {}
 
     def __len__(self) -> int:
-        """Tell how many flights are under way."""
+        """Return the number of flights under way."""
         return len(self._under_way)
 
     def board(self, key: str, work: FlightWork[T]) -> tuple[Flight[T], bool]:
@@ -89,7 +89,7 @@ class SingleFlight(Generic[T]):
     async def _fly(self, key: str, flight: Flight[T], work: FlightWork[T]) -> None:
         try:
             flight.result = await work(flight.report)
-        except Exception as error:  # noqa: BLE001  # it belongs to those who wait
+        except Exception as error:  # noqa: BLE001  # raised in each waiting caller
             flight.error = error
         except BaseException:
             flight.error = RuntimeError("the flight was cancelled")

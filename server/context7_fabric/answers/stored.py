@@ -1,4 +1,4 @@
-"""Stored answers: the record of one text from upstream, and the shelf in the fabric they lie on."""
+"""Repository of stored answers in the fabric: one record for each admitted text of upstream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 DOCS = "docs:"
 LISTS = "list:"
 UNKNOWN_NAMES = "unknown:"
-"""What the keys begin with of names that Context7 did not know."""
+"""Prefix of the keys of names that Context7 did not know."""
 
 AnswerKind = Literal["docs", "list"]
 
@@ -39,9 +39,9 @@ ANONYMOUS = "anonymous"
 QUARANTINE = "quarantine:"
 QUARANTINE_SECONDS = 30 * 86400.0
 
-MOST_LATELY = 128
-LONGEST_LATELY = 32_768
-"""How many answers are kept in memory until something is stored, and of how many characters."""
+MOST_READ = 128
+LONGEST_READ = 32_768
+"""Bounds of the read cache, in answers and in characters of one answer's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,11 @@ class TextChange:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """One admitted text of upstream, verbatim, and where it came from.
+    """One admitted text of upstream, verbatim, and its provenance.
 
-    `principal` is whose credential fetched it (`PUBLIC`: nobody's), `origin` which Context7 said
-    it, `subject` the library id (docs) or the name (list) asked for, `question` what was asked.
+    `principal` owns the credential that fetched it (`PUBLIC`: there was none), `origin` is the
+    Context7 that sent it, `subject` the library id (docs) or the name (list) asked for, `question`
+    the question.
     `fetched_at` is in seconds since the epoch. `praised` states that this very text was rated
     well. `lasts` is false for a record that expires by itself; it is not stored.
     """
@@ -80,7 +81,7 @@ class StoredAnswer:
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def readable_by(self, principal: str) -> bool:
-        """Tell whether `principal` may see the text: its own, or a public one."""
+        """Tell whether `principal` may read the text: its own, or a public one."""
         return self.principal in owners(principal)
 
     def same_since(self, moment: float) -> bool:
@@ -90,7 +91,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RecordFactory:
-    """What every record made now has in common: the time, and which Context7 said it."""
+    """Factory of records, with the time and the Context7 that sent their texts."""
 
     clock: Clock
     origin: str
@@ -118,13 +119,13 @@ class RecordFactory:
 
 
 def owners(principal: str) -> tuple[str, ...]:
-    """Return whose entries `principal` may read, its own first."""
+    """Return the owners of the entries that `principal` may read, itself first."""
     return (ANONYMOUS, PUBLIC) if principal == PUBLIC else (principal, PUBLIC)
 
 
 @cache
 def _form() -> TypeAdapter[StoredAnswer]:
-    """Return what reads a record; to make it takes a while, which no start has to wait for."""
+    """Return the validator of records; it is built on first use, since that takes a while."""
     return TypeAdapter(StoredAnswer)
 
 
@@ -134,9 +135,9 @@ def list_key(name_key: str) -> str:
 
 
 def name_in(key: str) -> str | None:
-    """Return the normalised name whose list lies under the fabric key `key`.
+    """Return the normalised name whose list is stored under the fabric key `key`.
 
-    None for the key of something else, and for a name that is too long to stand in its key.
+    None for the key of something else, and for a name that is too long for its key.
     """
     name = unquote(key.removeprefix(LISTS), errors="surrogatepass")
     return name if list_key(name) == key else None
@@ -148,20 +149,20 @@ def docs_key(question_key: str) -> str:
 
 
 class AnswerStore:
-    """Stored answers in the fabric, each readable only by those who may."""
+    """Repository of stored answers in the fabric, which checks at each read who may read it."""
 
     def __init__(self, fabric: Fabric) -> None:
         """Keep records in `fabric`'s GLOBAL scope."""
         self._fabric = fabric
-        self._lately = RevisionCache[StoredAnswer](fabric.revision, MOST_LATELY)
+        self._read_cache = RevisionCache[StoredAnswer](fabric.revision, MOST_READ)
 
     async def read(self, keys: Sequence[str], principal: str) -> StoredAnswer | None:
         """Return the answer under the first of `keys` that has one for the principal, else None.
 
         Its own answer goes before the public one.
         """
-        as_of = self._lately.revision()
-        record = self._lately.get((keys[0], principal))
+        as_of = self._read_cache.revision()
+        record = self._read_cache.get((keys[0], principal))
         return record or await self._looked_up(keys, principal, as_of)
 
     async def own(self, key: str, owner: str) -> StoredAnswer | None:
@@ -180,14 +181,14 @@ class AnswerStore:
                 return None
             if context.expires_at is not None:  # without a write
                 return replace(record, lasts=False)
-            if len(record.text) <= LONGEST_LATELY:
-                self._lately.keep((key, principal), record, as_of)
+            if len(record.text) <= LONGEST_READ:
+                self._read_cache.keep((key, principal), record, as_of)
             return record
 
         return await first_of(self._fabric, list(places), read)
 
     async def drop(self, keys: Iterable[str], principal: str) -> int:
-        """Remove what `principal` may read under `keys`; return how many entries went.
+        """Remove what `principal` may read under `keys`; return the number of entries removed.
 
         Raises:
             StoreError: An entry could not be removed.
@@ -199,7 +200,7 @@ class AnswerStore:
         return sum(went)
 
     async def praise(self, keys: Iterable[str], principal: str, heard_at: float) -> int:
-        """Mark what `principal` may read under `keys` as rated well; return how many entries are.
+        """Mark what `principal` may read under `keys` as rated well; return the number of entries.
 
         A text that came after `heard_at` (epoch seconds) is another than the one that was rated.
         """
@@ -216,13 +217,13 @@ class AnswerStore:
         return [(key, record) for key, record in found if record is not None]
 
     async def set_aside(self, key: str, record: StoredAnswer) -> None:
-        """Keep `record` where nobody is served it, for whoever looks into the matter."""
+        """Store `record` in quarantine, where it is never served, for an investigation."""
         await self._keep(QUARANTINE + key, record, ttl=QUARANTINE_SECONDS)
 
     async def write(self, key: str, record: StoredAnswer) -> None:
         """Store `record` under `key` for its principal; age is judged when it is read.
 
-        One that is too large for the fabric is not kept: whoever asks again goes upstream again.
+        One that is too large for the fabric is not stored: the next question goes upstream again.
         """
         await self._keep(key, record, ttl=None)
 
@@ -231,7 +232,7 @@ class AnswerStore:
         try:
             return await self._fabric.set_context(key, _value(record), ttl=ttl, disposable=True)
         except ContextError as error:
-            log.warning("an answer is not kept: %s", error)
+            log.warning("an answer is not stored: %s", error)
             return False
 
     async def about(self, library: str, principal: str) -> list[StoredAnswer]:
@@ -241,9 +242,9 @@ class AnswerStore:
         return [record for record in records if record and record.readable_by(principal)]
 
     async def counts(self) -> dict[str, int]:
-        """Return how many answers and lists are stored; one for several principals is several.
+        """Return the numbers of stored answers and lists; one for several principals is several.
 
-        A list that lies under its row lies under the plain name that was asked for as well, until
+        A list stored under its row is stored under the plain name that was asked for as well, until
         the store evicts one of the two.
         """
         lists = await self._count(LISTS)
@@ -255,7 +256,7 @@ class AnswerStore:
         }
 
     async def _count(self, prefix: str) -> int:
-        """Return how many entries lie below `prefix`, none where the store does not tell."""
+        """Return the number of entries below `prefix`, 0 where the store cannot count them."""
         start = address(Scope.GLOBAL, prefix)
         try:
             return await to_thread.run_sync(self._fabric.backend.dbsize, start)
@@ -299,10 +300,10 @@ MOST_CHANGES = 5
 
 
 class AnswerWriter:
-    """Stores what was admitted, in view of what was stored before."""
+    """Writer of admitted answers, which compares each with the stored one."""
 
     def __init__(self, shelf: AnswerStore, clock: Clock) -> None:
-        """Keep on `shelf`."""
+        """Write to `shelf`."""
         self._shelf = shelf
         self._clock = clock
 
@@ -317,7 +318,7 @@ class AnswerWriter:
             log.warning("a new text for %s gives the model orders: set aside", key)
             await self._shelf.set_aside(key, record)
             return before
-        kept = record if before is None else _noted(record, before, self._clock())
+        kept = record if before is None else _with_changes(record, before, self._clock())
         await self._shelf.write(key, kept)
         return kept
 
@@ -326,7 +327,7 @@ def _turned_bad(before: str, now: str) -> bool:
     return ORDERS in screen(now).flags and ORDERS not in screen(before).flags
 
 
-def _noted(record: StoredAnswer, before: StoredAnswer, now: float) -> StoredAnswer:
+def _with_changes(record: StoredAnswer, before: StoredAnswer, now: float) -> StoredAnswer:
     if record.text == before.text:
         return replace(record, changes=before.changes, praised=before.praised)
     change = TextChange(at=now, old=before.digest, new=record.digest)

@@ -171,7 +171,7 @@ async def _walk(
             steps.append(step)
             bar.advance(task)
             if step.result in (PrefetchStatus.FAILED, PrefetchStatus.QUOTA):
-                bar.console.print(one_line(f"{step.row.name}: {step.told}"), soft_wrap=True)
+                bar.console.print(one_line(f"{step.row.name}: {step.reason}"), soft_wrap=True)
     return steps
 
 
@@ -185,7 +185,7 @@ def _summary(plan: PrefetchPlan, steps: Sequence[PrefetchResult], seeds: Seeds) 
         "indexed": counted[PrefetchStatus.INDEXED],
         "skipped": len(plan.fresh),
         "unknown": _names([*plan.unknown, *unknown]),
-        "failed": [{"name": _name(step.row), "reason": step.told} for step in failed],
+        "failed": [{"name": _name(step.row), "reason": step.reason} for step in failed],
         "left_out": list(map(str, seeds.left_out)),
         "tokens_saved_a_day": LOOK_UPS_A_DAY * sum(step.saves for step in steps),
         "stopped_at_quota": counted[PrefetchStatus.QUOTA] > 0,

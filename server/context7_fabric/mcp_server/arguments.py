@@ -1,7 +1,7 @@
-"""From a tool call's arguments to a typed question, as leniently as upstream takes them. Pure.
+"""Arguments of a tool call, read as a question as leniently as upstream reads them. Pure.
 
-Upstream validates with zod; a fault is worded as there, so that a model which has learned to mend
-its calls mends them here too.
+Upstream validates with zod; errors are worded as there, so that a model that can correct its calls
+from zod's messages can do so here too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Arguments = Mapping[str, Any]
 
 
 def check_size(tool: str, arguments: _Arguments) -> None:
-    """Refuse arguments over `MAX_BYTES` of JSON.
+    """Reject arguments over `MAX_BYTES` of JSON.
 
     Raises:
         ArgumentError: They are too long.
@@ -44,7 +44,7 @@ def check_size(tool: str, arguments: _Arguments) -> None:
 
 
 def _is_small(arguments: _Arguments) -> bool:
-    """Tell whether flat arguments keep to `MAX_BYTES` however JSON writes them."""
+    """Tell whether flat arguments stay under `MAX_BYTES` in any form of JSON."""
     texts = (*arguments, *arguments.values())
     if not all(isinstance(text, str) for text in texts):
         return False
@@ -52,10 +52,10 @@ def _is_small(arguments: _Arguments) -> bool:
 
 
 def look_up(arguments: _Arguments) -> Question:
-    """Return the look-up of `resolve-library-id`; without a question, it has none.
+    """Return the look-up of `resolve-library-id`; its text is empty without a question.
 
     Raises:
-        ArgumentError: The name is missing, or something is no text.
+        ArgumentError: The name is missing, or an argument is not a string.
     """
     fields = _Fields(RESOLVE, arguments)
     question = fields.text(_QUESTION, required=False)
@@ -68,7 +68,7 @@ def question(arguments: _Arguments) -> Question:
     """Return the question of `query-docs`.
 
     Raises:
-        ArgumentError: The library or the question is missing or no text.
+        ArgumentError: The library or the question is missing or not a string.
     """
     fields = _Fields(QUERY_DOCS, arguments)
     library_id = fields.text(_LIBRARY, required=True)
@@ -81,7 +81,7 @@ def topic_question(arguments: _Arguments) -> Question:
     """Return the question of `get-library-docs`, the older tool.
 
     Raises:
-        ArgumentError: The library is missing, or an argument is not of its kind.
+        ArgumentError: The library is missing, or an argument has the wrong type.
     """
     fields = _Fields(GET_DOCS, arguments)
     library_id = fields.text(_OLD_LIBRARY, required=True)
@@ -94,7 +94,7 @@ def topic_question(arguments: _Arguments) -> Question:
 
 
 class _Fields:
-    """Reads arguments, gathering what is wrong with them in zod's words."""
+    """Reader of arguments that collects their errors in zod's words."""
 
     def __init__(self, tool: str, arguments: _Arguments) -> None:
         self.tool = tool
@@ -139,7 +139,7 @@ class _Fields:
         return None
 
     def limit(self, name: str) -> int | None:
-        """Return a bound if there is a usable one, as text too: servers of today ignore it."""
+        """Return a usable bound, as text too: today's servers ignore any other."""
         value = self.arguments.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None
@@ -158,7 +158,7 @@ class _Fields:
 
 
 def _kind(value: object) -> str:
-    """Return what JavaScript calls the type of `value`."""
+    """Return JavaScript's name of the type of `value`."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
-"""An express lane: a call whose answer is at hand in memory is answered beside the SDK.
+"""Fast path: answers calls from the response cache, without the SDK.
 
-Where there is any doubt the lane says nothing, and the SDK gets the line as if there were no lane.
+In any doubt it answers nothing, and the SDK gets the message as if there were no fast path.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _ENVELOPE: Final = frozenset(
 )
 
 _GREATEST_ID: Final = 2**53
-"""Up to here every JSON reader reads an integer alike."""
+"""Greatest integer that every JSON reader reads alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call that is plainly one; a modern client's says in its `envelope` who it is."""
+    """Tool call without anything unusual; the `envelope` of a modern client identifies it."""
 
     id: int | str
     tool: str
@@ -47,32 +47,32 @@ class ToolCall:
     envelope: dict[str, Any]
 
 
-AtHand = Callable[[str, dict[str, Any], Caller], Answer | None]
-"""Answers a tool's call with these arguments where the answer is at hand."""
+Cached = Callable[[str, dict[str, Any], Caller], Answer | None]
+"""Returns the cached answer to a tool's call with these arguments, None where there is none."""
 
 NewCaller = Callable[..., Caller]
 """Makes a caller for each call of one client; takes its `request_id`, and its `protocol`."""
 
 
 class FastPath:
-    """The lane of one connection; it is open once the SDK has let a call of the client pass."""
+    """Fast path of one connection; it is open once the SDK has accepted a call of the client."""
 
-    def __init__(self, at_hand: AtHand, meta: Meta) -> None:
-        """Answer what is `at_hand`; `meta` is the extent of the answers' `_meta`."""
-        self._at_hand = at_hand
+    def __init__(self, cached: Cached, meta: Meta) -> None:
+        """Answer what is `cached`; `meta` is the extent of the answers' `_meta`."""
+        self._cached = cached
         self._meta: Meta = meta
         self._handshakes = 0
         self._new_caller: NewCaller | None = None
 
     def open(self, new_caller: NewCaller, version: str) -> None:
-        """Answer from now on a client of a `version` with a handshake, by `new_caller`."""
+        """Answer from now on the calls of a client whose `version` has a handshake."""
         if version in HANDSHAKE_PROTOCOL_VERSIONS:
             self._new_caller = new_caller
 
     def answer(self, line: bytes) -> bytes | None:
-        """Return the reply to the request on `line`, None where the SDK is to have it.
+        """Return the reply to the request on `line`, None to leave it to the SDK.
 
-        The lane is shown every line: of a client that shakes hands anew it answers none.
+        It has to see every line: it stops answering a client that repeats the handshake.
         """
         message = message_on(line)
         if message.get("method") == "initialize":
@@ -83,24 +83,24 @@ class FastPath:
         call = call_in(message)
         if call is None or call.envelope:
             return None
-        answer = answer_at_hand(call, self._at_hand, self._new_caller)
+        answer = cached_answer(call, self._cached, self._new_caller)
         return None if answer is None else reply(call.id, answer, self._meta)
 
 
-def answer_at_hand(call: ToolCall, at_hand: AtHand, new_caller: NewCaller) -> Answer | None:
-    """Return the answer to `call`, None where the SDK is to have it."""
-    return at_hand(call.tool, call.arguments, new_caller(request_id=str(call.id)))
+def cached_answer(call: ToolCall, cached: Cached, new_caller: NewCaller) -> Answer | None:
+    """Return the answer to `call`, None to leave it to the SDK."""
+    return cached(call.tool, call.arguments, new_caller(request_id=str(call.id)))
 
 
 Opener = Callable[[NewCaller, str], None]
-"""Opens a lane for a client of this version of the protocol."""
+"""Opens the fast path to a client of this version of the protocol."""
 
 _opener: ContextVar[Opener] = ContextVar("opener")
 
 
 @contextmanager
 def beside(opener: Opener) -> Generator[None]:
-    """Let `called` know, within the block and the tasks that it starts, what opens their lane."""
+    """Set the opener that `called` uses within the block and the tasks that it starts."""
     token = _opener.set(opener)
     try:
         yield
@@ -111,7 +111,7 @@ def beside(opener: Opener) -> Generator[None]:
 async def called(
     tools: Tools, ctx: HandlerContext, params: types.CallToolRequestParams
 ) -> types.CallToolResult:
-    """Let `tools` answer a call that came through the SDK; the lane of its client is open then.
+    """Let `tools` answer a call that came through the SDK, and open the fast path of its client.
 
     Raises:
         MCPError: As `Tools.call`.
@@ -124,7 +124,7 @@ async def called(
 
 
 def message_on(line: bytes) -> dict[str, Any]:
-    """Return the object on a line, mended if need be, an empty one where none is."""
+    """Return the object on a line, repaired if need be, an empty one where there is none."""
     try:
         message, _clean = read_json(line)
     except InvalidMessage:
@@ -135,7 +135,7 @@ def message_on(line: bytes) -> dict[str, Any]:
 def call_in(message: dict[str, Any]) -> ToolCall | None:
     """Return the call that `message` is, None where it might be anything else.
 
-    It may ask for progress, of which a hit makes none.
+    It may ask for progress: a hit reports none.
     """
     if message.keys() != _REQUEST or message["jsonrpc"] != "2.0":
         return None
@@ -156,7 +156,7 @@ def _is_id(value: object) -> bool:
 
 
 def _envelope(meta: object) -> dict[str, Any] | None:
-    """Return what a request's `_meta` says of its client, None where it says anything else."""
+    """Return the part of a request's `_meta` about the client, None if there is any other."""
     if not isinstance(meta, dict) or not _is_id(meta.get(_PROGRESS, 0)):
         return None
     envelope = {key: value for key, value in meta.items() if key != _PROGRESS}
@@ -164,14 +164,14 @@ def _envelope(meta: object) -> dict[str, Any] | None:
 
 
 def reply(number: int | str, answer: Answer, meta: Meta) -> bytes:
-    """Return the line on which the SDK would send `answer` to a client with a handshake."""
+    """Return the line that the SDK would send with `answer` to a client with a handshake."""
     return to_json({"jsonrpc": "2.0", "id": number, "result": result_of(answer, meta)})
 
 
 def result_of(answer: Answer, meta: Meta) -> dict[str, Any]:
     """Return the result that the SDK would make of `answer`."""
-    told = meta_of(answer, meta)
-    return ({} if told is None else {"_meta": told}) | {
+    about = meta_of(answer, meta)
+    return ({} if about is None else {"_meta": about}) | {
         "content": [{"text": text, "type": "text"} for text in texts_of(answer)],
         "isError": answer.is_error,
     }

@@ -15,7 +15,7 @@ from mcp.server.models import InitializationOptions
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
-from context7_fabric.mcp_server.fast_path import AtHand, FastPath, beside, called
+from context7_fabric.mcp_server.fast_path import Cached, FastPath, beside, called
 from context7_fabric.mcp_server.notifications import Notifications
 from context7_fabric.mcp_server.prompts import Prompts
 from context7_fabric.mcp_server.resources import Resources
@@ -78,7 +78,7 @@ def build_server(
         get_tool_input_schema=InputSchemas(services.tools, services.tool_names),
     )
     server.middleware += [admit, notifications.subscribe_to_lists]
-    server.at_hand, server.meta = tools.at_hand, meta
+    server.cached, server.meta = tools.cached, meta
     return server
 
 
@@ -94,12 +94,12 @@ async def admit(ctx: HandlerContext, call_next: CallNext) -> HandlerResult:
 
 
 class FabricServer(Server[str]):
-    """Server with a fast path for each connection, which answers what is `at_hand`.
+    """Server with a fast path for each connection, which answers what is `cached`.
 
     It promises legacy clients notifications only where the transport can deliver them.
     """
 
-    at_hand: AtHand
+    cached: Cached
     meta: Meta
 
     async def run(
@@ -110,7 +110,7 @@ class FabricServer(Server[str]):
         raise_exceptions: bool = False,  # noqa: FBT001, FBT002  # the SDK's signature
     ) -> None:
         """Serve one connection until it ends."""
-        fast_path = FastPath(self.at_hand, self.meta)
+        fast_path = FastPath(self.cached, self.meta)
         if isinstance(read_stream, MessageReader):
             read_stream.fast_reply = fast_path.answer
         with beside(fast_path.open):

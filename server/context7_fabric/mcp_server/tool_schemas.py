@@ -1,7 +1,6 @@
-"""What `tools/list` says: upstream's own tools, the one that its other generation lacks restored.
+"""Tools of `tools/list`: upstream's own, and the one that only its other generation has.
 
-Until upstream was ever reached, its tools are described in our own words. `optional_list` has tools
-that upstream does not have.
+Until upstream is reached for the first time, built-in descriptions are used.
 """
 
 from __future__ import annotations
@@ -96,11 +95,11 @@ OWN = {
         ["context7CompatibleLibraryID"],
     ),
 }
-"""Our own words for each tool that this server answers."""
+"""Built-in description of each tool that this server answers."""
 
 
 def served_tools(upstream: ToolList | None, names: frozenset[str]) -> list[types.Tool]:
-    """Return the tools to list that are among `names`, those of our own last."""
+    """Return the tools among `names`, those that upstream does not have last."""
     own = map(types.Tool.model_validate, OPTIONAL.values())
     return [tool for tool in (*listed_tools(upstream), *own) if tool.name in names]
 
@@ -108,7 +107,7 @@ def served_tools(upstream: ToolList | None, names: frozenset[str]) -> list[types
 def listed_tools(upstream: ToolList | None) -> list[types.Tool]:
     """Return upstream's tools as it describes them, then those it lacks.
 
-    One that upstream describes wrongly, or without a word, is described in ours.
+    One with an invalid or empty description gets the built-in one.
     """
     known = [tool for tool in (upstream.tools if upstream else ()) if tool.get("name") in OWN]
     names = {tool["name"] for tool in known}
@@ -127,10 +126,10 @@ def _listed(tool: dict[str, Any]) -> types.Tool:
 
 
 class InputSchemas:
-    """The schema of each served tool's arguments, for whoever has to look one up for every call."""
+    """Input schemas of the served tools, cached: one is needed for every call."""
 
     def __init__(self, tools: ToolCache, names: frozenset[str]) -> None:
-        """Know the tools `names`, as upstream described them last."""
+        """Serve the tools `names`, as upstream described them last."""
         self._tools = tools
         self._names = names
         self._of: ToolList | None = None

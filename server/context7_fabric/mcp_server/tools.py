@@ -1,4 +1,4 @@
-"""Tools on the wire: a call is taken apart, a service asked, its answer put in form, recorded."""
+"""Tools of MCP: reads a call's arguments, asks the services, formats and records the answer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tools:
     """Lists and calls tools."""
 
     def __init__(self, desk: Services, viewer: Viewer, meta: Meta) -> None:
-        """Answer from `desk`, what `viewer` may read; `meta` is the extent of `_meta`."""
+        """Answer from `desk` what `viewer` may read; `meta` is the extent of `_meta`."""
         self._desk = desk
         self._viewer = viewer
         self._meta: Meta = meta
@@ -56,7 +56,7 @@ class Tools:
     async def list(
         self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        """Return upstream's tools and ours, as far as they are served."""
+        """Return those of upstream's tools and ours that are served."""
         tools = served_tools(await self._desk.tools.listed(), self._desk.tool_names)
         return types.ListToolsResult(tools=tools)
 
@@ -78,11 +78,11 @@ class Tools:
         self._record(params.name, given, caller, answer)
         return as_result(answer, self._meta)
 
-    def at_hand(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer | None:
-        """Return the answer that `call` would give if it is a hit in memory, else None.
+    def cached(self, tool: str, given: dict[str, Any], caller: Caller) -> Answer | None:
+        """Return the answer that `call` would give if it is in the response cache, else None.
 
-        It is recorded in the event loop's next round: the client does not wait for that, but while
-        records come faster than they are written nothing is at hand.
+        It is recorded in the event loop's next round, so that the client does not wait; there is
+        none while records come faster than they are written.
         """
         if tool not in self._desk.tool_names or tool not in _QUESTIONS:
             return None
@@ -100,7 +100,7 @@ class Tools:
         return answer
 
     def callers(self, ctx: HandlerContext) -> Callable[..., Caller]:
-        """Return what makes a caller for each further call of the client that `ctx` is about."""
+        """Return the factory of callers for further calls of the client of `ctx`."""
         viewer = self._viewer
         return partial(
             Caller,
@@ -111,7 +111,7 @@ class Tools:
         )
 
     def _numbered(self, answer: Answer) -> Answer:
-        """Return `answer` under an id that no other record has."""
+        """Return `answer` with a unique execution id."""
         return replace(answer, execution_id=self._desk.executions.new_id())
 
     def _record(self, tool: str, given: dict[str, Any], caller: Caller, answer: Answer) -> None:
@@ -132,7 +132,7 @@ class Tools:
 
 
 def _session(ctx: HandlerContext) -> str | None:
-    """Name the client's session: a lasting connection, or one that the request names itself.
+    """Return the client's session: a lasting connection, or one that the request names.
 
     None for any other request over HTTP: an address may be that of several clients.
     """
@@ -142,18 +142,18 @@ def _session(ctx: HandlerContext) -> str | None:
 
 
 def has_channel(ctx: HandlerContext) -> bool:
-    """Tell whether a connection with a channel of its own lasts, as over stdio and `/sse`."""
-    return ctx.session._connection.has_standalone_channel  # noqa: SLF001  # nothing else tells
+    """Tell whether the connection lasts and has a channel of its own, as over stdio and `/sse`."""
+    return ctx.session._connection.has_standalone_channel  # noqa: SLF001  # not public
 
 
 def _client(ctx: HandlerContext) -> str:
-    """Return what the client's program calls itself, as far as it does."""
+    """Return the name and version of the client's program, empty if it gave none."""
     params = ctx.session.client_params
     return f"{params.client_info.name} {params.client_info.version}" if params else ""
 
 
 def as_result(answer: Answer, meta: Meta) -> types.CallToolResult:
-    """Return `answer` on the wire: text first, a note about it second, provenance in `_meta`."""
+    """Return `answer` as MCP's result: the text, then the note, and provenance in `_meta`."""
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text) for text in texts_of(answer)],
         is_error=answer.is_error,
@@ -170,8 +170,8 @@ def meta_of(answer: Answer, meta: Meta) -> dict[str, Any] | None:
     """Return the `_meta` of a result with `answer`, None for none."""
     if meta == "off":
         return None
-    told = _in_full(answer) if meta == "full" else _in_brief(answer)
-    return {META_KEY: told | ({"screening": list(answer.screening)} if answer.screening else {})}
+    about = _in_full(answer) if meta == "full" else _in_brief(answer)
+    return {META_KEY: about | ({"screening": list(answer.screening)} if answer.screening else {})}
 
 
 def _in_full(answer: Answer) -> dict[str, Any]:
@@ -187,8 +187,8 @@ def _in_full(answer: Answer) -> dict[str, Any]:
 
 
 def _in_brief(answer: Answer) -> dict[str, Any]:
-    """Return what a model can use; many clients hand it all of a result, `_meta` included."""
-    told: dict[str, Any] = {"outcome": answer.outcome.value, "tier": answer.tier.value}
+    """Return what a model can use: many clients pass it all of a result, `_meta` included."""
+    about: dict[str, Any] = {"outcome": answer.outcome.value, "tier": answer.tier.value}
     if answer.age_seconds is not None and answer.tier is not Tier.UPSTREAM:
-        told["age_seconds"] = int(answer.age_seconds)
-    return told | {"execution_id": answer.execution_id}
+        about["age_seconds"] = int(answer.age_seconds)
+    return about | {"execution_id": answer.execution_id}

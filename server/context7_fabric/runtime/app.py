@@ -1,4 +1,4 @@
-"""The composition root: what stands behind one upstream and one credential, put together."""
+"""Composition root of the services over one upstream and one credential."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ from context7_fabric.views.subscriptions import Subscriptions, TopicStates
 from context7_fabric.views.visibility import VisibleEntries
 
 Connect: TypeAlias = Callable[[TaskGroup], Upstream]
-"""Makes an upstream whose connections live in the task group."""
+"""Factory of an upstream whose connections live in the task group."""
 
 LIST_FRESH = 30 * 86400.0
 """Seconds that a look-up stays fresh where no setting says otherwise."""
 
 VERSION_FRESH = 30 * 86400.0
-"""Seconds that documentation of one fixed version stays fresh: it hardly changes any more."""
+"""Seconds that documentation of one fixed version stays fresh: it hardly changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """What all apps of a process share; `observers` hear of every call."""
+    """Resources that all apps of a process share; `observers` are notified of every call."""
 
     fabric: Fabric
     clock: Clock
@@ -73,7 +73,7 @@ class SharedResources:
 
 @dataclass(frozen=True, slots=True)
 class LibraryKnowledge:
-    """What one principal knows of libraries: the registry, its rows, and what is near a name."""
+    """Libraries known to one principal: the registry, its rows, and the suggester."""
 
     rows: RowStore
     registry: Registry
@@ -82,9 +82,9 @@ class LibraryKnowledge:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What the faces work with, for one upstream and one credential; the fabric is shared.
+    """Services for one upstream and one credential, with the shared fabric.
 
-    `owner` is whose the contexts in USER are that it shows and writes.
+    `owner` owns the contexts in USER that it shows and writes.
     """
 
     settings: Settings
@@ -115,7 +115,7 @@ class App:
 async def open_knowledge(
     settings: Settings, commons: SharedResources, principal: str, worker: WorkerClient
 ) -> AsyncGenerator[LibraryKnowledge]:
-    """Open what `principal` knows of libraries; `worker` is everybody's."""
+    """Open the libraries known to `principal`; `worker` is shared by all."""
     with commons.news.listen(*WRITTEN) as ear:
         async with anyio.create_task_group() as tasks:
             rows = RowStore(commons.fabric, principal, ear)
@@ -142,7 +142,7 @@ async def open_app_on(
     credential: str,
     connect: Connect | None,
 ) -> AsyncGenerator[App]:
-    """Open what one upstream and credential need; `connect` puts another upstream in place.
+    """Open the app of one upstream and credential; `connect` replaces the upstream.
 
     `credential` is a fingerprint: a principal that has a name keeps it when its key changes.
     """
@@ -167,7 +167,7 @@ async def open_app_on(
 
 
 async def _behind_a_connection(desk: Services) -> None:
-    """Use that there is a network now: list upstream's tools, fetch a model that is missing."""
+    """Use the new connection: list upstream's tools, fetch a missing model."""
     await desk.turnstile.connected()
     await desk.tools.refresh_quietly()
     await desk.suggester.fetch_model()

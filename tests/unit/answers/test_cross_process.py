@@ -1,4 +1,4 @@
-"""Whoever has a lease and needs it no more gives it back, however that came about."""
+"""A lease that is not needed any more is always released."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def fabric() -> Fabric:
 
 
 async def nothing() -> None:
-    """What nobody has brought yet."""
+    """A look that finds nothing yet."""
 
 
 async def taken(leases: FlightLeases) -> Lease:
-    """The lease, of a flight that nobody else is on."""
+    """The lease of a flight without other callers."""
     lease, found = await leases.take("flight", nothing, LONG)
     assert lease is not None
     assert found is None
@@ -84,7 +84,7 @@ async def test_who_can_hear_it_takes_it_when_it_is_free(fabric: Fabric) -> None:
 
 
 class Slow(MemoryBackend):
-    """Once it is told to hold, a write lands when it may, whoever has given up on it by then."""
+    """Once it holds, a write lands when it is released, even if its caller has given up by then."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ async def test_a_lease_that_was_lost_is_renewed_no_more_and_left_to_who_has_it(
             await taken(theirs)
             entry = await backend.get(lease_address("flight"))
             async with ours.held(lost):
-                await anyio.wait_all_tasks_blocked()  # they never are while somebody renews
+                await anyio.wait_all_tasks_blocked()  # they never are while a lease is renewed
             assert await backend.get(lease_address("flight")) == entry
 
 

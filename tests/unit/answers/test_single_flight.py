@@ -119,7 +119,7 @@ async def test_a_landed_flight_still_gives_its_result(
     assert await flight.land(no_progress) == "result 1"
 
 
-async def test_a_caller_that_gives_up_ends_the_flight_for_nobody(
+async def test_caller_that_gives_up_does_not_end_the_flight(
     flights: SingleFlight[str], work: HeldWork
 ) -> None:
     flight, _ = flights.board("key", work)
@@ -135,9 +135,7 @@ async def test_a_caller_that_gives_up_ends_the_flight_for_nobody(
     assert await again.land(no_progress) == "result 1"
 
 
-async def test_the_flight_goes_on_when_nobody_waits_any_more(
-    flights: SingleFlight[str], work: HeldWork
-) -> None:
+async def test_flight_without_callers_goes_on(flights: SingleFlight[str], work: HeldWork) -> None:
     flights.board("key", work)
     await anyio.wait_all_tasks_blocked()
     work.leave.set()
@@ -184,7 +182,7 @@ async def test_who_gave_up_hears_nothing_more(flights: SingleFlight[str], work: 
     assert impatient.heard == heard
 
 
-async def test_a_listener_that_cannot_be_told_stops_nobody(
+async def test_listener_that_fails_does_not_stop_the_others(
     flights: SingleFlight[str], work: HeldWork
 ) -> None:
     listener = Listener()
@@ -203,7 +201,7 @@ async def test_a_listener_that_cannot_be_told_stops_nobody(
     assert listener.heard[-1] == (1.0, 1.0, None)
 
 
-async def test_a_listener_that_takes_nothing_delays_nobody_for_long(
+async def test_listener_that_blocks_delays_the_others_only_briefly(
     flights: SingleFlight[str], work: HeldWork
 ) -> None:
     listener = Listener()
@@ -221,21 +219,21 @@ async def test_an_error_reaches_all_and_is_not_kept(
     flights: SingleFlight[str], work: HeldWork
 ) -> None:
     work.error = ValueError("upstream said no")
-    told: list[str] = []
+    errors: list[str] = []
 
     async def call() -> None:
         flight, _ = flights.board("key", work)
         try:
             await flight.land(no_progress)
         except ValueError as error:
-            told.append(str(error))
+            errors.append(str(error))
 
     async with anyio.create_task_group() as callers:
         for _ in range(5):
             callers.start_soon(call)
         await anyio.wait_all_tasks_blocked()
         work.leave.set()
-    assert told == ["upstream said no"] * 5
+    assert errors == ["upstream said no"] * 5
     work.error = None
     flight, started = flights.board("key", work)
     assert started
@@ -253,7 +251,7 @@ async def test_nothing_is_a_result_too(tasks: TaskGroup) -> None:
 
 
 async def test_cancelling_all_flights_ends_every_wait(work: HeldWork) -> None:
-    told: list[str] = []
+    errors: list[str] = []
     async with anyio.create_task_group() as callers, anyio.create_task_group() as tasks:
         flights: SingleFlight[str] = SingleFlight(tasks)
 
@@ -261,13 +259,13 @@ async def test_cancelling_all_flights_ends_every_wait(work: HeldWork) -> None:
             flight, _ = flights.board("key", work)
             with pytest.raises(RuntimeError) as error:
                 await flight.land(no_progress)
-            told.append(str(error.value))
+            errors.append(str(error.value))
 
         for _ in range(3):
             callers.start_soon(call)
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
-    assert told == ["the flight was cancelled"] * 3
+    assert errors == ["the flight was cancelled"] * 3
     assert (work.begun, work.ended) == (1, 0)
 
 

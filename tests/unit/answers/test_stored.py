@@ -10,7 +10,7 @@ import pytest
 
 from context7_fabric.answers.stored import (
     ANONYMOUS,
-    LONGEST_LATELY,
+    LONGEST_READ,
     AnswerStore,
     RecordFactory,
     StoredAnswer,
@@ -65,7 +65,7 @@ class TestReading:
             ([], MINE, None),
         ],
     )
-    async def test_everybody_reads_their_own_first_then_the_publics(
+    async def test_read_returns_the_principals_own_answer_before_the_public_one(
         self, shelf: AnswerStore, stored: list[str], reader: str, read: str | None
     ) -> None:
         for owner in stored:
@@ -112,7 +112,7 @@ class TestReading:
             assert await shelf.read(["docs:key"], PUBLIC) is None
 
     async def test_a_very_long_text_is_read_each_time(self, tmp_path: Path) -> None:
-        long = answer(text="x" * (LONGEST_LATELY + 1))
+        long = answer(text="x" * (LONGEST_READ + 1))
         async with await fabric_on_disk(tmp_path) as fabric:
             shelf = AnswerStore(fabric)
             await shelf.write("docs:key", long)
@@ -120,7 +120,7 @@ class TestReading:
             assert first == await shelf.read(["docs:key"], PUBLIC) == long
             assert await shelf.read(["docs:key"], PUBLIC) is not first
 
-    async def test_ones_own_is_told_from_the_publics(self, shelf: AnswerStore) -> None:
+    async def test_own_returns_only_the_owners_answer(self, shelf: AnswerStore) -> None:
         await shelf.write("docs:key", answer(PUBLIC))
         assert await shelf.own("docs:key", MINE) is None
         assert await shelf.own("docs:key", PUBLIC) == answer(PUBLIC)
@@ -130,7 +130,7 @@ class TestReading:
         await shelf.write("docs:key", changed)
         assert await shelf.read(["docs:key"], PUBLIC) == changed
 
-    async def test_what_is_set_aside_is_served_to_nobody(
+    async def test_answer_in_quarantine_is_never_served(
         self, fabric: Fabric, shelf: AnswerStore
     ) -> None:
         await shelf.set_aside("docs:key", answer(MINE))

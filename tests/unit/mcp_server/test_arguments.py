@@ -32,11 +32,11 @@ EXPECTED = "Invalid input: expected string, received"
 
 
 def complaint(tool: str, arguments: dict[str, Any]) -> str:
-    with pytest.raises(ArgumentError) as told:
+    with pytest.raises(ArgumentError) as problem:
         READERS[tool](arguments)
     head = f"Input validation error: Invalid arguments for tool {tool}: "
-    assert str(told.value) == head + ", ".join(told.value.problems)
-    return str(told.value).removeprefix(head)
+    assert str(problem.value) == head + ", ".join(problem.value.problems)
+    return str(problem.value).removeprefix(head)
 
 
 class TestLookUp:
@@ -75,7 +75,7 @@ class TestLookUp:
             ),
         ],
     )
-    def test_what_is_wrong_is_told_in_upstreams_order(
+    def test_problems_are_listed_in_upstreams_order(
         self, arguments: dict[str, Any], problems: str
     ) -> None:
         assert complaint(RESOLVE, arguments) == problems
@@ -125,10 +125,10 @@ class TestQuestion:
         ],
     )
     def test_another_type_is_called_as_javascript_calls_it(self, value: object, kind: str) -> None:
-        told = complaint(QUERY, {"libraryId": value, "query": "how"})
-        assert told == f"libraryId: Invalid input: expected string, received {kind}"
+        problem = complaint(QUERY, {"libraryId": value, "query": "how"})
+        assert problem == f"libraryId: Invalid input: expected string, received {kind}"
 
-    def test_several_problems_are_told_at_once(self) -> None:
+    def test_several_problems_are_listed_together(self) -> None:
         assert complaint(QUERY, {}) == (
             "libraryId: Invalid input: expected string, received undefined,"
             " query: Invalid input: expected string, received undefined"
@@ -138,22 +138,22 @@ class TestQuestion:
             " query: Invalid input: expected string, received array"
         )
 
-    def test_a_missing_argument_is_told_word_for_word(self) -> None:
-        with pytest.raises(ArgumentError) as told:
+    def test_missing_argument_is_reported_word_for_word(self) -> None:
+        with pytest.raises(ArgumentError) as problem:
             question({"query": "how"})
-        assert str(told.value) == (
+        assert str(problem.value) == (
             "Input validation error: Invalid arguments for tool query-docs:"
             " libraryId: Invalid input: expected string, received undefined"
         )
-        assert told.value.tool == QUERY
+        assert problem.value.tool == QUERY
 
     def test_an_alias_is_complained_of_by_the_canonical_name(self) -> None:
-        told = complaint(QUERY, {"libraryName": 3, "query": "x"})
-        assert told == "libraryId: Invalid input: expected string, received number"
+        problem = complaint(QUERY, {"libraryName": 3, "query": "x"})
+        assert problem == "libraryId: Invalid input: expected string, received number"
 
     def test_an_alias_does_not_stand_in_for_null(self) -> None:
-        told = complaint(QUERY, {"libraryId": None, "libraryID": "/a/b", "query": "x"})
-        assert told == "libraryId: Invalid input: expected string, received null"
+        problem = complaint(QUERY, {"libraryId": None, "libraryID": "/a/b", "query": "x"})
+        assert problem == "libraryId: Invalid input: expected string, received null"
 
 
 class TestTopicQuestion:
@@ -223,12 +223,12 @@ class TestTopicQuestion:
             ({"topic": None}, "topic: Invalid input: expected string, received null"),
         ],
     )
-    def test_what_is_wrong_is_told_in_the_validators_words(
+    def test_problems_are_reported_in_the_validators_words(
         self, arguments: dict[str, Any], problems: str
     ) -> None:
         assert complaint(GET, {ID: "/a/b"} | arguments) == problems
 
-    def test_everything_wrong_is_told_at_once(self) -> None:
+    def test_all_problems_are_listed_together(self) -> None:
         assert complaint(GET, {"topic": 1, "mode": "x", "page": 0}) == (
             f"{ID}: Invalid input: expected string, received undefined,"
             " topic: Invalid input: expected string, received number,"
@@ -246,9 +246,9 @@ class TestSize:
     def test_ten_thousand_bytes_pass_and_one_more_does_not(self) -> None:
         frame = len('{"query": ""}')
         check_size(QUERY, {"query": "x" * (MAX_BYTES - frame)})
-        with pytest.raises(ArgumentError) as told:
+        with pytest.raises(ArgumentError) as problem:
             check_size(QUERY, {"query": "x" * (MAX_BYTES - frame + 1)})
-        assert str(told.value) == (
+        assert str(problem.value) == (
             "Input validation error: Invalid arguments for tool query-docs:"
             " Too big: expected at most 10000 bytes, received 10001"
         )

@@ -1,4 +1,4 @@
-"""The express lane takes what is plainly a call, reads it as the SDK does, and leaves the rest."""
+"""The fast path takes plain calls only, and reads them as the SDK does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VALUES = JSON | st.sampled_from(
 
 
 class Hearing:
-    """Everything is at hand; what was asked for is noted."""
+    """Everything is cached; the calls are noted."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -53,11 +53,11 @@ class Hearing:
 
 
 def opened(hearing: Hearing) -> FastPath:
-    """A lane past the handshake and the first call."""
-    lane = FastPath(hearing, "full")
-    assert lane.answer(HANDSHAKE) is None
-    lane.open(partial(Caller, client="tests 1"), "2025-06-18")
-    return lane
+    """A fast path after the handshake and the first call."""
+    path = FastPath(hearing, "full")
+    assert path.answer(HANDSHAKE) is None
+    path.open(partial(Caller, client="tests 1"), "2025-06-18")
+    return path
 
 
 def answered(line: bytes) -> bytes | None:
@@ -88,8 +88,8 @@ def check_against_the_sdk(line: bytes) -> None:
     if reply is not None:
         number, *call = read_by_the_sdk(line)
         assert repr(hearing.calls) == repr([tuple(call)])  # NaN is not equal to itself
-        told = json.loads(reply)["id"]
-        assert (told, type(told)) == (number, type(number))
+        number_of_reply = json.loads(reply)["id"]
+        assert (number_of_reply, type(number_of_reply)) == (number, type(number))
     else:
         assert hearing.calls == []
 
@@ -120,7 +120,7 @@ def changed_calls(draw: st.DrawFn) -> bytes:
 
 
 @given(line=changed_calls())
-def test_what_the_lane_answers_the_sdk_reads_as_the_very_same_call(line: bytes) -> None:
+def test_call_that_the_fast_path_answers_is_read_alike_by_the_sdk(line: bytes) -> None:
     check_against_the_sdk(line)
 
 
@@ -163,7 +163,7 @@ def test_a_reply_has_the_id_of_its_request(number: int | str) -> None:
 
 
 @pytest.mark.parametrize("token", [1, "one"])
-def test_who_wants_to_hear_of_progress_is_answered(token: object) -> None:
+def test_call_with_a_progress_token_is_answered(token: object) -> None:
     assert answered(line_of(with_params(_meta={"progressToken": token}))) is not None
 
 
@@ -198,48 +198,48 @@ def test_a_call_with_anything_unusual_is_left_to_the_sdk(message: object) -> Non
 
 
 def test_nothing_is_answered_before_a_call_came_through() -> None:
-    lane = FastPath(Hearing(), "full")
-    assert lane.answer(line_of(CALL)) is None
-    assert lane.answer(HANDSHAKE) is None
-    assert lane.answer(line_of(CALL)) is None
+    path = FastPath(Hearing(), "full")
+    assert path.answer(line_of(CALL)) is None
+    assert path.answer(HANDSHAKE) is None
+    assert path.answer(line_of(CALL)) is None
 
 
 def test_nothing_is_answered_without_a_handshake() -> None:
-    lane = FastPath(Hearing(), "full")
-    lane.open(Caller, "2025-06-18")
-    assert lane.answer(line_of(CALL)) is None
+    path = FastPath(Hearing(), "full")
+    path.open(Caller, "2025-06-18")
+    assert path.answer(line_of(CALL)) is None
 
 
 @pytest.mark.parametrize(
     "again", [HANDSHAKE, HANDSHAKE.replace(b"initialize", b"\\u0069nitialize")]
 )
 def test_nothing_is_answered_once_the_client_shakes_hands_anew(again: bytes) -> None:
-    lane = opened(Hearing())
-    assert lane.answer(line_of(CALL)) is not None
-    assert lane.answer(again) is None
-    lane.open(partial(Caller, client="tests 1"), "2025-06-18")
-    assert lane.answer(line_of(CALL)) is None
+    path = opened(Hearing())
+    assert path.answer(line_of(CALL)) is not None
+    assert path.answer(again) is None
+    path.open(partial(Caller, client="tests 1"), "2025-06-18")
+    assert path.answer(line_of(CALL)) is None
 
 
 @pytest.mark.parametrize("number", [7, "7", "how do I"], ids=repr)
-def test_who_answers_is_told_the_id_of_the_request(number: int | str) -> None:
+def test_caller_of_an_answer_has_the_id_of_the_request(number: int | str) -> None:
     hearing = Hearing()
     assert opened(hearing).answer(line_of(CALL | {"id": number}))
     assert hearing.request_ids == [str(number)]
 
 
 def test_it_stays_closed_to_a_client_of_an_era_without_a_handshake() -> None:
-    lane = FastPath(Hearing(), "full")
-    assert lane.answer(HANDSHAKE) is None
-    lane.open(partial(Caller, client="tests 1"), "2026-07-28")
-    assert lane.answer(line_of(CALL)) is None
+    path = FastPath(Hearing(), "full")
+    assert path.answer(HANDSHAKE) is None
+    path.open(partial(Caller, client="tests 1"), "2026-07-28")
+    assert path.answer(line_of(CALL)) is None
 
 
-def test_what_is_not_at_hand_is_left_to_the_sdk() -> None:
-    lane = FastPath(lambda *_call: None, "full")
-    lane.answer(HANDSHAKE)
-    lane.open(Caller, "2025-06-18")
-    assert lane.answer(line_of(CALL)) is None
+def test_call_without_a_cached_answer_is_left_to_the_sdk() -> None:
+    path = FastPath(lambda *_call: None, "full")
+    path.answer(HANDSHAKE)
+    path.open(Caller, "2025-06-18")
+    assert path.answer(line_of(CALL)) is None
 
 
 REST = b'{"jsonrpc":"2.0","id":8,"method":"ping"}'
@@ -263,7 +263,7 @@ async def test_others_have_their_turn_between_two_answers() -> None:
 
 
 class _Gone(Duplex):
-    """Nobody reads what is written."""
+    """A connection that is never read."""
 
     def __init__(self) -> None:
         super().__init__()
