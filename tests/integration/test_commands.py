@@ -45,6 +45,7 @@ def lines_of(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.either_mode
 class TestResolve:
     def test_prints_a_line_a_name_and_knows_them_the_second_time(
         self, api: Api, environment: dict[str, str]
@@ -91,6 +92,7 @@ class TestResolve:
         )
 
 
+@pytest.mark.either_mode
 class TestDocs:
     def test_prints_the_documentation_and_knows_it_the_second_time(
         self, api: Api, environment: dict[str, str]

@@ -19,7 +19,7 @@ from support.product import product_environment
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 from support.wire import call, connected, provenance
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.either_mode]
 LIBRARY = "/widgets/widget1"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
@@ -108,7 +108,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (home / "tokens").write_text("")
     variables = {
         "CONTEXT7_FABRIC_UPSTREAM": "off",
-        "CONTEXT7_FABRIC_DAEMON": "off",
         "CONTEXT7_FABRIC_MODEL": "no-such-model",
         "HF_HUB_OFFLINE": "1",
     }

@@ -22,19 +22,20 @@ BEFORE_THE_HAND_SHAKE = {
     OURS,
     f"{OURS}.__main__",
     f"{OURS}.relay",
+    f"{OURS}.version",
     *(
         f"{OURS}.relay.{name}"
-        for name in ("door", "folders", "hello", "pump", "start", "usage", "window")
+        for name in ("client", "endpoint", "folders", "forward", "handshake", "usage")
     ),
     *("__future__", "collections.abc", "fcntl", "signal", "zlib"),
     *("socket", "_socket", "array", "errno", "math", "select", "selectors"),
 }
 BEHIND_IT = {
     f"{OURS}.lenient_json",
-    f"{OURS}.relay.calls",
+    f"{OURS}.relay.replay",
     *("json", "json.decoder", "json.encoder", "json.scanner", "_json"),
 }
-LAST_OF_THEM = rf"\| +{OURS}\.relay\.window$"
+LAST_OF_THEM = rf"\| +{OURS}\.relay\.client$"
 
 
 @pytest.fixture
@@ -78,11 +79,11 @@ def test_it_imports_only_a_few_modules_of_the_standard_library(
         process.err.close()
     assert before - anyway <= BEFORE_THE_HAND_SHAKE
     assert imported(process.err.text) - anyway - BEFORE_THE_HAND_SHAKE <= BEHIND_IT
-    assert f"{OURS}.relay.calls" in imported(process.err.text)
+    assert f"{OURS}.relay.replay" in imported(process.err.text)
 
 
 def test_its_package_is_imported_without_anything_else_of_it() -> None:
-    program = f"import sys, {OURS}.relay.window; print(*sorted(sys.modules))"
+    program = f"import sys, {OURS}.relay.client; print(*sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -207,9 +208,9 @@ def test_a_successor_that_says_nothing_does_not_keep_it(
                 assert dialogue.process.wait() == 0
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["stats", "--json"]], ids=" ".join)
-def test_what_does_not_serve_starts_no_daemon(
-    home: Path, environment: dict[str, str], words: list[str]
+@pytest.mark.parametrize("words", ["--version", "--help", "context list", "daemon status"])
+def test_command_that_needs_no_daemon_starts_none(
+    home: Path, environment: dict[str, str], words: str
 ) -> None:
-    assert run_product(*words, env=environment).returncode == 0
+    assert run_product(*words.split(), env=environment).returncode == 0
     assert daemons_of(home) == set()
