@@ -19,6 +19,7 @@ from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, w
 from support.processes import spawn, wait_gone
 from support.product import PROGRAM, Variables, run_product
 
+pytestmark = pytest.mark.timeout(300)
 FASTAPI = "/fastapi/fastapi"
 QUESTION = "How do I test a WebSocket?"
 CLIENT = "context7-fabric cli"
@@ -41,8 +42,19 @@ def offline(home: Path) -> dict[str, str]:
     return with_daemon(home)
 
 
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, by_http: Variables
+) -> Iterator[dict[str, str]]:
+    """The environment of a daemon that runs for all tests of the module, and has two answers."""
+    with daemons(tmp_path_factory.mktemp("running") / "home") as home:
+        environment = with_daemon(home, by_http)
+        run("docs", "fastapi", QUESTION, env=environment)
+        yield environment
+
+
 def run(*words: str, env: Variables, code: int = 0) -> str:
-    """The standard output of a command that ends with `code`, without a complaint where that is 0."""
+    """The standard output of a command that ends with `code`; only a failure has a complaint."""
     done = run_product(*words, env=env)
     assert done.returncode == code, done
     assert code or done.stderr == ""
@@ -55,54 +67,39 @@ def record(*words: str, env: Variables) -> dict[str, Any]:
     return found
 
 
-class TestAnswers:
-    @pytest.mark.parametrize(
-        ("words", "code"),
-        [
-            ("resolve fastapi", 0),
-            (f"docs {FASTAPI} websocket", 0),
-            ("why", 0),
-            ("stats", 0),
-            ("feedback 00000000 --rating 3", 1),
-        ],
-    )
-    def test_command_without_a_daemon_starts_one_and_the_next_uses_it(
-        self, home: Path, environment: dict[str, str], words: str, code: int
-    ) -> None:
-        first = run_product(*words.split(), env=environment)
-        started = daemon_of(home)
-        second = run_product(*words.split(), env=environment)
-        assert (first.returncode, second.returncode) == (code, code)
-        assert daemons_of(home) == {started}
+COMMANDS = [
+    ["resolve", "--json", "fastapi", "", "zzqx", "x" * 1001, "pydantic"],
+    ["resolve", "fastapi", "", "qqzx", "x" * 1001, "pydantic"],
+    ["docs", FASTAPI, QUESTION, "--json"],
+    ["docs", "fastapi", QUESTION],
+    ["docs", "/no/such", QUESTION, "--json"],
+    ["docs", "xqzz", QUESTION],
+    ["why", "ffffffffff"],
+    ["feedback", "ffffffffff", "--rating", "1"],
+    ["feedback", "x", "--rating", "1", "--comment", "long" * 1001],
+    ["stats", "--json"],
+]
 
-    @pytest.mark.parametrize(
-        "words",
-        [
-            ["resolve", "--json", "fastapi", "", "zzqx", "x" * 1001, "pydantic"],
-            ["resolve", "fastapi", "", "zzqx", "x" * 1001, "pydantic"],
-            ["docs", FASTAPI, QUESTION, "--json"],
-            ["docs", "fastapi", QUESTION],
-            ["docs", "/no/such", QUESTION, "--json"],
-            ["docs", "zzqx", QUESTION],
-            ["why", "ffffffffff"],
-            ["feedback", "ffffffffff", "--rating", "1"],
-            ["feedback", "x", "--rating", "1", "--comment", "long" * 1001],
-            ["stats", "--json"],
-        ],
-        ids=lambda words: " ".join(words)[:40],
-    )
-    def test_command_prints_the_same_with_a_daemon_and_without(
-        self, api: Api, tmp_path: Path, by_http: Variables, words: list[str]
+
+class TestAnswers:
+    def test_commands_print_the_same_with_a_daemon_and_without(
+        self, api: Api, tmp_path: Path, by_http: Variables
     ) -> None:
-        done = []
+        printed = {}
         for mode in ("auto", "off"):
             with daemons(tmp_path / mode) as home:
                 environment = {**with_daemon(home, by_http), "CONTEXT7_FABRIC_DAEMON": mode}
-                for _ in range(2):
-                    each = run_product(*words, env=environment)
-                    done.append((each.returncode, _timeless(each.stdout), each.stderr))
-                assert bool(daemons_of(home)) == (mode == "auto")
-        assert done[:2] == done[2:]
+                done = [run_product(*words, env=environment) for words in COMMANDS]
+                printed[mode] = [(each.returncode, _timeless(each)) for each in done]
+                assert len(daemons_of(home)) == (mode == "auto")
+        assert printed["auto"] == printed["off"]
+
+    @pytest.mark.parametrize("words", ["resolve fastapi", f"docs {FASTAPI} x", "why", "stats"])
+    def test_command_starts_a_daemon_where_none_runs(
+        self, home: Path, offline: dict[str, str], words: str
+    ) -> None:
+        run_product(*words.split(), env=offline)
+        assert len(daemons_of(home)) == 1
 
     def test_unknown_name_is_remembered_by_the_daemon(
         self, api: Api, environment: dict[str, str]
@@ -123,11 +120,10 @@ class TestAnswers:
         assert record(env=environment)["outcome"] == "hit"
 
 
-def _timeless(text: str) -> str:
-    """What two runs have in common: no ids and no times."""
-    return re.sub(
-        r'("execution_id": )"\w+"|("\w*(?:_at|_ms|age_seconds|since)": )[-.\de]+', r"\1\2", text
-    )
+def _timeless(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed, without ids and times."""
+    times = r'("execution_id": )"\w+"|("\w*(?:_at|_ms|age_seconds|since)": )[-.\de]+'
+    return re.sub(times, r"\1\2", f"{done.stdout}\n{done.stderr}")
 
 
 class TestRecords:
@@ -216,10 +212,9 @@ class TestSpeed:
         ids=" ".join,
     )
     def test_command_through_a_running_daemon_imports_nothing_heavy(
-        self, environment: dict[str, str], words: list[str]
+        self, running: dict[str, str], words: list[str]
     ) -> None:
-        run(*words, env=environment)
-        environment = without_coverage(environment) | {"PYTHONPROFILEIMPORTTIME": "1"}
+        environment = without_coverage(running) | {"PYTHONPROFILEIMPORTTIME": "1"}
         report = run_product(*words, env=environment).stderr
         modules = set(re.findall(r"^import time: .*\| +([\w.]+)$", report, re.MULTILINE))
         assert "context7_fabric.relay.client" in modules
@@ -229,10 +224,9 @@ class TestSpeed:
         "words", [["resolve", "fastapi"], ["docs", FASTAPI, QUESTION], ["why"]], ids=" ".join
     )
     def test_command_through_a_running_daemon_takes_little_processor_time(
-        self, environment: dict[str, str], words: list[str]
+        self, running: dict[str, str], words: list[str]
     ) -> None:
-        environment = without_coverage(environment)
-        run(*words, env=environment)
+        environment = without_coverage(running)
         assert statistics.median(_processor_time(words, environment) for _ in range(9)) < 0.2
 
 
@@ -326,12 +320,11 @@ class TestFaults:
         "words", ["resolve numpy - fastapi", f"docs {FASTAPI} x", "stats", "why"]
     )
     def test_reader_that_closes_the_pipe_is_no_fault(
-        self, environment: dict[str, str], words: str
+        self, running: dict[str, str], words: str
     ) -> None:
-        run("docs", FASTAPI, "x", env=environment)
         with subprocess.Popen(
             [PROGRAM, *words.split()],
-            env=environment,
+            env=running,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
