@@ -238,7 +238,7 @@ class TestLeaving:
             assert dialogue.ask("tools/list")["tools"]
         wait_gone([pid], 4)
         assert [each.suffix for each in (home / "daemon").iterdir()] == [".log"]
-        assert "nobody has come for 1 s" in log_of(home)
+        assert "idle for 1 s" in log_of(home)
 
     def test_told_to_end_it_takes_its_upstream_along_and_its_windows_go_on(
         self, api: Api, home: Path, by_command: Variables

@@ -161,10 +161,9 @@ class TestRecords:
         self, environment: dict[str, str], mode: str
     ) -> None:
         environment["CONTEXT7_FABRIC_DAEMON"] = mode
-        for outcome in ("miss", "hit"):
-            answer = json.loads(run("docs", FASTAPI, QUESTION, "--json", env=environment))
-            told = record(answer["execution_id"], env=environment)
-            assert (told["outcome"], answer["outcome"]) == (outcome, outcome)
+        run("docs", FASTAPI, QUESTION, env=environment)
+        answer = json.loads(run("docs", FASTAPI, QUESTION, "--json", env=environment))
+        assert record(answer["execution_id"], env=environment)["outcome"] == "hit"
         rated = run("feedback", answer["execution_id"], "--rating", "1", env=environment)
         assert "the stored answer is dropped" in rated
         assert record(answer["execution_id"], env=environment)["feedback"]["rating"] == 1
@@ -268,7 +267,7 @@ class TestFaults:
             gate.wait_for(3)
             gate.release()
             assert process.wait(20) == 0
-            assert process.out.wait_for("### ")
+            process.out.wait_for("### ")
 
     @pytest.mark.parametrize("words", [["resolve", "fastapi"], ["docs", "fastapi", "x"], ["stats"]])
     def test_command_whose_home_has_no_room_for_a_daemon_runs_in_process(

@@ -83,7 +83,7 @@ class TestTheUserAlone:
             done = visited(path, NOBODY)
             assert done.stdout == b""
             assert (b"PermissionError" in done.stderr) is not opened
-            assert ("another user's process was turned away" in log_of(home)) is opened
+            assert ("refused a connection of another user's process" in log_of(home)) is opened
             path.chmod(0o600)
             path.parent.chmod(0o700)
             told: dict[str, Any] = json.loads(visited(path, os.getuid()).stdout)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.relay.endpoint import Endpoint, doors
+from context7_fabric.relay.endpoint import Endpoint, endpoints
 from context7_fabric.relay.handshake import identity, resolved
 from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, without_coverage
 from support.dialogue import Dialogue, talking
@@ -137,7 +137,7 @@ def test_it_ends_in_good_order_while_it_waits_for_the_daemon(
 ) -> None:
     meant = resolved(environment, str(Path.cwd()))
     with (
-        Endpoint.of(str(home), identity(meant)).claim() as door,
+        Endpoint.of(str(home), identity(meant)).listen() as door,
         spawn([PROGRAM], environment) as process,
     ):
         door.settimeout(5)
@@ -196,9 +196,9 @@ def test_a_successor_that_says_nothing_does_not_keep_it(
         first = daemon_of(home)
         os.kill(first, signal.SIGSTOP)
         dialogue.start("tools/list")
-        (door,) = doors(str(home))
+        (door,) = endpoints(str(home))
         Path(door.folder, f"{door.name}.sock").unlink()
-        with door.claim() as listener:
+        with door.listen() as listener:
             listener.settimeout(5)
             kill([first])
             with listener.accept()[0] as connection:

@@ -62,7 +62,7 @@ async def hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
 
     with tempfile.TemporaryDirectory() as folder:
         door = Endpoint.of(folder, IDENTITY)
-        listener = await anyio.to_thread.run_sync(door.claim)
+        listener = await anyio.to_thread.run_sync(door.listen)
         terms = DaemonTerms(IDENTITY, 60)
         host = DaemonServer(door, terms, for_everybody, no_commands, dict)
         async with anyio.create_task_group() as tasks:
@@ -74,7 +74,9 @@ async def hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
 @asynccontextmanager
 async def entered(door: Endpoint) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
     """Yield the client's streams of a connection as a relay makes it."""
-    connection = await anyio.to_thread.run_sync(door.enter, HELLO, lambda _listener: None)
+    connection = await anyio.to_thread.run_sync(
+        door.connect_or_start, HELLO, lambda _listener: None
+    )
     loop = asyncio.get_running_loop()
     transport, lines = await loop.create_connection(Duplex, sock=connection)
     writer = MessageWriter(transport, lines)

@@ -16,7 +16,7 @@ import pytest
 from context7_fabric.cli import daemon
 from context7_fabric.cli.doctor import check_daemon, judged
 from context7_fabric.cli.main import main
-from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, ends, visits
+from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, probe_all, wait_for_end
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import STATUS
 
@@ -27,7 +27,7 @@ HOSTILE = "\x1b[31m9.9\x1b]0;title\x07\u202e"
 @contextmanager
 def somebody(home: Path, answer: bytes, name: str = "a") -> Iterator[list[bytes]]:
     """Let somebody answer every visitor with these bytes; yields what visitors said."""
-    listener = Endpoint(str(home), name).claim()
+    listener = Endpoint(str(home), name).listen()
     heard: list[bytes] = []
 
     def answer_all() -> None:
@@ -76,16 +76,16 @@ class TestStatus:
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["daemon", "status"]) == 0
-        assert capsys.readouterr() == ("No daemon runs; the next window starts one.\n", "")
+        assert capsys.readouterr() == ("No daemon runs; the next client starts one.\n", "")
         assert main(["daemon", "status", "--json"]) == 0
         assert capsys.readouterr() == ("[]\n", "")
 
     def test_a_socket_that_nobody_listens_at_is_no_daemon(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        Endpoint(str(home), "left").claim().close()
+        Endpoint(str(home), "left").listen().close()
         assert main(["daemon", "status"]) == 0
-        assert capsys.readouterr().out == "No daemon runs; the next window starts one.\n"
+        assert capsys.readouterr().out == "No daemon runs; the next client starts one.\n"
 
     def test_a_folder_that_no_daemon_can_have_is_told(
         self, home: Path, capsys: pytest.CaptureFixture[str]
@@ -94,7 +94,7 @@ class TestStatus:
         (home / "daemon").touch()
         assert main(["daemon", "status"]) == 1
         out, err = capsys.readouterr()
-        told = f"{home}/daemon cannot be used: Not a directory: each window serves itself"
+        told = f"{home}/daemon cannot be used: Not a directory: each process serves itself"
         assert (out, err) == ("", f"context7-fabric: {told}\n")
 
     def test_a_daemon_of_another_version_is_shown_by_what_it_tells(
@@ -172,8 +172,8 @@ class TestStatus:
         self, home: Path
     ) -> None:
         started = time.monotonic()
-        with Endpoint(str(home), "mute").claim():
-            (visit,) = visits(str(home), STATUS, 0.01)
+        with Endpoint(str(home), "mute").listen():
+            (visit,) = probe_all(str(home), STATUS, 0.01)
         assert time.monotonic() - started < 5
         assert (visit.status, visit.trouble) == (None, "did not answer within 0.01 s")
 
@@ -182,7 +182,7 @@ class TestStatus:
     ) -> None:
         with somebody(home, line()) as heard:
             monkeypatch.setattr(os, "getuid", lambda: 54321)
-            (visit,) = visits(str(home), STATUS, 5)
+            (visit,) = probe_all(str(home), STATUS, 5)
         assert visit.trouble == "could not be asked: the daemon is another user's"
         assert set(heard) <= {b""}
 
@@ -217,14 +217,16 @@ class TestStop:
         monkeypatch.setattr(daemon, "END_SECONDS", 0.0)
         with somebody(home, line(pid=os.getpid())):
             assert main(["daemon", "stop"]) == 1
-        told = f"context7-fabric: the daemon {os.getpid()} was told to end and still runs\n"
+        told = (
+            f"context7-fabric: the daemon {os.getpid()} still runs, although it was asked to end\n"
+        )
         assert capsys.readouterr() == ("", told)
 
     def test_a_process_is_waited_for_until_it_ends(self) -> None:
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-            assert not ends(child.pid, 0)
+            assert not wait_for_end(child.pid, 0)
             child.kill()
-            assert ends(child.pid, 5)
+            assert wait_for_end(child.pid, 5)
 
     def test_somebody_who_does_not_understand_is_told_and_the_others_are_ended(
         self, home: Path, capsys: pytest.CaptureFixture[str]
@@ -235,7 +237,9 @@ class TestStop:
                 assert main(["daemon", "stop"]) == 1
         out, err = capsys.readouterr()
         assert out == f"The daemon {child.pid} has ended.\n"
-        assert err.startswith("context7-fabric: a daemon answered what no daemon says; its log is ")
+        assert err.startswith(
+            "context7-fabric: a daemon gave an answer that is not a daemon's; its log is "
+        )
 
 
 class TestDoctor:
@@ -245,7 +249,7 @@ class TestDoctor:
 
     def test_finds_none_and_says_that_the_next_window_starts_one(self, home: Path) -> None:
         check = check_daemon("auto")
-        assert (check.ok, check.told) == (None, "none runs, the next window starts one")
+        assert (check.ok, check.told) == (None, "none runs, the next client starts one")
         assert not home.exists()
 
     def test_tells_how_each_is(self, home: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import main
-from context7_fabric.daemon.logs import added, logs_in
+from context7_fabric.daemon.logs import follow, logs_in
 
 
 class TestLogs:
@@ -62,7 +62,7 @@ class TestLogs:
 
 
 class TestFollowing:
-    """`added`, where each wait is used to write something."""
+    """`follow`, where each wait is used to write something."""
 
     def followed(self, folder: Path, *steps: Callable[[], object]) -> list[str]:
         """The lines that come of the steps, each of which brings one."""
@@ -74,7 +74,7 @@ class TestFollowing:
         def wait() -> None:
             next(left)()
 
-        lines = added(folder, logs, wait)
+        lines = follow(folder, logs, wait)
         return [line for _log, line in islice(lines, len(steps))]
 
     def test_lines_come_when_they_are_complete(self, folder: Path) -> None:

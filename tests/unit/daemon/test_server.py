@@ -124,7 +124,7 @@ class TestTurningAway:
         async with served.window() as window:
             await window.says(said)
             assert await window.hears() is None
-        assert "did not say what for" in caplog.text
+        assert "without a valid handshake" in caplog.text
         assert "GET" not in caplog.text
         assert "ctx7sk" not in caplog.text
 

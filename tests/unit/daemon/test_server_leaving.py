@@ -92,7 +92,7 @@ class TestLeaving:
     async def test_a_socket_that_is_its_successors_is_left_alone(self, served: House) -> None:
         await status_of(served)
         served.socket.unlink()
-        with await anyio.to_thread.run_sync(served.door.claim):
+        with await anyio.to_thread.run_sync(served.door.listen):
             served.host.stop()
             await served.left()
             assert served.socket.exists()
@@ -116,5 +116,5 @@ class TestLeaving:
         finally:
             os.close(lock)
         assert served.socket.exists()
-        with await anyio.to_thread.run_sync(served.door.claim):
+        with await anyio.to_thread.run_sync(served.door.listen):
             pass

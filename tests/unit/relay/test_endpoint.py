@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 from context7_fabric.relay import endpoint as door_module
-from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, doors, peer
+from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, endpoints, peer
 
 HELLO = b"hello\n"
 NOBODY = 65534
@@ -104,21 +104,21 @@ class TestEntering:
         self, door: Endpoint, porters: Porters
     ) -> None:
         porter = porters(b"welcome\n")
-        with door.enter(HELLO, porter.start) as connection:
+        with door.connect_or_start(HELLO, porter.start) as connection:
             assert connection.gettimeout() is None
         assert porter.heard == [HELLO]
         assert modes(door) == [0o700, 0o700, 0o600]
 
     def test_the_next_comes_in_by_the_same_door(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"welcome\n")
-        door.enter(HELLO, porter.start).close()
-        door.enter(HELLO, never).close()
+        door.connect_or_start(HELLO, porter.start).close()
+        door.connect_or_start(HELLO, never).close()
         assert porter.started == 1
 
     def test_ten_at_once_start_one(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"welcome\n")
         with ThreadPoolExecutor(10) as pool:
-            entering = [pool.submit(door.enter, HELLO, porter.start) for _ in range(10)]
+            entering = [pool.submit(door.connect_or_start, HELLO, porter.start) for _ in range(10)]
         for each in entering:
             each.result().close()
         assert porter.started == 1
@@ -127,16 +127,16 @@ class TestEntering:
     def test_a_socket_that_nobody_listens_at_is_replaced(
         self, door: Endpoint, porters: Porters
     ) -> None:
-        with door.claim() as old:
-            mark = door.mark()
+        with door.listen() as old:
+            mark = door.socket_id()
             old.shutdown(socket.SHUT_RDWR)
-            door.enter(HELLO, porters(b"welcome\n").start).close()
-            assert door.mark() != mark
+            door.connect_or_start(HELLO, porters(b"welcome\n").start).close()
+            assert door.socket_id() != mark
 
     def test_what_the_daemon_says_behind_its_word_is_left_to_be_read(
         self, door: Endpoint, porters: Porters
     ) -> None:
-        with door.enter(HELLO, porters(b"welcome\nmore\n").start) as connection:
+        with door.connect_or_start(HELLO, porters(b"welcome\nmore\n").start) as connection:
             assert connection.recv(5) == b"more\n"
 
 
@@ -154,7 +154,7 @@ class TestTurnedAway:
 
     def test_one_that_ends_once_is_asked_again(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"", b"", b"welcome\n")
-        door.enter(HELLO, porter.start).close()
+        door.connect_or_start(HELLO, porter.start).close()
         assert porter.heard == [HELLO] * 3
         assert porter.started == 1
 
@@ -165,7 +165,7 @@ class TestTurnedAway:
         self, door: Endpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(door_module, "PATIENCE", 0.05)
-        with door.claim():
+        with door.listen():
             assert refusal(door, never) == "it does not answer within 0.05 s"
 
     def test_where_no_folder_can_be_that_is_no_news_here(
@@ -197,7 +197,7 @@ class TestTurnedAway:
 
 def refusal(door: Endpoint, start: Callable[[socket.socket], None]) -> str:
     with pytest.raises(NoDaemon) as told:
-        door.enter(HELLO, start)
+        door.connect_or_start(HELLO, start)
     return str(told.value)
 
 
@@ -223,7 +223,7 @@ class TestTheHome:
         self, door: Endpoint, porters: Porters
     ) -> None:
         Path(door.folder).mkdir(0o755, parents=True)
-        door.enter(HELLO, porters(b"welcome\n").start).close()
+        door.connect_or_start(HELLO, porters(b"welcome\n").start).close()
         assert mode_of(door.folder) == 0o700
 
     def test_a_path_too_long_for_a_socket_is_reached_all_the_same(
@@ -232,16 +232,16 @@ class TestTheHome:
         home = tmp_path / ("h" * 150)
         door = Endpoint(str(home), "name")
         here = Path.cwd()
-        door.enter(HELLO, porters(b"welcome\n").start).close()
+        door.connect_or_start(HELLO, porters(b"welcome\n").start).close()
         assert stat.S_ISSOCK((home / FOLDER / "name.sock").stat().st_mode)
         assert Path.cwd() == here
 
     def test_its_doors_are_its_sockets(self, tmp_path: Path) -> None:
-        assert doors(str(tmp_path)) == []
+        assert endpoints(str(tmp_path)) == []
         (tmp_path / FOLDER).mkdir()
         for name in ("b.sock", "a.sock", "a.log"):
             (tmp_path / FOLDER / name).touch()
-        found = doors(str(tmp_path))
+        found = endpoints(str(tmp_path))
         assert [each.name for each in found] == ["a", "b"]
         assert found[0].log == str(tmp_path / FOLDER / "a.log")
 
@@ -253,21 +253,21 @@ class TestTheHome:
 
 class TestListening:
     def test_only_one_can_claim_a_door(self, door: Endpoint) -> None:
-        with door.claim(), pytest.raises(FileExistsError):
-            door.claim()
+        with door.listen(), pytest.raises(FileExistsError):
+            door.listen()
 
     def test_who_leaves_takes_its_own_socket_away(self, door: Endpoint) -> None:
-        with door.claim():
-            door.leave(door.mark())
-            assert doors(door.home) == []
+        with door.listen():
+            door.remove(door.socket_id())
+            assert endpoints(door.home) == []
 
     def test_who_leaves_lets_its_successors_socket_be(self, door: Endpoint) -> None:
-        with door.claim() as first:
-            mark = door.mark()
+        with door.listen() as first:
+            mark = door.socket_id()
             first.shutdown(socket.SHUT_RDWR)
-            with door.claim():
-                door.leave(mark)
-                assert [each.name for each in doors(door.home)] == ["name"]
+            with door.listen():
+                door.remove(mark)
+                assert [each.name for each in endpoints(door.home)] == ["name"]
 
     def test_the_other_end_is_this_user(self) -> None:
         ours, theirs = socket.socketpair()
