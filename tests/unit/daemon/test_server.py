@@ -17,9 +17,9 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from context7_fabric.daemon import server as host_module
 from context7_fabric.errors import SettingError
 from context7_fabric.relay.endpoint import Endpoint
-from context7_fabric.relay.handshake import SERVE, STATUS, STOP
+from context7_fabric.relay.handshake import COMMAND, SERVE, STATUS, STOP
 from context7_fabric.version import __version__
-from support.house import INITIALIZE, House, Window, status_of
+from support.house import INITIALIZE, NEVER, House, Window, status_of
 
 NOBODY = 65534
 SHORT = 0.1
@@ -65,6 +65,52 @@ class TestTakingIn:
                 await window.says(b'{"jsonrpc"')
             assert (await lasting.initializes())["id"] == 1
         assert "Traceback" not in caplog.text
+
+
+class TestCommands:
+    async def test_command_of_its_own_is_welcome_and_each_request_is_replied_to(
+        self, served: House
+    ) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND, CONTEXT7_API_KEY="ctx7sk-2"))
+            assert await client.hears() == b"welcome"
+            for line in (b"one", b"two", b"three"):
+                await client.says(line + b"\n")
+                assert await client.hears() == line
+            assert (await status_of(served))["windows"] == 1
+        (handshake,) = served.greetings
+        assert handshake.environ["CONTEXT7_API_KEY"] == "ctx7sk-2"
+
+    async def test_requests_in_one_breath_are_replied_to_in_their_order(
+        self, served: House
+    ) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND) + b"1\n2\n3\n")
+            heard = [await client.hears() for _ in range(4)]
+        assert heard == [b"welcome", b"1", b"2", b"3"]
+
+    async def test_request_of_a_client_that_leaves_is_cancelled(self, served: House) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND) + NEVER + b"\n")
+            assert await client.hears() == b"welcome"
+        with anyio.fail_after(5):
+            await served.cancelled.wait()
+        assert (await status_of(served))["windows"] == 0
+
+    @pytest.mark.parametrize("changed", ["HTTPS_PROXY", "HOME", "CONTEXT7_FABRIC_LOG_LEVEL"])
+    async def test_command_that_means_another_daemon_is_refused(
+        self, served: House, changed: str
+    ) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND, **{changed: "other"}))
+            assert await client.hears() == b"not here"
+        assert served.greetings == []
+
+    async def test_command_whose_settings_are_of_no_use_is_refused(self, served: House) -> None:
+        served.refusal = SettingError("CONTEXT7_API_KEY", "…", "a key")
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND))
+            assert await client.hears() == b"not here"
 
 
 class TestTurningAway:
@@ -141,7 +187,7 @@ class TestTurningAway:
             await window.says(await served.hello("dance"))
             assert await window.hears() == b"not here"
 
-    @pytest.mark.parametrize("wish", [SERVE, STATUS, STOP])
+    @pytest.mark.parametrize("wish", [SERVE, COMMAND, STATUS, STOP])
     async def test_another_users_process_is_turned_away(
         self, served: House, wish: str, caplog: pytest.LogCaptureFixture
     ) -> None:
