@@ -249,7 +249,7 @@ class TestDoctor:
 
     def test_finds_none_and_says_that_the_next_window_starts_one(self, home: Path) -> None:
         check = check_daemon("auto")
-        assert (check.ok, check.told) == (None, "none runs, the next client starts one")
+        assert (check.ok, check.told) == (None, "none runs, the next window starts one")
         assert not home.exists()
 
     def test_tells_how_each_is(self, home: Path) -> None:
