@@ -121,7 +121,7 @@ class TestAnswers:
 
 
 def _timeless(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command printed, without ids and times."""
+    """Return the output of a command without ids and times."""
     times = r'("execution_id": )"\w+"|("\w*(?:_at|_ms|age_seconds|since)": )[-.\de]+'
     return re.sub(times, r"\1\2", f"{done.stdout}\n{done.stderr}")
 

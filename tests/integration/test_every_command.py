@@ -139,8 +139,8 @@ def forks(environment: Mapping[str, str]) -> Iterator[Forks]:
 @pytest.fixture(scope="module")
 def execution(forks: Forks, environment: Mapping[str, str]) -> str:
     """The id of a recorded call."""
-    told: str = json.loads(forks.run(["why", "--json"], environment).out)["id"]
-    return told
+    result: str = json.loads(forks.run(["why", "--json"], environment).out)["id"]
+    return result
 
 
 def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:

@@ -124,8 +124,8 @@ async def _figures(app: App) -> dict[str, Any]:
     status = await app.desk.turnstile.restraints()
     said = await app.desk.turnstile.last_said()
     # Last, as above.
-    usage, everybody = await app.desk.meter.month(), await app.desk.meter.everybody()
-    fault = everybody.last_fault
+    usage, overall = await app.desk.meter.month(), await app.desk.meter.everybody()
+    fault = overall.last_fault
     return {
         "calls_this_month": usage.calls,
         "calls_saved": usage.saved,
@@ -134,7 +134,7 @@ async def _figures(app: App) -> dict[str, Any]:
         "quota_said_at": said.at if said else None,
         **_restraints(status),
         **counts,
-        "store_faults": everybody.faults,
+        "store_faults": overall.faults,
         "last_store_fault": fault.text if fault else None,
         "last_store_fault_at": fault.at if fault else None,
     }

@@ -21,8 +21,8 @@ class TestLogs:
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["daemon", "logs"]) == 0
-        told = f"context7-fabric: there is no log in {home}/daemon: no daemon has run\n"
-        assert capsys.readouterr() == ("", told)
+        result = f"context7-fabric: there is no log in {home}/daemon: no daemon has run\n"
+        assert capsys.readouterr() == ("", result)
 
     def test_the_last_lines_of_each_are_printed_with_the_latest_log_at_the_end(
         self, folder: Path, capsys: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from context7_fabric.relay.handshake import COMMAND, SERVE, STATUS, STOP
 from context7_fabric.version import __version__
 from support.house import INITIALIZE, NEVER, House, Window, status_of
 
-NOBODY = 65534
+OTHER_USER = 65534
 SHORT = 0.1
 
 
@@ -53,7 +53,7 @@ class TestTakingIn:
                 assert (await window.initializes())["id"] == 1
             assert (await status_of(served))["windows"] == 2
 
-    async def test_one_that_breaks_off_troubles_nobody(
+    async def test_client_that_breaks_off_leaves_the_others_served(
         self, served: House, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with served.window() as lasting:
@@ -115,23 +115,21 @@ class TestCommands:
 
 class TestTurningAway:
     @pytest.mark.parametrize("changed", ["HTTPS_PROXY", "HOME", "CONTEXT7_FABRIC_LOG_LEVEL"])
-    async def test_a_window_that_means_another_daemon_is_told_so(
-        self, served: House, changed: str
-    ) -> None:
+    async def test_client_of_another_identity_is_refused(self, served: House, changed: str) -> None:
         async with served.window() as window:
             await window.says(await served.hello(**{changed: "other"}))
             assert await window.hears() == b"not here"
             assert await window.hears() is None
         assert served.greetings == []
 
-    async def test_one_of_another_version_is_told_so(
+    async def test_client_of_another_version_is_refused(
         self, served: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with served.window() as window:
             await window.says((await served.hello()).replace(__version__.encode(), b"0.0.0"))
             assert await window.hears() == b"not here"
 
-    async def test_one_of_another_network_is_told_so(self, served: House) -> None:
+    async def test_client_of_another_network_is_refused(self, served: House) -> None:
         async with served.window() as window:
             await window.says(re.sub(rb"net:\[\d+\]", b"net:[1]", await served.hello()))
             assert await window.hears() == b"not here"
@@ -192,9 +190,9 @@ class TestTurningAway:
         self, served: House, wish: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         if os.geteuid() != 0:
-            pytest.skip("only root can be somebody else")
+            pytest.skip("only root can act as another user")
         await status_of(served)  # it is up, and looks at no file under another user's name
-        with connected_as_nobody(served.door) as connection:
+        with connected_as_another_user(served.door) as connection:
             async with await anyio.abc.SocketStream.from_socket(connection) as stream:
                 window = Window(stream, BufferedByteReceiveStream(stream))
                 await window.says(await served.hello(wish))
@@ -204,14 +202,14 @@ class TestTurningAway:
         assert not served.ended.is_set()
 
 
-def connected_as_nobody(door: Endpoint) -> socket.socket:
+def connected_as_another_user(door: Endpoint) -> socket.socket:
     """A connection that another user has made, who found every door on the way open."""
     folder, here = Path(door.folder), Path.cwd()
     folder.chmod(0o755)
     Path(folder, f"{door.name}.sock").chmod(0o666)
     connection = socket.socket(socket.AF_UNIX)
     os.chdir(folder)
-    os.seteuid(NOBODY)
+    os.seteuid(OTHER_USER)
     try:
         connection.connect(f"{door.name}.sock")
     finally:
@@ -221,10 +219,10 @@ def connected_as_nobody(door: Endpoint) -> socket.socket:
 
 
 async def test_it_tells_how_it_is(served: House) -> None:
-    told = await status_of(served)
-    since = told.pop("since")
+    result = await status_of(served)
+    since = result.pop("since")
     assert since == pytest.approx(served.host._since)
-    assert told == {
+    assert result == {
         "pid": os.getpid(),
         "version": __version__,
         "windows": 0,

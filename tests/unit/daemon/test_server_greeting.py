@@ -74,9 +74,9 @@ def test_what_no_relay_would_say_is_refused(line: bytes) -> None:
 
 def test_a_refusal_does_not_repeat_what_was_said() -> None:
     said = {**SAID, "window": {"CONTEXT7_API_KEY": ["ctx7sk-1"]}}
-    with pytest.raises(ValueError, match="not a handshake") as told:
+    with pytest.raises(ValueError, match="not a handshake") as raised:
         read_handshake(repr(said).encode())
-    assert "ctx7sk-1" not in str(told.value)
+    assert "ctx7sk-1" not in str(raised.value)
 
 
 @given(line=st.binary())

@@ -1,4 +1,4 @@
-"""The door of the daemon: who comes in, who starts one, and what is told where none can be had."""
+"""Endpoint of a daemon: connecting, starting one, and the reasons why none can be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from context7_fabric.relay import endpoint as door_module
 from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, endpoints, peer
 
 HELLO = b"hello\n"
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 class Porter:
@@ -124,9 +124,7 @@ class TestEntering:
         assert porter.started == 1
         assert porter.heard == [HELLO] * 10
 
-    def test_a_socket_that_nobody_listens_at_is_replaced(
-        self, door: Endpoint, porters: Porters
-    ) -> None:
+    def test_socket_without_a_listener_is_replaced(self, door: Endpoint, porters: Porters) -> None:
         with door.listen() as old:
             mark = door.socket_id()
             old.shutdown(socket.SHUT_RDWR)
@@ -148,8 +146,8 @@ class TestTurnedAway:
         self, door: Endpoint, porters: Porters
     ) -> None:
         porter = porters(b"")
-        told = refusal(door, porter.start)
-        assert told == f"it ends before it answers, {door.log} may tell why"
+        reason = refusal(door, porter.start)
+        assert reason == f"it ends before it answers, {door.log} may tell why"
         assert porter.heard == [HELLO] * 3
 
     def test_one_that_ends_once_is_asked_again(self, door: Endpoint, porters: Porters) -> None:
@@ -182,35 +180,38 @@ class TestTurnedAway:
         with pytest.raises(ConnectionRefusedError):
             door.connect()
 
-    def test_a_folder_of_somebody_elses_is_not_used(self, door: Endpoint) -> None:
+    def test_folder_of_another_user_is_not_used(self, door: Endpoint) -> None:
         Path(door.folder).mkdir(parents=True)
         as_root()
-        os.chown(door.folder, NOBODY, NOBODY)
+        os.chown(door.folder, OTHER_USER, OTHER_USER)
         assert refusal(door, never) == ""
 
     def test_another_users_daemon_is_not_talked_to(self, door: Endpoint) -> None:
         as_root()
         Path(door.folder).mkdir(parents=True)
-        with listening_as_nobody(door), pytest.raises(PermissionError, match="another user's"):
+        with (
+            listening_as_another_user(door),
+            pytest.raises(PermissionError, match="another user's"),
+        ):
             door.connect()
 
 
 def refusal(door: Endpoint, start: Callable[[socket.socket], None]) -> str:
-    with pytest.raises(NoDaemon) as told:
+    with pytest.raises(NoDaemon) as raised:
         door.connect_or_start(HELLO, start)
-    return str(told.value)
+    return str(raised.value)
 
 
 def as_root() -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can be somebody else")
+        pytest.skip("only root can act as another user")
 
 
-def listening_as_nobody(door: Endpoint) -> socket.socket:
+def listening_as_another_user(door: Endpoint) -> socket.socket:
     """A socket at the door that listens in another user's name, as the kernel sees it."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{door.folder}/name.sock")
-    os.seteuid(NOBODY)
+    os.seteuid(OTHER_USER)
     try:
         listener.listen()
     finally:

@@ -1,4 +1,4 @@
-"""Who stands at the door while another has its lock: it waits for a while, and not for ever."""
+"""Lock of an endpoint: a process waits for it for a bounded time."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def descriptors() -> set[Path]:
 
 def test_who_enters_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "PATIENCE", SHORT)
-    with locked(door), pytest.raises(NoDaemon) as told:
+    with locked(door), pytest.raises(NoDaemon) as raised:
         door.connect_or_start(b"hello\n", never)
-    assert str(told.value) == f"another process has kept {door.folder} locked for 0.05 s"
+    assert str(raised.value) == f"another process has kept {door.folder} locked for 0.05 s"
 
 
 def test_who_claims_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

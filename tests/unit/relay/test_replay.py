@@ -1,4 +1,4 @@
-"""What is said again to the next daemon: each call is answered once, whoever dies meanwhile."""
+"""Replay buffer: each request is answered once, whichever daemon ends meanwhile."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class TestSayingAgain:
         calls.sent(request("b"))
         again, (failed,) = calls.replay()
         assert again == [*HAND_SHAKE, request("b")]
-        told = json.loads(failed)
-        assert (told["id"], told["error"]["message"]) == ("a", "Connection closed")
+        result = json.loads(failed)
+        assert (result["id"], result["error"]["message"]) == ("a", "Connection closed")
         assert failed.endswith(b"\n")
 
     def test_a_cancelled_call_is_not_said_again(self) -> None:
@@ -152,14 +152,14 @@ def test_what_is_no_call_is_not_remembered(nonsense: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "result",
     [line(method="notifications/progress"), answer(None), b'{"jsonrpc":"2.0","id":\xff\n', b"x\n"],
     ids=repr,
 )
-def test_whatever_else_the_daemon_tells_is_news(told: bytes) -> None:
+def test_any_other_line_of_the_daemon_is_forwarded(result: bytes) -> None:
     calls = introduced()
     calls.sent(request(1))
-    assert calls.received(told)
+    assert calls.received(result)
     assert calls.is_awaited
 
 
