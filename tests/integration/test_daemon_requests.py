@@ -243,9 +243,9 @@ class TestFaults:
         self, home: Path, environment: dict[str, str], times: int
     ) -> None:
         with spawn([PROGRAM, "resolve", "-"], environment) as process:
-            for name in ["fastapi", "numpy", "fastapi", "numpy"][: times + 1]:
+            for name in ["fastapi", "numpy", "FastAPI", "NumPy"][: times + 1]:
                 process.send(name)
-                process.out.wait_for(rf"^{name}  /{name}/{name} .*\n(?s:.*)\Z")
+                process.out.wait_for(rf"^{name}  /")
                 kill(daemons_of(home))
             process.close_stdin()
             assert process.wait() == 0
