@@ -49,6 +49,7 @@ class ScriptedUpstream:
     generation: int = 2
     error: Exception | None = None
     is_error: bool = False
+    connecting_for: float = 0.0
     calls: list[Asked] = field(default_factory=list)
     lists: int = 0
     gate: anyio.Event | None = None

@@ -31,9 +31,14 @@ class ToolList:
 class Upstream(Protocol):
     """Context7, or an upstream that is switched off.
 
-    Both methods raise `UpstreamOff`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamRejected`
+    Both calls raise `UpstreamOff`, `UpstreamUnreachable`, `UpstreamTimeout`, `UpstreamRejected`
     or `UpstreamUnreadable`.
     """
+
+    @property
+    def connecting_for(self) -> float:
+        """Seconds for which a connection has been in the making; 0 if none is."""
+        ...
 
     async def list_tools(self) -> ToolList:
         """Return upstream's tools."""
@@ -48,6 +53,8 @@ class Upstream(Protocol):
 
 class NoUpstream:
     """Upstream that is switched off: every call raises `UpstreamOff`."""
+
+    connecting_for = 0.0
 
     async def list_tools(self) -> ToolList:
         """Raise `UpstreamOff`."""

@@ -37,7 +37,6 @@ from context7_fabric.upstream.circuit_breaker import (
     CircuitBreaker,
     back_off_after,
 )
-from context7_fabric.upstream.client import McpUpstream
 from context7_fabric.upstream.quota import Quota
 
 STATUS_KEYS = "upstream:rest:"
@@ -164,7 +163,7 @@ class CallGate:
 
     def connecting(self) -> float:
         """Return for how many seconds a connection has been in the making; 0 if none is."""
-        return self.upstream.connecting_for if isinstance(self.upstream, McpUpstream) else 0.0
+        return self.upstream.connecting_for
 
     @asynccontextmanager
     async def permit(self) -> AsyncGenerator[CallPermit]:

@@ -32,6 +32,8 @@ Tool = dict[str, Any]
 class Listing:
     """An upstream that lists the tools it was given, or fails."""
 
+    connecting_for = 0.0
+
     def __init__(self) -> None:
         self.tools: list[Tool] = [tool("resolve-library-id"), tool("query-docs")]
         self.error: UpstreamError | None = None
