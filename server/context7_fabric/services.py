@@ -47,19 +47,19 @@ class Services:
     docs: DocsService
     responses: ResponseCache
     tools: ToolCache
-    shelf: AnswerStore
+    answer_store: AnswerStore
     registry: Registry
     suggester: Suggester
-    meanings: LibraryChoices
-    meter: Quota
-    turnstile: CallGate
-    executions: CallLog
+    choices: LibraryChoices
+    quota: Quota
+    call_gate: CallGate
+    call_log: CallLog
     views: VisibleEntries
     feedback: Feedback
     contexts: ContextViews
     tool_names: frozenset[str]
     prompts: PromptLibrary
-    changes: Subscriptions
+    subscriptions: Subscriptions
     redacted: Callable[[str], str] = redact
     observers: Sequence[Observer] = ()
 
@@ -94,7 +94,7 @@ class Services:
         answer = self.responses.get(self._response_key(question, caller), caller.trace)
         if answer is not None:
             self.resolver.count(question.library)
-            self.meter.count_saved()
+            self.quota.count_saved()
         return answer
 
     def _response_key(self, question: Question, caller: Caller) -> Hashable:
@@ -103,7 +103,7 @@ class Services:
 
     def note(self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer) -> None:
         """Record an answered call of `tool`, and notify the observers."""
-        self.executions.record(tool, given, caller, answer)
+        self.call_log.record(tool, given, caller, answer)
         for observer in self.observers:
             observer.answered(tool, given, caller, answer)
 

@@ -280,7 +280,7 @@ async def _reading(app: App, client: Client, name: str, script: Script) -> Readi
     outcomes = [provenance(each)["outcome"] for each in (miss, docs_miss, docs_hit, hit)]
     assert outcomes == ["miss", "miss", "hit", "hit"], outcomes
     execution = provenance(hit)["execution_id"]
-    record = await app.desk.executions.find(execution, lambda _context: True)
+    record = await app.services.call_log.find(execution, lambda _context: True)
     tokens = {
         "upstream": _tokens(listed),
         "first text": _read_tokens(miss),

@@ -33,7 +33,7 @@ async def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGener
         monkeypatch.delenv(name)
     apps = scripted_app(ScriptedUpstream(), FakeClock(), tmp_path, MODEL="off")
     async with apps as app, at_a_port(app) as address:
-        await app.desk.registry.loaded.wait()
+        await app.services.registry.loaded.wait()
         yield address
 
 

@@ -55,13 +55,13 @@ async def test_no_call_goes_out_before_its_time(
     with serving(gateway) as port:
         settings = settings_for(tmp_path, UPSTREAM=f"http://127.0.0.1:{port}/mcp")
         async with open_app(settings, clock=clock) as app:
-            limited = await app.desk.query(QUESTION, Caller())
+            limited = await app.services.query(QUESTION, Caller())
             calls = gateway.calls
             clock.forward(rest - 1)
-            paused = await app.desk.query(QUESTION, Caller())
+            paused = await app.services.query(QUESTION, Caller())
             assert gateway.calls == calls
             clock.forward(1)
-            await app.desk.query(QUESTION, Caller())
+            await app.services.query(QUESTION, Caller())
             assert gateway.calls > calls
     assert "429" in limited.text
     assert "not asked for another 1 s" in paused.text
@@ -72,15 +72,15 @@ async def test_a_limit_costs_one_call_and_no_new_session(home: Path, status: int
     clock = FakeClock()
     with session_upstream() as upstream:
         async with open_app(settings_for(home, UPSTREAM=upstream.url), clock=clock) as app:
-            assert (await app.desk.query(QUESTION, Caller())).outcome == "miss"
+            assert (await app.services.query(QUESTION, Caller())).outcome == "miss"
             upstream.always = Form(status, "slow down", "text/plain")
             calls, opened = upstream.calls, upstream.opened
             for number in range(5):
-                await app.desk.query(Question("/widgets/widget2", f"{number}"), Caller())
+                await app.services.query(Question("/widgets/widget2", f"{number}"), Caller())
             assert (upstream.calls - calls, upstream.opened - opened) == (1, 0)
             upstream.always = None
             clock.forward(60)
-            last = await app.desk.query(Question("/widgets/widget2", "again"), Caller())
+            last = await app.services.query(Question("/widgets/widget2", "again"), Caller())
     assert last.outcome == "miss"
 
 

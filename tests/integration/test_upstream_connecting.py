@@ -40,7 +40,7 @@ async def app_before(upstream: str, home: Path, **variables: str) -> AsyncIterat
 
 
 async def ask(app: App, question: str = "How do widgets work?") -> Answer:
-    return await app.desk.query(Question(LIBRARY, question), Caller(app.principal))
+    return await app.services.query(Question(LIBRARY, question), Caller(app.principal))
 
 
 async def answered(app: App, seconds: float) -> Answer:
@@ -105,7 +105,7 @@ async def test_a_black_hole_is_not_waited_for_where_a_seed_has_the_name(
 ) -> None:
     async with app_before(black_hole, home, PATIENCE="0.2s", UPSTREAM_TIMEOUT="50s") as app:
         with anyio.fail_after(20):
-            answer = await app.desk.resolve(Question("fastapi"), Caller(app.principal))
+            answer = await app.services.resolve(Question("fastapi"), Caller(app.principal))
     assert (answer.outcome, answer.tier) == ("offline", "seed")
     assert "has not answered within 0.2 s" in (answer.note or "")
 
@@ -157,7 +157,7 @@ async def test_a_url_that_comes_back_is_asked_again_soon(home: Path, refused: in
     async with app_before(upstream.url, home) as app:
         for number in range(refused):
             assert (await ask(app, f"down {number}")).is_error
-        assert (await app.desk.turnstile.status()).opening is not None
+        assert (await app.services.call_gate.status()).opening is not None
         with session_upstream(port=port):
             back = time.monotonic()
             await answered(app, 10)

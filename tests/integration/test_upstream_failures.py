@@ -102,7 +102,7 @@ def text_in(result: dict[str, Any]) -> str:
 async def stored(home: Path) -> int:
     """How much of upstream's a home holds."""
     async with open_app(settings_for(home, UPSTREAM="off")) as app:
-        return sum((await app.desk.shelf.counts()).values())
+        return sum((await app.services.answer_store.counts()).values())
 
 
 def known_only_to(api: Api, name: str) -> list[tuple[str, dict[str, Any]]]:

@@ -59,7 +59,7 @@ async def warm_app(upstream: SessionUpstream, home: Path) -> AsyncIterator[App]:
 
 
 async def ask(app: App, question: str, library: str = LIBRARY) -> Answer:
-    return await app.desk.query(Question(library, question), Caller(app.principal))
+    return await app.services.query(Question(library, question), Caller(app.principal))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_calls_in_a_lost_session_are_sent_again_over_one_new_session(
             async with anyio.create_task_group() as asking:
                 for number in range(5):
                     asking.start_soon(one, number)
-            lost = await app.desk.turnstile.status()
+            lost = await app.services.call_gate.status()
     assert [each.outcome for each in answers] == ["miss"] * 5
     assert upstream.opened == before + 1
     assert lost.lost_session is not None
@@ -159,6 +159,6 @@ async def test_replies_that_cannot_be_read_are_asked_for_once_each_and_open_the_
                 told = await ask(app, f"question {number}", "/widgets/widget2")
                 assert "could not be read" in told.text
             assert upstream.calls == before + FAILURES_TO_OPEN
-            assert app.desk.turnstile.is_open
+            assert app.services.call_gate.is_open
             assert "is not asked for another" in (await ask(app, "one more", "/w/w3")).text
             assert upstream.calls == before + FAILURES_TO_OPEN

@@ -56,7 +56,7 @@ async def test_what_is_no_documentation_is_passed_on_and_never_stored(
     expected = ("miss",) if "# A README" in text else ("error", "negative")
     assert provenance(docs)["outcome"] in expected
     assert provenance(found)["outcome"] in expected
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
+    assert await app.services.answer_store.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
 
 
 async def test_a_result_that_upstream_calls_an_error_is_one_here_and_not_stored(
@@ -66,7 +66,7 @@ async def test_a_result_that_upstream_calls_an_error_is_one_here_and_not_stored(
     async with connected(app) as client:
         result = await call(client, "query-docs", libraryId="/a/b", query="start")
     assert result.is_error
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
+    assert await app.services.answer_store.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
 
 
 def redirecting(moves: Mapping[str, str]) -> Callable[[str, Mapping[str, Any]], str]:
@@ -104,7 +104,7 @@ async def test_a_redirect_without_end_is_passed_on_and_not_stored(
     async with connected(app) as client:
         result = await call(client, "query-docs", libraryId="/a/one", query="start")
     assert "redirected" in texts(result)[0]
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
+    assert await app.services.answer_store.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
     assert len(upstream.calls) == 2
 
 

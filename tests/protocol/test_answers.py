@@ -131,7 +131,7 @@ async def test_an_id_that_is_none_gets_upstreams_own_answer_and_is_not_stored(
             result = await call(client, "query-docs", libraryId="nonsense", query="start")
             assert texts(result) == ["Invalid library id."]
     assert len(upstream.calls) == 2
-    assert await app.desk.shelf.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
+    assert await app.services.answer_store.counts() == {"answers": 0, "lists": 0, "quarantined": 0}
 
 
 async def test_a_stored_answer_survives_a_restart(

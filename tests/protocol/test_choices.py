@@ -137,7 +137,7 @@ async def test_resolve_when_the_library_asked_has_the_name_shows_all_of_that_nam
     asked: str,
     shown: Sequence[int],
 ) -> None:
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     upstream.texts["resolve-library-id"] = listed(entries)
     text, about = await looked_up(app, name, asked)
     others = [library_id for at, (_, library_id) in enumerate(entries) if at not in shown]
@@ -178,7 +178,7 @@ async def test_resolve_when_the_question_names_a_language_learns_no_library_of_a
         for ecosystem, library_id in (("pypi", "/redis/redis-py"), ("npm", "/redis/node-redis"))
     ]
     await RowStore(app.fabric, app.principal).save(rows)
-    await app.desk.registry.load()
+    await app.services.registry.load()
     upstream.texts["resolve-library-id"] = listed(
         [("redis-py", "/redis/redis-py"), ("Node-Redis", "/redis/node-redis"), FLASK]
     )
@@ -210,7 +210,7 @@ async def test_resolve_when_a_stored_choice_has_another_name_ignores_it(
         for _look_up in range(2):
             found = await call(client, "resolve-library-id", libraryName=name, query="x")
             assert texts(found) == [listed(entries)]
-    meant = await app.desk.meanings.meant(name)
+    meant = await app.services.choices.meant(name)
     assert meant is None or meant.id != stored
 
 
@@ -232,8 +232,8 @@ async def test_registry_when_an_earlier_release_stored_what_callers_claimed_keep
     app: App, name: str, row: Row, known: str | None
 ) -> None:
     await RowStore(app.fabric, app.principal).save([row])
-    await app.desk.registry.load()
-    match = app.desk.registry.find(name)
+    await app.services.registry.load()
+    match = app.services.registry.find(name)
     assert (match.row.id or None if match else None) == known
 
 
@@ -248,17 +248,17 @@ async def test_registry_when_an_earlier_release_stored_what_callers_claimed_keep
 async def test_registry_when_several_entries_have_the_name_takes_no_id_for_it(
     app: App, upstream: ScriptedUpstream, clock: FakeClock, entries: Entries
 ) -> None:
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     upstream.texts["resolve-library-id"] = listed(entries)
     async with connected(app) as client:
         await call(client, "resolve-library-id", libraryName="scikit-learn", query="x")
-        match = app.desk.registry.find("scikit-learn")
+        match = app.services.registry.find("scikit-learn")
         assert match is not None
         assert match.row.id == ""
         upstream.texts["resolve-library-id"] = listed([FLASK, ("scikit-learn", "/c/sk")])
         clock.forward(400 * 86400)
         await call(client, "resolve-library-id", libraryName="scikit-learn", query="x")
-    match = app.desk.registry.find("scikit-learn")
+    match = app.services.registry.find("scikit-learn")
     assert match is not None
     assert match.row.id == "/c/sk"
 
@@ -268,7 +268,7 @@ async def test_resolve_when_the_question_came_without_the_session_stays_whole(
     app: App, upstream: ScriptedUpstream, connection: str | None
 ) -> None:
     upstream.texts["resolve-library-id"] = listed([PYTEST, FLASK])
-    resolver = app.desk.resolver
+    resolver = app.services.resolver
     async with connected(app) as client:
         await call(client, "resolve-library-id", libraryName="pytest", query="x")
         await resolver.used("/pytest-dev/pytest", Caller(app.principal, connection=connection))

@@ -68,7 +68,7 @@ async def test_complete_with_many_values_proposes_a_hundred_and_says_there_are_m
 
 
 async def test_libraries_are_completed_by_their_ids_and_names(app: App) -> None:
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     async with connected(app) as client:
         await call(client, "resolve-library-id", libraryName="widget", query="x")
         orgs = await complete(client, LIBRARY, "org", "WIDG")

@@ -27,14 +27,14 @@ SECRET = "ghp_0123456789abcdefghijABCDEFGHIJ"
 
 async def records(app: App) -> list[CallRecord]:
     """Return the records of calls, the oldest first."""
-    await app.desk.executions.flush()
+    await app.services.call_log.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
     return [each for each in map(record_in, reversed(contexts)) if each is not None]
 
 
 async def record_of(app: App, result: types.CallToolResult) -> CallRecord:
     """Return the record of the call that `result` answers."""
-    return await app.desk.executions.find(provenance(result)["execution_id"], lambda _each: True)
+    return await app.services.call_log.find(provenance(result)["execution_id"], lambda _each: True)
 
 
 async def the_record(app: App) -> CallRecord:
@@ -162,11 +162,11 @@ async def test_of_those_who_wait_for_the_same_one_asked(
         scripted_app(upstream, clock, app.settings.home) as elsewhere,
         anyio.create_task_group() as tasks,
     ):
-        tasks.start_soon(app.desk.query, question, callers[0])
+        tasks.start_soon(app.services.query, question, callers[0])
         with anyio.fail_after(5):
             await upstream.arrived.wait()
-        tasks.start_soon(app.desk.query, question, callers[1])
-        tasks.start_soon(elsewhere.desk.query, question, callers[2])
+        tasks.start_soon(app.services.query, question, callers[1])
+        tasks.start_soon(elsewhere.services.query, question, callers[2])
         await anyio.wait_all_tasks_blocked()
         upstream.gate.set()
     assert [each.trace.went_upstream for each in callers] == [True, False, False]
@@ -185,7 +185,7 @@ async def test_a_redirected_answer_is_found_where_it_was_stored(
         result = await call(client, "query-docs", libraryId="/old/widget1", query="start")
     assert provenance(result)["library_id"] == "/widgets/widget1"
     record = await the_record(app)
-    held = [await app.desk.shelf.own(key, PUBLIC) for key in record.stored_at]
+    held = [await app.services.answer_store.own(key, PUBLIC) for key in record.stored_at]
     assert [each is not None for each in held] == [False, True]
 
 
@@ -222,7 +222,7 @@ async def test_a_store_that_fails_loses_no_answer_and_no_record(app: App) -> Non
     async with connected(app) as client:
         execute(store, REFUSE)
         first = await call(client, "query-docs", **asked)
-        await app.desk.executions.flush()
+        await app.services.call_log.flush()
         assert await app.fabric.count_contexts(Scope.EXECUTION) == 0
         execute(store, "DROP TRIGGER refuse")
         second = await call(client, "query-docs", **asked)

@@ -101,7 +101,7 @@ async def test_the_age_is_that_of_the_moment(window: Window, clock: FakeClock) -
 
 async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) -> None:
     await window.express()
-    before = (await app.desk.meter.month()).saved
+    before = (await app.services.quota.month()).saved
     old = {each.id for each in await records(app)}
     by_path, by_sdk = (
         await window.express(meta={"progressToken": 1}),
@@ -109,7 +109,7 @@ async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) 
     )
     new = {each.id: each for each in await records(app) if each.id not in old}
     other, reference = (new[told(each)["execution_id"]] for each in (by_path, by_sdk))
-    assert (await app.desk.meter.month()).saved - before == len(new)
+    assert (await app.services.quota.month()).saved - before == len(new)
     assert reference.client == "tests 1"
     assert _without_times(other) == _without_times(reference)
 
@@ -157,8 +157,8 @@ async def test_cached_answer_equals_the_hit_of_a_query_after_any_history(
             question = chance.choice(questions)
             await _something_happens(chance, app, other, clock)
             quick, slow = Caller(app.principal), Caller(app.principal)
-            cached = app.desk.cached(question, quick)
-            answer = await app.desk.query(question, slow)
+            cached = app.services.cached(question, quick)
+            answer = await app.services.query(question, slow)
             if cached is not None:
                 assert (answer.outcome, _lasting(cached)) == (Outcome.HIT, _lasting(answer))
                 assert quick.trace.stored_at == slow.trace.stored_at
@@ -177,14 +177,14 @@ async def _something_happens(chance: Random, app: App, other: App, clock: FakeCl
         case 1:
             await Purge(other.fabric).everything()
         case 2:
-            await other.desk.query(question, Caller(other.principal))
+            await other.services.query(question, Caller(other.principal))
         case 3:
-            await app.desk.resolve(Question("widget", "start"), Caller(app.principal))
+            await app.services.resolve(Question("widget", "start"), Caller(app.principal))
         case 4:
             old, new = (f"/widgets/widget{each}" for each in chance.sample((1, 2, 3), 2))
             await LearnedChoices(other.fabric).move(old, new, app.principal)
         case _:
-            await app.desk.query(question, Caller(app.principal))
+            await app.services.query(question, Caller(app.principal))
 
 
 def _lasting(answer: Answer) -> tuple[object, ...]:

@@ -38,7 +38,7 @@ async def test_nothing_is_recorded_of_a_call_that_the_sdk_gets(window: Window, a
     replies = [await window.ask(query=str(each), libraryId="/a/b") for each in range(3)]
     ids = {each.id for each in await records(app)}
     assert ids == {told(each)["execution_id"] for each in replies}
-    assert (await app.desk.meter.month()).saved == 0
+    assert (await app.services.quota.month()).saved == 0
 
 
 async def test_a_stale_answer_is_refreshed_as_ever(window: Window, clock: FakeClock) -> None:
@@ -96,7 +96,7 @@ async def test_what_another_process_fetched_anew_is_served(
 
 async def test_an_answer_that_was_rated_badly_is_gone(window: Window, app: App) -> None:
     reply = await window.express()
-    await app.desk.feedback.give(told(reply)["execution_id"], 1, None, None)
+    await app.services.feedback.give(told(reply)["execution_id"], 1, None, None)
     assert told(await window.by_the_sdk())["outcome"] == "miss"
 
 
@@ -231,9 +231,9 @@ async def test_question_after_a_look_up_is_learned_from_though_its_answer_is_cac
 async def test_each_use_of_a_library_is_counted(window: Window, app: App) -> None:
     await window.ask(RESOLVE, libraryName="widget", query="start")
     await window.express()
-    row = app.desk.registry.row("/widgets/widget1")
+    row = app.services.registry.row("/widgets/widget1")
     await window.express()
-    after = app.desk.registry.row("/widgets/widget1")
+    after = app.services.registry.row("/widgets/widget1")
     assert row is not None
     assert after is not None
     assert after.usage_count > row.usage_count
@@ -245,34 +245,36 @@ async def test_cached_answer_after_another_process_has_written_is_gone(
     question = Question("/widgets/widget1", "start")
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
         for _ in range(3):
-            await app.desk.query(question, Caller(app.principal))
-        assert app.desk.cached(question, Caller(app.principal))
+            await app.services.query(question, Caller(app.principal))
+        assert app.services.cached(question, Caller(app.principal))
         await elsewhere.fabric.set_context("anything", 1)
-        assert app.desk.cached(question, Caller(app.principal)) is None
+        assert app.services.cached(question, Caller(app.principal)) is None
 
 
 async def test_cached_answer_of_an_entry_that_expires_by_itself_is_none(app: App) -> None:
     question = Question("/widgets/widget1", "start")
     for _ in range(3):
-        await app.desk.query(question, Caller(app.principal))
+        await app.services.query(question, Caller(app.principal))
     (entry,) = await app.fabric.query("docs:*")
     await app.fabric.set_context(entry.key, entry.value, ttl=60)
     for _ in range(3):
-        answer = await app.desk.query(question, Caller(app.principal))
+        answer = await app.services.query(question, Caller(app.principal))
         assert answer.outcome == "hit"
-        assert app.desk.cached(question, Caller(app.principal)) is None
+        assert app.services.cached(question, Caller(app.principal)) is None
 
 
 async def test_cached_answer_for_another_owner_is_none(app: App) -> None:
     question = Question("/widgets/widget1", "start")
     for _ in range(3):
-        await app.desk.query(question, Caller(app.principal))
-    assert app.desk.cached(question, Caller(app.principal))
-    assert app.desk.cached(question, Caller(app.principal, "another")) is None
+        await app.services.query(question, Caller(app.principal))
+    assert app.services.cached(question, Caller(app.principal))
+    assert app.services.cached(question, Caller(app.principal, "another")) is None
 
 
 async def test_question_with_a_secret_is_never_cached(app: App) -> None:
     question = Question("/widgets/widget1", f"start with ctx7sk-{'1234567890' * 4}")
-    outcomes = [(await app.desk.query(question, Caller(app.principal))).outcome for _ in range(3)]
+    outcomes = [
+        (await app.services.query(question, Caller(app.principal))).outcome for _ in range(3)
+    ]
     assert outcomes == ["miss", "hit", "hit"]
-    assert app.desk.cached(question, Caller(app.principal)) is None
+    assert app.services.cached(question, Caller(app.principal)) is None

@@ -104,9 +104,9 @@ class TestContexts:
             await call(client, "resolve-library-id", libraryName="widget", query="start")
             answer = await call(client, "query-docs", **ASKED)
             assert not answer.is_error
-            await app.desk.executions.flush()
-            await app.desk.meter.flush()
-            await app.desk.registry.flush()
+            await app.services.call_log.flush()
+            await app.services.quota.flush()
+            await app.services.registry.flush()
             rated = provenance(answer)["execution_id"]
             await done(client, "record-feedback", executionId=rated, rating=5)
             written = [key for scope in Scope for key in await app.fabric.keys(scope)]

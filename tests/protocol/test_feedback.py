@@ -162,6 +162,6 @@ async def test_feedback_on_a_bad_public_answer_drops_it_for_all_it_was_served_to
         answer = await asked(client, "query-docs", DOCS)
         assert answer["outcome"] == "hit"
         await rate(client, answer, 1)
-        record = await app.desk.executions.find(answer["execution_id"], lambda _each: True)
-        assert await app.desk.shelf.own(record.stored_at[0], PUBLIC) is None
+        record = await app.services.call_log.find(answer["execution_id"], lambda _each: True)
+        assert await app.services.answer_store.own(record.stored_at[0], PUBLIC) is None
         assert (await asked(client, "query-docs", DOCS))["outcome"] == "miss"

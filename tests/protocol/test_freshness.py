@@ -116,7 +116,7 @@ async def test_an_unknown_library_is_remembered_for_ten_minutes_and_never_stored
         ("negative", "upstream"),
     ]
     assert len(upstream.calls) == 2
-    assert (await app.desk.shelf.counts())["answers"] == 0
+    assert (await app.services.answer_store.counts())["answers"] == 0
 
 
 async def test_switched_off_everything_stored_is_served_whatever_its_age(
@@ -155,7 +155,7 @@ async def test_a_new_text_with_orders_is_set_aside_and_the_old_one_kept(
     assert outcome == "stale"
     assert ORDER not in shown[0]
     assert "set aside" in shown[1]
-    assert (await app.desk.shelf.counts())["quarantined"] == 1
+    assert (await app.services.answer_store.counts())["quarantined"] == 1
 
 
 async def test_text_with_orders_from_the_start_is_flagged(

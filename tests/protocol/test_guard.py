@@ -27,7 +27,7 @@ MONTHLY = "Monthly quota exceeded. Create a free API key at https://context7.com
 
 async def ask(app: App, query: str) -> Answer:
     """Ask the question `query` of a library."""
-    return await app.desk.query(Question("/widgets/widget1", query), Caller(app.principal))
+    return await app.services.query(Question("/widgets/widget1", query), Caller(app.principal))
 
 
 @pytest.mark.parametrize(("text", "rest"), [(LIMITED, 60), (MONTHLY, 60)])
@@ -49,7 +49,7 @@ async def test_after_a_429_no_call_goes_out_before_its_time(
 async def test_retry_after_is_honoured(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
-    await app.desk.tools.refresh()
+    await app.services.tools.refresh()
     upstream.error = UpstreamLimited("the test", 300)
     await ask(app, "one")
     clock.forward(299)
@@ -119,7 +119,7 @@ async def test_a_limit_holds_back_refreshing_for_an_hour_and_outlasts_the_proces
         assert (await ask(app, "kept")).outcome == "stale"
         await anyio.wait_all_tasks_blocked()
         assert len(upstream.calls) == calls
-        held = await app.desk.turnstile.status()
+        held = await app.services.call_gate.status()
         assert held.back_off is not None
         clock.forward(1801)
         upstream.arrived = anyio.Event()
@@ -168,7 +168,7 @@ async def test_purging_all_ends_a_limit(
     upstream.texts["query-docs"] = MONTHLY
     await ask(app, "limited")
     await Purge(app.fabric).everything()
-    assert (await app.desk.turnstile.status()).back_off is None
+    assert (await app.services.call_gate.status()).back_off is None
     del upstream.texts["query-docs"]
     assert (await ask(app, "well")).outcome == "miss"
 
@@ -191,12 +191,12 @@ async def test_five_failures_open_the_breaker_and_one_probe_closes_it(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     upstream.generation = 2
-    await app.desk.tools.refresh()
+    await app.services.tools.refresh()
     upstream.error = GONE
     for number in range(7):
         await ask(app, f"question {number}")
     assert len(upstream.calls) == 5
-    held = await app.desk.turnstile.status()
+    held = await app.services.call_gate.status()
     assert held.opening is not None
     assert "no route to host" in held.opening.why
     clock.forward(1)
@@ -209,13 +209,13 @@ async def test_five_failures_open_the_breaker_and_one_probe_closes_it(
     assert (await ask(app, "probe")).outcome == "miss"
     assert (await ask(app, "and on")).outcome == "miss"
     assert len(upstream.calls) == 8
-    assert (await app.desk.turnstile.status()).opening is None
+    assert (await app.services.call_gate.status()).opening is None
 
 
 async def test_a_probe_that_is_limited_is_not_the_last_one(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
-    await app.desk.tools.refresh()
+    await app.services.tools.refresh()
     upstream.error = GONE
     for number in range(5):
         await ask(app, f"question {number}")
@@ -237,10 +237,10 @@ async def test_calls_and_savings_of_the_month_are_counted_over_restarts(
             await ask(app, "one")
             await ask(app, "one")
     async with scripted_app(upstream, clock, home) as app:
-        usage = await app.desk.meter.month()
+        usage = await app.services.quota.month()
         assert (usage.calls, usage.saved) == (1, 3)
         clock.forward(32 * DAY)
-        assert (await app.desk.meter.month()).calls == 0
+        assert (await app.services.quota.month()).calls == 0
 
 
 async def test_refreshing_behind_stops_at_four_fifths_of_the_month(
@@ -262,7 +262,7 @@ async def test_what_upstream_said_of_the_quota_is_kept(
 ) -> None:
     upstream.texts["query-docs"] = MONTHLY
     await ask(app, "one")
-    said = (await app.desk.turnstile.status()).quota_message
+    said = (await app.services.call_gate.status()).quota_message
     assert said is not None
     assert (said.text, said.at) == (MONTHLY, clock.now)
 
@@ -273,6 +273,6 @@ async def test_an_upstream_that_is_switched_off_is_no_call_and_never_called_fail
     settings = settings_for(tmp_path / "home", UPSTREAM="off")
     async with open_app(settings, clock=clock) as app:
         answers = [await ask(app, f"question {number}") for number in range(8)]
-        assert (await app.desk.meter.month()).calls == 0
+        assert (await app.services.quota.month()).calls == 0
     assert len({answer.text for answer in answers}) == 1
     assert "switched off" in answers[0].text

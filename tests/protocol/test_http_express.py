@@ -57,7 +57,7 @@ async def test_observer_gets_the_request_id_and_version_of_a_call_on_the_fast_pa
     app: App, version: str
 ) -> None:
     watcher = Watcher()
-    watched = replace(app, desk=replace(app.desk, observers=(watcher,)))
+    watched = replace(app, services=replace(app.services, observers=(watcher,)))
     async with served(watched) as site:
         await site.express(message())
         await site.express(message(number="seven"), headers={"mcp-protocol-version": version})

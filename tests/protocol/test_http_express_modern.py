@@ -135,7 +135,7 @@ async def test_headers_that_a_tool_wants_by_now_are_wanted_in_the_lane_too(
     await express(site, asked())
     schema = {"type": "object", "properties": {"query": {"type": "string", "x-mcp-header": "Q"}}}
     upstream.tools = ToolList(({"name": QUERY, "description": "Asks.", "inputSchema": schema},))
-    await app.desk.tools.refresh()
+    await app.services.tools.refresh()
     await site.express(message())
     reply = await site.post(asked(), headers=HEADERS)
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, HEADER_MISMATCH)

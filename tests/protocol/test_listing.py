@@ -134,7 +134,7 @@ async def test_upstreams_own_description_is_listed_once_it_was_seen(
 async def test_schemas_are_those_of_the_list_whatever_upstream_says_meanwhile(
     app: App, upstream: ScriptedUpstream
 ) -> None:
-    schemas = InputSchemas(app.desk.tools, app.desk.tool_names)
+    schemas = InputSchemas(app.services.tools, app.services.tool_names)
 
     async def listed() -> dict[str, Any]:
         async with connected(app) as client:
@@ -143,5 +143,5 @@ async def test_schemas_are_those_of_the_list_whatever_upstream_says_meanwhile(
     for _turn in range(2):
         wanted = await listed()
         assert {name: schemas(name) for name in wanted} == wanted
-        await app.desk.tools.refresh()
+        await app.services.tools.refresh()
     assert schemas("record-feedback") is None

@@ -50,7 +50,7 @@ class Notified:
 @asynccontextmanager
 async def listening(app: App, mode: str, *uris: str) -> AsyncIterator[Notified]:
     """A client in process that subscribes to lists and to `uris`."""
-    inbox, server = Inbox(), build_server(app.desk, app.principal)
+    inbox, server = Inbox(), build_server(app.services, app.principal)
     async with (
         Client(server, mode=mode, cache=None, message_handler=inbox.take) as client,
         subscribed(client, *uris),
@@ -96,7 +96,7 @@ async def test_subscriber_is_notified_with_the_uri_it_gave(app: App, mode: str) 
 async def test_subscriber_is_notified_of_a_library_that_another_process_learned(
     app: App, mode: str
 ) -> None:
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     uris = ("library://a/b", "library://registry")
     async with listening(app, mode, *uris, "library://c/d") as notified:
         await RowStore(app.fabric, app.principal).save([Row("b", "pypi", id="/a/b")])
@@ -132,7 +132,7 @@ async def test_clients_are_notified_of_changed_tools_of_upstream(
         schema = {"type": "object"}
         described = {"name": "query-docs", "description": "Newly said.", "inputSchema": schema}
         upstream.tools = ToolList((described,))
-        await app.desk.tools.refresh()
+        await app.services.tools.refresh()
         await notified.inbox.wait_for(TOOLS, times=2)
         tools = {tool.name: tool for tool in (await notified.client.list_tools()).tools}
     assert tools["query-docs"].description == "Newly said."
@@ -152,24 +152,24 @@ async def test_one_client_that_left_leaves_nothing_behind(app: App) -> None:
     async with listening(app, "legacy", ENTRY) as stays:
         for mode in ERAS:
             async with listening(app, mode, ENTRY, "fabric://USER"):
-                assert len(app.desk.changes._topics) == 4
-        assert len(app.desk.changes._topics) == 3
+                assert len(app.services.subscriptions._topics) == 4
+        assert len(app.services.subscriptions._topics) == 3
         await app.fabric.set_context("note:bread", "flour")
         await stays.inbox.wait_for(UPDATED, ENTRY)
-    assert set(app.desk.changes._topics) == set()
+    assert set(app.services.subscriptions._topics) == set()
 
 
 async def test_nothing_is_watched_for_a_modern_client_that_asks_for_nothing(app: App) -> None:
-    async with Client(build_server(app.desk, app.principal), cache=None) as client:
+    async with Client(build_server(app.services, app.principal), cache=None) as client:
         await client.list_prompts()
-        assert set(app.desk.changes._topics) == set()
+        assert set(app.services.subscriptions._topics) == set()
 
 
 async def test_a_subscription_can_be_taken_back_and_made_twice(app: App) -> None:
     async with listening(app, "legacy", ENTRY, ENTRY) as notified:
         await unsubscribe(notified.client, ENTRY)
         await unsubscribe(notified.client, ENTRY)
-        assert set(app.desk.changes._topics) == {ListTopic.PROMPTS, ListTopic.TOOLS}
+        assert set(app.services.subscriptions._topics) == {ListTopic.PROMPTS, ListTopic.TOOLS}
         await subscribe(notified.client, ENTRY)
         await app.fabric.set_context("note:bread", "flour")
         await notified.inbox.wait_for(UPDATED, ENTRY)
@@ -196,12 +196,12 @@ async def test_listen_to_what_never_changes_is_passed_over(app: App) -> None:
 @IN_EACH_ERA
 async def test_subscriptions_are_bounded(app: App, mode: str) -> None:
     uris = [f"fabric://USER/{number}" for number in range(MOST + 1)]
-    async with Client(build_server(app.desk, app.principal), mode=mode, cache=None) as client:
+    async with Client(build_server(app.services, app.principal), mode=mode, cache=None) as client:
         with pytest.raises(MCPError, match=r"1,000 subscriptions") as refused:
             async with subscribed(client, *uris):
                 pass
     assert refused.value.code == types.INVALID_PARAMS
-    assert set(app.desk.changes._topics) == set()
+    assert set(app.services.subscriptions._topics) == set()
 
 
 async def test_a_client_that_does_not_read_holds_up_no_other(app: App, clock: FakeClock) -> None:
@@ -217,7 +217,7 @@ async def test_a_client_that_does_not_read_holds_up_no_other(app: App, clock: Fa
 @asynccontextmanager
 async def deaf_client(app: App) -> AsyncIterator[None]:
     """A client that shakes hands, and reads nothing after that."""
-    server = build_server(app.desk, app.principal)
+    server = build_server(app.services, app.principal)
     to_server, from_client = anyio.create_memory_object_stream[SessionMessage | Exception](8)
     to_client, from_server = anyio.create_memory_object_stream[SessionMessage](0)
     async with to_server, from_server, anyio.create_task_group() as tasks:
@@ -230,7 +230,7 @@ async def deaf_client(app: App) -> AsyncIterator[None]:
 
 
 async def test_streams_are_bounded(app: App) -> None:
-    async with Client(build_server(app.desk, app.principal), cache=None) as client:
+    async with Client(build_server(app.services, app.principal), cache=None) as client:
         async with anyio.create_task_group() as tasks:
             for _ in range(MOST_STREAMS):
                 await tasks.start(_keep_open, client)
@@ -239,8 +239,8 @@ async def test_streams_are_bounded(app: App) -> None:
                     pass
             tasks.cancel_scope.cancel()
         async with subscribed(client, ENTRY):
-            assert app.desk.changes._topics
-    assert set(app.desk.changes._topics) == set()
+            assert app.services.subscriptions._topics
+    assert set(app.services.subscriptions._topics) == set()
 
 
 async def _keep_open(

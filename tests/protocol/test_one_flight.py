@@ -41,7 +41,7 @@ async def test_caller_that_gives_up_does_not_end_the_flight_of_others(
 
     async def ask(scope: anyio.CancelScope) -> None:
         with scope:
-            outcomes.append((await app.desk.query(QUESTION, Caller())).outcome)
+            outcomes.append((await app.services.query(QUESTION, Caller())).outcome)
 
     first = anyio.CancelScope()
     async with anyio.create_task_group() as tasks:
@@ -66,7 +66,7 @@ async def test_progress_reaches_all_callers_of_a_flight(
         async def progress(progress: float, total: float | None, message: str | None) -> None:
             heard.append(f"{name} {progress} {total} {message}")
 
-        await app.desk.query(QUESTION, Caller(progress=progress))
+        await app.services.query(QUESTION, Caller(progress=progress))
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask, "one")
@@ -92,7 +92,7 @@ async def test_two_apps_on_one_home_share_one_call(
     ):
 
         async def ask(app: App) -> None:
-            outcomes.append((await app.desk.query(QUESTION, Caller())).outcome)
+            outcomes.append((await app.services.query(QUESTION, Caller())).outcome)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, one)

@@ -157,5 +157,5 @@ async def test_calls_of_optional_tools_are_not_recorded(tmp_path: Path) -> None:
         await refused(client, "record-feedback", executionId="x", rating=1)
         await done(client, "fabric-set", key="k", value=1)
         await done(client, "fabric-query")
-        await app.desk.executions.flush()
+        await app.services.call_log.flush()
         assert await app.fabric.keys(Scope.EXECUTION) == []

@@ -60,10 +60,10 @@ async def test_a_keyed_answer_is_not_served_to_another(tmp_path: Path, reader: s
     upstream, clock = ScriptedUpstream(), FakeClock()
     question = Question("/widgets/widget1", "start")
     async with scripted_app(upstream, clock, tmp_path, PRINCIPAL="owner") as app:
-        await app.desk.query(question, Caller(app.principal))
-        assert (await app.desk.query(question, Caller(app.principal))).outcome == "hit"
+        await app.services.query(question, Caller(app.principal))
+        assert (await app.services.query(question, Caller(app.principal))).outcome == "hit"
     async with scripted_app(upstream, clock, tmp_path, PRINCIPAL=reader) as app:
-        assert (await app.desk.query(question, Caller(app.principal))).outcome == "miss"
+        assert (await app.services.query(question, Caller(app.principal))).outcome == "miss"
     assert len(upstream.calls) == 2
 
 
@@ -71,9 +71,9 @@ async def test_a_public_answer_is_served_to_a_key(tmp_path: Path) -> None:
     upstream, clock = ScriptedUpstream(), FakeClock()
     question = Question("/widgets/widget1", "start")
     async with scripted_app(upstream, clock, tmp_path) as app:
-        await app.desk.query(question, Caller(app.principal))
+        await app.services.query(question, Caller(app.principal))
     async with scripted_app(upstream, clock, tmp_path, PRINCIPAL="owner") as app:
-        assert (await app.desk.query(question, Caller(app.principal))).outcome == "hit"
+        assert (await app.services.query(question, Caller(app.principal))).outcome == "hit"
 
 
 async def test_a_list_under_a_search_filter_is_private_even_without_a_key(tmp_path: Path) -> None:
@@ -83,10 +83,10 @@ async def test_a_list_under_a_search_filter_is_private_even_without_a_key(tmp_pa
     upstream.texts["resolve-library-id"] = f"{heading}\n\n{note}\n\n{entries}"
     look_up = Question("widget")
     async with scripted_app(upstream, clock, tmp_path) as app:
-        await app.desk.resolve(look_up, Caller(app.principal))
-        assert (await app.desk.resolve(look_up, Caller(app.principal))).outcome == "hit"
+        await app.services.resolve(look_up, Caller(app.principal))
+        assert (await app.services.resolve(look_up, Caller(app.principal))).outcome == "hit"
     async with scripted_app(upstream, clock, tmp_path, PRINCIPAL="owner") as app:
-        assert (await app.desk.resolve(look_up, Caller(app.principal))).outcome == "miss"
+        assert (await app.services.resolve(look_up, Caller(app.principal))).outcome == "miss"
 
 
 def test_neither_key_nor_secret_shows_in_what_is_stored() -> None:
@@ -96,7 +96,7 @@ def test_neither_key_nor_secret_shows_in_what_is_stored() -> None:
     async def walk(home: Path) -> None:
         async with scripted_app(upstream, clock, home) as app:
             question = Question("/widgets/widget1", f"start with {key}")
-            await app.desk.query(question, Caller(app.principal))
+            await app.services.query(question, Caller(app.principal))
 
     with tempfile.TemporaryDirectory() as home:
         anyio.run(walk, Path(home))

@@ -55,7 +55,7 @@ def said(world: World, library_id: str, query: str) -> str:
 
 async def ask(app: App, query: str, library_id: str = A) -> Answer:
     """Ask about a library."""
-    return await app.desk.query(Question(library_id, query), Caller(app.principal))
+    return await app.services.query(Question(library_id, query), Caller(app.principal))
 
 
 @pytest.mark.parametrize(

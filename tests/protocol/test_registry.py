@@ -30,13 +30,13 @@ LISTED = (
 async def app(app: App, upstream: ScriptedUpstream) -> App:
     """Return the app with its registry loaded, behind an upstream that lists FastAPI."""
     upstream.texts["resolve-library-id"] = LISTED
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     return app
 
 
 async def look_up(app: App, name: str, question: str = "") -> Answer:
     """Look `name` up."""
-    return await app.desk.resolve(Question(name, question), Caller(app.principal))
+    return await app.services.resolve(Question(name, question), Caller(app.principal))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_an_admitted_list_teaches_rows(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     await look_up(app, "fastapi")
-    row = app.desk.registry.row(FASTAPI)
+    row = app.services.registry.row(FASTAPI)
     assert row is not None
     assert (row.name, row.ecosystem, row.last_verified) == ("fastapi", "pypi", clock.now)
     assert (row.snippets, row.score, row.reputation) == (900, 91.5, "High")
@@ -95,13 +95,13 @@ async def test_use_is_counted_and_survives_a_restart(
     home = tmp_path_factory.mktemp("rows")
     upstream.texts["resolve-library-id"] = LISTED
     async with scripted_app(upstream, clock, home) as app:
-        await app.desk.registry.loaded.wait()
+        await app.services.registry.loaded.wait()
         await look_up(app, "fastapi")
         for query in ("one", "two"):
-            await app.desk.query(Question(FASTAPI, query), Caller(app.principal))
+            await app.services.query(Question(FASTAPI, query), Caller(app.principal))
     async with scripted_app(upstream, clock, home) as app:
-        await app.desk.registry.loaded.wait()
-        row = app.desk.registry.row(FASTAPI)
+        await app.services.registry.loaded.wait()
+        row = app.services.registry.row(FASTAPI)
     assert row is not None
     assert row.usage_count == 2
 
@@ -114,11 +114,11 @@ async def test_a_redirect_moves_the_row(app: App, upstream: ScriptedUpstream) ->
 
     await look_up(app, "fastapi")
     upstream.say = say
-    await app.desk.query(Question(FASTAPI, "start"), Caller(app.principal))
-    row = app.desk.registry.row("/new/fastapi")
+    await app.services.query(Question(FASTAPI, "start"), Caller(app.principal))
+    row = app.services.registry.row("/new/fastapi")
     assert row is not None
     assert row.name == "fastapi"
-    assert app.desk.registry.row(FASTAPI) is None
+    assert app.services.registry.row(FASTAPI) is None
 
 
 async def test_an_id_that_upstream_does_not_know_any_more_sends_the_next_look_up_upstream(
@@ -126,7 +126,7 @@ async def test_an_id_that_upstream_does_not_know_any_more_sends_the_next_look_up
 ) -> None:
     await look_up(app, "fastapi")
     upstream.texts["query-docs"] = f'Library "{FASTAPI}" not found. Please check the library ID.'
-    await app.desk.query(Question(FASTAPI, "start"), Caller(app.principal))
+    await app.services.query(Question(FASTAPI, "start"), Caller(app.principal))
     assert (await look_up(app, "fastapi")).outcome == "miss"
     assert (await look_up(app, "fastapi")).outcome == "hit"
 
@@ -168,12 +168,12 @@ async def test_rows_learned_under_a_key_are_nobody_elses(
     home = tmp_path_factory.mktemp("private")
     upstream.texts["resolve-library-id"] = LISTED.replace(FASTAPI, "/secret/project")
     async with scripted_app(upstream, clock, home, PRINCIPAL="owner") as app:
-        await app.desk.registry.loaded.wait()
+        await app.services.registry.loaded.wait()
         await look_up(app, "project")
-        assert app.desk.registry.row("/secret/project") is not None
+        assert app.services.registry.row("/secret/project") is not None
     async with scripted_app(upstream, clock, home) as app:
-        await app.desk.registry.loaded.wait()
-        assert app.desk.registry.row("/secret/project") is None
+        await app.services.registry.loaded.wait()
+        assert app.services.registry.row("/secret/project") is None
 
 
 async def test_what_one_process_learns_or_forgets_another_on_the_home_follows(
@@ -189,12 +189,12 @@ async def test_what_one_process_learns_or_forgets_another_on_the_home_follows(
         scripted_app(upstream, clock, home) as one,
         scripted_app(upstream, clock, home) as two,
     ):
-        await one.desk.registry.loaded.wait()
+        await one.services.registry.loaded.wait()
         await look_up(one, "made up")
         with anyio.fail_after(10):
-            while two.desk.registry.row("/made/up") is None:
+            while two.services.registry.row("/made/up") is None:
                 await anyio.lowlevel.checkpoint()
         await Purge(one.fabric).everything()
         with anyio.fail_after(10):
-            while two.desk.registry.row("/made/up") is not None:
+            while two.services.registry.row("/made/up") is not None:
                 await anyio.lowlevel.checkpoint()

@@ -156,7 +156,7 @@ async def test_a_value_that_utf_8_cannot_say_is_escaped(app: App) -> None:
 
 async def test_read_of_a_public_entry_alone_allows_a_shared_cache(tmp_path: Path) -> None:
     async with scripted_app(ScriptedUpstream(), FakeClock(), tmp_path, PRINCIPAL="me") as app:
-        await app.desk.registry.loaded.wait()
+        await app.services.registry.loaded.wait()
         me = app.principal
         for key in ("public", owned("docs:/a/b?x", me)):
             await app.fabric.set_context(key, 1)
@@ -184,7 +184,7 @@ async def test_read_of_a_public_entry_alone_allows_a_shared_cache(tmp_path: Path
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_call_can_be_looked_into_as_soon_as_it_is_answered(app: App, mode: str) -> None:
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     async with connected(app, mode) as client:
         await call(client, "resolve-library-id", libraryName="widget", query="x")
         asked = {"libraryId": "/widgets/widget1", "query": "how to begin"}
@@ -216,9 +216,9 @@ async def test_no_resource_shows_the_key_that_was_used_nor_the_stores_secret(
         connected(app) as client,
     ):
         await call(client, "query-docs", libraryId="/widgets/widget1", query=f"use {key}")
-        await app.desk.tools.refresh()
-        await app.desk.turnstile.limited("too many calls", 60)
-        await app.desk.meter.flush()
+        await app.services.tools.refresh()
+        await app.services.call_gate.limited("too many calls", 60)
+        await app.services.quota.flush()
         uris = [each.uri for each in (await client.list_resources()).resources]
         for scope in Scope:
             keys = await app.fabric.keys(scope, "")

@@ -69,7 +69,7 @@ async def connected(
     app: App, mode: str = "auto", inbox: Inbox | None = None, meta: Meta = "full"
 ) -> AsyncGenerator[Client]:
     """Yield the SDK's client of `app`'s server: in memory, or through a daemon's socket."""
-    server = build_server(app.desk, app.principal, meta=meta)
+    server = build_server(app.services, app.principal, meta=meta)
     hear = (inbox or Inbox()).take
     if DAEMON == "off":
         async with Client(server, mode=mode, cache=None, message_handler=hear) as client:
@@ -211,7 +211,7 @@ async def at_the_door(app: App, meta: Meta = "full") -> AsyncGenerator[Window]:
     ours, theirs = socket.socketpair()
     incoming, outgoing = await asyncio.open_connection(sock=theirs, limit=2**24)
     window = Window(incoming, outgoing)
-    server = build_server(app.desk, app.principal, meta=meta)
+    server = build_server(app.services, app.principal, meta=meta)
     server.middleware.append(window.count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve_socket, server, ours)
@@ -263,7 +263,7 @@ class Site(Counting):
 
 @asynccontextmanager
 async def served(app: App, meta: Meta = "full") -> AsyncGenerator[Site]:
-    server = build_server(app.desk, app.principal, meta=meta)
+    server = build_server(app.services, app.principal, meta=meta)
     site = Site(http_app(server, []))
     server.middleware.append(site.count)
     async with site.app.router.lifespan_context(site.app):
@@ -284,6 +284,6 @@ def whole(reply: httpx2.Response) -> tuple[object, ...]:
 
 
 async def records(app: App) -> list[CallRecord]:
-    await app.desk.executions.flush()
+    await app.services.call_log.flush()
     contexts = await app.fabric.query("execution:*", Scope.EXECUTION)
     return [each for each in map(record_in, contexts) if each is not None]

@@ -22,7 +22,7 @@ from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 def rest_app(app: App) -> Starlette:
     """Return the REST API of `app`, at the root and below /rag."""
-    routes = rest_routes(LibraryCollection(app.desk, Viewer(app.principal, app.owner)))
+    routes = rest_routes(LibraryCollection(app.services, Viewer(app.principal, app.owner)))
     return Starlette(routes=[Mount("/rag", routes=routes), *routes])
 
 

@@ -116,25 +116,25 @@ class AnswerCache:
 
     def __init__(
         self,
-        shelf: AnswerStore,
+        store: AnswerStore,
         tasks: TaskGroup,
         leases: FlightLeases,
         clock: Clock,
-        meter: Quota,
+        quota: Quota,
         settings: AnswerSettings,
         line: CallGate,
     ) -> None:
-        """Run flights in `tasks`, one over all processes by `leases`; count on `meter`.
+        """Run flights in `tasks`, one over all processes by `leases`; count on `quota`.
 
         `line` is the state of the connection to upstream.
         """
         self._line = line
-        self._store = shelf
-        self._writer = AnswerWriter(shelf, clock)
+        self._store = store
+        self._writer = AnswerWriter(store, clock)
         self._flights: SingleFlight[_Landing] = SingleFlight(tasks)
         self._leases = leases
         self._clock = clock
-        self._meter = meter
+        self._quota = quota
         self._settings = settings
         self._refusals = TimedCache[Refusal](clock, settings.negative)
         self._refreshed = TimedCache[bool](clock, REFRESH_EVERY)
@@ -152,7 +152,7 @@ class AnswerCache:
         else:
             is_saved = isinstance(found, Refusal) and found.remembered
         if is_saved:
-            self._meter.count_saved()
+            self._quota.count_saved()
         return found
 
     async def is_fresh(self, lookup: CacheLookup, caller: Caller) -> bool:

@@ -35,9 +35,9 @@ TITLE_WEIGHT = 3
 class SnippetFallback:
     """Stored snippets of a library, ranked for a question."""
 
-    def __init__(self, shelf: AnswerStore, clock: Clock) -> None:
-        """Read the snippets from the answers in `shelf`."""
-        self._shelf = shelf
+    def __init__(self, store: AnswerStore, clock: Clock) -> None:
+        """Read the snippets from the answers in `store`."""
+        self._store = store
         self._clock = clock
 
     async def assemble(
@@ -77,7 +77,7 @@ class SnippetFallback:
 
     async def _records(self, library: LibraryId, principal: str) -> list[StoredAnswer]:
         """Return the answers about this very version of the library, or about it without any."""
-        records = await self._shelf.about(library.base, principal)
+        records = await self._store.about(library.base, principal)
         return [record for record in records if record.subject == str(library)]
 
 
@@ -106,11 +106,11 @@ CANDIDATES = 50
 class RegistryFallback:
     """Answers look-ups from the registry alone."""
 
-    def __init__(self, registry: Registry, suggester: Suggester, meanings: LibraryChoices) -> None:
-        """Search `registry`, then the lessons of `meanings`; pass phrases to `suggester`."""
+    def __init__(self, registry: Registry, suggester: Suggester, choices: LibraryChoices) -> None:
+        """Search `registry`, then the lessons of `choices`; pass phrases to `suggester`."""
         self._registry = registry
         self._suggester = suggester
-        self._meanings = meanings
+        self._choices = choices
 
     async def answer(self, look_up: Question, cause: str) -> Answer | None:
         """Return the registry's answer about a name, None if it has none either.
@@ -124,7 +124,7 @@ class RegistryFallback:
             return replace(_known(rows, cause), library_id=exact.row.id)
         if rows := _usable(self._registry.namesakes(look_up.library, look_up.text)):
             return _known(rows, cause)
-        lesson = await self._meanings.lesson(look_up)
+        lesson = await self._choices.lesson(look_up)
         if lesson is not None:
             return replace(_known([lesson], cause), library_id=lesson.id)
         if not _is_phrase(look_up.library):

@@ -96,14 +96,14 @@ class Prefetcher:
     """Asks upstream for each seed in turn."""
 
     def __init__(
-        self, resolver: ResolveService, turnstile: CallGate, caller: Caller, unknown: UnknownNames
+        self, resolver: ResolveService, call_gate: CallGate, caller: Caller, unknown: UnknownNames
     ) -> None:
-        """Ask as `caller`; stop when `turnstile` backs off.
+        """Ask as `caller`; stop when `call_gate` backs off.
 
         What is `unknown` is not asked again, unless it is refreshed.
         """
         self._resolver = resolver
-        self._turnstile = turnstile
+        self._call_gate = call_gate
         self._caller = caller
         self._unknown = unknown
 
@@ -138,7 +138,7 @@ class Prefetcher:
         if answer.outcome is Outcome.NEGATIVE:
             await self._unknown.remember(row)
             return PrefetchResult(row, PrefetchStatus.UNKNOWN)
-        rest = await self._turnstile.back_off()
+        rest = await self._call_gate.back_off()
         if rest is not None:
             return PrefetchResult(row, PrefetchStatus.QUOTA, reason=rest.why)
         return PrefetchResult(

@@ -302,9 +302,9 @@ MOST_CHANGES = 5
 class AnswerWriter:
     """Writer of admitted answers, which compares each with the stored one."""
 
-    def __init__(self, shelf: AnswerStore, clock: Clock) -> None:
-        """Write to `shelf`."""
-        self._shelf = shelf
+    def __init__(self, store: AnswerStore, clock: Clock) -> None:
+        """Write to `store`."""
+        self._store = store
         self._clock = clock
 
     async def keep(self, key: str, record: StoredAnswer) -> StoredAnswer:
@@ -313,13 +313,13 @@ class AnswerWriter:
         A text that gives the model orders where the stored one gave none is put into quarantine
         instead; then the stored one is returned.
         """
-        before = await self._shelf.own(key, record.principal)
+        before = await self._store.own(key, record.principal)
         if before is not None and _turned_bad(before.text, record.text):
             log.warning("a new text for %s gives the model orders: set aside", key)
-            await self._shelf.set_aside(key, record)
+            await self._store.set_aside(key, record)
             return before
         kept = record if before is None else _with_changes(record, before, self._clock())
-        await self._shelf.write(key, kept)
+        await self._store.write(key, kept)
         return kept
 
 

@@ -174,11 +174,11 @@ async def _ask(
     """Look a library up, then ask for its documentation."""
     caller = Caller(app.principal)
     started = time.monotonic()
-    answer = await app.desk.resolve(Question(name), caller)
+    answer = await app.services.resolve(Question(name), caller)
     show(DemoStep(when, "look-up", answer, time.monotonic() - started))
     started = time.monotonic()
     question = Question(library_id or _first_id(answer), QUESTION)
-    answer = await app.desk.query(question, caller)
+    answer = await app.services.query(question, caller)
     show(DemoStep(when, "question", answer, time.monotonic() - started))
 
 

@@ -153,7 +153,7 @@ async def _upstream(app: App) -> HealthCheck:
     started = time.monotonic()
     try:
         with anyio.fail_after(_UPSTREAM_SECONDS):
-            tools = await app.desk.tools.refresh()
+            tools = await app.services.tools.refresh()
     except TimeoutError:
         text = f"{label} ({key}) has not answered within {_UPSTREAM_SECONDS:g} s"
         return HealthCheck("upstream", ok=False, text=text)
@@ -171,7 +171,7 @@ async def _upstream(app: App) -> HealthCheck:
 async def _status_checks(app: App, ended: int) -> list[HealthCheck]:
     """Return limits, open circuit breakers and lost sessions of every credential."""
     now = time.time()
-    own, found = app.desk.turnstile.key, await read_all_statuses(app.fabric, now)
+    own, found = app.services.call_gate.key, await read_all_statuses(app.fabric, now)
     limits = [
         _owned(each.key == own, describe_back_off(each.back_off, now))
         for each in found
@@ -202,7 +202,7 @@ def _owned(own: bool, text: str) -> str:  # noqa: FBT001  # one of two labels
 
 
 async def _store(app: App) -> HealthCheck:
-    counts = await app.desk.shelf.counts()
+    counts = await app.services.answer_store.counts()
     text = f"{counts['answers']} answers, {counts['lists']} look-ups; {await _medium(app.fabric)}"
     trouble = await _trouble(app.fabric)
     if trouble is not None:

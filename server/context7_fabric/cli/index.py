@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 def _indexer(app: App, ttl: float) -> Prefetcher:
     origin = app.settings.upstream.origin
     unknown = UnknownNames(app.fabric, origin, app.principal, ttl)
-    return Prefetcher(app.desk.resolver, app.desk.turnstile, Caller(app.principal), unknown)
+    return Prefetcher(app.services.resolver, app.services.call_gate, Caller(app.principal), unknown)
 
 
 def _ttl(app: App, seeds: Seeds) -> float:
@@ -120,7 +120,7 @@ def _chosen(rows: list[Row], category: str | None) -> list[Row]:
 
 
 async def _announce(console: Console, app: App, plan: PrefetchPlan) -> None:
-    usage, limit = await app.desk.meter.month(), app.desk.meter.monthly_calls
+    usage, limit = await app.services.quota.month(), app.services.quota.monthly_calls
     of_limit = f" of {limit}" if limit is not None else ""
     unknown = f", {len(plan.unknown)} are unknown to it" if plan.unknown else ""
     console.print(

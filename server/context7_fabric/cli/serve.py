@@ -104,7 +104,9 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.mcp_server.stdio import serve_socket
 
     async with open_runtime(settings, traced=True) as runtime, runtime.app(settings) as app:
-        await serve_socket(build_server(app.desk, app.principal, meta=settings.meta), connection)
+        await serve_socket(
+            build_server(app.services, app.principal, meta=settings.meta), connection
+        )
 
 
 async def _stdio(settings: Settings) -> None:
@@ -115,7 +117,7 @@ async def _stdio(settings: Settings) -> None:
         _ended_by_signal(partial(_close, runtime)),
         runtime.app(settings) as app,
     ):
-        await serve_stdio(build_server(app.desk, app.principal, meta=settings.meta))
+        await serve_stdio(build_server(app.services, app.principal, meta=settings.meta))
         await _close(runtime)
         leave()
 

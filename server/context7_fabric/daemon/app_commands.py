@@ -30,9 +30,9 @@ class AppCommands(RecordCommands):
 
     def __init__(self, app: App) -> None:
         """Answer from `app`, as one session of a client."""
-        super().__init__(app.desk.executions, app.desk.feedback, app.principal)
+        super().__init__(app.services.call_log, app.services.feedback, app.principal)
         self._app = app
-        self._desk = app.desk
+        self._services = app.services
         self._session = f"cli-{token_hex(8)}"
 
     async def resolve(self, name: str, question: str) -> dict[str, Any]:
@@ -58,12 +58,12 @@ class AppCommands(RecordCommands):
                 return _unresolved(library, found)
             library = library_id
         caller = self._caller()
-        answer = await self._desk.query(Question(library, question), caller)
+        answer = await self._services.query(Question(library, question), caller)
         return self._recorded(QUERY_DOCS, {"libraryId": library, "query": question}, caller, answer)
 
     async def _find(self, name: str, question: str) -> Answer:
         caller = self._caller()
-        found = await self._desk.find(Question(name, question), caller)
+        found = await self._services.find(Question(name, question), caller)
         arguments = {"libraryName": name, "query": question}
         return self._recorded(RESOLVE, arguments, caller, found)
 
@@ -73,8 +73,8 @@ class AppCommands(RecordCommands):
     def _recorded(
         self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
     ) -> Answer:
-        numbered = replace(answer, execution_id=self._desk.executions.new_id())
-        self._desk.note(tool, arguments, caller, numbered)
+        numbered = replace(answer, execution_id=self._services.call_log.new_id())
+        self._services.note(tool, arguments, caller, numbered)
         return numbered
 
 
@@ -119,16 +119,16 @@ def _reason(found: Answer) -> str:
 
 
 async def _figures(app: App) -> dict[str, Any]:
-    counts = await app.desk.shelf.counts()
-    status = await app.desk.turnstile.status()
+    counts = await app.services.answer_store.counts()
+    status = await app.services.call_gate.status()
     message = status.quota_message
     # Last, as above.
-    usage, usage_of_all = await app.desk.meter.month(), await app.desk.meter.month_of_all()
+    usage, usage_of_all = await app.services.quota.month(), await app.services.quota.month_of_all()
     fault = usage_of_all.last_fault
     return {
         "calls_this_month": usage.calls,
         "calls_saved": usage.saved,
-        "monthly_calls": app.desk.meter.monthly_calls,
+        "monthly_calls": app.services.quota.monthly_calls,
         "quota_said": message.text if message else None,
         "quota_said_at": message.at if message else None,
         **_status_fields(status),

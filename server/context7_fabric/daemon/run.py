@@ -116,7 +116,7 @@ async def _server_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[
     """Open the MCP server for one window."""
     settings = _settings_of(handshake)
     async with _open_app(runtime, settings) as app:
-        yield build_server(app.desk, app.principal, meta=settings.meta)
+        yield build_server(app.services, app.principal, meta=settings.meta)
 
 
 @asynccontextmanager

@@ -150,8 +150,8 @@ class _IdentityApps:
 
 def _served(app: App) -> Starlette:
     """Return MCP and REST for the identity of `app`."""
-    routes = rest_routes(LibraryCollection(app.desk, Viewer(app.principal, app.owner)))
-    server = build_server(app.desk, app.principal, app.owner, app.settings.meta)
+    routes = rest_routes(LibraryCollection(app.services, Viewer(app.principal, app.owner)))
+    server = build_server(app.services, app.principal, app.owner, app.settings.meta)
     return http_app(server, [Mount("/rag", routes=routes), *routes])
 
 

@@ -137,9 +137,9 @@ class Resources:
         self._viewer = viewer
         self._views = services.views
         self._libraries = LibraryViews(
-            services.views, services.registry, services.suggester, services.meanings
+            services.views, services.registry, services.suggester, services.choices
         )
-        self._stats = StatsView(services.views, services.meter)
+        self._stats = StatsView(services.views, services.quota)
 
     async def list(
         self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None

@@ -55,7 +55,7 @@ def build_server(
     """
     viewer = Viewer(principal, owner)
     tools, resources = Tools(services, viewer, meta), Resources(services, viewer)
-    prompts, notifications = Prompts(services), Notifications(services.changes)
+    prompts, notifications = Prompts(services), Notifications(services.subscriptions)
     server = FabricServer(
         NAME,
         version=__version__,

@@ -46,18 +46,18 @@ _QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
 class Tools:
     """Lists and calls tools."""
 
-    def __init__(self, desk: Services, viewer: Viewer, meta: Meta) -> None:
-        """Answer from `desk` what `viewer` may read; `meta` is the extent of `_meta`."""
-        self._desk = desk
+    def __init__(self, services: Services, viewer: Viewer, meta: Meta) -> None:
+        """Answer from `services` what `viewer` may read; `meta` is the extent of `_meta`."""
+        self._services = services
         self._viewer = viewer
         self._meta: Meta = meta
-        self._optional = ExtraTools(desk.feedback, desk.contexts)
+        self._optional = ExtraTools(services.feedback, services.contexts)
 
     async def list(
         self, _ctx: HandlerContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """Return those of upstream's tools and ours that are served."""
-        tools = served_tools(await self._desk.tools.listed(), self._desk.tool_names)
+        tools = served_tools(await self._services.tools.listed(), self._services.tool_names)
         return types.ListToolsResult(tools=tools)
 
     async def call(
@@ -68,7 +68,7 @@ class Tools:
         Raises:
             MCPError: No such tool is served.
         """
-        if params.name not in self._desk.tool_names:
+        if params.name not in self._services.tool_names:
             raise MCPError(types.INVALID_PARAMS, f"Tool {params.name} not found")
         given = params.arguments or {}
         if params.name in OPTIONAL:
@@ -84,13 +84,13 @@ class Tools:
         It is recorded in the event loop's next round, so that the client does not wait; there is
         none while records come faster than they are written.
         """
-        if tool not in self._desk.tool_names or tool not in _QUESTIONS:
+        if tool not in self._services.tool_names or tool not in _QUESTIONS:
             return None
-        if self._desk.executions.is_behind:
+        if self._services.call_log.is_behind:
             return None
         try:
             arguments.check_size(tool, given)
-            answer = self._desk.cached(_QUESTIONS[tool](given), caller)
+            answer = self._services.cached(_QUESTIONS[tool](given), caller)
         except FabricError:
             return None
         if answer is None:
@@ -112,10 +112,10 @@ class Tools:
 
     def _numbered(self, answer: Answer) -> Answer:
         """Return `answer` with a unique execution id."""
-        return replace(answer, execution_id=self._desk.executions.new_id())
+        return replace(answer, execution_id=self._services.call_log.new_id())
 
     def _record(self, tool: str, given: dict[str, Any], caller: Caller, answer: Answer) -> None:
-        self._desk.note(tool, given, caller, answer)
+        self._services.note(tool, given, caller, answer)
         log.debug("%s %s by %s %s", tool, answer.outcome, answer.tier, answer.execution_id)
 
     def _caller(self, ctx: HandlerContext) -> Caller:
@@ -125,8 +125,8 @@ class Tools:
         try:
             arguments.check_size(tool, given)
             if tool == RESOLVE:
-                return await self._desk.resolve(arguments.look_up(given), caller)
-            return await self._desk.query(_QUESTIONS[tool](given), caller)
+                return await self._services.resolve(arguments.look_up(given), caller)
+            return await self._services.query(_QUESTIONS[tool](given), caller)
         except ArgumentError as error:
             return Answer(str(error), Outcome.ERROR, Tier.LOCAL, is_error=True)
 

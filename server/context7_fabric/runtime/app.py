@@ -88,7 +88,7 @@ class App:
     """
 
     settings: Settings
-    desk: Services
+    services: Services
     fabric: Fabric
     upstream: Upstream
     principal: str
@@ -101,8 +101,8 @@ class App:
 
     async def flush(self) -> None:
         """Write what is not written yet."""
-        await self.desk.executions.flush()
-        await self.desk.meter.flush()
+        await self.services.call_log.flush()
+        await self.services.quota.flush()
 
     async def aclose(self) -> None:
         """Write what is not written yet, and end the connection upstream."""
@@ -113,14 +113,14 @@ class App:
 
 @asynccontextmanager
 async def open_knowledge(
-    settings: Settings, commons: SharedResources, principal: str, worker: WorkerClient
+    settings: Settings, shared: SharedResources, principal: str, worker: WorkerClient
 ) -> AsyncGenerator[LibraryKnowledge]:
     """Open the libraries known to `principal`; `worker` is shared by all."""
-    with commons.news.listen(*WRITTEN) as ear:
+    with shared.news.listen(*WRITTEN) as ear:
         async with anyio.create_task_group() as tasks:
-            rows = RowStore(commons.fabric, principal, ear)
-            registry = Registry(rows, partial(load_seeds, settings.seed_file), commons.clock)
-            vectors = StoredRowVectors(commons.fabric, settings.suggestions.model)
+            rows = RowStore(shared.fabric, principal, ear)
+            registry = Registry(rows, partial(load_seeds, settings.seed_file), shared.clock)
+            vectors = StoredRowVectors(shared.fabric, settings.suggestions.model)
             suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
             registry.on_change, registry.on_forget = suggester.learn, suggester.forget
             tasks.start_soon(registry.keep_in_step)
@@ -135,7 +135,7 @@ async def open_knowledge(
 
 @asynccontextmanager
 async def open_app_on(
-    commons: SharedResources,
+    shared: SharedResources,
     knowledge: LibraryKnowledge,
     settings: Settings,
     viewer: Viewer,
@@ -146,18 +146,18 @@ async def open_app_on(
 
     `credential` is a fingerprint: a principal that has a name keeps it when its key changes.
     """
-    with commons.news.listen("") as ear:
+    with shared.news.listen("") as ear:
         async with anyio.create_task_group() as tasks:
             upstream = connect(tasks) if connect else _connect(settings, tasks)
-            meter = Quota(commons.fabric, commons.clock, viewer.principal, settings.monthly_calls)
+            quota = Quota(shared.fabric, shared.clock, viewer.principal, settings.monthly_calls)
             where = credential_key(viewer.principal, credential, settings.upstream.origin)
-            gate = CallGate(commons.fabric, commons.clock, meter, where, upstream)
-            desk = _desk(settings, commons, knowledge, tasks, viewer, gate, ear)
+            gate = CallGate(shared.fabric, shared.clock, quota, where, upstream)
+            services = _services(settings, shared, knowledge, tasks, viewer, gate, ear)
             if isinstance(upstream, McpUpstream):
-                upstream.on_connected = partial(_behind_a_connection, desk)
-                upstream.on_session_lost = desk.turnstile.session_lost
-                desk.turnstile.on_refused = upstream.reconnect
-            app = App(settings, desk, commons.fabric, upstream, viewer.principal, viewer.owner)
+                upstream.on_connected = partial(_behind_a_connection, services)
+                upstream.on_session_lost = services.call_gate.session_lost
+                services.call_gate.on_refused = upstream.reconnect
+            app = App(settings, services, shared.fabric, upstream, viewer.principal, viewer.owner)
             try:
                 yield app
             finally:
@@ -166,11 +166,11 @@ async def open_app_on(
                 tasks.cancel_scope.cancel()
 
 
-async def _behind_a_connection(desk: Services) -> None:
+async def _behind_a_connection(services: Services) -> None:
     """Use the new connection: list upstream's tools, fetch a missing model."""
-    await desk.turnstile.connected()
-    await desk.tools.refresh_quietly()
-    await desk.suggester.fetch_model()
+    await services.call_gate.connected()
+    await services.tools.refresh_quietly()
+    await services.suggester.fetch_model()
 
 
 def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
@@ -183,31 +183,31 @@ def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
     )
 
 
-def _desk(
+def _services(
     settings: Settings,
-    commons: SharedResources,
+    shared: SharedResources,
     knowledge: LibraryKnowledge,
     tasks: TaskGroup,
     viewer: Viewer,
     gate: CallGate,
     ear: ChangeListener,
 ) -> Services:
-    fabric, clock, principal = commons.fabric, commons.clock, viewer.principal
-    shelf, learned = AnswerStore(fabric), LearnedChoices(fabric)
+    fabric, clock, principal = shared.fabric, shared.clock, viewer.principal
+    store, learned = AnswerStore(fabric), LearnedChoices(fabric)
     tools = ToolCache(fabric, gate.upstream, settings.upstream.origin, tasks)
-    context7 = Context7(gate.upstream, tools, gate, commons.observers)
+    context7 = Context7(gate.upstream, tools, gate, shared.observers)
     registry, suggester = knowledge.registry, knowledge.suggester
     answering = _answering(settings)
     stamp = RecordFactory(clock, answering.origin)
-    leases = FlightLeases(fabric, tasks, commons.news)
-    answers = AnswerCache(shelf, tasks, leases, clock, gate.quota, answering, gate)
-    meanings = LibraryChoices(registry, learned, viewer)
-    local = RegistryFallback(registry, suggester, meanings)
+    leases = FlightLeases(fabric, tasks, shared.news)
+    answers = AnswerCache(store, tasks, leases, clock, gate.quota, answering, gate)
+    choices = LibraryChoices(registry, learned, viewer)
+    local = RegistryFallback(registry, suggester, choices)
     lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = ResolveService(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
     docs = DocsService(
-        answers, context7, learned, registry, SnippetFallback(shelf, clock), stamp, lifetime
+        answers, context7, learned, registry, SnippetFallback(store, clock), stamp, lifetime
     )
     redacted = redact if settings.redact else str
     executions = CallLog(fabric, clock, redacted, settings.executions)
@@ -221,21 +221,21 @@ def _desk(
         docs=docs,
         responses=ResponseCache(fabric.revision, clock),
         tools=tools,
-        shelf=shelf,
+        answer_store=store,
         registry=registry,
         suggester=suggester,
-        meanings=meanings,
-        meter=gate.quota,
-        turnstile=gate,
-        executions=executions,
+        choices=choices,
+        quota=gate.quota,
+        call_gate=gate,
+        call_log=executions,
         views=VisibleEntries(fabric, executions, clock),
         feedback=feedback,
         contexts=ContextViews(fabric, clock, viewer),
         tool_names=settings.tools,
         prompts=PromptLibrary(fabric, viewer, load_prompts),
-        changes=changes,
+        subscriptions=changes,
         redacted=redacted,
-        observers=commons.observers,
+        observers=shared.observers,
     )
 
 

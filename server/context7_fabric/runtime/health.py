@@ -45,7 +45,7 @@ class HealthMonitor:
         """Return the present state; a store that takes longer than `store_seconds` is down."""
         store = await self._store(store_seconds)
         apps = self._runtime.open_apps
-        services = [app.desk for app in apps]
+        services = [app.services for app in apps]
         suggesters = {id(each.suggester): each.suggester for each in services}.values()
         states = Counter(suggester.state for suggester in suggesters)
         return StateFigures(
@@ -55,12 +55,12 @@ class HealthMonitor:
             faults=self._runtime.fabric.faults.count,
             apps=len(apps),
             connections=sum(app.connected for app in apps),
-            breakers_open=sum(each.turnstile.is_open for each in services),
-            resting=sum(each.turnstile.is_backing_off for each in services),
+            breakers_open=sum(each.call_gate.is_open for each in services),
+            resting=sum(each.call_gate.is_backing_off for each in services),
             rows=max((each.registry.size for each in services), default=0),
             suggesters={state: states[state] for state in get_args(WorkerState)},
             flights=sum(each.docs.flights for each in services),
-            executions_waiting=sum(each.executions.waiting for each in services),
+            executions_waiting=sum(each.call_log.waiting for each in services),
         )
 
     @property

@@ -70,17 +70,17 @@ class Context7:
         self,
         upstream: Upstream,
         tools: ToolCache,
-        turnstile: CallGate,
+        call_gate: CallGate,
         observers: Sequence[Observer] = (),
     ) -> None:
-        """Call the generation of `upstream` that `tools` reports, when `turnstile` permits.
+        """Call the generation of `upstream` that `tools` reports, when `call_gate` permits.
 
         `observers` are notified of the end of each call that was sent.
         """
         self._observers = observers
         self._upstream = upstream
         self._tools = tools
-        self._turnstile = turnstile
+        self._call_gate = call_gate
 
     async def generation(self) -> ToolGeneration:
         """Return the generation of upstream's tools; the newer one while it is unknown."""
@@ -115,7 +115,7 @@ class Context7:
     ) -> tuple[str, T] | Refusal:
         begun = time.perf_counter()
         try:
-            async with self._turnstile.permit() as permit:
+            async with self._call_gate.permit() as permit:
                 reply = await self._sent(call_for, progress)
         except UpstreamError as error:
             self._notify(ENDS.get(type(error)), begun)
@@ -125,7 +125,7 @@ class Context7:
             await self._report_refusal(admitted, reply, permit)
             self._notify(admitted.reason.value, begun)
             return replace(admitted, text=reply.text, is_error=reply.is_error)
-        await self._turnstile.succeeded(permit)
+        await self._call_gate.succeeded(permit)
         self._notify(ANSWERED, begun)
         if reply.is_error:
             return Refusal(Reason.UNRECOGNISED, text=reply.text, is_error=True)
@@ -157,12 +157,12 @@ class Context7:
     async def _report_refusal(self, refusal: Refusal, reply: Reply, permit: CallPermit) -> None:
         """Report the end of a call to the call gate; only an answer ends a limit."""
         if refusal.reason is Reason.QUOTA:
-            await self._turnstile.limited(reply.text, None)
+            await self._call_gate.limited(reply.text, None)
         elif refusal.reason is Reason.FAILED:
-            await self._turnstile.failed(permit, f"it said: {_line(reply.text)}")
+            await self._call_gate.failed(permit, f"it said: {_line(reply.text)}")
         else:
             ends_limit = refusal.reason in ANSWERS
-            await self._turnstile.succeeded(permit if ends_limit else replace(permit, probes=None))
+            await self._call_gate.succeeded(permit if ends_limit else replace(permit, probes=None))
 
 
 def _line(text: str) -> str:

@@ -39,7 +39,7 @@ class Asked:
 async def server(home: Path, clock: FakeClock) -> AsyncGenerator[App]:
     """Open the server's app on `home`, its registry loaded."""
     async with scripted_app(ScriptedUpstream(), clock, home, MODEL="off") as app:
-        await app.desk.registry.loaded.wait()
+        await app.services.registry.loaded.wait()
         yield app
 
 

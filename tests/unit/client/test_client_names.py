@@ -52,8 +52,8 @@ async def test_choice_that_the_server_learned_has_precedence(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(Question("widget1"), caller)
-        await app.desk.resolver.used(WIDGET, caller)
+        await app.services.resolve(Question("widget1"), caller)
+        await app.services.resolver.used(WIDGET, caller)
     assert await cache.get_library_id("widget1") == WIDGET
 
 
@@ -62,10 +62,10 @@ async def test_a_choice_is_followed_to_where_its_library_moved(
 ) -> None:
     async with server(home, clock) as app:
         caller = Caller(app.principal)
-        await app.desk.resolve(Question("widget 1"), caller)
-        await app.desk.resolver.used(WIDGET, caller)
+        await app.services.resolve(Question("widget 1"), caller)
+        await app.services.resolver.used(WIDGET, caller)
         await LearnedChoices(app.fabric).move(WIDGET, "/widgets/new", app.principal)
-        await app.desk.registry.moved(WIDGET, "/widgets/new")
+        await app.services.registry.moved(WIDGET, "/widgets/new")
     assert await cache.get_library_id("widget 1") == "/widgets/new"
 
 
@@ -73,8 +73,8 @@ async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
     cache: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
     async with server(home, clock) as app:
-        await app.desk.registry.broken(PYDANTIC)
-        await app.desk.registry.broken(REDIS)
+        await app.services.registry.broken(PYDANTIC)
+        await app.services.registry.broken(REDIS)
         await LearnedChoices(app.fabric).choose("redis", REDIS, Caller(app.principal).holder)
     assert await cache.get_library_id("pydantic") is None
     assert await cache.get_library_id("redis") is None
@@ -86,7 +86,7 @@ async def test_row_that_the_server_changes_is_seen_by_an_open_client(
     monkeypatch.setattr("context7_fabric.client.local.STEP_SECONDS", 0.0)
     assert await cache.get_library_id("pydantic") == PYDANTIC
     async with server(home, clock) as app:
-        await app.desk.registry.moved(PYDANTIC, "/pydantic/docs")
+        await app.services.registry.moved(PYDANTIC, "/pydantic/docs")
     assert await cache.get_library_id("pydantic v2") == "/pydantic/docs"
 
 

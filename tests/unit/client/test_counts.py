@@ -38,7 +38,7 @@ async def test_tokens_saved_are_the_stored_list_without_the_id(
     async with scripted_app(upstream, clock, home, MODEL="off") as app:
         for name, count in (("pydantic", 5), ("widget", 9)):
             upstream.say = lambda _tool, _arguments, count=count: list_text(count)
-            await app.desk.resolve(Question(name), Caller(app.principal))
+            await app.services.resolve(Question(name), Caller(app.principal))
     five, nine = tokens(list_text(5)), tokens(list_text(9))
     await cache.get_library_id("pydantic")
     saved = five - tokens(PYDANTIC)
@@ -55,7 +55,7 @@ async def test_another_principals_lists_are_not_measured(
 ) -> None:
     upstream = ScriptedUpstream()
     async with scripted_app(upstream, clock, home, MODEL="off", PRINCIPAL="other") as app:
-        await app.desk.resolve(Question("widget"), Caller(app.principal))
+        await app.services.resolve(Question("widget"), Caller(app.principal))
     await cache.get_library_id("pydantic")
     assert cache.get_stats()["estimated_tokens_saved"] == 0
 
@@ -65,7 +65,7 @@ async def test_every_hit_counts_as_a_use_of_the_row(home: Path, clock: FakeClock
         for name in ("pydantic", "pydantic", "pydantic v2", "redis", "nothing"):
             await cache.get_library_id(name)
     async with server(home, clock) as app:
-        rows = [app.desk.registry.row(each) for each in (PYDANTIC, REDIS)]
+        rows = [app.services.registry.row(each) for each in (PYDANTIC, REDIS)]
         assert [row and row.usage_count for row in rows] == [3, 1]
 
 
@@ -74,7 +74,7 @@ async def test_the_first_use_is_written_without_closing(
 ) -> None:
     await cache.get_library_id("pydantic")
     async with server(home, clock) as app:
-        row = app.desk.registry.row(PYDANTIC)
+        row = app.services.registry.row(PYDANTIC)
         assert row is not None
         assert row.usage_count == 1
 
@@ -86,7 +86,7 @@ async def test_uses_that_memory_answered_are_written_now_and_then(
     for _ in range(3):
         await cache.get_library_id("pydantic")
     async with server(home, clock) as app:
-        row = app.desk.registry.row(PYDANTIC)
+        row = app.services.registry.row(PYDANTIC)
         assert row is not None
         assert row.usage_count == 3
 
@@ -104,6 +104,6 @@ async def test_callers_at_once_get_the_same_and_all_count(home: Path, clock: Fak
         assert given == [PYDANTIC] * 50
         assert cache.get_stats()["cache_hits"] == 50
     async with server(home, clock) as app:
-        row = app.desk.registry.row(PYDANTIC)
+        row = app.services.registry.row(PYDANTIC)
         assert row is not None
         assert row.usage_count == 50

@@ -83,8 +83,8 @@ async def test_learned_id_is_a_choice_and_no_row_of_the_registry(
 ) -> None:
     await learned(clock, "Some Widget")
     async with server(home, clock) as app:
-        assert app.desk.registry.row(WIDGET) is None
-        assert await app.desk.meanings.meant("some widget") == Row(
+        assert app.services.registry.row(WIDGET) is None
+        assert await app.services.choices.meant("some widget") == Row(
             name="some-widget",
             ecosystem="other",
             id=WIDGET,
@@ -100,20 +100,20 @@ async def test_another_name_of_a_known_library_becomes_its_alias(
 ) -> None:
     await learned(clock, "agent graphs", LANGGRAPH)
     async with server(home, clock) as app:
-        row = await app.desk.meanings.meant("agent graphs")
+        row = await app.services.choices.meant("agent graphs")
         assert row is not None
         assert (row.name, row.id, row.aliases[-1]) == ("langgraph", LANGGRAPH, "agent graphs")
         assert row.last_verified == clock.now
-        assert app.desk.registry.find("agent graphs") is None
+        assert app.services.registry.find("agent graphs") is None
 
 
 async def test_row_without_an_id_gets_one_for_this_user_only(home: Path, clock: FakeClock) -> None:
     await learned(clock, "huggingface", "/huggingface/transformers")
     async with server(home, clock) as app:
-        row = await app.desk.meanings.meant("huggingface")
+        row = await app.services.choices.meant("huggingface")
         assert row is not None
         assert (row.id, row.source) == ("/huggingface/transformers", "seed")
-        match = app.desk.registry.find("huggingface")
+        match = app.services.registry.find("huggingface")
         assert match is not None
         assert match.row.id == ""
 
@@ -123,20 +123,20 @@ async def test_answer_for_a_shared_name_changes_no_row(home: Path, clock: FakeCl
     assert await known(clock, "kubernetes") == "/kubernetes/website"
     assert await known(clock, "kubernetes python") is None
     async with server(home, clock) as app:
-        assert app.desk.registry.row("/kubernetes/website") is None
+        assert app.services.registry.row("/kubernetes/website") is None
 
 
 async def test_an_answer_does_not_change_the_id_that_upstream_listed(
     home: Path, clock: FakeClock
 ) -> None:
     async with server(home, clock) as app:
-        await app.desk.resolve(Question("widget1"), Caller(app.principal))
+        await app.services.resolve(Question("widget1"), Caller(app.principal))
     await learned(clock, "Widget 1")
     clock.forward(31 * DAY)
     assert await learned(clock, "Widget 1", "/else/where") == "/else/where"
     assert await known(clock, "Widget 1") == "/else/where"
     async with server(home, clock) as app:
-        row = app.desk.registry.row(WIDGET)
+        row = app.services.registry.row(WIDGET)
         assert row is not None
         assert row.title == "Widget 1"
 

@@ -79,18 +79,18 @@ async def test_looking_opens_no_app(opened: Opened) -> None:
 async def test_sums_are_over_every_app_that_is_open(opened: Opened) -> None:
     async with opened.app("ann") as ann, opened.app("bob") as bob:
         for app in (ann, bob):
-            await app.desk.registry.loaded.wait()
+            await app.services.registry.loaded.wait()
             answer = Answer("text", Outcome.HIT, Tier.QUESTION)
-            app.desk.note("query-docs", {}, Caller(), answer)
+            app.services.note("query-docs", {}, Caller(), answer)
         figures = await opened.health.figures()
     assert (figures.apps, figures.executions_waiting) == (2, 2)
-    assert figures.rows == ann.desk.registry.size > 400
+    assert figures.rows == ann.services.registry.size > 400
     assert figures.connections == 0
 
 
 async def test_suggestions_are_counted_once_where_several_apps_share_them(opened: Opened) -> None:
     async with opened.app("ann") as ann, opened.app("bob") as bob:
-        assert ann.desk.suggester is bob.desk.suggester
+        assert ann.services.suggester is bob.services.suggester
         figures = await opened.health.figures()
     expected = {"off": 1, "idle": 0, "starting": 0, "ready": 0, "trouble": 0}
     assert figures.suggesters == expected
@@ -101,19 +101,19 @@ async def test_questions_under_way_are_counted_until_they_have_landed(
 ) -> None:
     gate = opened.upstream.gate = anyio.Event()
     async with opened.app() as app:
-        tasks.start_soon(app.desk.query, QUESTION, Caller())
+        tasks.start_soon(app.services.query, QUESTION, Caller())
         await opened.upstream.arrived.wait()
         assert (await opened.health.figures()).flights == 1
         gate.set()
-        await app.desk.query(QUESTION, Caller())
+        await app.services.query(QUESTION, Caller())
         assert (await opened.health.figures()).flights == 0
 
 
 async def test_figures_have_the_calls_of_the_month_and_the_rest_of_the_plan(opened: Opened) -> None:
     async with opened.app() as app:
-        await app.desk.query(QUESTION, Caller())
-        await app.desk.meter.flush()
-        sent = (await app.desk.meter.month()).calls
+        await app.services.query(QUESTION, Caller())
+        await app.services.quota.flush()
+        sent = (await app.services.quota.month()).calls
     store = (await opened.health.figures()).store
     assert sent > 0
     assert (store.month_calls, store.quota_left) == (sent, 10 - sent)
@@ -130,7 +130,7 @@ async def test_figures_count_an_open_circuit_breaker(opened: Opened) -> None:
     async with opened.app() as app:
         for number in range(5):
             assert (await opened.health.figures()).breakers_open == 0
-            await app.desk.query(Question("/widgets/widget1", f"part {number}"), Caller())
+            await app.services.query(Question("/widgets/widget1", f"part {number}"), Caller())
         figures = await opened.health.figures()
     assert (figures.breakers_open, figures.resting) == (1, 0)
 
@@ -139,7 +139,7 @@ async def test_figures_count_a_back_off_that_upstream_asked_for(opened: Opened) 
     opened.upstream.error = UpstreamLimited("there", 60)
     async with opened.app() as app:
         assert (await opened.health.figures()).resting == 0
-        await app.desk.query(QUESTION, Caller())
+        await app.services.query(QUESTION, Caller())
         assert (await opened.health.figures()).resting == 1
 
 

@@ -59,7 +59,7 @@ class LibraryCollection:
         found = await self._ranked(self.services.redacted(form.query))
         if wanted:
             found = [each for each in found if _has(each.row, wanted)]
-            rows = await self.services.meanings.rows()
+            rows = await self.services.choices.rows()
             rows = await to_thread.run_sync(_others, rows, wanted, found, most)
             found += [RankedLibrary(row, "usage", 0.0) for row in rows]
         return as_data({"results": [_as_json(each) for each in found[:most]]}, "results")
@@ -76,8 +76,8 @@ class LibraryCollection:
         """
         taught = [self._taught(at, entry) for at, entry in enumerate(form.metadatas)]
         await self.services.registry.loaded.wait()
-        await self.services.meanings.learn(taught, self.services.views.clock())
-        meant = [await self.services.meanings.meant(each.name) for each in taught]
+        await self.services.choices.learn(taught, self.services.views.clock())
+        meant = [await self.services.choices.meant(each.name) for each in taught]
         rows = [row for row in meant if row is not None]
         ids: list[Json] = [row.key for row in rows]
         library_ids: list[Json] = [row.id for row in rows]
@@ -128,10 +128,10 @@ class LibraryCollection:
 
     async def _ranked(self, phrase: str) -> list[RankedLibrary]:
         services = self.services
-        meant = await services.meanings.meant(phrase) if phrase.strip() else None
+        meant = await services.choices.meant(phrase) if phrase.strip() else None
         found = [RankedLibrary(meant, "exact", 1.0)] if meant else []
         views = LibraryViews(
-            services.views, services.registry, services.suggester, services.meanings
+            services.views, services.registry, services.suggester, services.choices
         )
         suggested = [_suggested(each) for each in await views.ranked(phrase) if usable(each.row)]
         seen = {each.row.key for each in found}
@@ -152,7 +152,7 @@ class LibraryCollection:
 
     async def _rows(self) -> list[Row]:
         await self.services.registry.loaded.wait()
-        rows = await self.services.meanings.rows()
+        rows = await self.services.choices.rows()
         return await to_thread.run_sync(lambda: [row for row in rows if usable(row)])
 
     async def _saved(self) -> tuple[int, str]:

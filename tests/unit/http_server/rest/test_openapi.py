@@ -38,7 +38,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 async def test_openapi_of_all_routes_describes_each_and_no_other(app: App) -> None:
-    collection = LibraryCollection(app.desk, Viewer(app.principal))
+    collection = LibraryCollection(app.services, Viewer(app.principal))
     served = {route.path for route in rest_routes(collection)}
     assert served == set(openapi_document()["paths"]) | {"/openapi.json"}
 

@@ -22,11 +22,11 @@ GETS = ("/health", "/collections", "/library-cache/stats", "/openapi.json")
 
 
 async def test_health_reports_the_state_of_the_index(app: App, http: httpx2.AsyncClient) -> None:
-    await app.desk.registry.loaded.wait()
+    await app.services.registry.loaded.wait()
     reply = await http.get("/health")
     assert reply.status_code == 200
     assert reply.json() == {"status": "healthy", "qdrant_status": "idle", "version": __version__}
-    assert not await app.desk.suggester.settle(5)
+    assert not await app.services.suggester.settle(5)
     reply = (await http.get("/health")).json()
     assert (reply["status"], reply["qdrant_status"]) == ("healthy", "off")
 
@@ -91,8 +91,8 @@ async def test_text_from_outside_is_marked_as_data(http: httpx2.AsyncClient) -> 
 async def test_without_a_phrase_the_most_used_come_first(
     app: App, http: httpx2.AsyncClient
 ) -> None:
-    await app.desk.registry.loaded.wait()
-    app.desk.registry.used(PYDANTIC)
+    await app.services.registry.loaded.wait()
+    app.services.registry.used(PYDANTIC)
     first = (await found(http, "", n_results=1))[0]
     assert (first["metadata"]["library_id"], first["ranked_by"]) == (PYDANTIC, "usage")
     assert (first["metadata"]["usage_count"], first["relevance_score"]) == (1, 0.0)
@@ -122,7 +122,7 @@ async def test_rows_without_an_id_or_with_a_broken_one_are_left_out(
 ) -> None:
     assert await found(http, "huggingface", metadata_filter={"library_name": "huggingface"}) == []
     assert await best(http, "pydantic") == (PYDANTIC, 1.0)
-    await app.desk.registry.broken(PYDANTIC)
+    await app.services.registry.broken(PYDANTIC)
     assert await found(http, "pydantic") == []
 
 
@@ -136,8 +136,8 @@ async def test_everything_is_served_below_the_prefix_as_well(
 async def test_the_one_collection_is_counted(app: App, http: httpx2.AsyncClient) -> None:
     (before,) = (await http.get("/collections")).json()
     assert (before["name"], before["vectors_count"]) == ("library_registry", 0)
-    rows = [row for row in app.desk.registry.rows() if row.id]
-    assert before["points_count"] == len(rows) < len(app.desk.registry.rows())
+    rows = [row for row in app.services.registry.rows() if row.id]
+    assert before["points_count"] == len(rows) < len(app.services.registry.rows())
     await http.post("/index", json=entries(widget=WIDGET))
     (after,) = (await http.get("/collections")).json()
     assert after["points_count"] == before["points_count"] + 1
@@ -159,12 +159,12 @@ async def test_savings_with_look_ups_are_measured_on_the_principals_own(
     app: App, http: httpx2.AsyncClient
 ) -> None:
     caller = Caller(app.principal)
-    await app.desk.registry.loaded.wait()
-    await app.desk.resolve(Question("widget1"), caller)
+    await app.services.registry.loaded.wait()
+    await app.services.resolve(Question("widget1"), caller)
     await http.post("/index", json=entries(widget1=WIDGET))
-    answer = await app.desk.resolve(Question("widget1"), caller)
+    answer = await app.services.resolve(Question("widget1"), caller)
     assert 0 < answer.tokens_saved < tokens(list_text(5))
-    app.desk.executions.record("resolve-library-id", {"libraryName": "widget"}, caller, answer)
+    app.services.call_log.record("resolve-library-id", {"libraryName": "widget"}, caller, answer)
     savings = (await http.get("/library-cache/stats")).json()["estimated_savings"]
     assert savings["tokens_per_hit"] == answer.tokens_saved
     assert savings["measured_on"] == "1 of the newest look-ups"

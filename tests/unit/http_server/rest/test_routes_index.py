@@ -63,7 +63,7 @@ async def test_index_of_an_id_drops_its_version_and_keeps_its_path(
 
 
 async def test_index_leaves_the_registry_as_it_was(app: App, http: httpx2.AsyncClient) -> None:
-    registry = app.desk.registry
+    registry = app.services.registry
     await registry.loaded.wait()
     rows = registry.rows()
     await http.post("/index", json=entries(widget=WIDGET, pydantic=PYDANTIC, redis="/else/redis"))
@@ -73,11 +73,11 @@ async def test_index_leaves_the_registry_as_it_was(app: App, http: httpx2.AsyncC
 async def test_counts_that_are_written_later_do_not_undo_what_was_indexed(
     app: App, http: httpx2.AsyncClient
 ) -> None:
-    await app.desk.registry.loaded.wait()
-    app.desk.registry.used(PYDANTIC)
+    await app.services.registry.loaded.wait()
+    app.services.registry.used(PYDANTIC)
     await http.post("/index", json=entries(pydantic=PYDANTIC))
-    await app.desk.registry.flush()
-    await app.desk.registry.load()
+    await app.services.registry.flush()
+    await app.services.registry.load()
     first = (await found(http, "pydantic"))[0]["metadata"]
     assert (first["usage_count"], first["last_verified"] != "") == (1, True)
 
@@ -106,7 +106,7 @@ async def test_index_of_another_id_for_a_known_name_counts_for_the_principal_alo
 ) -> None:
     await http.post("/index", json=entries(pydantic="/else/where"))
     assert await best(http, "pydantic") == ("/else/where", 1.0)
-    row = app.desk.registry.find("pydantic")
+    row = app.services.registry.find("pydantic")
     assert row is not None
     assert row.row.id == PYDANTIC
 
