@@ -1,4 +1,4 @@
-"""What is told of a store that is broken: a failure is a failure, and no server ends for it."""
+"""Reports about a broken store: each failure is reported, and no server ends because of it."""
 
 import json
 import re
@@ -59,8 +59,8 @@ class TestBrokenStore:
         well = run_product("doctor", "--json", env=environment)
         checks = json.loads(well.stdout)
         assert (well.returncode, well.stderr) == (0, "")
-        told = checks["store"]["told"]
-        assert re.fullmatch(rf"0 answers, 0 look-ups; disk, [\d.]+[KM] in {store}", told)
+        finding = checks["store"]["told"]
+        assert re.fullmatch(rf"0 answers, 0 look-ups; disk, [\d.]+[KM] in {store}", finding)
         contexts = "GLOBAL 1, EXECUTION 0, FEEDBACK 0, USER 0"
         assert checks["contexts"] == {"ok": None, "told": contexts}
         assert checks["faults"] == {"ok": True, "told": "none met"}
@@ -69,8 +69,8 @@ class TestBrokenStore:
         checks = json.loads(ill.stdout)
         assert ill.returncode == 1
         assert checks["store"]["ok"] is checks["faults"]["ok"] is False
-        told = checks["store"]["told"]
-        assert told.startswith("store put failed: no room: free space on the disk, or move ")
+        finding = checks["store"]["told"]
+        assert finding.startswith("store put failed: no room: free space on the disk, or move ")
         assert "no room" in checks["faults"]["told"]
 
     @pytest.mark.either_mode
@@ -80,14 +80,14 @@ class TestBrokenStore:
             elsewhere = {**environment, "CONTEXT7_FABRIC_BACKEND": backend}
             done = run_product("doctor", "--json", env=elsewhere)
         assert done.returncode == 1
-        told = json.loads(done.stdout)["store"]["told"]
-        assert "check that the server of CONTEXT7_FABRIC_BACKEND runs" in told
+        finding = json.loads(done.stdout)["store"]["told"]
+        assert "check that the server of CONTEXT7_FABRIC_BACKEND runs" in finding
 
     @pytest.mark.either_mode
     def test_doctor_leaves_nothing_behind(self, store: Path, environment: dict[str, str]) -> None:
         run_product("doctor", env=environment)
-        (told,) = stored(environment)
-        assert told["key"] == "key"
+        (entry,) = stored(environment)
+        assert entry["key"] == "key"
 
     @pytest.mark.timeout(120)  # four processes of the product
     @pytest.mark.either_mode

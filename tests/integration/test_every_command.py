@@ -93,7 +93,7 @@ CASES = {
     "daemon run": Case(["--listener", "999"], code=1, json=False, wrong=[["--listener", "x"]]),
     "token add": Case(["ann"], json=False, wrong=[[], [""], ["a/b"]]),
     "token list": Case([], wrong=[["ann"]]),
-    "token revoke": Case(["bob"], json=False, fails=["nobody"], wrong=[[], [""]]),
+    "token revoke": Case(["bob"], json=False, fails=["dan"], wrong=[[], [""]]),
     "stats": Case([], wrong=[["--since", "nonsense"], ["--since"], ["--since", "1s ago"]]),
     "doctor": Case([], wrong=[["--jsn"], ["now"]]),
     "demo": Case([], json=False, wrong=[["--dead"]]),
@@ -135,8 +135,8 @@ async def _fill(home: Path) -> None:
 @pytest.fixture(scope="module")
 def execution(environment: Mapping[str, str]) -> str:
     """The id of a recorded call."""
-    told: str = json.loads(run_product("why", "--json", env=environment).stdout)["id"]
-    return told
+    result: str = json.loads(run_product("why", "--json", env=environment).stdout)["id"]
+    return result
 
 
 def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""What docs/fabric.md says of Redis, of vectors and of the shell, on the real ones."""
+"""The examples of docs/fabric.md for Redis, vectors and the shell, on real servers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def by_meaning(
 
 
 def value_of(fabric: Fabric, key: str) -> object:
-    """What is stored there."""
+    """Return the value that is stored under `key`."""
     context = asyncio.run(fabric.get_context(key))
     return context and context.value
 

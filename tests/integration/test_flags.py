@@ -1,4 +1,4 @@
-"""The command line and the environment: upstream's own flags, and what is wrong said in a line."""
+"""Flags and variables: upstream's own flags work, and each error is reported in one line."""
 
 import json
 import os
@@ -29,19 +29,19 @@ ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 
 
-def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
+def test_unknown_options_are_ignored(home: Path) -> None:
     command = [PROGRAM, "--yes", "--stdio", "--colour=always", "-q", "extra"]
     with talking(command, product_environment(home, OFF)) as dialogue:
         assert len(dialogue.ask("tools/list")["tools"]) == 3
-        told = dialogue.process.err.text.splitlines()
-    assert told == [
+        warnings = dialogue.process.err.text.splitlines()
+    assert warnings == [
         f"context7-fabric: unknown option '{each}' is ignored"
         for each in ("--yes", "--stdio", "--colour", "-q")
     ]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "error"),
     [
         (
             ["--port", "3000"],
@@ -61,17 +61,17 @@ def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
     ],
 )
 def test_a_combination_that_cannot_be_ends_it_with_a_message(
-    home: Path, words: list[str], told: str
+    home: Path, words: list[str], error: str
 ) -> None:
     done = run_product(*words, env=product_environment(home, OFF))
     assert done.returncode == 2
-    assert told in done.stderr
+    assert error in done.stderr
     assert "ctx7sk-secret" not in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.parametrize("flag", ["--version", "-v", "-V"])
-def test_the_version_is_told(home: Path, flag: str) -> None:
+def test_version_flag_prints_the_version(home: Path, flag: str) -> None:
     done = run_product(flag, env=product_environment(home))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
@@ -167,7 +167,7 @@ def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
         assert served.process.err.text.count(MEMORY_ONLY) == 1
 
 
-def test_a_home_that_became_read_only_is_told_and_it_serves_from_memory(
+def test_home_that_became_read_only_is_reported_and_it_serves_from_memory(
     api: Api, home: Path, by_http: Variables
 ) -> None:
     environment = product_environment(home, by_http)

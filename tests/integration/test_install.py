@@ -62,7 +62,7 @@ def _filled(checkout: Checkout) -> Checkout:
 
 @dataclass(frozen=True)
 class Installed:
-    """What was installed for the demonstration, and then for the checks."""
+    """Versions of the packages that the demonstration, then the checks installed."""
 
     demo: dict[str, str]
     checks: dict[str, str]

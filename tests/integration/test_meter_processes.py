@@ -61,7 +61,7 @@ def started(folder: Path, calls: int) -> subprocess.Popen[str]:
 
 
 async def counted(folder: Path) -> tuple[Usage, list[str]]:
-    """What all processes counted, and the rows."""
+    """Return the sum that all processes counted, and the keys of the rows."""
     async with Fabric(DiskBackend(folder), time.time) as fabric:
         usage = await Quota(fabric, time.time, PUBLIC, None).month()
         return usage, await fabric.keys(Scope.GLOBAL, "meter:")
