@@ -34,7 +34,7 @@ def store(home: Path, environment: dict[str, str]) -> Path:
 
 class TestBrokenStore:
     @pytest.mark.parametrize("words", [["set", "k", "v"], ["delete", "key"]], ids=" ".join)
-    def test_what_it_refuses_is_a_failure(
+    def test_refused_write_is_a_failure(
         self, store: Path, environment: dict[str, str], words: list[str]
     ) -> None:
         execute(store, REFUSE.replace("INSERT", "DELETE"))
@@ -44,7 +44,7 @@ class TestBrokenStore:
         assert "no room" in done.stderr
         assert done.stderr.endswith(f"{DOCTOR}\n")
 
-    def test_what_cannot_be_read_is_not_called_missing(
+    def test_unreadable_entry_is_not_called_missing(
         self, store: Path, environment: dict[str, str]
     ) -> None:
         execute(store, "UPDATE Cache SET value = 'damaged'")
@@ -55,7 +55,9 @@ class TestBrokenStore:
             assert done.stderr.endswith(f"the store failed: {DOCTOR}\n")
 
     @pytest.mark.either_mode
-    def test_doctor_says_so_and_what_to_do(self, store: Path, environment: dict[str, str]) -> None:
+    def test_doctor_reports_the_fault_and_the_remedy(
+        self, store: Path, environment: dict[str, str]
+    ) -> None:
         well = run_product("doctor", "--json", env=environment)
         checks = json.loads(well.stdout)
         assert (well.returncode, well.stderr) == (0, "")
@@ -91,7 +93,7 @@ class TestBrokenStore:
 
     @pytest.mark.timeout(120)  # four processes of the product
     @pytest.mark.either_mode
-    def test_stats_of_another_process_tells_a_servers_faults_when_it_works_again(
+    def test_stats_of_another_process_shows_a_servers_faults_after_repair(
         self, store: Path, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue:
@@ -108,7 +110,7 @@ class TestBrokenStore:
         assert re.search(r"last store fault +store \w+ failed: no such table: Cache", shown)
         assert re.search(r"last store fault at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", shown)
 
-    def test_stats_tells_its_own_while_the_store_is_broken(
+    def test_stats_shows_its_own_fault_while_the_store_is_broken(
         self, store: Path, environment: dict[str, str]
     ) -> None:
         limit = f"GLOBAL/{STATUS_KEYS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"

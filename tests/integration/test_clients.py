@@ -58,7 +58,7 @@ def walk(sdk: Path, **where: object) -> dict[str, Any]:
 def assert_served_well(report: dict[str, Any], api: Api) -> None:
     assert report["server"]["name"] == "context7-fabric"
     assert report["tools"] == TOOLS
-    # opencode ends a session at "method not found": each list must be there.
+    # opencode treats "method not found" as fatal: each list must be there.
     lists = report["prompts"], report["resources"], report["templates"]
     assert [len(each) for each in lists] == [3, 6, 4]
     found, *answers = report["results"]

@@ -1,4 +1,4 @@
-"""The commands, as a shell runs them: what they print where, and their exit codes."""
+"""The commands in a shell: their output, on stdout or stderr, and their exit codes."""
 
 import json
 import os
@@ -80,7 +80,7 @@ class TestResolve:
         assert (unknown["query"], unknown["library_id"]) == ("zzqx", None)
         assert (unknown["outcome"], unknown["exact"]) == ("negative", False)
 
-    def test_tells_unknown_names_on_stderr_and_goes_on(
+    def test_reports_unknown_names_on_stderr_and_goes_on(
         self, api: Api, environment: dict[str, str]
     ) -> None:
         done = run_product("resolve", "zzqx", "fastapi", env=environment)
@@ -106,12 +106,12 @@ class TestDocs:
         assert result["library_id"] == FASTAPI
         assert api.calls == 1
 
-    def test_tells_a_refusal_on_stderr(self, api: Api, environment: dict[str, str]) -> None:
+    def test_reports_a_refusal_on_stderr(self, api: Api, environment: dict[str, str]) -> None:
         done = run_product("docs", "/no/such", QUESTION, env=environment)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith('Library "/no/such" not found.')
 
-    def test_tells_a_failure_in_json(self, api: Api, environment: dict[str, str]) -> None:
+    def test_reports_a_failure_in_json(self, api: Api, environment: dict[str, str]) -> None:
         api.fail(SERVER_ERROR)
         done = run_product("docs", FASTAPI, QUESTION, "--json", env=environment)
         assert (done.returncode, done.stderr) == (1, "")

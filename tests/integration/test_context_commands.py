@@ -1,4 +1,4 @@
-"""`context get|set|list|search|delete` as a shell runs them."""
+"""`context get|set|list|search|delete` in a shell."""
 
 import json
 import os
@@ -110,7 +110,7 @@ class TestRoundTrip:
         assert done.returncode == 0
         assert printed("get", "k", env=environment) == '{\n  "é": [\n    1\n  ]\n}\n'
 
-    def test_a_word_that_is_no_unicode_does_not_end_it(self, environment: dict[str, str]) -> None:
+    def test_value_that_is_no_unicode_is_stored_escaped(self, environment: dict[str, str]) -> None:
         assert context("set", "k", "\udcff", env=environment).returncode == 0
         assert printed("get", "k", env=environment) == "\\udcff"
         (entry,) = objects(printed("get", "k", "--json", env=environment))
@@ -152,7 +152,7 @@ class TestListing:
 
 
 class TestHostileText:
-    def test_what_is_stored_steers_no_terminal(self, environment: dict[str, str]) -> None:
+    def test_stored_control_characters_are_replaced(self, environment: dict[str, str]) -> None:
         done = context("set", f"k{HOSTILE}", "-", env=environment, typed=f"{HOSTILE}\nnext")
         assert done.stdout == f"stored k{HARMLESS} as version 1\n"
         wide = {**environment, "COLUMNS": "200"}
@@ -161,7 +161,7 @@ class TestHostileText:
             assert f"k{HARMLESS}" in table
             assert f"{HARMLESS} next" in table
 
-    def test_a_terminal_gets_no_sign_that_steers_it(self, environment: dict[str, str]) -> None:
+    def test_terminal_gets_no_control_character(self, environment: dict[str, str]) -> None:
         context("set", "k", "-", env=environment, typed=f"{HOSTILE}\nnext")
         assert shown_on_a_terminal("get", "k", env=environment) == f"{HARMLESS}\r\nnext\r\n"
 
@@ -216,7 +216,9 @@ class TestFailing:
         assert stored(environment) == []
 
     @pytest.mark.parametrize("value", ["NaN", "[1e999]", "[" * 200 + "]" * 200, "[" * 9999])
-    def test_what_json_cannot_say_is_refused(self, environment: dict[str, str], value: str) -> None:
+    def test_value_that_is_no_json_is_refused(
+        self, environment: dict[str, str], value: str
+    ) -> None:
         done = context("set", "k", value, "--json-value", env=environment)
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(r"context7-fabric: VALUE: '.{1,40}' is not JSON: .*\n", done.stderr)

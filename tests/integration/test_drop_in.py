@@ -1,6 +1,6 @@
-"""In front of the real 4.1.1: its texts to the byte, asked for once, whatever goes wrong with it.
+"""The product in front of the real 4.1.1: the same texts to the byte, each fetched once.
 
-Everything holds for a server started as a command and for one reached over HTTP.
+It holds for a server started as a command and for one over HTTP, also when either is killed.
 """
 
 import json
@@ -99,7 +99,7 @@ async def test_a_restart_knows_tools_and_answers_without_looking_for_upstream(
             again = [await docs(client), await resolve(client)]
         assert [provenance(each)["outcome"] for each in again] == ["hit", "hit"]
         assert again[0].content == answer.content
-        # By now it is known which of the libraries was meant: its entry alone is repeated.
+        # The question taught which library was meant: the look-up repeats its entry alone.
         assert provenance(again[1])["tier"] == "learned"
         first_entry = texts(found)[0].removeprefix("Available Libraries:\n\n").split("\n---")[0]
         assert first_entry in texts(again[1])[0]

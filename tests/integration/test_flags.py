@@ -60,9 +60,7 @@ def test_unknown_options_are_ignored(home: Path) -> None:
         (["--transport", "http", "--host", "a b"], "--host: 'a b' is not an address"),
     ],
 )
-def test_a_combination_that_cannot_be_ends_it_with_a_message(
-    home: Path, words: list[str], error: str
-) -> None:
+def test_invalid_flags_end_it_with_a_message(home: Path, words: list[str], error: str) -> None:
     done = run_product(*words, env=product_environment(home, OFF))
     assert done.returncode == 2
     assert error in done.stderr
@@ -77,7 +75,7 @@ def test_version_flag_prints_the_version(home: Path, flag: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["--help", "-h", "help"])
-def test_help_lists_the_commands_and_makes_nothing(home: Path, word: str) -> None:
+def test_help_lists_the_commands_and_creates_no_home(home: Path, word: str) -> None:
     done = run_product(word, env=product_environment(home))
     assert done.returncode == 0
     for command in COMMANDS:
@@ -87,7 +85,7 @@ def test_help_lists_the_commands_and_makes_nothing(home: Path, word: str) -> Non
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_tells_how_it_is_used(
+def test_each_command_with_help_prints_its_usage(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -149,7 +147,7 @@ def assert_served_from_memory(command: list[str], environment: dict[str, str]) -
     assert environment["CONTEXT7_FABRIC_HOME"] in complaints[0]
 
 
-def test_below_a_file_no_home_can_be_and_it_serves_from_memory_with_a_key_too(
+def test_home_below_a_file_with_a_key_serves_from_memory(
     api: Api, tmp_path: Path, by_http: Variables
 ) -> None:
     (tmp_path / "file").touch()
@@ -158,7 +156,7 @@ def test_below_a_file_no_home_can_be_and_it_serves_from_memory_with_a_key_too(
     assert {each.key for each in api.requests} == {"ctx7sk-homeless"}
 
 
-def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
+def test_file_as_home_over_http_serves_from_memory(
     api: Api, tmp_path: Path, by_http: Variables
 ) -> None:
     (tmp_path / "file").touch()
@@ -179,11 +177,11 @@ def test_home_that_became_read_only_is_reported_and_it_serves_from_memory(
         else 1
     )
     if tried != 0:
-        pytest.skip("needs root and leave to mount: a home that is a file stands in for it")
+        pytest.skip("needs root and permission to mount: a home that is a file stands in for it")
     assert_served_from_memory([*alone, PROGRAM], environment)
 
 
-def test_in_memory_by_choice_is_no_complaint(home: Path) -> None:
+def test_memory_backend_by_choice_warns_of_nothing(home: Path) -> None:
     variables = {**OFF, "CONTEXT7_FABRIC_BACKEND": "memory"}
     done = run_product("doctor", "--json", env=product_environment(home, variables))
     assert done.returncode == 0

@@ -59,7 +59,7 @@ def figures(text: str) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
-def test_it_costs_a_call_a_library_once_and_sums_up(
+def test_index_makes_one_call_for_each_library_and_prints_a_summary(
     api: Api, seed: Path, env: dict[str, str]
 ) -> None:
     first = run_product("index", "--seed", str(seed), env=env)
@@ -89,7 +89,9 @@ def test_it_costs_a_call_a_library_once_and_sums_up(
     assert api.calls == 6
 
 
-def test_what_was_indexed_answers_without_a_call(api: Api, seed: Path, env: dict[str, str]) -> None:
+def test_resolve_of_an_indexed_library_makes_no_call(
+    api: Api, seed: Path, env: dict[str, str]
+) -> None:
     run_product("index", "--seed", str(seed), env=env)
     api.clear()
     found = run_product("resolve", "fastapi", env=env | {"CONTEXT7_FABRIC_SEED": str(seed)})
@@ -210,7 +212,7 @@ def test_index_with_a_seed_file_that_is_none_fails_in_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_bad_pace_names_the_variable(env: dict[str, str]) -> None:
+def test_index_with_a_bad_delay_names_the_variable(env: dict[str, str]) -> None:
     done = run_product("index", env=env | {"CONTEXT7_RESOLVE_DELAY": "soon"})
     assert done.returncode == 2
     assert "CONTEXT7_RESOLVE_DELAY" in done.stderr

@@ -160,7 +160,7 @@ def mounted(mount: str, home: Path) -> list[str]:
     alone = ["unshare", "--mount", "sh", "-c", mount, str(home)]
     tried = subprocess.run([*alone, "true"], capture_output=True, check=False)
     if tried.returncode != 0:
-        pytest.skip("needs root and leave to mount")
+        pytest.skip("needs root and permission to mount")
     shutil.rmtree(f"{home}.copy", ignore_errors=True)
     return alone
 

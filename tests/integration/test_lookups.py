@@ -11,7 +11,7 @@ from support.lookups import (
     MODES,
     Case,
     Known,
-    Told,
+    LookUpRuns,
     WordUpstream,
     looked_up,
     seed_text,
@@ -85,7 +85,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def printed(tmp_path_factory: pytest.TempPathFactory) -> LookUpRuns:
     """Output of the cases of this file."""
     return looked_up(CASES, REGISTRY, tmp_path_factory.mktemp("own"))
 
@@ -93,7 +93,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Told:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.query)
-def test_resolve_prints_the_exact_match_or_no_id(printed: Told, case: Case, mode: str) -> None:
+def test_resolve_prints_the_exact_match_or_no_id(
+    printed: LookUpRuns, case: Case, mode: str
+) -> None:
     found = printed.by_mode[mode][case.query]
     assert found["library_id"] == case.expected_id
     assert found["exact"] is (case.expected_id is not None)
@@ -101,14 +103,14 @@ def test_resolve_prints_the_exact_match_or_no_id(printed: Told, case: Case, mode
 
 
 @pytest.mark.timeout(240)
-def test_resolve_with_a_list_names_the_candidates_where_none_is_exact(printed: Told) -> None:
+def test_resolve_with_a_list_names_the_candidates_where_none_is_exact(printed: LookUpRuns) -> None:
     for query in (*OTHER_LANGUAGES, *NEAR):
         assert len(printed.by_mode["listed"][query]["candidates"]) >= 5
     assert set(printed.asked) >= {*OTHER_LANGUAGES, *NEAR}
 
 
 @pytest.mark.timeout(240)
-def test_resolve_offline_with_suggestions_prints_no_id(printed: Told) -> None:
+def test_resolve_offline_with_suggestions_prints_no_id(printed: LookUpRuns) -> None:
     found = printed.by_mode["off"].values()
     suggested = [each for each in found if each["outcome"] == "suggestion"]
     assert suggested

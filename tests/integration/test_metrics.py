@@ -158,7 +158,7 @@ print("prometheus_client" in sys.modules)
 
 
 def _families(scrape: Scrape) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return the kind and labels of each metric of ours by the name that the document calls it."""
+    """Return the kind and labels of each metric of ours by its name in the document."""
     families = {}
     for family in scrape.families:
         if family.name.startswith(OURS) and not family.name.endswith("_created"):

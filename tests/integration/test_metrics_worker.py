@@ -42,7 +42,7 @@ async def suggesting(settings: SuggestionSettings) -> AsyncIterator[Suggester]:
 
 
 async def kill(suggester: Suggester) -> None:
-    """End the worker, and wait until that is noticed."""
+    """End the worker, and wait until the suggester has noticed."""
     pid = suggester.worker_pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -64,7 +64,7 @@ async def test_a_worker_is_idle_starting_ready_and_idle_again(model: Path) -> No
     assert states == ["idle", "starting", "ready", "idle"]
 
 
-async def test_a_worker_that_cannot_be_had_is_trouble(tmp_path: Path) -> None:
+async def test_worker_that_cannot_start_is_trouble(tmp_path: Path) -> None:
     async with suggesting(SuggestionSettings(tmp_path)) as suggester:
         states = [suggester.state]
         assert not await suggester.settle(LONG)

@@ -38,11 +38,11 @@ def test_meta_of_clients_of_one_daemon_has_the_extent_of_each(
         talking([PROGRAM], environments[3]) as brief,
     ):
         asked = [keys_of_a_hit(each) for each in (full, default, off, brief)]
-        daemons = list((home / "daemon").glob("*.sock"))
+        sockets = list((home / "daemon").glob("*.sock"))
     assert asked[0] is not None
     assert len(asked[0]) == 7
     assert asked[1:] == [BRIEF, None, BRIEF]
-    assert len(daemons) == 1
+    assert len(sockets) == 1
 
 
 @pytest.mark.parametrize(
