@@ -21,13 +21,13 @@ REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """The product's, on a home of its own; without a network nothing can be asked."""
+    """The product's environment on its own home, with upstream off."""
     return product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off", "COLUMNS": "100"})
 
 
 @pytest.fixture
 def store(home: Path, environment: dict[str, str]) -> Path:
-    """The folder of a store that is there."""
+    """The folder of a store with one entry."""
     assert context("set", "key", "value", env=environment).returncode == 0
     return home / "fabric"
 

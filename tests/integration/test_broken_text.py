@@ -213,7 +213,7 @@ def test_http_with_broken_text_answers_the_question_that_is_left(
     ids=["deep", "cut off", "object", "infinite", "false", "null"],
 )
 @pytest.mark.parametrize("era", ["2025-06-18", "2026-07-28"])
-def test_http_with_what_nothing_can_be_made_of_answers_400_in_json_rpc(
+def test_http_with_an_unreadable_body_answers_400_in_json_rpc(
     served: Served, era: str, body: bytes, number: object, code: int
 ) -> None:
     reply = posted(served, "/mcp", body, mcp_protocol_version=era)
@@ -222,7 +222,7 @@ def test_http_with_what_nothing_can_be_made_of_answers_400_in_json_rpc(
 
 
 @pytest.mark.parametrize(("written", "text"), CUT, ids=IDS)
-def test_events_with_broken_text_bring_the_answer(
+def test_sse_with_broken_text_answers_the_question_that_is_left(
     served: Served, written: bytes, text: str
 ) -> None:
     with httpx2.stream(

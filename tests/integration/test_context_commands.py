@@ -22,7 +22,7 @@ REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """The product's, on a home of its own; without a network nothing can be asked."""
+    """The product's environment on its own home, with upstream off."""
     return product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off", "COLUMNS": "100"})
 
 

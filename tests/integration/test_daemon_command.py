@@ -188,7 +188,7 @@ class TestBesideADaemon:
     def test_doctor_finds_the_same(self, api: Api, environment: dict[str, str]) -> None:
         with talking([PROGRAM], environment) as dialogue:
             ask(dialogue)
-            # All that the calls leave behind them is written by then.
+            # Everything that the calls write in the background is written by then.
             until(environment, calls=3)
             beside = self.checks(environment)
             (status,) = statuses(environment)

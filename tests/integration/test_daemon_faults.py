@@ -167,7 +167,7 @@ class TestNoDaemon:
         assert LOCAL in line
         assert str(home) in line
 
-    def test_one_that_dies_half_started_is_done_without(
+    def test_daemon_that_dies_while_it_starts_is_replaced_in_process(
         self, home: Path, environment: dict[str, str], tmp_path: Path
     ) -> None:
         dying = (
@@ -203,9 +203,7 @@ class TestNoDaemon:
 
 
 class TestHomes:
-    def test_a_long_path_has_a_daemon_like_any_other(
-        self, tmp_path: Path, by_http: Variables
-    ) -> None:
+    def test_home_with_a_long_path_gets_a_daemon(self, tmp_path: Path, by_http: Variables) -> None:
         with daemons(tmp_path / ("h" * 150)) as home:
             for _ in range(2):
                 with talking([PROGRAM], with_daemon(home, by_http)) as dialogue:

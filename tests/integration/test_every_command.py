@@ -45,7 +45,7 @@ class Case:
     fails: Sequence[str] = ()
     wrong: Sequence[Sequence[str]] = field(default_factory=list)
     verbatim: bool = False
-    """Whether it prints a text from outside, or one for a program, with its own line ends."""
+    """True if it prints a text from outside, or one for a program, with its own line ends."""
 
 
 CASES = {
@@ -222,7 +222,7 @@ def test_command_with_json_prints_json_alone(
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.fails])
-def test_command_that_fails_says_why_on_stderr_and_ends_with_1(
+def test_command_that_fails_gives_the_reason_on_stderr_and_ends_with_1(
     name: str, environment: dict[str, str]
 ) -> None:
     done = run(line(name, CASES[name].fails), environment, "latin-1")

@@ -63,9 +63,7 @@ def assert_refused(
         ("~/" + "long/" * 40 + "home", "long/" * 40 + "home"),
     ],
 )
-def test_a_home_lies_where_it_is_written_and_is_this_users_alone(
-    tmp_path: Path, written: str, meant: str
-) -> None:
+def test_home_is_at_the_written_path_and_private(tmp_path: Path, written: str, meant: str) -> None:
     environment = product_environment(Path(written), {**OFF, "HOME": str(tmp_path)})
     environment["CONTEXT7_FABRIC_HOME"] = written
     assert context("set", "key", "value", env=environment).returncode == 0
@@ -78,7 +76,7 @@ def test_a_home_lies_where_it_is_written_and_is_this_users_alone(
     assert str(home) in done.stdout
 
 
-def test_the_relay_and_the_daemon_mean_the_same_home(tmp_path: Path) -> None:
+def test_relay_and_daemon_use_the_same_home(tmp_path: Path) -> None:
     with daemons(tmp_path / "fabric") as home:
         environment = with_daemon(home, {**OFF, "HOME": str(tmp_path)})
         environment["CONTEXT7_FABRIC_HOME"] = "~/x/../fabric/"

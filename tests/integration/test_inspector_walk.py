@@ -1,6 +1,6 @@
 """The Inspector's command line walks through every tool, resource, template and prompt.
 
-It cannot subscribe: test_notices_processes does that with real clients.
+It cannot subscribe: test_notices_processes covers that with real clients.
 """
 
 import json
@@ -37,7 +37,7 @@ FILLED = {
     "org": "fastapi",
     "project": "fastapi",
 }
-"""What stands in the place of each parameter of the templates."""
+"""The value of each parameter of the templates."""
 
 Inspect = Callable[..., dict[str, Any]]
 

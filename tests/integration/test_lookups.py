@@ -126,7 +126,7 @@ def listing() -> Iterator[WordUpstream]:
 
 @pytest.fixture
 def environment(home: Path, tmp_path: Path, listing: WordUpstream) -> dict[str, str]:
-    """The product's, with this file's libraries as seeds, in front of that upstream."""
+    """The product's environment, with this file's libraries as seeds and that upstream."""
     seed = tmp_path / "seed.yaml"
     seed.write_text(seed_text(REGISTRY), "utf-8")
     variables: Variables = {

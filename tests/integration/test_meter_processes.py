@@ -49,7 +49,7 @@ def test_counts_of_processes_of_which_one_is_killed_are_the_sum(tmp_path: Path) 
         each.communicate()
     assert [each.returncode for each in running] == [0] * len(running)
     usage, keys = anyio.run(counted, folder)
-    # It may have been killed behind a write, before it said so.
+    # It may have been killed after a write and before the line about it.
     assert usage.calls - CALLS * len(running) in (said, said + 1)
     assert len(keys) == 1
 

@@ -65,7 +65,7 @@ def test_metrics_show_the_state_of_the_server(watched: Served) -> None:
     assert scrape.total("store_info", backend="disk") == 1
     assert scrape.total("apps") == 1
     assert scrape.total("suggesters", state="off") == 1
-    # The seed is read behind the first calls.
+    # The seed is read in the background of the first calls.
     until(watched, lambda: scraped(watched).total("registry_rows") > 400)
 
 
@@ -147,7 +147,7 @@ def test_metrics_with_a_store_that_hangs_are_served(environment: dict[str, str])
             until(served, lambda: scraped(served).total("store_up") == 1)
 
 
-def test_only_the_server_on_http_needs_the_library() -> None:
+def test_import_of_the_stdio_server_loads_no_prometheus_client() -> None:
     program = """
 import sys
 import context7_fabric.cli.serve, context7_fabric.runtime.runtime, context7_fabric.mcp_server.stdio

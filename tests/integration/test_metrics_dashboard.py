@@ -32,7 +32,7 @@ class Expression:
 
     @property
     def bare(self) -> str:
-        """The query without the texts in it, where names of metrics only look like some."""
+        """The query without its quoted texts, which may contain words like names of metrics."""
         return _TEXT.sub("", self.text)
 
     @property
