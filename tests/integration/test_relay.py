@@ -1,4 +1,4 @@
-"""What an editor starts: it imports next to nothing, passes everything on, and ends well."""
+"""The relay as a process: it imports few modules, forwards every message and ends cleanly."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def imported(report: str) -> set[str]:
 
 
 def imported_by_any_script(environment: dict[str, str]) -> set[str]:
-    """What Python itself and the few lines of a console script import."""
+    """Return the modules that Python itself and a console script import."""
     script = [sys.executable, "-c", "import re, sys"]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
     return imported(done.stderr)
@@ -97,8 +97,8 @@ def test_a_client_hears_through_it_what_it_would_hear_without(environment: dict[
     for each in (environment, alone):
         with spawn([PROGRAM], each) as process:
             dialogue = Dialogue(process)
-            told = dialogue.introduce()
-            heard.append([told, dialogue.ask("tools/list"), dialogue.ask("prompts/list")])
+            initialized = dialogue.introduce()
+            heard.append([initialized, dialogue.ask("tools/list"), dialogue.ask("prompts/list")])
     assert heard[0] == heard[1]
 
 

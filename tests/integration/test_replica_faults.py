@@ -32,7 +32,7 @@ SLACK = 2.0
 
 CARL, DORA = "ctx7sk-carl", "ctx7sk-dora"
 CAUSES = ("a connection is lost", "none can be had")
-"""Why Redis fails when it is killed: a warning for each at most."""
+"""Causes of failure after Redis was killed: at most one warning for each."""
 
 HANGING = 10.0
 """Seconds that a call may take while Redis hangs: its time-outs of a second, several times."""
@@ -60,7 +60,7 @@ def three(
 
 
 @pytest.mark.parametrize("place", ["this machine", "another machine"])
-def test_a_replica_killed_in_mid_flight_delays_nobody_past_its_lease(
+def test_a_replica_killed_in_mid_flight_delays_the_others_no_longer_than_its_lease(
     api: Api, variables: Variables, three: list[Replica], tmp_path: Path, place: str
 ) -> None:
     question, others = f"Who is killed on {place}?", three
@@ -183,5 +183,5 @@ def assert_shared(these: Sequence[Replica], question: str, key: str | None = Non
 
 
 def warnings(replica: Replica) -> list[str]:
-    """What a replica has warned of."""
+    """Return the warnings in a replica's log."""
     return re.findall(r"^context7-fabric: WARNING: .*$", replica.log, re.MULTILINE)

@@ -54,8 +54,8 @@ def have(home: Path, *executions: CallRecord) -> None:
     anyio.run(keep_in, home, named)
 
 
-def told(environment: Variables, *words: str) -> dict[str, Any]:
-    """What `stats --json` tells."""
+def figures_of(environment: Variables, *words: str) -> dict[str, Any]:
+    """Run `stats --json` and return its figures."""
     done = run_product("stats", "--json", *words, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     figures: dict[str, Any] = json.loads(done.stdout)
@@ -63,7 +63,7 @@ def told(environment: Variables, *words: str) -> dict[str, Any]:
 
 
 def shown(environment: Variables, *words: str) -> str:
-    """What `stats` prints."""
+    """Run `stats` and return what it prints."""
     done = run_product("stats", *words, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -81,7 +81,7 @@ async def test_calls_of_a_server_are_counted_after_it_has_ended(
             await client.call_tool("resolve-library-id", look_up)
             await client.call_tool("query-docs", question)
         await client.call_tool("query-docs", {"query": "no library at all"})
-    figures = await anyio.to_thread.run_sync(told, environment)
+    figures = await anyio.to_thread.run_sync(figures_of, environment)
     assert figures.keys() == {*KEPT_KEYS, "records"}
     assert (figures["calls_this_month"], figures["calls_saved"]) == (2, 2)
     records = figures["records"]
@@ -153,9 +153,9 @@ class TestSince:
         have(home, *(replace(HIT, at=now - days * DAY) for days in (0.1, 0.5, 3, 6)))
         assert "4 records read: 2 calls, " in shown(environment, "--since", "24h")
         for since, calls in (("4d", 3), ("2020-01-01", 4)):
-            records = told(environment, "--since", since)["records"]
+            records = figures_of(environment, "--since", since)["records"]
             assert (records["read"], records["calls"]) == (4, calls), since
-        assert told(environment)["records"]["since"] == 0
+        assert figures_of(environment)["records"]["since"] == 0
 
     def test_where_none_is_younger_that_is_said(
         self, home: Path, environment: dict[str, str]
@@ -179,6 +179,6 @@ def test_without_records_that_is_said(environment: dict[str, str]) -> None:
     text = shown(environment)
     assert text.endswith("There are no records of calls yet.\n")
     assert re.search(r"^ calls this month +0 *$", text, re.MULTILINE)
-    records = told(environment)["records"]
+    records = figures_of(environment)["records"]
     assert (records["read"], records["calls"], records["first_at"]) == (0, 0, None)
     assert records["tools"] == {}

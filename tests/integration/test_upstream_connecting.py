@@ -190,7 +190,7 @@ async def test_a_slow_start_is_ended_with_the_app(home: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "quoted"),
     [
         ("echo 'boom: no such module' >&2; exit 1", "boom: no such module"),
         ("printf 'one\\ntwo\\n' >&2; exit 0", "two"),
@@ -199,10 +199,10 @@ async def test_a_slow_start_is_ended_with_the_app(home: Path, tmp_path: Path) ->
     ],
 )
 async def test_a_command_that_ends_at_its_start_is_quoted(
-    home: Path, script: str, told: str
+    home: Path, script: str, quoted: str
 ) -> None:
     async with app_before(shlex.join(["sh", "-c", script]), home) as app:
-        assert told in (await ask(app)).text
+        assert quoted in (await ask(app)).text
 
 
 def test_doctor_and_docs_quote_a_command_that_ends_at_its_start(home: Path) -> None:
@@ -246,11 +246,11 @@ def test_a_command_that_waits_says_so_on_a_terminal_and_not_in_a_pipe(
     home: Path, words: tuple[str, ...]
 ) -> None:
     with silent_port() as port:
-        told = {
+        variables = {
             "CONTEXT7_FABRIC_UPSTREAM": f"http://127.0.0.1:{port}/mcp",
             "CONTEXT7_FABRIC_UPSTREAM_TIMEOUT": "3s",
         }
-        environment = product_environment(home, told)
+        environment = product_environment(home, variables)
         piped = run_product(*words, env=environment)
         ours, theirs = os.openpty()
         try:

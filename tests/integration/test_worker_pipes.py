@@ -36,7 +36,7 @@ async def test_what_a_worker_complains_of_is_in_our_log(
 
 @pytest.fixture
 def raw() -> Iterator[Process]:
-    """A worker with nobody but the test at the other end."""
+    """A worker with the test itself at the other end."""
     with spawn(WORKER) as process:
         yield process
 

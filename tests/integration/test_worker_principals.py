@@ -57,7 +57,7 @@ async def two() -> AsyncIterator[Two]:
 
 
 async def found(suggester: Suggester, phrase: str) -> set[Row]:
-    """What is near a phrase, by meaning."""
+    """Return the rows near a phrase by meaning."""
     suggestions = await suggester.suggest(phrase, 50)
     assert suggestions.method == "vectors"
     return {each.row for each in suggestions.candidates}
