@@ -45,6 +45,7 @@ def lines_of(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.either_mode
 class TestResolve:
     def test_prints_a_line_a_name_and_knows_them_the_second_time(
         self, api: Api, environment: dict[str, str]
@@ -91,6 +92,7 @@ class TestResolve:
         )
 
 
+@pytest.mark.either_mode
 class TestDocs:
     def test_prints_the_documentation_and_knows_it_the_second_time(
         self, api: Api, environment: dict[str, str]
@@ -100,10 +102,10 @@ class TestDocs:
         assert (first.returncode, second.returncode) == (0, 0)
         assert first.stdout.startswith(f"### Walk through: {QUESTION}\n\nSource: https://")
         assert first.stderr == ""
-        (told,) = lines_of(second.stdout)
-        assert told["text"] + "\n" == first.stdout
-        assert (told["query"], told["outcome"], told["tier"]) == (QUESTION, "hit", "question")
-        assert told["library_id"] == FASTAPI
+        (result,) = lines_of(second.stdout)
+        assert result["text"] + "\n" == first.stdout
+        assert (result["query"], result["outcome"], result["tier"]) == (QUESTION, "hit", "question")
+        assert result["library_id"] == FASTAPI
         assert api.calls == 1
 
     def test_tells_a_refusal_on_stderr(self, api: Api, environment: dict[str, str]) -> None:
@@ -115,8 +117,8 @@ class TestDocs:
         api.fail(SERVER_ERROR)
         done = run_product("docs", FASTAPI, QUESTION, "--json", env=environment)
         assert (done.returncode, done.stderr) == (1, "")
-        (told,) = lines_of(done.stdout)
-        assert (told["text"], told["outcome"]) == (SERVER_ERROR.message, "error")
+        (result,) = lines_of(done.stdout)
+        assert (result["text"], result["outcome"]) == (SERVER_ERROR.message, "error")
 
 
 @pytest.mark.either_mode
@@ -127,7 +129,7 @@ class TestPurge:
         return environment
 
     def outcomes(self, environment: dict[str, str]) -> list[str]:
-        """How three of the questions end without upstream."""
+        """Return the outcomes of three of the questions without upstream."""
         asked = [(FASTAPI, QUESTION), (FASTAPI, "dependency"), ("/numpy/numpy", QUESTION)]
         with talking([PROGRAM], {**environment, **OFF}) as dialogue:
             results = [
@@ -150,9 +152,9 @@ class TestPurge:
         done = run_product("purge", "--matching", words, "--json", env=environment)
         assert done.returncode == 0
         assert json.loads(done.stdout) == {"removed": 1}
-        told = self.outcomes(environment)
-        assert told[0] == told[2] == "hit by question"
-        assert told[1] != "hit by question"
+        result = self.outcomes(environment)
+        assert result[0] == result[2] == "hit by question"
+        assert result[1] != "hit by question"
 
     def test_of_all_leaves_nothing(self, environment: dict[str, str]) -> None:
         done = run_product("purge", "--all", "--json", env=environment)
@@ -202,9 +204,9 @@ class TestDoctor:
             done = run_product("doctor", env=environment)
         assert (done.returncode, done.stderr) == (1, "")
         found = (line.split(maxsplit=2) for line in done.stdout.splitlines())
-        told = next(words for words in found if words[:1] == ["upstream"])
-        assert told[1] == "wrong"
-        assert f"127.0.0.1:{dead.port}/mcp cannot be reached" in told[2]
+        result = next(words for words in found if words[:1] == ["upstream"])
+        assert result[1] == "wrong"
+        assert f"127.0.0.1:{dead.port}/mcp cannot be reached" in result[2]
 
     def test_says_which_command_is_missing_and_what_is_wrong_with_the_home(
         self, tmp_path: Path
@@ -243,16 +245,16 @@ class TestDoctor:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_told_on_stderr(
+def test_wrong_usage_is_reported_on_stderr(
     capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     try:
         code = main(words)
     except SystemExit as ended:
         code = int(str(ended.code))
-    told = capsys.readouterr()
-    assert (code, told.out) == (2, "")
-    assert "context7-fabric" in told.err
+    output = capsys.readouterr()
+    assert (code, output.out) == (2, "")
+    assert "context7-fabric" in output.err
 
 
 def test_the_demo_shows_a_miss_a_hit_a_restart_and_an_outage_without_a_network(home: Path) -> None:
@@ -274,7 +276,7 @@ def test_the_demo_shows_a_miss_a_hit_a_restart_and_an_outage_without_a_network(h
 
 
 def without_network() -> list[str]:
-    """What takes the network away from a command, where this process may do that."""
+    """Return words that run a command without a network, where this process may do that."""
     alone = ["unshare", "--net"]
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         return []
@@ -284,7 +286,7 @@ def without_network() -> list[str]:
 
 @pytest.mark.parametrize("command", ["stats", "doctor"])
 @pytest.mark.either_mode
-def test_whoever_reads_has_enough_at_any_time(home: Path, command: str) -> None:
+def test_reader_that_closes_the_pipe_is_no_fault(home: Path, command: str) -> None:
     environment = product_environment(home, OFF)
     with subprocess.Popen(
         [PROGRAM, command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE

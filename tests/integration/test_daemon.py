@@ -157,7 +157,7 @@ def another_version(folder: Path) -> Path:
 
 
 def without_network() -> list[str]:
-    """What takes the network away from a command; skips the test where that may not be."""
+    """Return words that run a command without a network; skip the test where that is forbidden."""
     alone = ["unshare", "--net"]
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root to leave the network")
@@ -238,9 +238,9 @@ class TestLeaving:
             assert dialogue.ask("tools/list")["tools"]
         wait_gone([pid], 4)
         assert [each.suffix for each in (home / "daemon").iterdir()] == [".log"]
-        assert "nobody has come for 1 s" in log_of(home)
+        assert "idle for 1 s" in log_of(home)
 
-    def test_told_to_end_it_takes_its_upstream_along_and_its_windows_go_on(
+    def test_daemon_that_is_stopped_ends_its_upstream_and_its_clients_go_on(
         self, api: Api, home: Path, by_command: Variables
     ) -> None:
         environment = with_daemon(home, by_command)

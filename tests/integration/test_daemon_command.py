@@ -54,20 +54,20 @@ def environment(home: Path, by_http: Variables) -> Iterator[dict[str, str]]:
 
 
 def shown(environment: Variables, *words: str) -> str:
-    """What a command prints that has nothing to complain of."""
+    """Return the output of a command that succeeds without a complaint."""
     done = run_product(*words, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
 def statuses(environment: Variables) -> list[dict[str, Any]]:
-    """What `daemon status` tells of each."""
+    """Return the objects of `daemon status --json`."""
     found: list[dict[str, Any]] = json.loads(shown(environment, "daemon", "status", "--json"))
     return found
 
 
 def stats(environment: Variables) -> dict[str, Any]:
-    """What `stats` tells."""
+    """Return the object of `stats --json`."""
     figures: dict[str, Any] = json.loads(shown(environment, "stats", "--json"))
     return figures
 
@@ -221,14 +221,14 @@ class TestBesideADaemon:
             )
 
     def checks(self, environment: Variables) -> dict[str, Any]:
-        """What `doctor` finds, without what time it took and how large the store's file is."""
+        """Return the findings of `doctor`, without times and the size of the store's file."""
         text = shown(environment, "doctor", "--json")
         found: dict[str, Any] = json.loads(re.sub(r"in \d+ ms|disk, [0-9.]+[KM]", "…", text))
         return found
 
 
 def until(environment: Variables, calls: int) -> dict[str, Any]:
-    """What `stats` tells as soon as all of so many calls are written, which happens behind them."""
+    """Return the figures of `stats` once so many calls are written, which happens behind them."""
     while True:  # the test's own limit ends this
         figures = stats(environment)
         written = figures["records"]["calls"], sum(figures[name] for name in COUNTED)

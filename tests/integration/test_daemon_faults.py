@@ -39,7 +39,7 @@ def environment(home: Path, by_http: Variables) -> dict[str, str]:
 
 
 def complaints_of(dialogue: Dialogue) -> list[str]:
-    """What it has said on stderr when its client leaves."""
+    """Return the lines on stderr when its client has left."""
     dialogue.process.close_stdin()
     assert dialogue.process.wait() == 0
     dialogue.process.err.close()
@@ -108,7 +108,7 @@ class TestKilledDaemon:
             other = {**ASKED, "query": "How do I serve static files?"}
             assert outcome_of(dialogue.call("query-docs", **other)) == "miss"
 
-    def test_between_two_calls_nobody_notices(
+    def test_daemon_killed_between_two_calls_is_replaced_silently(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue:
@@ -126,7 +126,9 @@ class TestKilledDaemon:
                 assert window.reply(number)["tools"]
             assert len(daemons_of(home)) == 1
 
-    def test_its_socket_keeps_nobody_out(self, home: Path, environment: dict[str, str]) -> None:
+    def test_socket_of_a_killed_daemon_is_replaced(
+        self, home: Path, environment: dict[str, str]
+    ) -> None:
         with talking([PROGRAM], environment):
             kill([daemon_of(home)])
         assert list((home / "daemon").glob("*.sock"))
@@ -152,7 +154,7 @@ class TestKilledDaemon:
 
 
 class TestNoDaemon:
-    def test_one_whose_python_fails_is_done_without_and_that_is_told_once(
+    def test_daemon_whose_python_fails_is_reported_once_and_replaced_in_process(
         self, home: Path, environment: dict[str, str], tmp_path: Path
     ) -> None:
         failing = "import os, sys\nif 'daemon' in sys.orig_argv: os._exit(3)\n"
@@ -178,16 +180,14 @@ class TestNoDaemon:
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
             assert len(complaints_of(dialogue)) == 1
 
-    def test_a_setting_of_no_use_is_told_by_its_name_and_the_code_is_2(
-        self, environment: dict[str, str]
-    ) -> None:
+    def test_unusable_setting_is_named_and_ends_with_2(self, environment: dict[str, str]) -> None:
         with spawn([PROGRAM], {**environment, "CONTEXT7_FABRIC_PATIENCE": "soon"}) as process:
             assert process.wait() == 2
             process.err.close()
             (line,) = process.err.text.splitlines()
         assert "CONTEXT7_FABRIC_PATIENCE" in line
 
-    def test_a_key_of_no_use_is_told_though_there_is_a_daemon(
+    def test_unusable_key_is_reported_although_a_daemon_runs(
         self, environment: dict[str, str]
     ) -> None:
         with (
@@ -244,7 +244,7 @@ def assert_answered(command: Sequence[str], environment: dict[str, str]) -> None
 
 
 def mounted(mount: str, home: Path) -> list[str]:
-    """What runs a command where a file system is mounted for it alone."""
+    """Return words that run a command with a file system mounted for it alone."""
     alone = ["unshare", "--mount", "sh", "-c", mount, str(home)]
     tried = (
         subprocess.run([*alone, "true"], capture_output=True, check=False).returncode

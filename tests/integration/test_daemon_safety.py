@@ -1,4 +1,4 @@
-"""The daemon serves its user and nobody else, and keeps each window's credential to that window."""
+"""The daemon serves its own user alone, and uses each client's credential for that client alone."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from support.product import PROGRAM, Variables
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 OTHERS = {"libraryId": "/fastapi/fastapi", "query": "How do I serve static files?"}
 ONE, OTHER = "ctx7sk-one-0123456789", "ctx7sk-other-0123456789"
-NOBODY = 65534
+OTHER_USER = 65534
 
 VISIT = """
 import os, socket, sys
@@ -58,7 +58,7 @@ def socket_of(home: Path) -> Path:
 
 
 class TestTheUserAlone:
-    def test_home_socket_and_log_are_closed_to_everybody_else(
+    def test_home_socket_and_log_are_closed_to_other_users(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         loose = ["sh", "-c", f"umask 0 && exec {PROGRAM}"]
@@ -74,33 +74,33 @@ class TestTheUserAlone:
         self, home: Path, environment: dict[str, str], *, opened: bool
     ) -> None:
         if os.geteuid() != 0:
-            pytest.skip("only root can be somebody else")
+            pytest.skip("only root can act as another user")
         with talking([PROGRAM], environment):
             path = socket_of(home)
             if opened:
                 path.parent.chmod(0o755)
                 path.chmod(0o666)
-            done = visited(path, NOBODY)
+            done = visited(path, OTHER_USER)
             assert done.stdout == b""
             assert (b"PermissionError" in done.stderr) is not opened
-            assert ("another user's process was turned away" in log_of(home)) is opened
+            assert ("refused a connection of another user's process" in log_of(home)) is opened
             path.chmod(0o600)
             path.parent.chmod(0o700)
-            told: dict[str, Any] = json.loads(visited(path, os.getuid()).stdout)
-            assert told["pid"] == daemon_of(home)
+            result: dict[str, Any] = json.loads(visited(path, os.getuid()).stdout)
+            assert result["pid"] == daemon_of(home)
 
-    def test_a_socket_of_somebody_elses_is_not_told_a_key(
+    def test_socket_of_another_user_is_not_sent_a_key(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         if os.geteuid() != 0:
-            pytest.skip("only root can be somebody else")
+            pytest.skip("only root can act as another user")
         with talking([PROGRAM], environment):
             path = socket_of(home)
             kill([daemon_of(home)])
         path.unlink()
         with socket.socket(socket.AF_UNIX) as theirs:
             theirs.bind(str(path))
-            listen_as_nobody(theirs)
+            listen_as_another_user(theirs)
             theirs.settimeout(5)
             with talking([PROGRAM, "--api-key", ONE], environment) as dialogue:
                 assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
@@ -110,15 +110,15 @@ class TestTheUserAlone:
 
 
 def visited(path: Path, user: int) -> subprocess.CompletedProcess[bytes]:
-    """What a process of another user's gets to hear that asks how the daemon is."""
+    """Ask the daemon for its status as a process of a user with this id."""
     said = hello(STATUS, resolved(os.environ, "/"), "/", None)
     words = [sys.executable, "-c", VISIT, str(path.parent), path.name, str(user)]
     # Without our environment: measuring its coverage would have a stranger write into our folder.
     return subprocess.run(words, input=said, env={}, capture_output=True, timeout=10, check=False)
 
 
-def listen_as_nobody(listener: socket.socket) -> None:
-    os.seteuid(NOBODY)
+def listen_as_another_user(listener: socket.socket) -> None:
+    os.seteuid(OTHER_USER)
     try:
         listener.listen()
     finally:
@@ -133,9 +133,9 @@ class TestCredentials:
         with (
             talking([PROGRAM, "--api-key", ONE], environment) as one,
             talking([PROGRAM], by_variable) as other,
-            talking([PROGRAM], environment) as nobody,
+            talking([PROGRAM], environment) as keyless,
         ):
-            for window in (one, other, nobody, one):
+            for window in (one, other, keyless, one):
                 window.call("resolve-library-id", libraryName="fastapi", query=f"{id(window)}")
                 window.call("query-docs", **{**ASKED, "query": f"What is {id(window)}?"})
             assert len(daemons_of(home)) == 1

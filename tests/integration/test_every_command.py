@@ -21,6 +21,8 @@ from support.product import COLUMNS, product_environment, run_on_terminal, run_p
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 Done = CompletedProcess[str]
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.either_mode]
 LIBRARY = "/widgets/widget1"
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
@@ -109,7 +111,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (home / "tokens").write_text("")
     variables = {
         "CONTEXT7_FABRIC_UPSTREAM": "off",
-        "CONTEXT7_FABRIC_DAEMON": "off",
         "CONTEXT7_FABRIC_MODEL": "no-such-model",
         "HF_HUB_OFFLINE": "1",
     }
@@ -135,8 +136,8 @@ async def _fill(home: Path) -> None:
 @pytest.fixture(scope="module")
 def execution(environment: Mapping[str, str]) -> str:
     """The id of a recorded call."""
-    told: str = json.loads(run_product("why", "--json", env=environment).stdout)["id"]
-    return told
+    result: str = json.loads(run_product("why", "--json", env=environment).stdout)["id"]
+    return result
 
 
 def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:

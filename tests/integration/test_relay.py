@@ -1,4 +1,4 @@
-"""The relay as a process: it imports few modules, forwards every message and ends cleanly."""
+"""The relay imports next to nothing, forwards everything, and ends well."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.relay.endpoint import Endpoint, doors
+from context7_fabric.relay.endpoint import Endpoint, endpoints
 from context7_fabric.relay.handshake import identity, resolved
 from support.client import Dialogue, talking
 from support.daemons import daemon_of, daemons, daemons_of, kill, with_daemon, without_coverage
@@ -23,19 +23,20 @@ BEFORE_THE_HAND_SHAKE = {
     f"{OURS}.__main__",
     f"{OURS}.relay",
     f"{OURS}.variables",
+    f"{OURS}.version",
     *(
         f"{OURS}.relay.{name}"
-        for name in ("door", "folders", "hello", "pump", "start", "usage", "window")
+        for name in ("client", "endpoint", "folders", "forward", "handshake", "usage")
     ),
     *("__future__", "collections.abc", "fcntl", "signal", "zlib"),
     *("socket", "_socket", "array", "errno", "math", "select", "selectors"),
 }
 BEHIND_IT = {
     f"{OURS}.lenient_json",
-    f"{OURS}.relay.calls",
+    f"{OURS}.relay.replay",
     *("json", "json.decoder", "json.encoder", "json.scanner", "_json"),
 }
-LAST_OF_THEM = rf"\| +{OURS}\.relay\.window$"
+LAST_OF_THEM = rf"\| +{OURS}\.relay\.client$"
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def imported(report: str) -> set[str]:
 
 
 def imported_by_any_script(environment: dict[str, str]) -> set[str]:
-    """Return the modules that Python itself and a console script import."""
+    """Return the imports of Python itself and of a console script."""
     script = [sys.executable, "-c", "import re, sys"]
     done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
     return imported(done.stderr)
@@ -79,11 +80,11 @@ def test_it_imports_only_a_few_modules_of_the_standard_library(
         process.err.close()
     assert before - anyway <= BEFORE_THE_HAND_SHAKE
     assert imported(process.err.text) - anyway - BEFORE_THE_HAND_SHAKE <= BEHIND_IT
-    assert f"{OURS}.relay.calls" in imported(process.err.text)
+    assert f"{OURS}.relay.replay" in imported(process.err.text)
 
 
 def test_its_package_is_imported_without_anything_else_of_it() -> None:
-    program = f"import sys, {OURS}.relay.window; print(*sorted(sys.modules))"
+    program = f"import sys, {OURS}.relay.client; print(*sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -97,8 +98,8 @@ def test_a_client_hears_through_it_what_it_would_hear_without(environment: dict[
     for each in (environment, alone):
         with spawn([PROGRAM], each) as process:
             dialogue = Dialogue(process)
-            initialized = dialogue.introduce()
-            heard.append([initialized, dialogue.ask("tools/list"), dialogue.ask("prompts/list")])
+            result = dialogue.introduce()
+            heard.append([result, dialogue.ask("tools/list"), dialogue.ask("prompts/list")])
     assert heard[0] == heard[1]
 
 
@@ -137,7 +138,7 @@ def test_it_ends_in_good_order_while_it_waits_for_the_daemon(
 ) -> None:
     meant = resolved(environment, str(Path.cwd()))
     with (
-        Endpoint.of(str(home), identity(meant)).claim() as door,
+        Endpoint.of(str(home), identity(meant)).listen() as door,
         spawn([PROGRAM], environment) as process,
     ):
         door.settimeout(5)
@@ -196,9 +197,9 @@ def test_a_successor_that_says_nothing_does_not_keep_it(
         first = daemon_of(home)
         os.kill(first, signal.SIGSTOP)
         dialogue.start("tools/list")
-        (door,) = doors(str(home))
+        (door,) = endpoints(str(home))
         Path(door.folder, f"{door.name}.sock").unlink()
-        with door.claim() as listener:
+        with door.listen() as listener:
             listener.settimeout(5)
             kill([first])
             with listener.accept()[0] as connection:
@@ -208,9 +209,9 @@ def test_a_successor_that_says_nothing_does_not_keep_it(
                 assert dialogue.process.wait() == 0
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["stats", "--json"]], ids=" ".join)
-def test_what_does_not_serve_starts_no_daemon(
-    home: Path, environment: dict[str, str], words: list[str]
+@pytest.mark.parametrize("words", ["--version", "--help", "context list", "daemon status"])
+def test_command_that_needs_no_daemon_starts_none(
+    home: Path, environment: dict[str, str], words: str
 ) -> None:
-    assert run_product(*words, env=environment).returncode == 0
+    assert run_product(*words.split(), env=environment).returncode == 0
     assert daemons_of(home) == set()

@@ -55,7 +55,7 @@ def have(home: Path, *executions: CallRecord) -> None:
 
 
 def figures_of(environment: Variables, *words: str) -> dict[str, Any]:
-    """Run `stats --json` and return its figures."""
+    """Return the object that `stats --json` prints."""
     done = run_product("stats", "--json", *words, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     figures: dict[str, Any] = json.loads(done.stdout)
@@ -63,7 +63,7 @@ def figures_of(environment: Variables, *words: str) -> dict[str, Any]:
 
 
 def shown(environment: Variables, *words: str) -> str:
-    """Run `stats` and return what it prints."""
+    """Return the output of `stats`."""
     done = run_product("stats", *words, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

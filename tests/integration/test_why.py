@@ -54,8 +54,8 @@ def why(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 def record(execution_id: str, env: dict[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(why(execution_id, "--json", env=env).stdout)
-    return found
+    result: dict[str, Any] = json.loads(why(execution_id, "--json", env=env).stdout)
+    return result
 
 
 class TestWhy:
@@ -96,16 +96,16 @@ class TestWhy:
     ) -> None:
         execution_id = recorded(environment)
         run_product("feedback", execution_id, "--rating", "3", env=environment)
-        found = record(execution_id, environment)
-        assert (found["version"], found["tool"], found["outcome"]) == (
+        result = record(execution_id, environment)
+        assert (result["version"], result["tool"], result["outcome"]) == (
             __version__,
             "query-docs",
             "error",
         )
-        assert found["error"].startswith("upstream is switched off")
-        assert not found["upstream"]
-        assert found["feedback"]["rating"] == 3
-        assert found["score"] == 1
+        assert result["error"].startswith("upstream is switched off")
+        assert not result["upstream"]
+        assert result["feedback"]["rating"] == 3
+        assert result["score"] == 1
 
     def test_nothing_in_it_steers_a_terminal_or_forges_a_line(
         self, environment: dict[str, str]
@@ -119,7 +119,7 @@ class TestWhy:
         assert "forged" in shown
 
     @pytest.mark.parametrize("unknown", ["0123", "*"])
-    def test_an_unknown_id_is_an_error_of_one_line(
+    def test_unknown_id_is_reported_in_one_line(
         self, environment: dict[str, str], unknown: str
     ) -> None:
         recorded(environment)
@@ -170,8 +170,8 @@ class TestFeedback:
     ) -> None:
         done = run_product("feedback", "0123", f"--rating={rating}", env=environment)
         assert (done.returncode, done.stdout) == (2, "")
-        (*_usage, error) = done.stderr.splitlines()
-        assert error.endswith(f" argument --rating: '{rating}' is not a whole number from 1 to 5")
+        (*_usage, result) = done.stderr.splitlines()
+        assert result.endswith(f" argument --rating: '{rating}' is not a whole number from 1 to 5")
 
     @pytest.mark.parametrize("words", [["x"], ["--rating", "3"], ["x", "--rating", "good"]])
     def test_it_says_how_it_is_used(self, environment: dict[str, str], words: list[str]) -> None:

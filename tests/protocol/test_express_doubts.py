@@ -174,7 +174,7 @@ async def test_a_client_of_the_modern_era_is_served_by_the_sdk(window: Window, a
     await window.express()
     async with at_the_door(app) as modern:
         for _ in range(4):
-            reply = await modern.by_the_sdk(meta=meta)
+            reply = await modern.by_the_sdk_with(meta)
             assert reply["result"]["resultType"] == "complete"
         assert "error" in await modern.shake_hands()
         assert "error" in await modern.ask()

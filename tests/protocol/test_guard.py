@@ -122,6 +122,7 @@ async def test_a_limit_holds_back_refreshing_for_an_hour_and_outlasts_the_proces
         held = await app.desk.turnstile.status()
         assert held.back_off is not None
         clock.forward(1801)
+        upstream.arrived = anyio.Event()
         await ask(app, "kept")
         await upstream.arrived.wait()
         await anyio.wait_all_tasks_blocked()

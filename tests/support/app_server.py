@@ -97,7 +97,7 @@ async def _hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
     with tempfile.TemporaryDirectory() as folder:
         own = identity({})
         door = Endpoint.of(folder, own)
-        listener = await anyio.to_thread.run_sync(door.claim)
+        listener = await anyio.to_thread.run_sync(door.listen)
         host = DaemonServer(door, DaemonTerms(own, 60), opened, opened_for_commands, dict)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(host.serve, listener)
@@ -113,7 +113,7 @@ async def _refuse(line: bytes) -> bytes:
 async def _entered(door: Endpoint) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
     """Yield the client's streams of a connection as a relay makes it."""
     said = hello(SERVE, {}, "/", None)
-    connection = await anyio.to_thread.run_sync(door.enter, said, lambda _listener: None)
+    connection = await anyio.to_thread.run_sync(door.connect_or_start, said, lambda _listener: None)
     loop = asyncio.get_running_loop()
     transport, lines = await loop.create_connection(Duplex, sock=connection)
     writer = MessageWriter(transport, lines)

@@ -1,4 +1,4 @@
-"""`daemon`: how the shared daemons of this home are, what they logged, and their end."""
+"""`daemon`: status, logs and end of this home's daemons."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rich.table import Table
 
 from context7_fabric.cli.output import harmless, print_json, print_table
 from context7_fabric.cli.text import CommandParser, print_error, print_text
-from context7_fabric.daemon.logs import added, logs_in
+from context7_fabric.daemon.logs import follow, logs_in
 from context7_fabric.daemon.status import (
     DaemonProbe,
     DaemonStatus,
-    ends,
+    daemon_home,
     folder_trouble,
-    home_of_daemons,
-    visits,
+    probe_all,
+    wait_for_end,
 )
 from context7_fabric.durations import format_duration
 from context7_fabric.process import imported
@@ -29,17 +29,17 @@ from context7_fabric.relay.endpoint import FOLDER, Endpoint
 from context7_fabric.relay.handshake import STATUS, STOP, identity, resolved, working_directory
 
 END_SECONDS = 5.0
-"""How long a daemon may take to end."""
+"""Seconds that a daemon may take to end."""
 
 _READ_EVERY = 0.25
 _TAIL = 50
-_ABOUT = """One daemon serves all windows (editors, agents) of a user on one home. The first window
-starts it, and it ends after ten minutes without one (CONTEXT7_FABRIC_DAEMON_IDLE).
-CONTEXT7_FABRIC_DAEMON=off lets each window serve itself."""
+_ABOUT = """One daemon serves all clients (editors, agents, commands) of a user on one home. The
+first client starts it, and it ends after ten minutes without one (CONTEXT7_FABRIC_DAEMON_IDLE).
+CONTEXT7_FABRIC_DAEMON=off makes each process serve itself."""
 
 
 def run(words: list[str]) -> int:
-    """Do what the first of `words` says."""
+    """Run the subcommand that the first of `words` names."""
     options = _parser().parse_args(words)
     return int(options.do(options))
 
@@ -48,22 +48,22 @@ def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("context7-fabric daemon", description=_ABOUT)
     named = parser.add_subparsers(required=True, metavar="status|stop|logs|run")
     add = partial(_add, named)
-    status = add("status", _status, "tell which daemons serve this home, and how they are")
+    status = add("status", _status, "print the daemons of this home and their status")
     status.add_argument("--json", action="store_true", help="the same as a JSON list")
-    add("stop", _stop, "end them; a window that is open, or the next, starts another")
-    logs = add("logs", _logs, "print what they logged last, also those that are gone")
+    add("stop", _stop, "end them; an open client, or the next, starts another")
+    logs = add("logs", _logs, "print the last lines of their logs, ended daemons included")
     wanted = f"how many lines of each log (default {_TAIL})"
     logs.add_argument("--lines", "-n", type=_count, default=_TAIL, metavar="N", help=wanted)
-    on = "go on with what is logged from now on, until Ctrl-C"
+    on = "print new lines as they come, until Ctrl-C"
     logs.add_argument("--follow", "-f", action="store_true", help=on)
-    serve = add("run", _run, "be a daemon in the foreground (windows start theirs by themselves)")
+    serve = add("run", _run, "run a daemon in the foreground (clients start theirs by themselves)")
     serve.add_argument("--listener", type=int, metavar="FD", help=argparse.SUPPRESS)
     return parser
 
 
-def _add(named: Any, name: str, do: Any, told: str) -> argparse.ArgumentParser:  # noqa: ANN401  # argparse's subparsers have no public type
+def _add(named: Any, name: str, do: Any, summary: str) -> argparse.ArgumentParser:  # noqa: ANN401  # argparse's subparsers have no public type
     parser: argparse.ArgumentParser = named.add_parser(
-        name, help=told, description=f"{told[0].upper()}{told[1:]}."
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
     )
     parser.set_defaults(do=do)
     return parser
@@ -76,37 +76,37 @@ def _count(text: str) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    home = home_of_daemons()
-    found, trouble = list(visits(home, STATUS)), folder_trouble(home)
+    home = daemon_home()
+    probes, trouble = list(probe_all(home, STATUS)), folder_trouble(home)
     if options.json:
-        print_json([_as_object(visit) for visit in found])
-    elif found:
-        _show(found)
+        print_json([_as_object(probe) for probe in probes])
+    elif probes:
+        _show(probes)
     elif trouble is None:
-        print_text("No daemon runs; the next window starts one.")
+        print_text("No daemon runs; the next client starts one.")
     if trouble is not None:
-        print_error(f"{trouble}: each window serves itself")
-    return _told_troubles(found) or int(trouble is not None)
+        print_error(f"{trouble}: each process serves itself")
+    return _report_troubles(probes) or int(trouble is not None)
 
 
-def _as_object(visit: DaemonProbe) -> dict[str, Any]:
-    """Return `visit` as JSON tells it: the figures are not there where there is a trouble."""
-    figures = {} if visit.status is None else asdict(visit.status)
-    return {**figures, "log": visit.log, "trouble": visit.trouble}
+def _as_object(probe: DaemonProbe) -> dict[str, Any]:
+    """Return `probe` as a JSON object, without figures where there is a trouble."""
+    figures = {} if probe.status is None else asdict(probe.status)
+    return {**figures, "log": probe.log, "trouble": probe.trouble}
 
 
-def _show(found: list[DaemonProbe]) -> None:
-    told = [(visit.log, visit.status) for visit in found if visit.status is not None]
-    if not told:
+def _show(probes: list[DaemonProbe]) -> None:
+    running = [(probe.log, probe.status) for probe in probes if probe.status is not None]
+    if not running:
         return
     table = Table(box=None, pad_edge=False)
     for column in ("pid", "version", "up", "windows", "upstreams", "memory"):
         table.add_column(column, no_wrap=True)
-    for _log, status in told:
+    for _log, status in running:
         table.add_row(*map(harmless, _row(status)))
     print_table(table)
-    # Not in the table, where a path might be cut.
-    for log, status in told:
+    # Below the table, which might cut a path.
+    for log, status in running:
         print_text(f"log of {status.pid}: {log}")
 
 
@@ -122,36 +122,36 @@ def _row(status: DaemonStatus) -> tuple[str, ...]:
 
 
 def _stop(_options: argparse.Namespace) -> int:
-    found = list(visits(home_of_daemons(), STOP))
+    probes = list(probe_all(daemon_home(), STOP))
     left = 0
-    for status in (visit.status for visit in found if visit.status is not None):
-        if ends(status.pid, END_SECONDS):
+    for status in (probe.status for probe in probes if probe.status is not None):
+        if wait_for_end(status.pid, END_SECONDS):
             print_text(f"The daemon {status.pid} has ended.")
         else:
             left += 1
-            print_error(f"the daemon {status.pid} was told to end and still runs")
-    if not found:
+            print_error(f"the daemon {status.pid} still runs, although it was asked to end")
+    if not probes:
         print_text("No daemon runs.")
-    return _told_troubles(found) or min(left, 1)
+    return _report_troubles(probes) or min(left, 1)
 
 
 def _logs(options: argparse.Namespace) -> int:
-    folder = Path(home_of_daemons(), FOLDER)
-    logs, shown = logs_in(folder), _Shown()
+    folder = Path(daemon_home(), FOLDER)
+    logs, printer = logs_in(folder), _LinePrinter()
     for log in logs:
         for line in log.last_lines(options.lines):
-            shown.line(log.path, line)
+            printer.line(log.path, line)
     if not logs:
         print_error(f"there is no log in {folder}: no daemon has run")
     if options.follow:
-        # Looking costs nothing that anybody notices, and works on every platform and file system.
-        for path, line in added(folder, logs, partial(time.sleep, _READ_EVERY)):
-            shown.line(path, line)
+        # Polling costs little, and works on every platform and file system.
+        for path, line in follow(folder, logs, partial(time.sleep, _READ_EVERY)):
+            printer.line(path, line)
     return 0
 
 
-class _Shown:
-    """What was printed of several logs: whose line came last."""
+class _LinePrinter:
+    """Prints lines of several logs, with a heading where the log changes."""
 
     def __init__(self) -> None:
         self._last: Path | None = None
@@ -165,14 +165,14 @@ class _Shown:
 
 def _run(options: argparse.Namespace) -> int:
     environ = resolved(os.environ, working_directory())
-    door = Endpoint.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
-    imported("context7_fabric.daemon.run").run_daemon(door, environ, options.listener)
+    endpoint = Endpoint.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
+    imported("context7_fabric.daemon.run").run_daemon(endpoint, environ, options.listener)
     return 0
 
 
-def _told_troubles(found: list[DaemonProbe]) -> int:
-    """Tell what was wrong at each door; return the exit code that follows."""
-    troubles = [visit for visit in found if visit.trouble is not None]
-    for visit in troubles:
-        print_error(f"a daemon {visit.trouble}; its log is {visit.log}")
+def _report_troubles(probes: list[DaemonProbe]) -> int:
+    """Print the trouble with each daemon; return the exit code that follows."""
+    troubles = [probe for probe in probes if probe.trouble is not None]
+    for probe in troubles:
+        print_error(f"a daemon {probe.trouble}; its log is {probe.log}")
     return 1 if troubles else 0

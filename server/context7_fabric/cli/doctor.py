@@ -117,17 +117,17 @@ def check_daemon(mode: str) -> HealthCheck:
         return HealthCheck("daemon", None, "switched off (CONTEXT7_FABRIC_DAEMON=off)")
     if sys.platform == "win32":
         return HealthCheck("daemon", None, "there is none on Windows: each client serves itself")
-    from context7_fabric.daemon.status import folder_trouble, home_of_daemons, visits
+    from context7_fabric.daemon.status import daemon_home, folder_trouble, probe_all
     from context7_fabric.relay.handshake import STATUS
 
-    home = home_of_daemons()
+    home = daemon_home()
     trouble = folder_trouble(home)
     if trouble is not None:
         text = (
             f"{trouble}: each client serves itself; set CONTEXT7_FABRIC_HOME to a folder of yours"
         )
         return HealthCheck("daemon", ok=False, text=text)
-    return judged(list(visits(home, STATUS)))
+    return judged(list(probe_all(home, STATUS)))
 
 
 def judged(found: Sequence[DaemonProbe]) -> HealthCheck:

@@ -19,7 +19,7 @@ from rich.table import Table
 from context7_fabric.cli.text import CommandParser, columns, notice_of_a_wait, print_json
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.process import harmless, set_up_logging
+from context7_fabric.process import harmless, imported, set_up_logging
 from context7_fabric.runtime.store import open_backend, read_principal
 from context7_fabric.settings import Settings, read_settings
 
@@ -80,17 +80,20 @@ def commands_in_process(
 
     With `records_only` the store alone is opened, for `why` and `feedback`.
     """
-    from context7_fabric.daemon.commands import call
-
     settings = _settings()
-    opened = (_record_commands if records_only else _app_commands)(settings)
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened) as commands:
-        yield partial(portal.call, call, commands)
+    commands = imported("context7_fabric.daemon.commands")
+    if records_only:
+        opened = _record_commands(settings)
+    else:
+        imported("context7_fabric.daemon.app_commands")
+        opened = _app_commands(settings)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opened) as answering:
+        yield partial(portal.call, commands.call, answering)
 
 
 @asynccontextmanager
 async def _app_commands(settings: Settings) -> AsyncGenerator[RecordCommands]:
-    from context7_fabric.daemon.commands import AppCommands
+    from context7_fabric.daemon.app_commands import AppCommands
     from context7_fabric.runtime.runtime import open_app
 
     async with open_app(settings) as app:

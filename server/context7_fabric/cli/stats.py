@@ -47,7 +47,7 @@ _TIMES = (
 
 def show(figures: Mapping[str, Any]) -> None:
     """Print the counts one a row, and tables of what the records add up to."""
-    table = _table(box=None, show_header=False)
+    table = _table(box=None, pad_edge=True, show_header=False)
     for name, value in figures.items():
         if name != "records":
             table.add_row(name.replace("_", " "), _worded(name, value))

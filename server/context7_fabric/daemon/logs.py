@@ -1,4 +1,4 @@
-"""The logs of a home's daemons: their last lines, and the new ones as they come."""
+"""Logs of a home's daemons: written with a bound on their size, read to the end, followed."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ _ENDING = ".log"
 
 
 class LogFollower:
-    """A log that is read on from where it was read to, also when a new file takes its place."""
+    """Reader of a log that continues where it stopped, also after the file was rotated."""
 
     def __init__(self, path: Path) -> None:
-        """Begin at the start of what `path` holds then."""
+        """Begin at the start of `path`."""
         self.path = path
         self._inode = 0
         self._position = 0
         self._rest = b""
 
     def last_lines(self, count: int) -> list[str]:
-        """Return the last `count` lines; the file before this one is read when there is one."""
+        """Return the last `count` lines, of the rotated file too where there is one."""
         with suppress(OSError):
             self._inode = self._before.stat().st_ino
         lines = self.new_lines()
-        if self._rest:  # whoever wrote it may have died over it
+        if self._rest:  # the writer may have been killed meanwhile
             lines.append(self._rest.decode(errors="replace"))
             self._rest = b""
         return lines[-count:]
 
     def new_lines(self) -> list[str]:
-        """Return the lines that were not returned yet and are complete."""
+        """Return the complete lines that were not returned yet."""
         *lines, self._rest = (self._rest + self._unread()).split(b"\n")
         return [line.decode(errors="replace") for line in lines]
 
     @property
     def _before(self) -> Path:
-        """The file to which the log's is renamed when it is full."""
+        """The rotated file."""
         return self.path.with_name(f"{self.path.name}.1")
 
     def _unread(self) -> bytes:
@@ -50,7 +50,7 @@ class LogFollower:
             with self.path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 end = self._end_of_last(status.st_ino)
-                if self._position > status.st_size:  # somebody emptied it
+                if self._position > status.st_size:  # it was truncated
                     self._position = 0
                 file.seek(self._position)
                 new = file.read()
@@ -60,7 +60,7 @@ class LogFollower:
         return end + new
 
     def _end_of_last(self, inode: int) -> bytes:
-        """Begin with the file `inode` if it is another; return what is unread of the last."""
+        """Switch to the file `inode` if it is new; return the unread rest of the rotated one."""
         if inode == self._inode:
             return b""
         end = b""
@@ -73,17 +73,17 @@ class LogFollower:
 
 
 def logs_in(folder: Path) -> list[LogFollower]:
-    """Return the logs in `folder`, also of daemons that are gone; the last written comes last."""
+    """Return the logs in `folder`, those of ended daemons too, the last written last."""
     found = [path for path in folder.glob(f"*{_ENDING}") if path.is_file()]
     return [LogFollower(path) for path in sorted(found, key=_written)]
 
 
-def added(
+def follow(
     folder: Path, logs: Iterable[LogFollower], wait: Callable[[], object]
 ) -> Iterator[tuple[Path, str]]:
-    """Yield each line that comes to the `logs`, or to one that is new in `folder`, without end.
+    """Yield new lines of the `logs` and of new ones in `folder`, without end.
 
-    `wait` is called when there is none.
+    `wait` is called when there are none.
     """
     known = {log.path: log for log in logs}
     while True:
@@ -105,34 +105,34 @@ def _written(path: Path) -> float:
 
 
 LARGEST = 2**20
-"""Bytes of a log; of the one before it, as much is kept."""
+"""Bytes of a log, and of the rotated one."""
 
 OLD = 7 * 86400.0
-"""Seconds after which the log of a daemon that is gone is of no use any more."""
+"""Seconds after which the log of an ended daemon is removed."""
 
 _STDOUT, _STDERR = 1, 2
 
 
 class DaemonLogHandler(RotatingFileHandler):
-    """Takes stdout and stderr of the process along when it begins a new file."""
+    """Rotating handler that redirects the process's stdout and stderr to its file as well."""
 
     def __init__(self, path: Path) -> None:
-        """Append to `path`, which only this user may read."""
+        """Append to `path`, readable by this user alone."""
         super().__init__(path, maxBytes=LARGEST, backupCount=1, encoding="utf-8")
         form = "%(asctime)s %(levelname)s: %(message)s"
         self.setFormatter(logging.Formatter(form, "%Y-%m-%d %H:%M:%S%z"))
-        self._divert()
+        self._redirect()
 
     def _open(self) -> TextIOWrapper:
-        """Open the file, which is never a link to another one."""
+        """Open the file, which is not a link."""
         return open(self.baseFilename, "a", encoding="utf-8", opener=_opened)
 
     def doRollover(self) -> None:  # noqa: N802  # logging's name
-        """Begin a new file."""
+        """Rotate."""
         super().doRollover()
-        self._divert()
+        self._redirect()
 
-    def _divert(self) -> None:
+    def _redirect(self) -> None:
         if self.stream is not None:
             for fd in (_STDOUT, _STDERR):
                 os.dup2(self.stream.fileno(), fd)
@@ -143,7 +143,7 @@ def _opened(path: str, _flags: int) -> int:
 
 
 def remove_old_logs(folder: Path, now: float) -> None:
-    """Remove what daemons have logged that are gone and had not written for long before `now`."""
+    """Remove logs of ended daemons that were last written long before `now`."""
     for log in folder.glob("*.log*"):
         socket = folder / f"{log.name.partition('.')[0]}.sock"
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Being the daemon: the household, its host, and the end of both."""
+"""The daemon's process: its runtime, its server, and the end of both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 import anyio
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.commands import AppCommands, reply_to
+from context7_fabric.daemon.app_commands import AppCommands
+from context7_fabric.daemon.commands import reply_to
 from context7_fabric.daemon.logs import DaemonLogHandler, remove_old_logs
 from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
 from context7_fabric.errors import DaemonAlreadyRunning, FabricError, StoreUnavailable
@@ -36,33 +37,33 @@ LAST_WORDS = 2.0
 """Seconds that closing may take at the end; after that the process goes all the same."""
 
 
-def run_daemon(door: Endpoint, environ: Mapping[str, str], inherited: int | None) -> NoReturn:
-    """Serve windows until there is no more need.
+def run_daemon(endpoint: Endpoint, environ: Mapping[str, str], inherited: int | None) -> NoReturn:
+    """Serve clients until the daemon is idle.
 
-    The listening socket is the descriptor `inherited` of whoever started us, who reads no log on
-    stderr, or one of our own.
+    A client that starts the daemon passes the listening socket as the descriptor `inherited`; the
+    log goes to a file then. Without one the daemon listens by itself, and logs to stderr.
 
     Raises:
         SettingError: A variable of `environ` holds something that cannot be used.
-        DaemonRuns: It has one already.
+        DaemonAlreadyRunning: A daemon serves the home already.
         StoreUnavailable: The home cannot be used.
     """
     try:
         settings = read_settings(environ)
     except FabricError:
-        turn_away(inherited)
+        refuse_waiting(inherited)
         raise
-    level = "info" if settings.log_level == "warning" else settings.log_level  # nobody is disturbed
-    set_up_logging(level, None if inherited is None else DaemonLogHandler(Path(door.log)))
-    listener = socket.socket(fileno=inherited) if inherited is not None else _own_listener(door)
-    remove_old_logs(Path(door.folder), time.time())
+    level = "info" if settings.log_level == "warning" else settings.log_level
+    set_up_logging(level, None if inherited is None else DaemonLogHandler(Path(endpoint.log)))
+    listener = socket.socket(fileno=inherited) if inherited is not None else _own_listener(endpoint)
+    remove_old_logs(Path(endpoint.folder), time.time())
     terms = DaemonTerms(identity(environ), settings.daemon.idle)
-    anyio.run(_serve, door, terms, settings, listener)
+    anyio.run(_serve, endpoint, terms, settings, listener)
     leave()
 
 
-def turn_away(listener: int | None) -> None:
-    """Tell whoever waits at the descriptor `listener` that there is nobody to serve it."""
+def refuse_waiting(listener: int | None) -> None:
+    """Refuse the clients that wait at the descriptor `listener`: their processes serve them."""
     if listener is None:
         return
     with socket.socket(fileno=listener) as waiting, suppress(OSError):
@@ -71,43 +72,43 @@ def turn_away(listener: int | None) -> None:
             waiting.accept()[0].sendall(NOT_HERE + b"\n")
 
 
-def _own_listener(door: Endpoint) -> socket.socket:
+def _own_listener(endpoint: Endpoint) -> socket.socket:
     try:
-        return door.claim()
+        return endpoint.listen()
     except FileExistsError as error:
-        raise DaemonAlreadyRunning(door.home) from error
+        raise DaemonAlreadyRunning(endpoint.home) from error
     except OSError as error:
         raise StoreUnavailable("open", error.strerror or str(error)) from error
 
 
 async def _serve(
-    door: Endpoint, terms: DaemonTerms, settings: Settings, listener: socket.socket
+    endpoint: Endpoint, terms: DaemonTerms, settings: Settings, listener: socket.socket
 ) -> None:
     raise_file_limit()
-    async with open_runtime(settings, linger=terms.idle or None, traced=True) as household:
-        host = DaemonServer(
-            door,
+    async with open_runtime(settings, linger=terms.idle or None, traced=True) as runtime:
+        server = DaemonServer(
+            endpoint,
             terms,
-            partial(_server_for, household),
-            partial(_commands_for, household),
-            partial(_figures, household),
+            partial(_server_for, runtime),
+            partial(_commands_for, runtime),
+            partial(_figures, runtime),
         )
-        log.info("the daemon %d serves %s", os.getpid(), settings.home)
+        log.info("daemon %d serves %s", os.getpid(), settings.home)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_wait_for_signal, host)
+            tasks.start_soon(_wait_for_signal, server)
             gc.freeze()
-            await host.serve(listener)
-            log.info("the daemon %d ends", os.getpid())
+            await server.serve(listener)
+            log.info("daemon %d ends", os.getpid())
             with anyio.move_on_after(LAST_WORDS, shield=True):
-                await household.aclose()
-            # Its windows find their calls unanswered, and ask the next daemon.
+                await runtime.aclose()
+            # Relays send requests without a response to the next daemon.
             leave()
 
 
-async def _wait_for_signal(host: DaemonServer) -> None:
+async def _wait_for_signal(server: DaemonServer) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _signal in signals:
-            host.stop()
+            server.stop()
 
 
 @asynccontextmanager
@@ -138,9 +139,9 @@ def _settings_of(handshake: Handshake) -> Settings:
     return read_settings(handshake.environ, api_key=handshake.api_key, directory=directory)
 
 
-def _figures(household: Runtime) -> dict[str, Any]:
-    """Return how many upstreams are served, and the resident memory in bytes, 0 if not told."""
-    return {"apps": len(household.open_apps), "memory": _resident()}
+def _figures(runtime: Runtime) -> dict[str, Any]:
+    """Return the number of open apps, and the resident memory in bytes, 0 if unknown."""
+    return {"apps": len(runtime.open_apps), "memory": _resident()}
 
 
 def _resident() -> int:

@@ -1,4 +1,4 @@
-"""The daemon at its door: it takes its user's windows in, tells how it is, and ends when idle."""
+"""Daemon server: accepts this user's clients, reports its status, and ends when idle."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ LONGEST = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a relay says of itself; the window's environment may hold keys."""
+    """The first line of a client; its environment may hold keys."""
 
     wish: str
     identity: dict[str, object]
@@ -51,41 +51,41 @@ class Handshake:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The variables that the window's settings are read from."""
+        """The variables that the client's settings are read from."""
         shared = self.identity.get("environment")
         return {**(shared if isinstance(shared, dict) else {}), **self.window}
 
 
-_GREETING = TypeAdapter(Handshake)
+_HANDSHAKE = TypeAdapter(Handshake)
 
 
-def read_greeting(line: bytes) -> Handshake:
-    """Return what `line`, a literal of Python, says.
+def read_handshake(line: bytes) -> Handshake:
+    """Return the handshake on `line`, a literal of Python.
 
     Raises:
-        ValueError: It is none that a relay would say.
+        ValueError: It is not a handshake.
     """
     if len(line) > LONGEST:
         raise ValueError("the line is too long")
     try:
-        return _GREETING.validate_python(ast.literal_eval(line.decode("ascii")))
+        return _HANDSHAKE.validate_python(ast.literal_eval(line.decode("ascii")))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
-        raise ValueError("the line is no relay's") from error
+        raise ValueError("the line is not a handshake") from error
 
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 10.0
-"""Seconds between looks whether the socket is still there."""
+"""Seconds between checks of the socket's file."""
 
 HELLO_SECONDS = 2.0
-"""How long a visitor may take to say what it wants."""
+"""Seconds that a connection may take for its handshake."""
 
 SPARE_FILES = 4
-"""Files that must be left when a window comes: for others to be told, and for the store."""
+"""Files that must be free for a client to be accepted: for refusals, and for the store."""
 
 OpenServer = Callable[[Handshake], AbstractAsyncContextManager[Server[Any]]]
-"""Opens the MCP server for a window; raises a `FabricError` when its settings cannot be used."""
+"""Opens the MCP server of a client; raises a `FabricError` when its settings cannot be used."""
 
 Reply = Callable[[bytes], Awaitable[bytes]]
 """Returns the reply to a command's request; both are lines without their ends."""
@@ -96,122 +96,121 @@ OpenCommands = Callable[[Handshake], AbstractAsyncContextManager[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class DaemonTerms:
-    """Whom a daemon serves, and how long (seconds) it waits for another window."""
+    """Identity that a daemon serves, and the seconds that it waits for another client."""
 
     identity: dict[str, object]
     idle: float
 
 
 class DaemonServer:
-    """Serves at one listening socket."""
+    """Serves the clients of one listening socket."""
 
     def __init__(
         self,
-        door: Endpoint,
+        endpoint: Endpoint,
         terms: DaemonTerms,
         open_server: OpenServer,
         open_commands: OpenCommands,
-        told: Callable[[], dict[str, Any]],
+        figures: Callable[[], dict[str, Any]],
     ) -> None:
-        """Serve windows and commands that mean `terms`; `told` adds to what the status tells."""
-        self._door = door
+        """Serve sessions and commands by `terms`; `figures` are added to the status."""
+        self._endpoint = endpoint
         self._terms = terms
         self._open_server = open_server
         self._open_commands = open_commands
-        self._told = told
+        self._figures = figures
         self._since = time.time()
-        self._windows = 0
+        self._clients = 0
         self._changed = anyio.Event()
         self._stopping = False
 
     async def serve(self, listener: socket.socket) -> None:
-        """Take visitors in at `listener` until it is idle, or asked to stop."""
-        mark = await anyio.to_thread.run_sync(self._door.mark)
+        """Accept clients at `listener` until the daemon is idle or is to stop."""
+        socket_id = await anyio.to_thread.run_sync(self._endpoint.socket_id)
         async with anyio.create_task_group() as tasks:
             loop = asyncio.get_running_loop()
-            server = await loop.create_unix_server(lambda: _Visitor(self, tasks), sock=listener)
-            tasks.start_soon(self._until_astray, mark)
+            server = await loop.create_unix_server(lambda: _Connection(self, tasks), sock=listener)
+            tasks.start_soon(self._until_replaced, socket_id)
             await self._until_idle()
             with suppress(OSError):
-                await anyio.to_thread.run_sync(self._door.leave, mark)
+                await anyio.to_thread.run_sync(self._endpoint.remove, socket_id)
             server.close()
             tasks.cancel_scope.cancel()
 
     def stop(self) -> None:
         """Let `serve` end."""
         self._stopping = True
-        self._tell()
+        self._wake()
 
-    async def receive(self, visitor: Duplex, transport: asyncio.Transport) -> None:
-        """Do what a visitor wishes, if it is this user's process."""
-        writer = MessageWriter(transport, visitor)
+    async def receive(self, client: Duplex, transport: asyncio.Transport) -> None:
+        """Serve a client, if it is this user's process."""
+        writer = MessageWriter(transport, client)
         try:
-            greeting = await self._greeted(visitor, transport)
-            if greeting is not None:
-                await self._grant(greeting, visitor, writer, transport)
+            handshake = await self._handshake(client, transport)
+            if handshake is not None:
+                await self._grant(handshake, client, writer)
         except (OSError, anyio.BrokenResourceError) as error:
-            log.info("a visitor is gone: %s", error)
+            log.info("a client is gone: %s", error)
         except Exception:
-            log.exception("a visitor could not be served")
+            log.exception("a client could not be served")
         finally:
             transport.close()
 
-    async def _greeted(self, visitor: Duplex, transport: asyncio.Transport) -> Handshake | None:
+    async def _handshake(self, client: Duplex, transport: asyncio.Transport) -> Handshake | None:
         if peer(transport.get_extra_info("socket")) != os.getuid():
-            log.warning("another user's process was turned away")
+            log.warning("refused a connection of another user's process")
             return None
         with anyio.move_on_after(HELLO_SECONDS):
-            line = await visitor.take()
+            line = await client.take()
             with suppress(ValueError):
-                return read_greeting(line or b"")
-        log.info("somebody came and did not say what for")
+                return read_handshake(line or b"")
+        log.info("closed a connection without a valid handshake")
         return None
 
     async def _grant(
         self,
-        greeting: Handshake,
+        handshake: Handshake,
         client: Duplex,
         writer: MessageWriter,
-        transport: asyncio.Transport,
     ) -> None:
-        if greeting.wish in (STATUS, STOP):
-            transport.write(json.dumps(self._status()).encode() + b"\n")
-            if greeting.wish == STOP:
+        if handshake.wish in (STATUS, STOP):
+            writer.write_line(json.dumps(self._status()).encode())
+            if handshake.wish == STOP:
                 self.stop()
-        elif greeting.wish in (SERVE, COMMAND) and greeting.identity == self._terms.identity:
-            await self._accompany(greeting, client, writer)
+        elif handshake.wish in (SERVE, COMMAND) and handshake.identity == self._terms.identity:
+            await self._serve(handshake, client, writer)
         else:
             writer.write_line(NOT_HERE)
 
-    async def _accompany(self, greeting: Handshake, client: Duplex, writer: MessageWriter) -> None:
+    async def _serve(self, handshake: Handshake, client: Duplex, writer: MessageWriter) -> None:
         """Serve a client from its first request to its end, if there is room for one more."""
         if not can_open(SPARE_FILES):
-            log.warning("a window was turned away: no more files can be opened (`ulimit -n`)")
+            log.warning("refused a client: no more files can be opened (`ulimit -n`)")
             writer.write_line(FULL)
             return
         self._count(+1)
         try:
-            if greeting.wish == SERVE:
-                await self._serve_window(greeting, client, writer)
+            if handshake.wish == SERVE:
+                await self._serve_session(handshake, client, writer)
             else:
-                await self._serve_commands(greeting, client, writer)
+                await self._serve_commands(handshake, client, writer)
         except FabricError:
-            writer.write_line(NOT_HERE)  # it serves itself, and tells its user why it cannot
+            writer.write_line(NOT_HERE)  # its own process reports the setting
         finally:
             self._count(-1)
 
-    async def _serve_window(
-        self, greeting: Handshake, client: Duplex, writer: MessageWriter
+    async def _serve_session(
+        self, handshake: Handshake, client: Duplex, writer: MessageWriter
     ) -> None:
-        async with self._open_server(greeting) as server:
+        async with self._open_server(handshake) as server:
             writer.write_line(WELCOME)
             options = server.create_initialization_options(PUSHED)
             await server.run(MessageReader(client, writer), writer, options)
 
     async def _serve_commands(
-        self, greeting: Handshake, client: Duplex, writer: MessageWriter
+        self, handshake: Handshake, client: Duplex, writer: MessageWriter
     ) -> None:
-        async with self._open_commands(greeting) as reply, _cancelled_at_the_end_of(client):
+        async with self._open_commands(handshake) as reply, _cancelled_at_the_end_of(client):
             writer.write_line(WELCOME)
             while (line := await client.take()) is not None:
                 writer.write_line(await reply(line))
@@ -222,42 +221,43 @@ class DaemonServer:
             "pid": os.getpid(),
             "version": __version__,
             "since": self._since,
-            "windows": self._windows,
+            "windows": self._clients,
             "idle_seconds": self._terms.idle,
-            "log": self._door.log,
-            **self._told(),
+            "log": self._endpoint.log,
+            **self._figures(),
         }
 
     async def _until_idle(self) -> None:
-        patience = self._patience and max(self._patience, HELLO_SECONDS)  # our starter is coming
+        # The first client, which started this process, connects within these seconds.
+        patience = self._patience and max(self._patience, HELLO_SECONDS)
         while not self._stopping:
             changed = self._changed
-            with anyio.move_on_after(patience if self._windows == 0 else None) as rest:
+            with anyio.move_on_after(patience if self._clients == 0 else None) as rest:
                 await changed.wait()
             patience = self._patience
-            if rest.cancelled_caught and self._windows == 0:
-                log.info("nobody has come for %g s", self._terms.idle)
+            if rest.cancelled_caught and self._clients == 0:
+                log.info("idle for %g s", self._terms.idle)
                 return
 
     @property
     def _patience(self) -> float | None:
-        """How long to wait for another window, None for ever, as 0 is never everywhere."""
+        """Seconds to wait for another client, None for no end."""
         return self._terms.idle or None
 
-    async def _until_astray(self, mark: tuple[int, int]) -> None:
-        """Stop when the socket is not there any more: a home that was taken away has other eyes."""
-        there = True
-        while there:
+    async def _until_replaced(self, socket_id: tuple[int, int]) -> None:
+        """Stop when the socket is gone: no client can reach this daemon any more."""
+        current = True
+        while current:
             await anyio.sleep(LOOK_EVERY)
-            there = await anyio.to_thread.run_sync(self._door.is_marked, mark)
-        log.warning("the socket is gone from %s", self._door.folder)
+            current = await anyio.to_thread.run_sync(self._endpoint.is_current, socket_id)
+        log.warning("the socket is gone from %s", self._endpoint.folder)
         self.stop()
 
     def _count(self, change: int) -> None:
-        self._windows += change
-        self._tell()
+        self._clients += change
+        self._wake()
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
 
@@ -276,15 +276,15 @@ async def _cancelled_at_the_end_of(client: Duplex) -> AsyncGenerator[None]:
         tasks.cancel_scope.cancel()
 
 
-class _Visitor(Duplex):
-    """Somebody at the door."""
+class _Connection(Duplex):
+    """Connection of one client."""
 
-    def __init__(self, host: DaemonServer, tasks: TaskGroup) -> None:
+    def __init__(self, server: DaemonServer, tasks: TaskGroup) -> None:
         super().__init__()
-        self._host = host
+        self._server = server
         self._tasks = tasks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if isinstance(transport, asyncio.Transport):
-            self._tasks.start_soon(self._host.receive, self, transport)
+            self._tasks.start_soon(self._server.receive, self, transport)

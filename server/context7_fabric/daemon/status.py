@@ -1,4 +1,4 @@
-"""Visits to the daemons of a home: each has to answer in time, and what it says is only data."""
+"""Status requests to the daemons of a home, each with a time-out; the answers are checked."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from context7_fabric.relay.endpoint import FOLDER, Endpoint, doors
+from context7_fabric.relay.endpoint import FOLDER, Endpoint, endpoints
 from context7_fabric.relay.handshake import hello, resolved, working_directory
 
 ANSWER_SECONDS = 5.0
-"""How long a daemon may take to tell how it is: it may have to start first."""
+"""Seconds that a daemon may take to answer: it may have to start first."""
 
 _LONGEST_ANSWER = 65536
 _CHUNK = 4096
 _LOOK_EVERY = 0.05
 _FARTHEST = 2**32
-"""Seconds since the epoch that every platform's calendar still knows."""
+"""Latest time in epoch seconds that every platform's calendar takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """What a daemon of whatever version says of itself; `memory` is in bytes, 0 if not told."""
+    """Status of a daemon of any version; `memory` is in bytes, 0 if unknown."""
 
     pid: Annotated[int, Field(gt=1, lt=2**31)]
     version: str
@@ -41,7 +41,7 @@ class DaemonStatus:
 
 @dataclass(frozen=True, slots=True)
 class DaemonProbe:
-    """What came of a visit behind the log's door: a status, or what was wrong there."""
+    """Result of asking the daemon with this log: its status, or the trouble with it."""
 
     log: str
     status: DaemonStatus | None = None
@@ -51,33 +51,34 @@ class DaemonProbe:
 _STATUS = TypeAdapter(DaemonStatus)
 
 
-def home_of_daemons() -> str:
-    """Return the home whose daemons the windows of this environment would ask."""
+def daemon_home() -> str:
+    """Return the home whose daemons serve the clients of this environment."""
     return resolved(os.environ, working_directory())["CONTEXT7_FABRIC_HOME"]
 
 
-def visits(home: str, wish: str, seconds: float = ANSWER_SECONDS) -> Iterator[DaemonProbe]:
-    """Say `wish` to every daemon of `home`, one after the other.
+def probe_all(home: str, purpose: str, seconds: float = ANSWER_SECONDS) -> Iterator[DaemonProbe]:
+    """Send `purpose` to every daemon of `home` in turn; each may take `seconds` to answer.
 
-    Each may take `seconds` to answer. A socket that nobody listens at is no daemon's.
+    A socket that refuses connections has no daemon.
     """
-    # No window's environment goes along: no key is needed for this.
-    said = hello(wish, {"CONTEXT7_FABRIC_HOME": home}, "/", None)
-    for door in doors(home):
+    # Without a client's environment: no key is needed for this.
+    handshake = hello(purpose, {"CONTEXT7_FABRIC_HOME": home}, "/", None)
+    for endpoint in endpoints(home):
         try:
-            yield DaemonProbe(door.log, status=_answered(door, said, seconds))
+            yield DaemonProbe(endpoint.log, status=_status(endpoint, handshake, seconds))
         except (FileNotFoundError, ConnectionRefusedError):
             continue
         except TimeoutError:
-            yield DaemonProbe(door.log, trouble=f"did not answer within {seconds:g} s")
+            yield DaemonProbe(endpoint.log, trouble=f"did not answer within {seconds:g} s")
         except ValidationError:
-            yield DaemonProbe(door.log, trouble="answered what no daemon says")
+            yield DaemonProbe(endpoint.log, trouble="gave an answer that is not a daemon's")
         except OSError as error:
-            yield DaemonProbe(door.log, trouble=f"could not be asked: {error.strerror or error}")
+            trouble = f"could not be asked: {error.strerror or error}"
+            yield DaemonProbe(endpoint.log, trouble=trouble)
 
 
 def folder_trouble(home: str) -> str | None:
-    """Return why no daemon can have its socket in `home`, None if nothing speaks against it."""
+    """Return the reason why no daemon can have its socket in `home`, None without one."""
     folder = Path(home, FOLDER)
     try:
         owner = folder.stat().st_uid
@@ -89,8 +90,8 @@ def folder_trouble(home: str) -> str | None:
     return None if owner == os.getuid() else f"{folder} is another user's"
 
 
-def ends(pid: int, seconds: float) -> bool:
-    """Wait for the end of a process for so long; it is no child of ours, so we have to look."""
+def wait_for_end(pid: int, seconds: float) -> bool:
+    """Wait up to `seconds` for the end of a process, by polling: it is not a child of ours."""
     deadline = time.monotonic() + seconds
     while not _is_gone(pid):
         if time.monotonic() >= deadline:
@@ -100,26 +101,26 @@ def ends(pid: int, seconds: float) -> bool:
 
 
 def _is_gone(pid: int) -> bool:
-    """Tell whether a process has ended; one that waits for its parent to hear of it has."""
+    """Tell whether a process has ended; a zombie has."""
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):  # another user's: the number was given anew
+    except (ProcessLookupError, PermissionError):  # the number is another user's process now
         return True
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].startswith(b"Z")
     return False
 
 
-def _answered(door: Endpoint, said: bytes, seconds: float) -> DaemonStatus:
+def _status(endpoint: Endpoint, handshake: bytes, seconds: float) -> DaemonStatus:
     deadline = time.monotonic() + seconds
-    with door.connect() as connection:
+    with endpoint.connect() as connection:
         connection.settimeout(seconds)
-        connection.sendall(said)
+        connection.sendall(handshake)
         return _STATUS.validate_json(_line(connection, deadline))
 
 
 def _line(connection: socket.socket, deadline: float) -> bytes:
-    """Return what comes until the line's end, the other end's, or far too much of it."""
+    """Return the input up to a line's end, the end of the stream, or far too many bytes."""
     line = b""
     while b"\n" not in line and len(line) < _LONGEST_ANSWER:
         left = deadline - time.monotonic()

@@ -110,7 +110,7 @@ def _first_key(values: Iterable[str]) -> str | None:
     if key is None:
         return None
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise UnusableKey("the Context7 key contains blanks or invalid characters: send it alone")
+        raise UnusableKey("the Context7 key holds blanks or invalid characters: send it alone")
     if key.startswith(TOKEN_PREFIX):
         raise UnusableKey(
             "a token of this server was sent as the Context7 key: it is not passed on"

@@ -1,4 +1,4 @@
-"""What an editor starts: a pump between its pipes and the daemon, in a few milliseconds.
+"""Relay: the process that an editor starts, which connects its pipes to a daemon in milliseconds.
 
-Nothing in here imports more than a few modules of the standard library: a test holds the list.
+It imports only a few modules of the standard library; a test holds the list.
 """

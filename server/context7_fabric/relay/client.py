@@ -82,9 +82,9 @@ class DaemonConnector:
         """Return a connection to a daemon that has accepted the handshake.
 
         Raises:
-            NoDaemon: As `Endpoint.enter`.
+            NoDaemon: As `Endpoint.connect_or_start`.
         """
-        return self._endpoint.enter(self._hello, self._start)
+        return self._endpoint.connect_or_start(self._hello, self._start)
 
     def _start(self, listener: socket.socket) -> None:
         start(listener, self.environ, self._endpoint.log)

@@ -16,16 +16,16 @@ _FIRST_PRINTABLE, _DELETE = " ", "\x7f"
 
 
 class UnusablePath(ValueError):
-    """A variable holds no path that can be used; the fields are those of `SettingError`."""
+    """A variable's path cannot be used; the fields are those of `SettingError`."""
 
     def __init__(self, variable: str, value: str, expected: str) -> None:
-        """Keep the variable, its value and what would be right."""
+        """Keep the variable, its value and the expected form."""
         super().__init__(variable, value, expected)
         self.variable, self.value, self.expected = variable, value, expected
 
 
 def home_of(environ: Mapping[str, str]) -> str:
-    """Return the home that `environ` names, else the default one; relay and daemon agree on it.
+    """Return the home that `environ` names, else the default; relay and daemon use this function.
 
     Raises:
         UnusablePath: The path is relative, or as `written_out` says.
@@ -65,8 +65,8 @@ def written_out(variable: str, path: str) -> str:
             unknown user.
     """
     if "$" in path:
-        told = "a path without '$': no variable in it is expanded, write the path out"
-        raise UnusablePath(variable, path, told)
+        expected = "a path without '$': no variable in it is expanded, write the path out"
+        raise UnusablePath(variable, path, expected)
     if any(sign < _FIRST_PRINTABLE or sign == _DELETE for sign in path):
         raise UnusablePath(variable, path, "a path without control characters")
     expanded = os.path.expanduser(path)
@@ -76,13 +76,13 @@ def written_out(variable: str, path: str) -> str:
 
 
 def make_home(home: str) -> None:
-    """Make the home where it is not there; no other user may write to it.
+    """Make the home unless it exists, and let no other user write to it.
 
-    A link to a folder of this user's is a home as well. One that all users share by design, as a
-    file system in memory is, stays as it is: there they cannot touch what is this user's.
+    It may be a link to a folder of this user. A sticky folder keeps its mode: in a file system
+    that all users share by design, they cannot change this user's files.
 
     Raises:
-        OSError: It cannot be had, or is another user's.
+        OSError: It cannot be made, or is another user's.
     """
     os.makedirs(os.path.dirname(home), exist_ok=True)
     try:
@@ -97,10 +97,10 @@ def make_home(home: str) -> None:
 
 
 def make_private(folder: str) -> None:
-    """Make a folder where it is not there, for this user alone.
+    """Make a folder unless it exists, and let no other user open it.
 
     Raises:
-        OSError: It cannot be had, is another user's, or a link.
+        OSError: It cannot be made, is another user's, or a link.
     """
     try:
         os.makedirs(folder, 0o700)
@@ -116,11 +116,11 @@ def make_private(folder: str) -> None:
         try:
             os.chmod(folder, 0o700)
         except OSError:
-            pass  # a file system that takes no write
+            pass  # a read-only file system
 
 
 def append_to(path: str) -> int:
-    """Open a file of this user's to append to; a link in its place is taken away.
+    """Open a file for appending, readable by this user alone; a link in its place is removed.
 
     Raises:
         OSError: It cannot be opened.
@@ -132,6 +132,6 @@ def append_to(path: str) -> int:
 
 def _check_owner(folder: str, status: os.stat_result) -> None:
     if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(f"{folder} is no folder")
+        raise NotADirectoryError(f"{folder} is not a folder")
     if sys.platform != "win32" and status.st_uid != os.getuid():
         raise PermissionError(f"{folder} is another user's")

@@ -1,4 +1,4 @@
-"""The pump between a client's pipes and the daemon; it outlives a daemon that dies."""
+"""Forwarder between a client's pipes and a daemon; it survives the daemon's end."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 
 LONGEST_LINE = 2**24
-"""Bytes of a line from a client; of a longer one the daemon gets so many that it refuses it."""
+"""Bytes of the longest line from a client; the daemon gets one byte more, and refuses it."""
 
 _STDIN, _STDOUT = 0, 1
 _MOST_MUTE = 3
-"""Daemons in a row that end without a word before no other is started behind the client's back."""
+"""Daemons in a row that may end without output; the next is started by a request alone."""
 
 LAST_WORDS = 1.0
-"""Seconds that the daemon has for what it still says when the client is gone."""
+"""Seconds that the daemon has for its last output when the client has left."""
 
 
-class _Cut:
-    """Cuts a stream into lines, in time that grows with its length alone."""
+class _LineSplitter:
+    """Splits a stream into lines, in time linear in its length."""
 
     def __init__(self, longest: int | None = None) -> None:
-        """Keep the first `longest` bytes of a line and one more, by which it is known as longer."""
+        """Keep the first `longest` bytes of a line, and one more of a longer one."""
         self._longest = longest
         self._parts: list[bytes] = []
         self.size = 0
 
     def lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that end in `data`; what stands behind them waits for its end."""
+        """Return the lines that end in `data`, and keep the rest."""
         *ends, rest = data.split(b"\n")
         lines = [self._finished(end) for end in ends]
         self._add(rest)
@@ -56,13 +56,11 @@ class _Cut:
 
 
 class Forwarder:
-    """One client, and whichever daemon it has at the moment."""
+    """Connects one client to a daemon, and to the next when that ends."""
 
     def __init__(self, connection: socket.socket, connect: Callable[[], socket.socket]) -> None:
-        """Begin with `connection`; `connect` gives another when that breaks."""
-        from context7_fabric.relay.replay import (
-            ReplayBuffer,  # behind the hand-shake, not before it
-        )
+        """Begin with `connection`; `connect` returns another when that breaks."""
+        from context7_fabric.relay.replay import ReplayBuffer  # its imports delay the handshake
 
         self._calls = ReplayBuffer()
         self._first = connection
@@ -73,33 +71,33 @@ class Forwarder:
         self._leaving = False
 
     def run(self) -> None:
-        """Pump until the client closes its end, or we are interrupted."""
+        """Forward until the client closes its end or a signal interrupts."""
         self._ended.acquire()
-        _thread.start_new_thread(self._bring, (self._first,))
+        _thread.start_new_thread(self._receive_all, (self._first,))
         try:
-            self._take()
+            self._send_all()
         except KeyboardInterrupt:
             pass
-        self._take_leave()
+        self._close()
 
-    def _take(self) -> None:
-        cut = _Cut(LONGEST_LINE)
+    def _send_all(self) -> None:
+        splitter = _LineSplitter(LONGEST_LINE)
         while data := _read(_STDIN):
-            for line in cut.lines(data):
-                self._pass_on(line)
+            for line in splitter.lines(data):
+                self._forward(line)
 
-    def _pass_on(self, line: bytes) -> None:
+    def _forward(self, line: bytes) -> None:
         with self._lock:
-            self._calls.said(line)
+            self._calls.sent(line)
             if self._connection is None:
-                _thread.start_new_thread(self._bring, (self._renew(),))
+                _thread.start_new_thread(self._receive_all, (self._renew(),))
             else:
                 _send(self._connection, line)
 
-    def _take_leave(self) -> None:
-        """Let the daemon see the end, and hear it out."""
+    def _close(self) -> None:
+        """Show the daemon the end of the input, and wait for its last output."""
         if not self._lock.acquire(timeout=LAST_WORDS):
-            return  # another daemon is being waited for
+            return  # the lock is held while another daemon starts
         connection, self._leaving = self._connection, True
         self._lock.release()
         if connection is None:
@@ -110,45 +108,49 @@ class Forwarder:
             return
         self._ended.acquire(timeout=LAST_WORDS)
 
-    def _bring(self, connection: socket.socket) -> None:
-        """Bring the client what the daemon says, also the next daemon's if there has to be one."""
+    def _receive_all(self, connection: socket.socket) -> None:
+        """Write the output of the daemon, and of those that replace it, to the client."""
         mute = 0
         while True:
-            mute = 0 if self._bring_from(connection) else mute + 1
+            mute = 0 if self._receive_from(connection) else mute + 1
             with self._lock:
                 if self._leaving:
                     self._ended.release()
                     return
-                if not self._calls.wanted or mute >= _MOST_MUTE:
+                if not self._calls.is_awaited or mute >= _MOST_MUTE:
                     self._connection = None
                     return
                 connection = self._renew()
 
-    def _bring_from(self, connection: socket.socket) -> bool:
-        """Write whole lines to stdout until the connection breaks; tell whether there was one."""
-        cut, calls, heard = _Cut(), self._calls, False
+    def _receive_from(self, connection: socket.socket) -> bool:
+        """Write whole lines to stdout until the connection breaks; return whether any came."""
+        splitter, calls, heard = _LineSplitter(), self._calls, False
         while data := _receive(connection):
             heard = True
-            if not cut.size and data.find(b"\n") == len(data) - 1 and not calls.repeated:
-                _write(data)  # one answer, as nearly always: the client need not wait for our books
-                calls.heard(data)
+            if (
+                not splitter.size
+                and data.find(b"\n") == len(data) - 1
+                and not calls.expects_duplicates
+            ):
+                _write(data)  # one line, as nearly always: the client has it before it is noted
+                calls.received(data)
                 continue
-            _write(b"".join(line for line in cut.lines(data) if calls.heard(line)))
+            _write(b"".join(line for line in splitter.lines(data) if calls.received(line)))
         connection.close()
         return heard
 
     def _renew(self) -> socket.socket:
-        """Get another connection, and say there what was not answered yet."""
-        again, failed = self._calls.again()
+        """Connect again, and send the requests without a response once more."""
+        lines, failed = self._calls.replay()
         connection = self._connection = self._connect()
-        for line in again:
+        for line in lines:
             _send(connection, line)
         _write(b"".join(failed))
         return connection
 
 
 def _send(connection: socket.socket, line: bytes) -> None:
-    """Send `line`; if the other end is gone, whoever reads from it will notice."""
+    """Send `line`; a broken connection shows when it is read."""
     try:
         connection.sendall(line)
     except OSError:
@@ -163,7 +165,7 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 def _read(fd: int) -> bytes:
-    """Read what there is, also from a pipe that its maker does not want to be waited for."""
+    """Read what is available, also from a pipe that its owner made non-blocking."""
     while True:
         try:
             return os.read(fd, _CHUNK)
@@ -174,7 +176,7 @@ def _read(fd: int) -> bytes:
 
 
 def _write(data: bytes) -> None:
-    """Write all of `data` to the client; without one there is nothing left to do."""
+    """Write all of `data` to the client; without a client the process ends."""
     while data:
         try:
             data = data[os.write(_STDOUT, data) :]

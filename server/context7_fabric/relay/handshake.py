@@ -1,6 +1,6 @@
-"""What a relay says first, in one line: which daemon it means, and whose window it is.
+"""Handshake of a client with a daemon: one line with its purpose, identity and environment.
 
-`json`, `dataclasses` and `typing` take longer to import than everything else a relay does.
+Neither `json`, `dataclasses` nor `typing` is imported: each takes longer than all else here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UPSTREAM_ENVIRONMENT = (
     "NPM_CONFIG_CACHE",
     "XDG_CACHE_HOME",
 )
-"""What the way to upstream depends on, besides the settings."""
+"""Variables that connections to upstream depend on, besides the settings."""
 
 TELEMETRY_ENVIRONMENT = (
     "LANGSMITH_API_KEY",
@@ -63,7 +63,7 @@ TELEMETRY_ENVIRONMENT = (
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
 )
-"""What says who gets a daemon's traces, and with which keys."""
+"""Variables of the receiver of a daemon's traces, keys among them."""
 
 WINDOW_ENVIRONMENT = (
     "CONTEXT7_API_KEY",
@@ -74,7 +74,7 @@ WINDOW_ENVIRONMENT = (
     "CONTEXT7_FABRIC_META",
     "PATH",
 )
-"""What windows of one daemon may differ in, credentials among it."""
+"""Variables in which clients of one daemon may differ, credentials among them."""
 
 _PATHS = (
     "CONTEXT7_FABRIC_SEED",
@@ -91,17 +91,17 @@ _OUR_PATHS = (
     "CONTEXT7_FABRIC_TLS_KEY",
 )
 _PREFIX = "CONTEXT7_FABRIC_"
-_OURS_ALONE = ("CONTEXT7_FABRIC_DAEMON",)
+_NOT_SHARED = ("CONTEXT7_FABRIC_DAEMON",)
 
 SERVE, COMMAND, STATUS, STOP = "serve", "command", "status", "stop"
 """Requests of a handshake: an MCP session, requests of commands, the daemon's status, its end."""
 
 WELCOME, NOT_HERE, FULL = b"welcome", b"not here", b"full"
-"""What a daemon answers."""
+"""The daemon's answers."""
 
 
 def working_directory() -> str:
-    """Return the folder that this process is in, `/` where that was deleted."""
+    """Return the working directory of this process, `/` where that was deleted."""
     try:
         return os.getcwd()
     except OSError:
@@ -109,33 +109,33 @@ def working_directory() -> str:
 
 
 def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
-    """Return `environ` with its paths as meant in `directory`, and the home in full.
+    """Return `environ` with its paths relative to `directory` made absolute, and with the home.
 
     Raises:
         UnusablePath: As `home_of`, and `written_out` for the other paths of ours.
     """
-    clear = dict(environ)
+    full = dict(environ)
     for name in _OUR_PATHS:
         written_out(name, environ.get(name, "").strip())
     for name in _PATHS:
-        if clear.get(name, "").strip():
-            path = os.path.expanduser(clear[name].strip())
-            clear[name] = os.path.normpath(os.path.join(directory, path))
-    clear[HOME] = home_of(environ)
-    return clear
+        if full.get(name, "").strip():
+            path = os.path.expanduser(full[name].strip())
+            full[name] = os.path.normpath(os.path.join(directory, path))
+    full[HOME] = home_of(environ)
+    return full
 
 
 def identity(environ: Mapping[str, str]) -> dict[str, object]:
-    """Return what a daemon and its windows have in common; `environ` is a resolved one.
+    """Return what a daemon shares with its clients; `environ` is a resolved one.
 
-    Program, network and the environment that matters: with another of these another daemon serves.
+    A client with another program, network or shared environment gets another daemon.
     """
     names = sorted(
         name
         for name in environ
         if (name.startswith(_PREFIX) or name in UPSTREAM_ENVIRONMENT or name == "HOME")
         and name not in WINDOW_ENVIRONMENT
-        and name not in _OURS_ALONE
+        and name not in _NOT_SHARED
     )
     return {
         "version": __version__,
@@ -147,31 +147,31 @@ def identity(environ: Mapping[str, str]) -> dict[str, object]:
 
 
 def _telemetry(environ: Mapping[str, str]) -> str:
-    """Return a digest of what says who gets traces, keys among it; empty where nothing does."""
-    said = {name: environ[name] for name in TELEMETRY_ENVIRONMENT if environ.get(name)}
-    if not said:
+    """Return a digest of the variables of traces; empty without any."""
+    variables = {name: environ[name] for name in TELEMETRY_ENVIRONMENT if environ.get(name)}
+    if not variables:
         return ""
     import hashlib
 
-    return hashlib.sha256(ascii(said).encode()).hexdigest()
+    return hashlib.sha256(ascii(variables).encode()).hexdigest()
 
 
 def _network() -> str:
-    """Name the network that this process lives in: a sandbox may have one of its own, or none."""
+    """Return the network namespace of this process: a sandbox may have its own."""
     try:
         return os.readlink("/proc/self/ns/net")
     except OSError:
         return ""
 
 
-def hello(wish: str, environ: dict[str, str], directory: str, api_key: str | None) -> bytes:
-    """Return the line; `environ` is a resolved one, `api_key` the command line's."""
+def hello(purpose: str, environ: dict[str, str], directory: str, api_key: str | None) -> bytes:
+    """Return the handshake; `environ` is a resolved one, `api_key` the command line's."""
     window = {name: environ[name] for name in WINDOW_ENVIRONMENT if environ.get(name)}
-    said = {
-        "wish": wish,
+    handshake = {
+        "wish": purpose,
         "identity": identity(environ),
         "window": window,
         "directory": directory,
         "api_key": api_key,
     }
-    return ascii(said).encode() + b"\n"
+    return ascii(handshake).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""What must be said again when the daemon is gone in the middle of a conversation. Pure."""
+"""Replay buffer: the messages to send again when a daemon ends during a session. Pure."""
 
 from __future__ import annotations
 
@@ -7,80 +7,80 @@ import json
 from context7_fabric.lenient_json import as_id
 
 _ANSWER = b'{"jsonrpc":"2.0","id":'
-"""How the daemon's answers begin."""
+"""Beginning of the daemon's responses."""
 
 _LONGEST_ID = 2**15
-"""Bytes of an answer in which its id is read: six for each character that an id may have."""
+"""Bytes of a response in which its id is read: six for each character that an id may have."""
 
 _MOST = 1000
-"""Calls that are kept to be said again; a client that has more in flight loses those beyond."""
+"""Requests that are kept; a client that has more in flight loses those beyond."""
 
 _MARK = "\ufeff"
 _read = json.JSONDecoder().raw_decode
 
 
 class ReplayBuffer:
-    """The requests without an answer yet, and those that made the connection what it is."""
+    """Requests without a response, and those that the state of the session depends on."""
 
     def __init__(self) -> None:
-        """Know of nothing said."""
-        self._greetings: list[bytes] = []
+        """Begin a session without messages."""
+        self._handshake: list[bytes] = []
         self._subscriptions: dict[str, bytes] = {}
         self._open: dict[str, bytes] = {}
-        self._asked_again: set[str] = set()
-        self._known: set[str] = set()
+        self._sent_twice: set[str] = set()
+        self._duplicates: set[str] = set()
 
     @property
-    def repeated(self) -> bool:
-        """Tell whether answers are due that the client has had already."""
-        return bool(self._known)
+    def expects_duplicates(self) -> bool:
+        """Tell whether responses will come that the client has already."""
+        return bool(self._duplicates)
 
     @property
-    def wanted(self) -> bool:
-        """Tell whether the client waits for anything."""
+    def is_awaited(self) -> bool:
+        """Tell whether the client waits for a response or a notification."""
         return bool(self._open or self._subscriptions)
 
-    def said(self, line: bytes) -> None:
-        """Take note of a line of the client's."""
+    def sent(self, line: bytes) -> None:
+        """Note a line of the client."""
         message = _message(line)
         method = message.get("method")
         if method == "notifications/initialized":
-            self._greetings.append(line)
+            self._handshake.append(line)
         elif method == "notifications/cancelled":
             self._close(_name(_params(message).get("requestId")))
         elif isinstance(method, str) and "id" in message and len(self._open) < _MOST:
             self._open[_name(message["id"])] = line
             self._remember(method, _params(message), line)
 
-    def heard(self, line: bytes) -> bool:
-        """Take note of a line of the daemon's; tell whether it is news to the client."""
+    def received(self, line: bytes) -> bool:
+        """Note a line of the daemon; return whether the client is to have it."""
         if not line.startswith(_ANSWER):
             return True
         name = _id_of(line)
-        if name in self._known:
-            self._known.discard(name)
+        if name in self._duplicates:
+            self._duplicates.discard(name)
             return False
         self._close(name)
         return True
 
-    def again(self) -> tuple[list[bytes], list[bytes]]:
-        """Return what to say to a new daemon, and what to tell the client.
+    def replay(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the lines for a new daemon, and the errors for the client.
 
-        A call is said once more and no more than that: if daemons die of it, it fails.
+        A request is sent twice at most: one that two daemons end without answering fails.
         """
-        lost = [name for name in self._open if name in self._asked_again]
+        lost = [name for name in self._open if name in self._sent_twice]
         for name in lost:
             self._close(name)
-        again = [*self._greetings, *self._subscriptions.values()]
-        self._known = {_name(_message(line).get("id")) for line in again} - {_name(None)}
-        self._known -= set(self._open)
-        again += [line for line in self._open.values() if line not in again]
-        self._asked_again = set(self._open)
-        return again, [_failed(name) for name in lost]
+        lines = [*self._handshake, *self._subscriptions.values()]
+        self._duplicates = {_name(_message(line).get("id")) for line in lines} - {_name(None)}
+        self._duplicates -= set(self._open)
+        lines += [line for line in self._open.values() if line not in lines]
+        self._sent_twice = set(self._open)
+        return lines, [_failed(name) for name in lost]
 
     def _remember(self, method: str, params: dict[str, object], line: bytes) -> None:
         if method == "initialize":
-            self._greetings = [line]
+            self._handshake = [line]
         elif method == "resources/subscribe":
             self._subscriptions[str(params.get("uri"))] = line
         elif method == "resources/unsubscribe":
@@ -88,11 +88,11 @@ class ReplayBuffer:
 
     def _close(self, name: str) -> None:
         self._open.pop(name, None)
-        self._asked_again.discard(name)
+        self._sent_twice.discard(name)
 
 
 def _id_of(answer: bytes) -> str:
-    """Return the name of the request that `answer` belongs to, none's if it cannot be read."""
+    """Return the name of the request that `answer` belongs to, that of null if it has no id."""
     try:
         beginning = answer[len(_ANSWER) : len(_ANSWER) + _LONGEST_ID]
         return _name(_read(beginning.decode(errors="replace"))[0])

@@ -16,7 +16,7 @@ import pytest
 from context7_fabric.cli import daemon
 from context7_fabric.cli.doctor import check_daemon, judged
 from context7_fabric.cli.main import main
-from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, ends, visits
+from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, probe_all, wait_for_end
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import STATUS
 
@@ -27,7 +27,7 @@ HOSTILE = "\x1b[31m9.9\x1b]0;title\x07\u202e"
 @contextmanager
 def fake_daemon(home: Path, answer: bytes, name: str = "a") -> Iterator[list[bytes]]:
     """Answer every connection with these bytes; yield the requests."""
-    listener = Endpoint(str(home), name).claim()
+    listener = Endpoint(str(home), name).listen()
     heard: list[bytes] = []
 
     def answer_all() -> None:
@@ -76,16 +76,16 @@ class TestStatus:
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["daemon", "status"]) == 0
-        assert capsys.readouterr() == ("No daemon runs; the next window starts one.\n", "")
+        assert capsys.readouterr() == ("No daemon runs; the next client starts one.\n", "")
         assert main(["daemon", "status", "--json"]) == 0
         assert capsys.readouterr() == ("[]\n", "")
 
     def test_status_with_a_socket_without_a_listener_shows_no_daemon(
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        Endpoint(str(home), "left").claim().close()
+        Endpoint(str(home), "left").listen().close()
         assert main(["daemon", "status"]) == 0
-        assert capsys.readouterr().out == "No daemon runs; the next window starts one.\n"
+        assert capsys.readouterr().out == "No daemon runs; the next client starts one.\n"
 
     def test_status_with_an_unusable_folder_fails(
         self, home: Path, capsys: pytest.CaptureFixture[str]
@@ -94,7 +94,7 @@ class TestStatus:
         (home / "daemon").touch()
         assert main(["daemon", "status"]) == 1
         out, err = capsys.readouterr()
-        trouble = f"{home}/daemon cannot be used: Not a directory: each window serves itself"
+        trouble = f"{home}/daemon cannot be used: Not a directory: each process serves itself"
         assert (out, err) == ("", f"context7-fabric: {trouble}\n")
 
     def test_status_of_another_version_is_shown(
@@ -170,8 +170,8 @@ class TestStatus:
 
     def test_probe_without_an_answer_times_out(self, home: Path) -> None:
         started = time.monotonic()
-        with Endpoint(str(home), "mute").claim():
-            (visit,) = visits(str(home), STATUS, 0.01)
+        with Endpoint(str(home), "mute").listen():
+            (visit,) = probe_all(str(home), STATUS, 0.01)
         assert time.monotonic() - started < 5
         assert (visit.status, visit.trouble) == (None, "did not answer within 0.01 s")
 
@@ -180,7 +180,7 @@ class TestStatus:
     ) -> None:
         with fake_daemon(home, line()) as heard:
             monkeypatch.setattr(os, "getuid", lambda: 54321)
-            (visit,) = visits(str(home), STATUS, 5)
+            (visit,) = probe_all(str(home), STATUS, 5)
         assert visit.trouble == "could not be asked: the daemon is another user's"
         assert set(heard) <= {b""}
 
@@ -215,14 +215,16 @@ class TestStop:
         monkeypatch.setattr(daemon, "END_SECONDS", 0.0)
         with fake_daemon(home, line(pid=os.getpid())):
             assert main(["daemon", "stop"]) == 1
-        error = f"context7-fabric: the daemon {os.getpid()} was told to end and still runs\n"
+        error = (
+            f"context7-fabric: the daemon {os.getpid()} still runs, although it was asked to end\n"
+        )
         assert capsys.readouterr() == ("", error)
 
     def test_ends_waits_until_a_process_has_ended(self) -> None:
         with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-            assert not ends(child.pid, 0)
+            assert not wait_for_end(child.pid, 0)
             child.kill()
-            assert ends(child.pid, 5)
+            assert wait_for_end(child.pid, 5)
 
     def test_stop_with_an_invalid_answer_ends_the_other_daemons(
         self, home: Path, capsys: pytest.CaptureFixture[str]
@@ -233,7 +235,9 @@ class TestStop:
                 assert main(["daemon", "stop"]) == 1
         out, err = capsys.readouterr()
         assert out == f"The daemon {child.pid} has ended.\n"
-        assert err.startswith("context7-fabric: a daemon answered what no daemon says; its log is ")
+        assert err.startswith(
+            "context7-fabric: a daemon gave an answer that is not a daemon's; its log is "
+        )
 
 
 class TestDoctor:

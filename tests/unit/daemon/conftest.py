@@ -20,7 +20,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     environ = {"CONTEXT7_FABRIC_HOME": str(tmp_path)}
     own = identity(environ)
     door = Endpoint.of(str(tmp_path), own)
-    with door.claim() as listener:
+    with door.listen() as listener:
         yield House(door, listener, environ, own)
 
 

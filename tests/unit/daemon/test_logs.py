@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from context7_fabric.cli.main import main
-from context7_fabric.daemon.logs import added, logs_in
+from context7_fabric.daemon.logs import follow, logs_in
 
 
 class TestLogs:
@@ -21,8 +21,8 @@ class TestLogs:
         self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["daemon", "logs"]) == 0
-        told = f"context7-fabric: there is no log in {home}/daemon: no daemon has run\n"
-        assert capsys.readouterr() == ("", told)
+        result = f"context7-fabric: there is no log in {home}/daemon: no daemon has run\n"
+        assert capsys.readouterr() == ("", result)
 
     def test_the_last_lines_of_each_are_printed_with_the_latest_log_at_the_end(
         self, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -62,7 +62,7 @@ class TestLogs:
 
 
 class TestFollowing:
-    """`added`, where each wait is used to write something."""
+    """`follow`, where each wait is used to write something."""
 
     def followed(self, folder: Path, *steps: Callable[[], object]) -> list[str]:
         """The lines that come of the steps, each of which brings one."""
@@ -74,7 +74,7 @@ class TestFollowing:
         def wait() -> None:
             next(left)()
 
-        lines = added(folder, logs, wait)
+        lines = follow(folder, logs, wait)
         return [line for _log, line in islice(lines, len(steps))]
 
     def test_lines_come_when_they_are_complete(self, folder: Path) -> None:

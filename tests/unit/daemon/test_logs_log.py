@@ -22,7 +22,7 @@ logging.basicConfig(level=logging.INFO, handlers=[DaemonLogHandler(Path(sys.argv
 
 
 def wrote(log: Path, program: str) -> subprocess.CompletedProcess[str]:
-    """What a process that logs to `log` leaves to its starter's pipes."""
+    """Run a program in a process that logs to `log`."""
     return subprocess.run(
         [sys.executable, "-c", WRITING + program, str(log)],
         capture_output=True,

@@ -17,12 +17,12 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from context7_fabric.daemon import server as host_module
 from context7_fabric.errors import SettingError
 from context7_fabric.relay.endpoint import Endpoint
-from context7_fabric.relay.handshake import SERVE, STATUS, STOP
+from context7_fabric.relay.handshake import COMMAND, SERVE, STATUS, STOP
 from context7_fabric.version import __version__
 from support.client import INITIALIZE
-from support.house import House, Window, status_of
+from support.house import NEVER, House, Window, status_of
 
-NOBODY = 65534
+OTHER_USER = 65534
 SHORT = 0.1
 
 
@@ -54,7 +54,7 @@ class TestTakingIn:
                 assert (await window.initializes())["id"] == 1
             assert (await status_of(served))["windows"] == 2
 
-    async def test_one_that_breaks_off_troubles_nobody(
+    async def test_client_that_breaks_off_leaves_the_others_served(
         self, served: House, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with served.window() as lasting:
@@ -68,25 +68,69 @@ class TestTakingIn:
         assert "Traceback" not in caplog.text
 
 
-class TestTurningAway:
+class TestCommands:
+    async def test_command_of_its_own_is_welcome_and_each_request_is_replied_to(
+        self, served: House
+    ) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND, CONTEXT7_API_KEY="ctx7sk-2"))
+            assert await client.hears() == b"welcome"
+            for line in (b"one", b"two", b"three"):
+                await client.says(line + b"\n")
+                assert await client.hears() == line
+            assert (await status_of(served))["windows"] == 1
+        (handshake,) = served.greetings
+        assert handshake.environ["CONTEXT7_API_KEY"] == "ctx7sk-2"
+
+    async def test_requests_in_one_breath_are_replied_to_in_their_order(
+        self, served: House
+    ) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND) + b"1\n2\n3\n")
+            heard = [await client.hears() for _ in range(4)]
+        assert heard == [b"welcome", b"1", b"2", b"3"]
+
+    async def test_request_of_a_client_that_leaves_is_cancelled(self, served: House) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND) + NEVER + b"\n")
+            assert await client.hears() == b"welcome"
+        with anyio.fail_after(5):
+            await served.cancelled.wait()
+        assert (await status_of(served))["windows"] == 0
+
     @pytest.mark.parametrize("changed", ["HTTPS_PROXY", "HOME", "CONTEXT7_FABRIC_LOG_LEVEL"])
-    async def test_a_window_that_means_another_daemon_is_told_so(
+    async def test_command_that_means_another_daemon_is_refused(
         self, served: House, changed: str
     ) -> None:
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND, **{changed: "other"}))
+            assert await client.hears() == b"not here"
+        assert served.greetings == []
+
+    async def test_command_whose_settings_are_of_no_use_is_refused(self, served: House) -> None:
+        served.refusal = SettingError("CONTEXT7_API_KEY", "…", "a key")
+        async with served.window() as client:
+            await client.says(await served.hello(COMMAND))
+            assert await client.hears() == b"not here"
+
+
+class TestTurningAway:
+    @pytest.mark.parametrize("changed", ["HTTPS_PROXY", "HOME", "CONTEXT7_FABRIC_LOG_LEVEL"])
+    async def test_client_of_another_identity_is_refused(self, served: House, changed: str) -> None:
         async with served.window() as window:
             await window.says(await served.hello(**{changed: "other"}))
             assert await window.hears() == b"not here"
             assert await window.hears() is None
         assert served.greetings == []
 
-    async def test_one_of_another_version_is_told_so(
+    async def test_client_of_another_version_is_refused(
         self, served: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with served.window() as window:
             await window.says((await served.hello()).replace(__version__.encode(), b"0.0.0"))
             assert await window.hears() == b"not here"
 
-    async def test_one_of_another_network_is_told_so(self, served: House) -> None:
+    async def test_client_of_another_network_is_refused(self, served: House) -> None:
         async with served.window() as window:
             await window.says(re.sub(rb"net:\[\d+\]", b"net:[1]", await served.hello()))
             assert await window.hears() == b"not here"
@@ -125,7 +169,7 @@ class TestTurningAway:
         async with served.window() as window:
             await window.says(said)
             assert await window.hears() is None
-        assert "did not say what for" in caplog.text
+        assert "without a valid handshake" in caplog.text
         assert "GET" not in caplog.text
         assert "ctx7sk" not in caplog.text
 
@@ -142,14 +186,14 @@ class TestTurningAway:
             await window.says(await served.hello("dance"))
             assert await window.hears() == b"not here"
 
-    @pytest.mark.parametrize("wish", [SERVE, STATUS, STOP])
+    @pytest.mark.parametrize("wish", [SERVE, COMMAND, STATUS, STOP])
     async def test_another_users_process_is_turned_away(
         self, served: House, wish: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         if os.geteuid() != 0:
-            pytest.skip("only root can be somebody else")
+            pytest.skip("only root can act as another user")
         await status_of(served)  # it is up, and looks at no file under another user's name
-        with connected_as_nobody(served.door) as connection:
+        with connected_as_another_user(served.door) as connection:
             async with await anyio.abc.SocketStream.from_socket(connection) as stream:
                 window = Window(stream, BufferedByteReceiveStream(stream))
                 await window.says(await served.hello(wish))
@@ -159,14 +203,14 @@ class TestTurningAway:
         assert not served.ended.is_set()
 
 
-def connected_as_nobody(door: Endpoint) -> socket.socket:
+def connected_as_another_user(door: Endpoint) -> socket.socket:
     """A connection that another user has made, who found every door on the way open."""
     folder, here = Path(door.folder), Path.cwd()
     folder.chmod(0o755)
     Path(folder, f"{door.name}.sock").chmod(0o666)
     connection = socket.socket(socket.AF_UNIX)
     os.chdir(folder)
-    os.seteuid(NOBODY)
+    os.seteuid(OTHER_USER)
     try:
         connection.connect(f"{door.name}.sock")
     finally:
@@ -176,10 +220,10 @@ def connected_as_nobody(door: Endpoint) -> socket.socket:
 
 
 async def test_it_tells_how_it_is(served: House) -> None:
-    told = await status_of(served)
-    since = told.pop("since")
+    result = await status_of(served)
+    since = result.pop("since")
     assert since == pytest.approx(served.host._since)
-    assert told == {
+    assert result == {
         "pid": os.getpid(),
         "version": __version__,
         "windows": 0,

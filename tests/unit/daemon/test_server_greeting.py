@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.daemon.server import LONGEST, Handshake, read_greeting
+from context7_fabric.daemon.server import LONGEST, Handshake, read_handshake
 from context7_fabric.relay.handshake import SERVE, hello, identity, resolved
 
 SAID = {"wish": "serve", "identity": {"environment": {"A": "shared"}}, "window": {}}
@@ -17,7 +17,7 @@ SAID = {"wish": "serve", "identity": {"environment": {"A": "shared"}}, "window":
 def test_what_a_relay_says_is_understood() -> None:
     home = {"CONTEXT7_FABRIC_HOME": "/home/of/ours", "HTTPS_PROXY": "http://proxy"}
     environ = resolved({**home, "CONTEXT7_API_KEY": "ctx7sk-1", "TERM": "x"}, "/work")
-    greeting = read_greeting(hello(SERVE, environ, "/work", "ctx7sk-2"))
+    greeting = read_handshake(hello(SERVE, environ, "/work", "ctx7sk-2"))
     assert greeting == Handshake(
         "serve", identity(environ), {"CONTEXT7_API_KEY": "ctx7sk-1"}, "/work", "ctx7sk-2"
     )
@@ -27,23 +27,23 @@ def test_what_a_relay_says_is_understood() -> None:
 @given(value=st.text(min_size=1), key=st.text())
 def test_any_text_comes_through(value: str, key: str) -> None:
     environ = {"CONTEXT7_FABRIC_HOME": "/h", "CONTEXT7_FABRIC_PRINCIPAL": value, "HTTP_PROXY": key}
-    greeting = read_greeting(hello(SERVE, environ, "/", key))
+    greeting = read_handshake(hello(SERVE, environ, "/", key))
     assert greeting.environ == {name: text for name, text in environ.items() if text}
     assert greeting.api_key == key
 
 
 def test_a_windows_own_variable_goes_before_the_daemons() -> None:
     said = {**SAID, "window": {"A": "own", "B": "more"}}
-    assert read_greeting(repr(said).encode()).environ == {"A": "own", "B": "more"}
+    assert read_handshake(repr(said).encode()).environ == {"A": "own", "B": "more"}
 
 
 def test_without_an_environment_there_is_the_windows() -> None:
-    assert read_greeting(repr({**SAID, "identity": {}}).encode()).environ == {}
+    assert read_handshake(repr({**SAID, "identity": {}}).encode()).environ == {}
 
 
 def test_it_is_not_shown_with_its_credentials() -> None:
     said = {**SAID, "window": {"CONTEXT7_API_KEY": "ctx7sk-1"}, "api_key": "ctx7sk-2"}
-    assert "ctx7sk" not in repr(read_greeting(repr(said).encode()))
+    assert "ctx7sk" not in repr(read_handshake(repr(said).encode()))
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,20 @@ def test_it_is_not_shown_with_its_credentials() -> None:
 )
 def test_what_no_relay_would_say_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match="the line is"):
-        read_greeting(line)
+        read_handshake(line)
 
 
 def test_a_refusal_does_not_repeat_what_was_said() -> None:
     said = {**SAID, "window": {"CONTEXT7_API_KEY": ["ctx7sk-1"]}}
-    with pytest.raises(ValueError, match="no relay's") as told:
-        read_greeting(repr(said).encode())
-    assert "ctx7sk-1" not in str(told.value)
+    with pytest.raises(ValueError, match="not a handshake") as raised:
+        read_handshake(repr(said).encode())
+    assert "ctx7sk-1" not in str(raised.value)
 
 
 @given(line=st.binary())
 def test_whatever_comes_is_a_greeting_or_a_value_error(line: bytes) -> None:
     try:
-        greeting = read_greeting(line)
+        greeting = read_handshake(line)
     except ValueError:
         return
     assert greeting.wish == ast.literal_eval(line.decode())["wish"]

@@ -1,4 +1,4 @@
-"""When the daemon leaves its door, and what it leaves behind."""
+"""End of the daemon: its conditions, and the files that it leaves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORT = 0.1
 
 
 class TestLeaving:
-    async def test_it_leaves_when_nobody_came(
+    async def test_daemon_without_clients_ends_when_idle(
         self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
@@ -79,7 +79,9 @@ class TestLeaving:
         async with house.window():
             await house.left()
 
-    async def test_told_to_stop_it_says_who_it_is_and_ends_its_windows(self, served: House) -> None:
+    async def test_stop_request_is_answered_with_the_status_and_ends_the_clients(
+        self, served: House
+    ) -> None:
         async with served.window() as window, served.window() as visitor:
             await window.says(await served.hello())
             assert await window.hears() == b"welcome"
@@ -92,7 +94,7 @@ class TestLeaving:
     async def test_a_socket_that_is_its_successors_is_left_alone(self, served: House) -> None:
         await status_of(served)
         served.socket.unlink()
-        with await anyio.to_thread.run_sync(served.door.claim):
+        with await anyio.to_thread.run_sync(served.door.listen):
             served.host.stop()
             await served.left()
             assert served.socket.exists()
@@ -116,5 +118,5 @@ class TestLeaving:
         finally:
             os.close(lock)
         assert served.socket.exists()
-        with await anyio.to_thread.run_sync(served.door.claim):
+        with await anyio.to_thread.run_sync(served.door.listen):
             pass

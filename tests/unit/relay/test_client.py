@@ -1,4 +1,4 @@
-"""Which command lines are a window's: those that the command itself would serve on stdio."""
+"""Command lines that a relay serves: those that the command itself would serve on stdio."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ def test_without_a_home_or_a_wish_for_a_daemon_nothing_is_said_here(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_daemon_that_cannot_be_had_is_told_in_one_line(
+def test_daemon_that_cannot_start_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/dev/null/python")
     assert not served([], {"CONTEXT7_FABRIC_HOME": str(tmp_path)})
-    told = capfd.readouterr()
-    assert told.out == ""
-    (line,) = told.err.splitlines()
+    output = capfd.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
     assert line.startswith("context7-fabric: no daemon can be used (it ends before it answers")
     assert str(tmp_path) in line

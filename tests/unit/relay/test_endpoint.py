@@ -1,4 +1,4 @@
-"""The door of the daemon: who comes in, who starts one, and what is told where none can be had."""
+"""Endpoint of a daemon: connecting, starting one, and the reasons why none can be used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from threading import Thread
 import pytest
 
 from context7_fabric.relay import endpoint as door_module
-from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, doors, peer
+from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, endpoints, peer
 
 HELLO = b"hello\n"
-NOBODY = 65534
+OTHER_USER = 65534
 
 
 class Porter:
@@ -104,39 +104,37 @@ class TestEntering:
         self, door: Endpoint, porters: Porters
     ) -> None:
         porter = porters(b"welcome\n")
-        with door.enter(HELLO, porter.start) as connection:
+        with door.connect_or_start(HELLO, porter.start) as connection:
             assert connection.gettimeout() is None
         assert porter.heard == [HELLO]
         assert modes(door) == [0o700, 0o700, 0o600]
 
     def test_the_next_comes_in_by_the_same_door(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"welcome\n")
-        door.enter(HELLO, porter.start).close()
-        door.enter(HELLO, never).close()
+        door.connect_or_start(HELLO, porter.start).close()
+        door.connect_or_start(HELLO, never).close()
         assert porter.started == 1
 
     def test_ten_at_once_start_one(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"welcome\n")
         with ThreadPoolExecutor(10) as pool:
-            entering = [pool.submit(door.enter, HELLO, porter.start) for _ in range(10)]
+            entering = [pool.submit(door.connect_or_start, HELLO, porter.start) for _ in range(10)]
         for each in entering:
             each.result().close()
         assert porter.started == 1
         assert porter.heard == [HELLO] * 10
 
-    def test_a_socket_that_nobody_listens_at_is_replaced(
-        self, door: Endpoint, porters: Porters
-    ) -> None:
-        with door.claim() as old:
-            mark = door.mark()
+    def test_socket_without_a_listener_is_replaced(self, door: Endpoint, porters: Porters) -> None:
+        with door.listen() as old:
+            mark = door.socket_id()
             old.shutdown(socket.SHUT_RDWR)
-            door.enter(HELLO, porters(b"welcome\n").start).close()
-            assert door.mark() != mark
+            door.connect_or_start(HELLO, porters(b"welcome\n").start).close()
+            assert door.socket_id() != mark
 
     def test_what_the_daemon_says_behind_its_word_is_left_to_be_read(
         self, door: Endpoint, porters: Porters
     ) -> None:
-        with door.enter(HELLO, porters(b"welcome\nmore\n").start) as connection:
+        with door.connect_or_start(HELLO, porters(b"welcome\nmore\n").start) as connection:
             assert connection.recv(5) == b"more\n"
 
 
@@ -148,13 +146,13 @@ class TestTurnedAway:
         self, door: Endpoint, porters: Porters
     ) -> None:
         porter = porters(b"")
-        told = refusal(door, porter.start)
-        assert told == f"it ends before it answers, {door.log} may tell why"
+        reason = refusal(door, porter.start)
+        assert reason == f"it ends before it answers, {door.log} may tell why"
         assert porter.heard == [HELLO] * 3
 
     def test_one_that_ends_once_is_asked_again(self, door: Endpoint, porters: Porters) -> None:
         porter = porters(b"", b"", b"welcome\n")
-        door.enter(HELLO, porter.start).close()
+        door.connect_or_start(HELLO, porter.start).close()
         assert porter.heard == [HELLO] * 3
         assert porter.started == 1
 
@@ -165,7 +163,7 @@ class TestTurnedAway:
         self, door: Endpoint, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(door_module, "PATIENCE", 0.05)
-        with door.claim():
+        with door.listen():
             assert refusal(door, never) == "it does not answer within 0.05 s"
 
     def test_where_no_folder_can_be_that_is_no_news_here(
@@ -182,35 +180,38 @@ class TestTurnedAway:
         with pytest.raises(ConnectionRefusedError):
             door.connect()
 
-    def test_a_folder_of_somebody_elses_is_not_used(self, door: Endpoint) -> None:
+    def test_folder_of_another_user_is_not_used(self, door: Endpoint) -> None:
         Path(door.folder).mkdir(parents=True)
         as_root()
-        os.chown(door.folder, NOBODY, NOBODY)
+        os.chown(door.folder, OTHER_USER, OTHER_USER)
         assert refusal(door, never) == ""
 
     def test_another_users_daemon_is_not_talked_to(self, door: Endpoint) -> None:
         as_root()
         Path(door.folder).mkdir(parents=True)
-        with listening_as_nobody(door), pytest.raises(PermissionError, match="another user's"):
+        with (
+            listening_as_another_user(door),
+            pytest.raises(PermissionError, match="another user's"),
+        ):
             door.connect()
 
 
 def refusal(door: Endpoint, start: Callable[[socket.socket], None]) -> str:
-    with pytest.raises(NoDaemon) as told:
-        door.enter(HELLO, start)
-    return str(told.value)
+    with pytest.raises(NoDaemon) as raised:
+        door.connect_or_start(HELLO, start)
+    return str(raised.value)
 
 
 def as_root() -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can be somebody else")
+        pytest.skip("only root can act as another user")
 
 
-def listening_as_nobody(door: Endpoint) -> socket.socket:
+def listening_as_another_user(door: Endpoint) -> socket.socket:
     """A socket at the door that listens in another user's name, as the kernel sees it."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{door.folder}/name.sock")
-    os.seteuid(NOBODY)
+    os.seteuid(OTHER_USER)
     try:
         listener.listen()
     finally:
@@ -223,7 +224,7 @@ class TestTheHome:
         self, door: Endpoint, porters: Porters
     ) -> None:
         Path(door.folder).mkdir(0o755, parents=True)
-        door.enter(HELLO, porters(b"welcome\n").start).close()
+        door.connect_or_start(HELLO, porters(b"welcome\n").start).close()
         assert mode_of(door.folder) == 0o700
 
     def test_a_path_too_long_for_a_socket_is_reached_all_the_same(
@@ -232,16 +233,16 @@ class TestTheHome:
         home = tmp_path / ("h" * 150)
         door = Endpoint(str(home), "name")
         here = Path.cwd()
-        door.enter(HELLO, porters(b"welcome\n").start).close()
+        door.connect_or_start(HELLO, porters(b"welcome\n").start).close()
         assert stat.S_ISSOCK((home / FOLDER / "name.sock").stat().st_mode)
         assert Path.cwd() == here
 
     def test_its_doors_are_its_sockets(self, tmp_path: Path) -> None:
-        assert doors(str(tmp_path)) == []
+        assert endpoints(str(tmp_path)) == []
         (tmp_path / FOLDER).mkdir()
         for name in ("b.sock", "a.sock", "a.log"):
             (tmp_path / FOLDER / name).touch()
-        found = doors(str(tmp_path))
+        found = endpoints(str(tmp_path))
         assert [each.name for each in found] == ["a", "b"]
         assert found[0].log == str(tmp_path / FOLDER / "a.log")
 
@@ -253,21 +254,21 @@ class TestTheHome:
 
 class TestListening:
     def test_only_one_can_claim_a_door(self, door: Endpoint) -> None:
-        with door.claim(), pytest.raises(FileExistsError):
-            door.claim()
+        with door.listen(), pytest.raises(FileExistsError):
+            door.listen()
 
     def test_who_leaves_takes_its_own_socket_away(self, door: Endpoint) -> None:
-        with door.claim():
-            door.leave(door.mark())
-            assert doors(door.home) == []
+        with door.listen():
+            door.remove(door.socket_id())
+            assert endpoints(door.home) == []
 
     def test_who_leaves_lets_its_successors_socket_be(self, door: Endpoint) -> None:
-        with door.claim() as first:
-            mark = door.mark()
+        with door.listen() as first:
+            mark = door.socket_id()
             first.shutdown(socket.SHUT_RDWR)
-            with door.claim():
-                door.leave(mark)
-                assert [each.name for each in doors(door.home)] == ["name"]
+            with door.listen():
+                door.remove(mark)
+                assert [each.name for each in endpoints(door.home)] == ["name"]
 
     def test_the_other_end_is_this_user(self) -> None:
         ours, theirs = socket.socketpair()

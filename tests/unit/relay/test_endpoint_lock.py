@@ -1,4 +1,4 @@
-"""Who stands at the door while another has its lock: it waits for a while, and not for ever."""
+"""Lock of an endpoint: a process waits for it for a bounded time."""
 
 from __future__ import annotations
 
@@ -46,29 +46,29 @@ def descriptors() -> set[Path]:
 
 def test_who_enters_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "PATIENCE", SHORT)
-    with locked(door), pytest.raises(NoDaemon) as told:
-        door.enter(b"hello\n", never)
-    assert str(told.value) == f"another process has kept {door.folder} locked for 0.05 s"
+    with locked(door), pytest.raises(NoDaemon) as raised:
+        door.connect_or_start(b"hello\n", never)
+    assert str(raised.value) == f"another process has kept {door.folder} locked for 0.05 s"
 
 
 def test_who_claims_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "PATIENCE", SHORT)
     with locked(door), pytest.raises(TimeoutError, match=r"locked for 0\.05 s"):
-        door.claim()
+        door.listen()
 
 
 def test_who_leaves_gives_up_and_its_socket_is_the_next_ones_to_replace(
     door: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door_module, "LAST_PATIENCE", SHORT)
-    with door.claim() as listener:
-        mark = door.mark()
+    with door.listen() as listener:
+        mark = door.socket_id()
         with locked(door), pytest.raises(TimeoutError):
-            door.leave(mark)
-        assert door.is_marked(mark)
+            door.remove(mark)
+        assert door.is_current(mark)
         listener.shutdown(socket.SHUT_RDWR)
-        with door.claim():
-            assert not door.is_marked(mark)
+        with door.listen():
+            assert not door.is_current(mark)
 
 
 def test_who_gives_up_leaves_nothing_open(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_who_gives_up_leaves_nothing_open(door: Endpoint, monkeypatch: pytest.Mo
     with locked(door):
         before = descriptors()
         with pytest.raises(TimeoutError):
-            door.claim()
+            door.listen()
         assert descriptors() == before
 
 
@@ -85,8 +85,7 @@ def test_a_lock_that_is_let_go_in_time_is_had(
 ) -> None:
     with locked(door) as lock:
         monkeypatch.setattr(time, "sleep", lambda _seconds: fcntl.flock(lock, fcntl.LOCK_UN))
-        with door.claim() as listener:
-            assert listener.fileno() >= 0
+        door.listen().close()
 
 
 def test_a_lock_that_is_free_is_not_waited_for(
@@ -96,5 +95,5 @@ def test_a_lock_that_is_free_is_not_waited_for(
         raise AssertionError(seconds)
 
     monkeypatch.setattr(time, "sleep", sleep)
-    with door.claim():
-        door.leave(door.mark())
+    with door.listen():
+        door.remove(door.socket_id())

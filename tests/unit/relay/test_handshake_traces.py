@@ -1,4 +1,4 @@
-"""Who gets a daemon's traces is part of which daemon it is, and is told to nobody."""
+"""The receiver of traces is part of a daemon's identity, and is not sent in the clear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said again to the next daemon: each call is answered once, whoever dies meanwhile."""
+"""Replay buffer: each request is answered once, whichever daemon ends meanwhile."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def answer(number: object) -> bytes:
 def introduced() -> ReplayBuffer:
     """A conversation past its hand-shake."""
     calls = ReplayBuffer()
-    calls.said(request(0, "initialize"))
-    assert calls.heard(answer(0))
-    calls.said(line(**INITIALIZED))
+    calls.sent(request(0, "initialize"))
+    assert calls.received(answer(0))
+    calls.sent(line(**INITIALIZED))
     return calls
 
 
@@ -43,60 +43,60 @@ HAND_SHAKE = [request(0, "initialize"), line(**INITIALIZED)]
 class TestSayingAgain:
     def test_nothing_said_is_nothing_to_say_again(self) -> None:
         calls = ReplayBuffer()
-        assert not calls.wanted
-        assert calls.again() == ([], [])
+        assert not calls.is_awaited
+        assert calls.replay() == ([], [])
 
     def test_the_hand_shake_comes_first_and_then_the_calls_without_an_answer(self) -> None:
         calls = introduced()
-        calls.said(request(1))
-        calls.said(request("1"))
-        calls.said(request(2))
-        assert calls.heard(answer(1))
-        assert calls.wanted
-        assert calls.again() == ([*HAND_SHAKE, request("1"), request(2)], [])
+        calls.sent(request(1))
+        calls.sent(request("1"))
+        calls.sent(request(2))
+        assert calls.received(answer(1))
+        assert calls.is_awaited
+        assert calls.replay() == ([*HAND_SHAKE, request("1"), request(2)], [])
 
     def test_the_answer_to_a_repeated_hand_shake_is_no_news(self) -> None:
         calls = introduced()
-        calls.again()
-        assert not calls.heard(answer(0))
-        assert calls.heard(answer(0))
+        calls.replay()
+        assert not calls.received(answer(0))
+        assert calls.received(answer(0))
 
     def test_a_hand_shake_in_flight_is_said_once_and_its_answer_is_news(self) -> None:
         calls = ReplayBuffer()
-        calls.said(request(0, "initialize"))
-        assert calls.again() == ([request(0, "initialize")], [])
-        assert calls.heard(answer(0))
-        assert not calls.wanted
+        calls.sent(request(0, "initialize"))
+        assert calls.replay() == ([request(0, "initialize")], [])
+        assert calls.received(answer(0))
+        assert not calls.is_awaited
 
     def test_a_new_hand_shake_takes_the_place_of_the_one_before(self) -> None:
         calls = introduced()
-        calls.said(request(9, "initialize"))
-        calls.heard(answer(9))
-        assert calls.again() == ([request(9, "initialize")], [])
+        calls.sent(request(9, "initialize"))
+        calls.received(answer(9))
+        assert calls.replay() == ([request(9, "initialize")], [])
 
     def test_a_call_that_outlives_two_daemons_fails_by_its_own_id(self) -> None:
         calls = introduced()
-        calls.said(request("a"))
-        assert calls.again() == ([*HAND_SHAKE, request("a")], [])
-        calls.said(request("b"))
-        again, (failed,) = calls.again()
+        calls.sent(request("a"))
+        assert calls.replay() == ([*HAND_SHAKE, request("a")], [])
+        calls.sent(request("b"))
+        again, (failed,) = calls.replay()
         assert again == [*HAND_SHAKE, request("b")]
-        told = json.loads(failed)
-        assert (told["id"], told["error"]["message"]) == ("a", "Connection closed")
+        result = json.loads(failed)
+        assert (result["id"], result["error"]["message"]) == ("a", "Connection closed")
         assert failed.endswith(b"\n")
 
     def test_a_cancelled_call_is_not_said_again(self) -> None:
         calls = introduced()
-        calls.said(request(1))
-        calls.said(line(method="notifications/cancelled", params={"requestId": 1}))
-        assert not calls.wanted
-        assert calls.again() == (HAND_SHAKE, [])
+        calls.sent(request(1))
+        calls.sent(line(method="notifications/cancelled", params={"requestId": 1}))
+        assert not calls.is_awaited
+        assert calls.replay() == (HAND_SHAKE, [])
 
     def test_there_is_a_bound_to_what_is_kept(self) -> None:
         calls = introduced()
         for number in range(1, 2002):
-            calls.said(request(number))
-        again, failed = calls.again()
+            calls.sent(request(number))
+        again, failed = calls.replay()
         assert len(again) == len(HAND_SHAKE) + 1000
         assert failed == []
 
@@ -104,29 +104,29 @@ class TestSayingAgain:
 class TestSubscriptions:
     def test_one_is_renewed_and_that_is_no_news(self) -> None:
         calls = introduced()
-        calls.said(request(1, "resources/subscribe", uri="fabric://stats"))
-        assert calls.heard(answer(1))
-        assert calls.wanted
-        assert calls.again()[0] == [
+        calls.sent(request(1, "resources/subscribe", uri="fabric://stats"))
+        assert calls.received(answer(1))
+        assert calls.is_awaited
+        assert calls.replay()[0] == [
             *HAND_SHAKE,
             request(1, "resources/subscribe", uri="fabric://stats"),
         ]
-        assert not calls.heard(answer(1))
+        assert not calls.received(answer(1))
 
     def test_one_in_flight_is_said_once_and_its_answer_is_news(self) -> None:
         calls = introduced()
-        calls.said(request(1, "resources/subscribe", uri="fabric://stats"))
-        assert len(calls.again()[0]) == len(HAND_SHAKE) + 1
-        assert calls.heard(answer(1))
+        calls.sent(request(1, "resources/subscribe", uri="fabric://stats"))
+        assert len(calls.replay()[0]) == len(HAND_SHAKE) + 1
+        assert calls.received(answer(1))
 
     def test_one_that_was_ended_is_not_renewed(self) -> None:
         calls = introduced()
-        calls.said(request(1, "resources/subscribe", uri="fabric://stats"))
-        calls.said(request(2, "resources/unsubscribe", uri="fabric://stats"))
-        calls.heard(answer(1))
-        calls.heard(answer(2))
-        assert not calls.wanted
-        assert calls.again() == (HAND_SHAKE, [])
+        calls.sent(request(1, "resources/subscribe", uri="fabric://stats"))
+        calls.sent(request(2, "resources/unsubscribe", uri="fabric://stats"))
+        calls.received(answer(1))
+        calls.received(answer(2))
+        assert not calls.is_awaited
+        assert calls.replay() == (HAND_SHAKE, [])
 
 
 @pytest.mark.parametrize(
@@ -146,21 +146,21 @@ class TestSubscriptions:
 )
 def test_what_is_no_call_is_not_remembered(nonsense: bytes) -> None:
     calls = introduced()
-    calls.said(nonsense)
-    assert not calls.wanted
-    assert calls.again() == (HAND_SHAKE, [])
+    calls.sent(nonsense)
+    assert not calls.is_awaited
+    assert calls.replay() == (HAND_SHAKE, [])
 
 
 @pytest.mark.parametrize(
-    "told",
+    "result",
     [line(method="notifications/progress"), answer(None), b'{"jsonrpc":"2.0","id":\xff\n', b"x\n"],
     ids=repr,
 )
-def test_whatever_else_the_daemon_tells_is_news(told: bytes) -> None:
+def test_any_other_line_of_the_daemon_is_forwarded(result: bytes) -> None:
     calls = introduced()
-    calls.said(request(1))
-    assert calls.heard(told)
-    assert calls.wanted
+    calls.sent(request(1))
+    assert calls.received(result)
+    assert calls.is_awaited
 
 
 @dataclass
@@ -175,16 +175,16 @@ class Conversation:
     def ask(self, number: object) -> None:
         self.asked.append(number)
         self.with_daemon.append(number)
-        self.calls.said(request(number))
+        self.calls.sent(request(number))
 
     def answer_one(self, which: int) -> None:
         if self.with_daemon:
             number = self.with_daemon.pop(which % len(self.with_daemon))
-            if self.calls.heard(answer(number)):
+            if self.calls.received(answer(number)):
                 self.count(number)
 
     def die(self) -> None:
-        again, failed = self.calls.again()
+        again, failed = self.calls.replay()
         said = [json.loads(each) for each in again]
         self.with_daemon = [each["id"] for each in said if "id" in each]
         for each in failed:
@@ -215,5 +215,5 @@ def test_whatever_the_order_each_call_is_answered_exactly_once(
             conversation.answer_one(int(step))
     while conversation.with_daemon:
         conversation.answer_one(0)
-    assert not conversation.calls.wanted
+    assert not conversation.calls.is_awaited
     assert conversation.answered == {json.dumps(number): 1 for number in conversation.asked}

@@ -34,7 +34,7 @@ def test_variables_are_those_that_settings_are_read_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["--transprot", "http"], ["'--transprot' is ignored: did you mean '--transport'?"]),
         (["serve", "--apikey=k"], ["'--apikey' is ignored: did you mean '--api-key'?"]),
@@ -46,15 +46,15 @@ def test_variables_are_those_that_settings_are_read_from() -> None:
     ],
 )
 def test_note_usage_names_options_that_no_server_has(
-    words: list[str], told: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     note_usage(words, {}, on_stdio=False)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [f"context7-fabric: unknown option {each}" for each in told]
+    assert lines == [f"context7-fabric: unknown option {each}" for each in expected]
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("HOEM", ": did you mean 'CONTEXT7_FABRIC_HOME'?"),
         ("LOGLEVEL", ": did you mean 'CONTEXT7_FABRIC_LOG_LEVEL'?"),
@@ -64,12 +64,12 @@ def test_note_usage_names_options_that_no_server_has(
 )
 @pytest.mark.parametrize("words", [[], ["stats"], ["--version"]])
 def test_note_usage_names_variables_that_nothing_reads(
-    words: list[str], name: str, told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], name: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environ = {f"{PREFIX}{name}": "1", f"{PREFIX}META": "off", "CONTEXT7_API_KEY": "k"}
     assert unknown_variables(environ) == [f"{PREFIX}{name}"]
     note_usage(words, environ, on_stdio=False)
-    line = f"context7-fabric: unknown variable '{PREFIX}{name}' is ignored{told}\n"
+    line = f"context7-fabric: unknown variable '{PREFIX}{name}' is ignored{expected}\n"
     assert capsys.readouterr().err == line
 
 

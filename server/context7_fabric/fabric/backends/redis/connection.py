@@ -8,6 +8,7 @@ the loop, so connections are closed where they were opened.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
@@ -323,6 +324,11 @@ class RedisConnection:
         if isinstance(error, TimeoutError):
             return f"no answer within {self._timeout:g} s"
         text = " ".join(str(error).split()) or type(error).__name__
+        cause = error.__cause__ or error.__context__
+        if (
+            isinstance(cause, OSError) and cause.errno and cause.strerror
+        ):  # asyncio has its own words
+            text = text.replace(cause.strerror, os.strerror(cause.errno))
         sentinels = self._address.sentinels
         for secret in (self._address.password, sentinels and sentinels.password):
             text = text.replace(secret, "…") if secret else text

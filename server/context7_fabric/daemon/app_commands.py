@@ -1,0 +1,154 @@
+"""Requests of the command line that need an app: `resolve`, `docs` and `stats`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from secrets import token_hex
+from typing import Any
+
+from context7_fabric.answers.library_choice import candidates
+from context7_fabric.call_log.statistics import as_object, read_statistics
+from context7_fabric.daemon.commands import RecordCommands
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Question
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.runtime.app import App
+from context7_fabric.upstream.call_gate import UpstreamStatus
+from context7_fabric.views.upstream_status import back_off_end, opening_end
+
+CLIENT = "context7-fabric cli"
+"""The client's name in the records of these calls."""
+
+LONGEST_REASON = 500
+"""Characters of an answer without a list that are shown as the reason."""
+
+_FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
+
+
+class AppCommands(RecordCommands):
+    """The requests that need an app as well: `resolve`, `docs` and `stats`."""
+
+    def __init__(self, app: App) -> None:
+        """Answer from `app`, as one session of a client."""
+        super().__init__(app.desk.executions, app.desk.feedback, app.principal)
+        self._app = app
+        self._desk = app.desk
+        self._session = f"cli-{token_hex(8)}"
+
+    async def resolve(self, name: str, question: str) -> dict[str, Any]:
+        """Return the library that `name` means exactly, else the candidates, and the reason."""
+        return _resolved(name, await self._find(name, question))
+
+    async def docs(self, library: str, question: str) -> dict[str, Any]:
+        """Return documentation of the library with this id or exact name, every field of it."""
+        answer = await self._documentation(library, question)
+        return {"query": question} | asdict(answer)
+
+    async def stats(self, since: float, until: float) -> dict[str, Any]:
+        """Return the counts of every process on this store, and the sums of its records."""
+        records = as_object(await read_statistics(self._app.fabric, since, until))
+        # Last, so that it counts the store's faults of just now.
+        return {**await _figures(self._app), "records": records}
+
+    async def _documentation(self, library: str, question: str) -> Answer:
+        if not library.startswith("/"):
+            found = await self._find(library, question)
+            library_id = found.library_id or _listed(library, found)
+            if library_id is None:
+                return _unresolved(library, found)
+            library = library_id
+        caller = self._caller()
+        answer = await self._desk.query(Question(library, question), caller)
+        return self._recorded(QUERY_DOCS, {"libraryId": library, "query": question}, caller, answer)
+
+    async def _find(self, name: str, question: str) -> Answer:
+        caller = self._caller()
+        found = await self._desk.find(Question(name, question), caller)
+        arguments = {"libraryName": name, "query": question}
+        return self._recorded(RESOLVE, arguments, caller, found)
+
+    def _caller(self) -> Caller:
+        return Caller(self._app.principal, connection=self._session, client=CLIENT)
+
+    def _recorded(
+        self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer
+    ) -> Answer:
+        numbered = replace(answer, execution_id=self._desk.executions.new_id())
+        self._desk.note(tool, arguments, caller, numbered)
+        return numbered
+
+
+def _listed(text: str, found: Answer) -> str | None:
+    """Return the id that `text` is without its slash, if the look-up lists it."""
+    library_id = parse_id(f"/{text}")
+    known = library_id is not None and library_id.base in candidates(found)
+    return str(library_id) if known else None
+
+
+def _unresolved(name: str, found: Answer) -> Answer:
+    """Return the failure to resolve a name, with the ids that may be meant."""
+    listed = candidates(found)
+    if not listed:
+        outcome = found.outcome if found.outcome in _FAILED else Outcome.ERROR
+        return replace(found, outcome=outcome, library_id=None)
+    ids = ", ".join(listed)
+    text = f"{name!r} is no exact match for one library: give one of these ids instead: {ids}"
+    return replace(found, text=text, outcome=Outcome.ERROR, library_id=None)
+
+
+def _resolved(name: str, found: Answer) -> dict[str, Any]:
+    exact = found.library_id is not None
+    result = {
+        "query": name,
+        "library_id": found.library_id,
+        "exact": exact,
+        "outcome": found.outcome.value,
+        "tier": found.tier.value,
+    }
+    listed = [] if exact else list(candidates(found))
+    suggested = listed if found.outcome is Outcome.SUGGESTION else None
+    note = found.note if exact or listed else _reason(found)
+    more = {"note": note, "candidates": listed, "suggestions": suggested}
+    return result | {key: value for key, value in more.items() if value}
+
+
+def _reason(found: Answer) -> str:
+    """Return in one line the reason why there is neither an exact match nor a candidate."""
+    text = " ".join((found.note or found.text).split())
+    return text[:LONGEST_REASON] or "Context7 sent an empty answer."
+
+
+async def _figures(app: App) -> dict[str, Any]:
+    counts = await app.desk.shelf.counts()
+    status = await app.desk.turnstile.status()
+    message = status.quota_message
+    # Last, as above.
+    usage, usage_of_all = await app.desk.meter.month(), await app.desk.meter.month_of_all()
+    fault = usage_of_all.last_fault
+    return {
+        "calls_this_month": usage.calls,
+        "calls_saved": usage.saved,
+        "monthly_calls": app.desk.meter.monthly_calls,
+        "quota_said": message.text if message else None,
+        "quota_said_at": message.at if message else None,
+        **_status_fields(status),
+        **counts,
+        "store_faults": usage_of_all.faults,
+        "last_store_fault": fault.text if fault else None,
+        "last_store_fault_at": fault.at if fault else None,
+    }
+
+
+def _status_fields(status: UpstreamStatus) -> dict[str, Any]:
+    """Return back-off, circuit breaker and lost session, each with what ends it."""
+    limit, opening, lost = status.back_off, status.opening, status.lost_session
+    return {
+        "resting_until": limit.until if limit else None,
+        "resting_because": limit.why if limit else None,
+        "resting_ends": back_off_end(limit) if limit else None,
+        "breaker_open_until": opening.at + opening.seconds if opening else None,
+        "breaker_open_because": opening.why if opening else None,
+        "breaker_closes": opening_end() if opening else None,
+        "session_lost_at": lost.at if lost else None,
+        "session_lost_how": lost.text if lost else None,
+    }
