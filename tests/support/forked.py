@@ -41,10 +41,10 @@ ENCODING = "PYTHONIOENCODING"
 
 WITH_THREADS = ("numpy", "qdrant_client", "fastembed")
 IMPORTED_LATE = ("anyio._backends._asyncio", "anyio._core._signals", "uvicorn.lifespan.off")
-"""What others than we import when they begin to serve."""
+"""Modules that other packages import when they begin to serve."""
 
 MODULE = [sys.executable, "-P", "-m", "context7_fabric"]
-"""What a daemon is executed with."""
+"""Start of a daemon's command line."""
 
 ROOM = "x" * 8000
 """Makes room in a process for the words and the environment that the system shows of it."""

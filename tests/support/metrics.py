@@ -52,7 +52,7 @@ def watched_server(upstream: Variables, api: Api, home: Path) -> Iterator[Served
     with product_at_port("http", product_environment(home, upstream)) as served:
         found = [_asked_for(served, FASTAPI, "How are routes made?") for _time in range(2)]
         api.fail(SERVER_ERROR)
-        found.append(_asked_for(served, "/nobody/nothing", "What is there?"))
+        found.append(_asked_for(served, "/no-such/library", "What is there?"))
         api.heal()
         assert found == ["miss", "hit", "error"]
         yield served

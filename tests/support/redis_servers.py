@@ -193,7 +193,7 @@ class Watched:
         return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}"
 
     def master(self) -> str:
-        """Where the Sentinel says that the master is: a line for the host, one for the port."""
+        """Return the master's address by the Sentinel: a line for the host, one for the port."""
         return self.sentinel.cli("sentinel", "get-master-addr-by-name", SERVICE)
 
     def be_impatient(self) -> None:

@@ -1,4 +1,4 @@
-"""Who looks at a fabric in tests, and entries to look at."""
+"""Principals and entries for the tests of visibility."""
 
 from __future__ import annotations
 
