@@ -1,4 +1,4 @@
-"""Between the product and an upstream elsewhere: proxies, certificates, and nothing by surprise."""
+"""Network between the product and upstream: proxies, certificates, and no unexpected requests."""
 
 import shlex
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 
 @pytest.fixture
 def proxy(real_url: str) -> Iterator[Proxy]:
-    """A proxy behind which the real server stands for Context7's own address."""
+    """Proxy that answers for Context7's own address with the real server."""
     behind = Api(Catalogue())
     behind.url = real_url
     with tls_proxy(behind, HOST) as proxy:

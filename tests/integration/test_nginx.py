@@ -36,12 +36,12 @@ from support.upstreams import free_port
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 PATIENCE = 10.0
-"""Seconds that one waits for a reply, or for an end."""
+"""Longest wait in seconds for a reply or for an end."""
 
 
 @dataclass(frozen=True)
 class Papers:
-    """A throw-away certificate in a folder of secrets, and what trusts it."""
+    """Temporary certificate in a folder of secrets, and the TLS context that trusts it."""
 
     folder: Path
     trusting: ssl.SSLContext
@@ -157,7 +157,7 @@ ENVELOPE = {
 
 @dataclass(frozen=True)
 class Team:
-    """Two replicas, the tokens of six people, and what stands in front."""
+    """Two replicas, the tokens of six people, and the nginx in front."""
 
     replicas: Sequence[Served]
     tokens: list[str]
@@ -198,7 +198,7 @@ def team(
 
 
 def kill(served: Served) -> None:
-    """End a replica without a chance to say so."""
+    """Kill a replica without a clean shutdown."""
     os.kill(served.process.pid, signal.SIGKILL)
     wait_gone([served.process.pid], PATIENCE)
 

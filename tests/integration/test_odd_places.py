@@ -87,7 +87,7 @@ def test_working_directory_that_was_deleted_is_no_fault(
 
 
 @pytest.mark.parametrize("daemon", ["auto", "off"])
-def test_window_in_a_directory_that_was_deleted_is_served(
+def test_session_in_a_directory_that_was_deleted_is_served(
     home: Path, tmp_path: Path, daemon: str
 ) -> None:
     (tmp_path / "gone").mkdir()

@@ -1,4 +1,4 @@
-"""Requests that are a little odd fare here as with the real server 4.1.1."""
+"""Unusual requests have the same outcome as with the real server 4.1.1."""
 
 import json
 import re

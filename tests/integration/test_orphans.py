@@ -1,4 +1,4 @@
-"""No process outlives its purpose: each is killed in turn, and those that served it alone end."""
+"""End of orphaned processes: each process is killed in turn, and those that served it alone end."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The product with Redis as its store: homes share what they know, and do without if need be."""
+"""The product with Redis as its store: homes share entries, and serve without Redis if it fails."""
 
 from __future__ import annotations
 

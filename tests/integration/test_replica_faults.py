@@ -167,7 +167,7 @@ def hits(replica: Replica, question: str) -> bool:
 
 
 def assert_upstream_answers(replica: Replica, question: str, key: str | None = None) -> None:
-    """See that a replica answers a question in time, and says that it asked upstream."""
+    """Check that a replica answers a question in time, with an outcome that names upstream."""
     begun = monotonic()
     result = replica.ask(question, key)
     assert monotonic() - begun < SLACK
@@ -176,7 +176,7 @@ def assert_upstream_answers(replica: Replica, question: str, key: str | None = N
 
 
 def assert_shared(these: Sequence[Replica], question: str, key: str | None = None) -> None:
-    """See that the last stores what is stored nowhere, and all others find it."""
+    """Check that the last replica stores a new answer and all others find it."""
     *others, last = these
     assert outcome_of(last.ask(question, key)) == "miss"
     assert {outcome_of(each.ask(question, key)) for each in others} == {"hit"}

@@ -243,7 +243,7 @@ async def test_two_versions_with_different_formats_misread_nothing_under_load(
     assert "Traceback" not in this.log + other.log
 
 
-def test_news_in_another_form_are_heard_without_harm(
+def test_announcements_in_another_format_are_ignored(
     api: Api, this: Replica, redis: RedisServer
 ) -> None:
     question = "What is new?"

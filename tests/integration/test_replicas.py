@@ -1,4 +1,4 @@
-"""Three servers on one Redis: what one of them knows, all know, and a home holds nothing of it."""
+"""Three servers on one Redis: they share all entries, and no home holds any."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -31,7 +31,7 @@ class Curl:
     token: str | None
 
     def __call__(self, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
-        """Return what is replied; POST where there is a body."""
+        """Send a request, a POST if there is a body, and return its reply."""
         words = [needed("curl"), "-s", "--fail-with-body", "--noproxy", "*", self.served.url(path)]
         if self.token is not None:
             words += ["-H", f"Authorization: Bearer {self.token}"]

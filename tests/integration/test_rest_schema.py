@@ -1,4 +1,4 @@
-"""The REST face does what its OpenAPI document says, whatever is sent."""
+"""Conformance of the REST API to its OpenAPI document, for valid and invalid requests."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ QUESTION = Question("/widgets/widget1", "start")
 
 
 class Gateway:
-    """Turns every call away and counts them."""
+    """Application that refuses every call and counts them."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self.headers = headers

@@ -1,4 +1,4 @@
-"""A server that several share: who comes in, how often, and whose things they see."""
+"""Access to a shared server: tokens, rates, and visibility of entries."""
 
 import json
 from collections.abc import Iterator

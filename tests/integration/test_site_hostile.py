@@ -29,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _stays_up(served: Served) -> Iterator[None]:
-    """After each test it answers as before, and has nothing to complain of."""
+    """Check after each test that the server answers as before and has logged no traceback."""
     yield
     assert result_of(asked(served))["tools"]
     assert "Traceback" not in served.process.err.text

@@ -1,4 +1,4 @@
-"""The stand-in is believed by the real servers: 4.1.1 as a child and on HTTP, 1.0.33 through TLS.
+"""The stand-in behind the real servers: 4.1.1 as a child and on HTTP, 1.0.33 through TLS.
 
 What the real servers make of each fault is asserted word for word, because our own server is
 measured against exactly these texts.
@@ -91,7 +91,7 @@ def shared_api() -> Iterator[Api]:
 
 @pytest.fixture
 def api(shared_api: Api) -> Iterator[Api]:
-    """The stand-in in good health, with an empty log."""
+    """The stand-in without faults, with an empty log."""
     shared_api.clear()
     yield shared_api
     shared_api.heal()

@@ -39,7 +39,7 @@ def closed_port() -> Iterator[str]:
 
 @pytest.fixture
 def hanging() -> Iterator[Receiver]:
-    """A receiver that takes everything, and never answers once a call is in it."""
+    """Receiver that accepts all requests, and sends no reply once one holds a call."""
     with receiving() as receiver:
         receiver.hold()
         yield receiver

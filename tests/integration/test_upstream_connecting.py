@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 LIBRARY = "/widgets/widget1"
 SHORT = "1s"
 SOON = 5.0
-"""Seconds within which all is over that is bounded by `SHORT`; a busy machine takes its time."""
+"""Longest duration in seconds of what `SHORT` bounds, also on a busy machine."""
 
 
 @asynccontextmanager
@@ -53,13 +53,13 @@ async def answered(app: App, seconds: float) -> Answer:
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """A port whose connections are accepted, by the kernel, and never served."""
+    """Port whose connections the kernel accepts and no program serves."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
         yield listener.getsockname()[1]
 
 
 async def silent_stream(scope: Scope, receive: Receive, send: Send) -> None:
-    """Open an event stream for each request, and say nothing on it."""
+    """Open an event stream for each request, and send nothing on it."""
 
     async def nothing() -> AsyncIterator[bytes]:
         yield b": hello\n\n"

@@ -42,7 +42,7 @@ def ours(upstream: Variables, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 LIMITS = ("rate limited", "rate limited, with Retry-After", "quota spent", "spending limit")
-"""Failures after which upstream is left alone for a while."""
+"""Failures that start a back-off."""
 
 
 @pytest.mark.parametrize("name", [name for name in FAILURES if name not in LIMITS])

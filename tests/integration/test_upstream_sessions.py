@@ -1,4 +1,4 @@
-"""An upstream that forgets its sessions gets a new one, and the call is sent once more."""
+"""Lost sessions of upstream: a new one is opened, and the call is sent once more."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

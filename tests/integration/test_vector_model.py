@@ -1,4 +1,4 @@
-"""Search by meaning without the model, with a wrong one, and while it is on its way."""
+"""Search by meaning without the model, with a wrong one, and during its download."""
 
 from __future__ import annotations
 

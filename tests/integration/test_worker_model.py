@@ -1,4 +1,4 @@
-"""`model fetch` and `model status`: the network is used by the one alone, and only when asked."""
+"""`model fetch` and `model status`: only `fetch` uses the network."""
 
 from __future__ import annotations
 

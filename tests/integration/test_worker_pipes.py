@@ -1,4 +1,4 @@
-"""The worker's pipes: what comes in broken is answered, and when they end so does the worker."""
+"""The worker's pipes: broken input gets a reply, and the worker ends with its pipes."""
 
 from __future__ import annotations
 

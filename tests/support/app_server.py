@@ -270,7 +270,7 @@ async def served(app: App, meta: Meta = "full") -> AsyncGenerator[Site]:
         yield site
 
 
-def told(reply: Reply | httpx2.Response) -> dict[str, Any]:
+def answer_meta(reply: Reply | httpx2.Response) -> dict[str, Any]:
     result = result_of(reply) if isinstance(reply, httpx2.Response) else reply["result"]
     return cast("dict[str, Any]", result["_meta"][META_KEY])
 
@@ -279,7 +279,7 @@ def whole(reply: httpx2.Response) -> tuple[object, ...]:
     """A reply without the one thing that differs from call to call."""
     body = reply.content
     if b'"execution_id"' in body:
-        body = body.replace(told(reply)["execution_id"].encode(), b"ID")
+        body = body.replace(answer_meta(reply)["execution_id"].encode(), b"ID")
     return reply.status_code, reply.headers.raw, body
 
 

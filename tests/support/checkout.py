@@ -99,8 +99,8 @@ class Checkout:
         done = self.make(target)
         assert done.returncode == 0, done.stdout + done.stderr
         python = self.folder / ".venv" / "bin" / "python"
-        done = subprocess.run([python, "-I", "-c", INSTALLED], capture_output=True, check=True)
-        installed: dict[str, str] = json.loads(done.stdout)
+        listing = subprocess.run([python, "-I", "-c", INSTALLED], capture_output=True, check=True)
+        installed: dict[str, str] = json.loads(listing.stdout)
         return {name.lower(): installed[name] for name in installed if name != "pip"}
 
 

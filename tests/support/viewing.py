@@ -32,5 +32,5 @@ def answer(principal: str, subject: str = "/widgets/widget1", text: str = "text"
     return StoredAnswer("docs", text, subject, "how to start", principal, "here", 5.0)
 
 
-def told_of(record: StoredAnswer) -> Json:
+def as_json(record: StoredAnswer) -> Json:
     return cast("Json", asdict(record))
