@@ -34,7 +34,7 @@ HEADERS = {
     "mcp-protocol-version": VERSION,
 }
 PATIENCE = 500
-"""How often `until` looks: for ten seconds, five times what a change of the tokens may take."""
+"""Number of tries of `until`: ten seconds, five times what a change of the tokens may take."""
 
 
 def message(method: str, params: object = None, number: object = 1) -> dict[str, Any]:

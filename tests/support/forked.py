@@ -96,7 +96,7 @@ def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Forked(subprocess.Popen[bytes]):
-    """A command that the parent forks and waits for; it says both through a pipe."""
+    """A command that the parent forks and waits for; a pipe reports its start and its end."""
 
     def _execute_child(self, *asked: Any) -> None:  # noqa: ANN401  # as Popen calls it
         words, cwd, env = [str(each) for each in asked[0]], asked[5], asked[6]

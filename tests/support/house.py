@@ -82,7 +82,7 @@ class House:
             yield self.reply
 
     async def reply(self, line: bytes) -> bytes:
-        """Reply to a command's request with itself; never to one that says so."""
+        """Reply to a command's request with the request itself, or never if that is `NEVER`."""
         if line == NEVER:
             try:
                 await anyio.sleep_forever()

@@ -1,4 +1,4 @@
-"""The MCP Inspector's command line, run as people run it."""
+"""The MCP Inspector's command line, run as a user runs it."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A server that is watched: /metrics as Prometheus reads it, and calls that leave their marks."""
+"""A server with metrics: /metrics as Prometheus reads it, and calls that change its figures."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

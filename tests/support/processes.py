@@ -1,4 +1,4 @@
-"""Child processes of tests: start them, talk to them, and see that they and theirs end in time.
+"""Child processes of tests: start them, exchange lines, and check that all of them end in time.
 
 Nothing here sleeps or polls: lines come through a condition, ends of processes through pidfds.
 Linux only, because it asks /proc who is whose child.

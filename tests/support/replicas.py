@@ -78,7 +78,7 @@ class Replica:
         self._now.close()
 
     def forget(self) -> None:
-        """Take its home away, as on a machine that is thrown away with its disk."""
+        """Remove its home, as on a machine that is deleted with its disk."""
         shutil.rmtree(self.home, ignore_errors=True)
 
     def close(self) -> None:

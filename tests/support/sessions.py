@@ -1,4 +1,4 @@
-"""An MCP server over HTTP that keeps sessions, and loses them in whichever way a test asks for.
+"""An MCP server over HTTP that keeps sessions, and loses them in the way that a test chooses.
 
 It is what stands before Context7 where people run a gateway: mcp-proxy, supergateway and the like.
 """

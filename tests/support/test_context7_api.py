@@ -1,4 +1,4 @@
-"""The stand-in holds, drops and delays what reaches it over HTTP, and tells when it has come."""
+"""The stand-in holds, drops and delays requests over HTTP, and reports their arrival."""
 
 from collections.abc import AsyncIterator, Iterator
 
