@@ -1,4 +1,4 @@
-"""What the integration tests share: the stand-in in good health, real servers, a home."""
+"""Fixtures of the integration tests: the stand-in in good health, real servers, a home."""
 
 import shlex
 import sys
@@ -28,7 +28,7 @@ FETCHED: Mapping[str, Callable[[], object]] = {
     "sdk": partial(npm_package, *SDK),
     "model": model_path,
 }
-"""What is fetched for those tests that use the fixture of that name."""
+"""Downloads by the name of the fixture that needs them."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,20 +50,20 @@ _running: list[pytest.Item] = []
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Keep in mind which test starts processes from now on."""
+    """Record the test that starts processes from now on."""
     _running[:] = [item]
 
 
-def _no_window_unmarked(event: str, arguments: tuple[Any, ...]) -> None:
-    """Fail an unmarked test whose window TEST_DAEMON decides about: `make test-daemon` omits it."""
+def _no_client_unmarked(event: str, arguments: tuple[Any, ...]) -> None:
+    """Fail an unmarked test that TEST_DAEMON affects: `make test-daemon` would omit it."""
     if event != "subprocess.Popen" or not _running:
         return
     _program, words, _folder, environment = arguments
     if serves_either_way(words, environment) and not _running[0].get_closest_marker("either_mode"):
-        pytest.fail("starts a window by itself or a daemon: mark it or its module `either_mode`")
+        pytest.fail("serves a client with or without a daemon: mark it or its module `either_mode`")
 
 
-sys.addaudithook(_no_window_unmarked)
+sys.addaudithook(_no_client_unmarked)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -131,14 +131,14 @@ def real_url(shared_api: Api, newest: list[str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def by_command(shared_api: Api, newest: list[str]) -> Variables:
-    """What makes the product start the real 4.1.1 as a child."""
+    """Variables with which the product starts the real 4.1.1 as a child."""
     upstream = shlex.join(newest)
     return {"CONTEXT7_API_URL": shared_api.url, "CONTEXT7_FABRIC_UPSTREAM": upstream}
 
 
 @pytest.fixture(scope="module")
 def by_http(real_url: str) -> Variables:
-    """What makes the product ask the real 4.1.1 over HTTP."""
+    """Variables with which the product asks the real 4.1.1 over HTTP."""
     return {"CONTEXT7_FABRIC_UPSTREAM": real_url}
 
 

@@ -1,4 +1,4 @@
-"""Text that strict readers refuse, from upstream or typed in a terminal: understood."""
+"""Text that strict parsers refuse, from upstream or from a terminal."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ NOTHING = [b'"x":' + DEEP[:10_000], b'"x":' + b"{" * 500, b"nonsense"]
 def rewritten(
     request: pytest.FixtureRequest, upstream: McpUpstream
 ) -> Iterator[Callable[[bytes, bytes], None]]:
-    """Lets upstream write some bytes of its replies in another way."""
+    """Replaces some bytes in the replies of upstream."""
 
     def rewrite(old: bytes, new: bytes) -> None:
         upstream.written = lambda body: body.replace(old, new)
@@ -117,15 +117,15 @@ def test_upstream_as_a_command_with_broken_text_is_answered_at_once(
         ),
         "CONTEXT7_FABRIC_UPSTREAM_TIMEOUT": "10m",
     }
-    told = _asked(product_environment(tmp_path, variables | BY_ITSELF))
-    assert told["outcome"] == outcome
-    assert text in told["text"]
+    result = _asked(product_environment(tmp_path, variables | BY_ITSELF))
+    assert result["outcome"] == outcome
+    assert text in result["text"]
 
 
 def _asked(env: dict[str, str]) -> dict[str, Any]:
     done = run_product("docs", LIBRARY, "how", "--json", env=env)
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def test_a_command_with_words_that_are_no_utf_8_asks_what_is_left(
         timeout=30,
         check=False,
     )
-    told = done.stderr.decode()
-    assert "Traceback" not in told
-    assert "cannot be reached" not in told
+    complaints = done.stderr.decode()
+    assert "Traceback" not in complaints
+    assert "cannot be reached" not in complaints
     assert done.returncode == code
     if code == NO_EXACT_MATCH:
-        assert "No exact match; candidates: /widgets/widget1" in told
+        assert "No exact match; candidates: /widgets/widget1" in complaints
     else:
         assert done.stdout

@@ -1,4 +1,4 @@
-"""What is told of a store that is broken: a failure is a failure, and no server ends for it."""
+"""Reports about a broken store: each failure is reported, and no server ends because of it."""
 
 import json
 import re
@@ -21,20 +21,20 @@ REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """The product's, on a home of its own; without a network nothing can be asked."""
+    """The product's environment on its own home, with upstream off."""
     return product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off", "COLUMNS": "100"})
 
 
 @pytest.fixture
 def store(home: Path, environment: dict[str, str]) -> Path:
-    """The folder of a store that is there."""
+    """The folder of a store with one entry."""
     assert context("set", "key", "value", env=environment).returncode == 0
     return home / "fabric"
 
 
 class TestBrokenStore:
     @pytest.mark.parametrize("words", [["set", "k", "v"], ["delete", "key"]], ids=" ".join)
-    def test_what_it_refuses_is_a_failure(
+    def test_refused_write_is_a_failure(
         self, store: Path, environment: dict[str, str], words: list[str]
     ) -> None:
         execute(store, REFUSE.replace("INSERT", "DELETE"))
@@ -44,7 +44,7 @@ class TestBrokenStore:
         assert "no room" in done.stderr
         assert done.stderr.endswith(f"{DOCTOR}\n")
 
-    def test_what_cannot_be_read_is_not_called_missing(
+    def test_unreadable_entry_is_not_called_missing(
         self, store: Path, environment: dict[str, str]
     ) -> None:
         execute(store, "UPDATE Cache SET value = 'damaged'")
@@ -55,12 +55,14 @@ class TestBrokenStore:
             assert done.stderr.endswith(f"the store failed: {DOCTOR}\n")
 
     @pytest.mark.either_mode
-    def test_doctor_says_so_and_what_to_do(self, store: Path, environment: dict[str, str]) -> None:
+    def test_doctor_reports_the_fault_and_the_remedy(
+        self, store: Path, environment: dict[str, str]
+    ) -> None:
         well = run_product("doctor", "--json", env=environment)
         checks = json.loads(well.stdout)
         assert (well.returncode, well.stderr) == (0, "")
-        told = checks["store"]["told"]
-        assert re.fullmatch(rf"0 answers, 0 look-ups; disk, [\d.]+[KM] in {store}", told)
+        finding = checks["store"]["told"]
+        assert re.fullmatch(rf"0 answers, 0 look-ups; disk, [\d.]+[KM] in {store}", finding)
         contexts = "GLOBAL 1, EXECUTION 0, FEEDBACK 0, USER 0"
         assert checks["contexts"] == {"ok": None, "told": contexts}
         assert checks["faults"] == {"ok": True, "told": "none met"}
@@ -69,8 +71,8 @@ class TestBrokenStore:
         checks = json.loads(ill.stdout)
         assert ill.returncode == 1
         assert checks["store"]["ok"] is checks["faults"]["ok"] is False
-        told = checks["store"]["told"]
-        assert told.startswith("store put failed: no room: free space on the disk, or move ")
+        finding = checks["store"]["told"]
+        assert finding.startswith("store put failed: no room: free space on the disk, or move ")
         assert "no room" in checks["faults"]["told"]
 
     @pytest.mark.either_mode
@@ -80,18 +82,18 @@ class TestBrokenStore:
             elsewhere = {**environment, "CONTEXT7_FABRIC_BACKEND": backend}
             done = run_product("doctor", "--json", env=elsewhere)
         assert done.returncode == 1
-        told = json.loads(done.stdout)["store"]["told"]
-        assert "check that the server of CONTEXT7_FABRIC_BACKEND runs" in told
+        finding = json.loads(done.stdout)["store"]["told"]
+        assert "check that the server of CONTEXT7_FABRIC_BACKEND runs" in finding
 
     @pytest.mark.either_mode
     def test_doctor_leaves_nothing_behind(self, store: Path, environment: dict[str, str]) -> None:
         run_product("doctor", env=environment)
-        (told,) = stored(environment)
-        assert told["key"] == "key"
+        (entry,) = stored(environment)
+        assert entry["key"] == "key"
 
     @pytest.mark.timeout(120)  # four processes of the product
     @pytest.mark.either_mode
-    def test_stats_of_another_process_tells_a_servers_faults_when_it_works_again(
+    def test_stats_of_another_process_shows_a_servers_faults_after_repair(
         self, store: Path, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue:
@@ -108,7 +110,7 @@ class TestBrokenStore:
         assert re.search(r"last store fault +store \w+ failed: no such table: Cache", shown)
         assert re.search(r"last store fault at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", shown)
 
-    def test_stats_tells_its_own_while_the_store_is_broken(
+    def test_stats_shows_its_own_fault_while_the_store_is_broken(
         self, store: Path, environment: dict[str, str]
     ) -> None:
         limit = f"GLOBAL/{STATUS_KEYS}{credential_key(PUBLIC, PUBLIC, DEFAULT_UPSTREAM)}"

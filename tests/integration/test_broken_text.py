@@ -1,4 +1,4 @@
-"""Text that JavaScript takes and strict readers refuse: answered, whichever way it comes."""
+"""Text that JavaScript accepts and strict parsers refuse, over every transport."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -40,12 +40,12 @@ def upstream() -> Iterator[McpUpstream]:
 
 
 @pytest.fixture(scope="module", params=["by itself", "by a daemon"])
-def window(
+def session(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     upstream: McpUpstream,
 ) -> Iterator[tuple[Dialogue, Callable[[], str]]]:
-    """A window on stdio past its handshake, and what was logged for it."""
+    """A session on stdio after its handshake, and the log lines about it."""
     variables = {"CONTEXT7_FABRIC_UPSTREAM": upstream.url}
     with daemons(tmp_path_factory.mktemp("home")) as home:
         alone = request.param == "by itself"
@@ -67,11 +67,11 @@ def replied(dialogue: Dialogue, line: bytes, number: str) -> dict[str, Any]:
 @pytest.mark.parametrize("turn", ["miss", "hit"])
 @pytest.mark.parametrize(("written", "text"), CUT, ids=IDS)
 def test_stdio_with_broken_text_answers_the_question_that_is_left(
-    window: tuple[Dialogue, Callable[[], str]], written: bytes, text: str, turn: str
+    session: tuple[Dialogue, Callable[[], str]], written: bytes, text: str, turn: str
 ) -> None:
     number = f"{turn} {text}"
     reply = replied(
-        window[0],
+        session[0],
         call(json.dumps(number).encode(), written),
         json.dumps(number, ensure_ascii=False).replace("\\", "\\\\"),
     )
@@ -95,10 +95,10 @@ def test_stdio_with_broken_text_answers_the_question_that_is_left(
     ],
     ids=["deep", "deep text id", "cut off", "method", "overlong", "no json"],
 )
-def test_stdio_with_what_nothing_can_be_made_of_answers_an_error_and_logs_it(
-    window: tuple[Dialogue, Callable[[], str]], line: bytes, number: str, code: int
+def test_stdio_with_an_unreadable_line_answers_an_error_and_logs_it(
+    session: tuple[Dialogue, Callable[[], str]], line: bytes, number: str, code: int
 ) -> None:
-    dialogue, logged = window
+    dialogue, logged = session
     assert replied(dialogue, line, number)["error"]["code"] == code
     assert dialogue.ask("ping") == {}
     assert "was not a message" in logged()
@@ -118,17 +118,17 @@ def test_stdio_with_what_nothing_can_be_made_of_answers_an_error_and_logs_it(
     ],
     ids=lambda each: ascii(each)[2:60],
 )
-def test_stdio_with_arguments_of_the_wrong_kind_tells_it_in_a_plain_line(
-    window: tuple[Dialogue, Callable[[], str]], params: bytes
+def test_stdio_with_arguments_of_the_wrong_kind_answers_one_plain_line(
+    session: tuple[Dialogue, Callable[[], str]], params: bytes
 ) -> None:
-    dialogue, logged = window
+    dialogue, logged = session
     number = f"wrong {hash(params)}"
     line = b'{"jsonrpc":"2.0","id":"%b","method":"tools/call","params":%b}'
     reply = replied(dialogue, line % (number.encode(), params), f'"{number}"')
-    told = reply["error"]["message"] if "error" in reply else texts_of(reply["result"])[0]
-    assert "pydantic" not in told
-    assert "http" not in told
-    assert "\n" not in told
+    text = reply["error"]["message"] if "error" in reply else texts_of(reply["result"])[0]
+    assert "pydantic" not in text
+    assert "http" not in text
+    assert "\n" not in text
     assert "Traceback" not in logged()
 
 
@@ -148,9 +148,9 @@ def test_stdio_with_arguments_of_the_wrong_kind_tells_it_in_a_plain_line(
     ids=lambda each: ascii(each)[:40],
 )
 def test_stdio_with_broken_text_answers_every_method(
-    window: tuple[Dialogue, Callable[[], str]], method: str, params: bytes
+    session: tuple[Dialogue, Callable[[], str]], method: str, params: bytes
 ) -> None:
-    dialogue, logged = window
+    dialogue, logged = session
     number = f"method {hash((method, params))}"
     line = b'{"jsonrpc":"2.0","id":"%b","method":"%b","params":%b}'
     reply = replied(dialogue, line % (number.encode(), method.encode(), params), f'"{number}"')
@@ -213,7 +213,7 @@ def test_http_with_broken_text_answers_the_question_that_is_left(
     ids=["deep", "cut off", "object", "infinite", "false", "null"],
 )
 @pytest.mark.parametrize("era", ["2025-06-18", "2026-07-28"])
-def test_http_with_what_nothing_can_be_made_of_answers_400_in_json_rpc(
+def test_http_with_an_unreadable_body_answers_400_in_json_rpc(
     served: Served, era: str, body: bytes, number: object, code: int
 ) -> None:
     reply = posted(served, "/mcp", body, mcp_protocol_version=era)
@@ -222,7 +222,7 @@ def test_http_with_what_nothing_can_be_made_of_answers_400_in_json_rpc(
 
 
 @pytest.mark.parametrize(("written", "text"), CUT, ids=IDS)
-def test_events_with_broken_text_bring_the_answer(
+def test_sse_with_broken_text_answers_the_question_that_is_left(
     served: Served, written: bytes, text: str
 ) -> None:
     with httpx2.stream(
@@ -231,8 +231,8 @@ def test_events_with_broken_text_bring_the_answer(
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data: ").strip()
         assert posted(served, path, call(b"5", written)).status_code == 202
-        told = next(line for line in lines if '"id":5' in line).removeprefix("data: ")
-    assert f'answers "{text}"' in texts_of(json.loads(told)["result"])[0]
+        data = next(line for line in lines if '"id":5' in line).removeprefix("data: ")
+    assert f'answers "{text}"' in texts_of(json.loads(data)["result"])[0]
 
 
 @pytest.mark.parametrize(

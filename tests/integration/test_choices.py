@@ -1,4 +1,4 @@
-"""What one client of a shared server teaches is followed for no other, over real connections."""
+"""Choices of one client of a shared server affect no other client, over real connections."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,20 +20,20 @@ NAMES = ("pytest", "huggingface", "brand new", "flaskling", "fastapi")
 
 @dataclass(frozen=True)
 class Team:
-    """A server, and the headers of two who have a token each."""
+    """A server, and the headers of two members, each with a token."""
 
     served: Served
     ann: Mapping[str, str]
     bob: Mapping[str, str]
 
-    def told(self, member: Mapping[str, str], message: object) -> Any:  # noqa: ANN401  # JSON
-        """Return the result of a message to /mcp, without what each call has of its own."""
+    def result(self, member: Mapping[str, str], message: object) -> Any:  # noqa: ANN401  # JSON
+        """Return the result of a message to /mcp, without the `_meta` of the call."""
         result = result_of(asked(self.served, headers=member, message=message))
         result.pop("_meta", None)
         return result
 
     def posted(self, member: Mapping[str, str], path: str, body: object) -> Any:  # noqa: ANN401
-        """Return what a POST of JSON is replied."""
+        """Return the reply to a POST of JSON."""
         reply = asked(self.served, path, member, body)
         assert reply.status_code == 200, reply.text
         return reply.json()
@@ -48,27 +48,27 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 
 def seen(team: Team, member: Mapping[str, str]) -> list[Any]:
-    """Return all that a member sees of libraries."""
+    """Return everything that a member sees of libraries."""
     served, found = team.served, []
     for name in NAMES:
         found.append(team.posted(member, "/query", {"query": name, "n_results": 50}))
         wanted = {"library_name": name}
         found.append(team.posted(member, "/rag/query", {"query": "", "metadata_filter": wanted}))
-        found.append(team.told(member, call("resolve-library-id", libraryName=name, query="x")))
-        found.append(team.told(member, read(f"library://registry?q={name.replace(' ', '%20')}")))
+        found.append(team.result(member, call("resolve-library-id", libraryName=name, query="x")))
+        found.append(team.result(member, read(f"library://registry?q={name.replace(' ', '%20')}")))
     found.append(asked(served, "/collections", member, method="GET").json())
     figures = asked(served, "/library-cache/stats", member, method="GET").json()
     found.append(figures["total_libraries"])
     found.append(team.posted(member, "/query", {"query": "a library for brand new flasklings"}))
-    found += (team.told(member, read(uri)) for uri in ("library://registry", "fabric://GLOBAL"))
-    found += (team.told(member, completed(*each)) for each in (("q", "bra"), ("org", "claimed")))
+    found += (team.result(member, read(uri)) for uri in ("library://registry", "fabric://GLOBAL"))
+    found += (team.result(member, completed(*each)) for each in (("q", "bra"), ("org", "claimed")))
     found.append(asked(served, headers=member, message=read("library://claimed/one")).text)
     return found
 
 
 @pytest.fixture(scope="module")
 def untouched(team: Team) -> list[Any]:
-    """Return what a member sees before anybody has written anything."""
+    """Return the view of a member before any member has written."""
     return seen(team, team.bob)
 
 
@@ -114,9 +114,9 @@ def test_index_when_the_registry_knows_no_such_name_answers_the_writer_in_an_out
     form = {"documents": ["x"], "ids": ["x"], "metadatas": [entry]}
     assert team.posted(team.ann, "/index", form)["indexed"] == 1
     message = call("resolve-library-id", libraryName="Harbour", query="x")
-    assert "/quay/harbour" in str(team.told(team.ann, message))
-    assert "/quay/harbour" not in str(team.told(team.bob, message))
-    assert "/quay/harbour" in str(team.told(team.ann, read("library://quay/harbour")))
+    assert "/quay/harbour" in str(team.result(team.ann, message))
+    assert "/quay/harbour" not in str(team.result(team.bob, message))
+    assert "/quay/harbour" in str(team.result(team.ann, read("library://quay/harbour")))
 
 
 def named(tool: str, **more: str) -> dict[str, str]:
@@ -138,8 +138,8 @@ def modern(message: dict[str, Any]) -> dict[str, Any]:
 def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server without tokens in front of a Context7 that lists five widgets for any name."""
     with mcp_upstream() as upstream:
-        told = {"CONTEXT7_FABRIC_UPSTREAM": upstream.url}
-        environment = product_environment(tmp_path_factory.mktemp("asking"), told)
+        variables = {"CONTEXT7_FABRIC_UPSTREAM": upstream.url}
+        environment = product_environment(tmp_path_factory.mktemp("asking"), variables)
         with product_at_port("http", environment) as served:
             yield served
 
@@ -194,8 +194,8 @@ class Stream:
         )
         self.lines = stack.enter_context(reply).iter_lines()
         self.path = self._data("/messages/")
-        told = {"name": "tests", "version": "1"}
-        params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": told}
+        client = {"name": "tests", "version": "1"}
+        params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
         self._post({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
         self._data('"id":0')
         self._post({"jsonrpc": "2.0", "method": "notifications/initialized"})

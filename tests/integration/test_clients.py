@@ -26,14 +26,14 @@ Place = dict[str, str]
 
 @pytest.fixture(params=[("http", "/mcp"), ("sse", "/sse")], ids=["http", "sse"])
 def place(request: pytest.FixtureRequest, home: Path, by_http: Variables) -> Iterator[Place]:
-    """The product on a port, as a client of either transport is told of it."""
+    """The product on a port, as the configuration of a client of either transport."""
     transport, path = request.param
     with product_at_port(transport, product_environment(home, by_http)) as served:
         yield {"transport": transport, "url": served.url(path)}
 
 
 def run(command: Sequence[str], typed: str = "") -> str:
-    """What a node program prints; it must not look for a proxy."""
+    """Return the output of a node program; it must not look for a proxy."""
     done = subprocess.run(
         command,
         input=typed,
@@ -48,21 +48,21 @@ def run(command: Sequence[str], typed: str = "") -> str:
 
 
 def walk(sdk: Path, **where: object) -> dict[str, Any]:
-    """What the TypeScript client is told: a look-up, then a question twice."""
+    """Return the results of the TypeScript client: a look-up, then a question twice."""
     calls = [(TOOLS[0], LOOK_UP), (TOOLS[1], ASKED), (TOOLS[1], ASKED)]
     plan = {"modules": str(sdk), "calls": calls, **where}
-    told: dict[str, Any] = json.loads(run(["node", str(WALK)], json.dumps(plan)))
-    return told
+    report: dict[str, Any] = json.loads(run(["node", str(WALK)], json.dumps(plan)))
+    return report
 
 
-def assert_served_well(told: dict[str, Any], api: Api) -> None:
-    assert told["server"]["name"] == "context7-fabric"
-    assert told["tools"] == TOOLS
-    # opencode takes "method not found" for the end of the world: lists it must be.
-    lists = told["prompts"], told["resources"], told["templates"]
+def assert_served_well(report: dict[str, Any], api: Api) -> None:
+    assert report["server"]["name"] == "context7-fabric"
+    assert report["tools"] == TOOLS
+    # opencode treats "method not found" as fatal: each list must be there.
+    lists = report["prompts"], report["resources"], report["templates"]
     assert [len(each) for each in lists] == [3, 6, 4]
-    found, *answers = told["results"]
-    assert [outcome_of(each) for each in told["results"]] == ["miss", "miss", "hit"]
+    found, *answers = report["results"]
+    assert [outcome_of(each) for each in report["results"]] == ["miss", "miss", "hit"]
     assert texts_of(found)[0].startswith("Available Libraries:\n\n- Title: FastAPI\n")
     assert texts_of(answers[0]) == texts_of(answers[1])
     assert texts_of(answers[0])[0].startswith(f"### Walk through: {QUESTION}")
@@ -72,8 +72,8 @@ def assert_served_well(told: dict[str, Any], api: Api) -> None:
 @pytest.mark.either_mode
 def test_the_typescript_sdk_on_stdio(api: Api, home: Path, by_http: Variables, sdk: Path) -> None:
     environment = product_environment(home, by_http)
-    told = walk(sdk, transport="stdio", command=[PROGRAM], env=environment)
-    assert_served_well(told, api)
+    report = walk(sdk, transport="stdio", command=[PROGRAM], env=environment)
+    assert_served_well(report, api)
 
 
 def test_the_typescript_sdk_on_a_port(api: Api, place: Place, sdk: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands, as a shell runs them: what they print where, and their exit codes."""
+"""The commands in a shell: their output, on stdout or stderr, and their exit codes."""
 
 import json
 import os
@@ -25,13 +25,13 @@ OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 
 @pytest.fixture
 def environment(home: Path, by_http: Variables) -> dict[str, str]:
-    """The product's, in front of the real 4.1.1."""
+    """The product's environment in front of the real 4.1.1."""
     return product_environment(home, by_http)
 
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory, by_http: Variables) -> Path:
-    """A home that holds two look-ups, three answers, and what was learned of them."""
+    """A home that holds two look-ups, three answers, and the choices learned from them."""
     home = tmp_path_factory.mktemp("full") / "home"
     with talking([PROGRAM], product_environment(home, by_http)) as dialogue:
         for name, library_id in (("fastapi", FASTAPI), ("numpy", "/numpy/numpy")):
@@ -47,7 +47,7 @@ def lines_of(text: str) -> list[Any]:
 
 @pytest.mark.either_mode
 class TestResolve:
-    def test_prints_a_line_a_name_and_knows_them_the_second_time(
+    def test_prints_a_line_a_name_and_hits_the_second_time(
         self, api: Api, environment: dict[str, str]
     ) -> None:
         first = run_product("resolve", "fastapi", "numpy", env=environment)
@@ -81,7 +81,7 @@ class TestResolve:
         assert (unknown["query"], unknown["library_id"]) == ("zzqx", None)
         assert (unknown["outcome"], unknown["exact"]) == ("negative", False)
 
-    def test_tells_unknown_names_on_stderr_and_goes_on(
+    def test_reports_unknown_names_on_stderr_and_goes_on(
         self, api: Api, environment: dict[str, str]
     ) -> None:
         done = run_product("resolve", "zzqx", "fastapi", env=environment)
@@ -94,7 +94,7 @@ class TestResolve:
 
 @pytest.mark.either_mode
 class TestDocs:
-    def test_prints_the_documentation_and_knows_it_the_second_time(
+    def test_prints_the_documentation_and_hits_the_second_time(
         self, api: Api, environment: dict[str, str]
     ) -> None:
         first = run_product("docs", FASTAPI, QUESTION, env=environment)
@@ -108,12 +108,12 @@ class TestDocs:
         assert result["library_id"] == FASTAPI
         assert api.calls == 1
 
-    def test_tells_a_refusal_on_stderr(self, api: Api, environment: dict[str, str]) -> None:
+    def test_reports_a_refusal_on_stderr(self, api: Api, environment: dict[str, str]) -> None:
         done = run_product("docs", "/no/such", QUESTION, env=environment)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith('Library "/no/such" not found.')
 
-    def test_tells_a_failure_in_json(self, api: Api, environment: dict[str, str]) -> None:
+    def test_reports_a_failure_in_json(self, api: Api, environment: dict[str, str]) -> None:
         api.fail(SERVER_ERROR)
         done = run_product("docs", FASTAPI, QUESTION, "--json", env=environment)
         assert (done.returncode, done.stderr) == (1, "")
@@ -139,7 +139,7 @@ class TestPurge:
         tiers = [each["_meta"]["context7-fabric/answer"] for each in results]
         return [f"{each['outcome']} by {each['tier']}" for each in tiers]
 
-    def test_of_a_library_takes_all_that_names_it(self, environment: dict[str, str]) -> None:
+    def test_of_a_library_removes_its_entries(self, environment: dict[str, str]) -> None:
         done = run_product("purge", "--library", FASTAPI, env=environment)
         assert done.returncode == 0
         removed, words = done.stdout.split(maxsplit=1)
@@ -147,7 +147,7 @@ class TestPurge:
         assert words == "stored entries removed\n"
         assert self.outcomes(environment) == ["error by local"] * 2 + ["hit by question"]
 
-    def test_of_a_text_takes_what_holds_it(self, environment: dict[str, str]) -> None:
+    def test_of_a_text_removes_the_entries_with_it(self, environment: dict[str, str]) -> None:
         words = "WHAT IS A DEPENDENCY?"
         done = run_product("purge", "--matching", words, "--json", env=environment)
         assert done.returncode == 0
@@ -181,7 +181,7 @@ class TestConfig:
 
 @pytest.mark.either_mode
 class TestDoctor:
-    def test_finds_all_well_with_upstream_up(
+    def test_passes_with_upstream_up(
         self, full: Path, home: Path, environment: dict[str, str]
     ) -> None:
         shutil.copytree(full, home, ignore=shutil.ignore_patterns("*.sock"))
@@ -197,7 +197,7 @@ class TestDoctor:
         assert checks["contexts"]["told"].startswith("GLOBAL ")
         assert checks["faults"]["ok"] is True
 
-    def test_says_what_is_wrong_with_upstream_down(self, home: Path) -> None:
+    def test_reports_an_upstream_that_is_down(self, home: Path) -> None:
         with knocks() as dead:
             variables = {"CONTEXT7_FABRIC_UPSTREAM": f"http://127.0.0.1:{dead.port}/mcp"}
             environment = product_environment(home, {**variables, "COLUMNS": "200"})
@@ -208,9 +208,7 @@ class TestDoctor:
         assert result[1] == "wrong"
         assert f"127.0.0.1:{dead.port}/mcp cannot be reached" in result[2]
 
-    def test_says_which_command_is_missing_and_what_is_wrong_with_the_home(
-        self, tmp_path: Path
-    ) -> None:
+    def test_reports_a_missing_command_and_an_unusable_home(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         variables = {"CONTEXT7_FABRIC_UPSTREAM": "no-such-program --flag"}
         environment = product_environment(tmp_path / "file" / "home", variables)
@@ -220,7 +218,7 @@ class TestDoctor:
         assert checks["home"]["ok"] is checks["upstream"]["ok"] is False
         assert "command not found: no-such-program" in checks["upstream"]["told"]
 
-    def test_takes_off_for_a_choice(self, home: Path) -> None:
+    def test_accepts_an_upstream_that_is_off(self, home: Path) -> None:
         done = run_product("doctor", "--json", env=product_environment(home, OFF))
         assert done.returncode == 0
         assert json.loads(done.stdout)["upstream"]["ok"] is None

@@ -1,4 +1,4 @@
-"""`context get|set|list|search|delete` as a shell runs them."""
+"""`context get|set|list|search|delete` in a shell."""
 
 import json
 import os
@@ -22,12 +22,12 @@ REFUSE = "CREATE TRIGGER refuse BEFORE INSERT ON Cache BEGIN SELECT RAISE(FAIL, 
 
 @pytest.fixture
 def environment(home: Path) -> dict[str, str]:
-    """The product's, on a home of its own; without a network nothing can be asked."""
+    """The product's environment on its own home, with upstream off."""
     return product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off", "COLUMNS": "100"})
 
 
 def printed(*words: str, env: Mapping[str, str]) -> str:
-    """What a `context` that does well prints."""
+    """Return the output of a `context` command that succeeds."""
     done = context(*words, env=env)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -44,7 +44,7 @@ def piped(
 
 
 def shown_on_a_terminal(*words: str, env: Mapping[str, str]) -> str:
-    """What a command writes when a terminal listens."""
+    """Return the output of a command on a terminal."""
     ours, theirs = pty.openpty()
     try:
         done = run_product("context", *words, env=env, stdout=theirs, stderr=theirs)
@@ -57,8 +57,8 @@ def shown_on_a_terminal(*words: str, env: Mapping[str, str]) -> str:
 
 class TestRoundTrip:
     def test_what_is_set_is_got_listed_found_and_deleted(self, environment: dict[str, str]) -> None:
-        told = printed("set", "note:bread", "flour and water", "--ttl", "1h", env=environment)
-        assert told == "stored note:bread as version 1, for 1 hour\n"
+        output = printed("set", "note:bread", "flour and water", "--ttl", "1h", env=environment)
+        assert output == "stored note:bread as version 1, for 1 hour\n"
         assert printed("get", "note:bread", env=environment) == "flour and water"
         (row,) = (line for line in printed("list", env=environment).splitlines() if "bread" in line)
         assert re.split(r"\s{2,}", row.strip())[2:] == ["59 minutes", "1", "flour and water"]
@@ -68,34 +68,34 @@ class TestRoundTrip:
         assert printed("delete", "note:bread", env=environment) == "deleted note:bread\n"
         assert context("get", "note:bread", env=environment).returncode == 1
 
-    def test_each_is_told_as_an_object_a_line(self, environment: dict[str, str]) -> None:
+    def test_json_prints_each_entry_as_an_object_a_line(self, environment: dict[str, str]) -> None:
         answer = printed(
             *("set", "k", '{"n": [1, null]}', "--json-value", "--metadata", '{"by": "me"}'),
             *("--ttl", "1d", "--scope", "user", "--json"),
             env=environment,
         )
-        (told,) = objects(answer)
-        assert told == {
+        (entry,) = objects(answer)
+        assert entry == {
             "key": "k",
             "scope": "USER",
             "value": {"n": [1, None]},
             "metadata": {"by": "me"},
-            "created_at": told["created_at"],
-            "expires_at": told["created_at"] + 86400,
+            "created_at": entry["created_at"],
+            "expires_at": entry["created_at"] + 86400,
             "version": 1,
         }
         for words in (("get", "k"), ("list", "k*")):
             again = printed(*words, "--json", "--scope", "USER", env=environment)
-            assert objects(again) == [told]
+            assert objects(again) == [entry]
         (match,) = objects(printed("search", "k", "--json", "--scope", "User", env=environment))
-        assert match == {**told, "similarity": 1.0, "ranked_by": "words"}
+        assert match == {**entry, "similarity": 1.0, "ranked_by": "words"}
         gone = printed("delete", "k", "--json", "--scope", "uSER", env=environment)
         assert objects(gone) == [{"key": "k", "scope": "USER", "deleted": True}]
 
     def test_setting_again_counts_versions(self, environment: dict[str, str]) -> None:
         for version in (1, 2):
-            told = printed("set", "k", "v", env=environment)
-            assert told == f"stored k as version {version}\n"
+            output = printed("set", "k", "v", env=environment)
+            assert output == f"stored k as version {version}\n"
 
     def test_a_pipe_carries_a_value_unchanged(self, environment: dict[str, str]) -> None:
         value = f"\nfirst\r\n\t{HOSTILE} é 鍵\n\n"
@@ -110,11 +110,11 @@ class TestRoundTrip:
         assert done.returncode == 0
         assert printed("get", "k", env=environment) == '{\n  "é": [\n    1\n  ]\n}\n'
 
-    def test_a_word_that_is_no_unicode_does_not_end_it(self, environment: dict[str, str]) -> None:
+    def test_value_that_is_no_unicode_is_stored_escaped(self, environment: dict[str, str]) -> None:
         assert context("set", "k", "\udcff", env=environment).returncode == 0
         assert printed("get", "k", env=environment) == "\\udcff"
-        (told,) = objects(printed("get", "k", "--json", env=environment))
-        assert told["value"] == "\udcff"
+        (entry,) = objects(printed("get", "k", "--json", env=environment))
+        assert entry["value"] == "\udcff"
 
 
 class TestListing:
@@ -132,7 +132,9 @@ class TestListing:
         assert first.stderr == f"more: {command}\n"
         second = context(*words, "--after", "note:3", env=environment)
         third = context(*words, "--after", "note:1", env=environment)
-        pages = [[told["key"] for told in objects(page.stdout)] for page in (first, second, third)]
+        pages = [
+            [entry["key"] for entry in objects(page.stdout)] for page in (first, second, third)
+        ]
         assert pages == [["note:4", "note:3"], ["note:2", "note:1"], ["note:0"]]
         assert (second.stderr != "", third.stderr) == (True, "")
 
@@ -146,11 +148,11 @@ class TestListing:
 
     def test_search_gives_no_more_than_asked_for(self, environment: dict[str, str]) -> None:
         found = printed("search", "text", "--limit", "3", "--json", env=environment)
-        assert [told["key"] for told in objects(found)] == ["other", "note:4", "note:3"]
+        assert [entry["key"] for entry in objects(found)] == ["other", "note:4", "note:3"]
 
 
 class TestHostileText:
-    def test_what_is_stored_steers_no_terminal(self, environment: dict[str, str]) -> None:
+    def test_stored_control_characters_are_replaced(self, environment: dict[str, str]) -> None:
         done = context("set", f"k{HOSTILE}", "-", env=environment, typed=f"{HOSTILE}\nnext")
         assert done.stdout == f"stored k{HARMLESS} as version 1\n"
         wide = {**environment, "COLUMNS": "200"}
@@ -159,7 +161,7 @@ class TestHostileText:
             assert f"k{HARMLESS}" in table
             assert f"{HARMLESS} next" in table
 
-    def test_a_terminal_gets_no_sign_that_steers_it(self, environment: dict[str, str]) -> None:
+    def test_terminal_gets_no_control_character(self, environment: dict[str, str]) -> None:
         context("set", "k", "-", env=environment, typed=f"{HOSTILE}\nnext")
         assert shown_on_a_terminal("get", "k", env=environment) == f"{HARMLESS}\r\nnext\r\n"
 
@@ -180,7 +182,7 @@ class TestHostileText:
 
 
 class TestFailing:
-    def test_what_is_missing_is_told_on_stderr(self, environment: dict[str, str]) -> None:
+    def test_missing_entry_is_reported_on_stderr(self, environment: dict[str, str]) -> None:
         missing = "context7-fabric: there is no 'k' in USER; `context list` shows what there is\n"
         for words in (["get", "k"], ["get", "k", "--json"], ["list", "--after", "k"]):
             done = context(*words, "--scope", "USER", env=environment)
@@ -193,7 +195,7 @@ class TestFailing:
         assert done.stderr.startswith("context7-fabric: there is no 'k' in GLOBAL")
 
     @pytest.mark.parametrize(
-        ("words", "told"),
+        ("words", "error"),
         [
             (["--scope", "room"], "--scope: 'room' is not one of GLOBAL, EXECUTION, FEEDBACK"),
             (["--ttl", "soon"], "--ttl: 'soon' is not a time above zero such as 90s"),
@@ -205,16 +207,18 @@ class TestFailing:
         ids=str,
     )
     def test_wrong_words_are_one_line_and_store_nothing(
-        self, environment: dict[str, str], words: list[str], told: str
+        self, environment: dict[str, str], words: list[str], error: str
     ) -> None:
         done = context("set", "k", "v", *words, env=environment)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith(f"context7-fabric: {told}")
+        assert done.stderr.startswith(f"context7-fabric: {error}")
         assert done.stderr.count("\n") == 1
         assert stored(environment) == []
 
     @pytest.mark.parametrize("value", ["NaN", "[1e999]", "[" * 200 + "]" * 200, "[" * 9999])
-    def test_what_json_cannot_say_is_refused(self, environment: dict[str, str], value: str) -> None:
+    def test_value_that_is_no_json_is_refused(
+        self, environment: dict[str, str], value: str
+    ) -> None:
         done = context("set", "k", value, "--json-value", env=environment)
         assert (done.returncode, done.stdout) == (2, "")
         assert re.fullmatch(r"context7-fabric: VALUE: '.{1,40}' is not JSON: .*\n", done.stderr)
@@ -225,7 +229,7 @@ class TestFailing:
         assert (done.returncode, done.stdout) == (2, "")
         assert "is not a whole number from 1 on" in done.stderr
 
-    def test_what_the_fabric_does_not_take_is_told_and_not_stored(
+    def test_set_beyond_the_limits_is_refused_and_stores_nothing(
         self, environment: dict[str, str]
     ) -> None:
         long = context("set", "k" * 513, "v", env=environment)
@@ -241,7 +245,7 @@ class TestFailing:
         assert (done.returncode, done.stdout) == (2, b"")
         assert b"standard input: '-' is not UTF-8 text" in done.stderr
 
-    def test_a_store_that_nobody_shares_is_refused(self, environment: dict[str, str]) -> None:
+    def test_store_of_one_process_alone_is_refused(self, environment: dict[str, str]) -> None:
         alone = {**environment, "CONTEXT7_FABRIC_BACKEND": "memory"}
         done = context("set", "k", "v", env=alone)
         assert (done.returncode, done.stdout) == (2, "")

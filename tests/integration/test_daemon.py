@@ -1,4 +1,4 @@
-"""The daemon's life: who shares one and who does not, what it takes along, and when it leaves."""
+"""The daemon: the clients that share one, its own process and environment, and its end."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 class TestSharing:
-    def test_what_one_window_asked_the_other_finds_answered(
+    def test_question_of_one_client_is_a_hit_for_another(
         self, api: Api, home: Path, by_http: Variables
     ) -> None:
         environment = with_daemon(home, by_http)
@@ -57,7 +57,7 @@ class TestSharing:
             assert len(daemons_of(home)) == 1
         assert api.calls == 1
 
-    def test_windows_with_one_credential_share_one_upstream_and_another_gets_its_own(
+    def test_clients_with_one_credential_share_one_upstream_and_another_gets_its_own(
         self, api: Api, home: Path, by_command: Variables
     ) -> None:
         environment = with_daemon(home, by_command)
@@ -76,7 +76,7 @@ class TestSharing:
             "ctx7sk-2",
         ]
 
-    def test_an_upstream_of_the_windows_own_folder_is_started_there(
+    def test_upstream_of_the_clients_own_folder_is_started_there(
         self, home: Path, tmp_path: Path
     ) -> None:
         environment = with_daemon(home, {"CONTEXT7_FABRIC_UPSTREAM": "./upstream"})
@@ -108,7 +108,7 @@ class TestIdentity:
                 assert len(daemons_of(home) - first) == 1
             assert daemons_of(home) > first
 
-    def test_one_that_does_not_matter_upstream_shares_it(
+    def test_environment_without_effect_upstream_shares_the_daemon(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         other = {
@@ -119,7 +119,7 @@ class TestIdentity:
         with talking([PROGRAM], environment), talking([PROGRAM], {**environment, **other}):
             assert len(daemons_of(home)) == 1
 
-    def test_another_version_gets_a_daemon_of_its_own_and_the_old_one_leaves(
+    def test_another_version_gets_a_daemon_of_its_own_and_the_old_one_ends(
         self, home: Path, environment: dict[str, str], tmp_path: Path
     ) -> None:
         # Unmeasured: coverage is of the repository's files, not of the copy.
@@ -146,13 +146,15 @@ class TestIdentity:
 
 
 def another_version(folder: Path) -> Path:
-    """The root of a copy of the package that calls itself newer."""
+    """Return the root of a copy of the package with a newer version."""
     package = Path(context7_fabric.__file__).parent
     copied = folder / "server" / package.name
     shutil.copytree(package, copied, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "seeds").symlink_to(package.parents[1] / "seeds")
-    face = copied / "__init__.py"
-    face.write_text(face.read_text("utf-8").replace(context7_fabric.__version__, "9.9.9"), "utf-8")
+    module = copied / "__init__.py"
+    module.write_text(
+        module.read_text("utf-8").replace(context7_fabric.__version__, "9.9.9"), "utf-8"
+    )
     return copied.parent
 
 
@@ -162,7 +164,7 @@ def without_network() -> list[str]:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("needs root to leave the network")
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs leave to leave the network")
+        pytest.skip("needs permission to leave the network")
     return alone
 
 
@@ -187,7 +189,7 @@ class TestDetached:
         assert not any(target.startswith("pipe:") for target in held.values())
         assert not any("(deleted)" in target for target in held.values())
 
-    def test_it_is_a_session_of_its_own_in_no_folder_of_anybodys(
+    def test_daemon_has_its_own_session_in_the_root_folder(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue:
@@ -197,7 +199,7 @@ class TestDetached:
             assert str(Path(f"/proc/{pid}/cwd").readlink()) == "/"
             assert "Umask:\t0077\n" in Path(f"/proc/{pid}/status").read_text("ascii")
 
-    def test_its_log_is_its_users_and_tells_its_start_and_its_end(
+    def test_log_is_private_and_holds_start_and_end(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment):
@@ -210,7 +212,7 @@ class TestDetached:
         assert f"the daemon {pid} serves {home}" in first
         assert f"the daemon {pid} ends" in last
 
-    def test_a_module_of_the_windows_folder_is_not_taken_for_ours(
+    def test_module_in_the_clients_folder_is_not_imported(
         self, home: Path, environment: dict[str, str], tmp_path: Path
     ) -> None:
         (tmp_path / "json.py").write_text("raise SystemExit('not mine')\n", "utf-8")
@@ -220,14 +222,14 @@ class TestDetached:
 
 
 def leaking(fd: int) -> list[str]:
-    """A window that was started with a descriptor that is not meant for it."""
+    """Return the command of a client that inherits a descriptor by mistake."""
     assert fd > 2
     program = f"exec {fd}</proc/{os.getpid()}/fd/{fd} && exec {PROGRAM}"
     return [needed("bash"), "-c", program]
 
 
 class TestLeaving:
-    def test_idle_it_leaves_without_a_trace_but_its_log(
+    def test_idle_daemon_ends_and_leaves_its_log_alone(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         impatient = {**environment, "CONTEXT7_FABRIC_DAEMON_IDLE": "1s"}
@@ -267,7 +269,7 @@ class TestLeaving:
             assert sorted(log.name[:8] for log in folder.glob("0000*")) == ["0000beef"]
 
 
-def test_a_daemon_asks_the_proxy_of_its_windows(home: Path) -> None:
+def test_daemon_uses_the_proxy_of_its_clients(home: Path) -> None:
     with knocks() as proxy, daemons(home):
         variables = {
             "CONTEXT7_FABRIC_UPSTREAM": "https://context7.invalid/mcp",

@@ -79,14 +79,14 @@ def pids_of(environment: Variables) -> list[int]:
 
 
 def ask(dialogue: Dialogue) -> str:
-    """Ask a question twice; how the second call ended."""
+    """Ask a question twice, and return the outcome of the second call."""
     dialogue.call("resolve-library-id", libraryName="fastapi", query=QUESTION)
     dialogue.call("query-docs", libraryId=FASTAPI, query=QUESTION)
     return outcome_of(dialogue.call("query-docs", libraryId=FASTAPI, query=QUESTION))
 
 
 class TestStatus:
-    def test_counts_the_windows_that_are_open(self, alone: dict[str, str]) -> None:
+    def test_counts_the_clients_that_are_connected(self, alone: dict[str, str]) -> None:
         with talking([PROGRAM], alone), talking([PROGRAM], alone):
             (status,) = statuses(alone)
             table = shown(alone, "daemon", "status")
@@ -113,7 +113,7 @@ class TestStop:
             wait_gone([pid], 0)
             assert shown(alone, "daemon", "stop") == "No daemon runs.\n"
 
-    def test_a_window_that_is_open_gets_its_answers_from_the_next(
+    def test_connected_client_gets_its_answers_from_the_next_daemon(
         self, api: Api, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue:
@@ -128,7 +128,7 @@ class TestStop:
         assert first != second
 
 
-def test_a_daemon_that_hangs_holds_no_command_up(alone: dict[str, str]) -> None:
+def test_daemon_that_hangs_delays_no_command_beyond_five_seconds(alone: dict[str, str]) -> None:
     commands = [["daemon", "status", "--json"], ["daemon", "stop"], ["doctor", "--json"]]
     with talking([PROGRAM], alone):
         (pid,) = pids_of(alone)
@@ -140,16 +140,16 @@ def test_a_daemon_that_hangs_holds_no_command_up(alone: dict[str, str]) -> None:
             os.kill(pid, signal.SIGCONT)
         status, stop, doctor = done
         assert [each.returncode for each in done] == [1, 1, 1]
-        (visit,) = json.loads(status.stdout)
-        assert visit["trouble"] == "did not answer within 5 s"
+        (probe,) = json.loads(status.stdout)
+        assert probe["trouble"] == "did not answer within 5 s"
         assert stop.stdout == ""
         assert stop.stderr == (
-            f"context7-fabric: a daemon did not answer within 5 s; its log is {visit['log']}\n"
+            f"context7-fabric: a daemon did not answer within 5 s; its log is {probe['log']}\n"
         )
         check = json.loads(doctor.stdout)["daemon"]
         assert check["ok"] is False
         assert check["told"].startswith("one did not answer within 5 s: end its process, ")
-        assert f"the daemon {pid} serves" in Path(visit["log"]).read_text("utf-8")
+        assert f"the daemon {pid} serves" in Path(probe["log"]).read_text("utf-8")
 
 
 class TestLogs:
@@ -183,12 +183,12 @@ class TestLogs:
 
 @pytest.mark.timeout(120)  # each command is a process; `until` starts several
 class TestBesideADaemon:
-    """The commands on the store tell the same while a daemon has it open, and afterwards."""
+    """Commands on the store report the same while a daemon has it open, and afterwards."""
 
     def test_doctor_finds_the_same(self, api: Api, environment: dict[str, str]) -> None:
         with talking([PROGRAM], environment) as dialogue:
             ask(dialogue)
-            # All that the calls leave behind them is written by then.
+            # Everything that the calls write in the background is written by then.
             until(environment, calls=3)
             beside = self.checks(environment)
             (status,) = statuses(environment)
@@ -210,7 +210,7 @@ class TestBesideADaemon:
         assert stats(environment) == beside
         assert (beside["calls_this_month"], beside["calls_saved"]) == (2, 1)
 
-    def test_what_is_purged_is_forgotten_by_the_daemon(
+    def test_purged_library_is_a_miss_at_the_daemon(
         self, api: Api, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue:

@@ -1,4 +1,4 @@
-"""Whatever becomes of the daemon and its home, each window is answered."""
+"""Faults of the daemon and its home: each client is answered all the same."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def complaints_of(dialogue: Dialogue) -> list[str]:
 
 
 class TestRaces:
-    def test_ten_windows_at_once_on_a_cold_home_get_one_daemon(
+    def test_ten_clients_at_once_on_a_new_home_get_one_daemon(
         self, api: Api, home: Path, environment: dict[str, str]
     ) -> None:
         def answered(dialogue: Dialogue) -> str:
@@ -64,7 +64,7 @@ class TestRaces:
         assert api.calls == 1
         assert log_of(home).count("serves") == 1
 
-    def test_a_window_that_comes_while_the_daemon_leaves_is_answered(
+    def test_client_that_connects_while_the_daemon_ends_is_answered(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         impatient = {**environment, "CONTEXT7_FABRIC_DAEMON_IDLE": "0s"}
@@ -90,7 +90,7 @@ class TestKilledDaemon:
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "hit"
             assert complaints_of(dialogue) == []
         answered = [line for line in dialogue.process.out.text.splitlines() if '"id":1,' in line]
-        assert len(answered) == 1  # the hand-shake's, which was said again, not twice
+        assert len(answered) == 1  # the handshake was replayed, and its second reply dropped
 
     def test_a_call_that_two_daemons_die_of_fails_and_the_one_behind_it_does_not(
         self, api: Api, home: Path, environment: dict[str, str]
@@ -117,13 +117,15 @@ class TestKilledDaemon:
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "hit"
             assert complaints_of(dialogue) == []
 
-    def test_its_windows_meet_again_at_one(self, home: Path, environment: dict[str, str]) -> None:
+    def test_clients_of_a_killed_daemon_share_the_next_one(
+        self, home: Path, environment: dict[str, str]
+    ) -> None:
         with ExitStack() as stack:
-            windows = [stack.enter_context(talking([PROGRAM], environment)) for _ in range(5)]
+            clients = [stack.enter_context(talking([PROGRAM], environment)) for _ in range(5)]
             kill([daemon_of(home)])
-            numbers = [window.start("tools/list") for window in windows]
-            for window, number in zip(windows, numbers, strict=True):
-                assert window.reply(number)["tools"]
+            numbers = [client.start("tools/list") for client in clients]
+            for client, number in zip(clients, numbers, strict=True):
+                assert client.reply(number)["tools"]
             assert len(daemons_of(home)) == 1
 
     def test_socket_of_a_killed_daemon_is_replaced(
@@ -136,7 +138,7 @@ class TestKilledDaemon:
             assert len(daemons_of(home)) == 1
             assert complaints_of(dialogue) == []
 
-    def test_where_there_can_be_no_other_the_window_carries_on_by_itself(
+    def test_client_without_a_next_daemon_is_served_in_process(
         self, api: Api, home: Path, environment: dict[str, str]
     ) -> None:
         with talking([PROGRAM], environment) as dialogue, api.gate() as gate:
@@ -165,7 +167,7 @@ class TestNoDaemon:
         assert LOCAL in line
         assert str(home) in line
 
-    def test_one_that_dies_half_started_is_done_without(
+    def test_daemon_that_dies_while_it_starts_is_replaced_in_process(
         self, home: Path, environment: dict[str, str], tmp_path: Path
     ) -> None:
         dying = (
@@ -201,9 +203,7 @@ class TestNoDaemon:
 
 
 class TestHomes:
-    def test_a_long_path_has_a_daemon_like_any_other(
-        self, tmp_path: Path, by_http: Variables
-    ) -> None:
+    def test_home_with_a_long_path_gets_a_daemon(self, tmp_path: Path, by_http: Variables) -> None:
         with daemons(tmp_path / ("h" * 150)) as home:
             for _ in range(2):
                 with talking([PROGRAM], with_daemon(home, by_http)) as dialogue:
@@ -214,18 +214,20 @@ class TestHomes:
             wait_gone([pid], 5)
             assert not list((home / "daemon").glob("*.sock"))
 
-    def test_a_file_in_its_place_is_no_home(self, home: Path, environment: dict[str, str]) -> None:
+    def test_client_with_a_file_as_home_is_answered(
+        self, home: Path, environment: dict[str, str]
+    ) -> None:
         home.touch()
         assert_answered([PROGRAM], environment)
         assert daemons_of(home) == set()
 
     @pytest.mark.parametrize("mount", [FULL, NO_INODES], ids=["no room", "no inode"])
-    def test_a_full_disk_is_no_hindrance(
+    def test_client_on_a_full_disk_is_answered(
         self, home: Path, environment: dict[str, str], mount: str
     ) -> None:
         assert_answered([*mounted(mount, home), PROGRAM], environment)
 
-    def test_a_home_that_cannot_be_written_to_is_no_hindrance(
+    def test_client_with_a_read_only_home_is_answered(
         self, home: Path, environment: dict[str, str]
     ) -> None:
         home.mkdir()
@@ -234,7 +236,7 @@ class TestHomes:
 
 
 def assert_answered(command: Sequence[str], environment: dict[str, str]) -> None:
-    """Two calls are answered, with at most one line on stderr for each reason."""
+    """Assert that two calls are answered, with at most one line on stderr for each reason."""
     with talking(command, environment) as dialogue:
         outcomes = [outcome_of(dialogue.call("query-docs", **ASKED)) for _ in range(2)]
         complaints = complaints_of(dialogue)
@@ -252,5 +254,5 @@ def mounted(mount: str, home: Path) -> list[str]:
         else 1
     )
     if tried != 0:
-        pytest.skip("needs root and leave to mount")
+        pytest.skip("needs root and permission to mount")
     return alone

@@ -70,7 +70,7 @@ class TestTheUserAlone:
             assert {entry.suffix for entry in entries} == {".sock", ".log"}
 
     @pytest.mark.parametrize("opened", [True, False], ids=["opened", "closed"])
-    def test_another_users_process_gets_no_word(
+    def test_process_of_another_user_gets_no_reply(
         self, home: Path, environment: dict[str, str], *, opened: bool
     ) -> None:
         if os.geteuid() != 0:
@@ -113,7 +113,7 @@ def visited(path: Path, user: int) -> subprocess.CompletedProcess[bytes]:
     """Ask the daemon for its status as a process of a user with this id."""
     said = hello(STATUS, resolved(os.environ, "/"), "/", None)
     words = [sys.executable, "-c", VISIT, str(path.parent), path.name, str(user)]
-    # Without our environment: measuring its coverage would have a stranger write into our folder.
+    # Without our environment: measuring its coverage would have another user write into our folder.
     return subprocess.run(words, input=said, env={}, capture_output=True, timeout=10, check=False)
 
 
@@ -126,7 +126,7 @@ def listen_as_another_user(listener: socket.socket) -> None:
 
 
 class TestCredentials:
-    def test_each_windows_calls_carry_its_own_key(
+    def test_calls_of_each_client_carry_its_own_key(
         self, api: Api, home: Path, environment: dict[str, str]
     ) -> None:
         by_variable = {**environment, "CONTEXT7_API_KEY": OTHER}
@@ -135,9 +135,9 @@ class TestCredentials:
             talking([PROGRAM], by_variable) as other,
             talking([PROGRAM], environment) as keyless,
         ):
-            for window in (one, other, keyless, one):
-                window.call("resolve-library-id", libraryName="fastapi", query=f"{id(window)}")
-                window.call("query-docs", **{**ASKED, "query": f"What is {id(window)}?"})
+            for client in (one, other, keyless, one):
+                client.call("resolve-library-id", libraryName="fastapi", query=f"{id(client)}")
+                client.call("query-docs", **{**ASKED, "query": f"What is {id(client)}?"})
             assert len(daemons_of(home)) == 1
         docs = [each.key for each in api.requests if each.call.endpoint == "docs"]
         assert docs == [ONE, OTHER, None]
@@ -178,8 +178,8 @@ class TestCredentials:
             talking([PROGRAM], by_variable) as one,
             talking([PROGRAM, "--api-key", OTHER], by_variable) as other,
         ):
-            for window in (one, other):
-                assert outcome_of(window.call("query-docs", **ASKED)) == "miss"
+            for client in (one, other):
+                assert outcome_of(client.call("query-docs", **ASKED)) == "miss"
             process = Path(f"/proc/{daemon_of(home)}")
             for place in ("environ", "cmdline"):
                 assert b"ctx7sk" not in (process / place).read_bytes()

@@ -1,6 +1,6 @@
-"""In front of the real 4.1.1: its texts to the byte, asked for once, whatever goes wrong with it.
+"""The product in front of the real 4.1.1: the same texts to the byte, each fetched once.
 
-Everything holds for a server started as a command and for one reached over HTTP.
+It holds for a server started as a command and for one over HTTP, also when either is killed.
 """
 
 import json
@@ -99,7 +99,7 @@ async def test_a_restart_knows_tools_and_answers_without_looking_for_upstream(
             again = [await docs(client), await resolve(client)]
         assert [provenance(each)["outcome"] for each in again] == ["hit", "hit"]
         assert again[0].content == answer.content
-        # By now it is known which of the libraries was meant: its entry alone is repeated.
+        # The question taught which library was meant: the look-up repeats its entry alone.
         assert provenance(again[1])["tier"] == "learned"
         first_entry = texts(found)[0].removeprefix("Available Libraries:\n\n").split("\n---")[0]
         assert first_entry in texts(again[1])[0]
@@ -151,7 +151,7 @@ async def test_a_key_on_the_command_line_reaches_the_api_before_one_in_the_envir
     assert [each.headers["authorization"] for each in api.requests] == [f"Bearer {KEY}"] * 2
 
 
-def test_what_a_key_in_the_environment_fetched_is_served_to_no_other_key_and_to_nobody_without(
+def test_answers_fetched_with_a_key_are_served_to_no_other_key_and_to_no_client_without_one(
     api: Api, home: Path, upstream: Variables
 ) -> None:
     private = {"libraryId": "/harbour/ledger", "query": "How do I post?"}
@@ -162,16 +162,16 @@ def test_what_a_key_in_the_environment_fetched_is_served_to_no_other_key_and_to_
     with (
         spawn([PROGRAM], environment(KEY)) as owner,
         spawn([PROGRAM], environment("ctx7sk-other")) as other,
-        spawn([PROGRAM], environment("")) as nobody,
+        spawn([PROGRAM], environment("")) as keyless,
     ):
-        told = []
-        for process in (owner, other, nobody):
+        answers = []
+        for process in (owner, other, keyless):
             dialogue = Dialogue(process)
             dialogue.introduce()
-            told.append([texts_of(dialogue.call("query-docs", **private))[0] for _ in range(2)])
-    assert "ledger.post" in told[0][0]
-    assert told[0][1] == told[0][0]
-    assert told[1:] == [[FAILURES["library missing"].said("/harbour/ledger")] * 2] * 2
+            answers.append([texts_of(dialogue.call("query-docs", **private))[0] for _ in range(2)])
+    assert "ledger.post" in answers[0][0]
+    assert answers[0][1] == answers[0][0]
+    assert answers[1:] == [[FAILURES["library missing"].said("/harbour/ledger")] * 2] * 2
     headers = [each.headers.get("authorization") for each in api.requests]
     assert headers == [f"Bearer {KEY}", "Bearer ctx7sk-other", None]
 
@@ -235,8 +235,8 @@ def test_stdout_carries_the_protocol_and_nothing_else(
         process.close_stdin()
         assert process.wait() == 0
         process.out.close()
-        told = [json.loads(line) for line in process.out.text.splitlines()]
-    assert all(each["jsonrpc"] == "2.0" for each in told)
-    assert [each["id"] for each in told if "id" in each] == [1, 2, 3, 4]
-    notices = {each["method"] for each in told if "id" not in each}
-    assert notices <= {"notifications/tools/list_changed"}
+        messages = [json.loads(line) for line in process.out.text.splitlines()]
+    assert all(each["jsonrpc"] == "2.0" for each in messages)
+    assert [each["id"] for each in messages if "id" in each] == [1, 2, 3, 4]
+    notifications = {each["method"] for each in messages if "id" not in each}
+    assert notifications <= {"notifications/tools/list_changed"}

@@ -1,4 +1,4 @@
-"""How it ends: soon, with exit code 0, and with nothing left behind."""
+"""Shutdown of the server: soon, with exit code 0, and with no process left behind."""
 
 import os
 import shlex
@@ -41,7 +41,7 @@ def environment(written: str, api: Api, home: Path, newest: list[str]) -> dict[s
 
 
 def family_of(process: Process, question: str) -> set[int]:
-    """The processes that it started for a question that nobody has asked before."""
+    """Return the processes that it started for a new question."""
     dialogue = Dialogue(process)
     dialogue.introduce()
     asked = {"libraryId": "/fastapi/fastapi", "query": question}
@@ -52,7 +52,7 @@ def family_of(process: Process, question: str) -> set[int]:
 
 
 def ending(process: Process, end: Callable[[Process], None], question: str) -> float:
-    """Seconds until it is gone, its children being gone as well soon after."""
+    """Return the seconds until it is gone; its children end soon after."""
     family = family_of(process, question)
     started = time.monotonic()
     end(process)

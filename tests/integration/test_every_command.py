@@ -33,13 +33,13 @@ DOCUMENTATION = (
 CONTROLS = re.compile(r"[^\n\t -~\u00a0-\u2027\u202f-\u2065\u206a-\U000dffff]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""What draws a table's colours, and a bar that moves, on a terminal."""
+"""Escape sequences of a table's colours and of a progress bar."""
 SUBCOMMANDS = re.compile(r"(?<=\s)[a-z]+(?:\|[a-z]+)+(?=\s)|(?<=\{)[a-z]+(?:,[a-z]+)+(?=\})")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command's words that do what it is for, and others that end otherwise."""
+    """A command's arguments that succeed, that fail, and that are wrong usage."""
 
     words: Sequence[str]
     code: int = 0
@@ -47,7 +47,7 @@ class Case:
     fails: Sequence[str] = ()
     wrong: Sequence[Sequence[str]] = field(default_factory=list)
     verbatim: bool = False
-    """Whether it prints a text from outside, or one for a program, with its own line ends."""
+    """True if it prints a text from outside, or one for a program, with its own line ends."""
 
 
 CASES = {
@@ -95,7 +95,7 @@ CASES = {
     "daemon run": Case(["--listener", "999"], code=1, json=False, wrong=[["--listener", "x"]]),
     "token add": Case(["ann"], json=False, wrong=[[], [""], ["a/b"]]),
     "token list": Case([], wrong=[["ann"]]),
-    "token revoke": Case(["bob"], json=False, fails=["nobody"], wrong=[[], [""]]),
+    "token revoke": Case(["bob"], json=False, fails=["dan"], wrong=[[], [""]]),
     "stats": Case([], wrong=[["--since", "nonsense"], ["--since"], ["--since", "1s ago"]]),
     "doctor": Case([], wrong=[["--jsn"], ["now"]]),
     "demo": Case([], json=False, wrong=[["--dead"]]),
@@ -105,7 +105,7 @@ OK = [pytest.param(name, id=name) for name in CASES]
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A home with a bit of everything, and no upstream."""
+    """A home with entries of every kind, and no upstream."""
     home = tmp_path_factory.mktemp("a folder with a long name, as users have them") / "home" / "of"
     anyio.run(_fill, home)
     (home / "tokens").write_text("")
@@ -146,7 +146,7 @@ def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:
 
 
 def prepare(name: str, environment: Mapping[str, str]) -> None:
-    """Make there be what a command takes away, and not be what it makes."""
+    """Create the entry that a command deletes, and delete the one that it creates."""
     before = {
         "token add": ["token", "revoke", "ann"],
         "token revoke": ["token", "add", "bob"],
@@ -164,7 +164,7 @@ def run(words: Sequence[str], environment: Mapping[str, str], encoding: str = "u
 
 
 def assert_clean(done: Done, code: int) -> None:
-    """No traceback, no controls, and the code that is expected."""
+    """Assert no traceback, no control characters, and the expected exit code."""
     assert "Traceback" not in done.stdout + done.stderr
     assert CONTROLS.findall(COLOURS.sub("", done.stdout + done.stderr)) == []
     assert done.returncode == code, done
@@ -223,7 +223,7 @@ def test_command_with_json_prints_json_alone(
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.fails])
-def test_command_that_fails_says_why_on_stderr_and_ends_with_1(
+def test_command_that_fails_gives_the_reason_on_stderr_and_ends_with_1(
     name: str, environment: dict[str, str]
 ) -> None:
     done = run(line(name, CASES[name].fails), environment, "latin-1")

@@ -1,4 +1,4 @@
-"""What docs/fabric.md says of Redis, of vectors and of the shell, on the real ones."""
+"""The examples of docs/fabric.md for Redis, vectors and the shell, on real servers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def models(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def by_meaning(
     request: pytest.FixtureRequest, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Fabric]:
-    """The fabric that an example makes: in a folder, and on what answers as a Qdrant server."""
+    """The fabric that an example makes: in a folder, and on a stand-in of a Qdrant server."""
     monkeypatch.setenv("FASTEMBED_CACHE_PATH", str(models))
     names: dict[str, Any] = {}
     with qdrant_rest() as qdrant:
@@ -63,12 +63,12 @@ def by_meaning(
 
 
 def value_of(fabric: Fabric, key: str) -> object:
-    """What is stored there."""
+    """Return the value that is stored under `key`."""
     context = asyncio.run(fabric.get_context(key))
     return context and context.value
 
 
-def test_what_is_meant_is_found(by_meaning: Fabric) -> None:
+def test_search_by_meaning_finds_the_context(by_meaning: Fabric) -> None:
     code = CODE["Semantic search"]
     assert printed(code, {"fabric": by_meaning}) == said(code)
     (found,) = asyncio.run(by_meaning.search("a recipe for dinner", limit=1))
@@ -140,7 +140,7 @@ async def _fill(fabric: Fabric) -> None:
 
 
 @pytest.mark.either_mode
-def test_the_shell_prints_what_stands_below_its_commands(tmp_path: Path) -> None:
+def test_commands_print_the_output_in_the_document(tmp_path: Path) -> None:
     environment = product_environment(tmp_path, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     for block in SHELL.values():
         for command in commands(block):

@@ -1,4 +1,4 @@
-"""The command line and the environment: upstream's own flags, and what is wrong said in a line."""
+"""Flags and variables: upstream's own flags work, and each error is reported in one line."""
 
 import json
 import os
@@ -29,19 +29,19 @@ ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
 
 
-def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
+def test_unknown_options_are_ignored(home: Path) -> None:
     command = [PROGRAM, "--yes", "--stdio", "--colour=always", "-q", "extra"]
     with talking(command, product_environment(home, OFF)) as dialogue:
         assert len(dialogue.ask("tools/list")["tools"]) == 3
-        told = dialogue.process.err.text.splitlines()
-    assert told == [
+        warnings = dialogue.process.err.text.splitlines()
+    assert warnings == [
         f"context7-fabric: unknown option '{each}' is ignored"
         for each in ("--yes", "--stdio", "--colour", "-q")
     ]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "error"),
     [
         (
             ["--port", "3000"],
@@ -60,24 +60,22 @@ def test_options_that_nobody_knows_are_ignored(home: Path) -> None:
         (["--transport", "http", "--host", "a b"], "--host: 'a b' is not an address"),
     ],
 )
-def test_a_combination_that_cannot_be_ends_it_with_a_message(
-    home: Path, words: list[str], told: str
-) -> None:
+def test_invalid_flags_end_it_with_a_message(home: Path, words: list[str], error: str) -> None:
     done = run_product(*words, env=product_environment(home, OFF))
     assert done.returncode == 2
-    assert told in done.stderr
+    assert error in done.stderr
     assert "ctx7sk-secret" not in done.stderr
     assert done.stdout == ""
 
 
 @pytest.mark.parametrize("flag", ["--version", "-v", "-V"])
-def test_the_version_is_told(home: Path, flag: str) -> None:
+def test_version_flag_prints_the_version(home: Path, flag: str) -> None:
     done = run_product(flag, env=product_environment(home))
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
 @pytest.mark.parametrize("word", ["--help", "-h", "help"])
-def test_help_lists_the_commands_and_makes_nothing(home: Path, word: str) -> None:
+def test_help_lists_the_commands_and_creates_no_home(home: Path, word: str) -> None:
     done = run_product(word, env=product_environment(home))
     assert done.returncode == 0
     for command in COMMANDS:
@@ -87,7 +85,7 @@ def test_help_lists_the_commands_and_makes_nothing(home: Path, word: str) -> Non
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_tells_how_it_is_used(
+def test_each_command_with_help_prints_its_usage(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -149,7 +147,7 @@ def assert_served_from_memory(command: list[str], environment: dict[str, str]) -
     assert environment["CONTEXT7_FABRIC_HOME"] in complaints[0]
 
 
-def test_below_a_file_no_home_can_be_and_it_serves_from_memory_with_a_key_too(
+def test_home_below_a_file_with_a_key_serves_from_memory(
     api: Api, tmp_path: Path, by_http: Variables
 ) -> None:
     (tmp_path / "file").touch()
@@ -158,7 +156,7 @@ def test_below_a_file_no_home_can_be_and_it_serves_from_memory_with_a_key_too(
     assert {each.key for each in api.requests} == {"ctx7sk-homeless"}
 
 
-def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
+def test_file_as_home_over_http_serves_from_memory(
     api: Api, tmp_path: Path, by_http: Variables
 ) -> None:
     (tmp_path / "file").touch()
@@ -167,7 +165,7 @@ def test_a_file_is_no_home_and_it_serves_from_memory_over_http_too(
         assert served.process.err.text.count(MEMORY_ONLY) == 1
 
 
-def test_a_home_that_became_read_only_is_told_and_it_serves_from_memory(
+def test_home_that_became_read_only_is_reported_and_it_serves_from_memory(
     api: Api, home: Path, by_http: Variables
 ) -> None:
     environment = product_environment(home, by_http)
@@ -179,11 +177,11 @@ def test_a_home_that_became_read_only_is_told_and_it_serves_from_memory(
         else 1
     )
     if tried != 0:
-        pytest.skip("needs root and leave to mount: a home that is a file stands in for it")
+        pytest.skip("needs root and permission to mount: a home that is a file stands in for it")
     assert_served_from_memory([*alone, PROGRAM], environment)
 
 
-def test_in_memory_by_choice_is_no_complaint(home: Path) -> None:
+def test_memory_backend_by_choice_warns_of_nothing(home: Path) -> None:
     variables = {**OFF, "CONTEXT7_FABRIC_BACKEND": "memory"}
     done = run_product("doctor", "--json", env=product_environment(home, variables))
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""The home is where it is said to be, and another user's or a loose one is seen."""
+"""The home is at the configured path; one of another user or with wide permissions is noticed."""
 
 import os
 import stat
@@ -19,20 +19,20 @@ UNUSABLE = [
     ("CONTEXT7_FABRIC_HOME", "fabric", "absolute"),
     ("CONTEXT7_FABRIC_HOME", "./here/fabric", "absolute"),
     ("CONTEXT7_FABRIC_HOME", "%LOCALAPPDATA%\\fabric", "absolute"),
-    ("CONTEXT7_FABRIC_HOME", "~nobody-of-this-name/fabric", "not known"),
+    ("CONTEXT7_FABRIC_HOME", "~no-such-user/fabric", "not known"),
     ("CONTEXT7_FABRIC_HOME", "/var/two\nlines", "control characters"),
     ("CONTEXT7_FABRIC_SEED", "$XDG_DATA_HOME/seed.yaml", "'$'"),
     ("CONTEXT7_FABRIC_MODEL_PATH", "${HOME}/model", "'$'"),
     ("CONTEXT7_FABRIC_TOKENS_FILE", "$HOME/tokens", "'$'"),
-    ("CONTEXT7_FABRIC_TLS_CERT", "~nobody-of-this-name/cert", "not known"),
+    ("CONTEXT7_FABRIC_TLS_CERT", "~no-such-user/cert", "not known"),
 ]
 
 
-@pytest.mark.parametrize(("variable", "value", "told"), UNUSABLE)
-def test_a_path_that_cannot_be_meant_ends_it_with_one_line(
-    tmp_path: Path, variable: str, value: str, told: str
+@pytest.mark.parametrize(("variable", "value", "reason"), UNUSABLE)
+def test_unusable_path_ends_it_with_one_line(
+    tmp_path: Path, variable: str, value: str, reason: str
 ) -> None:
-    assert_refused(tmp_path, [], variable, value, told)
+    assert_refused(tmp_path, [], variable, value, reason)
 
 
 @pytest.mark.parametrize("words", ["context list", "daemon status", "stats", "token list"])
@@ -40,13 +40,15 @@ def test_each_command_refuses_a_path_in_the_same_words(tmp_path: Path, words: st
     assert_refused(tmp_path, words.split(), *UNUSABLE[1])
 
 
-def assert_refused(tmp_path: Path, words: list[str], variable: str, value: str, told: str) -> None:
+def assert_refused(
+    tmp_path: Path, words: list[str], variable: str, value: str, reason: str
+) -> None:
     environment = product_environment(tmp_path / "home", {**OFF, "CONTEXT7_FABRIC_DAEMON": "auto"})
     done = run_product(*words, env={**environment, variable: value}, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"context7-fabric: {variable}: {value!r} is not ")
-    assert told in line
+    assert reason in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,9 +63,7 @@ def assert_refused(tmp_path: Path, words: list[str], variable: str, value: str, 
         ("~/" + "long/" * 40 + "home", "long/" * 40 + "home"),
     ],
 )
-def test_a_home_lies_where_it_is_written_and_is_this_users_alone(
-    tmp_path: Path, written: str, meant: str
-) -> None:
+def test_home_is_at_the_written_path_and_private(tmp_path: Path, written: str, meant: str) -> None:
     environment = product_environment(Path(written), {**OFF, "HOME": str(tmp_path)})
     environment["CONTEXT7_FABRIC_HOME"] = written
     assert context("set", "key", "value", env=environment).returncode == 0
@@ -76,7 +76,7 @@ def test_a_home_lies_where_it_is_written_and_is_this_users_alone(
     assert str(home) in done.stdout
 
 
-def test_the_relay_and_the_daemon_mean_the_same_home(tmp_path: Path) -> None:
+def test_relay_and_daemon_use_the_same_home(tmp_path: Path) -> None:
     with daemons(tmp_path / "fabric") as home:
         environment = with_daemon(home, {**OFF, "HOME": str(tmp_path)})
         environment["CONTEXT7_FABRIC_HOME"] = "~/x/../fabric/"

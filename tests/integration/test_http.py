@@ -1,4 +1,4 @@
-"""The product on a port of this machine: /mcp in every era, /sse, and who is let in."""
+"""The product on a local port: /mcp in every era, /sse, and the checks of Host and Origin."""
 
 import signal
 import socket
@@ -82,7 +82,7 @@ async def test_mcp_is_served_in_every_era(api: Api, served: Served, mode: str) -
     assert api.calls == 1
 
 
-async def test_sse_is_served_to_clients_that_know_nothing_newer(api: Api, served: Served) -> None:
+async def test_sse_is_served_to_clients_of_the_older_transport(api: Api, served: Served) -> None:
     async with over_sse(served.url("/sse")) as client:
         tools = await client.list_tools()
         answers, outcomes = await twice(client, "How do I stream?")
@@ -92,7 +92,7 @@ async def test_sse_is_served_to_clients_that_know_nothing_newer(api: Api, served
     assert api.calls == 1
 
 
-async def test_clients_at_the_same_time_on_both_ways_are_told_the_same(
+async def test_clients_of_both_transports_at_the_same_time_get_the_same_answer(
     api: Api, served: Served
 ) -> None:
     asked = {"libraryId": FASTAPI, "query": "How do I share?"}
@@ -129,7 +129,7 @@ def test_ping_is_answered(served: Served) -> None:
     ],
 )
 @pytest.mark.parametrize("method_path", ["POST /mcp", "GET /sse", "POST /messages/"])
-def test_a_page_from_elsewhere_is_turned_away(
+def test_request_with_a_foreign_host_or_origin_is_refused(
     served: Served, method_path: str, header: str, value: str, status: int
 ) -> None:
     method, path = method_path.split()
@@ -142,7 +142,7 @@ def test_a_page_from_elsewhere_is_turned_away(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_this_machine_is_let_in_by_either_name(served: Served, host: str) -> None:
+def test_local_host_is_accepted_by_either_name(served: Served, host: str) -> None:
     origin = f"http://{host}:{served.port}"
     headers = {**ACCEPT, "host": f"{host}:{served.port}", "origin": origin}
     reply = httpx2.post(served.url("/mcp"), headers=headers, json=INITIALIZE, trust_env=False)
@@ -150,7 +150,7 @@ def test_this_machine_is_let_in_by_either_name(served: Served, host: str) -> Non
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_taken_port_is_passed_over_and_the_ready_line_tells_the_one_in_use(
+def test_taken_port_is_skipped_and_the_ready_line_names_the_one_in_use(
     home: Path, transport: str
 ) -> None:
     offline = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
@@ -164,7 +164,7 @@ def test_a_taken_port_is_passed_over_and_the_ready_line_tells_the_one_in_use(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_signal_ends_it_at_once_with_a_stream_open(
+def test_signal_with_a_stream_open_ends_it_at_once(
     home: Path, by_http: Variables, transport: str
 ) -> None:
     environment = product_environment(home, by_http)
@@ -173,7 +173,7 @@ def test_a_signal_ends_it_at_once_with_a_stream_open(
 
 
 def ending(environment: dict[str, str], transport: str) -> float:
-    """Seconds from the signal to the end, exit code 0, while a client waits for more."""
+    """Return the seconds from the signal to the end, exit code 0, while a client waits."""
     with (
         product_at_port(transport, environment) as served,
         socket.create_connection(("127.0.0.1", served.port), SECONDS) as client,
@@ -190,7 +190,7 @@ def ending(environment: dict[str, str], transport: str) -> float:
 
 
 def request(path: str, port: int) -> bytes:
-    """A request for a stream as it stands on the wire."""
+    """Return the bytes of a request for a stream."""
     lines = (
         f"GET {path} HTTP/1.1",
         f"Host: 127.0.0.1:{port}",

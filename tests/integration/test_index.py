@@ -1,4 +1,4 @@
-"""`index` against the real server: what it says before, what it costs, where it stops, the sum."""
+"""`index` against the real server: its announcement, its calls, the quota and the summary."""
 
 import json
 import os
@@ -29,7 +29,7 @@ categories:
         id: ""
         description: "Arrays"
   none:
-    description: "What nobody knows"
+    description: "Unknown to upstream"
     libraries:
       - name: zzz-nothing-zzz
         aliases: []
@@ -59,7 +59,7 @@ def figures(text: str) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
-def test_it_costs_a_call_a_library_once_and_sums_up(
+def test_index_makes_one_call_for_each_library_and_prints_a_summary(
     api: Api, seed: Path, env: dict[str, str]
 ) -> None:
     first = run_product("index", "--seed", str(seed), env=env)
@@ -89,7 +89,9 @@ def test_it_costs_a_call_a_library_once_and_sums_up(
     assert api.calls == 6
 
 
-def test_what_was_indexed_answers_without_a_call(api: Api, seed: Path, env: dict[str, str]) -> None:
+def test_resolve_of_an_indexed_library_makes_no_call(
+    api: Api, seed: Path, env: dict[str, str]
+) -> None:
     run_product("index", "--seed", str(seed), env=env)
     api.clear()
     found = run_product("resolve", "fastapi", env=env | {"CONTEXT7_FABRIC_SEED": str(seed)})
@@ -98,17 +100,15 @@ def test_what_was_indexed_answers_without_a_call(api: Api, seed: Path, env: dict
 
 
 def test_a_category_alone_and_a_dry_run(api: Api, seed: Path, env: dict[str, str]) -> None:
-    told = run_product("index", "--seed", str(seed), "--category", "web", "--dry-run", env=env)
-    assert told.stdout.splitlines() == ["web  fastapi  (pypi)", "web  numpy  (pypi)"]
+    dry = run_product("index", "--seed", str(seed), "--category", "web", "--dry-run", env=env)
+    assert dry.stdout.splitlines() == ["web  fastapi  (pypi)", "web  numpy  (pypi)"]
     assert api.calls == 0
     wrong = run_product("index", "--seed", str(seed), "--category", "wen", env=env)
     assert wrong.returncode == 2
     assert "none, web" in wrong.stderr
 
 
-def test_it_stops_politely_at_the_quota_and_goes_on_later(
-    api: Api, seed: Path, env: dict[str, str]
-) -> None:
+def test_index_stops_at_the_quota_with_a_failure(api: Api, seed: Path, env: dict[str, str]) -> None:
     api.fail(QUOTA_SPENT)
     stopped = run_product("index", "--seed", str(seed), env=env)
     assert stopped.returncode == 1
@@ -134,8 +134,8 @@ def test_index_with_several_unknown_names_names_each_and_asks_once(
     names = [f"{name} (npm)" for name in UNKNOWN]
     for calls in (4, 4):
         done = run_product("index", "--seed", str(seed), "--json", env=env)
-        told = json.loads(done.stdout)
-        assert (told["total"], told["unknown"], api.calls) == (4, names, calls)
+        summary = json.loads(done.stdout)
+        assert (summary["total"], summary["unknown"], api.calls) == (4, names, calls)
     dry = run_product("index", "--seed", str(seed), "--json", "--dry-run", env=env)
     assert json.loads(dry.stdout) == {"due": [], "stored": 0, "unknown": names, "left_out": []}
     assert run_product("purge", "--all", env=env).returncode == 0
@@ -194,11 +194,11 @@ def test_index_with_a_bad_row_names_it_and_asks_for_the_others(
     seed.write_text(SEED.replace("  none:\n", f"      - {row}\n  none:\n"))
     done = run_product("index", "--seed", str(seed), "--json", env=env)
     assert (done.returncode, api.calls) == (0, 3)
-    (told,) = json.loads(done.stdout)["left_out"]
-    assert told in done.stderr
-    assert told.startswith(f"{seed}, line 17: ")
-    assert name in told
-    assert reason in told
+    (line,) = json.loads(done.stdout)["left_out"]
+    assert line in done.stderr
+    assert line.startswith(f"{seed}, line 17: ")
+    assert name in line
+    assert reason in line
 
 
 @pytest.mark.parametrize("text", ["", "categories: [", "- a", "a: b", "\udcff"])
@@ -212,7 +212,7 @@ def test_index_with_a_seed_file_that_is_none_fails_in_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_bad_pace_names_the_variable(env: dict[str, str]) -> None:
-    told = run_product("index", env=env | {"CONTEXT7_RESOLVE_DELAY": "soon"})
-    assert told.returncode == 2
-    assert "CONTEXT7_RESOLVE_DELAY" in told.stderr
+def test_index_with_a_bad_delay_names_the_variable(env: dict[str, str]) -> None:
+    done = run_product("index", env=env | {"CONTEXT7_RESOLVE_DELAY": "soon"})
+    assert done.returncode == 2
+    assert "CONTEXT7_RESOLVE_DELAY" in done.stderr

@@ -1,6 +1,6 @@
 """The Inspector's command line walks through every tool, resource, template and prompt.
 
-It cannot subscribe: test_notices_processes does that with real clients.
+It cannot subscribe: test_notices_processes covers that with real clients.
 """
 
 import json
@@ -37,7 +37,7 @@ FILLED = {
     "org": "fastapi",
     "project": "fastapi",
 }
-"""What stands in the place of each parameter of the templates."""
+"""The value of each parameter of the templates."""
 
 Inspect = Callable[..., dict[str, Any]]
 
@@ -65,7 +65,7 @@ def inspected(
 
 
 def call(inspected: Inspect, tool: str, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """What a tool answers, which is no error."""
+    """Return the result of a tool, which is no error."""
     words = ("--tool-name", tool, "--tool-args-json", json.dumps(arguments))
     result = inspected("tools/call", *words)
     assert not result.get("isError"), result
@@ -95,16 +95,16 @@ def test_every_resource_and_template_answers(api: Api, inspected: Inspect) -> No
     def read(uri: str) -> dict[str, Any]:
         (content,) = inspected("resources/read", "--uri", uri)["contents"]
         assert (content["uri"], content["mimeType"]) == (uri, "application/json")
-        told: dict[str, Any] = json.loads(content["text"])
-        return told
+        value: dict[str, Any] = json.loads(content["text"])
+        return value
 
     rated(inspected)
     call(inspected, "fabric-set", SET)
     uris = {each["uri"] for each in inspected("resources/list")["resources"]}
     scopes = {f"fabric://{scope}" for scope in ("GLOBAL", "EXECUTION", "FEEDBACK", "USER")}
     assert uris == scopes | {"library://registry", "fabric://stats"}
-    told = {uri: read(uri) for uri in sorted(uris)}
-    (feedback,) = told["fabric://FEEDBACK"]["entries"]
+    values = {uri: read(uri) for uri in sorted(uris)}
+    (feedback,) = values["fabric://FEEDBACK"]["entries"]
     assert read(feedback["uri"])["value"]["rating"] == 5
     listed = inspected("resources/templates/list")["resourceTemplates"]
     assert len(listed) == 4

@@ -1,4 +1,4 @@
-"""The Makefile's installation: what the locks name, whatever else an index offers.
+"""The Makefile's installation: the locked versions, although an index offers newer ones.
 
 A checkout in miniature stands for the repository: our Makefile, a project and locks of its own, and
 a folder as index, in which a newer release of everything lies beside the locked one.
@@ -62,7 +62,7 @@ def _filled(checkout: Checkout) -> Checkout:
 
 @dataclass(frozen=True)
 class Installed:
-    """What was installed for the demonstration, and then for the checks."""
+    """Versions of the packages that the demonstration, then the checks installed."""
 
     demo: dict[str, str]
     checks: dict[str, str]

@@ -1,4 +1,4 @@
-"""What is said to be stored is there after a restart, whatever happens to the store meanwhile."""
+"""An entry reported as stored survives a restart and every fault of the store in between."""
 
 import json
 import os
@@ -130,11 +130,11 @@ UNUSABLE: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("told", UNUSABLE)
-def test_a_store_that_cannot_be_opened_is_told_and_nothing_is_called_stored(
-    home: Path, environment: dict[str, str], told: str
+@pytest.mark.parametrize("reason", UNUSABLE)
+def test_store_that_cannot_be_opened_is_reported_and_nothing_is_called_stored(
+    home: Path, environment: dict[str, str], reason: str
 ) -> None:
-    UNUSABLE[told](home)
+    UNUSABLE[reason](home)
     with talking([PROGRAM], environment) as dialogue:
         text = set_by_tool(dialogue, "key", "value")
         dialogue.process.close_stdin()
@@ -148,7 +148,7 @@ def test_a_store_that_cannot_be_opened_is_told_and_nothing_is_called_stored(
     checked = json.loads(done.stdout)["home"]
     assert (done.returncode, checked["ok"]) == (1, False)
     for text in (complaints[0], set_by_command.stderr, checked["told"]):
-        assert told in text or "cache.db" in text
+        assert reason in text or "cache.db" in text
     for path in (home.parent / "elsewhere", home.parent / "other"):
         if path.exists():
             assert path.stat().st_mode & 0o777 in (0o755, 0o644)
@@ -156,11 +156,11 @@ def test_a_store_that_cannot_be_opened_is_told_and_nothing_is_called_stored(
 
 
 def mounted(mount: str, home: Path) -> list[str]:
-    """What runs a command where the home is mounted so; skips where that is not allowed."""
+    """Return words that run a command on such a mount; skip the test where that is forbidden."""
     alone = ["unshare", "--mount", "sh", "-c", mount, str(home)]
     tried = subprocess.run([*alone, "true"], capture_output=True, check=False)
     if tried.returncode != 0:
-        pytest.skip("needs root and leave to mount")
+        pytest.skip("needs root and permission to mount")
     shutil.rmtree(f"{home}.copy", ignore_errors=True)
     return alone
 

@@ -1,4 +1,4 @@
-"""With few files or no threads to be had, a window is served, or told why not in one line."""
+"""With few files or no threads, a client is served, or gets the reason in one line."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ NO_THREADS = "ulimit -s 8000000; ulimit -v 4000000"
 
 
 def limited(limits: str, *words: str) -> list[str]:
-    """The command with limits of the shell's."""
+    """Return the command under the limits of a shell."""
     return ["sh", "-c", f'{limits}; exec "$@"', "sh", PROGRAM, *words]
 
 
@@ -28,7 +28,7 @@ def home(home: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("files", [20, 25, 30])
-def test_a_window_for_which_the_daemon_has_no_file_is_told_and_serves_itself(
+def test_client_for_which_the_daemon_has_no_file_is_warned_and_served_in_process(
     home: Path, files: int
 ) -> None:
     environment = with_daemon(home)
@@ -50,7 +50,7 @@ def test_a_window_for_which_the_daemon_has_no_file_is_told_and_serves_itself(
     ids=" ".join,
 )
 @pytest.mark.parametrize("limits", [NO_THREADS, "ulimit -n 9"], ids=["threads", "files"])
-def test_a_command_that_the_system_gives_too_little_tells_it_in_a_line(
+def test_command_without_threads_or_files_reports_it_in_one_line(
     home: Path, limits: str, words: list[str]
 ) -> None:
     environment = product_environment(home, OFFLINE | BY_ITSELF)
@@ -63,7 +63,7 @@ def test_a_command_that_the_system_gives_too_little_tells_it_in_a_line(
     assert "ulimit -" in process.err.text.splitlines()[-1]
 
 
-def test_a_window_without_threads_tells_it_in_a_line(home: Path) -> None:
+def test_client_without_threads_reports_it_in_one_line(home: Path) -> None:
     environment = with_daemon(home)
     with spawn([PROGRAM], environment) as first:
         Dialogue(first).introduce()

@@ -1,4 +1,4 @@
-"""Look-ups through the command: which id it prints, with upstream off and with a padded list."""
+"""Ids that `resolve` prints, with upstream off and with a padded list."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from support.lookups import (
     MODES,
     Case,
     Known,
-    Told,
+    LookUpRuns,
     WordUpstream,
     looked_up,
     seed_text,
@@ -85,31 +85,33 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """What the cases of this file printed."""
+def printed(tmp_path_factory: pytest.TempPathFactory) -> LookUpRuns:
+    """Output of the cases of this file."""
     return looked_up(CASES, REGISTRY, tmp_path_factory.mktemp("own"))
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.query)
-def test_resolve_prints_the_exact_match_or_no_id(told: Told, case: Case, mode: str) -> None:
-    found = told.by_mode[mode][case.query]
+def test_resolve_prints_the_exact_match_or_no_id(
+    printed: LookUpRuns, case: Case, mode: str
+) -> None:
+    found = printed.by_mode[mode][case.query]
     assert found["library_id"] == case.expected_id
     assert found["exact"] is (case.expected_id is not None)
     assert ("candidates" in found) <= (case.expected_id is None)
 
 
 @pytest.mark.timeout(240)
-def test_resolve_with_a_list_names_the_candidates_where_none_is_exact(told: Told) -> None:
+def test_resolve_with_a_list_names_the_candidates_where_none_is_exact(printed: LookUpRuns) -> None:
     for query in (*OTHER_LANGUAGES, *NEAR):
-        assert len(told.by_mode["listed"][query]["candidates"]) >= 5
-    assert set(told.asked) >= {*OTHER_LANGUAGES, *NEAR}
+        assert len(printed.by_mode["listed"][query]["candidates"]) >= 5
+    assert set(printed.asked) >= {*OTHER_LANGUAGES, *NEAR}
 
 
 @pytest.mark.timeout(240)
-def test_resolve_offline_with_suggestions_prints_no_id(told: Told) -> None:
-    found = told.by_mode["off"].values()
+def test_resolve_offline_with_suggestions_prints_no_id(printed: LookUpRuns) -> None:
+    found = printed.by_mode["off"].values()
     suggested = [each for each in found if each["outcome"] == "suggestion"]
     assert suggested
     assert all(each["library_id"] is None and each["candidates"] for each in suggested)
@@ -124,7 +126,7 @@ def listing() -> Iterator[WordUpstream]:
 
 @pytest.fixture
 def environment(home: Path, tmp_path: Path, listing: WordUpstream) -> dict[str, str]:
-    """The product's, with this file's libraries as seeds, in front of that upstream."""
+    """The product's environment, with this file's libraries as seeds and that upstream."""
     seed = tmp_path / "seed.yaml"
     seed.write_text(seed_text(REGISTRY), "utf-8")
     variables: Variables = {
@@ -147,15 +149,15 @@ def test_resolve_without_an_exact_match_prints_candidates_and_fails(
 def test_resolve_of_odd_input_answers_each_line(environment: dict[str, str]) -> None:
     typed = "\ufeffRedis\r\n\r\n\t\n-x\n" + "x" * 20_000 + "\nnext \x1b[31m\nnext\n"
     done = run_product("resolve", "--json", "--", "", "-", "", env=environment, typed=typed)
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [each["library_id"] for each in told] == [
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["library_id"] for each in results] == [
         *(None, "/redis/redis-py", None, None, None, "/vercel/next.js", None),
     ]
-    assert [each["query"][:4] for each in told] == [
+    assert [each["query"][:4] for each in results] == [
         *("", "Redi", "-x", "xxxx", "next", "next", ""),
     ]
-    assert told[0]["note"].startswith("the name is empty")
-    assert told[3]["note"].startswith("the name has more than 1,000 characters")
+    assert results[0]["note"].startswith("the name is empty")
+    assert results[3]["note"].startswith("the name has more than 1,000 characters")
     assert "\x1b" not in done.stdout
 
 
@@ -177,9 +179,9 @@ def test_docs_of_a_name_asks_its_exact_match_all_words(
     assert (done.returncode, done.stderr) == (0, "")
     assert question in done.stdout
     again = run_product("docs", "--json", library_id, question, env=environment)
-    told = json.loads(again.stdout)
-    assert (told["query"], told["library_id"]) == (question, library_id)
-    assert told["outcome"] == "hit"
+    result = json.loads(again.stdout)
+    assert (result["query"], result["library_id"]) == (question, library_id)
+    assert result["outcome"] == "hit"
 
 
 @pytest.mark.parametrize(
@@ -192,8 +194,8 @@ def test_docs_of_a_name_without_an_exact_match_fails_on_stderr(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"{words[0]!r} is no exact match for one library: give one")
     assert len(done.stderr.splitlines()) == 1
-    told = json.loads(run_product("docs", "--json", *words, env=environment).stdout)
-    assert (told["outcome"], told["library_id"]) == ("error", None)
+    result = json.loads(run_product("docs", "--json", *words, env=environment).stdout)
+    assert (result["outcome"], result["library_id"]) == ("error", None)
 
 
 ERRORS = [
@@ -213,11 +215,11 @@ def test_docs_of_an_error_text_fails_on_stderr(home: Path, text: str) -> None:
         upstream.said = text
         env = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": upstream.url})
         done = run_product("docs", "/encode/httpx", "timeouts", env=env)
-        told = json.loads(run_product("docs", "--json", "/a/b", "timeouts", env=env).stdout)
+        result = json.loads(run_product("docs", "--json", "/a/b", "timeouts", env=env).stdout)
         looked = run_product("resolve", "zzqx", env=env)
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert "\x1b" not in done.stderr
-    assert told["outcome"] in ("error", "negative")
+    assert result["outcome"] in ("error", "negative")
     assert (looked.returncode, looked.stdout) == (1, "")
     assert len(looked.stderr.splitlines()) == 1

@@ -49,7 +49,7 @@ def test_counts_of_processes_of_which_one_is_killed_are_the_sum(tmp_path: Path) 
         each.communicate()
     assert [each.returncode for each in running] == [0] * len(running)
     usage, keys = anyio.run(counted, folder)
-    # It may have been killed behind a write, before it said so.
+    # It may have been killed after a write and before the line about it.
     assert usage.calls - CALLS * len(running) in (said, said + 1)
     assert len(keys) == 1
 
@@ -61,7 +61,7 @@ def started(folder: Path, calls: int) -> subprocess.Popen[str]:
 
 
 async def counted(folder: Path) -> tuple[Usage, list[str]]:
-    """What all processes counted, and the rows."""
+    """Return the sum that all processes counted, and the keys of the rows."""
     async with Fabric(DiskBackend(folder), time.time) as fabric:
         usage = await Quota(fabric, time.time, PUBLIC, None).month()
         return usage, await fabric.keys(Scope.GLOBAL, "meter:")

@@ -1,4 +1,4 @@
-"""/metrics of the real process: what is counted of calls, who may read it, what is said of it."""
+"""/metrics of the real process: the counts of calls, the access to it, its document."""
 
 import re
 import subprocess
@@ -41,40 +41,40 @@ def environment(home: Path) -> dict[str, str]:
     return product_environment(home, OFFLINE)
 
 
-def test_a_hit_a_miss_and_an_error_are_told_apart(watched: Served) -> None:
-    told = scraped(watched)
+def test_metrics_count_hits_misses_and_errors_apart(watched: Served) -> None:
+    scrape = scraped(watched)
     expected = {("miss", "upstream"): 1, ("hit", "question"): 1, ("error", "upstream"): 1}
     for (outcome, tier), count in expected.items():
         labels = {"tool": "query-docs", "outcome": outcome, "tier": tier}
-        assert (labels, told.total("requests_total", **labels)) == (labels, count)
-    assert told.total("request_duration_seconds_count", tool="query-docs", outcome="hit") == 1
-    assert told.total("answer_age_seconds_count") == 2
+        assert (labels, scrape.total("requests_total", **labels)) == (labels, count)
+    assert scrape.total("request_duration_seconds_count", tool="query-docs", outcome="hit") == 1
+    assert scrape.total("answer_age_seconds_count") == 2
 
 
-def test_calls_upstream_are_told_by_how_they_ended(watched: Served) -> None:
-    told = scraped(watched)
-    assert told.total("upstream_calls_total", ended="answered") == 1
-    assert told.total("upstream_calls_total", ended="failed") == 1
-    assert told.total("upstream_call_duration_seconds_count") == 2
-    assert told.total("upstream_connections") == 1
+def test_metrics_count_calls_upstream_by_outcome(watched: Served) -> None:
+    scrape = scraped(watched)
+    assert scrape.total("upstream_calls_total", ended="answered") == 1
+    assert scrape.total("upstream_calls_total", ended="failed") == 1
+    assert scrape.total("upstream_call_duration_seconds_count") == 2
+    assert scrape.total("upstream_connections") == 1
 
 
-def test_the_state_of_the_server_is_told(watched: Served) -> None:
-    told = scraped(watched)
-    assert told.total("store_up") == 1
-    assert told.total("store_info", backend="disk") == 1
-    assert told.total("apps") == 1
-    assert told.total("suggesters", state="off") == 1
-    # The seed is read behind the first calls.
+def test_metrics_show_the_state_of_the_server(watched: Served) -> None:
+    scrape = scraped(watched)
+    assert scrape.total("store_up") == 1
+    assert scrape.total("store_info", backend="disk") == 1
+    assert scrape.total("apps") == 1
+    assert scrape.total("suggesters", state="off") == 1
+    # The seed is read in the background of the first calls.
     until(watched, lambda: scraped(watched).total("registry_rows") > 400)
 
 
-def test_the_table_in_the_document_is_what_is_told(watched: Served) -> None:
+def test_metrics_are_those_of_the_table_in_the_document(watched: Served) -> None:
     written = {name: (kind, _words(labels)) for name, kind, labels in ROW.findall(DOCUMENT)}
-    assert written == _told(scraped(watched))
+    assert written == _families(scraped(watched))
 
 
-def test_openmetrics_is_told_to_who_asks_for_it(watched: Served) -> None:
+def test_metrics_on_request_are_in_the_openmetrics_format(watched: Served) -> None:
     reply = asked(watched, "/metrics", OPEN_METRICS, method="GET")
     assert reply.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0;")
     assert reply.text.endswith("# EOF\n")
@@ -82,7 +82,7 @@ def test_openmetrics_is_told_to_who_asks_for_it(watched: Served) -> None:
     assert f"{OURS}requests" in {family.name for family in families}
 
 
-def test_it_can_be_read_only(watched: Served) -> None:
+def test_metrics_refuse_methods_that_write(watched: Served) -> None:
     head = asked(watched, "/metrics", method="HEAD")
     assert (head.status_code, head.content) == (200, b"")
     for method in ("POST", "PUT", "DELETE"):
@@ -90,7 +90,7 @@ def test_it_can_be_read_only(watched: Served) -> None:
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_nothing_that_was_asked_or_sent_stands_on_the_page(watched: Served) -> None:
+def test_metrics_contain_no_question_and_no_key(watched: Served) -> None:
     sent = {"context7-api-key": KEY}
     for message in (
         call("query-docs", libraryId=f"{FASTAPI}/hush", query="hush?"),
@@ -106,9 +106,7 @@ def test_nothing_that_was_asked_or_sent_stands_on_the_page(watched: Served) -> N
 
 
 @pytest.mark.parametrize("transport", ["http", "sse"])
-def test_reading_it_is_no_visit_and_opens_no_app(
-    environment: dict[str, str], transport: str
-) -> None:
+def test_reading_metrics_opens_no_app(environment: dict[str, str], transport: str) -> None:
     with product_at_port(transport, environment) as served:
         with httpx2.Client(trust_env=False) as prometheus:
             for number in range(MOST_IDENTITIES + 1):
@@ -119,7 +117,7 @@ def test_reading_it_is_no_visit_and_opens_no_app(
         assert scraped(served).total("apps") == 1
 
 
-def test_where_tokens_are_asked_for_it_is_for_those_who_have_one(
+def test_metrics_with_tokens_need_one(
     environment: dict[str, str],
 ) -> None:
     token = token_of("prometheus", environment)
@@ -129,12 +127,12 @@ def test_where_tokens_are_asked_for_it_is_for_those_who_have_one(
             assert refused.status_code == 401
             assert OURS not in refused.text
         assert result_of(asked(served, headers=bearing(token), message=LIST))["tools"]
-        told = scraped(served, bearing(token))
-        assert told.total("apps") == 1
-        assert "prometheus" not in {value for _name, value in _pairs(told)}
+        scrape = scraped(served, bearing(token))
+        assert scrape.total("apps") == 1
+        assert "prometheus" not in {value for _name, value in _pairs(scrape)}
 
 
-def test_a_store_that_hangs_keeps_nobody_from_reading_it(environment: dict[str, str]) -> None:
+def test_metrics_with_a_store_that_hangs_are_served(environment: dict[str, str]) -> None:
     with redis_server() as redis:
         on_redis = environment | {"CONTEXT7_FABRIC_BACKEND": redis.url}
         with product_at_port("http", on_redis) as served:
@@ -143,13 +141,13 @@ def test_a_store_that_hangs_keeps_nobody_from_reading_it(environment: dict[str, 
             assert scraped(served).total("store_up") == 1
             with redis.held():
                 begun = monotonic()
-                told = scraped(served)
+                scrape = scraped(served)
                 assert monotonic() - begun < STORE_SECONDS + 2
-            assert (told.total("store_up"), told.total("apps")) == (0, 1)
+            assert (scrape.total("store_up"), scrape.total("apps")) == (0, 1)
             until(served, lambda: scraped(served).total("store_up") == 1)
 
 
-def test_only_the_server_on_http_needs_the_library() -> None:
+def test_import_of_the_stdio_server_loads_no_prometheus_client() -> None:
     program = """
 import sys
 import context7_fabric.cli.serve, context7_fabric.runtime.runtime, context7_fabric.mcp_server.stdio
@@ -159,15 +157,15 @@ print("prometheus_client" in sys.modules)
     assert done.stdout.split() == [b"False"]
 
 
-def _told(scrape: Scrape) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return the kind and labels of each metric of ours by the name that the document calls it."""
-    told = {}
+def _families(scrape: Scrape) -> dict[str, tuple[str, frozenset[str]]]:
+    """Return the kind and labels of each metric of ours by its name in the document."""
+    families = {}
     for family in scrape.families:
         if family.name.startswith(OURS) and not family.name.endswith("_created"):
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-            told[name] = (family.type, frozenset(labels))
-    return told
+            families[name] = (family.type, frozenset(labels))
+    return families
 
 
 def _words(text: str) -> frozenset[str]:

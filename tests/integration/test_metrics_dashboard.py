@@ -1,4 +1,4 @@
-"""The dashboard for Grafana and a real server: what the one names the other tells."""
+"""The dashboard for Grafana: a real server exports every metric and label that it names."""
 
 import json
 import re
@@ -32,7 +32,7 @@ class Expression:
 
     @property
     def bare(self) -> str:
-        """The query without the texts in it, where names of metrics only look like some."""
+        """The query without its quoted texts, which may contain words like names of metrics."""
         return _TEXT.sub("", self.text)
 
     @property
@@ -73,19 +73,19 @@ VARIABLES = {each["name"]: each for each in dashboard()["templating"]["list"]}
 def labels(
     by_http: Variables, shared_api: Api, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, set[str]]]:
-    """The labels of every series that a server tells after a hit, a miss and an error."""
+    """The labels of every series that a server exports after a hit, a miss and an error."""
     with watched_server(by_http, shared_api, tmp_path_factory.mktemp("home")) as served:
         yield scraped(served).labels
 
 
-def test_every_metric_that_the_dashboard_names_is_told(labels: dict[str, set[str]]) -> None:
+def test_every_metric_of_the_dashboard_is_exported(labels: dict[str, set[str]]) -> None:
     asked_for = {text["definition"] for text in VARIABLES.values() if text["type"] == "query"}
     for expression in (*EXPRESSIONS, *map(Expression, asked_for)):
         assert expression.metrics, expression.text
         assert expression.metrics <= set(labels), expression.text
 
 
-def test_every_label_that_the_dashboard_names_is_told(labels: dict[str, set[str]]) -> None:
+def test_every_label_of_the_dashboard_is_exported(labels: dict[str, set[str]]) -> None:
     for expression in EXPRESSIONS:
         for metric, label in expression.matched:
             assert label in labels[metric] | PROMETHEUS_OWN, expression.text
@@ -93,7 +93,7 @@ def test_every_label_that_the_dashboard_names_is_told(labels: dict[str, set[str]
         assert expression.grouped <= found | PROMETHEUS_OWN, expression.text
 
 
-def test_a_name_that_nothing_tells_would_be_found() -> None:
+def test_expression_with_wrong_names_yields_them() -> None:
     wrong = Expression(
         'sum by (le, tol) (rate(contxt7_requests_total{outcom=~"process_x",job="a"}[5m]))'
         " / context7_fabric_typo"
@@ -111,15 +111,15 @@ def test_legends_name_labels_that_their_query_leaves() -> None:
 
 
 def test_everything_asked_for_is_shown() -> None:
-    told = {metric for expression in EXPRESSIONS for metric in expression.metrics}
+    shown = {metric for expression in EXPRESSIONS for metric in expression.metrics}
     wanted = """
         requests_total request_duration answer_age tokens_saved upstream_calls quota_left
         upstream_call_duration store_up model_present suggesters breakers_open executions_waiting
         flights
     """
     for name in wanted.split():
-        assert any(name in metric for metric in told), name
-    assert "process_resident_memory_bytes" in told
+        assert any(name in metric for metric in shown), name
+    assert "process_resident_memory_bytes" in shown
 
 
 def test_the_dashboard_can_be_imported_anywhere() -> None:

@@ -1,4 +1,4 @@
-"""How it is with model and index, as the metrics tell it: through the life of a real worker."""
+"""States of model and index in the metrics, through the life of a real worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS = (Row("httpx", "pypi", description="Asynchronous HTTP client"),)
 
 
 class NothingStored:
-    """Vectors that nobody kept."""
+    """An empty vector store that keeps nothing."""
 
     async def load(self, keys: Sequence[str]) -> dict[str, bytes]:
         return {}
@@ -42,7 +42,7 @@ async def suggesting(settings: SuggestionSettings) -> AsyncIterator[Suggester]:
 
 
 async def kill(suggester: Suggester) -> None:
-    """End the worker, and wait until that is noticed."""
+    """End the worker, and wait until the suggester has noticed."""
     pid = suggester.worker_pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -64,7 +64,7 @@ async def test_a_worker_is_idle_starting_ready_and_idle_again(model: Path) -> No
     assert states == ["idle", "starting", "ready", "idle"]
 
 
-async def test_a_worker_that_cannot_be_had_is_trouble(tmp_path: Path) -> None:
+async def test_worker_that_cannot_start_is_trouble(tmp_path: Path) -> None:
     async with suggesting(SuggestionSettings(tmp_path)) as suggester:
         states = [suggester.state]
         assert not await suggester.settle(LONG)
@@ -72,7 +72,7 @@ async def test_a_worker_that_cannot_be_had_is_trouble(tmp_path: Path) -> None:
     assert states == ["idle", "trouble"]
 
 
-async def test_a_worker_that_nobody_wants_is_off(tmp_path: Path) -> None:
+async def test_worker_that_is_disabled_is_off(tmp_path: Path) -> None:
     async with suggesting(SuggestionSettings(tmp_path, enabled=False)) as suggester:
         await suggester.suggest("an http client")
         assert suggester.state == "off"

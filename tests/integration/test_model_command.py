@@ -1,4 +1,4 @@
-"""`model status` and whatever loads onnxruntime: no traceback, and nothing written into HOME."""
+"""`model status` and each import of onnxruntime: no traceback, and nothing written into HOME."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOADING = {
 
 
 def environment(home: Path, user: Path, **more: str) -> dict[str, str]:
-    """An environment of a user of its own, whose folder can be looked at afterwards."""
+    """Return the environment of a separate user, whose folder a test can inspect."""
     user.mkdir()
     own = {**OFF, "HOME": str(user), "XDG_CACHE_HOME": "", "HF_HUB_OFFLINE": "1", **more}
     return {key: text for key, text in product_environment(home, own).items() if text}

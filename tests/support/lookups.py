@@ -150,14 +150,14 @@ def is_missed(case: Case, found: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class Told:
-    """Printed result of each look-up, by mode, and the names that upstream was asked for."""
+class LookUpRuns:
+    """Output of each look-up by mode, and the names that upstream was asked."""
 
     by_mode: Mapping[str, Mapping[str, dict[str, Any]]]
     asked: list[str]
 
 
-def looked_up(cases: list[Case], registry: list[Known], folder: Path) -> Told:
+def looked_up(cases: list[Case], registry: list[Known], folder: Path) -> LookUpRuns:
     """Look `cases` up in every mode; in the last two on the home that "listed" left."""
     seed = folder / "seed.yaml"
     seed.write_text(seed_text(registry), "utf-8")
@@ -169,4 +169,4 @@ def looked_up(cases: list[Case], registry: list[Known], folder: Path) -> Told:
             found = look_up(cases, home, seed, url)
             by_mode[mode] = {case.query: each for case, each in zip(cases, found, strict=True)}
             cases = [*reversed(cases)]  # what one leaves behind is there for others
-        return Told(by_mode, upstream.asked)
+        return LookUpRuns(by_mode, upstream.asked)

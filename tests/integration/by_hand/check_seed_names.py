@@ -25,7 +25,7 @@ from context7_fabric.registry.seeds import load_seeds
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """How to ask one registry for a name, and a name that it surely has."""
+    """The client of a package registry, and a name that the registry certainly has."""
 
     before: tuple[str, ...]
     after: tuple[str, ...]

@@ -30,7 +30,7 @@ const transports = {
 const { Client } = sdk("index.js");
 const client = new Client({ name: "walk", version: "1" });
 await client.connect(transports[plan.transport]());
-const told = {
+const report = {
   server: client.getServerVersion(),
   tools: (await client.listTools()).tools.map((tool) => tool.name),
   prompts: (await client.listPrompts()).prompts,
@@ -39,7 +39,7 @@ const told = {
   results: [],
 };
 for (const [name, args] of plan.calls) {
-  told.results.push(await client.callTool({ name, arguments: args }));
+  report.results.push(await client.callTool({ name, arguments: args }));
 }
 await client.close();
-console.log(JSON.stringify(told));
+console.log(JSON.stringify(report));

@@ -1,4 +1,4 @@
-"""The extent of `_meta` belongs to the window: each of one daemon's has its own."""
+"""The extent of `_meta` belongs to the client: each client of a daemon has its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BRIEF = ["outcome", "tier", "age_seconds", "execution_id"]
 def keys_of_a_hit(dialogue: Dialogue) -> list[str] | None:
     dialogue.call("query-docs", **ASKED)
     result: dict[str, Any] = dialogue.call("query-docs", **ASKED)
-    told = result.get("_meta", {}).get(META_KEY)
-    return None if told is None else list(told)
+    meta = result.get("_meta", {}).get(META_KEY)
+    return None if meta is None else list(meta)
 
 
-def test_meta_of_two_windows_of_one_daemon_has_the_extent_of_each(
+def test_meta_of_clients_of_one_daemon_has_the_extent_of_each(
     api: Api, home: Path, by_http: Variables
 ) -> None:
     shared = {**by_http, "CONTEXT7_FABRIC_DAEMON": "auto", "CONTEXT7_FABRIC_DAEMON_IDLE": "1s"}
@@ -38,11 +38,11 @@ def test_meta_of_two_windows_of_one_daemon_has_the_extent_of_each(
         talking([PROGRAM], environments[3]) as brief,
     ):
         asked = [keys_of_a_hit(each) for each in (full, default, off, brief)]
-        daemons = list((home / "daemon").glob("*.sock"))
+        sockets = list((home / "daemon").glob("*.sock"))
     assert asked[0] is not None
     assert len(asked[0]) == 7
     assert asked[1:] == [BRIEF, None, BRIEF]
-    assert len(daemons) == 1
+    assert len(sockets) == 1
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_meta_of_two_windows_of_one_daemon_has_the_extent_of_each(
         ("true", ["stats"], "off"),
     ],
 )
-def test_meta_of_no_known_extent_ends_every_face_with_one_line(
+def test_meta_of_no_known_extent_ends_every_command_with_one_line(
     home: Path, value: str, words: list[str], daemon: str
 ) -> None:
     variables = {
@@ -63,8 +63,8 @@ def test_meta_of_no_known_extent_ends_every_face_with_one_line(
         "CONTEXT7_FABRIC_DAEMON": daemon,
     }
     done = run_product(*words, env=product_environment(home, variables))
-    told = f"context7-fabric: CONTEXT7_FABRIC_META: '{value}' is not one of brief, full, off\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+    error = f"context7-fabric: CONTEXT7_FABRIC_META: '{value}' is not one of brief, full, off\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", error)
 
 
 def test_meta_over_http_has_the_extent_of_the_server(home: Path, by_http: Variables) -> None:
