@@ -1,4 +1,4 @@
-"""Between the product and an upstream elsewhere: proxies, certificates, and nothing by surprise."""
+"""Network between the product and upstream: proxies, certificates, and no unexpected requests."""
 
 import shlex
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 
 @pytest.fixture
 def proxy(real_url: str) -> Iterator[Proxy]:
-    """A proxy behind which the real server stands for Context7's own address."""
+    """Proxy that answers for Context7's own address with the real server."""
     behind = Api(Catalogue())
     behind.url = real_url
     with tls_proxy(behind, HOST) as proxy:
@@ -30,13 +30,13 @@ def proxy(real_url: str) -> Iterator[Proxy]:
 
 
 def answer_of(home: Path, variables: Variables) -> dict[str, Any]:
-    """What one question brings."""
+    """Ask one question over a new connection and return its result."""
     with talking([PROGRAM], product_environment(home, variables)) as dialogue:
         return dialogue.call("query-docs", **ASKED)
 
 
 def problem_of(home: Path, variables: Variables) -> str:
-    """What one question says when upstream cannot be reached: an error of one line."""
+    """Ask one question while upstream is unreachable and return its one-line error."""
     result = answer_of(home, variables)
     assert result["isError"]
     (text,) = texts_of(result)
@@ -54,7 +54,7 @@ def test_context7_itself_is_reached_through_a_proxy_with_an_authority_of_its_own
     assert api.calls == 1
 
 
-def test_a_certificate_of_nobody_known_is_an_error_that_says_so(
+def test_a_certificate_of_an_unknown_authority_is_an_error_that_says_so(
     api: Api, home: Path, proxy: Proxy
 ) -> None:
     text = problem_of(home, {"HTTPS_PROXY": proxy.url})
@@ -107,7 +107,7 @@ def test_no_proxy_bypasses_the_proxy_over_http(api: Api, home: Path, by_http: Va
         assert proxied.count == 0
 
 
-def test_an_api_of_ones_own_starts_context7s_package_and_asks_nobody_else(
+def test_an_api_of_ones_own_starts_context7s_package_and_asks_no_other_host(
     api: Api, home: Path, tmp_path: Path, newest: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = tmp_path / "seen"

@@ -36,12 +36,12 @@ from support.upstreams import free_port
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 PATIENCE = 10.0
-"""Seconds that one waits for a reply, or for an end."""
+"""Longest wait in seconds for a reply or for an end."""
 
 
 @dataclass(frozen=True)
 class Papers:
-    """A throw-away certificate in a folder of secrets, and what trusts it."""
+    """Temporary certificate in a folder of secrets, and the TLS context that trusts it."""
 
     folder: Path
     trusting: ssl.SSLContext
@@ -56,7 +56,7 @@ class Front:
     papers: Papers
 
     def post(self, message: object, token: str, **headers: str) -> httpx2.Response:
-        """What a call of one request is replied."""
+        """Send one request and return its response."""
         sent = {**HEADERS, **bearing(token), **headers}
         return self.client.post(f"{self.url}/mcp", json=message, headers=sent)
 
@@ -108,7 +108,7 @@ def _moved(text: str, papers: Papers, prefix: Path, port: int, ports: Sequence[i
 
 
 def _another(port: int) -> int:
-    """Return a free port other than `port`, which nobody has taken yet either."""
+    """Return a free port other than `port`, which may still be free itself."""
     return next(each for each in iter(free_port, None) if each != port)
 
 
@@ -119,8 +119,8 @@ def client_from(address: str, verify: ssl.SSLContext | bool = True) -> httpx2.Cl
 
 
 @contextmanager
-def told_address() -> Iterator[int]:
-    """Serve, behind our listener that trusts 127.0.0.1, where each request seems to come from."""
+def address_server() -> Iterator[int]:
+    """Serve the client address of each request, behind our listener that trusts 127.0.0.1."""
 
     async def tell(scope: Scope, receive: Receive, send: Send) -> None:
         client = Request(scope).client
@@ -157,7 +157,7 @@ ENVELOPE = {
 
 @dataclass(frozen=True)
 class Team:
-    """Two replicas, the tokens of six people, and what stands in front."""
+    """Two replicas, the tokens of six people, and the nginx in front."""
 
     replicas: Sequence[Served]
     tokens: list[str]
@@ -198,7 +198,7 @@ def team(
 
 
 def kill(served: Served) -> None:
-    """End a replica without a chance to say so."""
+    """Kill a replica without a clean shutdown."""
     os.kill(served.process.pid, signal.SIGKILL)
     wait_gone([served.process.pid], PATIENCE)
 
@@ -307,22 +307,20 @@ def test_with_one_replica_dead_every_call_is_answered(team: Team) -> None:
         assert answered.status_code == 202
 
 
-def test_the_scheme_is_the_proxys_word_and_nobody_elses(team: Team) -> None:
+def test_the_scheme_is_taken_from_the_proxy_alone(team: Team) -> None:
     forged = {"x-forwarded-proto": "http", "x-forwarded-for": "192.0.2.1"}
-    told = team.front.client.get(team.front.url + RESOURCE, headers=forged).json()
-    assert told["resource"] == f"{team.front.url}/mcp"
+    metadata = team.front.client.get(team.front.url + RESOURCE, headers=forged).json()
+    assert metadata["resource"] == f"{team.front.url}/mcp"
     forged["x-forwarded-proto"] = "https"
     with client_from(OTHERS_ADDRESS) as stranger:
         direct = stranger.get(team.replicas[0].url(RESOURCE), headers=forged).json()
     assert direct["resource"] == team.replicas[0].url("/mcp")
 
 
-def test_the_clients_address_is_the_proxys_word_and_nobody_elses(
-    papers: Papers, tmp_path: Path
-) -> None:
+def test_the_clients_address_is_taken_from_the_proxy_alone(papers: Papers, tmp_path: Path) -> None:
     forged = {"x-forwarded-for": "192.0.2.1"}
     with (
-        told_address() as port,
+        address_server() as port,
         nginx(papers, tmp_path, [port, port]) as front,
         client_from(OTHERS_ADDRESS, papers.trusting) as client,
     ):
@@ -347,7 +345,7 @@ def test_the_example_in_the_handbook_serves_one_server(papers: Papers, tmp_path:
         example = location.replace("127.0.0.1:3000", "fabric-1:3000")
         text = f"{head}{served_by}{example}}}\n}}\n"
         with nginx(papers, tmp_path, [served.port], text) as front:
-            told = front.client.get(front.url + RESOURCE).json()
+            metadata = front.client.get(front.url + RESOURCE).json()
             listed = front.client.post(f"{front.url}/mcp", json=LIST, headers=HEADERS)
-    assert told["resource"] == f"{front.url}/mcp"
+    assert metadata["resource"] == f"{front.url}/mcp"
     assert result_of(listed)["tools"]

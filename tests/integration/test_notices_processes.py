@@ -1,4 +1,4 @@
-"""What another process stores is told of within a second, over every way that can carry it."""
+"""Notifications of changes by other processes: within a second, over every transport."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -90,7 +90,7 @@ async def stored_elsewhere(environment: Variables, key: str, value: str) -> None
 
 
 @pytest.mark.parametrize("connect", WAYS)
-async def test_a_client_is_told_what_another_process_stored(
+async def test_a_client_is_notified_of_what_another_process_stored(
     environment: dict[str, str], connect: Connect
 ) -> None:
     inbox = Inbox(SECOND)
@@ -106,7 +106,7 @@ async def test_a_client_is_told_what_another_process_stored(
 
 
 @pytest.mark.parametrize("connect", WAYS)
-async def test_a_client_is_told_of_the_tools_that_another_process_heard_of(
+async def test_a_client_is_notified_of_tools_that_another_process_fetched(
     home: Path, connect: Connect
 ) -> None:
     inbox = Inbox(SECOND)
@@ -125,7 +125,7 @@ async def test_a_client_is_told_of_the_tools_that_another_process_heard_of(
 
 @asynccontextmanager
 async def asked_elsewhere(environment: Variables, question: str) -> AsyncIterator[None]:
-    """Ask a server of its own, up for the block, what nobody has asked: it connects to upstream."""
+    """Ask a new question on a second server, up for the block, so that it connects to upstream."""
     message = call("query-docs", libraryId=FASTAPI, query=question)
     with product_at_port("http", environment) as served:
         reply = await to_thread.run_sync(partial(asked, served, message=message))
@@ -134,7 +134,7 @@ async def asked_elsewhere(environment: Variables, question: str) -> AsyncIterato
 
 
 async def described(client: Client) -> set[str | None]:
-    """What a client is told of Context7's two tools."""
+    """Return the descriptions of Context7's two tools that a client lists."""
     tools = (await client.list_tools()).tools
     return {tool.description for tool in tools if tool.name in {"resolve-library-id", "query-docs"}}
 
@@ -173,9 +173,13 @@ async def test_a_client_that_left_takes_nothing_from_the_others(
 
 
 def promised(client: Client) -> tuple[object, object, object]:
-    """What the server says that it tells of: changed prompts, tools, and a resource."""
-    told = client.server_capabilities
-    assert told.prompts is not None
-    assert told.tools is not None
-    assert told.resources is not None
-    return told.prompts.list_changed, told.tools.list_changed, told.resources.subscribe
+    """Return which notifications the server announces: prompts, tools, subscribed resources."""
+    capabilities = client.server_capabilities
+    assert capabilities.prompts is not None
+    assert capabilities.tools is not None
+    assert capabilities.resources is not None
+    return (
+        capabilities.prompts.list_changed,
+        capabilities.tools.list_changed,
+        capabilities.resources.subscribe,
+    )

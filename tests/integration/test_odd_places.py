@@ -17,7 +17,7 @@ from support.product import BY_ITSELF, PROGRAM, product_environment
 pytestmark = pytest.mark.timeout(180)
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 ALONE = {**OFF, **BY_ITSELF}
-"""For what runs in a shell: the end of its stream is the same whoever serves a window."""
+"""For commands run in a shell: a closed stream has the same effect with and without a daemon."""
 SECONDS = 50
 
 
@@ -39,7 +39,7 @@ def in_shell(
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "told"),
+    ("line", "code", "message"),
     [
         ("$0 stats > /dev/full", 1, "the output cannot be written: No space left on device"),
         ("$0 --help > /dev/full", 1, "the output cannot be written: No space left on device"),
@@ -56,12 +56,12 @@ def in_shell(
     ],
 )
 def test_stream_that_takes_nothing_ends_a_command_with_at_most_one_line(
-    home: Path, line: str, code: int, told: str | None
+    home: Path, line: str, code: int, message: str | None
 ) -> None:
     done = in_shell(line, product_environment(home, ALONE))
     assert (done.returncode, done.stderr) == (
         code,
-        "" if told is None else f"context7-fabric: {told}\n",
+        "" if message is None else f"context7-fabric: {message}\n",
     )
 
 
@@ -87,7 +87,7 @@ def test_working_directory_that_was_deleted_is_no_fault(
 
 
 @pytest.mark.parametrize("daemon", ["auto", "off"])
-def test_window_in_a_directory_that_was_deleted_is_served(
+def test_session_in_a_directory_that_was_deleted_is_served(
     home: Path, tmp_path: Path, daemon: str
 ) -> None:
     (tmp_path / "gone").mkdir()

@@ -1,4 +1,4 @@
-"""Requests that are a little odd fare here as with the real server 4.1.1."""
+"""Unusual requests have the same outcome as with the real server 4.1.1."""
 
 import json
 import re
@@ -99,8 +99,8 @@ def answer(port: int, odd: Odd) -> tuple[int, list[object]]:
             if not part:
                 break
             whole += part
-    told = re.findall(rb"^(?:data: )?(\{.*\})\r?$", whole, re.MULTILINE)
-    messages = [json.loads(each) for each in told]
+    replies = re.findall(rb"^(?:data: )?(\{.*\})\r?$", whole, re.MULTILINE)
+    messages = [json.loads(each) for each in replies]
     return int(whole[9:12]), [each["id"] for each in messages if "result" in each]
 
 

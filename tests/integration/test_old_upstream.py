@@ -21,7 +21,7 @@ FASTAPI = "/fastapi/fastapi"
 
 @pytest.fixture(scope="module")
 def proxy(shared_api: Api) -> Iterator[Proxy]:
-    """What stands between it and the internet."""
+    """Proxy between the old server and the internet."""
     with tls_proxy(shared_api) as proxy:
         yield proxy
 

@@ -1,4 +1,4 @@
-"""Four processes on one home, before the real server: one call, whoever is killed meanwhile."""
+"""Single flight of four processes on one home: one call, even if one of them is killed."""
 
 import os
 import signal
@@ -43,7 +43,9 @@ def test_four_processes_with_the_same_question_cost_one_call(
     assert set(outcomes) <= {"miss", "coalesced", "hit"}
 
 
-def test_a_killed_leader_blocks_nobody_for_long(api: Api, dialogues: list[Dialogue]) -> None:
+def test_a_killed_leader_blocks_the_others_only_briefly(
+    api: Api, dialogues: list[Dialogue]
+) -> None:
     leader, follower, *_others = dialogues
     with api.gate() as gate:
         leader.start("tools/call", name="query-docs", arguments=ASKED)

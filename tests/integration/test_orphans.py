@@ -1,4 +1,4 @@
-"""No process outlives its purpose: each is killed in turn, and those that served it alone end."""
+"""End of orphaned processes: each process is killed in turn, and those that served it alone end."""
 
 import os
 import signal
@@ -38,34 +38,34 @@ def home(home: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def environment(home: Path, by_command: Variables) -> dict[str, str]:
-    """Windows of a daemon that starts its upstream, and does not stay long without them."""
+    """Variables of a daemon that starts its upstream and ends soon after its last session."""
     return with_daemon(home, {**by_command, "CONTEXT7_FABRIC_DAEMON_IDLE": f"{IDLE:g}s"})
 
 
 @contextmanager
 def client_of(command: list[str], environment: dict[str, str]) -> Iterator[tuple[Dialogue, int]]:
-    """What a client with a window says, past its first call; and the pid of the window."""
+    """Start a client that starts a relay; yield its dialogue after a call, and the relay's pid."""
     with spawn([sys.executable, "-c", CLIENT, *command], environment) as client:
-        window = int(client.out.wait_for(r"^\d+$")[0])
+        relay = int(client.out.wait_for(r"^\d+$")[0])
         dialogue = Dialogue(client)
         dialogue.introduce()
         assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
-        yield dialogue, window
+        yield dialogue, relay
 
 
-def test_when_the_client_is_killed_its_window_ends_and_then_daemon_and_upstream(
+def test_when_the_client_is_killed_its_relay_ends_and_then_daemon_and_upstream(
     home: Path, environment: dict[str, str]
 ) -> None:
-    with client_of([PROGRAM], environment) as (client, window):
+    with client_of([PROGRAM], environment) as (client, relay):
         daemon = daemon_of(home)
         upstream = children_of(daemon)
         assert upstream
         os.kill(client.process.pid, signal.SIGKILL)
-        wait_gone([window], SOON)
+        wait_gone([relay], SOON)
         wait_gone([daemon, *upstream], IDLE + SOON)
 
 
-def test_when_a_window_is_killed_the_daemon_serves_the_others_and_then_leaves(
+def test_when_a_relay_is_killed_the_daemon_serves_the_others_and_then_leaves(
     home: Path, environment: dict[str, str]
 ) -> None:
     with talking([PROGRAM], environment) as other:
@@ -78,7 +78,7 @@ def test_when_a_window_is_killed_the_daemon_serves_the_others_and_then_leaves(
     wait_gone([daemon, *upstream], IDLE + SOON)
 
 
-def test_a_window_killed_in_mid_call_does_not_keep_the_daemon(
+def test_a_relay_killed_in_mid_call_does_not_keep_the_daemon(
     api: Api, home: Path, environment: dict[str, str]
 ) -> None:
     with api.gate() as gate, talking([PROGRAM], environment) as dialogue:
@@ -118,25 +118,23 @@ def test_when_upstream_is_killed_the_daemon_starts_another(
     wait_gone([daemon, *successors], IDLE + SOON)
 
 
-def test_a_window_whose_daemon_and_client_are_killed_at_once_ends(
+def test_a_relay_whose_daemon_and_client_are_killed_at_once_ends(
     home: Path, environment: dict[str, str]
 ) -> None:
-    with client_of([PROGRAM], environment) as (client, window):
+    with client_of([PROGRAM], environment) as (client, relay):
         daemon = daemon_of(home)
         for pid in (daemon, client.process.pid):
             os.kill(pid, signal.SIGKILL)
-        wait_gone([window], SOON)
+        wait_gone([relay], SOON)
 
 
-def test_a_window_that_serves_itself_ends_with_its_client(
-    home: Path, environment: dict[str, str]
-) -> None:
-    with client_of([PROGRAM], environment) as (client, window):
+def test_an_in_process_server_ends_with_its_client(home: Path, environment: dict[str, str]) -> None:
+    with client_of([PROGRAM], environment) as (client, relay):
         (home / "daemon").rename(home / "away")
         (home / "daemon").touch()
         kill([daemon_of(home)])
         assert outcome_of(client.call("query-docs", **OTHERS)) == "miss"
-        upstream = children_of(window)
+        upstream = children_of(relay)
         assert upstream
         os.kill(client.process.pid, signal.SIGKILL)
-        wait_gone([window, *upstream], SOON)
+        wait_gone([relay, *upstream], SOON)

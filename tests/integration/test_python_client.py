@@ -74,7 +74,7 @@ def here(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines_of(program: str, environment: dict[str, str]) -> list[str]:
-    """What a Python program prints; every warning in it is an error."""
+    """Run a Python program with warnings as errors and return the lines it prints."""
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=20
@@ -84,10 +84,10 @@ def lines_of(program: str, environment: dict[str, str]) -> list[str]:
 
 
 def resolved(name: str, environment: dict[str, str]) -> dict[str, object]:
-    """What the server says of a name."""
+    """Resolve a name with the command and return its answer."""
     done = run_product("resolve", name, "--json", env=environment)
-    told: dict[str, object] = json.loads(done.stdout)
-    return told
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
 
 
 def test_a_program_of_five_lines_gets_an_id(environment: dict[str, str]) -> None:
@@ -102,8 +102,12 @@ def test_what_a_program_learned_the_server_knows(environment: dict[str, str]) ->
         f"The documentation of {WIDGET}",
         "2",
     ]
-    told = resolved("widget", environment)
-    assert (told["library_id"], told["outcome"], told["tier"]) == (WIDGET, "offline", "learned")
+    answer = resolved("widget", environment)
+    assert (answer["library_id"], answer["outcome"], answer["tier"]) == (
+        WIDGET,
+        "offline",
+        "learned",
+    )
 
 
 def test_importing_the_client_imports_no_server(environment: dict[str, str]) -> None:

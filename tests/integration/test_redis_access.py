@@ -1,4 +1,4 @@
-"""Who gets into Redis, by password and by certificate, and what those are told who do not."""
+"""Access to Redis by password and by certificate, and the errors of a refused connection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_with_the_password_one_gets_in() -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("password", [None, "wr0ng"])
-async def test_without_the_password_one_is_told_why_and_nothing_is_given_away(
+async def test_without_the_password_the_error_says_why_and_shows_no_secret(
     caplog: pytest.LogCaptureFixture, password: str | None, call: str
 ) -> None:
     caplog.set_level("DEBUG")
@@ -36,8 +36,8 @@ async def test_without_the_password_one_is_told_why_and_nothing_is_given_away(
         with pytest.raises(StoreUnavailable, match=r"(?i)auth|password") as caught:
             await CALLS[call](backend)
         await backend.aclose()
-    told = f"{caught.value} {caught.value!r} {backend!r} {caplog.text}"
-    assert "wr0ng" not in told
+    shown = f"{caught.value} {caught.value!r} {backend!r} {caplog.text}"
+    assert "wr0ng" not in shown
     assert "\n" not in str(caught.value)
 
 

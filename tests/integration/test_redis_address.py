@@ -1,4 +1,4 @@
-"""What a Redis URL may say, and that a refused one gives nothing away."""
+"""Redis URLs: the accepted forms, and errors that show no secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SECRET = "s3cr3t"
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "arguments"),
     [
         ("redis://", {}),
         ("redis://cache:7000/3", {"host": "cache", "port": 7000, "db": 3}),
@@ -27,8 +27,8 @@ SECRET = "s3cr3t"
         ),
     ],
 )
-def test_a_url_says_where_and_how(url: str, told: dict[str, object]) -> None:
-    assert parse(url, None, None, ssl=False).arguments(cluster=False) == PLAIN | told
+def test_a_url_says_where_and_how(url: str, arguments: dict[str, object]) -> None:
+    assert parse(url, None, None, ssl=False).arguments(cluster=False) == PLAIN | arguments
 
 
 def test_a_path_takes_the_place_of_host_and_port() -> None:
@@ -40,8 +40,8 @@ def test_a_path_takes_the_place_of_host_and_port() -> None:
 
 
 def test_what_is_given_apart_overrides_the_url() -> None:
-    told = parse("redis://:old@cache/1", 0, "new", ssl=True).arguments(cluster=False)
-    assert told == PLAIN | {"host": "cache", "password": "new", "ssl": True}
+    arguments = parse("redis://:old@cache/1", 0, "new", ssl=True).arguments(cluster=False)
+    assert arguments == PLAIN | {"host": "cache", "password": "new", "ssl": True}
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ async def test_its_memory_is_that_of_all_masters(
     assert memory > sum(each) - min(each)
 
 
-async def test_nobody_gets_the_reply_of_a_caller_that_gave_up(
+async def test_the_reply_of_a_caller_that_gave_up_reaches_no_other_caller(
     nodes: list[RedisServer], backend: RedisBackend
 ) -> None:
     values = {f"{number}": b"%d" % number * 100 for number in range(40)}

@@ -76,7 +76,7 @@ async def test_many_callers_of_a_held_server_wait_no_longer_than_one(server: Red
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_nobody_there_is_told_at_once(call: str) -> None:
+async def test_a_server_that_is_gone_is_an_error_at_once(call: str) -> None:
     with redis_server() as gone:
         gone.kill()
         backend = RedisBackend(gone.url, timeout=30)
@@ -137,7 +137,9 @@ async def test_while_a_server_is_away_calls_fail_and_then_work_again() -> None:
         await backend.aclose()
 
 
-async def test_nobody_gets_the_reply_of_a_caller_that_gave_up(server: RedisServer) -> None:
+async def test_the_reply_of_a_caller_that_gave_up_reaches_no_other_caller(
+    server: RedisServer,
+) -> None:
     backend = RedisBackend(server.url, timeout=PATIENCE)
     values = {f"{number}": b"%d" % number * 100 for number in range(40)}
     await put_many(backend, values)

@@ -1,4 +1,4 @@
-"""Everybody on a Redis hears what anybody writes: on one server, over TLS, on a cluster."""
+"""Announcements of written keys over Redis: on one server, over TLS, on a cluster."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def at(url: str, namespace: str = "ours") -> AsyncIterator[RedisBackend]:
 
 @asynccontextmanager
 async def listening(backend: RedisBackend) -> AsyncIterator[AsyncGenerator[WrittenKeys]]:
-    """What is announced from now on."""
+    """Subscribe for the block and yield the announcements that follow."""
     with anyio.fail_after(20):
         async with aclosing(backend.announcements()) as announced:
             assert await anext(announced) is None
@@ -100,8 +100,8 @@ async def test_what_is_in_another_form_says_that_it_may_be_anything(message: str
 async def test_many_keys_are_announced_in_portions(url: str) -> None:
     async with at(url) as here, listening(here) as announced:
         await put_many(here, {f"key {number:03}": b"" for number in range(250)})
-        told = [await anext(announced) for _portion in range(3)]
-        assert [len(each or ()) for each in told] == [100, 100, 50]
+        portions = [await anext(announced) for _portion in range(3)]
+        assert [len(each or ()) for each in portions] == [100, 100, 50]
 
 
 class TestAServerThatIsGone:

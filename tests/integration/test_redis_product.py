@@ -1,4 +1,4 @@
-"""The product with Redis as its store: homes share what they know, and do without if need be."""
+"""The product with Redis as its store: homes share entries, and serve without Redis if it fails."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LOOK_UP = {"libraryName": "fastapi", "query": "How do I test a WebSocket?"}
 ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 PASSWORD = "open-sesame"
 PATIENCE_SECONDS = 10.0
-"""What a call may take at most while Redis is held: its time-outs of a second, several times."""
+"""Longest duration of a call while Redis is held: several of its time-outs of a second."""
 
 TO_END = 3.0
-"""Seconds until a server that is told to end has ended, whatever waits."""
+"""Longest time in seconds from the signal until a server has ended, calls in flight or not."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def on_redis(by_http: Variables, redis: RedisServer) -> Variables:
-    """What makes the product keep everything in Redis."""
+    """Variables that make the product keep everything in Redis."""
     return {**by_http, "CONTEXT7_FABRIC_BACKEND": redis.url}
 
 
@@ -51,7 +51,7 @@ async def both(client: Client) -> list[types.CallToolResult]:
 
 
 async def outcome(client: Client) -> object:
-    """How the question ends."""
+    """Ask the question and return its outcome."""
     return provenance(await client.call_tool("query-docs", ASKED))["outcome"]
 
 
@@ -127,20 +127,20 @@ def test_doctor_and_stats_tell_of_redis_and_of_no_password(
     home: Path, redis: RedisServer, on_redis: Variables
 ) -> None:
     environment = product_environment(home, on_redis)
-    told = run_product("doctor", "--json", env=environment)
-    assert json.loads(told.stdout)["store"]["ok"]
-    assert "redis" in told.stdout
+    healthy = run_product("doctor", "--json", env=environment)
+    assert json.loads(healthy.stdout)["store"]["ok"]
+    assert "redis" in healthy.stdout
     redis.kill()
     gone = run_product("doctor", env=environment)
     assert gone.returncode == 1
     assert "store" in gone.stdout
     stats = run_product("stats", "--json", env=environment)
     assert stats.returncode == 0
-    for ended in (told, gone, stats):
+    for ended in (healthy, gone, stats):
         assert PASSWORD not in ended.stdout + ended.stderr
 
 
-def test_a_url_of_redis_that_cannot_be_used_is_told_in_one_line(home: Path) -> None:
+def test_a_url_of_redis_that_cannot_be_used_is_an_error_of_one_line(home: Path) -> None:
     variables = {"CONTEXT7_FABRIC_BACKEND": f"redis://:{PASSWORD}@host:port"}
     ended = run_product("stats", env=product_environment(home, variables))
     assert ended.returncode == 2

@@ -66,7 +66,7 @@ async def is_written(backend: RedisBackend, key: str, value: bytes) -> bool:
     return True
 
 
-async def test_a_service_that_the_sentinel_does_not_know_is_told_in_one_line(
+async def test_a_service_that_the_sentinel_does_not_know_is_an_error_of_one_line(
     running: Watched,
 ) -> None:
     backend = RedisBackend(f"{running.url}-other")

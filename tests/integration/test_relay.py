@@ -138,11 +138,11 @@ def test_it_ends_in_good_order_while_it_waits_for_the_daemon(
 ) -> None:
     meant = resolved(environment, str(Path.cwd()))
     with (
-        Endpoint.of(str(home), identity(meant)).listen() as door,
+        Endpoint.of(str(home), identity(meant)).listen() as listener,
         spawn([PROGRAM], environment) as process,
     ):
-        door.settimeout(5)
-        with door.accept()[0] as connection:
+        listener.settimeout(5)
+        with listener.accept()[0] as connection:
             assert connection.recv(1)
             HOW[how](process)
             wait_gone([process.pid], 2)
@@ -197,9 +197,9 @@ def test_a_successor_that_says_nothing_does_not_keep_it(
         first = daemon_of(home)
         os.kill(first, signal.SIGSTOP)
         dialogue.start("tools/list")
-        (door,) = endpoints(str(home))
-        Path(door.folder, f"{door.name}.sock").unlink()
-        with door.listen() as listener:
+        (endpoint,) = endpoints(str(home))
+        Path(endpoint.folder, f"{endpoint.name}.sock").unlink()
+        with endpoint.listen() as listener:
             listener.settimeout(5)
             kill([first])
             with listener.accept()[0] as connection:

@@ -32,7 +32,7 @@ SLACK = 2.0
 
 CARL, DORA = "ctx7sk-carl", "ctx7sk-dora"
 CAUSES = ("a connection is lost", "none can be had")
-"""Why Redis fails when it is killed: a warning for each at most."""
+"""Causes of failure after Redis was killed: at most one warning for each."""
 
 HANGING = 10.0
 """Seconds that a call may take while Redis hangs: its time-outs of a second, several times."""
@@ -60,7 +60,7 @@ def three(
 
 
 @pytest.mark.parametrize("place", ["this machine", "another machine"])
-def test_a_replica_killed_in_mid_flight_delays_nobody_past_its_lease(
+def test_a_replica_killed_in_mid_flight_delays_the_others_no_longer_than_its_lease(
     api: Api, variables: Variables, three: list[Replica], tmp_path: Path, place: str
 ) -> None:
     question, others = f"Who is killed on {place}?", three
@@ -167,7 +167,7 @@ def hits(replica: Replica, question: str) -> bool:
 
 
 def assert_upstream_answers(replica: Replica, question: str, key: str | None = None) -> None:
-    """See that a replica answers a question in time, and says that it asked upstream."""
+    """Check that a replica answers a question in time, with an outcome that names upstream."""
     begun = monotonic()
     result = replica.ask(question, key)
     assert monotonic() - begun < SLACK
@@ -176,12 +176,12 @@ def assert_upstream_answers(replica: Replica, question: str, key: str | None = N
 
 
 def assert_shared(these: Sequence[Replica], question: str, key: str | None = None) -> None:
-    """See that the last stores what is stored nowhere, and all others find it."""
+    """Check that the last replica stores a new answer and all others find it."""
     *others, last = these
     assert outcome_of(last.ask(question, key)) == "miss"
     assert {outcome_of(each.ask(question, key)) for each in others} == {"hit"}
 
 
 def warnings(replica: Replica) -> list[str]:
-    """What a replica has warned of."""
+    """Return the warnings in a replica's log."""
     return re.findall(r"^context7-fabric: WARNING: .*$", replica.log, re.MULTILINE)

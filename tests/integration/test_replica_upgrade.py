@@ -50,19 +50,19 @@ KINDS = {
     "EXECUTION/execution:",
     "FEEDBACK/feedback:",
 }
-"""How the keys of all kinds of records begin."""
+"""Prefixes of the keys of all kinds of records."""
 
 Change: TypeAlias = Callable[[Context], bytes]
-"""What another version would keep in place of a context."""
+"""Encoding that another version would store in place of a context."""
 
 
 def of_another_format(context: Context) -> bytes:
-    """What a version with another format of all entries would keep."""
+    """Encode a context as a version with another entry format would."""
     return encode(context).replace(b'{"format":%d,' % FORMAT, b'{"format":%d,' % (FORMAT + 1), 1)
 
 
 def of_another_form(context: Context) -> bytes:
-    """What a version with other records, in the same format, would keep."""
+    """Encode a context as a version with other records in the same format would."""
     if context.key.startswith(("note:", "prompt:")):  # what people write has no form of ours
         return of_another_format(context)
     return encode(replace(context, value={"newer": context.value}))
@@ -70,7 +70,7 @@ def of_another_form(context: Context) -> bytes:
 
 @dataclass(frozen=True)
 class Stored:
-    """Records of every kind, and what the calls that made them told."""
+    """Records of every kind, and the results of the calls that made them."""
 
     entries: Sequence[BackendEntry]
     listed: str
@@ -97,13 +97,13 @@ def this(variables: Variables, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def stored(shared_api: Api, this: Replica, redis: RedisServer) -> Stored:
-    """What this version stores."""
+    """Store records of every kind with this version."""
     shared_api.redirects[MOVED] = FASTAPI
-    told = stored_every_kind(this)
+    results = stored_every_kind(this)
     this.stop()  # which writes what is not written yet
     entries = anyio.run(all_of, redis.url)
     assert {kind(each) for each in entries} >= KINDS
-    return Stored(entries, *told)
+    return Stored(entries, *results)
 
 
 @pytest.fixture(scope="module", params=[of_another_format, of_another_form])
@@ -164,9 +164,9 @@ def stored_every_kind(replica: Replica) -> tuple[str, str]:
     listed = text_of(in_session(replica, "resolve-library-id", **LOOK_UP))
     in_session(replica, "query-docs", libraryId=FASTAPI, query=QUESTION)
     replica.call("query-docs", libraryId=MOVED, query=QUESTION)
-    told = replica.ask(QUESTION)
-    assert outcome_of(told) == "hit"
-    execution = str(told["_meta"]["context7-fabric/answer"]["execution_id"])
+    answer = replica.ask(QUESTION)
+    assert outcome_of(answer) == "hit"
+    execution = str(answer["_meta"]["context7-fabric/answer"]["execution_id"])
     replica.call("record-feedback", executionId=execution, rating=5)
     replica.call("fabric-set", value="flour", **NOTE)
     replica.call("fabric-set", value="Just do it.", **PROMPT)
@@ -202,7 +202,7 @@ async def put_changed(url: str, entries: Sequence[BackendEntry], change: Change)
 
 
 def kind(entry: BackendEntry) -> str:
-    """How the keys of its kind begin."""
+    """Return the prefix of the keys of its kind."""
     return f"{entry.key.partition(':')[0]}:"
 
 
@@ -243,21 +243,21 @@ async def test_two_versions_with_different_formats_misread_nothing_under_load(
     assert "Traceback" not in this.log + other.log
 
 
-def test_news_in_another_form_are_heard_without_harm(
+def test_announcements_in_another_format_are_ignored(
     api: Api, this: Replica, redis: RedisServer
 ) -> None:
     question = "What is new?"
     this.ask(question)
     (channel,) = redis.cli("PUBSUB", "CHANNELS").splitlines()
-    for told in ('{"format": 2}', "[1, [2]]", '["who"]', "null", "no JSON", "", "[" * 9999):
-        assert redis.cli("PUBLISH", channel, told) == "1"
+    for message in ('{"format": 2}', "[1, [2]]", '["who"]', "null", "no JSON", "", "[" * 9999):
+        assert redis.cli("PUBLISH", channel, message) == "1"
         assert outcome_of(this.ask(question)) == "hit"
     assert redis.cli("PUBLISH", channel, "the last") == "1"
     assert "Traceback" not in this.log
 
 
 def another_version(folder: Path, format_: int = FORMAT) -> Path:
-    """The source root of a copy of the package: newer, and with another format if so told."""
+    """Copy the package as a newer version, with the given format, and return its source root."""
     package = Path(context7_fabric.__file__).parent
     copied = folder / "server" / package.name
     shutil.copytree(package, copied)

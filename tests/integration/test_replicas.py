@@ -1,4 +1,4 @@
-"""Three servers on one Redis: what one of them knows, all know, and a home holds nothing of it."""
+"""Three servers on one Redis: they share all entries, and no home holds any."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -53,7 +53,7 @@ def three(
 def asked_at_once(
     api: Api, three: list[Replica], question: str, *keys: str | None
 ) -> list[dict[str, Any]]:
-    """What each replica answers, each with its key; upstream is held until all wait for it."""
+    """Ask all replicas at once, each with its key; upstream is held until all wait for it."""
     with ThreadPoolExecutor(REPLICAS) as threads, api.gate() as gate:
         waiting = [
             threads.submit(each.ask, question, key) for each, key in zip(three, keys, strict=True)
@@ -66,7 +66,7 @@ def asked_at_once(
 
 
 def is_in_flight(replica: Replica) -> bool:
-    """Whether a question waits for upstream, or for another replica's flight."""
+    """Return True if a question waits for upstream or for another replica's flight."""
     return scraped(replica.served).total("flights") == 1
 
 
@@ -92,7 +92,7 @@ def test_the_same_look_up_on_all_costs_one_call(api: Api, three: list[Replica]) 
     assert api.calls == 1
 
 
-def test_what_a_key_fetched_every_replica_serves_to_it_and_to_nobody_else(
+def test_what_a_key_fetched_every_replica_serves_to_that_key_alone(
     api: Api, three: list[Replica]
 ) -> None:
     question, (first, second, third) = "Whose is this answer?", three
@@ -138,9 +138,9 @@ def test_what_is_stored_for_a_user_on_one_is_read_changed_and_found_on_the_other
 
 def test_a_bad_rating_on_one_drops_the_answer_on_all(api: Api, three: list[Replica]) -> None:
     question, (first, second, third) = "What is not good enough?", three
-    told = first.ask(question)
+    answer = first.ask(question)
     assert [outcome_of(each.ask(question)) for each in (second, third)] == ["hit", "hit"]
-    rated = {"executionId": told["_meta"]["context7-fabric/answer"]["execution_id"], "rating": 1}
+    rated = {"executionId": answer["_meta"]["context7-fabric/answer"]["execution_id"], "rating": 1}
 
     def is_taken() -> bool:  # a record is written soon after its call
         return "dropped" in text_of(second.call("record-feedback", **rated))
@@ -158,8 +158,8 @@ def test_stats_on_another_machine_count_the_calls_of_all(
     library = "/pydantic/pydantic"  # of which no other test asks
     for number, each in enumerate(three):
         question = f"What is asked of machine {number}?"
-        told = [each.call("query-docs", libraryId=library, query=question) for _time in range(2)]
-        assert [outcome_of(result) for result in told] == ["miss", "hit"]
+        results = [each.call("query-docs", libraryId=library, query=question) for _time in range(2)]
+        assert [outcome_of(result) for result in results] == ["miss", "hit"]
 
     def are_counted() -> bool:  # each soon after its call
         records = json.loads(run_product("stats", "--json", env=environment).stdout)["records"]
@@ -215,12 +215,12 @@ Connect: TypeAlias = Callable[[Replica, Inbox], AbstractAsyncContextManager[Clie
 
 async def stored_at(replica: Replica, key: str, value: str) -> None:
     """Store a context by a tool of a replica."""
-    told = await to_thread.run_sync(partial(replica.call, "fabric-set", key=key, value=value))
-    assert not told.get("isError"), told
+    result = await to_thread.run_sync(partial(replica.call, "fabric-set", key=key, value=value))
+    assert not result.get("isError"), result
 
 
 @pytest.mark.parametrize("connect", WAYS)
-async def test_a_client_of_one_is_told_what_another_stored(
+async def test_a_client_of_one_is_notified_of_what_another_stored(
     three: list[Replica], connect: Connect
 ) -> None:
     here, there, _third = three
@@ -234,12 +234,12 @@ async def test_a_client_of_one_is_told_what_another_stored(
         await stored_at(there, "prompt:use-library", f"Just do {{this}} as {key}.")
         await inbox.wait_for(PROMPTS)
         prompt = await client.get_prompt("use-library", {"this": "it"})
-    told = prompt.messages[0].content
-    assert isinstance(told, types.TextContent)
-    assert told.text == f"Just do it as {key}."
+    content = prompt.messages[0].content
+    assert isinstance(content, types.TextContent)
+    assert content.text == f"Just do it as {key}."
 
 
-async def test_clients_of_one_are_told_of_the_tools_that_another_heard_of(tmp_path: Path) -> None:
+async def test_clients_of_one_are_notified_of_tools_that_another_fetched(tmp_path: Path) -> None:
     legacy, modern = Inbox(2 * SECOND), Inbox(2 * SECOND)
     with redis_server() as redis, mcp_upstream() as upstream:
         variables = on_redis({"CONTEXT7_FABRIC_UPSTREAM": upstream.url}, redis.url)

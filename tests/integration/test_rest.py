@@ -31,7 +31,7 @@ class Curl:
     token: str | None
 
     def __call__(self, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
-        """Return what is replied; POST where there is a body."""
+        """Send a request, a POST if there is a body, and return its reply."""
         words = [needed("curl"), "-s", "--fail-with-body", "--noproxy", "*", self.served.url(path)]
         if self.token is not None:
             words += ["-H", f"Authorization: Bearer {self.token}"]
@@ -69,7 +69,7 @@ def test_what_is_indexed_is_found(curl: Curl, prefix: str) -> None:
     assert found["metadata"]["library_id"] == "/harbours/harbour"
 
 
-def test_collections_and_figures_are_told(curl: Curl, prefix: str) -> None:
+def test_collections_and_figures_are_returned(curl: Curl, prefix: str) -> None:
     assert [each["name"] for each in curl(f"{prefix}/collections")] == ["library_registry"]
     assert curl(f"{prefix}/library-cache/stats")["collection"] == "library_registry"
 
@@ -78,7 +78,7 @@ def test_health_gets_well_by_itself(curl: Curl, prefix: str) -> None:
     until(curl.served, lambda: curl(f"{prefix}/health")["status"] == "healthy")
 
 
-def test_without_the_token_nothing_is_told(tmp_path: Path) -> None:
+def test_without_the_token_every_request_is_refused(tmp_path: Path) -> None:
     environment = product_environment(tmp_path, OFFLINE)
     token = token_of("ci", environment)
     with product_at_port("http", environment) as served:

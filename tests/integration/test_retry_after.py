@@ -1,4 +1,4 @@
-"""A 429 from the HTTP server in front of Context7: its Retry-After is kept, and told."""
+"""A 429 from the HTTP server in front of Context7: its Retry-After is respected and shown."""
 
 import json
 import time
@@ -20,7 +20,7 @@ QUESTION = Question("/widgets/widget1", "start")
 
 
 class Gateway:
-    """Turns every call away and counts them."""
+    """Application that refuses every call and counts them."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self.headers = headers
@@ -96,8 +96,8 @@ def test_doctor_and_stats_show_a_limit_and_doctor_ends_it(home: Path) -> None:
         checked = run_product("doctor", "--json", env=environment)
         limits = json.loads(checked.stdout)["limits"]
         assert (checked.returncode, limits["ok"]) == (1, False)
-        for told in ("(429)", "for 59 minutes, until ", "one call a minute", "doctor --fix"):
-            assert told in limits["told"]
+        for part in ("(429)", "for 59 minutes, until ", "one call a minute", "doctor --fix"):
+            assert part in limits["told"]
         figures = json.loads(run_product("stats", "--json", env=environment).stdout)
         assert figures["resting_until"] > time.time()
         assert "(429)" in figures["resting_because"]

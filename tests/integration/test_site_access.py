@@ -1,4 +1,4 @@
-"""A server that several share: who comes in, how often, and whose things they see."""
+"""Access to a shared server: tokens, rates, and visibility of entries."""
 
 import json
 from collections.abc import Iterator
@@ -116,7 +116,7 @@ def test_a_line_that_is_no_token_is_left_out_and_an_unreadable_file_lets_no_one_
         served.process.err.wait_for("all requests are rejected .*it is no text")
 
 
-def test_who_has_a_token_comes_in_at_every_address_and_nobody_else(team: Team) -> None:
+def test_every_address_accepts_valid_tokens_alone(team: Team) -> None:
     token, served = team.ann, team.served
     wrong: tuple[dict[str, str], ...] = (
         {},
@@ -135,12 +135,12 @@ def test_who_has_a_token_comes_in_at_every_address_and_nobody_else(team: Team) -
     assert asked(served, "/health", bearing(token), method="GET").status_code == 200
 
 
-def test_a_sign_of_life_and_how_to_come_in_are_for_everybody(team: Team) -> None:
+def test_health_and_authorization_metadata_need_no_token(team: Team) -> None:
     served = team.served
     assert asked(served, "/ping", method="GET").json() == {"status": "ok", "message": "pong"}
     for path in ("", "/mcp"):
-        told = asked(served, f"/.well-known/oauth-protected-resource{path}", method="GET")
-        assert told.json() == {
+        metadata = asked(served, f"/.well-known/oauth-protected-resource{path}", method="GET")
+        assert metadata.json() == {
             "resource": served.url("/mcp"),
             "bearer_methods_supported": ["header"],
         }
@@ -208,7 +208,7 @@ def test_an_open_stream_says_nothing_more_for_a_token_that_is_taken_back(
 def test_each_token_has_a_rate_of_its_own(environment: dict[str, str]) -> None:
     ann, bob = token_of("ann", environment), token_of("bob", environment)
     with product_at_port("http", environment | {"CONTEXT7_FABRIC_RATE": "10"}) as served:
-        strangers = [status(served, "c7f_nobody") for _request in range(12)]
+        strangers = [status(served, "c7f_unknown") for _request in range(12)]
         replies = [asked(served, headers=bearing(ann)) for _request in range(11)]
         assert strangers == [401] * 12
         assert [each.status_code for each in replies] == [200] * 10 + [429]
@@ -262,5 +262,5 @@ def user_scope(served: Served, token: str) -> set[str]:
     read = {"jsonrpc": "2.0", "id": 1, "method": "resources/read"}
     message = {**read, "params": {"uri": "fabric://USER"}}
     result = result_of(asked(served, headers=bearing(token), message=message))
-    told = json.loads(result["contents"][0]["text"])
-    return {each["key"] for each in told["entries"]}
+    listing = json.loads(result["contents"][0]["text"])
+    return {each["key"] for each in listing["entries"]}

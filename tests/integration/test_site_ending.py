@@ -1,4 +1,4 @@
-"""How a shared server ends: calls under way are answered, streams are ended, nobody else waits."""
+"""Shutdown of a shared server: calls in flight are answered, streams and idle connections end."""
 
 import json
 import signal
@@ -88,8 +88,8 @@ def closed_to_new_ones(served: Served) -> bool:
         return True
 
 
-def told(served: Served, by: signal.Signals = signal.SIGTERM) -> float:
-    """Send the signal, wait until nobody new comes in, and return when it was sent."""
+def ending(served: Served, by: signal.Signals = signal.SIGTERM) -> float:
+    """Send the signal, wait until new connections are refused, and return when it was sent."""
     began = time.monotonic()
     served.process.popen.send_signal(by)
     while not closed_to_new_ones(served):
@@ -113,7 +113,7 @@ def test_a_call_under_way_is_answered_and_then_it_is_gone(
     question = f"How do I end {era}?"
     with api.gate() as gate, connected(served, asking(question, era)) as client:
         gate.wait_for(1)
-        told(served, by)
+        ending(served, by)
         gate.release()
         answer = everything(client)
         wait_gone([served.process.pid], SOON)
@@ -130,7 +130,7 @@ def test_a_call_that_is_never_answered_does_not_keep_it(api: Api, served: Served
     question = "How long is never?"
     with api.gate() as gate, connected(served, asking(question, "2025-06-18")):
         gate.wait_for(1)
-        began = told(served)
+        began = ending(served)
         wait_gone([served.process.pid], TO_END)
         assert SOON < time.monotonic() - began < TO_END
     assert served.process.wait() == 0
@@ -138,10 +138,10 @@ def test_a_call_that_is_never_answered_does_not_keep_it(api: Api, served: Served
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(api: Api, served: Served, second: signal.Signals) -> None:
-    question = "Can nobody wait?"
+    question = "Can it not wait?"
     with api.gate() as gate, connected(served, asking(question, "2025-06-18")):
         gate.wait_for(1)
-        told(served)
+        ending(served)
         served.process.popen.send_signal(second)
         wait_gone([served.process.pid], SOON)
     assert served.process.wait() == 0
@@ -173,7 +173,7 @@ def test_connections_that_idle_are_closed_while_a_call_is_finished(
         while b"0\r\n\r\n" not in idle.recv(65536):
             pass
         gate.wait_for(1)
-        told(served)
+        ending(served)
         assert idle.recv(1) == b""
         gate.release()
         assert b'"outcome":"miss"' in everything(client)
@@ -191,7 +191,7 @@ def test_a_stream_is_ended_whole_while_a_call_is_finished(
     ):
         assert open_stream.recv(12) == b"HTTP/1.1 200"
         gate.wait_for(1)
-        told(served)
+        ending(served)
         assert everything(open_stream).endswith(b"0\r\n\r\n")
         gate.release()
         assert b'"outcome":"miss"' in everything(client)

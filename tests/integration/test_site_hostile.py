@@ -1,4 +1,4 @@
-"""What clients do wrong, by mistake or on purpose: each is told so, and the server stays up."""
+"""Malformed and hostile requests: each gets an error reply, and the server stays up."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def _stays_up(served: Served) -> Iterator[None]:
-    """After each test it answers as before, and has nothing to complain of."""
+    """Check after each test that the server answers as before and has logged no traceback."""
     yield
     assert result_of(asked(served))["tools"]
     assert "Traceback" not in served.process.err.text
@@ -64,9 +64,13 @@ def test_what_is_no_message_is_refused_in_json_rpc_in_one_line(
 ) -> None:
     reply = sent(served, content, mcp_protocol_version=era)
     assert reply.status_code == 400
-    told = reply.json()
-    assert (told["jsonrpc"], told["id"], told["error"]["code"]) == ("2.0", number, code)
-    text = told["error"]["message"]
+    error_reply = reply.json()
+    assert (error_reply["jsonrpc"], error_reply["id"], error_reply["error"]["code"]) == (
+        "2.0",
+        number,
+        code,
+    )
+    text = error_reply["error"]["message"]
     assert "\n" not in text
     assert "nonsense" not in text
     assert "http" not in text
@@ -110,7 +114,9 @@ def test_headers_that_do_not_fit_are_refused_with_a_reason(
         ("POST", "/.well-known/oauth-protected-resource"),
     ],
 )
-def test_another_method_is_told_which_are_allowed(served: Served, method: str, path: str) -> None:
+def test_a_wrong_method_is_refused_with_the_allowed_ones(
+    served: Served, method: str, path: str
+) -> None:
     reply = asked(served, path, method=method)
     assert reply.status_code == 405
     assert reply.headers["allow"]
@@ -126,10 +132,10 @@ def test_messages_for_no_session_are_refused(served: Served, query: str, status:
 
 
 def test_a_session_that_is_named_to_mcp_does_not_matter(served: Served) -> None:
-    assert result_of(asked(served, headers={"mcp-session-id": "nobody's"}))["tools"]
+    assert result_of(asked(served, headers={"mcp-session-id": "unknown"}))["tools"]
 
 
-def test_a_stream_of_events_is_its_visitors_alone(served: Served) -> None:
+def test_a_stream_of_events_is_its_clients_alone(served: Served) -> None:
     ann, bob = {"context7-api-key": "ctx7sk-ann"}, {"context7-api-key": "ctx7sk-bob"}
     with httpx2.stream("GET", served.url("/sse"), headers=ann, trust_env=False) as stream:
         lines = stream.iter_lines()
@@ -214,7 +220,7 @@ def test_who_dribbles_is_cut_off_after_a_while(served: Served) -> None:
 
 
 def dribbled(client: socket.socket, piece: bytes) -> bytes | None:
-    """What comes in a while after a piece was sent; None when the other side has closed."""
+    """Send a piece and return what arrives a while after; None when the other side has closed."""
     try:
         client.sendall(piece)
         return client.recv(4096) or None

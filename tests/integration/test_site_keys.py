@@ -1,4 +1,4 @@
-"""Each caller's key goes to Context7 as theirs, and what it fetched is for nobody else."""
+"""Callers' keys: each goes to Context7, and what it fetched is served to that key alone."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -45,13 +45,13 @@ def shared(by_http: Variables, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield Shared(served, home, token)
 
 
-def told(served: Served, question: str, **headers: str) -> str:
-    """Where the answer to a question came from; the headers' names are written with _."""
+def outcome_under(served: Served, question: str, **headers: str) -> str:
+    """Ask a question with headers, their names written with _, and return the outcome."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return told_to(served, question, sent)
+    return outcome_with(served, question, sent)
 
 
-def told_to(served: Served, question: str, headers: dict[str, str]) -> str:
+def outcome_with(served: Served, question: str, headers: dict[str, str]) -> str:
     message = call("query-docs", libraryId=FASTAPI, query=question)
     return outcome_of(result_of(asked(served, headers=headers, message=message)))
 
@@ -61,23 +61,23 @@ def test_a_key_in_any_header_of_context7s_goes_upstream(
     api: Api, alone: Served, header: str
 ) -> None:
     value = f"Bearer {ANN}" if header == "authorization" else ANN
-    assert told_to(alone, f"What does {header} bear?", {header: value}) == "miss"
+    assert outcome_with(alone, f"What does {header} bear?", {header: value}) == "miss"
     assert [request.key for request in api.requests] == [ANN]
 
 
 def test_what_a_key_fetched_no_other_caller_is_served(api: Api, alone: Served) -> None:
     question = "How are secrets kept?"
-    assert told(alone, question, context7_api_key=ANN) == "miss"
-    assert told(alone, question, context7_api_key=BOB) == "miss"
-    assert told(alone, question) == "miss"
-    assert told(alone, question, context7_api_key=ANN) == "hit"
+    assert outcome_under(alone, question, context7_api_key=ANN) == "miss"
+    assert outcome_under(alone, question, context7_api_key=BOB) == "miss"
+    assert outcome_under(alone, question) == "miss"
+    assert outcome_under(alone, question, context7_api_key=ANN) == "hit"
     assert [request.key for request in api.requests] == [ANN, BOB, None]
 
 
 def test_what_was_fetched_without_a_key_is_for_all(api: Api, alone: Served) -> None:
     question = "How are secrets shared?"
-    assert told(alone, question) == "miss"
-    assert told(alone, question, context7_api_key=ANN) == "hit"
+    assert outcome_under(alone, question) == "miss"
+    assert outcome_under(alone, question, context7_api_key=ANN) == "hit"
     assert [request.key for request in api.requests] == [None]
 
 
@@ -85,17 +85,17 @@ def test_who_has_no_key_uses_the_servers_and_shares_what_it_fetched(
     api: Api, shared: Shared
 ) -> None:
     question, served, let_in = "How do I share a key?", shared.served, bearing(shared.token)
-    assert told_to(served, question, let_in) == "miss"
-    assert told_to(served, question, let_in) == "hit"
-    assert told_to(served, question, {**let_in, "context7-api-key": ANN}) == "miss"
-    assert told_to(served, question, {**let_in, "context7-api-key": HOUSE}) == "hit"
+    assert outcome_with(served, question, let_in) == "miss"
+    assert outcome_with(served, question, let_in) == "hit"
+    assert outcome_with(served, question, {**let_in, "context7-api-key": ANN}) == "miss"
+    assert outcome_with(served, question, {**let_in, "context7-api-key": HOUSE}) == "hit"
     assert [request.key for request in api.requests] == [HOUSE, ANN]
 
 
 def test_a_token_lets_in_and_never_goes_upstream(api: Api, shared: Shared) -> None:
     question, served, let_in = "Where does a token go?", shared.served, bearing(shared.token)
-    assert told_to(served, question, let_in) == "miss"
-    assert told_to(served, question, {**let_in, "x-api-key": ANN}) == "miss"
+    assert outcome_with(served, question, let_in) == "miss"
+    assert outcome_with(served, question, {**let_in, "x-api-key": ANN}) == "miss"
     assert [request.key for request in api.requests] == [HOUSE, ANN]
     assert not [each for each in api.requests if shared.token in str(each)]
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_a_key_is_not_passed_on(
 def test_keys_and_tokens_stand_in_no_log_and_no_file(api: Api, shared: Shared) -> None:
     let_in = bearing(shared.token)
     for headers in (let_in, {**let_in, "context7-api-key": ANN}):
-        told_to(shared.served, "What is written down?", headers)
+        outcome_with(shared.served, "What is written down?", headers)
     asked(shared.served, headers={**let_in, "x-api-key": shared.token})
     written = [path.read_bytes() for path in shared.home.rglob("*") if path.is_file()]
     assert any(b"What is written down?" in each for each in written)
@@ -126,7 +126,7 @@ def test_keys_and_tokens_stand_in_no_log_and_no_file(api: Api, shared: Shared) -
 
 
 def keys_of(token: str | None, count: int) -> list[dict[str, str]]:
-    """Headers with as many keys as nobody else sends, and a token where there is one."""
+    """Return headers with `count` different keys, and with the token if there is one."""
     let_in = {} if token is None else bearing(token)
     return [let_in | {"x-api-key": f"ctx7sk-{token}-{number}"} for number in range(count)]
 
@@ -140,7 +140,9 @@ def test_many_keys_one_behind_the_other_are_all_served(home: Path) -> None:
 
 
 @pytest.mark.parametrize("tokens", [True, False])
-def test_who_uses_all_of_a_share_locks_nobody_else_out(home: Path, *, tokens: bool) -> None:
+def test_a_principal_at_its_limit_of_keys_does_not_lock_others_out(
+    home: Path, *, tokens: bool
+) -> None:
     environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": "off"})
     ann, bob = (token_of(name, environment) if tokens else None for name in ("ann", "bob"))
     *held, one_more = keys_of(ann, MOST_OF_ONE + 1)

@@ -28,7 +28,7 @@ def post(path: bytes, body: bytes) -> bytes:
 
 
 class Traffic(NamedTuple):
-    """What each of some connections sends: something first, then the same over and over."""
+    """Traffic of some connections: each sends `first` once, then `again` repeatedly."""
 
     connections: int
     first: bytes
@@ -42,9 +42,7 @@ KINDS = {
     "pipelined and read": Traffic(2, b"", PING * 1000, MEBIBYTE // 2, reads=True),
     "pipelined calls": Traffic(2, b"", post(b"/mcp", RPC) * 300, 20 * MEBIBYTE),
     "pipelined pages that are not there": Traffic(4, b"", PING.replace(b"ping", b"no") * 999, 9**7),
-    "pages that nobody reads": Traffic(
-        100, b"", PING.replace(b"/ping", b"/openapi.json") * 99, 2**17
-    ),
+    "pages left unread": Traffic(100, b"", PING.replace(b"/ping", b"/openapi.json") * 99, 2**17),
     "heads without an end": Traffic(1300, b"GET / HTTP/1.1\r\nA: ", b"a" * 6000, 60_000),
     "many headers": Traffic(800, b"GET / HTTP/1.1\r\n", b"a:b\r\n" * 2000, 60_000),
     "an address without an end": Traffic(400, b"GET /", b"a" * 65536, MEBIBYTE),
@@ -81,7 +79,7 @@ KINDS = {
         b"\x81\x7f" * 9000,
         MEBIBYTE,
     ),
-    "streams that nobody reads": Traffic(400, PING.replace(b"/ping", b"/sse"), b"", 0),
+    "streams left unread": Traffic(400, PING.replace(b"/ping", b"/sse"), b"", 0),
 }
 
 

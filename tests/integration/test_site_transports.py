@@ -1,4 +1,4 @@
-"""Where a shared server listens: IPv4 and IPv6, TLS by files, behind a proxy; and how it ends."""
+"""Transports of a shared server: IPv4 and IPv6, TLS by files, a proxy in front; and its end."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ from support.product import Served, Variables, product_at_port, product_environm
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 STREAMS = 20
 TO_END = 3
-"""Seconds within which it has to be gone, whoever listens."""
+"""Seconds within which it has to end, open streams or not."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def test_without_a_port_it_is_context7s_or_one_of_the_next_ten(
         assert served.address == f"http://127.0.0.1:{served.port}"
 
 
-def test_no_port_left_is_told(environment: dict[str, str]) -> None:
+def test_no_port_left_is_an_error_of_one_line(environment: dict[str, str]) -> None:
     with ExitStack() as stack:
         last = stack.enter_context(_listening_near_the_end())
         port = str(last.getsockname()[1])
@@ -99,13 +99,13 @@ def test_tls_is_served_from_files(environment: dict[str, str], papers: Papers, h
             with pytest.raises(httpx2.ConnectError):
                 httpx2.get(served.url("/ping"), trust_env=False)
             reply = client.post(served.url("/mcp"), headers=HEADERS, json=LIST)
-            told = client.get(served.url("/.well-known/oauth-protected-resource")).json()
+            metadata = client.get(served.url("/.well-known/oauth-protected-resource")).json()
     assert result_of(reply)["tools"]
-    assert told["resource"] == served.url("/mcp")
+    assert metadata["resource"] == served.url("/mcp")
 
 
 @pytest.mark.parametrize("broken", ["no certificate", "no key", "no pair", "half"])
-def test_tls_that_cannot_be_is_told_before_anything_is_served(
+def test_tls_that_cannot_work_is_an_error_before_anything_is_served(
     environment: dict[str, str], papers: Papers, tmp_path: Path, broken: str
 ) -> None:
     other = tmp_path / "other.pem"
@@ -136,8 +136,8 @@ def test_only_a_trusted_proxys_word_counts(
     }
     path = "/.well-known/oauth-protected-resource"
     with product_at_port("http", environment | trusted) as served:
-        told = asked(served, path, forwarded, method="GET").json()
-    assert told["resource"] == f"{scheme}://context7.example/mcp"
+        metadata = asked(served, path, forwarded, method="GET").json()
+    assert metadata["resource"] == f"{scheme}://context7.example/mcp"
 
 
 @pytest.fixture(params=["plain", "tls"])
@@ -156,7 +156,7 @@ def listened_to(
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_whoever_listens(listened_to: Served, by: signal.Signals) -> None:
+def test_a_signal_ends_it_despite_open_streams(listened_to: Served, by: signal.Signals) -> None:
     listened_to.process.popen.send_signal(by)
     assert listened_to.process.wait(TO_END) == 0
     assert "Traceback" not in listened_to.process.err.text

@@ -1,4 +1,4 @@
-"""The stand-in is believed by the real servers: 4.1.1 as a child and on HTTP, 1.0.33 through TLS.
+"""The stand-in behind the real servers: 4.1.1 as a child and on HTTP, 1.0.33 through TLS.
 
 What the real servers make of each fault is asserted word for word, because our own server is
 measured against exactly these texts.
@@ -73,7 +73,7 @@ def after(failure: str, endpoint: Endpoint, subject: str) -> str:
 
 
 def matches(text: str, expected: str) -> bool:
-    """Whether a text is the expected one, or begins like it where the end is open."""
+    """Return True if a text is the expected one, or begins with it where that ends in "…"."""
     if expected.endswith("…"):
         return text.startswith(expected[:-1])
     return text == expected
@@ -91,7 +91,7 @@ def shared_api() -> Iterator[Api]:
 
 @pytest.fixture
 def api(shared_api: Api) -> Iterator[Api]:
-    """The stand-in in good health, with an empty log."""
+    """The stand-in without faults, with an empty log."""
     shared_api.clear()
     yield shared_api
     shared_api.heal()
@@ -252,7 +252,9 @@ class TestWhatIsServed:
         text = await resolve(url, "zzqx")
         assert text == 'No libraries found for "zzqx". Try a different search term.'
 
-    async def test_moved_libraries_are_told_one_move_at_a_time(self, api: Api, url: str) -> None:
+    async def test_moved_libraries_are_redirected_one_move_at_a_time(
+        self, api: Api, url: str
+    ) -> None:
         api.redirects = {"/tiangolo/fastapi": "/fast/api", "/fast/api": FASTAPI}
         texts = [await docs(url, each) for each in ("/tiangolo/fastapi", "/fast/api")]
         assert texts == [
@@ -295,7 +297,7 @@ class TestFaults:
 
     async def test_a_rate_limit_reads_differently_with_a_key(self, api: Api, url: str) -> None:
         api.fail(faults.RATE_LIMITED)
-        assert await docs(url, key="ctx7sk-somebody") == KEYED_LIMIT
+        assert await docs(url, key="ctx7sk-ann") == KEYED_LIMIT
 
     async def test_an_empty_list_has_a_sentence_of_its_own(self, api: Api, url: str) -> None:
         api.fail(faults.NO_RESULTS)

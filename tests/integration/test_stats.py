@@ -1,4 +1,4 @@
-"""`stats` as a shell runs it: what it counts from the records, shows, and tells as JSON."""
+"""`stats` as a shell runs it: figures from the records, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def have(home: Path, *executions: CallRecord) -> None:
-    """Let a home hold these records, each under an id of its own."""
+    """Store these records in a home, each under an id of its own."""
     named = [replace(each, id=f"{number:032x}") for number, each in enumerate(executions)]
     anyio.run(keep_in, home, named)
 

@@ -1,4 +1,4 @@
-"""What stdin and stdout may be: pipes, sockets, one socket for both, a file."""
+"""Kinds of stdin and stdout: pipes, sockets, one socket for both, a file."""
 
 import json
 import os

@@ -10,16 +10,16 @@ OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
 
 
 def test_suggestions_are_shown_under_a_miss(home: Path) -> None:
-    told = run_product("resolve", PHRASE, env=product_environment(home, OFF))
-    assert told.returncode == 1
-    assert told.stdout == ""
-    assert "not verified" in told.stderr
-    assert "/websites/fastapi_tiangolo" in told.stderr
+    done = run_product("resolve", PHRASE, env=product_environment(home, OFF))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "not verified" in done.stderr
+    assert "/websites/fastapi_tiangolo" in done.stderr
 
 
 def test_programs_get_them_apart_from_the_id(home: Path) -> None:
-    told = run_product("resolve", "--json", PHRASE, env=product_environment(home, OFF))
-    answer = json.loads(told.stdout)
+    done = run_product("resolve", "--json", PHRASE, env=product_environment(home, OFF))
+    answer = json.loads(done.stdout)
     assert (answer["library_id"], answer["outcome"]) == (None, "suggestion")
     assert "/websites/fastapi_tiangolo" in answer["suggestions"]
     assert len(answer["suggestions"]) <= 5

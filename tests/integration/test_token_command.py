@@ -36,7 +36,7 @@ def printed(*words: str, env: dict[str, str]) -> str:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Nobody changes the file for the length of the block."""
+    """Hold the lock of the folder for the block, so that no process changes the file."""
     folder.mkdir(exist_ok=True)
     with alone_in(folder):
         yield
@@ -109,7 +109,7 @@ def test_of_two_with_one_name_one_is_refused(environment: dict[str, str], file: 
     assert (file.names(), file.owner_of(token)) == (("ci",), "ci")
 
 
-def test_one_that_is_killed_leaves_the_file_whole_and_nobody_waiting(
+def test_one_that_is_killed_leaves_the_file_whole_and_the_lock_free(
     environment: dict[str, str], file: TokenFile
 ) -> None:
     token = printed("add", "ci", env=environment).strip()

@@ -80,7 +80,7 @@ class TestAMiss:
         self, home: Path, asked: McpUpstream, receiver: Receiver
     ) -> None:
         with traced(home, asked, receiver) as dialogue:
-            query(dialogue, {**CONTEXT, "baggage": "user=somebody"})
+            query(dialogue, {**CONTEXT, "baggage": "user=ann"})
             receiver.wait_for(1)
         (server,) = receiver.calls
         assert (server.trace, server.parent) == (TRACE, PARENT)
@@ -127,14 +127,14 @@ class TestAHit:
     ) -> None:
         with traced(home, asked, receiver, CONTEXT7_FABRIC_META="full") as dialogue:
             query(dialogue)
-            told = query(dialogue)["_meta"]["context7-fabric/answer"]
+            answer = query(dialogue)["_meta"]["context7-fabric/answer"]
             receiver.wait_for(2)
         miss, hit = (span.attributes for span in receiver.calls)
         assert hit["langsmith.span.kind"] == "tool"
         assert hit["langsmith.metadata.cache_hit"] is True
         assert hit["langsmith.metadata.tier"] == "question"
-        assert hit["langsmith.metadata.tokens_saved"] == told["tokens_saved"]
-        assert hit["langsmith.metadata.execution_id"] == told["execution_id"]
+        assert hit["langsmith.metadata.tokens_saved"] == answer["tokens_saved"]
+        assert hit["langsmith.metadata.execution_id"] == answer["execution_id"]
         assert hit["gen_ai.tool.name"] == "query-docs"
         assert hit["gen_ai.operation.name"] == "execute_tool"
         assert miss["langsmith.metadata.cache_hit"] is False

@@ -1,4 +1,4 @@
-"""Traces that nobody takes, that cannot be made, or that nobody asked for."""
+"""Traces without a receiver, with invalid settings, or switched off."""
 
 import signal
 import socket
@@ -31,7 +31,7 @@ def asked() -> Iterator[McpUpstream]:
 
 @pytest.fixture
 def closed_port() -> Iterator[str]:
-    """An address that nobody listens at, and nobody else comes to."""
+    """Address at which no server listens; the port stays reserved."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -39,7 +39,7 @@ def closed_port() -> Iterator[str]:
 
 @pytest.fixture
 def hanging() -> Iterator[Receiver]:
-    """A receiver that takes everything, and never answers once a call is in it."""
+    """Receiver that accepts all requests, and sends no reply once one holds a call."""
     with receiving() as receiver:
         receiver.hold()
         yield receiver
@@ -112,7 +112,7 @@ def _distinct(receiver: Receiver) -> set[str]:
     return {span.id for span in receiver.calls}
 
 
-def test_an_outage_is_told_once(home: Path, asked: McpUpstream, hanging: Receiver) -> None:
+def test_an_outage_is_logged_once(home: Path, asked: McpUpstream, hanging: Receiver) -> None:
     gone = sent_to(hanging.url) | {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.2"}
     with talking([PROGRAM], environment(home, asked, **gone)) as dialogue:
         for batch in (1, 2, 3):  # a third is sent once the second has failed
@@ -144,10 +144,10 @@ class TestTheExtra:
         ],
         ids=["unasked", "switched off", "asked"],
     )
-    def test_nothing_of_it_is_imported_where_nobody_gets_traces(
+    def test_nothing_of_it_is_imported_where_traces_are_off(
         self, home: Path, asked: McpUpstream, variables: dict[str, str], imported: bool
     ) -> None:
-        told = environment(home, asked, PYTHONPROFILEIMPORTTIME="1", **variables)
-        with talking([PROGRAM], told) as dialogue:
+        traced_environment = environment(home, asked, PYTHONPROFILEIMPORTTIME="1", **variables)
+        with talking([PROGRAM], traced_environment) as dialogue:
             assert ask(dialogue) == "miss"
             assert (f" {SDK}" in dialogue.process.err.text) is imported

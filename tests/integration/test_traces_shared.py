@@ -1,4 +1,4 @@
-"""Traces of those who serve several: the server on HTTP, and the daemon."""
+"""Traces of shared servers: the server on HTTP, and the daemon."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_on_http_both_lanes_are_traced_alike(
         assert by_express.attributes[name] == by_sdk.attributes[name]
 
 
-def test_windows_with_another_key_of_langsmiths_get_a_daemon_of_their_own(
+def test_sessions_with_another_key_of_langsmiths_get_a_daemon_of_their_own(
     home: Path, asked: McpUpstream, receiver: Receiver
 ) -> None:
     with daemons(home):

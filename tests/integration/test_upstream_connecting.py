@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 LIBRARY = "/widgets/widget1"
 SHORT = "1s"
 SOON = 5.0
-"""Seconds within which all is over that is bounded by `SHORT`; a busy machine takes its time."""
+"""Longest duration in seconds of what `SHORT` bounds, also on a busy machine."""
 
 
 @asynccontextmanager
@@ -53,13 +53,13 @@ async def answered(app: App, seconds: float) -> Answer:
 
 @contextmanager
 def silent_port() -> Iterator[int]:
-    """A port whose connections are accepted, by the kernel, and never served."""
+    """Port whose connections the kernel accepts and no program serves."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:
         yield listener.getsockname()[1]
 
 
 async def silent_stream(scope: Scope, receive: Receive, send: Send) -> None:
-    """Open an event stream for each request, and say nothing on it."""
+    """Open an event stream for each request, and send nothing on it."""
 
     async def nothing() -> AsyncIterator[bytes]:
         yield b": hello\n\n"
@@ -190,7 +190,7 @@ async def test_a_slow_start_is_ended_with_the_app(home: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "quoted"),
     [
         ("echo 'boom: no such module' >&2; exit 1", "boom: no such module"),
         ("printf 'one\\ntwo\\n' >&2; exit 0", "two"),
@@ -199,10 +199,10 @@ async def test_a_slow_start_is_ended_with_the_app(home: Path, tmp_path: Path) ->
     ],
 )
 async def test_a_command_that_ends_at_its_start_is_quoted(
-    home: Path, script: str, told: str
+    home: Path, script: str, quoted: str
 ) -> None:
     async with app_before(shlex.join(["sh", "-c", script]), home) as app:
-        assert told in (await ask(app)).text
+        assert quoted in (await ask(app)).text
 
 
 def test_doctor_and_docs_quote_a_command_that_ends_at_its_start(home: Path) -> None:
@@ -246,11 +246,11 @@ def test_a_command_that_waits_says_so_on_a_terminal_and_not_in_a_pipe(
     home: Path, words: tuple[str, ...]
 ) -> None:
     with silent_port() as port:
-        told = {
+        variables = {
             "CONTEXT7_FABRIC_UPSTREAM": f"http://127.0.0.1:{port}/mcp",
             "CONTEXT7_FABRIC_UPSTREAM_TIMEOUT": "3s",
         }
-        environment = product_environment(home, told)
+        environment = product_environment(home, variables)
         piped = run_product(*words, env=environment)
         ours, theirs = os.openpty()
         try:

@@ -1,4 +1,4 @@
-"""Whatever the API behind the real 4.1.1 does wrong is told in its words, and never stored."""
+"""Failures of the API behind the real 4.1.1: passed on in its words, and never stored."""
 
 import dataclasses
 import hashlib
@@ -42,19 +42,19 @@ def ours(upstream: Variables, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 LIMITS = ("rate limited", "rate limited, with Retry-After", "quota spent", "spending limit")
-"""Failures after which upstream is left alone for a while."""
+"""Failures that start a back-off."""
 
 
 @pytest.mark.parametrize("name", [name for name in FAILURES if name not in LIMITS])
-def test_a_failure_is_told_in_the_real_servers_words_and_not_stored(
+def test_a_failure_is_passed_on_in_the_real_servers_words_and_not_stored(
     api: Api, ours: Dialogue, real: Dialogue, name: str
 ) -> None:
     calls = known_only_to(api, name)
     api.fail(FAILURES[name])
-    told = [ours.call(tool, **arguments) for tool, arguments in calls]
+    answers = [ours.call(tool, **arguments) for tool, arguments in calls]
     meant = [real.call(tool, **arguments) for tool, arguments in calls]
-    assert [texts_of(each) for each in told] == [visible(texts_of(each)) for each in meant]
-    assert not any(each.get("isError") for each in (*told, *meant))
+    assert [texts_of(each) for each in answers] == [visible(texts_of(each)) for each in meant]
+    assert not any(each.get("isError") for each in (*answers, *meant))
     api.heal()
     for tool, arguments in calls:
         assert outcome_of(ours.call(tool, **arguments)) == "miss"
@@ -62,7 +62,7 @@ def test_a_failure_is_told_in_the_real_servers_words_and_not_stored(
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_a_limit_is_told_in_the_real_servers_words_and_respected_and_not_stored(
+def test_a_limit_is_passed_on_in_the_real_servers_words_and_respected_and_not_stored(
     api: Api, home: Path, upstream: Variables, real: Dialogue, name: str
 ) -> None:
     calls = known_only_to(api, name)
@@ -75,10 +75,10 @@ def test_a_limit_is_told_in_the_real_servers_words_and_respected_and_not_stored(
         ]
         gate.wait_for(2)
         gate.release()
-        told = [dialogue.reply(number) for number in numbers]
+        answers = [dialogue.reply(number) for number in numbers]
         meant = [real.call(tool, **arguments) for tool, arguments in calls]
-        assert [each["content"] for each in told] == [each["content"] for each in meant]
-        assert not any(each.get("isError") for each in (*told, *meant))
+        assert [each["content"] for each in answers] == [each["content"] for each in meant]
+        assert not any(each.get("isError") for each in (*answers, *meant))
         api.heal()
         asked = api.calls
         for tool, arguments in calls:
@@ -95,12 +95,12 @@ def visible(texts: list[str]) -> list[str]:
 
 
 def text_in(result: dict[str, Any]) -> str:
-    """What a result says, without the full stop."""
+    """Return the text of a result without its full stop."""
     return texts_of(result)[0].rstrip(".")
 
 
 async def stored(home: Path) -> int:
-    """How much of upstream's a home holds."""
+    """Return the number of stored answers of upstream in a home."""
     async with open_app(settings_for(home, UPSTREAM="off")) as app:
         return sum((await app.services.answer_store.counts()).values())
 

@@ -1,4 +1,4 @@
-"""An upstream that forgets its sessions gets a new one, and the call is sent once more."""
+"""Lost sessions of upstream: a new one is opened, and the call is sent once more."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -108,7 +108,7 @@ def test_the_product_outlives_a_gateway_that_forgets_its_sessions(home: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("form", "told"),
+    ("form", "status"),
     [
         (Form(401), "HTTP 401 (Unauthorized)"),
         (Form(403, "no", "text/plain"), "HTTP 403 (Forbidden)"),
@@ -123,14 +123,14 @@ def test_the_product_outlives_a_gateway_that_forgets_its_sessions(home: Path) ->
         (Form(400), "HTTP 400 (Bad Request)"),
     ],
 )
-async def test_an_error_that_stays_is_told_with_its_status_and_costs_one_new_session_a_minute(
-    home: Path, form: Form, told: str
+async def test_an_error_that_stays_is_shown_with_its_status_and_costs_one_new_session_a_minute(
+    home: Path, form: Form, status: str
 ) -> None:
     with session_upstream() as upstream:
         async with warm_app(upstream, home) as app:
             upstream.always = form
             opened, calls = upstream.opened, upstream.calls
-            assert told in (await ask(app, "one", "/widgets/widget2")).text
+            assert status in (await ask(app, "one", "/widgets/widget2")).text
             assert upstream.calls - calls <= 2
             assert upstream.opened - opened <= 1
             upstream.always = None
@@ -156,8 +156,8 @@ async def test_replies_that_cannot_be_read_are_asked_for_once_each_and_open_the_
         async with warm_app(upstream, home) as app:
             upstream.always, before = form, upstream.calls
             for number in range(FAILURES_TO_OPEN):
-                told = await ask(app, f"question {number}", "/widgets/widget2")
-                assert "could not be read" in told.text
+                answer = await ask(app, f"question {number}", "/widgets/widget2")
+                assert "could not be read" in answer.text
             assert upstream.calls == before + FAILURES_TO_OPEN
             assert app.services.call_gate.is_open
             assert "is not asked for another" in (await ask(app, "one more", "/w/w3")).text

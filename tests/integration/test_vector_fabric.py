@@ -115,7 +115,7 @@ async def test_deleted_and_expired_contexts_do_not_come_back(fabric: Fabric) -> 
     assert sorted(await keys(fabric)) == ["prompt:cooking", "prompt:garden"]
 
 
-async def test_entries_that_nobody_can_read_hinder_no_search(fabric: Fabric) -> None:
+async def test_unreadable_entries_hinder_no_search(fabric: Fabric) -> None:
     await fabric.backend.write([WriteRequest("GLOBAL/broken", b"no context", at=1.0)])
     assert await keys(fabric) == []
     await fabric.set_many(TEXTS)

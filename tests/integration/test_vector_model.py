@@ -1,4 +1,4 @@
-"""Search by meaning without the model, with a wrong one, and while it is on its way."""
+"""Search by meaning without the model, with a wrong one, and during its download."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ async def test_a_model_of_another_size_is_an_error_that_names_both(
                 await fabric.search(QUESTION)
 
 
-async def test_a_model_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
-    async with on_folder(tmp_path, AsyncEmbedder("nobody/knows")) as fabric:
-        with pytest.raises(ValueError, match="nobody/knows"):
+async def test_an_unknown_model_is_an_error(tmp_path: Path) -> None:
+    async with on_folder(tmp_path, AsyncEmbedder("no-such/model")) as fabric:
+        with pytest.raises(ValueError, match="no-such/model"):
             await fabric.search(QUESTION)
 
 
@@ -70,8 +70,8 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
 
 
-def told(folder: Path, **variables: str) -> tuple[list[object], str]:
-    """What a process without a model prints: what it loaded early, then each search; its log."""
+def printed_and_logged(folder: Path, **variables: str) -> tuple[list[object], str]:
+    """Run a process without a model; return its early imports and each search, and its log."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder / "store"), str(folder / "cache")],
         env={**os.environ, **variables},
@@ -88,13 +88,13 @@ def test_words_rank_until_the_model_has_come_and_nothing_is_loaded_before_it_is_
     tmp_path: Path,
 ) -> None:
     with hub() as variables:
-        said, _ = told(tmp_path, **variables)
+        said, _ = printed_and_logged(tmp_path, **variables)
     assert said == [[], ["words", 1], ["vectors", 0], ["vectors", 0]]
 
 
 def test_without_a_network_words_rank_and_one_line_says_what_to_do(tmp_path: Path) -> None:
     with no_hub() as variables:
-        said, log = told(tmp_path, **variables)
+        said, log = printed_and_logged(tmp_path, **variables)
     assert said == [[], ["words", 1], ["words", 0], ["words", 0]]
     (line,) = [line for line in log.splitlines() if line.startswith("context7_fabric")]
     assert "cannot be downloaded" in line
@@ -104,5 +104,5 @@ def test_without_a_network_words_rank_and_one_line_says_what_to_do(tmp_path: Pat
 @pytest.mark.usefixtures("model")
 def test_where_the_hub_is_switched_off_nothing_is_downloaded(tmp_path: Path) -> None:
     with hub() as variables:
-        said, _ = told(tmp_path, HF_HUB_OFFLINE="1", **variables)
+        said, _ = printed_and_logged(tmp_path, HF_HUB_OFFLINE="1", **variables)
     assert said == [[], ["words", 0], ["words", 0], ["words", 0]]

@@ -1,4 +1,4 @@
-"""What a user installs: a wheel that is complete, stands on its own and can be built again."""
+"""The installed wheel: complete, self-contained and reproducible."""
 
 from __future__ import annotations
 

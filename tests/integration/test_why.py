@@ -1,4 +1,4 @@
-"""`why` and `feedback` as a shell runs them, and what of the records outlives a server."""
+"""`why` and `feedback` as a shell runs them, and the records left after a server's end."""
 
 import json
 import os

@@ -16,8 +16,8 @@ INITIALIZED = json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized
 
 
 @pytest.fixture(params=["by itself", "by a daemon"])
-def window(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dialogue]:
-    """A window that has not said anything."""
+def dialogue(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dialogue]:
+    """A client session without a handshake."""
     with daemons(tmp_path) as home:
         alone = product_environment(home, OFFLINE | BY_ITSELF)
         environment = alone if request.param == "by itself" else with_daemon(home)
@@ -25,25 +25,25 @@ def window(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Dialogue]
             yield Dialogue(process)
 
 
-def test_every_method_is_answered_without_a_handshake(window: Dialogue) -> None:
-    assert window.ask("ping") == {}
-    assert window.ask("tools/list")["tools"]
-    assert window.ask("resources/list")["resources"]
-    assert window.ask("resources/templates/list")["resourceTemplates"]
-    assert window.ask("resources/read", uri="library://registry")["contents"]
-    assert window.ask("prompts/list")["prompts"]
-    assert window.call("query-docs", libraryId="/a/b", query="x")["content"]
-    assert window.ask("resources/subscribe", uri="fabric://GLOBAL/x") == {}
-    assert "notifications/" not in window.process.out.text
+def test_every_method_is_answered_without_a_handshake(dialogue: Dialogue) -> None:
+    assert dialogue.ask("ping") == {}
+    assert dialogue.ask("tools/list")["tools"]
+    assert dialogue.ask("resources/list")["resources"]
+    assert dialogue.ask("resources/templates/list")["resourceTemplates"]
+    assert dialogue.ask("resources/read", uri="library://registry")["contents"]
+    assert dialogue.ask("prompts/list")["prompts"]
+    assert dialogue.call("query-docs", libraryId="/a/b", query="x")["content"]
+    assert dialogue.ask("resources/subscribe", uri="fabric://GLOBAL/x") == {}
+    assert "notifications/" not in dialogue.process.out.text
 
 
 @pytest.mark.parametrize("first", ["tools/list", "ping", "notifications/initialized"])
-def test_a_late_handshake_is_accepted_and_so_is_another(window: Dialogue, first: str) -> None:
+def test_a_late_handshake_is_accepted_and_so_is_another(dialogue: Dialogue, first: str) -> None:
     if first.startswith("notifications/"):
-        window.process.send(INITIALIZED)
+        dialogue.process.send(INITIALIZED)
     else:
-        window.ask(first)
-    assert window.call("query-docs", libraryId="/a/b", query="x")["content"]
+        dialogue.ask(first)
+    assert dialogue.call("query-docs", libraryId="/a/b", query="x")["content"]
     for _time in range(2):
-        assert window.introduce()["protocolVersion"] == "2025-06-18"
-        assert window.ask("tools/list")["tools"]
+        assert dialogue.introduce()["protocolVersion"] == "2025-06-18"
+        assert dialogue.ask("tools/list")["tools"]

@@ -1,4 +1,4 @@
-"""The worker as a process: it answers, it dies in every way, and nobody who asks gets an error."""
+"""The worker as a process: it answers, and however it dies, no caller gets an error."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ async def test_closing_does_not_wait_for_a_worker_that_is_still_starting() -> No
         assert suggester.worker_pid is None
 
 
-async def test_a_model_that_cannot_be_loaded_is_told_and_not_tried_again_at_once(
+async def test_a_model_that_cannot_be_loaded_is_reported_and_not_tried_again_at_once(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "model.onnx").write_text("no model")

@@ -1,4 +1,4 @@
-"""`model fetch` and `model status`: the network is used by the one alone, and only when asked."""
+"""`model fetch` and `model status`: only `fetch` uses the network."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def test_without_a_network_fetching_fails_in_one_line(tmp_path: Path) -> None:
 
 def test_a_model_of_ones_own_is_not_fetched(tmp_path: Path, model: Path) -> None:
     own = {"CONTEXT7_FABRIC_MODEL_PATH": str(model)}
-    told = model_command(tmp_path, "fetch", **own)
-    assert told.returncode == 0
-    assert str(model) in told.stdout
-    assert "nothing is downloaded" in told.stderr
+    done = model_command(tmp_path, "fetch", **own)
+    assert done.returncode == 0
+    assert str(model) in done.stdout
+    assert "nothing is downloaded" in done.stderr
 
 
-def test_an_unknown_model_is_told(tmp_path: Path) -> None:
-    told = model_command(tmp_path, "fetch", "--json", CONTEXT7_FABRIC_MODEL="nobody/knows")
-    assert told.returncode == 1
-    assert "nobody/knows" in json.loads(told.stdout)["trouble"]
+def test_an_unknown_model_is_reported(tmp_path: Path) -> None:
+    done = model_command(tmp_path, "fetch", "--json", CONTEXT7_FABRIC_MODEL="no-such/model")
+    assert done.returncode == 1
+    assert "no-such/model" in json.loads(done.stdout)["trouble"]

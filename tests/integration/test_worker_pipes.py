@@ -1,4 +1,4 @@
-"""The worker's pipes: what comes in broken is answered, and when they end so does the worker."""
+"""The worker's pipes: broken input gets a reply, and the worker ends with its pipes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_what_a_worker_complains_of_is_in_our_log(
 
 @pytest.fixture
 def raw() -> Iterator[Process]:
-    """A worker with nobody but the test at the other end."""
+    """A worker with the test itself at the other end."""
     with spawn(WORKER) as process:
         yield process
 

@@ -1,4 +1,4 @@
-"""One worker for several principals: each has its own rows there, and comes and goes alone."""
+"""One worker for several principals: each has its own rows, and connects independently."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OTHERWISE = Row("reportlab", "pypi", description="Weather forecasts by radio")
 
 @dataclass(frozen=True)
 class Two:
-    """Two principals that share a worker and are ready; Bob has read otherwise of one library."""
+    """Two ready principals that share a worker; Bob's row of one library differs."""
 
     ann: Suggester
     bob: Suggester
@@ -57,7 +57,7 @@ async def two() -> AsyncIterator[Two]:
 
 
 async def found(suggester: Suggester, phrase: str) -> set[Row]:
-    """What is near a phrase, by meaning."""
+    """Return the rows near a phrase by meaning."""
     suggestions = await suggester.suggest(phrase, 50)
     assert suggestions.method == "vectors"
     return {each.row for each in suggestions.candidates}

@@ -1,4 +1,4 @@
-"""Visitors with keys of their own at one server: one worker for all, each with its own rows."""
+"""One worker for all principals of a server, each with its own rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LONG = 20.0
 
 
 @dataclass(frozen=True)
-class Visited:
+class SharedServer:
     """A server that suggests by meaning, because upstream is off."""
 
     served: Served
@@ -54,13 +54,13 @@ class Visited:
         assert reply.json()["indexed"] == 1
 
     def found(self, key: str) -> dict[str, str]:
-        """The ids that a visitor is shown for the phrase, and what each was ranked by."""
+        """Return the ids that a principal is shown for the phrase, and the ranking of each."""
         asking = {"query": MEANT, "n_results": 50}
         results = asked(self.served, "/query", {"x-api-key": key}, asking).json()["results"]
         return {each["metadata"]["library_id"]: each["ranked_by"] for each in results}
 
     def by_meaning(self, key: str) -> set[str]:
-        """The ids that a visitor is shown once the worker ranks them, which it takes a while to."""
+        """Return the ids that a principal is shown, once the worker ranks them."""
         deadline = time.monotonic() + LONG
         while "vectors" not in (found := self.found(key)).values():
             assert time.monotonic() < deadline, found
@@ -77,7 +77,7 @@ class Visited:
 
 
 @pytest.fixture
-def visited(home: Path, model: Path) -> Iterator[Visited]:
+def shared(home: Path, model: Path) -> Iterator[SharedServer]:
     home.mkdir(parents=True, exist_ok=True)
     seed = home / "seed.yaml"
     seed.write_text(SEED, encoding="utf-8")
@@ -88,16 +88,18 @@ def visited(home: Path, model: Path) -> Iterator[Visited]:
         "CONTEXT7_FABRIC_SEED": str(seed),
     }
     with product_at_port("http", product_environment(home, own)) as served:
-        yield Visited(served)
+        yield SharedServer(served)
 
 
-def test_keys_share_a_worker_and_none_is_shown_what_another_was_taught(visited: Visited) -> None:
-    visited.teach(ANN, TAUGHT)
-    assert PRIVATE in visited.by_meaning(ANN)
-    assert PRIVATE not in visited.by_meaning(BOB)
-    (worker,) = visited.workers()
+def test_keys_share_a_worker_and_none_is_shown_rows_of_another(
+    shared: SharedServer,
+) -> None:
+    shared.teach(ANN, TAUGHT)
+    assert PRIVATE in shared.by_meaning(ANN)
+    assert PRIVATE not in shared.by_meaning(BOB)
+    (worker,) = shared.workers()
     os.kill(worker, signal.SIGKILL)
     wait_gone([worker], LONG)
-    assert PRIVATE not in visited.by_meaning(BOB)
-    assert PRIVATE in visited.by_meaning(ANN)
-    assert len(visited.workers() - {worker}) == 1
+    assert PRIVATE not in shared.by_meaning(BOB)
+    assert PRIVATE in shared.by_meaning(ANN)
+    assert len(shared.workers() - {worker}) == 1

@@ -22,9 +22,9 @@ from support.app_server import (
     QUERY,
     Reply,
     Window,
+    answer_meta,
     opened,
     records,
-    told,
 )
 from support.client import SECONDS
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
@@ -43,7 +43,7 @@ async def window(app: App) -> AsyncIterator[Window]:
 
 def apart_from_the_call(reply: Reply) -> Reply:
     """The reply without the fields that differ from call to call."""
-    about = {name: value for name, value in told(reply).items() if name not in _OF_ONE_CALL}
+    about = {name: value for name, value in answer_meta(reply).items() if name not in _OF_ONE_CALL}
     return reply | {"result": reply["result"] | {"_meta": {META_KEY: about}}}
 
 
@@ -68,9 +68,9 @@ async def test_a_hit_is_what_the_sdk_would_have_sent(
 ) -> None:
     by_path = await window.express(tool, number, **arguments)
     by_sdk = await window.ask(tool, number, BESIDE, **arguments)
-    assert told(by_path)["outcome"] == "hit"
+    assert answer_meta(by_path)["outcome"] == "hit"
     assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
-    assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
+    assert answer_meta(by_path)["execution_id"] != answer_meta(by_sdk)["execution_id"]
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
@@ -88,15 +88,15 @@ async def test_notice_that_was_cut_off_is_stated_as_by_the_sdk(
     upstream.texts[QUERY] = f"{notice}\n\n{docs_text({'query': 'start'})}"
     by_path = await window.express()
     assert notice in by_path["result"]["content"][1]["text"]
-    assert told(by_path)["screening"] == ["notice"]
+    assert answer_meta(by_path)["screening"] == ["notice"]
     by_sdk = await window.ask(meta=BESIDE)
     assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
 
 
 async def test_the_age_is_that_of_the_moment(window: Window, clock: FakeClock) -> None:
-    assert told(await window.express())["age_seconds"] == 0
+    assert answer_meta(await window.express())["age_seconds"] == 0
     clock.forward(5)
-    assert told(await window.express())["age_seconds"] == 5
+    assert answer_meta(await window.express())["age_seconds"] == 5
 
 
 async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) -> None:
@@ -108,7 +108,7 @@ async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) 
         await window.ask(meta=BESIDE),
     )
     new = {each.id: each for each in await records(app) if each.id not in old}
-    other, reference = (new[told(each)["execution_id"]] for each in (by_path, by_sdk))
+    other, reference = (new[answer_meta(each)["execution_id"]] for each in (by_path, by_sdk))
     assert (await app.services.quota.month()).saved - before == len(new)
     assert reference.client == "tests 1"
     assert _without_times(other) == _without_times(reference)

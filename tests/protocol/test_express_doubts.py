@@ -17,10 +17,10 @@ from support.app_server import (
     QUERY,
     RESOLVE,
     Window,
+    answer_meta,
     at_the_door,
     opened,
     records,
-    told,
 )
 from support.scripted import FakeClock, ScriptedUpstream, list_text, scripted_app
 
@@ -37,20 +37,20 @@ async def window(app: App) -> AsyncIterator[Window]:
 async def test_nothing_is_recorded_of_a_call_that_the_sdk_gets(window: Window, app: App) -> None:
     replies = [await window.ask(query=str(each), libraryId="/a/b") for each in range(3)]
     ids = {each.id for each in await records(app)}
-    assert ids == {told(each)["execution_id"] for each in replies}
+    assert ids == {answer_meta(each)["execution_id"] for each in replies}
     assert (await app.services.quota.month()).saved == 0
 
 
 async def test_a_stale_answer_is_refreshed_as_ever(window: Window, clock: FakeClock) -> None:
     await window.express()
     clock.forward(5 * DAY)
-    assert told(await window.by_the_sdk())["outcome"] == "stale"
+    assert answer_meta(await window.by_the_sdk())["outcome"] == "stale"
 
 
 async def test_an_expired_answer_is_fetched_anew(window: Window, clock: FakeClock) -> None:
     await window.express()
     clock.forward(100 * DAY)
-    assert told(await window.by_the_sdk())["outcome"] == "miss"
+    assert answer_meta(await window.by_the_sdk())["outcome"] == "miss"
 
 
 async def test_without_upstream_an_old_answer_says_so(
@@ -65,7 +65,7 @@ async def test_without_upstream_an_old_answer_says_so(
     ):
         await window.express()
         clock.forward(5 * DAY)
-        assert told(await window.by_the_sdk())["outcome"] == "offline"
+        assert answer_meta(await window.by_the_sdk())["outcome"] == "offline"
 
 
 async def test_what_another_process_purged_is_gone(
@@ -74,7 +74,7 @@ async def test_what_another_process_purged_is_gone(
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
         await window.express()
         assert await Purge(elsewhere.fabric).everything()
-        assert told(await window.by_the_sdk())["outcome"] == "miss"
+        assert answer_meta(await window.by_the_sdk())["outcome"] == "miss"
 
 
 async def test_what_another_process_fetched_anew_is_served(
@@ -89,15 +89,15 @@ async def test_what_another_process_fetched_anew_is_served(
         upstream.revision = 2
         await other.ask()
         new = await window.by_the_sdk()
-        assert told(new)["outcome"] == "hit"
+        assert answer_meta(new)["outcome"] == "hit"
         assert new["result"]["content"] != old["result"]["content"]
         assert (await window.express())["result"]["content"] == new["result"]["content"]
 
 
 async def test_an_answer_that_was_rated_badly_is_gone(window: Window, app: App) -> None:
     reply = await window.express()
-    await app.services.feedback.give(told(reply)["execution_id"], 1, None, None)
-    assert told(await window.by_the_sdk())["outcome"] == "miss"
+    await app.services.feedback.give(answer_meta(reply)["execution_id"], 1, None, None)
+    assert answer_meta(await window.by_the_sdk())["outcome"] == "miss"
 
 
 async def test_answer_fetched_by_one_principal_is_served_to_no_other(
@@ -111,7 +111,7 @@ async def test_answer_fetched_by_one_principal_is_served_to_no_other(
     ):
         await ones.express()
         await twos.ask(query="other", libraryId="/a/b")
-        assert told(await twos.by_the_sdk())["outcome"] == "miss"
+        assert answer_meta(await twos.by_the_sdk())["outcome"] == "miss"
         await ones.express()
         await twos.express()
         principals = {each.principal for each in await records(one) + await records(two)}
@@ -157,11 +157,13 @@ async def test_before_the_handshake_the_sdk_answers(window: Window, app: App) ->
     await window.express()
     async with at_the_door(app) as other:
         for _ in range(3):
-            assert told(await other.by_the_sdk())["outcome"] == "hit"
+            assert answer_meta(await other.by_the_sdk())["outcome"] == "hit"
         await other.shake_hands(client="late")
         reply = await other.by_the_sdk()
         await other.express()
-    record = next(each for each in await records(app) if each.id == told(reply)["execution_id"])
+    record = next(
+        each for each in await records(app) if each.id == answer_meta(reply)["execution_id"]
+    )
     assert record.client == "late 1"
 
 
@@ -186,7 +188,9 @@ async def test_a_client_that_shakes_hands_anew_is_served_by_the_sdk(
     await window.express()
     await window.shake_hands(client="another")
     reply, *_ = [await window.by_the_sdk() for _ in range(4)]
-    record = next(each for each in await records(app) if each.id == told(reply)["execution_id"])
+    record = next(
+        each for each in await records(app) if each.id == answer_meta(reply)["execution_id"]
+    )
     assert record.client == "another 1"
 
 
@@ -198,8 +202,8 @@ async def test_a_question_still_teaches_what_a_look_up_meant(
     other = {"libraryId": "/widgets/widget2", "query": "start"}
     await window.express()
     await window.ask(RESOLVE, **look_up)
-    assert told(await window.by_the_sdk())["outcome"] == "hit"
-    assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
+    assert answer_meta(await window.by_the_sdk())["outcome"] == "hit"
+    assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
     await window.express()
     async with (
         scripted_app(upstream, clock, app.settings.home) as elsewhere,
@@ -207,9 +211,9 @@ async def test_a_question_still_teaches_what_a_look_up_meant(
     ):
         await neighbour.ask(RESOLVE, **look_up)
         await neighbour.ask(**other)
-        assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
+        assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
         await window.by_the_sdk()
-        assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
+        assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
 
 
 async def test_question_after_a_look_up_is_learned_from_though_its_answer_is_cached(
@@ -225,7 +229,7 @@ async def test_question_after_a_look_up_is_learned_from_though_its_answer_is_cac
         await window.express(**asked)
     await window.ask(RESOLVE, **look_up)
     await window.by_the_sdk(**second)
-    assert told(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
+    assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
 
 
 async def test_each_use_of_a_library_is_counted(window: Window, app: App) -> None:

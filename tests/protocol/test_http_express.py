@@ -19,10 +19,10 @@ from support.app_server import (
     REQUEST_IDS,
     RESOLVE,
     Site,
+    answer_meta,
     message,
     records,
     served,
-    told,
     whole,
 )
 
@@ -40,9 +40,9 @@ async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
 ) -> None:
     by_path = await site.express(message(tool, number, **arguments))
     by_sdk = await site.post(message(tool, number, BESIDE, **arguments))
-    assert told(by_path)["outcome"] == "hit"
+    assert answer_meta(by_path)["outcome"] == "hit"
     assert whole(by_path) == whole(by_sdk)
-    assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
+    assert answer_meta(by_path)["execution_id"] != answer_meta(by_sdk)["execution_id"]
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
@@ -181,7 +181,7 @@ async def test_an_answer_is_recorded_as_the_sdks(site: Site, app: App) -> None:
     by_path = await site.express(message())
     by_sdk = await site.post(message(meta=BESIDE))
     found = {each.id: each for each in await records(app)}
-    one, other = (found[told(each)["execution_id"]] for each in (by_path, by_sdk))
+    one, other = (found[answer_meta(each)["execution_id"]] for each in (by_path, by_sdk))
     assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id) == (
         (other.tool, other.arguments, other.outcome, other.tier, other.library_id)
     )

@@ -26,10 +26,10 @@ from support.app_server import (
     RESOLVE,
     Reply,
     Site,
+    answer_meta,
     message,
     records,
     served,
-    told,
     whole,
 )
 from support.scripted import ScriptedUpstream
@@ -77,10 +77,10 @@ async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     headers = HEADERS | {"mcp-name": tool}
     by_path = await site.express(asked(number, tool, **arguments), headers=headers)
     by_sdk = await site.post(asked(number, tool, BESIDE, **arguments), headers=headers)
-    assert told(by_path)["outcome"] == "hit"
+    assert answer_meta(by_path)["outcome"] == "hit"
     assert by_path.headers["content-type"] == "application/json"
     assert whole(by_path) == whole(by_sdk)
-    assert told(by_path)["execution_id"] != told(by_sdk)["execution_id"]
+    assert answer_meta(by_path)["execution_id"] != answer_meta(by_sdk)["execution_id"]
 
 
 async def test_an_answer_is_recorded_as_the_sdks_with_the_client_that_asked(
@@ -89,7 +89,7 @@ async def test_an_answer_is_recorded_as_the_sdks_with_the_client_that_asked(
     by_path = await express(site, asked())
     by_sdk = await site.post(asked(more=BESIDE), headers=HEADERS)
     found = {each.id: each for each in await records(app)}
-    one, other = (found[told(each)["execution_id"]] for each in (by_path, by_sdk))
+    one, other = (found[answer_meta(each)["execution_id"]] for each in (by_path, by_sdk))
     assert one.client == other.client == "tests 1"
     assert (one.tool, one.arguments, one.outcome, one.tier, one.library_id, one.principal) == (
         (other.tool, other.arguments, other.outcome, other.tier, other.library_id, other.principal)

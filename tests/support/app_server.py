@@ -84,7 +84,7 @@ async def connected(
 
 @asynccontextmanager
 async def _hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
-    """Let a daemon's host serve `server` at a door."""
+    """Let a daemon serve `server` at an endpoint of its own."""
 
     @asynccontextmanager
     async def opened(_greeting: Handshake) -> AsyncGenerator[Server[Any]]:
@@ -145,7 +145,7 @@ def message(
 
 
 class Counting:
-    """A server's end, which counts the calls that come through the SDK."""
+    """Middleware that counts the calls handled by the SDK."""
 
     by_sdk = 0
 
@@ -156,7 +156,7 @@ class Counting:
 
 @dataclass
 class Window(Counting):
-    """A client at the other end of a server's socket."""
+    """Client of a server over a socket pair."""
 
     incoming: asyncio.StreamReader
     outgoing: asyncio.StreamWriter
@@ -165,11 +165,11 @@ class Window(Counting):
         self.outgoing.write(json.dumps(messages.message(method, params, number)).encode() + b"\n")
 
     async def receive(self) -> Reply:
-        """The next reply; notices are passed over."""
+        """Return the next reply; notifications are skipped."""
         with anyio.fail_after(10):
-            while "id" not in (told := json.loads(await self.incoming.readline())):
+            while "id" not in (reply := json.loads(await self.incoming.readline())):
                 pass
-        return cast("Reply", told)
+        return cast("Reply", reply)
 
     async def ask(
         self, tool: str = QUERY, number: object = 7, meta: object = None, **arguments: object
@@ -179,9 +179,9 @@ class Window(Counting):
 
     async def shake_hands(self, version: str = VERSION, client: str = "tests") -> Reply:
         self.outgoing.write(json.dumps(initialize(version, client, 7)).encode() + b"\n")
-        told = await self.receive()
+        reply = await self.receive()
         self.outgoing.write(json.dumps(INITIALIZED).encode() + b"\n")
-        return told
+        return reply
 
     async def express(
         self, tool: str = QUERY, number: object = 7, meta: object = None, **arguments: object
@@ -270,7 +270,7 @@ async def served(app: App, meta: Meta = "full") -> AsyncGenerator[Site]:
         yield site
 
 
-def told(reply: Reply | httpx2.Response) -> dict[str, Any]:
+def answer_meta(reply: Reply | httpx2.Response) -> dict[str, Any]:
     result = result_of(reply) if isinstance(reply, httpx2.Response) else reply["result"]
     return cast("dict[str, Any]", result["_meta"][META_KEY])
 
@@ -279,7 +279,7 @@ def whole(reply: httpx2.Response) -> tuple[object, ...]:
     """A reply without the one thing that differs from call to call."""
     body = reply.content
     if b'"execution_id"' in body:
-        body = body.replace(told(reply)["execution_id"].encode(), b"ID")
+        body = body.replace(answer_meta(reply)["execution_id"].encode(), b"ID")
     return reply.status_code, reply.headers.raw, body
 
 

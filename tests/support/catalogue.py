@@ -1,4 +1,4 @@
-"""The libraries that the stand-in knows, and how a name or an id finds them.
+"""The libraries of the stand-in, and their look-up by name or id.
 
 Pure: values and look-ups, no HTTP. The default content lies beside this file in `catalogue.toml`;
 a test with wishes of its own builds a `Catalogue` from `Library` values.

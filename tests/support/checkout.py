@@ -48,7 +48,7 @@ HOSTILE = {
     "UV_SYSTEM_PYTHON": "1",
     "VIRTUAL_ENV": "/nowhere",
 }
-"""What a machine may have set for other projects."""
+"""Variables that a machine may have set for other projects."""
 
 
 @dataclass
@@ -99,8 +99,8 @@ class Checkout:
         done = self.make(target)
         assert done.returncode == 0, done.stdout + done.stderr
         python = self.folder / ".venv" / "bin" / "python"
-        told = subprocess.run([python, "-I", "-c", INSTALLED], capture_output=True, check=True)
-        installed: dict[str, str] = json.loads(told.stdout)
+        listing = subprocess.run([python, "-I", "-c", INSTALLED], capture_output=True, check=True)
+        installed: dict[str, str] = json.loads(listing.stdout)
         return {name.lower(): installed[name] for name in installed if name != "pip"}
 
 

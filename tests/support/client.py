@@ -34,7 +34,7 @@ HEADERS = {
     "mcp-protocol-version": VERSION,
 }
 PATIENCE = 500
-"""How often `until` looks: for ten seconds, five times what a change of the tokens may take."""
+"""Number of tries of `until`: ten seconds, five times what a change of the tokens may take."""
 
 
 def message(method: str, params: object = None, number: object = 1) -> dict[str, Any]:
@@ -66,9 +66,9 @@ class Dialogue:
         self._sent = 0
 
     def introduce(self) -> dict[str, Any]:
-        told = self.ask("initialize", **INITIALIZE["params"])
+        result = self.ask("initialize", **INITIALIZE["params"])
         self.process.send(json.dumps(INITIALIZED))
-        return told
+        return result
 
     def call(self, tool: str, **arguments: object) -> dict[str, Any]:
         return self.ask("tools/call", name=tool, arguments=arguments)
@@ -89,9 +89,9 @@ class Dialogue:
             found = self.process.out.wait_for(rf'^.*"id": ?{number}[,}}].*$', SECONDS)[0]
         except TimeoutError as error:
             raise TimeoutError(f"{error}\non stderr:\n{self.process.err.text}") from None
-        told = json.loads(found)
-        assert "result" in told, told
-        return cast("dict[str, Any]", told["result"])
+        reply = json.loads(found)
+        assert "result" in reply, reply
+        return cast("dict[str, Any]", reply["result"])
 
 
 @contextmanager
@@ -147,8 +147,8 @@ async def _transport(
     async def write(stdin: FileWriteStream) -> None:
         async with stdin:
             async for said in leave:
-                told = said.message.model_dump_json(by_alias=True, exclude_unset=True)
-                await stdin.send(f"{told}\n".encode())
+                line = said.message.model_dump_json(by_alias=True, exclude_unset=True)
+                await stdin.send(f"{line}\n".encode())
 
     with process, arrive, incoming, outgoing, leave:
         async with anyio.create_task_group() as tasks:
@@ -210,8 +210,8 @@ def result_of(reply: httpx2.Response) -> Any:  # noqa: ANN401  # JSON
     """The result in a reply of /mcp, which may be a stream of one event."""
     assert reply.status_code == 200, reply.text
     lines = [line.removeprefix("data:") for line in reply.text.split("\n")]
-    (told,) = (line for line in lines if line.strip().startswith("{"))
-    return json.loads(told)["result"]
+    (reply_line,) = (line for line in lines if line.strip().startswith("{"))
+    return json.loads(reply_line)["result"]
 
 
 def until(served: Served, true: Callable[[], bool]) -> None:

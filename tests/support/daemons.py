@@ -17,7 +17,7 @@ RUNS_A_DAEMON = b"\0daemon\0run\0"
 
 
 def with_daemon(home: Path, variables: Variables | None = None) -> dict[str, str]:
-    """The environment of windows that a daemon serves; without `variables` there is no upstream.
+    """Return the environment of relays of a daemon; without `variables` there is no upstream.
 
     The daemon stays for half a minute, which no test waits for: `daemons` ends it.
     """

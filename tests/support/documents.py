@@ -18,7 +18,7 @@ INFO_IN_A_BODY = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Edition:
-    """Which text of a library is served: its version (None is the newest) and its revision."""
+    """Edition of a library's text: its version (None is the newest) and its revision."""
 
     library: Library
     version: str | None
@@ -30,14 +30,14 @@ class Edition:
 
 
 def context_text(edition: Edition, question: str) -> str:
-    """What `/v2/context` answers: code, then one blank line, then information."""
+    """Return the body of `/v2/context`: code, then one blank line, then information."""
     code = BETWEEN.join(_code_text(edition, each) for each in _code(edition, question))
     info = BETWEEN.join(_info_text(edition, each) for each in _info(edition, question))
     return f"{code}\n\n{info}" if info else code
 
 
 def context_json(edition: Edition, question: str) -> dict[str, object]:
-    """What `/v2/context?type=json` answers."""
+    """Return the body of `/v2/context?type=json`."""
     return {
         "codeSnippets": [_code_json(edition, each) for each in _code(edition, question)],
         "infoSnippets": [_info_json(edition, each) for each in _info(edition, question)],

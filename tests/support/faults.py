@@ -1,4 +1,4 @@
-"""What can go wrong with Context7's API, as values.
+"""Faults of Context7's API, as values.
 
 A `Fault` says how a reply differs from the true one; `Api.fail` puts it in force. `FAILURES` names
 those whose text is neither documentation nor a list of libraries, whatever their status says. Where
@@ -26,7 +26,7 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """How a reply differs from the true one; the fields combine.
+    """Difference between a reply and the true one; the fields combine.
 
     `{subject}` in a message becomes the library id or the name that was asked for.
     """

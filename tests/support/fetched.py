@@ -1,4 +1,4 @@
-"""What tests fetch once, into the user's cache folder, which all checkouts share.
+"""Downloads of the tests, fetched once into the user's cache folder, which all checkouts share.
 
 One process at a time fills a folder there; others wait for it, and find it whole or not at all.
 Where things come from is neither said nor kept: npm and pip are asked as the user configured them.

@@ -41,10 +41,10 @@ ENCODING = "PYTHONIOENCODING"
 
 WITH_THREADS = ("numpy", "qdrant_client", "fastembed")
 IMPORTED_LATE = ("anyio._backends._asyncio", "anyio._core._signals", "uvicorn.lifespan.off")
-"""What others than we import when they begin to serve."""
+"""Modules that other packages import when they begin to serve."""
 
 MODULE = [sys.executable, "-P", "-m", "context7_fabric"]
-"""What a daemon is executed with."""
+"""Start of a daemon's command line."""
 
 ROOM = "x" * 8000
 """Makes room in a process for the words and the environment that the system shows of it."""
@@ -96,7 +96,7 @@ def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Forked(subprocess.Popen[bytes]):
-    """A command that the parent forks and waits for; it says both through a pipe."""
+    """A command that the parent forks and waits for; a pipe reports its start and its end."""
 
     def _execute_child(self, *asked: Any) -> None:  # noqa: ANN401  # as Popen calls it
         words, cwd, env = [str(each) for each in asked[0]], asked[5], asked[6]

@@ -1,4 +1,4 @@
-"""The daemon's host at a door of its own in this process, and windows that speak to it by hand."""
+"""A daemon at an endpoint of its own in this process, and raw connections to it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEVER = b"never"
 
 @dataclass
 class Window:
-    """One end of a connection to the host."""
+    """Client's end of a connection to the daemon."""
 
     stream: anyio.abc.SocketStream
     lines: BufferedByteReceiveStream
@@ -36,7 +36,7 @@ class Window:
         await self.stream.send(text)
 
     async def hears(self) -> bytes | None:
-        """The next line, or None where the host has hung up."""
+        """Return the next line, or None if the daemon has closed the connection."""
         try:
             return await self.lines.receive_until(b"\n", 65536)
         except (anyio.IncompleteRead, anyio.BrokenResourceError):
@@ -50,7 +50,7 @@ class Window:
 
 @dataclass
 class House:
-    """A host at a door of its own, and what it was asked to open."""
+    """A daemon at an endpoint of its own, with the handshakes that it received."""
 
     door: Endpoint
     listener: socket.socket
@@ -82,7 +82,7 @@ class House:
             yield self.reply
 
     async def reply(self, line: bytes) -> bytes:
-        """Reply to a command's request with itself; never to one that says so."""
+        """Reply to a command's request with the request itself, or never if that is `NEVER`."""
         if line == NEVER:
             try:
                 await anyio.sleep_forever()
@@ -109,13 +109,13 @@ class House:
 
 
 def let(house: House, tasks: TaskGroup, idle: float) -> None:
-    """Let the house be served; it is left after so many idle seconds."""
+    """Start the daemon in `tasks`; it ends after so many idle seconds."""
     tasks.start_soon(house.run, idle)
 
 
 async def status_of(house: House) -> dict[str, Any]:
     async with house.window() as window:
         await window.says(await house.hello(STATUS))
-        told: dict[str, Any] = json.loads(await window.hears() or b"{}")
+        status: dict[str, Any] = json.loads(await window.hears() or b"{}")
         assert await window.hears() is None
-        return told
+        return status

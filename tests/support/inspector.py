@@ -1,4 +1,4 @@
-"""The MCP Inspector's command line, run as people run it."""
+"""The MCP Inspector's command line, run as a user runs it."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def inspector_program() -> str:
 
 
 def options(home: Path, variables: Variables) -> list[str]:
-    """What tells the Inspector the settings of a server on stdio.
+    """Return the Inspector's options for the settings of a server on stdio.
 
     It has no model, and a daemon of its own that ends soon after the last call.
     """
@@ -36,7 +36,7 @@ def options(home: Path, variables: Variables) -> list[str]:
 def inspect(
     inspector: str, home: Path, target: Sequence[str], method: str, *words: str
 ) -> dict[str, Any]:
-    """What a server at `target` (options, a command or a URL) answers to a method."""
+    """Call a method of the server at `target` (options, a command or a URL)."""
     done = subprocess.run(
         [inspector, "--cli", *target, "--method", method, *words],
         env=clean_environment({"HOME": str(home)}),
@@ -46,5 +46,5 @@ def inspect(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

@@ -1,4 +1,4 @@
-"""A port where nobody is at home: connections are counted and closed at once."""
+"""Port that counts connections and closes each at once."""
 
 import socket
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from threading import Thread
 
 
 class Knocks:
-    """Who came to a port so far; each was counted before it was turned away."""
+    """Connections to a port so far; each is counted before it is closed."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self.count = 0
-        self._thread = Thread(target=self._turn_away, daemon=True)
+        self._thread = Thread(target=self._refuse, daemon=True)
         self._thread.start()
 
     @property
@@ -26,17 +26,17 @@ class Knocks:
         self._thread.join(5)
         self._socket.close()
 
-    def _turn_away(self) -> None:
+    def _refuse(self) -> None:
         with suppress(OSError):
             while True:
-                visitor, _ = self._socket.accept()
+                connection, _ = self._socket.accept()
                 self.count += 1
-                visitor.close()
+                connection.close()
 
 
 @contextmanager
 def knocks(port: int = 0) -> Iterator[Knocks]:
-    """Count for the length of the block; port 0 takes any free one."""
+    """Count connections for the length of the block; port 0 takes any free one."""
     counted = Knocks(port)
     try:
         yield counted

@@ -134,19 +134,19 @@ def look_up(
     environment = product_environment(home, variables)
     typed = "".join(f"{case.query}\n" for case in cases)
     done = run_product("resolve", "-", "--json", env=environment, typed=typed, seconds=seconds)
-    told: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
-    if [each["query"] for each in told] != [case.query.strip() for case in cases]:
+    found: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    if [each["query"] for each in found] != [case.query.strip() for case in cases]:
         raise AssertionError(f"not every name was answered: {done.stderr[-2000:]}")
-    return told
+    return found
 
 
-def is_wrong(case: Case, told: Mapping[str, Any]) -> bool:
-    """Tell whether the look-up printed another id than the one that is meant."""
-    return told["library_id"] not in (None, case.expected_id)
+def is_wrong(case: Case, found: Mapping[str, Any]) -> bool:
+    """Return True if the look-up printed another id than the expected one."""
+    return found["library_id"] not in (None, case.expected_id)
 
 
-def is_missed(case: Case, told: Mapping[str, Any]) -> bool:
-    return case.kind in NAME_LIKE and told["library_id"] != case.expected_id
+def is_missed(case: Case, found: Mapping[str, Any]) -> bool:
+    return case.kind in NAME_LIKE and found["library_id"] != case.expected_id
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,12 @@ def looked_up(cases: list[Case], registry: list[Known], folder: Path) -> LookUpR
     """Look `cases` up in every mode; in the last two on the home that "listed" left."""
     seed = folder / "seed.yaml"
     seed.write_text(seed_text(registry), "utf-8")
-    told = {}
+    by_mode = {}
     with word_upstream(registry) as upstream:
         for mode in MODES:
             home = folder / ("off" if mode == "off" else "listed")
             url = "off" if mode.startswith("off") else upstream.url
             found = look_up(cases, home, seed, url)
-            told[mode] = {case.query: each for case, each in zip(cases, found, strict=True)}
+            by_mode[mode] = {case.query: each for case, each in zip(cases, found, strict=True)}
             cases = [*reversed(cases)]  # what one leaves behind is there for others
-        return LookUpRuns(told, upstream.asked)
+        return LookUpRuns(by_mode, upstream.asked)

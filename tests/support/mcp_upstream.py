@@ -16,7 +16,7 @@ UNKNOWN_METHOD, REFUSED = -32601, -32000
 
 
 class McpUpstream:
-    """What was asked so far; with `refuses` it answers calls with an error that quotes them.
+    """MCP server that records its calls; with `refuses` it replies with an error that quotes each.
 
     `described` is what it says of each of its tools. What it replies goes out as `written` makes of
     it: as JSON, or with `streams` as a stream of one event.
@@ -50,8 +50,8 @@ class McpUpstream:
     def _reply(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         if method == "initialize":
             named = {"name": "upstream", "version": "1"}
-            told = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
-            return {"result": {**told, "serverInfo": named}}
+            offered = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
+            return {"result": {**offered, "serverInfo": named}}
         if method == "tools/list":
             names = ("resolve-library-id", "query-docs")
             said = {"description": self.described, "inputSchema": {"type": "object"}}

@@ -1,4 +1,4 @@
-"""A server that is watched: /metrics as Prometheus reads it, and calls that leave their marks."""
+"""A server with metrics: /metrics as Prometheus reads it, and calls that change its figures."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def watched_server(upstream: Variables, api: Api, home: Path) -> Iterator[Served
     with product_at_port("http", product_environment(home, upstream)) as served:
         found = [_asked_for(served, FASTAPI, "How are routes made?") for _time in range(2)]
         api.fail(SERVER_ERROR)
-        found.append(_asked_for(served, "/nobody/nothing", "What is there?"))
+        found.append(_asked_for(served, "/no-such/library", "What is there?"))
         api.heal()
         assert found == ["miss", "hit", "error"]
         yield served

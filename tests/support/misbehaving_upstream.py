@@ -1,4 +1,4 @@
-"""A small MCP server on stdio that misbehaves as it is told; it needs no package.
+"""A small MCP server on stdio that misbehaves as its options say; it needs no package.
 
     python misbehaving_upstream.py FOLDER [--die TIMES] [--wait] [--reply JSON]
         [--exchange TEXT HEX]
@@ -71,8 +71,8 @@ def _answer(message: dict[str, Any], options: argparse.Namespace) -> None:
 def _result(method: str, reply: str | None) -> dict[str, Any] | None:
     if method == "initialize":
         named = {"name": "small", "version": "1"}
-        told = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
-        return {**told, "serverInfo": named}
+        offered = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
+        return {**offered, "serverInfo": named}
     if method == "tools/list":
         names = ("resolve-library-id", "query-docs")
         return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in names]}

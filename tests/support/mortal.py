@@ -1,4 +1,4 @@
-"""Real servers that a test ends and brings back, and that tell who came meanwhile.
+"""Real servers that a test stops and restarts, with a count of the contacts in between.
 
 The same two verbs for a command and for HTTP, so that one test holds the product to both.
 """

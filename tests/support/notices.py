@@ -47,7 +47,7 @@ class Inbox:
 
 @asynccontextmanager
 async def subscribed(client: Client, *uris: str) -> AsyncIterator[None]:
-    """Have `client` told of changed lists and of `uris`, in the way of its era."""
+    """Subscribe `client` to changed lists and to `uris`, in the way of its protocol version."""
     if client.protocol_version < "2026":
         for uri in uris:
             await subscribe(client, uri)

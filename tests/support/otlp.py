@@ -19,7 +19,7 @@ SERVER, CLIENT = 2, 3
 """Kinds of spans."""
 
 BY_SDK, BY_US = "mcp-python-sdk", "context7-fabric"
-"""Who makes spans of calls: the SDK, and the express lane for those that it answers."""
+"""Scopes of the spans of calls: the SDK's, and the express lane's for the calls that it answers."""
 
 Value = str | bool | int | float
 
@@ -49,7 +49,7 @@ class Span:
 
 
 class Receiver:
-    """What has arrived so far; every method may be called from any thread."""
+    """Receiver of traces; every method may be called from any thread."""
 
     url = ""
 
@@ -64,7 +64,7 @@ class Receiver:
         self._changed = threading.Condition()
 
     def hold(self) -> None:
-        """Answer who brings a tool call's spans, and everybody after that, no more."""
+        """Leave the request with a tool call's spans, and every later one, without a reply."""
         self._is_to_hold = True
 
     def wait_for(self, calls: int) -> list[Span]:
@@ -121,8 +121,8 @@ def receiving() -> Iterator[Receiver]:
 
 
 def _spans_in(body: bytes) -> Iterator[Span]:
-    for told in ExportTraceServiceRequest.FromString(body).resource_spans:
-        for scope in told.scope_spans:
+    for sent in ExportTraceServiceRequest.FromString(body).resource_spans:
+        for scope in sent.scope_spans:
             for span in scope.spans:
                 yield Span(
                     name=span.name,
@@ -133,7 +133,7 @@ def _spans_in(body: bytes) -> Iterator[Span]:
                     begun=span.start_time_unix_nano,
                     ended=span.end_time_unix_nano,
                     attributes=_values(span.attributes),
-                    resource=_values(told.resource.attributes),
+                    resource=_values(sent.resource.attributes),
                     status=span.status.code,
                     scope=scope.scope.name,
                 )

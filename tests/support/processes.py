@@ -1,4 +1,4 @@
-"""Child processes of tests: start them, talk to them, and see that they and theirs end in time.
+"""Child processes of tests: start them, exchange lines, and check that all of them end in time.
 
 Nothing here sleeps or polls: lines come through a condition, ends of processes through pidfds.
 Linux only, because it asks /proc who is whose child.
@@ -20,7 +20,7 @@ from support.forked import started
 
 
 class Lines:
-    """What a process has written to one pipe so far; read by a thread, so the pipe never fills."""
+    """Output of a process on one pipe so far; read by a thread, so the pipe never fills."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -136,7 +136,7 @@ def living(pids: Iterable[int]) -> set[int]:
 
 
 def wait_gone(pids: Iterable[int], seconds: float) -> None:
-    """Wait until all these processes have ended; one that nobody has reaped counts as ended.
+    """Wait until all these processes have ended; a zombie counts as ended.
 
     Raises:
         AssertionError: some still run after so many seconds; says which.

@@ -23,13 +23,13 @@ READY = r"^context7-fabric serves MCP at (https?://\S+:(\d+))/mcp and /sse$"
 SECONDS = forked.SECONDS
 COLUMNS = 80
 DAEMON = os.environ.get("TEST_DAEMON", "off")
-"""Whether a daemon serves windows on stdio ("auto") or they serve themselves: tests run in both."""
+"""Mode of servers on stdio: with a daemon ("auto") or in-process ("off"); tests run in both."""
 
 EITHER_MODE = "TEST_EITHER_MODE"
-"""Stands in an environment that leaves it to TEST_DAEMON who serves windows on stdio."""
+"""Marks an environment in which TEST_DAEMON chooses the mode of a server on stdio."""
 
 BY_ITSELF = {"CONTEXT7_FABRIC_DAEMON": "off"}
-"""For tests of what only a process that serves its own window does."""
+"""For tests of what only an in-process server does."""
 
 Variables = Mapping[str, str]
 
@@ -53,7 +53,7 @@ def product_environment(home: Path, variables: Variables | None = None) -> dict[
 
 
 def serves_either_way(command: Sequence[object], environment: Mapping[str, str] | None) -> bool:
-    """Tell whether a command is a window on stdio that TEST_DAEMON decides about."""
+    """Return True if a command is a server on stdio whose mode TEST_DAEMON chooses."""
     words = [str(word) for word in command]
     if PROGRAM not in words or EITHER_MODE not in (environment or {}):
         return False

@@ -88,7 +88,7 @@ class RedisServer:
         self._now.close()
 
     def kill(self) -> None:
-        """End it without a chance to say so."""
+        """Kill it without a clean shutdown."""
         self._now.close()
 
     @contextmanager
@@ -182,7 +182,7 @@ def _kill(pid: int) -> None:
 
 @dataclass(frozen=True)
 class Watched:
-    """A master and its replica, and the Sentinel that tells which of them is the master."""
+    """A master and its replica, and the Sentinel that names the master."""
 
     first: RedisServer
     second: RedisServer
@@ -193,7 +193,7 @@ class Watched:
         return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}"
 
     def master(self) -> str:
-        """Where the Sentinel says that the master is: a line for the host, one for the port."""
+        """Return the master's address by the Sentinel: a line for the host, one for the port."""
         return self.sentinel.cli("sentinel", "get-master-addr-by-name", SERVICE)
 
     def be_impatient(self) -> None:
@@ -206,7 +206,7 @@ class Watched:
 
 @contextmanager
 def watched_servers() -> Iterator[Watched]:
-    """Two servers that a Sentinel watches: five seconds of silence are death to it."""
+    """Two servers under a Sentinel that counts one as down after five seconds without a reply."""
     with ExitStack() as stack:
         first = stack.enter_context(redis_server())
         second = stack.enter_context(redis_server("--replicaof", "127.0.0.1", str(first.port)))
@@ -237,7 +237,7 @@ def _sentinel(master: RedisServer) -> Iterator[RedisServer]:
 
 
 class RedisSentinel(RedisServer):
-    """A server that keeps nothing, and tells where others are."""
+    """A server that stores nothing and returns the addresses of others."""
 
     def _arguments(self) -> list[str]:
         return [*self._options, "--sentinel", "--bind", "127.0.0.1", "--port", str(self.port)]

@@ -55,7 +55,7 @@ class Replica:
 
     @property
     def log(self) -> str:
-        """What it has written to stderr, in all its lives."""
+        """The text on stderr of all its processes."""
         return "\n".join(each.err.text for each in self._lives)
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Replica:
         self._now.close()
 
     def forget(self) -> None:
-        """Take its home away, as on a machine that is thrown away with its disk."""
+        """Remove its home, as on a machine that is deleted with its disk."""
         shutil.rmtree(self.home, ignore_errors=True)
 
     def close(self) -> None:
@@ -93,8 +93,8 @@ class Replica:
     def call(self, tool: str, api_key: str | None = None, **arguments: object) -> dict[str, Any]:
         headers = {"context7-api-key": api_key} if api_key else {}
         reply = asked(self.served, headers=headers, message=call(tool, **arguments))
-        told: dict[str, Any] = result_of(reply)
-        return told
+        result: dict[str, Any] = result_of(reply)
+        return result
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def replica_of(package: Path, home: Path, variables: Variables) -> Iterator[Repl
 
 
 def elsewhere() -> list[str]:
-    """What runs a command where process ids mean nothing to others, as on another machine.
+    """Return the command prefix for a process namespace of its own, as on another machine.
 
     It does not pass signals on, but its end is the command's. Skips the test where that may not be.
     """
@@ -158,7 +158,7 @@ def text_of(result: Mapping[str, Any]) -> str:
 
 
 def answers(result: Mapping[str, Any], question: str) -> bool:
-    """Whether a result is upstream's answer to this very question, which it quotes."""
+    """Return True if a result is upstream's answer to this very question, which it quotes."""
     return not result.get("isError") and f"Walk through: {question}\n" in text_of(result)
 
 
@@ -173,7 +173,7 @@ class Callers:
     """Seconds between a caller's calls."""
 
     NEW_EVERY = 10
-    """Of how many calls one asks what nobody asked before."""
+    """One call in so many asks a new question."""
 
     def __init__(self, these: Sequence[Replica], callers: int = 20) -> None:
         self._urls = [each.served.url("/mcp") for each in these]

@@ -1,7 +1,7 @@
-"""What a healthy Context7 API replies, as a pure function from a request to a reply.
+"""Replies of a healthy Context7 API, as a pure function from a request to a reply.
 
-The address forms of both generations are told apart here: `/v2/libs/search` and `/v2/context` for
-servers since 2.1, `/v2/search` and `/v2/docs/…` for those before.
+Each generation has its own paths: `/v2/libs/search` and `/v2/context` for servers since 2.1,
+`/v2/search` and `/v2/docs/…` for those before.
 """
 
 import json
@@ -116,8 +116,8 @@ def _text(call: Call, edition: Edition) -> Reply:
 
 def _redirected(old: str, new: str) -> Reply:
     message = f"Library {old} has been redirected to this library: {new}."
-    told = {"error": "library_redirected", "message": message, "redirectUrl": new}
-    return _json(told, status=301)
+    body = {"error": "library_redirected", "message": message, "redirectUrl": new}
+    return _json(body, status=301)
 
 
 def _version_missing(library: Library, version: str) -> Reply:

@@ -35,7 +35,7 @@ async def asking(app: App) -> AsyncGenerator[httpx2.AsyncClient]:
 
 @asynccontextmanager
 async def at_a_port(app: App) -> AsyncGenerator[str]:
-    """Serve the face of `app` at a free port of this machine, in this loop; yield its address."""
+    """Serve the REST API of `app` at a free port, in this event loop; yield its address."""
     listener = Listener(rest_app(app), 0)
     port = await listener.start()
     try:

@@ -18,7 +18,7 @@ from support.documents import Edition, context_text, page_text
 
 LIBRARY = Catalogue().libraries[0]
 NOW = 1_800_000_000.0
-"""Where the fake clock starts, in epoch seconds."""
+"""Start of the fake clock in epoch seconds."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass
 class ScriptedUpstream:
-    """Replies to each tool as told, by default with the stand-in's catalogue."""
+    """Upstream with a scripted reply to each tool, by default from the stand-in's catalogue."""
 
     generation: int = 2
     error: Exception | None = None

@@ -1,4 +1,4 @@
-"""An MCP server over HTTP that keeps sessions, and loses them in whichever way a test asks for.
+"""An MCP server over HTTP that keeps sessions, and loses them in the way that a test chooses.
 
 It is what stands before Context7 where people run a gateway: mcp-proxy, supergateway and the like.
 """
@@ -20,7 +20,7 @@ HEADER = "mcp-session-id"
 
 @dataclass(frozen=True)
 class Form:
-    """How a call in an unknown session is answered: a status, a body, and its media type.
+    """Reply to a call in an unknown session: a status, a body, and its media type.
 
     `{id}` in the body becomes the id of the request.
     """
@@ -35,9 +35,9 @@ class Form:
 
 
 def error_form(status: int, code: int, message: str, *, null_id: bool = False) -> Form:
-    told = json.dumps({"code": code, "message": message})
+    error = json.dumps({"code": code, "message": message})
     number = "null" if null_id else "{id}"
-    return Form(status, f'{{"jsonrpc":"2.0","id":{number},"error":{told}}}')
+    return Form(status, f'{{"jsonrpc":"2.0","id":{number},"error":{error}}}')
 
 
 def stream_form(code: int, message: str) -> Form:

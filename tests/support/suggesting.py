@@ -1,4 +1,4 @@
-"""Suggesters with the real model, each for the length of a block, and what is looked at of them."""
+"""Suggesters with the real model, each for the length of a block, and their stored vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in holds, drops and delays what reaches it over HTTP, and tells when it has come."""
+"""The stand-in holds, drops and delays requests over HTTP, and reports their arrival."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -55,7 +55,7 @@ def test_the_end_of_the_block_releases_a_gate(api: Api) -> None:
 
 @pytest.mark.parametrize("fault", [faults.HANGING, faults.slow(60)], ids=["hanging", "slow"])
 @pytest.mark.parametrize("end", ["heal", "release"])
-async def test_what_hangs_or_dawdles_goes_on_when_told(
+async def test_a_hanging_or_slow_reply_goes_on_when_it_is_released(
     api: Api, client: httpx2.AsyncClient, fault: faults.Fault, end: str
 ) -> None:
     api.fail(fault)

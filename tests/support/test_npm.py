@@ -1,4 +1,4 @@
-"""Packages are installed once and whole, or the test that wants them says why it is skipped."""
+"""Installation of packages: once and complete, or a skip that names the reason."""
 
 import os
 import signal

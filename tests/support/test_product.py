@@ -1,4 +1,4 @@
-"""Which processes of tests are windows that TEST_DAEMON decides about."""
+"""Recognition of the commands whose mode TEST_DAEMON chooses."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ HOME = Path("home")
         (["node", "index.js"], False),
     ],
 )
-def test_a_window_is_told_from_other_processes(words: Sequence[str], either: bool) -> None:
+def test_a_server_on_stdio_is_distinguished_from_other_processes(
+    words: Sequence[str], either: bool
+) -> None:
     assert serves_either_way(words, product_environment(HOME)) == either
     assert not serves_either_way(words, product_environment(HOME, BY_ITSELF))

@@ -1,4 +1,4 @@
-"""What the tests print can be sent from a process of xdist to the one that prints it."""
+"""Transfer of test reports from a process of xdist to the one that prints them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ REPORTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("told", REPORTS)
-def test_a_report_with_half_an_emoji_can_be_sent(request: pytest.FixtureRequest, told: str) -> None:
-    given = {"outcome": "passed", "longrepr": None, **REPORTS[told]}
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_with_half_an_emoji_can_be_sent(request: pytest.FixtureRequest, name: str) -> None:
+    given = {"outcome": "passed", "longrepr": None, **REPORTS[name]}
     report = pytest.TestReport("test", ("test.py", 7, "test"), {}, when="call", **given)
     config = request.config
     data = config.hook.pytest_report_to_serializable(config=config, report=report)

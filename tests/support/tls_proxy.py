@@ -1,7 +1,7 @@
 """A CONNECT proxy on loopback that ends TLS for context7.com in front of the stand-in.
 
-Servers before 2.1 have the address of the API built in; told to use this proxy and to trust its
-throw-away authority they talk to the stand-in without knowing it. Other hosts are refused.
+Servers before 2.1 have the address of the API built in; with this proxy and its throw-away
+authority configured they talk to the stand-in instead. Other hosts are refused.
 """
 
 import ssl

@@ -30,7 +30,7 @@ def context7_command(version: str = NEWEST) -> list[str]:
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of this process without proxies and Context7 settings, and some of one's own.
 
-    On HTTP 4.1.1 also serves Prometheus on a fixed port unless told otherwise: two would collide.
+    On HTTP 4.1.1 also serves Prometheus on a fixed port by default: two would collide.
     """
     kept = {name: value for name, value in os.environ.items() if not _unwanted(name.lower())}
     return {**kept, "OTEL_METRICS_EXPORTER": "none", **(extra or {})}

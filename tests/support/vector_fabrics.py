@@ -48,5 +48,5 @@ async def keys(fabric: Fabric, question: str = QUESTION, limit: int = 5) -> list
 
 
 def embedded_by(embedder: Counting) -> int:
-    """How many texts were embedded; a look that the type checker does not remember."""
+    """Return the number of texts embedded; a call, because the type checker narrows attributes."""
     return embedder.embedded

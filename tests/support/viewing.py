@@ -1,4 +1,4 @@
-"""Who looks at a fabric in tests, and entries to look at."""
+"""Principals and entries for the tests of visibility."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def answer(principal: str, subject: str = "/widgets/widget1", text: str = "text"
     return StoredAnswer("docs", text, subject, "how to start", principal, "here", 5.0)
 
 
-def told_of(record: StoredAnswer) -> Json:
+def as_json(record: StoredAnswer) -> Json:
     return cast("Json", asdict(record))

@@ -27,7 +27,7 @@ from context7_fabric.views.visibility import (
     is_visible,
 )
 from support.scripted import FakeClock
-from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
+from support.viewing import ME, MINE, OTHER, Ticking, answer, as_json, context
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ from support.viewing import ME, MINE, OTHER, Ticking, answer, context, told_of
         (context(f"row:lib-pypi-widget#{OTHER}"), {OTHER}),
         (context("list:widget#anonymous"), {PUBLIC}),
         (context("move:/a/c#sharp#" + ME), {ME}),
-        (context("docs:/a/b?x", told_of(answer(ME))), {ME}),
+        (context("docs:/a/b?x", as_json(answer(ME))), {ME}),
         (context("docs:/a/b?x", {"principal": None}), set()),
         (context(f"meter:{ME}:2027-01:writer"), {ME}),
         (context("meter::2027-01:writer"), {PUBLIC, ME, OTHER}),

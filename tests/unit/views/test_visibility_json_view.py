@@ -11,7 +11,7 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
 from context7_fabric.views.visibility import NOTICE, VisibleEntries, entry_json, page_json
-from support.viewing import MINE, ORDER, answer, context, told_of
+from support.viewing import MINE, ORDER, answer, as_json, context
 
 
 async def test_page_has_address_and_size_of_each_entry_without_its_value(
@@ -41,7 +41,7 @@ async def test_page_has_address_and_size_of_each_entry_without_its_value(
 
 
 def test_entry_of_an_answer_is_marked_as_data_and_screened() -> None:
-    shown = entry_json(context("docs:/a/b?x", told_of(answer(PUBLIC, text=f"{ORDER}\u200b"))))
+    shown = entry_json(context("docs:/a/b?x", as_json(answer(PUBLIC, text=f"{ORDER}\u200b"))))
     assert shown["from"] == "context7"
     assert shown["notice"] == NOTICE
     assert shown["screening"] == ["orders", "hidden"]

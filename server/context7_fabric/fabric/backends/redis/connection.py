@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
@@ -325,11 +326,17 @@ class RedisConnection:
             return f"no answer within {self._timeout:g} s"
         text = " ".join(str(error).split()) or type(error).__name__
         cause = error.__cause__ or error.__context__
-        if (
-            isinstance(cause, OSError) and cause.errno and cause.strerror
-        ):  # asyncio has its own words
-            text = text.replace(cause.strerror, os.strerror(cause.errno))
+        # asyncio words them in its own way; an error of TLS has a number of OpenSSL's.
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError):
+            text = _reworded(text, cause)
         sentinels = self._address.sentinels
         for secret in (self._address.password, sentinels and sentinels.password):
             text = text.replace(secret, "…") if secret else text
         return text
+
+
+def _reworded(text: str, cause: OSError) -> str:
+    """Return `text` with the system's words for the number of `cause`, if it has one."""
+    if not (cause.errno and cause.strerror):
+        return text
+    return text.replace(cause.strerror, os.strerror(cause.errno))
