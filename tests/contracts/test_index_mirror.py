@@ -93,7 +93,7 @@ class Registry:
         self._settled.set()
 
     async def settled(self) -> dict[str, CollectionPayload]:
-        """What the index holds once it is in step."""
+        """Content of the index once it is in step."""
         while not self.mirror.settled:
             self._settled = anyio.Event()
             await self._settled.wait()
@@ -101,7 +101,7 @@ class Registry:
 
 
 async def filled(registry: Registry) -> dict[str, CollectionPayload]:
-    """What an index holds that was filled and let go of."""
+    """Content of an index that was filled and released."""
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(registry.keep)
         held = await registry.settled()

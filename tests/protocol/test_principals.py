@@ -1,4 +1,4 @@
-"""What was fetched with a key is nobody else's; what was fetched without one is everybody's."""
+"""Isolation of principals: what a key fetched is its own, what none fetched is public."""
 
 import tempfile
 from pathlib import Path
@@ -22,7 +22,7 @@ def record(principal: str, key: str) -> StoredAnswer:
     """Return an answer that says whose it is."""
     return StoredAnswer(
         kind="docs",
-        text=f"fetched by {principal or 'nobody'} for {key}",
+        text=f"fetched by {principal or 'no key'} for {key}",
         subject=key.partition("?")[0],
         question="x",
         principal=principal,

@@ -1,4 +1,4 @@
-"""Which library is meant: a row's spellings share a list, questions guard it, use teaches."""
+"""Look-ups and the registry: spellings of a row share a list, questions guard it, use teaches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +51,7 @@ async def test_every_spelling_of_a_row_finds_what_any_spelling_fetched(
     assert len(upstream.calls) == 1
 
 
-async def test_an_alias_finds_the_list_of_its_row_and_is_told_as_such(
+async def test_an_alias_finds_the_list_of_its_row_and_is_named_as_alias(
     app: App, upstream: ScriptedUpstream
 ) -> None:
     await look_up(app, "scikit-learn")
@@ -148,7 +148,7 @@ async def test_a_phrase_that_names_no_library_gets_labelled_suggestions_in_an_ou
     assert "from the local registry, not verified" in texts(result)[1]
 
 
-async def test_in_an_outage_nobody_waits_for_ever_while_rows_are_still_being_read(
+async def test_look_up_in_an_outage_while_rows_are_still_read_ends(
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RowStore, "load", lambda _store: anyio.sleep_forever())
@@ -162,7 +162,7 @@ async def test_in_an_outage_nobody_waits_for_ever_while_rows_are_still_being_rea
     assert "still loading: ask again" in answer.text
 
 
-async def test_rows_learned_under_a_key_are_nobody_elses(
+async def test_rows_learned_under_a_key_belong_to_its_principal(
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = tmp_path_factory.mktemp("private")

@@ -1,4 +1,4 @@
-"""What upstream says when it refuses or fails is screened as its answers are."""
+"""Screening of upstream's refusals and errors, as of its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations are read as users write them, and told as people say them."""
+"""Durations: read as users write them, written as people say them."""
 
 from __future__ import annotations
 
