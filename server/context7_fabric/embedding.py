@@ -156,11 +156,11 @@ class Embedder:
         Raises:
             ModelMissing: It is not there, or cannot be loaded.
         """
-        place = path or folder
+        load, place = _fastembed(), path or folder
         if place is not None and not place.is_dir():
             raise ModelMissing(_missing(model, place))
         try:
-            self._model = _fastembed()(
+            self._model = load(
                 model,
                 cache_dir=str(folder) if folder else None,
                 specific_model_path=str(path) if path else None,

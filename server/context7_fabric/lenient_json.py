@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 HEAD_BYTES = 4096
 """Bytes at the start of an unreadable message in which its id is looked for."""
@@ -20,10 +16,6 @@ _GREATEST_WHOLE = 2**53
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[][{}]', re.DOTALL)
 _ID = re.compile(rb'\s*:\s*(-?[0-9]{1,15}(?=\s*[,}])|"(?:[^"\\]|\\.)*"(?=\s*[,}]))', re.DOTALL)
-
-_T = TypeVar("_T")
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
-"""Kept for each kind, as to make one takes milliseconds."""
 
 
 def readable(text: str) -> str:
@@ -70,21 +62,6 @@ def as_id(value: object) -> object:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _GREATEST_WHOLE:
         return int(value)
     return value
-
-
-def read_as(kind: type[_T], value: object) -> _T | None:
-    """Return the dataclass of a `kind` that `value` is the JSON form of, None if it is not."""
-    if value is None:
-        return None
-    adapter = _ADAPTERS.get(kind)
-    if adapter is None:
-        from pydantic import TypeAdapter  # noqa: PLC0415  # the relay starts without it
-
-        adapter = _ADAPTERS[kind] = TypeAdapter(kind)
-    try:
-        return cast("_T", adapter.validate_python(value))
-    except ValueError:
-        return None
 
 
 def _value(written: bytes) -> int | str | None:

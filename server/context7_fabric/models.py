@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
 from secrets import token_hex
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 class Progress(Protocol):
@@ -22,6 +25,12 @@ class Progress(Protocol):
 
 Clock = Callable[[], float]
 """Gives the wall-clock time in seconds since the epoch."""
+
+_T = TypeVar("_T")
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+"""Kept for each kind, as to make one takes milliseconds."""
 
 RESOLVE = "resolve-library-id"
 QUERY_DOCS = "query-docs"
@@ -214,3 +223,18 @@ def tokens(text: str) -> int:
     Lists of libraries have 4.5 characters a token, counted with o200k (`tests/bench/tokens.py`).
     """
     return ceil(len(text) / 4.5)
+
+
+def read_as(kind: type[_T], value: object) -> _T | None:
+    """Return the dataclass of a `kind` that `value` is the JSON form of, None if it is not."""
+    if value is None:
+        return None
+    adapter = _ADAPTERS.get(kind)
+    if adapter is None:
+        from pydantic import TypeAdapter  # noqa: PLC0415  # takes a while
+
+        adapter = _ADAPTERS[kind] = TypeAdapter(kind)
+    try:
+        return cast("_T", adapter.validate_python(value))
+    except ValueError:
+        return None

@@ -149,7 +149,7 @@ def test_daemon_that_hangs_delays_no_command_beyond_five_seconds(alone: dict[str
         check = json.loads(doctor.stdout)["daemon"]
         assert check["ok"] is False
         assert check["told"].startswith("one did not answer within 5 s: end its process, ")
-        assert f"the daemon {pid} serves" in Path(probe["log"]).read_text("utf-8")
+        assert f"daemon {pid} serves" in Path(probe["log"]).read_text("utf-8")
 
 
 class TestLogs:
@@ -159,7 +159,7 @@ class TestLogs:
         shown(alone, "daemon", "stop")
         lines = shown(alone, "daemon", "logs").splitlines()
         assert re.fullmatch(r"==> .*\.log <==", lines[0])
-        assert f"INFO: the daemon {pid} serves" in lines[1]
+        assert f"INFO: daemon {pid} serves" in lines[1]
         assert lines[-1].endswith(f"INFO: the daemon {pid} ends")
         assert shown(alone, "daemon", "logs", "--lines", "1").splitlines() == [lines[0], lines[-1]]
 
@@ -169,10 +169,10 @@ class TestLogs:
         with spawn([PROGRAM, "daemon", "logs", "--follow"], alone) as follower:
             follower.err.wait_for("there is no log in")
             with talking([PROGRAM], alone):
-                follower.out.wait_for(r"the daemon (\d+) serves")
+                follower.out.wait_for(r"daemon (\d+) serves")
                 (log,) = (each["log"] for each in statuses(alone))
                 shown(alone, "daemon", "stop")
-                follower.out.wait_for(r"the daemon (\d+) ends")
+                follower.out.wait_for(r"daemon (\d+) ends")
                 Path(log).rename(f"{log}.1")
                 Path(log).write_text("a new file\n", "utf-8")
                 follower.out.wait_for("^a new file$")
@@ -238,7 +238,7 @@ def until(environment: Variables, calls: int) -> dict[str, Any]:
 
 def test_run_serves_in_the_foreground_and_ends_on_ctrl_c(alone: dict[str, str]) -> None:
     with spawn([PROGRAM, "daemon", "run"], alone) as daemon:
-        daemon.err.wait_for(rf"the daemon {daemon.pid} serves")
+        daemon.err.wait_for(rf"daemon {daemon.pid} serves")
         with talking([PROGRAM], alone):
             assert pids_of(alone) == [daemon.pid]
         second = run_product("daemon", "run", env=alone)

@@ -122,11 +122,11 @@ def belong_to_another(home: Path) -> None:
 
 
 UNUSABLE: dict[str, Fault] = {
-    "is no folder": be_a_file,
+    "is not a folder": be_a_file,
     "is a symbolic link": be_a_link,
     "is not a regular file": have_a_linked_database,
     "cache.db is no file": have_a_folder_as_database,
-    "belongs to another user": belong_to_another,
+    "is another user's": belong_to_another,
 }
 
 

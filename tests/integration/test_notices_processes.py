@@ -144,7 +144,7 @@ async def test_a_legacy_client_of_mcp_is_promised_nothing_that_cannot_be_kept(
 ) -> None:
     async with over_mcp("legacy", environment, Inbox()) as client:
         assert promised(client) == (False, False, False)
-        with pytest.raises(MCPError, match="over stdio or /sse") as refused:
+        with pytest.raises(MCPError, match="by stdio or /sse") as refused:
             await subscribe(client, ENTRY)
     assert refused.value.code == types.METHOD_NOT_FOUND
 

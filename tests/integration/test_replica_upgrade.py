@@ -262,7 +262,7 @@ def another_version(folder: Path, format_: int = FORMAT) -> Path:
     copied = folder / "server" / package.name
     shutil.copytree(package, copied)
     (folder / "seeds").symlink_to(package.parents[1] / "seeds")
-    edited(copied / "__init__.py", context7_fabric.__version__, VERSION)
+    edited(copied / "version.py", context7_fabric.__version__, VERSION)
     edited(copied / "fabric" / "codec.py", f"FORMAT = {FORMAT}", f"FORMAT = {format_}")
     return copied.parent
 

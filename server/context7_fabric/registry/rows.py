@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 import yaml
 
 from context7_fabric.errors import SeedError
-from context7_fabric.lenient_json import read_as
+from context7_fabric.models import read_as
 from context7_fabric.seed_files import SeedFile, seed_folder
 
 NAMESPACE = UUID("6f1c5cf5-5d0e-5b0c-9d1e-2a4c2d1b7f10")

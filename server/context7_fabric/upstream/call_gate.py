@@ -24,8 +24,7 @@ from context7_fabric.errors import (
 )
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.lenient_json import read_as
-from context7_fabric.models import Clock
+from context7_fabric.models import Clock, read_as
 from context7_fabric.parsing.admission import Reason, refusal
 from context7_fabric.upstream.base import Upstream
 from context7_fabric.upstream.circuit_breaker import (

@@ -16,8 +16,7 @@ from context7_fabric.errors import CorruptEntry, StoreError
 from context7_fabric.fabric.codec import decode, encode
 from context7_fabric.fabric.context import Context, Json, Scope, address
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.lenient_json import read_as
-from context7_fabric.models import Clock
+from context7_fabric.models import Clock, read_as
 
 KEEP_SECONDS = 62 * 86400.0
 WRITE_EVERY = 1.0
