@@ -156,7 +156,7 @@ class Embedder:
         Raises:
             ModelMissing: It is not there, or cannot be loaded.
         """
-        load, place = _fastembed(), path or folder
+        load, place = import_fastembed(), path or folder
         if place is not None and not place.is_dir():
             raise ModelMissing(_missing(model, place))
         try:
@@ -412,7 +412,7 @@ def _start_download(name: str, folder: Path | None) -> None:
 
 def _download(name: str, folder: Path | None) -> None:
     try:
-        _fastembed()(name, cache_dir=str(folder) if folder else None, lazy_load=True)
+        import_fastembed()(name, cache_dir=str(folder) if folder else None, lazy_load=True)
     except Exception as error:  # noqa: BLE001  # the clients of the hubs raise anything
         log.warning(
             "%s cannot be downloaded (%s), so searches rank by words: connect and start again,"
@@ -424,7 +424,12 @@ def _download(name: str, folder: Path | None) -> None:
         log.info("%s has been downloaded: searches rank by vectors now", name)
 
 
-def _fastembed() -> type[TextEmbedding]:
+def import_fastembed() -> type[TextEmbedding]:
+    """Import fastembed and return its class of models.
+
+    Raises:
+        ImportError: It is not installed, or lacks a package.
+    """
     from fastembed import TextEmbedding  # noqa: PLC0415  # takes a second
     from fastembed.common import model_management  # noqa: PLC0415  # as above
 
@@ -434,7 +439,7 @@ def _fastembed() -> type[TextEmbedding]:
 
 
 def _known(model: str) -> tuple[type[TextEmbeddingBase], DenseModelDescription]:
-    for kind in _fastembed().EMBEDDINGS_REGISTRY:
+    for kind in import_fastembed().EMBEDDINGS_REGISTRY:
         for description in kind._list_supported_models():  # noqa: SLF001  # the only way to get both
             if description.model.lower() == model.lower():
                 return kind, description

@@ -210,7 +210,7 @@ class TestDetached:
         assert stat.S_IMODE(log.stat().st_mode) == 0o600
         first, *_, last = log.read_text("utf-8").splitlines()
         assert f"daemon {pid} serves {home}" in first
-        assert f"the daemon {pid} ends" in last
+        assert f"daemon {pid} ends" in last
 
     def test_module_in_the_clients_folder_is_not_imported(
         self, home: Path, environment: dict[str, str], tmp_path: Path

@@ -160,7 +160,7 @@ class TestLogs:
         lines = shown(alone, "daemon", "logs").splitlines()
         assert re.fullmatch(r"==> .*\.log <==", lines[0])
         assert f"INFO: daemon {pid} serves" in lines[1]
-        assert lines[-1].endswith(f"INFO: the daemon {pid} ends")
+        assert lines[-1].endswith(f"INFO: daemon {pid} ends")
         assert shown(alone, "daemon", "logs", "--lines", "1").splitlines() == [lines[0], lines[-1]]
 
     def test_are_followed_from_one_daemon_to_the_next_until_ctrl_c(

@@ -1,1 +1,1 @@
-"""The process behind the windows: who may come in, what it does for them, and when it ends."""
+"""The daemon: the process that serves all editors of one user, and what it answers them."""

@@ -63,7 +63,10 @@ def _claim() -> tuple[int, int]:
 def _serve(incoming: int, outgoing: int, idle: float) -> None:
     os.environ.update(_ENVIRONMENT)
     try:
-        from context7_fabric.suggestions.worker.requests import WorkerSession  # noqa: PLC0415  # reads it
+        from context7_fabric.embedding import import_fastembed  # noqa: PLC0415  # reads it
+        from context7_fabric.suggestions.worker.requests import WorkerSession  # noqa: PLC0415
+
+        import_fastembed()
     except ImportError as error:
         _refuse(incoming, outgoing, idle, error)
         return
