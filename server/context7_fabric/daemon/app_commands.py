@@ -28,6 +28,8 @@ _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 class AppCommands(RecordCommands):
     """The requests that need an app as well: `resolve`, `docs` and `stats`."""
 
+    requests = RecordCommands.requests | {"resolve", "docs", "stats"}
+
     def __init__(self, app: App) -> None:
         """Answer from `app`, as one session of a client."""
         super().__init__(app.services.call_log, app.services.feedback, app.principal)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
@@ -22,6 +22,9 @@ from context7_fabric.views.visibility import is_visible
 
 class RecordCommands:
     """`why` and `feedback`, which need the records of calls alone."""
+
+    requests: ClassVar[frozenset[str]] = frozenset({"why", "feedback"})
+    """Names of the methods that a request may call."""
 
     def __init__(self, calls: CallLog, feedback: Feedback, principal: str) -> None:
         """Read the records in `calls` that `principal` may see."""
@@ -78,6 +81,8 @@ async def call(commands: RecordCommands, command: str, arguments: Mapping[str, A
     """Return the result of one command.
 
     Raises:
-        FabricError: The command fails for a reason of the user's or the store's.
+        FabricError: The command is unknown, or fails for a reason of the user's or the store's.
     """
+    if command not in commands.requests:
+        raise FabricError(f"unknown request {command!r}")
     return await getattr(commands, command)(**arguments)
