@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def folder(home: Path) -> Path:
-    """Where sockets and logs are."""
+    """Folder of sockets and logs."""
     folder = home / "daemon"
     folder.mkdir(mode=0o700, parents=True)
     return folder
