@@ -1,6 +1,6 @@
 """After every write the index holds the payloads of the rows, all or the most used; no process.
 
-`support.mirrored` has the worker's side.
+The worker's side is in this module too.
 """
 
 from __future__ import annotations
