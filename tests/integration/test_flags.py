@@ -13,6 +13,7 @@ from context7_fabric.version import __version__
 from support.client import outcome_of, talking
 from support.context7_api import Api
 from support.product import (
+    BY_ITSELF,
     PROGRAM,
     Variables,
     product_at_port,
@@ -169,7 +170,7 @@ def test_home_that_became_read_only_is_reported_and_it_serves_from_memory(
     api: Api, home: Path, by_http: Variables
 ) -> None:
     environment = product_environment(home, by_http)
-    run_product("stats", env=environment)
+    run_product("stats", env={**environment, **BY_ITSELF})
     alone = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(home)]
     tried = (
         subprocess.run([*alone, "true"], capture_output=True, check=False).returncode
