@@ -26,7 +26,7 @@ NAMES = {
 LONGEST = 800
 LONG = 500
 LONG_WITH_REASON: dict[str, str] = {}
-"""Why a file is one thing that cannot be read in two, by its path."""
+"""Reasons for files that cannot be read in two, by path."""
 MOST_MODULES = 200
 MOST_WITH_ONE_IMPORTER = 45
 SAYS_NOTHING = {"common", "helper", "helpers", "misc", "util", "utils"}

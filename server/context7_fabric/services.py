@@ -30,7 +30,7 @@ from context7_fabric.views.subscriptions import Subscriptions
 from context7_fabric.views.visibility import VisibleEntries
 
 LOAD_SECONDS = 30.0
-"""How long an exact match waits for the registry to be loaded, which it requires."""
+"""Seconds that an exact match waits for the registry to be loaded, which it requires."""
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 

@@ -159,7 +159,7 @@ MENDED: dict[str, tuple[Damage, int]] = {
         0,
     ),
 }
-"""What is damaged, and how many entries may be lost with it."""
+"""Damages, and the number of entries that each may lose."""
 
 BEGUN_ANEW: dict[str, Damage] = {
     "a text": lambda folder: _write(folder / "cache.db", b"no database at all " * 900),

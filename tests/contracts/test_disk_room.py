@@ -14,7 +14,7 @@ from contracts.disk_store import LARGE, execute, value_file, value_files
 from contracts.entries import put
 
 ROOM = 30
-"""How many large values have room."""
+"""Number of large values that have room."""
 
 
 @pytest.fixture

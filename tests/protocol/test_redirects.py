@@ -21,7 +21,7 @@ WORDLESS = "The library you are trying to access does not exist. Please try with
 CODED = '{"error":"library_not_found","message":"no such library"}'
 TAGLESS = 'Tag "v2" not found for this library.'
 World = dict[str, str]
-"""What upstream says of an id: documentation, a text, or the id that it redirects to."""
+"""Reply of upstream about an id: documentation, a text, or the id that it redirects to."""
 
 
 class Moving(ScriptedUpstream):

@@ -95,7 +95,7 @@ def _score(snippet: Snippet, wanted: set[str]) -> int:
 
 
 LOAD_SECONDS = 7.0
-"""How long a name without any other answer waits for the registry to be loaded: clients wait a
+"""Seconds that a name without any other answer waits for the registry to be loaded: clients wait a
 minute, and the look-up has waited for three seconds before."""
 
 MOST_SUGGESTED = 5

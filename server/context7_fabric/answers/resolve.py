@@ -28,7 +28,7 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.upstream.context7 import Context7
 
 LOAD_SECONDS = 3.0
-"""How long a look-up waits for the registry to be loaded, once, after the start."""
+"""Seconds that a look-up waits for the registry to be loaded, once, after the start."""
 
 MOST_REMEMBERED = 64
 """Look-ups, over all sessions, that wait for the question that shows what was meant."""

@@ -49,7 +49,7 @@ class Peer:
     """It reads nothing any more, once such a request has come."""
 
     pages: list[dict[str, Any]] = field(default_factory=list)
-    """What it lists first, page after page."""
+    """Pages that it lists first, one after the other."""
 
     opened: int = 0
     closed: int = 0

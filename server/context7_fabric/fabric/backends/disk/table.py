@@ -81,7 +81,7 @@ class DiskTable:
         self._disk = PlainDisk(str(folder), min_file_size=SMALL)
         self.file = Database(folder)
         self.index_damaged = False
-        """Whether an index has named a row that has another key."""
+        """True if an index has named a row that has another key."""
         try:
             self._prepare(folder, uncounted)
             self._reader = self.file.reader()
