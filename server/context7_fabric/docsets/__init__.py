@@ -1,0 +1,1 @@
+"""Docsets: the documentation of a library at one version, held locally."""
