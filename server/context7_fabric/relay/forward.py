@@ -6,6 +6,7 @@ import _thread
 import os
 import select
 import socket
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _MOST_MUTE = 3
 """Daemons in a row that may end without output; the next is started by a request alone."""
 
 LAST_WORDS = 1.0
-"""Seconds that the daemon has for its last output when the client has left."""
+"""Seconds for the daemon's last output when the client has left, those of a restart included."""
 
 
 class _LineSplitter:
@@ -96,6 +97,7 @@ class Forwarder:
 
     def _close(self) -> None:
         """Show the daemon the end of the input, and wait for its last output."""
+        end = time.monotonic() + LAST_WORDS
         if not self._lock.acquire(timeout=LAST_WORDS):
             return  # the lock is held while another daemon starts
         connection, self._leaving = self._connection, True
@@ -106,7 +108,7 @@ class Forwarder:
             connection.shutdown(socket.SHUT_WR)
         except OSError:
             return
-        self._ended.acquire(timeout=LAST_WORDS)
+        self._ended.acquire(timeout=max(0.0, end - time.monotonic()))
 
     def _receive_all(self, connection: socket.socket) -> None:
         """Write the output of the daemon, and of those that replace it, to the client."""
