@@ -183,11 +183,7 @@ class MarkdownReader:
         body = self._lines[self._at + 1 : end if found is None else end - 1]
         if ">" in fence.marks:
             body = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in body]
-        numbers = [
-            n
-            for n, line in zip(self._span(end), self._lines[self._at :], strict=False)
-            if line.strip()
-        ]
+        numbers = self._filled(end)
         self._code(fence.info, body, numbers)
         self._at = end
         self._after_blank = True
