@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001  # each document stands on one line, in whatever script
 """Documents that readers stumble over, small ones by name, and patterns that grow."""
 
 from __future__ import annotations
@@ -125,10 +126,10 @@ SMALL: dict[str, str] = {
     "fragments.mdx": "<>\n  text\n</>\n",
     "shortcodes.md": '{{< tabs >}}\n{{% tab name="Named" %}}\ntext\n{{% /tab %}}\n{{< /tabs >}}\n{% raw %}\nx\n{% endraw %}\n',
     # Includes
-    "includes.md": "{* ./a.py ln[1:2] hl[1] *}\n\n<!--@include: ./b.md-->\n\n<<< ./c.ts\n\n--8<-- \"d.md\"\n",
+    "includes.md": '{* ./a.py ln[1:2] hl[1] *}\n\n<!--@include: ./b.md-->\n\n<<< ./c.ts\n\n--8<-- "d.md"\n',
     "include-list.md": "--8<--\na.md\nb.md\n--8<--\n\ntext\n",
     "unclosed-include-list.md": "--8<--\na.md\n\n# Title\n",
-    "include-in-fence.md": "```py\n--8<-- \"a.py\"\n```\n\n```md\n<<< @/x\n```\n",
+    "include-in-fence.md": '```py\n--8<-- "a.py"\n```\n\n```md\n<<< @/x\n```\n',
     # reStructuredText
     "empty.rst": "",
     "titles.rst": "=====\nTitle\n=====\n\ntext\n\nSection\n-------\n\ntext\n\nSub\n~~~\n\ntext\n",
