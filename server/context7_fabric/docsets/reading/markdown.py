@@ -150,14 +150,14 @@ class MarkdownReader:
         if not text.strip():
             self._skip("layout")
             return
-        if "<" in line:
-            self._out.define(mdx.field_names(line))
         self._follow_list(text)
-        self._put(text if self._is_in_list or text.lstrip()[0] == "|" else text.strip())
+        is_indented = self._is_in_list or text.lstrip()[0] == "|"
+        names = mdx.field_names(line) if "<" in line else ()
+        self._put(text if is_indented else text.strip(), names)
         self._at += 1
 
-    def _put(self, text: str) -> None:
-        self._out.text(text.rstrip(), self._number())
+    def _put(self, text: str, names: Sequence[str] = ()) -> None:
+        self._out.text(text.rstrip(), self._number(), names)
 
     def _follow_list(self, text: str) -> None:
         is_item = _LIST.match(text.lstrip()) is not None
@@ -179,15 +179,28 @@ class MarkdownReader:
     # ----------------------------------------------------------------------- Code
 
     def _fence(self, fence: Fence) -> None:
-        found = self._find(f"fence{fence.key}", self._at + 1, fence.is_closed_by)
-        end = len(self._lines) if found is None else found + 1
-        body = self._lines[self._at + 1 : end if found is None else end - 1]
-        if ">" in fence.marks:
-            body = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in body]
-        numbers = self._filled(end)
-        self._code(fence.info, body, numbers)
+        """Read a fence to its closing line, or to the end of its quote or of the document."""
+        is_quoted = ">" in fence.marks
+        end = self._at + 1
+        if is_quoted:
+            end, is_closed = self._quoted_fence_end(fence)
+        else:
+            found = self._find(f"fence{fence.key}", end, fence.is_closed_by)
+            end, is_closed = (len(self._lines), False) if found is None else (found + 1, True)
+        body = self._lines[self._at + 1 : end - is_closed]
+        if is_quoted:
+            body = [_QUOTE_MARK.sub("", line) for line in body]
+        self._code(fence.info, body, self._filled(end))
         self._at = end
         self._after_blank = True
+
+    def _quoted_fence_end(self, fence: Fence) -> tuple[int, bool]:
+        end = self._at + 1
+        while end < len(self._lines) and self._lines[end].lstrip().startswith(">"):
+            end += 1
+            if fence.is_closed_by(self._lines[end - 1]):
+                return end, True
+        return end, False
 
     def _code(self, info: str, body: list[str], numbers: list[int]) -> None:
         directive = _DIRECTIVE.match(info)
@@ -527,6 +540,7 @@ class MarkdownReader:
 
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}")
 _ALERT = re.compile(r"\[!(\w+)\][+-]?[ \t]*(.*)")
+_QUOTE_MARK = re.compile(r"[ \t]*>[ \t]?")
 _THREE = {"!!!", "???", "==="}
 _NO_TEXT = re.compile(r"[{}()\[\];,\s]*(?:[\"'`]\s*[\"'`])?[{}()\[\];,\s]*")
 

@@ -182,20 +182,24 @@ _MARKS = re.compile(r"""\\.|["'`{}\[\]()>]""")
 DATA = re.compile(r"=\s*\{\s*[\[{]|=\s*\{\s*$")
 _STYLE = re.compile(r"(?:^|[\s<])(?:style|className|sx|css|class)\s*=")
 _KEY = re.compile(r"""\s*\{?\s*["']?([\w-]+)["']?\s*:\s*(.*)""")
+_HEAD = re.compile(r"\s*<[A-Z][\w.]*(?=\s|$)|^\s*\w+=(?=\{)")
 _NO_WORD = re.compile(r"[\W_]*")
 _NAMING = {"name", "prop", "attribute", "key"}
 
 
 def data_line(line: str) -> str:
     """Return a line of properties as text: `name:` as a list item, other keys as lines."""
-    found = _KEY.fullmatch(line) if len(line) <= LONGEST_LINE else None
-    if found and found[1] in _NAMING and (name := _literal(found[2])):
-        return f"- **{name}**"
-    if found and not found[2].lstrip().startswith("//"):
-        value = _literal(found[2])
-        return f"  {found[1]}: {value}" if value else ""
-    bare = _literal(line)
-    return f"  {bare}" if bare else ""
+    if len(line) > LONGEST_LINE:
+        return line
+    line = _HEAD.sub("", line)
+    found = _KEY.fullmatch(line)
+    if found is None or found[2].lstrip().startswith("//"):
+        bare = _literal(line)
+        return f"  {bare}" if bare else ""
+    value = _literal(found[2])
+    if found[1] in _NAMING:
+        return f"- **{value}**" if value else ""
+    return f"  {found[1]}: {value}" if value else ""
 
 
 def _literal(value: str) -> str:
@@ -203,7 +207,7 @@ def _literal(value: str) -> str:
     text = text_of(value).replace('{" "}', " ").strip().rstrip(",").strip()
     text = text.strip("[]{}()").strip().rstrip(",") if _is_bracketed(text) else text
     if len(text) > 1 and text[0] in "\"'`" and text[-1] == text[0]:
-        text = text[1:-1]
+        text = text[1:-1].replace(f"{text[0]}, {text[0]}", ", ")
     return "" if _NO_WORD.fullmatch(text) else text
 
 
