@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 LONGEST_TITLE = 200
 """Characters of a heading that become a title; a longer heading is also kept as text."""
 
+CONTENTS = "tables of contents"
+"""Kind of lines that list the pages or headings around them."""
+
 DEEPEST = 12
 """Headings in a path, those of definitions included."""
 

@@ -7,11 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from zlib import crc32
 
 from context7_fabric.docsets.models import DocSnippet
-from context7_fabric.docsets.reading.outline import MOST_NAMES, Block, Section
+from context7_fabric.docsets.reading.outline import CONTENTS, MOST_NAMES, Block, Section
 
-CONTENTS = "tables of contents"
 LINKS = "lists of links"
 
 
@@ -346,3 +346,43 @@ def _language(blocks: Sequence[Block]) -> str:
         if block.is_code and block.language:
             sizes[block.language] += len(block.text)
     return sizes.most_common(1)[0][0] if sizes else ""
+
+
+# --------------------------------------------------------------------------- Near-duplicates
+
+SHINGLE = 4
+BUCKETS = 6
+SIMILAR = 0.8
+"""Words in a shingle, smallest shingles by which snippets meet, share of shingles in common.
+
+Measured on 4,863 snippets of several libraries: a second, and a tenth of TanStack's found.
+"""
+
+MOST_COMPARED = 30
+"""Earlier snippets of one bucket that a snippet is compared with."""
+
+
+def near_duplicates(snippets: Sequence[DocSnippet]) -> list[int]:
+    """Return the positions of the snippets that nearly repeat an earlier one, in order."""
+    buckets, kept, repeated = dict[int, list[int]](), dict[int, frozenset[int]](), list[int]()
+    for position, snippet in enumerate(snippets):
+        shingles = _shingles(snippet.text)
+        smallest = sorted(shingles)[:BUCKETS]
+        near = {each for key in smallest for each in buckets.get(key, ())[:MOST_COMPARED]}
+        if any(_jaccard(shingles, kept[each]) >= SIMILAR for each in near):
+            repeated.append(position)
+            continue
+        kept[position] = shingles
+        for key in smallest:
+            buckets.setdefault(key, []).append(position)
+    return repeated
+
+
+def _shingles(text: str) -> frozenset[int]:
+    words = text.lower().split()
+    runs = (" ".join(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1)))
+    return frozenset(crc32(run.encode(errors="surrogatepass")) for run in runs)
+
+
+def _jaccard(one: frozenset[int], other: frozenset[int]) -> float:
+    return len(one & other) / max(1, len(one | other))
