@@ -55,7 +55,7 @@ _MARKDOWN_FORMS = tuple(
     re.compile(form)
     for form in (
         r"\{\*\s*(?P<target>[^\s*]+)(?:\s+ln\[(?P<part>[^\]]*)\])?[^*]*\*\}",
-        r"<!--\s*@include:\s*(?P<target>[^\s{#]+)(?:#[\w-]+)?(?:\{(?P<part>[^}]*)\})?\s*-->",
+        r"<!--\s*@include:\s*(?P<target>[^\s{#]+)(?:#[\w-]+)?(?:\{(?P<span>[^}]*)\})?\s*-->",
         r"<<<\s*(?P<target>[@./\w][^\s#{\[]*)(?P<part>#[\w-]+)?(?:\s*\{[^}]*\})?.*",
         r"-{1,2}8<-{1,2}\s+[\"'](?P<target>[^\"':]+)(?::(?P<part>[^\"']*))?[\"']",
         r"@include\s+(?P<target>[^\s(]+)",
@@ -274,7 +274,8 @@ def _reference(line: str, imports: dict[str, str], *, is_list: bool) -> _Referen
     for form in _MARKDOWN_FORMS:
         if found := form.fullmatch(stripped):
             parts = found.groupdict()
-            return _Reference(parts["target"], parts.get("part") or "", parts.get("language") or "")
+            part = parts.get("part") or (parts.get("span") or "").replace(",", ":")
+            return _Reference(parts["target"], part, parts.get("language") or "")
     return None
 
 
@@ -288,9 +289,10 @@ def _candidates(path: str, target: str) -> Iterator[str]:
     bare = re.sub(r"^(?:@site/|@/|/|@)", "", target)
     depth = min(path.count("/"), MOST_FOLDERS)
     above = range(depth, -1, -1) if is_rooted else range(depth + 1)
-    for folder in _FOLDERS if not target.startswith(".") else _FOLDERS[:1]:
-        for steps in above:
-            yield "../" * steps + folder + bare
+    folders = _FOLDERS if not bare.startswith(".") else _FOLDERS[:1]
+    yield from ("../" * steps + folder + bare for folder in folders for steps in above)
+    if bare.startswith("../"):
+        yield from ("../" * steps + bare.replace("../", "") for steps in above)
 
 
 def _suffix(name: str) -> str:

@@ -30,6 +30,7 @@ _ADDED = re.compile(r"\s*(?:added|deprecated|introduced_in)\s*[:=].*|\s*-\s*v?\d
 _DIRECTIVE = re.compile(r"\{(?P<name>[\w:+-]+)\}[ \t]*(?P<argument>.*)")
 _CODE_DIRECTIVES = {"code-block", "code", "code-cell", "sourcecode", "ipython", "doctest", "math"}
 _LANGUAGE = re.compile(r"[\w+#.-]+")
+_LABEL = re.compile(r"(?:title|file|filename)=[\"'{]*([^\"'{}]+)|\[([^\]\s]+\.\w+)\]")
 _EXPORTED = re.compile(r"export const (title|description) *= *([\"'`])(.*)\2;?")
 _INDEX_NOTE = re.compile(r"[ \t>]*#*\s*Documentation Index\s*", re.IGNORECASE)
 
@@ -177,6 +178,9 @@ class MarkdownReader:
         if directive and directive["name"] not in _CODE_DIRECTIVES:
             self._directive(directive, body, numbers)
             return
+        label = _LABEL.search(info)
+        if label:
+            self._out.add_text(f"**{label[1] or label[2]}**", numbers[:1])
         language = directive["argument"] if directive else info
         found = _LANGUAGE.match(language)
         self._out.code(body, numbers, found[0] if found else "")

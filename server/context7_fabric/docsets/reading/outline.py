@@ -59,6 +59,8 @@ class Section:
     anchor: str = ""
     blocks: list[Block] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    goes_on: bool = False
+    """Whether it goes on below a section within it, such as a definition."""
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class Outline:
         """Return to the section above `level`, such as after a definition."""
         self.blank()
         if self._leave(level):
-            self._begin()
+            self._begin(goes_on=True)
 
     def _leave(self, level: int) -> bool:
         before = len(self._levels)
@@ -115,11 +117,11 @@ class Outline:
             self._levels.pop()
         return len(self._levels) < before
 
-    def _begin(self) -> None:
+    def _begin(self, *, goes_on: bool = False) -> None:
         lines = tuple(line for each in self._levels for line in each.lines)
         path = tuple(each.title for each in self._levels)
         anchor = self._levels[-1].anchor if self._levels else ""
-        self.sections.append(Section(path, lines, anchor))
+        self.sections.append(Section(path, lines, anchor, goes_on=goes_on))
 
     def _unique(self, anchor: str) -> str:
         self._anchors[anchor] += 1

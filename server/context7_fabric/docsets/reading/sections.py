@@ -65,7 +65,7 @@ def cut(
         kind = _needless(section)
         if kind:
             dropped.append((kind, section))
-        else:
+        elif section.blocks or not section.goes_on:
             pieces.extend(_pieces(section, bounds))
     joined = _join(_without_empty(pieces), bounds)
     kept = {line for piece in joined for line in piece.lines}
