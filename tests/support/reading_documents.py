@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Mapping
 
 from context7_fabric.docsets.models import DocSnippet
-from context7_fabric.docsets.reading.documents import Reading, read_document
+from context7_fabric.docsets.reading.documents import DocumentReading, read_document
 from context7_fabric.docsets.reading.sections import DEFAULT_BOUNDS, Bounds
 
 
@@ -15,7 +15,7 @@ def read(
     path: str = "docs/page.md",
     files: Mapping[str, str] | None = None,
     bounds: Bounds = DEFAULT_BOUNDS,
-) -> Reading:
+) -> DocumentReading:
     """Read a document; `files` are the other files of the source by their path."""
 
     def include(path: str, target: str) -> str | None:
@@ -25,7 +25,7 @@ def read(
     return read_document(path, text, include, bounds)
 
 
-def only(reading: Reading) -> DocSnippet:
+def only(reading: DocumentReading) -> DocSnippet:
     """Return the one snippet of a reading."""
     (snippet,) = reading.snippets
     return snippet

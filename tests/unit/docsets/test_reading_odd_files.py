@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context7_fabric.docsets.reading.documents import Reading, read_document
+from context7_fabric.docsets.reading.documents import DocumentReading, read_document
 from support.odd_documents import GROWING, SMALL
 
 WORD = re.compile(r"[a-z]{3,}|\d\.\d")
@@ -20,7 +20,7 @@ def no_include(path: str, target: str) -> str | None:
     return None
 
 
-def read(path: str, text: str) -> Reading:
+def read(path: str, text: str) -> DocumentReading:
     return read_document(path, text, no_include)
 
 
@@ -33,7 +33,7 @@ def words_of(text: str) -> set[str]:
     return set(WORD.findall(text.lower()))
 
 
-def lines_not_shown(text: str, reading: Reading) -> int:
+def lines_not_shown(text: str, reading: DocumentReading) -> int:
     """Count the lines with words of which none stands in a snippet."""
     shown = words_of(" ".join(f"{each.title} {each.text}" for each in reading.snippets))
     worded = (words_of(line) for line in lines_of(text))

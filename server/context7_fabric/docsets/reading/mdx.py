@@ -172,11 +172,46 @@ class Brackets:
 
     @property
     def is_open(self) -> bool:
-        """Whether a bracket or a template string is open."""
+        """State of being inside of brackets or of a template string."""
         return self.depth > 0 or self._quote == "`"
 
 
 _MARKS = re.compile(r"""\\.|["'`{}\[\]()>]""")
+
+
+class Spans:
+    """Search for the ends of tags and statements, with a bound on what failing ones may read."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._left = 4 * sum(map(len, lines)) + 1_000
+
+    def tag_end(self, start: int) -> int | None:
+        """Return the line on which the tag that begins on line `start` ends; None if nowhere."""
+        brackets = Brackets(is_tag=True)
+        for at in range(start, len(self._lines)):
+            line = self._lines[at]
+            if brackets.end(line) is not None:
+                return at
+            if (not line.strip() and not brackets.is_open) or not self._spend(line):
+                return None
+        return None
+
+    def statement_end(self, start: int) -> int:
+        """Return the line after the statement that begins on line `start`."""
+        brackets = Brackets(is_tag=False)
+        for at in range(start, len(self._lines)):
+            brackets.end(self._lines[at])
+            if not brackets.is_open:
+                return at + 1
+            if not self._spend(self._lines[at]):
+                break
+        return start + 1
+
+    def _spend(self, line: str) -> bool:
+        self._left -= len(line)
+        return self._left >= 0
+
 
 # --------------------------------------------------------------------------- Properties as data
 

@@ -60,7 +60,7 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     goes_on: bool = False
-    """Whether it goes on below a section within it, such as a definition."""
+    """It goes on below a section within it, such as a definition."""
 
 
 @dataclass(slots=True)
@@ -136,12 +136,12 @@ class Outline:
 
     @property
     def is_in_paragraph(self) -> bool:
-        """Whether the line before is text."""
+        """State of having an open paragraph."""
         return bool(self._open)
 
     @property
     def is_begun(self) -> bool:
-        """Whether the document has a heading or text already."""
+        """State of having a heading or text already."""
         return len(self.sections) > 1 or bool(self.sections[0].blocks)
 
     @property
