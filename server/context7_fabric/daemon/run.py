@@ -116,14 +116,16 @@ async def _server_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[
     """Open the MCP server for one window."""
     settings = _settings_of(handshake)
     async with _open_app(runtime, settings) as app:
-        yield build_server(app.services, app.principal, meta=settings.meta)
+        meta, docsets = settings.meta, settings.docsets
+        yield build_server(app.services, app.principal, meta=meta, docsets=docsets)
 
 
 @asynccontextmanager
 async def _commands_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[Reply]:
     """Open the replies to the requests of one command."""
-    async with _open_app(runtime, _settings_of(handshake)) as app:
-        yield partial(reply_to, AppCommands(app))
+    settings = _settings_of(handshake)
+    async with _open_app(runtime, settings) as app:
+        yield partial(reply_to, AppCommands(app, settings.docsets, repeats=True))
 
 
 @asynccontextmanager

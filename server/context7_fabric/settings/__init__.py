@@ -14,6 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
+from context7_fabric.models import DocsetUse
 from context7_fabric.redis_url import parse as parse_redis
 from context7_fabric.settings.reader import SettingsReader, choice, declared, unusable
 from context7_fabric.settings.targets import (
@@ -58,6 +59,7 @@ class Settings:
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     tools: frozenset[str] = DEFAULT_TOOLS
     meta: Meta = declared("META")
+    docsets: DocsetUse = declared("DOCSETS")
     redact: bool = declared("REDACT")
     monthly_calls: int | None = declared("MONTHLY_CALLS")
     log_level: str = declared("LOG_LEVEL")
