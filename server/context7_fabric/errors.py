@@ -183,6 +183,33 @@ class StoreUnavailable(StoreError):
         self.reason = reason
 
 
+class DocsetError(FabricError):
+    """A docset cannot be made, found or read."""
+
+
+class DamagedDocset(DocsetError):
+    """A file is no docset that can be read; it is left aside until it is added again."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"the docset in {path!r} cannot be read: {' '.join(reason.split())}; add it again, or"
+            " remove the file"
+        )
+        self.path = path
+        self.reason = reason
+
+
+class SearchUnavailable(DocsetError):
+    """This Python's SQLite was built without its full-text search, FTS5."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"docsets need SQLite with FTS5, and SQLite {version} of this Python has none: run"
+            " context7-fabric with another Python"
+        )
+        self.version = version
+
+
 class UpstreamError(FabricError):
     """Context7 gave no answer."""
 
