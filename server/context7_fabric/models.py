@@ -169,18 +169,32 @@ class ConsideredSnippet:
     words: tuple[str, ...]
 
 
+class DocsetReason(StrEnum):
+    """Reason why a docset's page went before Context7, or was passed by."""
+
+    CONFIDENT = "served before Context7"
+    UNCONFIDENT = "too low, so Context7 is asked"
+    ASKED_AGAIN = "asked again, so Context7 is asked"
+    RATED = "its page was rated badly, so Context7 is asked"
+    NO_TOPIC = "without a topic Context7 is asked"
+    OLD = "not refreshed for a year, so Context7 is asked"
+    FALLBACK = "docsets answer only where Context7 cannot"
+    NEAREST = "of a lower version than asked for"
+    PRIVATE = "private, so Context7 is never asked"
+
+
 @dataclass(frozen=True, slots=True)
 class DocsetDecision:
     """Decision whether the docset `name` answers a question: `confidence` against `threshold`.
 
     `words` are the question's, each with its weight; `considered` are the first of the snippets.
-    `reason` states in words why the page was served first, or was not.
+    `reason` is that of the decision whether it goes before Context7.
     """
 
     name: str
     confidence: float
     threshold: float
-    reason: str
+    reason: DocsetReason
     words: tuple[tuple[str, float], ...] = ()
     considered: tuple[ConsideredSnippet, ...] = ()
 
@@ -188,6 +202,11 @@ class DocsetDecision:
     def is_confident(self) -> bool:
         """Tell whether the confidence reaches the threshold."""
         return self.confidence >= self.threshold
+
+    @property
+    def is_too_low(self) -> bool:
+        """Tell whether Context7 went first for want of confidence alone."""
+        return self.reason is DocsetReason.UNCONFIDENT
 
 
 class CallTrace:

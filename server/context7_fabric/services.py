@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import anyio
 
 from context7_fabric.answers.docs import DocsService
+from context7_fabric.answers.docset_names import DocsetNames, private_list, with_held
+from context7_fabric.answers.docset_pages import is_local, no_such_local
 from context7_fabric.answers.library_choice import LibraryChoices, with_exact_match
 from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import screened_throughout
@@ -45,6 +47,7 @@ class Services:
 
     resolver: ResolveService
     docs: DocsService
+    docset_names: DocsetNames
     responses: ResponseCache
     tools: ToolCache
     answer_store: AnswerStore
@@ -64,8 +67,18 @@ class Services:
     observers: Sequence[Observer] = ()
 
     async def resolve(self, look_up: Question, caller: Caller) -> Answer:
-        """Return the libraries that a name may mean."""
-        return screened_throughout(await self.resolver.resolve(self._cleaned(look_up), caller))
+        """Return the libraries that a name may mean.
+
+        One that docsets alone know goes in front; a private one goes alone, without upstream.
+        """
+        asked = self._cleaned(look_up)
+        held = await self.docset_names.named(asked, caller.viewer)
+        if held and held[0].is_private:
+            return private_list(held)
+        if is_local(asked.library):
+            return no_such_local(asked.library)
+        answer = screened_throughout(await self.resolver.resolve(asked, caller))
+        return with_held(answer, held) if held else answer
 
     async def find(self, look_up: Question, caller: Caller) -> Answer:
         """Return the libraries that a name may mean, with the id that it means exactly, if any."""
@@ -84,6 +97,9 @@ class Services:
         answer = screened_throughout(answer)
         if asked is question and question.is_plain:
             self.responses.keep(key, answer, caller.trace, as_of)
+        self.docs.delivered(
+            asked, caller, answer
+        )  # last: a call that is cancelled delivers nothing
         return answer
 
     def cached(self, question: Question, caller: Caller) -> Answer | None:

@@ -92,7 +92,7 @@ class CallRecord:
     @property
     def is_for_want_of_confidence(self) -> bool:
         """Tell whether a docset was not confident enough, so that Context7 was asked."""
-        return self.upstream and self.docset is not None and not self.docset.is_confident
+        return self.upstream and self.docset is not None and self.docset.is_too_low
 
 
 @cache

@@ -187,7 +187,7 @@ class Metrics:
         """Count the part that a docset had in a call, if there is one of the library."""
         if trace.docset is None:
             return
-        if trace.went_upstream and not trace.docset.is_confident:
+        if trace.went_upstream and trace.docset.is_too_low:
             self._unconfident.inc()
         if answer.tier is Tier.DOCSET:
             is_first = answer.outcome is Outcome.HIT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from context7_fabric.answers.docset_repeats import DECLINED
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
@@ -16,7 +17,7 @@ from context7_fabric.upstream.call_gate import clear_statuses
 
 FETCHED = (
     *(DOCS, LISTS, QUARANTINE),
-    *(ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES),
+    *(ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES, DECLINED),
     "upstream:tools:",
 )
 """Prefixes of the keys of everything that was fetched from upstream, or learned by it."""
