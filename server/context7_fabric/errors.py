@@ -210,6 +210,39 @@ class SearchUnavailable(DocsetError):
         self.version = version
 
 
+class DocsetSourceError(FabricError):
+    """Documentation cannot be taken from a `source`; `remedy` says what to do.
+
+    `source` is shown without credentials; each text is one line.
+    """
+
+    def __init__(self, source: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{source!r} cannot be read: {reason}: {remedy}")
+        self.source = source
+        self.reason = reason
+        self.remedy = remedy
+
+
+class UnusableSource(DocsetSourceError):
+    """A text names no source, or names it in a form that is not allowed."""
+
+
+class SourceNotFound(DocsetSourceError):
+    """There is nothing at a source, or no documentation in it."""
+
+
+class SourceRefused(DocsetSourceError):
+    """A source is not safe to read: its host, its address or a redirect."""
+
+
+class SourceTooLarge(DocsetSourceError):
+    """A source exceeds a bound of size, number or time."""
+
+
+class SourceUnavailable(DocsetSourceError):
+    """A source cannot be reached now, or a program that reads it is missing."""
+
+
 class UpstreamError(FabricError):
     """Context7 gave no answer."""
 

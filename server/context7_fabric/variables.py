@@ -47,6 +47,16 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "MODEL_PATH": ("path", None, "folder with the model's files, where nothing can be downloaded"),
     "QDRANT_URL": ("address", None, "a Qdrant server for the index, in place of the embedded one"),
     "QDRANT_API_KEY": ("secret", None, "key of the Qdrant server"),
+    "DOCSETS_HOSTS": (
+        "hosts",
+        "",
+        "further hosts of git repositories that docsets may come from, with commas",
+    ),
+    "DOCSETS_PRIVATE_ADDRESSES": (
+        "switch",
+        "off",
+        "`on` lets docsets come from a forge or a site in your own network",
+    ),
     "HOST": ("host", "127.0.0.1", "address for HTTP and SSE, as `--host`; others need tokens"),
     "HOSTS": ("hosts", None, "names that clients may call the server by, with commas"),
     "ORIGINS": (
@@ -80,6 +90,7 @@ UNSET = {
     "MONTHLY_CALLS": "`1000` without a key",
     "TOOLS": "the three of the README",
     "SEED": "the shipped file",
+    "DOCSETS_HOSTS": "the well-known forges",
     "HOSTS": "loopback, any with tokens",
     "ORIGINS": "pages of this machine",
     "TOKENS_FILE": "`tokens` in the home",

@@ -20,6 +20,7 @@ from context7_fabric.settings.reader import SettingsReader, choice, declared, un
 from context7_fabric.settings.targets import (
     LOOPBACK_HOSTS,
     PASSED_ON,
+    SOURCE_ENVIRONMENT,
     read_telemetry,
     read_upstream,
 )
@@ -27,6 +28,7 @@ from context7_fabric.settings.values import (
     DEFAULT_TOOLS,
     DEFAULT_UPSTREAM,
     DaemonSettings,
+    DocsetSettings,
     ExecutionSettings,
     FreshnessSettings,
     Meta,
@@ -54,6 +56,7 @@ class Settings:
     executions: ExecutionSettings = field(default_factory=ExecutionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    docsets: DocsetSettings = field(default_factory=DocsetSettings)
     principal: str | None = declared("PRINCIPAL")
     seed_file: Path | None = declared("SEED")
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
@@ -89,6 +92,7 @@ def read_settings(
         executions=reader.group(ExecutionSettings),
         store=reader.group(StoreSettings, backend=_backend(reader)),
         daemon=reader.group(DaemonSettings),
+        docsets=reader.group(DocsetSettings, environment=_source_environment(environ)),
         suggestions=_suggestions(reader, home, upstream),
         tools=chosen_tools(reader.text("TOOLS") or ""),
         monthly_calls=reader.value("MONTHLY_CALLS") if limited else None,
@@ -101,6 +105,10 @@ def _home(reader: SettingsReader) -> Path:
     if sys.platform == "win32" and reader.text("HOME") is None:  # there is no relay there
         return platformdirs.user_cache_path("context7-fabric")
     return reader.home()
+
+
+def _source_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in SOURCE_ENVIRONMENT if environ.get(name)}
 
 
 def _backend(reader: SettingsReader) -> str:
