@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from sys import maxsize
 from typing import TypeVar
 
 import anyio
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 WORKERS = 2
 """Threads that search stored snippets at once."""
+
+PAGE_LENGTH = 10
+"""Snippets a page, as in upstream's first generation."""
 
 MOST_INDEXES = 16
 """Indexes in memory, one for each library and principal."""
@@ -112,13 +116,20 @@ class _StoredSnippets:
         self._index = memory_index(_as_document(*each) for each in enumerate(snippets))
         weakref.finalize(self, self._index.database.close)
 
-    def page(self, question: str, number: int = 1) -> str:
-        """Return page `number` of the snippets that share words with a question, as they came."""
+    def page(self, question: str) -> str:
+        """Return the page of the snippets that share words with a question, as they came."""
         ranked = self._index.retrieve(question)
-        if not ranked.words:
-            return ""
-        chosen = ranked.page(number=number).snippets
-        return page([self._snippets[int(each.anchor)] for each in chosen])
+        return page(self._as_sent(ranked.page().snippets)) if ranked.words else ""
+
+    def ranked(self, question: str) -> list[Snippet]:
+        """Return all snippets, those that share words with a question first."""
+        found, retrieval, number = list[Snippet](), self._index.retrieve(question), 1
+        while chosen := self._as_sent(retrieval.page(maxsize, number).snippets):
+            found, number = found + chosen, number + 1
+        return [*found, *(each for each in self._snippets if each not in found)]
+
+    def _as_sent(self, found: Sequence[DocSnippet]) -> list[Snippet]:
+        return [self._snippets[int(each.anchor)] for each in found]
 
 
 def _indexed(records: Sequence[StoredAnswer]) -> _StoredSnippets:
@@ -128,7 +139,9 @@ def _indexed(records: Sequence[StoredAnswer]) -> _StoredSnippets:
 def _later_page(records: Sequence[StoredAnswer], question: str, first: str, number: int) -> str:
     shown = {snippet.text for snippet in parse_snippets(first)}
     left = [snippet for snippet in _unique(records) if snippet.text not in shown]
-    return _StoredSnippets(left, 0.0).page(question, number - 1) if left else ""
+    start = (number - 2) * PAGE_LENGTH
+    ranked = _StoredSnippets(left, 0.0).ranked(question) if len(left) > start else []
+    return page(ranked[start : start + PAGE_LENGTH])
 
 
 def _unique(records: Iterable[StoredAnswer]) -> list[Snippet]:

@@ -110,7 +110,7 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
 
 def _server_of(app: App, settings: Settings) -> FabricServer:
     """Return the MCP server of `app` for the one client whose settings these are."""
-    meta, docsets = settings.meta, settings.docsets
+    meta, docsets = settings.meta, settings.docset_use
     return build_server(app.services, app.principal, meta=meta, docsets=docsets)
 
 

@@ -116,7 +116,7 @@ async def _server_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[
     """Open the MCP server for one window."""
     settings = _settings_of(handshake)
     async with _open_app(runtime, settings) as app:
-        meta, docsets = settings.meta, settings.docsets
+        meta, docsets = settings.meta, settings.docset_use
         yield build_server(app.services, app.principal, meta=meta, docsets=docsets)
 
 
@@ -125,7 +125,7 @@ async def _commands_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerato
     """Open the replies to the requests of one command."""
     settings = _settings_of(handshake)
     async with _open_app(runtime, settings) as app:
-        yield partial(reply_to, AppCommands(app, settings.docsets, repeats=True))
+        yield partial(reply_to, AppCommands(app, settings.docset_use, repeats=True))
 
 
 @asynccontextmanager

@@ -149,7 +149,7 @@ async def open_runtime(
         if is_shared(settings):
             secret = SharedSecret(fabric.backend, fabric.faults, change_feed.listen(SECRET_KEY))
             tasks.start_soon(secret.watch)
-        docsets = DocsetLibrary(settings.home / "docsets", clock)
+        docsets = DocsetLibrary(settings.home / "docsets", settings.docsets, clock)
         shared = SharedResources(fabric, clock, change_feed, docsets, observers)
         runtime = Runtime(shared, tasks, linger, secret, traces)
         try:

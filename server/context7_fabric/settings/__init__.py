@@ -62,7 +62,7 @@ class Settings:
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     tools: frozenset[str] = DEFAULT_TOOLS
     meta: Meta = declared("META")
-    docsets: DocsetUse = declared("DOCSETS")
+    docset_use: DocsetUse = declared("DOCSETS")
     redact: bool = declared("REDACT")
     monthly_calls: int | None = declared("MONTHLY_CALLS")
     log_level: str = declared("LOG_LEVEL")
