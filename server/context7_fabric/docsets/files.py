@@ -154,6 +154,21 @@ class DocsetFolder:
         os.utime(file.path, (checked_at, checked_at))
         self._touch()
 
+    def try_again(self, stem: str, now: float, pause: float) -> bool:
+        """Note an attempt at `now` (epoch seconds), unless the last was within `pause` seconds.
+
+        Raises:
+            OSError: It cannot be noted.
+        """
+        self._prepare()
+        mark = self.path / "locks" / f"{stem}.tried"
+        with suppress(FileNotFoundError):
+            if 0 <= now - mark.stat().st_mtime < pause:
+                return False
+        mark.touch(0o600)
+        os.utime(mark, (now, now))
+        return True
+
     def discard(self, stem: str) -> None:
         """Remove every file of a docset; the caller holds its lock.
 

@@ -6,14 +6,17 @@ within a second: the folder's stamp is read once in `LOOK_SECONDS` at most.
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
+import subprocess
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +28,19 @@ from context7_fabric.docsets.ingestion import IngestionReport, ingest
 from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.fetching import fetch
 from context7_fabric.docsets.sources.source import Source, SourceBounds, SourceTree, parse_source
-from context7_fabric.docsets.versions import choose, nearest_lower
+from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import DamagedDocset, DocsetNotWritten, DocsetsFull, UnknownDocset
 from context7_fabric.models import PUBLIC, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.settings.values import DocsetSettings
 
 log = logging.getLogger(__name__)
+
+REFRESHER = [sys.executable, "-P", "-m", "context7_fabric.docsets.refresher"]
+RETRY_SECONDS = 6 * 3600.0
+"""Time between two attempts to refresh a docset behind an answer, by any process."""
+
+END_SECONDS = 5.0
 
 LOOK_SECONDS = 0.5
 """Time between two looks at the folder."""
@@ -93,6 +102,15 @@ class DocsetLibrary:
         self._held: Mapping[str, Sequence[_Held]] = {}
         self._stamp = self._seen = 0
         self._next_look = float("-inf")
+        self._refreshing = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def close(self) -> None:
+        """End a refresh behind an answer; the docset stays as it is."""
+        child = self._child
+        if child is not None:
+            child.kill()
+            child.wait(END_SECONDS)
 
     def revision(self) -> int:
         """Return a number that changes when a docset comes, changes or goes."""
@@ -175,6 +193,42 @@ class DocsetLibrary:
             with self._lock:  # an open file cannot be removed on Windows
                 self._held = {each: held for each, held in self._held.items() if each != stem}
             self._folder.discard(stem)
+
+    def refresh_behind(self, docset: Docset) -> None:
+        """Refresh a docset in a process of its own if that is due; return at once.
+
+        There is one such process at a time. What goes wrong is only logged for debugging: the
+        docset stays, and grows old.
+        """
+        due = is_due(docset, self._clock(), self._settings.fresh)
+        if due and self._refreshing.acquire(blocking=False):
+            threading.Thread(target=self._refresh_in_child, args=(docset,), daemon=True).start()
+
+    def _refresh_in_child(self, docset: Docset) -> None:
+        stem = stem_of(docset.id, docset.version)
+        try:
+            if self._folder.try_again(stem, self._clock(), RETRY_SECONDS):
+                self._run_child(docset)
+        except OSError as error:
+            log.debug("%s is not refreshed: %s", docset.name, error)
+        finally:
+            self._refreshing.release()
+
+    def _run_child(self, docset: Docset) -> None:
+        """Have a child refresh a docset; its input stays open until it has ended."""
+        settings = asdict(self._settings) | {"hosts": sorted(self._settings.hosts)}
+        task = {"folder": str(self._folder.path), "name": docset.name, "owner": docset.owner}
+        line = json.dumps(task | {"settings": settings}).encode() + b"\n"
+        pipe, none = subprocess.PIPE, subprocess.DEVNULL
+        with subprocess.Popen(REFRESHER, stdin=pipe, stdout=pipe, stderr=none) as child:  # noqa: S603  # this package
+            assert child.stdin is not None  # noqa: S101  # it was opened with pipes
+            assert child.stdout is not None  # noqa: S101  # as above
+            self._child = child
+            child.stdin.write(line)
+            child.stdin.flush()
+            said = child.stdout.read()
+        self._child = None
+        log.debug("refresh of %s: %s", docset.name, said.decode(errors="replace").strip() or "done")
 
     def _written(
         self,
