@@ -10,7 +10,11 @@ PREFIX = "CONTEXT7_FABRIC_"
 
 VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "UPSTREAM": ("address", "https://mcp.context7.com/mcp", "an MCP URL, a command line, or `off`"),
-    "HOME": ("path", None, "folder of everything that is stored, readable by you alone"),
+    "HOME": (
+        "path",
+        None,
+        "folder of everything that is stored and downloaded, readable by you alone",
+    ),
     "BACKEND": (
         "address",
         "disk",
@@ -47,6 +51,11 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "MODEL_PATH": ("path", None, "folder with the model's files, where nothing can be downloaded"),
     "QDRANT_URL": ("address", None, "a Qdrant server for the index, in place of the embedded one"),
     "QDRANT_API_KEY": ("secret", None, "key of the Qdrant server"),
+    "DOCSETS_FRESH": (
+        "duration",
+        "45d",
+        "age from which a docset without a version is refreshed when it is used",
+    ),
     "DOCSETS_HOSTS": (
         "hosts",
         "",
@@ -84,7 +93,7 @@ A tuple as kind holds the choices. An `address` may hold a password, and a `secr
 """
 
 UNSET = {
-    "HOME": "the user's cache folder",
+    "HOME": "the user's data folder; what can be fetched again is in the cache folder",
     "PRINCIPAL": "a fingerprint of the key",
     "LIBRARY_TTL": "the seed file's `ttl_days`, else `30d`",
     "MONTHLY_CALLS": "`1000` without a key",

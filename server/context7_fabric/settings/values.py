@@ -86,7 +86,7 @@ class DaemonSettings:
 
 @dataclass(frozen=True, slots=True)
 class DocsetSettings:
-    """Settings of docsets.
+    """Settings of docsets; after `fresh` seconds one without a version is refreshed when used.
 
     Repositories may come from `hosts` beside the well-known forges. `environment` holds the
     proxies and certificates of this machine, and the path to programs; it may hold a password.
@@ -94,6 +94,7 @@ class DocsetSettings:
 
     hosts: frozenset[str] = declared("DOCSETS_HOSTS")
     private_addresses: bool = declared("DOCSETS_PRIVATE_ADDRESSES")
+    fresh: float = declared("DOCSETS_FRESH")
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 

@@ -10,6 +10,7 @@ from context7_fabric.docsets.models import DocSnippet
 from context7_fabric.docsets.reading.lines import split
 from context7_fabric.docsets.reading.markdown import MarkdownReader
 from context7_fabric.docsets.reading.outline import Outline
+from context7_fabric.docsets.reading.rst import RstReader
 from context7_fabric.docsets.reading.sections import DEFAULT_BOUNDS, Bounds, cut
 
 Include = Callable[[str, str], str | None]
@@ -42,8 +43,8 @@ def read_document(
     filled = [number for number, line in enumerate(lines) if line.strip()]
     outline = Outline()
     front = _front_matter(lines, outline)
-    reader = MarkdownReader(lines[front.end :], range(front.end, len(lines)), outline)
-    reader.read()
+    reader = RstReader if path.endswith(".rst") else MarkdownReader
+    reader(lines[front.end :], range(front.end, len(lines)), outline).read()
     title = front.title
     snippets, kept, dropped = cut(outline.sections, path, title, bounds)
     return Reading(snippets, outline.left_out + dropped, len(filled), len(kept))

@@ -48,6 +48,9 @@ def split(text: str) -> list[str]:
 
 def width(line: str) -> int:
     """Return the columns of white space that a line begins with."""
+    spaces = len(line) - len(line.lstrip(" "))
+    if line[spaces : spaces + 1] != "\t":
+        return spaces
     columns = 0
     for character in line:
         if character == " ":

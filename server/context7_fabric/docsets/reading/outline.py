@@ -131,6 +131,11 @@ class Outline:
         return bool(self._open)
 
     @property
+    def is_begun(self) -> bool:
+        """Whether the document has a heading or text already."""
+        return len(self.sections) > 1 or bool(self.sections[0].blocks)
+
+    @property
     def paragraph(self) -> list[str]:
         """Lines of the open paragraph."""
         return self._open
