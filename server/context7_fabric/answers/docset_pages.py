@@ -23,7 +23,7 @@ from context7_fabric.docsets.confidence import THRESHOLD
 from context7_fabric.docsets.index import DocsetIndex
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
-from context7_fabric.docsets.retrieval import MOST_TOKENS, Retrieval
+from context7_fabric.docsets.retrieval import MOST_TOKENS, Page, Retrieval
 from context7_fabric.docsets.versions import only_falls_back
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import DamagedDocset
@@ -124,6 +124,11 @@ class DocsetPages:
     async def read(self, work: Callable[..., T], *arguments: object) -> T:
         """Run `work`, which blocks, in a thread."""
         return await to_thread.run_sync(work, *arguments, limiter=self._limiter)
+
+    async def refresh_behind(self, docset: Docset) -> None:
+        """Have a docset that was used compared with its source, if that is due."""
+        if not self.offline:
+            await self.read(self._library.refresh_behind, docset)
 
     def set_aside(self, index: DocsetIndex, damage: DamagedDocset) -> None:
         """Leave a docset aside that cannot be read any more."""
@@ -270,7 +275,8 @@ class DocsetAnswer:
         question, docset = self._question, index.docset
         most = min(question.max_tokens or MOST_TOKENS, MOST_TOKENS)
         page = partial(found.page, most, question.page, question.mode)
-        text = await self._pages.read(lambda: screened(page().text).clean)
+        text = await self._pages.read(_screened_once, page)
+        await self._pages.refresh_behind(docset)
         age = max(0.0, self._pages.clock() - docset.added_at)
         return Answer(
             text=text or no_further_page(str(self._library), question.page),
@@ -306,6 +312,13 @@ class DocsetAnswer:
             return ""
         shares = f"confidence {decision.confidence:.2f}, {decision.threshold:.2f} needed"
         return f"It may not answer the question ({shares})."
+
+
+def _screened_once(page: Callable[[], Page]) -> str:
+    """Return the text of a page, whose screening is remembered for when it is served."""
+    text = page().text
+    screened(text)
+    return text
 
 
 def _decision(docset: Docset, found: Retrieval, reason: DocsetReason) -> DocsetDecision:
