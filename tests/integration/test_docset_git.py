@@ -93,7 +93,7 @@ def left_out(tree: SourceTree) -> dict[str, str]:
 
 
 def names(folder: Path) -> list[str]:
-    return os.listdir(folder)
+    return [path.name for path in folder.iterdir()]
 
 
 @contextmanager

@@ -77,7 +77,7 @@ _BLOBS = {
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
-    """What is fetched: a branch or tag by its name, the commit it stands for, a line about it."""
+    """A branch or tag to fetch, by its name: the commit it stands for, a line about the choice."""
 
     name: str
     commit: str
