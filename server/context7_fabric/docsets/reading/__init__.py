@@ -1,0 +1,1 @@
+"""Reader of documents: Markdown, MDX, reStructuredText and plain text into snippets; pure."""

@@ -1,0 +1,79 @@
+"""Documents into snippets: the form is chosen by the path, and every line is accounted for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.reading.front_matter import FrontMatter, read_front_matter
+from context7_fabric.docsets.reading.includes import Include, expand_markdown, expand_rst
+from context7_fabric.docsets.reading.lines import split
+from context7_fabric.docsets.reading.markdown import MarkdownReader
+from context7_fabric.docsets.reading.outline import Outline
+from context7_fabric.docsets.reading.rst import RstReader
+from context7_fabric.docsets.reading.sections import DEFAULT_BOUNDS, Bounds, cut
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Snippets of one document, and an account of its lines.
+
+    `lines` are those that are not blank; each is one of `kept`, which stand in a snippet, or
+    counted in `left_out` by its kind.
+    """
+
+    snippets: tuple[DocSnippet, ...]
+    left_out: Mapping[str, int]
+    lines: int
+    kept: int
+
+
+def read_document(
+    path: str, text: str, include: Include, bounds: Bounds = DEFAULT_BOUNDS
+) -> Reading:
+    """Return the snippets of a document.
+
+    `path` is its path within the source, with `/`; `include` returns the text of a file inside the
+    source, given the document's path and a target relative to it.
+    """
+    lines = split(text)
+    outline = Outline()
+    is_rst = _is_rst(path, lines)
+    front = FrontMatter() if is_rst else read_front_matter(lines, outline)
+    rest = list(enumerate(lines))[front.end :]
+    expanded = (expand_rst if is_rst else expand_markdown)(path, rest, include)
+    (RstReader if is_rst else MarkdownReader)(expanded.lines, expanded.numbers, outline).read()
+    snippets, kept, dropped = cut(outline.sections, path, front.title, bounds)
+    filled = {number for number, line in enumerate(lines) if line.strip()}
+    return _account(snippets, filled, kept, (outline.left_out, dropped, expanded.left_out))
+
+
+def _account(
+    snippets: tuple[DocSnippet, ...],
+    filled: set[int],
+    kept: set[int],
+    left_out: Iterable[Mapping[int, str]],
+) -> Reading:
+    """Return a reading whose counts are made of the lines themselves, each counted once."""
+    kinds = dict[int, str]()
+    for each in left_out:
+        kinds = {**each, **kinds}
+    counts = Counter(kinds[line] for line in kinds.keys() & filled - kept)
+    return Reading(snippets, counts, len(filled), len(kept & filled))
+
+
+_RST_DIRECTIVE = re.compile(r"\.\. [\w-]+::|\.\. _[\w -]+:")
+_RST_SUFFIXES = (".rst", ".rest")
+_MARKDOWN_SUFFIXES = (".md", ".mdx", ".markdown", ".mkd", ".qmd", ".rmd")
+
+
+def _is_rst(path: str, lines: list[str]) -> bool:
+    """Return whether a document is reStructuredText, which other suffixes may also hold."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in _MARKDOWN_SUFFIXES:
+        return False
+    return suffix in _RST_SUFFIXES or any(_RST_DIRECTIVE.match(line) for line in lines)

@@ -1,0 +1,125 @@
+"""Lines of a document: decoding, line ends, fences, and searches that stay linear."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Sequence
+
+TAB = 4
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+MOST_CONTROL = 0.02
+"""Share of control characters above which bytes that are not UTF-8 are no text."""
+
+
+def decode(data: bytes) -> str | None:
+    """Return the text of a file, or None for a binary file.
+
+    UTF-8, with a byte order mark also UTF-16; else Windows-1252, of which Latin-1 is a part, with
+    bytes that it lacks replaced. Bytes with many control characters are binary.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data.decode(encoding, errors="replace")
+    if data.count(0) > len(data) * MOST_CONTROL:
+        return None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        is_binary = len(_CONTROL.findall(data)) > len(data) * MOST_CONTROL
+        return None if is_binary else data.decode("cp1252", errors="replace")
+
+
+def split(text: str) -> list[str]:
+    """Return the lines of a text with any line ends, without byte order mark and NUL."""
+    text = text.removeprefix("\ufeff")
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")
+
+
+def width(line: str) -> int:
+    """Return the columns of white space that a line begins with."""
+    spaces = len(line) - len(line.lstrip(" "))
+    if line[spaces : spaces + 1] != "\t":
+        return spaces
+    columns = 0
+    for character in line:
+        if character == " ":
+            columns += 1
+        elif character == "\t":
+            columns += TAB - columns % TAB
+        else:
+            break
+    return columns
+
+
+def without_columns(line: str, columns: int) -> str:
+    """Return `line` without up to `columns` columns of its white space at the start."""
+    if line[:columns].isspace() and "\t" not in line[:columns]:
+        return line[columns:]
+    rest = max(0, width(line) - columns)
+    return " " * rest + line.lstrip(" \t")
+
+
+# --------------------------------------------------------------------------- Fences
+
+_MARKS = r"(?P<marks>[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*+)"
+_OPENING = re.compile(_MARKS + r"(?P<fence>`{3,}+(?=[^`]*$)|~{3,}+)(?P<info>.*)")
+
+
+class Fence:
+    """Opening line of a fence; `marks` are the quote and list marks before it."""
+
+    __slots__ = ("_closing", "info", "key", "marks")
+
+    def __init__(self, opening: re.Match[str]) -> None:
+        fence = opening["fence"]
+        self.marks = opening["marks"]
+        self.info = opening["info"].strip()
+        self.key = fence
+        self._closing = re.compile(rf"[ \t>]*{re.escape(fence[0])}{{{len(fence)},}}+[ \t]*")
+
+    def is_closed_by(self, line: str) -> bool:
+        """Return whether `line` ends the fence."""
+        return self._closing.fullmatch(line) is not None
+
+
+def opening(line: str) -> Fence | None:
+    """Return the fence that `line` opens, if any."""
+    if "```" not in line and "~~~" not in line:
+        return None
+    found = _OPENING.fullmatch(line)
+    return Fence(found) if found else None
+
+
+# --------------------------------------------------------------------------- Searches
+
+
+class Search:
+    """Search for the next line that fits, remembered per kind once there is none.
+
+    A document of a thousand unclosed comments is read once, not a thousand times.
+    """
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._none_from: dict[str, int] = {}
+
+    def __call__(self, kind: str, start: int, fits: Callable[[str], bool]) -> int | None:
+        """Return the number of the first line from `start` on that fits."""
+        if start >= self._none_from.get(kind, len(self._lines)):
+            return None
+        for at in range(start, len(self._lines)):
+            if fits(self._lines[at]):
+                return at
+        self._none_from[kind] = start
+        return None

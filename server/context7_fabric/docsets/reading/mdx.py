@@ -1,0 +1,221 @@
+"""Tags, components and their properties in Markdown: what of them is text for a reader."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+_ATTRIBUTES = r"(?:[^<>\"'{}]|\"[^\"]*+\"|'[^']*+'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\})*+"
+_TAG = re.compile(rf"<(?P<slash>/?)(?P<name>[A-Za-z][\w.:-]*+)(?P<rest>{_ATTRIBUTES})>|</?>")
+_CODE_OR_TAG = re.compile(rf"(?P<code>(`++)(?!`).*?(?<!`)\2(?!`))|{_TAG.pattern}")
+_OPENS = re.compile(r"<([A-Za-z][\w.:-]*)(?=[\s/>]|$)")
+
+_HTML = re.compile(
+    "a|abbr|address|article|aside|audio|b|bdi|bdo|big|blockquote|body|br|button|canvas|caption"
+    "|center|circle|cite|code|col|colgroup|dd|del|details|dfn|dialog|div|dl|dt|em|embed|fieldset"
+    "|figcaption|figure|font|footer|form|g|h[1-6]|head|header|hr|html|i|iframe|img|input|ins|kbd"
+    "|label|legend|li|line|link|main|map|mark|menu|meta|nav|noscript|object|ol|optgroup|option|p"
+    "|param|path|picture|pre|q|rect|s|samp|script|section|select|small|source|span|strike|strong"
+    "|style|sub|summary|sup|svg|table|tbody|td|template|textarea|tfoot|th|thead|time|title|tr"
+    "|track|tt|u|ul|var|video|wbr"
+)
+_VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr")
+HIDDEN = frozenset({"script", "style", "svg"})
+"""Tags whose content is not for readers."""
+
+_INLINE = {"code": "`", "kbd": "`", "b": "**", "strong": "**", "summary": "**", "br": " "}
+_CLOSING = {"td": " | ", "th": " | ", "br": " "}
+_ADMONITIONS = {
+    name: name for name in ("Note", "Tip", "Warning", "Info", "Caution", "Danger", "Check")
+}
+_FIELDS = {"ParamField", "ResponseField", "Param", "Property", "APIField", "PropertyField"}
+_VALUE = r"""\s*=\s*\{?\s*(?:"([^"]*+)"|'([^']*+)'|`([^`]*+)`)"""
+_BOLD = [
+    re.compile(rf"(?<![\w-]){name}{_VALUE}") for name in ("title", "label", "summary", "value")
+]
+_PLAIN = re.compile(rf"(?<![\w-])(?:description|caption|alt){_VALUE}")
+_KEPT = re.compile(rf"(?<![\w-])(?:title|label|summary|value|description|caption|alt){_VALUE}")
+_FIELD_NAME = re.compile(rf"(?<![\w-])(?:name|body|path|query|header){_VALUE}")
+_FIELD_TYPE = re.compile(rf"(?<![\w-])type{_VALUE}")
+_FIELD_DEFAULT = re.compile(rf"(?<![\w-])default{_VALUE}")
+LONGEST_LINE = 20_000
+MOST_WORK = 200_000
+"""Characters of a line, and those times its tags, above which tags stay: it is data, not prose."""
+
+
+def _is_long(line: str) -> bool:
+    return len(line) > LONGEST_LINE or len(line) * line.count("<") > MOST_WORK
+
+
+def text_of(line: str) -> str:
+    """Return a line without its tags, code spans untouched; their labels stay as bold text."""
+    if "<" not in line or _is_long(line):
+        return line
+    return _CODE_OR_TAG.sub(_replacement, line)
+
+
+def _replacement(found: re.Match[str]) -> str:
+    if found["code"]:
+        return found[0]
+    name = found["name"]
+    if name is None:
+        return ""
+    if not is_known(name):
+        return found[0]
+    if found["slash"]:
+        return _CLOSING.get(name, _INLINE.get(name, ""))
+    return _INLINE.get(name) or labels(name, found["rest"])
+
+
+def is_known(name: str) -> bool:
+    """Return whether `name` is a tag of HTML or a component; `<name>` may be a placeholder."""
+    return (
+        _HTML.fullmatch(name) is not None or name[0].isupper() or ("-" in name and name.islower())
+    )
+
+
+def labels(name: str, attributes: str) -> str:
+    """Return what the attributes of a tag hold for a reader, in Markdown."""
+    if name in _FIELDS:
+        return _field(attributes)
+    if _HTML.fullmatch(name):
+        return _first(_PLAIN, attributes) if name == "img" else ""
+    bold = next((text for each in _BOLD if (text := _first(each, attributes))), "")
+    admonition = _ADMONITIONS.get(name, "")
+    head = ": ".join(each for each in (admonition, bold) if each)
+    plain = _first(_PLAIN, attributes)
+    return " ".join(each for each in (f"**{head}**" if head else "", plain) if each)
+
+
+def _field(attributes: str) -> str:
+    name, kind = _first(_FIELD_NAME, attributes), _first(_FIELD_TYPE, attributes)
+    default = _first(_FIELD_DEFAULT, attributes)
+    facts = [kind, "required" if re.search(r"(?<![\w-])required\b", attributes) else ""]
+    facts.append(f"default {default}" if default else "")
+    noted = ", ".join(each for each in facts if each)
+    return f"- **`{name}`**" + (f" ({noted})" if noted else "") if name else ""
+
+
+def field_names(line: str) -> list[str]:
+    """Return the names that `<ParamField>` and the like in a line define."""
+    if _is_long(line):
+        return []
+    return [
+        name
+        for tag in _TAG.finditer(line)
+        if tag["name"] in _FIELDS and (name := _first(_FIELD_NAME, tag["rest"]))
+    ]
+
+
+def _first(pattern: re.Pattern[str], attributes: str) -> str:
+    found = pattern.search(attributes)
+    return (
+        html.unescape(next((each for each in found.groups() if each), "").strip()) if found else ""
+    )
+
+
+def opened(line: str) -> str | None:
+    """Return the name of the tag that a line begins with and that does not end on it."""
+    stripped = line.lstrip()
+    found = _OPENS.match(stripped)
+    if found is None or not is_known(found[1]):
+        return None
+    return None if _TAG.match(stripped) else found[1]
+
+
+def depth_change(line: str) -> int:
+    """Return by how many levels the tags of a line open or close elements."""
+    change = 0
+    if _is_long(line):
+        return change
+    for tag in _TAG.finditer(line):
+        name, rest = tag["name"], tag["rest"]
+        if name and is_known(name) and not _VOID.fullmatch(name) and not rest.endswith("/"):
+            change += -1 if tag["slash"] else 1
+    return change
+
+
+# --------------------------------------------------------------------------- Tags over many lines
+
+
+class Brackets:
+    """Follower of brackets and strings through the lines of a tag or a statement."""
+
+    def __init__(self, *, is_tag: bool) -> None:
+        self.depth = 0
+        self._quote = ""
+        self._is_tag = is_tag
+
+    def end(self, line: str) -> int | None:
+        """Return the column after the `>` that ends the tag, if it is on this line."""
+        for mark in _MARKS.finditer(line):
+            if self._ends(mark[0], line, mark.start()):
+                return mark.end()
+        if self._quote in ("'", '"') and not self._is_tag:
+            self._quote = ""
+        return None
+
+    def _ends(self, mark: str, line: str, at: int) -> bool:
+        if self._quote:
+            self._quote = "" if mark == self._quote else self._quote
+        elif mark in "\"'`":
+            self._quote = "" if mark == "'" and line[at - 1 : at].isalnum() else mark
+        elif mark in "{[(":
+            self.depth += 1
+        elif mark in "}])":
+            self.depth = max(0, self.depth - 1)
+        else:
+            return self._is_tag and not self.depth and line[at - 1 : at] != "="
+        return False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a bracket or a template string is open."""
+        return self.depth > 0 or self._quote == "`"
+
+
+_MARKS = re.compile(r"""\\.|["'`{}\[\]()>]""")
+
+# --------------------------------------------------------------------------- Properties as data
+
+DATA = re.compile(r"=\s*\{\s*[\[{]|=\s*\{\s*$")
+_STYLE = re.compile(r"(?:^|[\s<])(?:style|className|sx|css|class)\s*=")
+_KEY = re.compile(r"""\s*\{?\s*["']?([\w-]+)["']?\s*:\s*(.*)""")
+_NO_WORD = re.compile(r"[\W_]*")
+_NAMING = {"name", "prop", "attribute", "key"}
+
+
+def data_line(line: str) -> str:
+    """Return a line of properties as text: `name:` as a list item, other keys as lines."""
+    found = _KEY.fullmatch(line) if len(line) <= LONGEST_LINE else None
+    if found and found[1] in _NAMING and (name := _literal(found[2])):
+        return f"- **{name}**"
+    if found and not found[2].lstrip().startswith("//"):
+        value = _literal(found[2])
+        return f"  {found[1]}: {value}" if value else ""
+    bare = _literal(line)
+    return f"  {bare}" if bare else ""
+
+
+def _literal(value: str) -> str:
+    """Return a value without quotes, brackets, comma and tags; empty if no word is left."""
+    text = text_of(value).replace('{" "}', " ").strip().rstrip(",").strip()
+    text = text.strip("[]{}()").strip().rstrip(",") if _is_bracketed(text) else text
+    if len(text) > 1 and text[0] in "\"'`" and text[-1] == text[0]:
+        text = text[1:-1]
+    return "" if _NO_WORD.fullmatch(text) else text
+
+
+def _is_bracketed(text: str) -> bool:
+    return text[:1] in "[{(" or (text[-1:] in "]})" and text.count("(") != text.count(")"))
+
+
+def is_style(lines: Sequence[str]) -> bool:
+    """Return whether the braces of a tag hold nothing but styles."""
+    return all(_STYLE.search(line) for line in lines if DATA.search(line))
+
+
+def has_label(line: str) -> bool:
+    """Return whether a line of a tag holds an attribute that is kept."""
+    return _KEPT.search(line) is not None

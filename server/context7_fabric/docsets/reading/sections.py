@@ -1,0 +1,322 @@
+"""Sections into snippets: long ones are cut at paragraphs, short ones joined with neighbours."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.reading.outline import MOST_NAMES, Block, Section
+
+CONTENTS = "tables of contents"
+LINKS = "lists of links"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Lengths of snippets in characters.
+
+    Pieces of a section have at most `most`; those below `least` join their neighbour. Code is
+    whole up to `most_code`, about 2,500 tokens, so that any block fits into a page.
+    """
+
+    least: int = 300
+    most: int = 1_500
+    most_code: int = 8_000
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Snippet in the making; `parts` are its paragraphs in Markdown."""
+
+    path: tuple[str, ...]
+    anchor: str
+    lines: set[int]
+    blocks: list[Block] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    length: int = 0
+
+    def add(self, block: Block) -> None:
+        self.blocks.append(block)
+        self.lines.update(block.lines)
+        self.length += _length(block)
+
+
+def _length(block: Block) -> int:
+    return len(block.text) + (10 if block.is_code else 2)
+
+
+def cut(
+    sections: Iterable[Section], path: str, title: str, bounds: Bounds = DEFAULT_BOUNDS
+) -> tuple[tuple[DocSnippet, ...], set[int], dict[int, str]]:
+    """Return the snippets of a document, the source lines in them, and the kinds of others.
+
+    `title` is the document's own title and precedes the headings of every path.
+    """
+    pieces, dropped = list[_Piece](), list[tuple[str, Section]]()
+    for section in sections:
+        kind = _needless(section)
+        if kind:
+            dropped.append((kind, section))
+        else:
+            pieces.extend(_pieces(section, bounds))
+    joined = _join(_without_empty(pieces), bounds)
+    kept = {line for piece in joined for line in piece.lines}
+    snippets = tuple(_snippet(piece, path, title) for piece in joined)
+    return snippets, kept, _dropped_lines(dropped)
+
+
+def _dropped_lines(dropped: Iterable[tuple[str, Section]]) -> dict[int, str]:
+    return {
+        line: kind
+        for kind, section in dropped
+        for lines in (section.lines, *(block.lines for block in section.blocks))
+        for line in lines
+    }
+
+
+# --------------------------------------------------------------------------- Needless sections
+
+_CONTENTS = re.compile(
+    r"(?:table of )?contents|toc|on this page|in this (?:page|article|section|guide)|index",
+    re.IGNORECASE,
+)
+_LINK_LINE = re.compile(
+    r"\s*(?:(?:[-*+>]|\d+[.)])\s+)*(?:\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])[\s,;|·•&/]*)+[.:]?"
+)
+_LIST_LINE = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+.*")
+FEWEST_LINKS = 3
+"""Links from which on a section without other text is a list of links."""
+
+
+def _needless(section: Section) -> str | None:
+    """Return the reason to drop a section: a table of contents, or nothing but links."""
+    lines = [line for block in section.blocks for line in block.text.split("\n") if line.strip()]
+    if not lines or any(block.is_code for block in section.blocks):
+        return None
+    links = sum(1 for line in lines if _LINK_LINE.fullmatch(line[:2_000]))
+    heading = section.path[-1] if section.path else ""
+    if _CONTENTS.fullmatch(heading.strip(" :#")) and links * 2 >= len(lines):
+        return CONTENTS
+    return LINKS if links == len(lines) >= FEWEST_LINKS else None
+
+
+# --------------------------------------------------------------------------- Cutting
+
+
+def _pieces(section: Section, bounds: Bounds) -> Iterator[_Piece]:
+    """Yield a section in pieces of at most the bound, each of one side of the page."""
+    names = list(dict.fromkeys(section.names))
+    piece = _begin(section, names)
+    for _, run in groupby(section.blocks, key=lambda block: block.side):
+        for block in _bounded(run, bounds):
+            if piece.blocks and _is_full(piece, block, bounds):
+                moved = _introduction(piece)
+                yield piece
+                piece = _begin(section, names)
+                for each in moved:
+                    piece.add(each)
+            piece.add(block)
+    yield piece
+
+
+def _begin(section: Section, names: list[str]) -> _Piece:
+    return _Piece(section.path, section.anchor, set(section.lines), names=names)
+
+
+def _is_full(piece: _Piece, block: Block, bounds: Bounds) -> bool:
+    if piece.blocks[-1].side != block.side and piece.length >= bounds.least:
+        return True
+    return piece.length + _length(block) > bounds.most
+
+
+def _introduction(piece: _Piece) -> list[Block]:
+    """Take the last paragraph off a piece if it introduces the code that follows."""
+    last = piece.blocks[-1]
+    if len(piece.blocks) > 1 and not last.is_code and last.text.rstrip().endswith(":"):
+        piece.blocks.pop()
+        piece.length -= _length(last)
+        return [last]
+    return []
+
+
+def _bounded(blocks: Iterable[Block], bounds: Bounds) -> Iterator[Block]:
+    """Yield blocks none of which exceeds its bound."""
+    for block in blocks:
+        most = bounds.most_code if block.is_code else bounds.most
+        if len(block.text) <= most:
+            yield block
+            continue
+        for text in _portions(block.text, most, is_code=block.is_code):
+            yield Block(text, block.lines, block.is_code, block.language, block.side)
+
+
+def _portions(text: str, most: int, *, is_code: bool) -> Iterator[str]:
+    """Yield a long text in portions cut at lines, else at sentences or words, else anywhere."""
+    head = "" if is_code else _table_head(text, most)
+    portion, length = list[str](), 0
+    for line in _short_lines(text, most):
+        if portion and length + len(line) + 1 > most:
+            yield "\n".join(portion)
+            portion, length = ([head], len(head)) if head else ([], 0)
+        portion.append(line)
+        length += len(line) + 1
+    if portion:
+        yield "\n".join(portion)
+
+
+def _table_head(text: str, most: int) -> str:
+    """Return the head of a table, which is repeated on each of its portions."""
+    head = _TABLE_HEAD.match(text)
+    return head[1] if head and len(head[1]) * 3 < most else ""
+
+
+_TABLE_HEAD = re.compile(r"([ \t]*\|[^\n]*\n[ \t|:-]+)\n")
+
+
+def _short_lines(text: str, most: int) -> Iterator[str]:
+    for line in text.split("\n"):
+        start = 0
+        while len(line) - start > most:
+            end = _break(line, start, start + most)
+            yield line[start:end].rstrip()
+            start = end
+        yield line[start:]
+
+
+def _break(line: str, start: int, end: int) -> int:
+    """Return a place in the second half of `line[start:end]` at which it may be cut."""
+    middle = (start + end) // 2
+    for mark in (". ", ", ", " "):
+        at = line.rfind(mark, middle, end)
+        if at >= 0:
+            return at + len(mark)
+    return end
+
+
+# --------------------------------------------------------------------------- Joining
+
+
+def _without_empty(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Return the pieces without headings that stand in the path of the next piece anyway."""
+    after = [*pieces[1:], _Piece((), "", set())]
+    return [
+        piece
+        for piece, following in zip(pieces, after, strict=False)
+        if piece.blocks or (piece.path and not _is_above(piece, following))
+    ]
+
+
+def _is_above(piece: _Piece, after: _Piece) -> bool:
+    return piece.lines <= after.lines and after.path[: len(piece.path)] == piece.path
+
+
+def _join(pieces: Sequence[_Piece], bounds: Bounds) -> list[_Piece]:
+    """Return the pieces, those below the least length joined with their neighbour."""
+    joined = list[_Piece]()
+    for piece in pieces:
+        if joined and joined[-1].length < bounds.least and _may_join(joined[-1], piece, bounds):
+            _append(joined[-1], piece)
+            continue
+        _join_back(joined, bounds)
+        joined.append(piece)
+    _join_back(joined, bounds)
+    return joined
+
+
+def _join_back(joined: list[_Piece], bounds: Bounds) -> None:
+    """Join the last piece with the one before if it is short."""
+    if len(joined) > 1 and joined[-1].length < bounds.least:
+        last = joined.pop()
+        if _may_join(joined[-1], last, bounds):
+            _append(joined[-1], last)
+        else:
+            joined.append(last)
+
+
+def _may_join(first: _Piece, second: _Piece, bounds: Bounds) -> bool:
+    sides = {block.side for piece in (first, second) for block in piece.blocks}
+    return first.length + second.length <= bounds.most and len(sides - {""}) <= 1
+
+
+def _append(first: _Piece, second: _Piece) -> None:
+    """Append a piece to another; its heading goes into the text, and into the path if it fits."""
+    if second.path != first.path:
+        shared = _shared(first.path, second.path)
+        inner = second.path[shared:] or second.path[-1:]
+        if inner:
+            first.add(Block("#### " + " > ".join(inner), sorted(second.lines)[:1]))
+        first.path = _joined_path(first.path, second.path, shared)
+    for block in second.blocks:
+        first.add(block)
+    first.lines |= second.lines
+    first.names = list(dict.fromkeys([*first.names, *second.names]))
+    first.anchor = first.anchor or second.anchor
+
+
+def _shared(first: Sequence[str], second: Sequence[str]) -> int:
+    same = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        same += 1
+    return same
+
+
+LONGEST_JOINED = 120
+"""Characters of the joint part of a title."""
+
+
+def _joined_path(first: tuple[str, ...], second: tuple[str, ...], shared: int) -> tuple[str, ...]:
+    if shared == len(first):
+        return second
+    if shared == len(second):
+        return first
+    both = f"{' > '.join(first[shared:])} / {' > '.join(second[shared:])}"
+    return (*first[:shared], both) if len(both) <= LONGEST_JOINED else first
+
+
+# --------------------------------------------------------------------------- Snippets
+
+
+def _snippet(piece: _Piece, path: str, title: str) -> DocSnippet:
+    headings = piece.path
+    if title and not (headings and _same(headings[0], title)):
+        headings = (title, *headings)
+    text = "\n\n".join(_tidy(block.markdown()) for block in piece.blocks)
+    is_code = any(block.is_code for block in piece.blocks)
+    return DocSnippet(
+        title=" > ".join(headings),
+        text=text or (headings[-1] if headings else ""),
+        path=path,
+        anchor=piece.anchor,
+        kind="code" if is_code else "info",
+        language=_language(piece.blocks),
+        names=tuple(piece.names[:MOST_NAMES]),
+    )
+
+
+def _tidy(text: str) -> str:
+    return text.strip("\n").rstrip()
+
+
+def _same(heading: str, title: str) -> bool:
+    return heading.casefold().strip() == title.casefold().strip()
+
+
+def _language(blocks: Sequence[Block]) -> str:
+    """Return the side of the page, else the language that most of the code is written in."""
+    sides = {block.side for block in blocks if block.side}
+    if len(sides) == 1:
+        return next(iter(sides))
+    sizes = Counter[str]()
+    for block in blocks:
+        if block.is_code and block.language:
+            sizes[block.language] += len(block.text)
+    return sizes.most_common(1)[0][0] if sizes else ""
