@@ -16,7 +16,7 @@ from context7_fabric.models import DocsetUse
 from context7_fabric.parsing.snippets import parse_snippets
 from context7_fabric.runtime.app import App
 from support.app_server import call, provenance, texts
-from support.docsets import ALIKE, GEARS, KNOWN, NEXT, UNKNOWN, place_docset
+from support.held_docsets import ALIKE, GEARS, KNOWN, NEXT, UNKNOWN, place_docset
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 DAY = 86400.0

@@ -54,7 +54,8 @@ def stem_of(docset_id: str, version: str | None) -> str:
     It is readable, has no separator of folders, and is the same for ids that differ in case only.
     """
     name = docset_id.casefold() + ("" if version is None else f"@{version.casefold()}")
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    whole = f"{docset_id}\0{version}".casefold()
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     slug = _UNSAFE.sub("-", name.strip("/").replace("/", "-")).lstrip(".-")[:_LONGEST_SLUG]
     return f"{slug or 'docset'}.{digest}"
 

@@ -24,7 +24,7 @@ _ALIKE = 0.8
 which two are near-duplicates. Among 4,863 snippets these found 188 of 1,879 in TanStack's
 documentation, which repeats a page for each framework, in a second."""
 
-_MOST_IN_BUCKET = 64
+_MOST_IN_BUCKET = 16
 """Snippets that one hash leads to, so that boilerplate on every page costs no quadratic time."""
 
 DUPLICATE = "snippets: near-duplicate"
@@ -136,7 +136,8 @@ def without_duplicates(
         heading = snippet.title.rpartition(" > ")[2]
         shingles = _shingles(f"{snippet.language} {heading} {snippet.text}")
         smallest = sorted(shingles)[:_BUCKETS]
-        if any(_are_alike(shingles, other) for hash_ in smallest for other in buckets[hash_]):
+        similar = {id(other): other for hash_ in smallest for other in buckets[hash_]}
+        if any(_are_alike(shingles, other) for other in similar.values()):
             left_out[DUPLICATE] += 1
             continue
         for hash_ in smallest:

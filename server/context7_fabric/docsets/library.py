@@ -93,11 +93,21 @@ class _Held:
 class DocsetLibrary:
     """The docsets in one folder."""
 
-    def __init__(self, folder: Path, settings: DocsetSettings, clock: Clock = time.time) -> None:
-        """Use the docsets in `folder`, which need not be there; `settings` are for sources."""
+    def __init__(
+        self,
+        folder: Path,
+        settings: DocsetSettings,
+        clock: Clock = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use the docsets in `folder`, which need not be there; `settings` are for sources.
+
+        `ticks` gives seconds that never go back, to time the looks at the folder.
+        """
         self._folder = DocsetFolder(folder)
         self._settings = settings
         self._clock = clock
+        self._ticks = ticks
         self._lock = threading.Lock()
         self._held: Mapping[str, Sequence[_Held]] = {}
         self._stamp = self._seen = 0
@@ -114,7 +124,7 @@ class DocsetLibrary:
 
     def revision(self) -> int:
         """Return a number that changes when a docset comes, changes or goes."""
-        now = time.monotonic()
+        now = self._ticks()
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
             self._stamp = self._folder.stamp()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.reading.front_matter import FrontMatter, read_front_matter
+from context7_fabric.docsets.reading.includes import Include, expand_markdown, expand_rst
 from context7_fabric.docsets.reading.lines import split
 from context7_fabric.docsets.reading.markdown import MarkdownReader
 from context7_fabric.docsets.reading.outline import Outline
 from context7_fabric.docsets.reading.rst import RstReader
 from context7_fabric.docsets.reading.sections import DEFAULT_BOUNDS, Bounds, cut
-
-Include = Callable[[str, str], str | None]
-"""Function from a document's path and a target, relative to it, to the text of a file or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,85 +41,39 @@ def read_document(
     source, given the document's path and a target relative to it.
     """
     lines = split(text)
-    filled = [number for number, line in enumerate(lines) if line.strip()]
     outline = Outline()
-    front = _front_matter(lines, outline)
-    reader = RstReader if path.endswith(".rst") else MarkdownReader
-    reader(lines[front.end :], range(front.end, len(lines)), outline).read()
-    title = front.title
-    snippets, kept, dropped = cut(outline.sections, path, title, bounds)
-    return Reading(snippets, outline.left_out + dropped, len(filled), len(kept))
+    is_rst = _is_rst(path, lines)
+    front = FrontMatter() if is_rst else read_front_matter(lines, outline)
+    rest = list(enumerate(lines))[front.end :]
+    expanded = (expand_rst if is_rst else expand_markdown)(path, rest, include)
+    (RstReader if is_rst else MarkdownReader)(expanded.lines, expanded.numbers, outline).read()
+    snippets, kept, dropped = cut(outline.sections, path, front.title, bounds)
+    filled = {number for number, line in enumerate(lines) if line.strip()}
+    return _account(snippets, filled, kept, (outline.left_out, dropped, expanded.left_out))
 
 
-# --------------------------------------------------------------------------- Front matter
-
-_KEY = re.compile(r"([\w.-]+)[ \t]*[:=][ \t]*(.*)")
-_TITLES = ("title", "metaTitle", "sidebar_label", "name")
-_DESCRIPTIONS = ("description", "metaDescription", "summary")
-MOST_FRONT_MATTER = 500
-"""Lines of front matter; a longer one is text."""
-
-
-@dataclass(frozen=True, slots=True)
-class _FrontMatter:
-    title: str = ""
-    end: int = 0
-
-
-def _front_matter(lines: list[str], outline: Outline) -> _FrontMatter:
-    """Read front matter, if the document begins with any: the description becomes text."""
-    start = next((at for at, line in enumerate(lines[:10]) if line.strip()), 0)
-    mark = lines[start].rstrip()
-    if mark not in ("---", "+++"):
-        return _FrontMatter()
-    closing = (mark, "...") if mark == "---" else (mark,)
-    span = range(start + 1, min(len(lines), start + MOST_FRONT_MATTER))
-    end = next((at for at in span if lines[at].rstrip() in closing), None)
-    if end is None or not any(_KEY.match(line) for line in lines[start:end]):
-        return _FrontMatter()
-    return _used(lines, start, end, outline)
+def _account(
+    snippets: tuple[DocSnippet, ...],
+    filled: set[int],
+    kept: set[int],
+    left_out: Iterable[Mapping[int, str]],
+) -> Reading:
+    """Return a reading whose counts are made of the lines themselves, each counted once."""
+    kinds = dict[int, str]()
+    for each in left_out:
+        kinds = {**each, **kinds}
+    counts = Counter(kinds[line] for line in kinds.keys() & filled - kept)
+    return Reading(snippets, counts, len(filled), len(kept & filled))
 
 
-def _used(lines: list[str], start: int, end: int, outline: Outline) -> _FrontMatter:
-    values = _values(lines, start + 1, end)
-    title = next((values[key] for key in _TITLES if key in values), None)
-    description = next((values[key] for key in _DESCRIPTIONS if key in values), None)
-    used = set[int]()
-    if title and title[0]:
-        used.update(title[1])
-        outline.heading(1, title[0], title[1])
-    if description and description[0]:
-        used.update(description[1])
-        outline.add_text(description[0], description[1])
-    filled = sum(1 for at in range(start, end + 1) if lines[at].strip() and at not in used)
-    outline.leave_out("front matter", filled)
-    return _FrontMatter(title[0] if title else "", end + 1)
+_RST_DIRECTIVE = re.compile(r"\.\. [\w-]+::|\.\. _[\w -]+:")
+_RST_SUFFIXES = (".rst", ".rest")
+_MARKDOWN_SUFFIXES = (".md", ".mdx", ".markdown", ".mkd", ".qmd", ".rmd")
 
 
-def _values(lines: list[str], start: int, end: int) -> dict[str, tuple[str, list[int]]]:
-    """Return the texts of the top-level keys with their lines; nothing else of YAML or TOML."""
-    values, key = dict[str, tuple[str, list[int]]](), ""
-    for at in range(start, end):
-        found = _KEY.match(lines[at])
-        if found:
-            key = found[1]
-            values.setdefault(key, (_scalar(found[2]), [at]))
-        elif key and lines[at].strip() and lines[at][0] in " \t" and not _is_item(lines[at]):
-            text, numbers = values[key]
-            values[key] = (f"{text} {lines[at].strip()}".strip(), [*numbers, at])
-        else:
-            key = "" if lines[at].strip() else key
-    return values
-
-
-def _is_item(line: str) -> bool:
-    return line.lstrip().startswith("- ")
-
-
-def _scalar(value: str) -> str:
-    value = value.strip()
-    if value in {">", "|", ">-", "|-", ">+", "|+"}:
-        return ""
-    if len(value) > 1 and value[0] in "\"'" and value[-1] == value[0]:
-        return value[1:-1]
-    return value
+def _is_rst(path: str, lines: list[str]) -> bool:
+    """Return whether a document is reStructuredText, which other suffixes may also hold."""
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in _MARKDOWN_SUFFIXES:
+        return False
+    return suffix in _RST_SUFFIXES or any(_RST_DIRECTIVE.match(line) for line in lines)

@@ -111,8 +111,9 @@ class MarkdownReader:
         """Numbers of the lines from the current one up to `end`."""
         return self._numbers[self._at : end]
 
-    def _filled(self, end: int) -> int:
-        return sum(1 for line in self._lines[self._at : end] if line.strip())
+    def _filled(self, end: int) -> list[int]:
+        """Numbers of the lines from the current one up to `end` that are not blank."""
+        return [self._numbers[at] for at in range(self._at, end) if self._lines[at].strip()]
 
     def _dedented(self, raw: str) -> str:
         """Return a line without the indentation of the admonitions around it."""
@@ -165,7 +166,7 @@ class MarkdownReader:
             self._is_in_list = False
 
     def _skip(self, kind: str) -> None:
-        self._out.leave_out(kind)
+        self._out.leave_out(kind, [self._number()])
         self._at += 1
 
     def _bold(self, text: str) -> None:
@@ -203,7 +204,7 @@ class MarkdownReader:
     def _directive(self, directive: re.Match[str], body: list[str], numbers: list[int]) -> None:
         """Add the content of a MyST directive, which is Markdown, or leave out lists of pages."""
         if directive["name"] in {"toctree", "contents"}:
-            self._out.leave_out("tables of contents", len(numbers))
+            self._out.leave_out("tables of contents", numbers)
             return
         title = directive["argument"] or directive["name"].title()
         self._out.blank()
@@ -342,7 +343,7 @@ class MarkdownReader:
         elif heading and heading[2]:
             self._put(f"> **{plain(heading[2])}**")
         elif not bare:
-            self._out.leave_out("layout")
+            self._out.leave_out("layout", [self._number()])
         else:
             return False
         self._at += 1

@@ -69,7 +69,7 @@ class Outline:
 
     def __init__(self) -> None:
         self.sections = [Section((), ())]
-        self.left_out: Counter[str] = Counter()
+        self.left_out: dict[int, str] = {}
         self.side = ""
         self._levels: list[_Level] = []
         self._anchors: Counter[str] = Counter()
@@ -160,7 +160,7 @@ class Outline:
             self.define(defined_in(text))
             self.add(Block(text, lines, is_code=True, language=language.lower()))
         else:
-            self.leave_out("empty code", len(lines))
+            self.leave_out("empty code", lines)
 
     def add_text(self, text: str, lines: Sequence[int]) -> None:
         """Add a paragraph that several source lines hold."""
@@ -176,10 +176,10 @@ class Outline:
         """Add names that the current section defines."""
         self.sections[-1].names.extend(names)
 
-    def leave_out(self, kind: str, lines: int = 1) -> None:
-        """Count lines that stand in no snippet."""
-        if lines:
-            self.left_out[kind] += lines
+    def leave_out(self, kind: str, lines: Iterable[int]) -> None:
+        """Note lines that stand in no snippet; the first kind of a line counts."""
+        for line in lines:
+            self.left_out.setdefault(line, kind)
 
 
 def dedent(lines: Sequence[str]) -> list[str]:

@@ -32,7 +32,7 @@ _FOOTNOTE = re.compile(r"\.\. +(\[(?:[#*]?[\w.-]*)\])[ \t]+(.*)")
 _OPTION = re.compile(r"[ \t]*:[\w-]+:(?:[ \t].*)?")
 _PAGE_FIELD = re.compile(r":[\w-]+:(?:[ \t].*)?")
 _ITEM = re.compile(r"(?:[-*+•]|\(?(?:\d+|#|[a-zA-Z])[.)])[ \t]+")
-_NO_TITLE = re.compile(r"\.\.(?:[ \t]|$)|[-*+][ \t]|>>>|:[\w ]+:|\|")
+_NO_TITLE = re.compile(r"\.\.(?:[ \t]|$)|[-*+][ \t]|>>>|:[\w ]+:(?!`)|\|(?![^|]*\|)")
 FEWEST_MARKS = 4
 """Length from which on an underline shorter than its title still makes one."""
 
@@ -199,7 +199,7 @@ class RstReader:
         """End the open paragraph."""
         if not self._paragraph:
             return
-        text, lines = _dedented(self._paragraph), self._paragraph_lines
+        text, lines = _merged(_dedented(self._paragraph)), self._paragraph_lines
         self._paragraph, self._paragraph_lines = [], []
         if text.endswith("::"):
             self._literal = width(self._lines[self._last_filled()])
@@ -207,7 +207,7 @@ class RstReader:
         if text.strip(": "):
             self._out.add_text(self._inline(text), lines)
         else:
-            self._out.leave_out("layout", len(lines))
+            self._out.leave_out("layout", lines)
 
     def _last_filled(self) -> int:
         at = self._at - 1
@@ -216,7 +216,7 @@ class RstReader:
         return at
 
     def _drop_lines(self, kind: str, end: int) -> bool:
-        self._out.leave_out(kind, sum(1 for line in self._lines[self._at : end] if line.strip()))
+        self._out.leave_out(kind, self._filled(self._at, end))
         self._at = end
         return True
 
@@ -511,6 +511,18 @@ def _dedented(lines: list[str]) -> str:
     if not indent or _ITEM.match(lines[0].lstrip()):
         return "\n".join(lines)
     return "\n".join(line[indent:] for line in lines)
+
+
+_NOTED = re.compile(r"(\*\*[^*\n]+\*\*):(?:\n(?=[^\s*+|-])|$)")
+
+
+def _merged(text: str) -> str:
+    """Return a paragraph with the bold name of a directive and what follows on one line."""
+    found = _NOTED.match(text)
+    if found is None:
+        return text
+    rest = text[found.end() :].strip()
+    return f"{found[1]}: {rest}" if rest else found[1]
 
 
 def _is_long_enough(run: str, title: str) -> bool:

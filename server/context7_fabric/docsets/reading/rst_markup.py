@@ -8,7 +8,8 @@ _INLINE = re.compile(
     r"``(?P<literal>.+?)``(?!`)"
     r"|:(?P<role>[\w.+-]+(?::[\w.+-]+)*):`(?P<text>[^`]+)`"
     r"|`(?P<link>[^`<>]+?)\s*<(?P<address>[^<>`]+)>`__?"
-    r"|`(?P<reference>[^`]+)`(?P<is_reference>__?)?",
+    r"|`(?P<reference>[^`]+)`(?P<is_reference>__?)?"
+    r"|\\(?P<escaped>[^\w\n])",
     re.DOTALL,
 )
 _WORDED = re.compile(
@@ -32,11 +33,11 @@ _FIELD_NAMES = {
 
 def inline(text: str) -> str:
     """Return a paragraph with its inline markup in Markdown: roles, literals, links, fields."""
-    if "`" in text:
+    if "`" in text or "\\" in text:
         text = _INLINE.sub(_inline_markup, text)
     if ":" in text:
         text = _FIELD.sub(_field, text)
-    return text.replace("\\ ", "") if "\\ " in text else text
+    return text
 
 
 def _inline_markup(found: re.Match[str]) -> str:
@@ -44,6 +45,8 @@ def _inline_markup(found: re.Match[str]) -> str:
         return f"`{found['literal']}`"
     if found["role"]:
         return _role(found["role"].rsplit(":", 1)[-1], found["text"])
+    if found["escaped"]:
+        return found["escaped"].strip()
     if found["address"]:
         return f"[{' '.join(found['link'].split())}]({found['address']})"
     return found["reference"] if found["is_reference"] else f"`{found['reference']}`"

@@ -54,8 +54,8 @@ def _length(block: Block) -> int:
 
 def cut(
     sections: Iterable[Section], path: str, title: str, bounds: Bounds = DEFAULT_BOUNDS
-) -> tuple[tuple[DocSnippet, ...], set[int], Counter[str]]:
-    """Return the snippets of a document, the source lines in them, and counts of lines left out.
+) -> tuple[tuple[DocSnippet, ...], set[int], dict[int, str]]:
+    """Return the snippets of a document, the source lines in them, and the kinds of others.
 
     `title` is the document's own title and precedes the headings of every path.
     """
@@ -69,16 +69,16 @@ def cut(
     joined = _join(_without_empty(pieces), bounds)
     kept = {line for piece in joined for line in piece.lines}
     snippets = tuple(_snippet(piece, path, title) for piece in joined)
-    return snippets, kept, _dropped_lines(dropped, kept)
+    return snippets, kept, _dropped_lines(dropped)
 
 
-def _dropped_lines(dropped: Iterable[tuple[str, Section]], kept: set[int]) -> Counter[str]:
-    counts, seen = Counter[str](), set(kept)
-    for kind, section in dropped:
-        lines = {*section.lines, *(line for block in section.blocks for line in block.lines)}
-        counts[kind] += len(lines - seen)
-        seen |= lines
-    return +counts
+def _dropped_lines(dropped: Iterable[tuple[str, Section]]) -> dict[int, str]:
+    return {
+        line: kind
+        for kind, section in dropped
+        for lines in (section.lines, *(block.lines for block in section.blocks))
+        for line in lines
+    }
 
 
 # --------------------------------------------------------------------------- Needless sections

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import anyio
 from anyio import CapacityLimiter, to_thread
 
+from context7_fabric.docsets.models import UNKNOWN_LICENCE
 from context7_fabric.docsets.sources.files import documents
+from context7_fabric.docsets.sources.git import fetch_git, latest_commit
+from context7_fabric.docsets.sources.licences import licence_of
 from context7_fabric.docsets.sources.source import (
     Document,
     FolderSource,
+    GitSource,
+    LlmsSource,
     Progress,
     Source,
     SourceBounds,
     SourceTree,
 )
-from context7_fabric.errors import SourceNotFound, UnusableSource
+from context7_fabric.errors import SourceNotFound, SourceTooLarge, UnusableSource
 from context7_fabric.settings.values import DocsetSettings
 
 _LIMITER = CapacityLimiter(2)
@@ -26,26 +36,101 @@ _LIMITER = CapacityLimiter(2)
 
 async def fetch(
     source: Source,
-    into: Path,  # noqa: ARG001  # a folder is read in place
+    into: Path,
     bounds: SourceBounds,
     progress: Progress,
-    settings: DocsetSettings,  # noqa: ARG001  # a folder is on this machine
+    settings: DocsetSettings,
     *,
     version: str | None = None,
+    package: str = "",
 ) -> SourceTree:
     """Bring a source onto the disk, and return where it lies and what it is.
 
     `into` is an empty folder for what comes over the network; a folder source is read in place.
-    `version` chooses a tag, and the folder of that version where several stand side by side. If
-    this fails or is cancelled, `into` is empty again.
+    `version` chooses a tag, among those of `package` where a repository holds several, and the
+    folder of that version where several stand side by side. If this fails or is cancelled, `into`
+    is empty again.
 
     Raises:
         DocsetSourceError: The source is missing, unsafe, too large or out of reach.
     """
-    if isinstance(source, FolderSource):
-        progress(f"reading {source.line}")
-        return await to_thread.run_sync(_folder, source, bounds, version, limiter=_LIMITER)
-    raise UnusableSource(source.line, "this kind of source is not read yet", "give a folder")
+    reading = _Reading(source, into, bounds, progress, settings, version, package)
+    try:
+        return await reading.within_its_time()
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(_empty, into)
+        raise
+
+
+async def latest_revision(
+    source: Source,
+    bounds: SourceBounds,
+    settings: DocsetSettings,
+    *,
+    version: str | None = None,
+    package: str = "",
+) -> str:
+    """Return the revision that `fetch` would give now, without fetching more than that takes.
+
+    Raises:
+        DocsetSourceError: As `fetch`.
+    """
+    with anyio.move_on_after(bounds.seconds):
+        if isinstance(source, FolderSource):
+            return (await _read_folder(source, bounds, version)).revision
+        if isinstance(source, LlmsSource):
+            raise UnusableSource(source.line, "it is not read yet", "add a repository")
+        async with _temporary_folder() as folder:
+            return await latest_commit(
+                source, folder, bounds, settings, version=version, package=package
+            )
+    raise _took_too_long(source, bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One fetching of a source."""
+
+    source: Source
+    into: Path
+    bounds: SourceBounds
+    progress: Progress
+    settings: DocsetSettings
+    version: str | None
+    package: str
+
+    async def within_its_time(self) -> SourceTree:
+        with anyio.move_on_after(self.bounds.seconds):
+            tree = await self._tree()
+            return await to_thread.run_sync(
+                _described, tree, self.bounds, limiter=_LIMITER, abandon_on_cancel=True
+            )
+        raise _took_too_long(self.source, self.bounds)
+
+    async def _tree(self) -> SourceTree:
+        if isinstance(self.source, FolderSource):
+            self.progress(f"reading {self.source.line}")
+            return await _read_folder(self.source, self.bounds, self.version)
+        if isinstance(self.source, GitSource):
+            return await fetch_git(
+                self.source,
+                self.into,
+                self.bounds,
+                self.progress,
+                self.settings,
+                version=self.version,
+                package=self.package,
+            )
+        raise UnusableSource(self.source.line, "it is not read yet", "add a repository")
+
+
+async def _read_folder(
+    source: FolderSource, bounds: SourceBounds, version: str | None
+) -> SourceTree:
+    return await to_thread.run_sync(
+        _folder, source, bounds, version, limiter=_LIMITER, abandon_on_cancel=True
+    )
 
 
 def _folder(source: FolderSource, bounds: SourceBounds, version: str | None) -> SourceTree:
@@ -67,13 +152,45 @@ def _folder(source: FolderSource, bounds: SourceBounds, version: str | None) -> 
 
 def _with_digest(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
     """Return `tree` with the digest of its documents as the revision."""
-    digest, found = hashlib.sha256(), False
+    digest = hashlib.sha256()
     for each in documents(tree, bounds):
         if isinstance(each, Document):
-            found = True
             digest.update(f"{each.path}\0{len(each.text)}\0{each.text}".encode("utf-8", "replace"))
-    if not found:
+    return replace(tree, revision=digest.hexdigest()[:40])
+
+
+def _described(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
+    """Return `tree` with its licence.
+
+    Raises:
+        SourceNotFound: There is no documentation in it.
+    """
+    if not any(isinstance(each, Document) for each in documents(tree, bounds)):
         raise SourceNotFound(
             tree.source, "no documentation stands in it", "give a folder of Markdown, reST or text"
         )
-    return replace(tree, revision=digest.hexdigest()[:40])
+    return replace(tree, licence=licence_of(tree.root) if tree.includes else UNKNOWN_LICENCE)
+
+
+def _took_too_long(source: Source, bounds: SourceBounds) -> SourceTooLarge:
+    reason = f"it takes longer than {bounds.seconds:g} s"
+    return SourceTooLarge(source.line, reason, "try again, or add a copy as a folder")
+
+
+def _empty(folder: Path) -> None:
+    """Remove what stands in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _temporary_folder() -> AsyncIterator[Path]:
+    name = await to_thread.run_sync(lambda: Path(tempfile.mkdtemp()).resolve())
+    try:
+        yield name
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(shutil.rmtree, name, True)  # noqa: FBT003  # ignore errors

@@ -29,6 +29,7 @@ TOO_DEEP = "nested too deep"
 
 _FEWER = "add a part of it (--path, or a folder within)"
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_GIT = ".git"
 _PROBE = 8192
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
@@ -131,7 +132,8 @@ class _Walk:
                 yield Omitted(_printable(folder), error)
             left_out = reasons(names, self._tree.version)
             for name, reason in left_out.items():
-                yield Omitted(_printable(_joined(folder, name)), reason)
+                if name != _GIT:
+                    yield Omitted(_printable(_joined(folder, name)), reason)
             kept = [_joined(folder, name) for name in names.files if name not in left_out]
             yield from ((path, _printable(path)) for path in kept)
             waiting += [
@@ -180,6 +182,12 @@ def _read(root: Path, name: str, path: str, most: int) -> Document | Omitted:
     if text is None:
         return Omitted(path, BINARY)
     return Document(path, text) if text.strip() else Omitted(path, EMPTY)
+
+
+def text_of(path: Path, most: int = 2**20) -> str | None:
+    """Return the text of one regular file of at most `most` bytes, None if it has none."""
+    read = _read(path.parent, path.name, path.name, most)
+    return read.text if isinstance(read, Document) else None
 
 
 def _bytes(path: Path, most: int) -> bytes | str:

@@ -151,7 +151,14 @@ def parse_source(text: str, cwd: Path, paths: tuple[str, ...] = ()) -> Source:
         raise UnusableSource(_shown(text), "--path is for git sources", "name the folder itself")
     if "://" in written:
         return _llms_source(written)
-    return FolderSource(Path(cwd, Path(written).expanduser()).absolute())
+    return FolderSource(_folder(text, cwd))
+
+
+def _folder(text: str, cwd: Path) -> Path:
+    try:
+        return Path(cwd, Path(text).expanduser()).absolute()
+    except RuntimeError as error:  # `~name` of no user
+        raise UnusableSource(_shown(text), str(error), _FORMS) from error
 
 
 def _git_source(text: str, paths: tuple[str, ...]) -> GitSource:
