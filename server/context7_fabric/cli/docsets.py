@@ -42,7 +42,9 @@ from context7_fabric.parsing.ids import parse_id
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import Settings, read_settings
 
-_SIZE = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,3})?) ?(?P<unit>[kmg]?)(?P<binary>i?)b?", re.ASCII)
+_SIZE = re.compile(
+    r"(?P<number>\d{1,12}(?:\.\d{1,3})?) ?(?P<unit>[kmg]?)(?P<binary>i?)b?", re.ASCII
+)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 _INTERRUPTED = 130
 _THIN = 5_000
