@@ -41,7 +41,9 @@ async def hold(home: Path, library: str = GEARS, version: str | None = None, **f
 
 
 async def tier_of(app: App, library: str, query: str = KNOWN) -> str:
-    answer = await app.services.query(Question(library, query), Caller(app.principal))
+    """Ask on a connection of its own: nothing is asked again."""
+    caller = Caller(app.principal, connection=None)
+    answer = await app.services.query(Question(library, query), caller)
     return f"{answer.outcome} {answer.tier}"
 
 
