@@ -38,7 +38,7 @@ def run(words: list[str]) -> int:
     elif options.json:
         print_json(record)
     else:
-        for name, value in _report(record):
+        for name, value in report(record):
             print_text(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
     return 0
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the lines of the report, each a name and a text."""
     yield "context7-fabric", record["version"]
     yield "call", f"{record['tool']} {record['id']}"
