@@ -17,6 +17,7 @@ from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Question
 from context7_fabric.privacy.redaction import redact
@@ -47,6 +48,7 @@ class Services:
 
     resolver: ResolveService
     docs: DocsService
+    docsets: DocsetLibrary
     docset_names: DocsetNames
     responses: ResponseCache
     tools: ToolCache

@@ -218,13 +218,14 @@ def _services(
     redacted = redact if settings.redact else str
     executions = CallLog(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal, viewer.owner)
-    states = TopicStates(fabric, registry, tools, viewer)
-    changes = Subscriptions(states.look, ear)
+    states = TopicStates(fabric, registry, tools, shared.docsets, viewer)
+    changes = Subscriptions(states.look, ear, stamp=states.stamp)
     for each in (gate.quota.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
     return Services(
         resolver=resolver,
         docs=docs,
+        docsets=shared.docsets,
         docset_names=DocsetNames(shared.docsets, registry),
         responses=ResponseCache(fabric.revision, clock),
         tools=tools,

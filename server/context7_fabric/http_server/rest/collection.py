@@ -131,7 +131,11 @@ class LibraryCollection:
         meant = await services.choices.meant(phrase) if phrase.strip() else None
         found = [RankedLibrary(meant, "exact", 1.0)] if meant else []
         views = LibraryViews(
-            services.views, services.registry, services.suggester, services.choices
+            services.views,
+            services.registry,
+            services.suggester,
+            services.choices,
+            services.docsets,
         )
         suggested = [_suggested(each) for each in await views.ranked(phrase) if usable(each.row)]
         seen = {each.row.key for each in found}
