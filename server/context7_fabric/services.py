@@ -8,8 +8,13 @@ from dataclasses import dataclass, replace
 import anyio
 
 from context7_fabric.answers.docs import DocsService
-from context7_fabric.answers.docset_names import DocsetNames, private_list, with_held
-from context7_fabric.answers.docset_pages import is_local, no_such_local
+from context7_fabric.answers.docset_names import (
+    DocsetNames,
+    is_local,
+    no_such_local,
+    private_list,
+    with_held,
+)
 from context7_fabric.answers.library_choice import LibraryChoices, with_exact_match
 from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import screened_throughout

@@ -9,12 +9,8 @@ from functools import partial
 from itertools import pairwise
 
 from context7_fabric.answers.cache import AnswerCache, CacheLookup, Found
-from context7_fabric.answers.docset_pages import (
-    DocsetAnswer,
-    DocsetPages,
-    is_local,
-    no_such_local,
-)
+from context7_fabric.answers.docset_names import is_local, no_such_local
+from context7_fabric.answers.docset_pages import DocsetAnswer, DocsetPages
 from context7_fabric.answers.fallback import SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.response import (

@@ -1,14 +1,13 @@
-"""Look-ups of libraries that docsets know: their entries, alone or in front of Context7's list."""
+"""Names and ids of the libraries that docsets document, and their entries in answers to look-ups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
 from anyio import to_thread
 
-from context7_fabric.answers.docset_pages import is_local
 from context7_fabric.answers.library_choice import row_of_entry
 from context7_fabric.answers.lookup import agrees
 from context7_fabric.answers.response import entries
@@ -16,10 +15,14 @@ from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.models import PUBLIC, Answer, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.keys import name_key
 from context7_fabric.parsing.libraries import RULE, Library, format_entry, parse_list
 from context7_fabric.registry.matching import NameIndex
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
+
+LOCAL = "/local/"
+"""Beginning of ids that exist on this machine only."""
 
 WORKERS = 2
 """Threads that search the names of docsets at once."""
@@ -27,6 +30,20 @@ WORKERS = 2
 _FIRST_ENTRY = "- Title: "
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE, Outcome.SUGGESTION})
 """Outcomes of look-ups that an exact name of ours replaces."""
+
+
+def is_local(library_id: str) -> bool:
+    """Tell whether an id, complete or not, is one that Context7 never gets to see."""
+    return f"/{library_id.strip().lstrip('/').casefold()}/".startswith(LOCAL)
+
+
+def no_such_local(library_id: str, why: str = "no documentation of it is held here") -> Answer:
+    """Return the error for an id of this machine without documentation."""
+    text = (
+        f"{library_id!r} is private to this machine and never sent to Context7, and {why}."
+        " `context7-fabric docsets` lists what is held, `context7-fabric add` adds more."
+    )
+    return Answer(text, Outcome.ERROR, Tier.DOCSET, is_error=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +176,36 @@ def _as_others(entry: Library, other: Library) -> str:
     if not other.reputation:
         lines = [line for line in lines if not line.startswith("- Source Reputation:")]
     return "\n".join(lines)
+
+
+def joined_ids(library_id: str, held: Iterable[str], registry: Registry) -> set[str]:
+    """Return those of the ids `held` that are the library `library_id` by another id.
+
+    Context7 lists one product by several ids. Two are joined if both are listed, one of them is the
+    id of a package in the registry, and the package's name means exactly these two.
+    """
+    row = registry.row(library_id)
+    if row is None or not row.title:
+        return set()
+    return {each for each in held if _are_one(row, registry.row(each), registry)}
+
+
+def _are_one(row: Row, other: Row | None, registry: Registry) -> bool:
+    if other is None or not other.title or other.id == row.id:
+        return False
+    if _names(row).isdisjoint(_names(other)):
+        return False
+    titles = {each.id: each.title for each in (row, other)}
+    packages = (each for each in (row, other) if each.ecosystem)
+    return any(registry.named(each.name, titles) == titles.keys() for each in packages)
+
+
+def _names(row: Row) -> set[str]:
+    """Return the names that a row may share with another; the exact rule decides later."""
+    return {name_key(name) for name in (row.title, row.name, *row.aliases, *_project(row.id))}
+
+
+def _project(library_id: str) -> Iterator[str]:
+    library = parse_id(library_id)
+    if library is not None:
+        yield library.project

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import anyio
 from anyio import to_thread
 
-from context7_fabric.answers.docset_ids import joined_ids
+from context7_fabric.answers.docset_names import is_local, joined_ids, no_such_local
 from context7_fabric.answers.docset_repeats import DeclinedQuestions, DeliveredPages
 from context7_fabric.answers.response import no_further_page, screened
 from context7_fabric.docsets.confidence import THRESHOLD
@@ -48,9 +48,6 @@ log = logging.getLogger(__name__)
 WORKERS: Final = 4
 """Threads that read docsets at once: a search holds a core."""
 
-LOCAL: Final = "/local/"
-"""Beginning of ids that exist on this machine only."""
-
 MOST_CONSIDERED: Final = 8
 MOST_WORDS: Final = 32
 LONGEST_TITLE: Final = 200
@@ -58,20 +55,6 @@ LONGEST_WORD: Final = 64
 """Bounds of what the record of a call keeps of a decision."""
 
 T = TypeVar("T")
-
-
-def is_local(library_id: str) -> bool:
-    """Tell whether an id, complete or not, is one that Context7 never gets to see."""
-    return f"/{library_id.strip().lstrip('/').casefold()}/".startswith(LOCAL)
-
-
-def no_such_local(library_id: str, why: str = "no documentation of it is held here") -> Answer:
-    """Return the error for an id of this machine without documentation."""
-    text = (
-        f"{library_id!r} is private to this machine and never sent to Context7, and {why}."
-        " `context7-fabric docsets` lists what is held, `context7-fabric add` adds more."
-    )
-    return Answer(text, Outcome.ERROR, Tier.DOCSET, is_error=True)
 
 
 class DocsetPages:

@@ -35,6 +35,7 @@ from context7_fabric.docsets.library import (
 )
 from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
+from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import FabricError, SettingError, UnknownDocset, UnusableSource
 from context7_fabric.models import Viewer
@@ -45,6 +46,7 @@ from context7_fabric.settings import Settings, read_settings
 _SIZE = re.compile(
     r"(?P<number>\d{1,12}(?:\.\d{1,3})?) ?(?P<unit>[kmg]?)(?P<binary>i?)b?", re.ASCII
 )
+_TAG = re.compile(r"(?P<version>\d+[._]\d[^/@]*)$")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 _INTERRUPTED = 130
 _THIN = 5_000
@@ -169,7 +171,7 @@ def _request(options: argparse.Namespace) -> DocsetRequest:
     return DocsetRequest(
         source,
         docset_id,
-        _version(options.version) or version,
+        _version(options.version) or version or _version_of(source),
         tuple(each for each in also if each != docset_id),
         options.max_size,
     )
@@ -182,6 +184,13 @@ def _own_id(source: Source, text: str) -> str:
         return "/" + "/".join(parts[-2:])
     line = f"context7-fabric add {shlex.quote(text)} --id /org/project"
     raise UnusableSource(text, "the library that it documents is not named", f"type: {line}")
+
+
+def _version_of(source: Source) -> str | None:
+    """Return the version whose tag a source names; a branch such as `5.x` or `v5` is none."""
+    ref = source.ref if isinstance(source, GitSource) else None
+    found = _TAG.search(ref or "")
+    return found["version"] if found and read_tag(ref or "") else None
 
 
 def _id(option: str, text: str) -> tuple[str, str | None]:

@@ -26,7 +26,7 @@ from context7_fabric.docsets.files import DocsetFile, DocsetFolder, stem_of
 from context7_fabric.docsets.index import DocsetIndex, open_docset, write_docset
 from context7_fabric.docsets.ingestion import IngestionReport, ingest
 from context7_fabric.docsets.models import Docset
-from context7_fabric.docsets.sources.fetching import fetch
+from context7_fabric.docsets.sources.fetching import fetch, latest_revision
 from context7_fabric.docsets.sources.source import Source, SourceBounds, SourceTree, parse_source
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import DamagedDocset, DocsetNotWritten, DocsetsFull, UnknownDocset
@@ -178,7 +178,7 @@ class DocsetLibrary:
         """
         name = _name(request.id, request.version)
         with self._turn(request.id, request.version, f"adds {name}", report) as work:
-            return self._written(request, work, report)
+            return self._written(request, work, report, time.perf_counter())
 
     def refresh(self, docset: Docset, report: IngestionReport) -> DocsetChange:
         """Compare a docset with its source, and read it anew if that has changed.
@@ -188,9 +188,11 @@ class DocsetLibrary:
             DocsetSourceError, DocsetsFull, DocsetNotWritten: As `add`; the docset is unchanged.
         """
         with self._turn(docset.id, docset.version, f"refreshes {docset.name}", report) as work:
-            held = self._current(docset)
+            began, held = time.perf_counter(), self._current(docset)
             request = request_again(held.docset)
-            return self._written(request, work, report, before=held.docset)
+            report.step(f"comparing {docset.name} with its source")
+            unchanged = self._unchanged(held, request, began)
+            return unchanged or self._written(request, work, report, began)
 
     def remove(self, docset: Docset) -> None:
         """Remove a docset; a call that reads it finishes.
@@ -240,32 +242,34 @@ class DocsetLibrary:
         self._child = None
         log.debug("refresh of %s: %s", docset.name, said.decode(errors="replace").strip() or "done")
 
-    def _written(
-        self,
-        request: DocsetRequest,
-        work: Path,
-        report: IngestionReport,
-        before: Docset | None = None,
-    ) -> DocsetChange:
-        began, bounds = time.perf_counter(), _bounds(request)
-        into = work / "source"
-        into.mkdir(mode=0o700)
-        arguments = request.source, into, bounds, report.step, self._settings
-        tree = anyio.run(partial(fetch, *arguments, version=request.version))
+    def _unchanged(
+        self, held: _Current, request: DocsetRequest, began: float
+    ) -> DocsetChange | None:
+        """Note that a docset is at its source's revision; None if it is not."""
+        asking = partial(latest_revision, version=request.version)
+        latest = anyio.run(asking, request.source, _bounds(request), self._settings)
+        if latest != held.docset.revision:
+            return None
         now = self._clock()
-        if before is not None and before.revision == tree.revision:
-            self._folder.check(self._current(before).file, now)
-            checked = replace(before, checked_at=now)
-            return DocsetChange(checked, time.perf_counter() - began, is_new=False)
+        self._folder.check(held.file, now)
+        docset = replace(held.docset, checked_at=now)
+        return DocsetChange(docset, time.perf_counter() - began, is_new=False)
+
+    def _written(
+        self, request: DocsetRequest, work: Path, report: IngestionReport, began: float
+    ) -> DocsetChange:
+        bounds, into, draft = _bounds(request), work / "source", work / "docset.sqlite"
+        into.mkdir(mode=0o700)
+        fetching = partial(fetch, version=request.version)
+        tree = anyio.run(fetching, request.source, into, bounds, report.step, self._settings)
         found = ingest(tree, bounds, report)
-        facts = replace(_facts(request, tree, now), left_out=found.left_out)
+        facts = replace(_facts(request, tree, self._clock()), left_out=found.left_out)
         report.step(f"writing {facts.name}")
-        docset = write_docset(work / "docset.sqlite", facts, found.snippets)
-        self._check_room(request, work / "docset.sqlite")
-        self._place(work / "docset.sqlite", docset)
-        return DocsetChange(
-            docset, time.perf_counter() - began, note=tree.note, examples=found.examples
-        )
+        docset = write_docset(draft, facts, found.snippets)
+        self._check_room(request, draft)
+        self._place(draft, docset)
+        seconds = time.perf_counter() - began
+        return DocsetChange(docset, seconds, note=tree.note, examples=found.examples)
 
     def _place(self, written: Path, docset: Docset) -> None:
         stem = stem_of(docset.id, docset.version)

@@ -94,8 +94,8 @@ class DocsetSettings:
 
     hosts: frozenset[str] = declared("DOCSETS_HOSTS")
     private_addresses: bool = declared("DOCSETS_PRIVATE_ADDRESSES")
-    fresh: float = declared("DOCSETS_FRESH")
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fresh: float = declared("DOCSETS_FRESH")
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,25 @@ def test_request_for_a_repository_takes_its_own_id() -> None:
 
 
 @pytest.mark.parametrize(
+    ("ref", "version"),
+    [
+        ("v1.2.3", "1.2.3"),
+        ("1.2", "1.2"),
+        ("quay@8.2.1", "8.2.1"),
+        ("langchain==1.0.3", "1.0.3"),
+        ("release-2.0-rc.1", "2.0-rc.1"),
+        ("main", None),
+        ("v5", None),
+        ("5.x", None),
+        ("0123456789012345678901234567890123456789", None),
+    ],
+)
+def test_request_for_a_tag_takes_the_version_that_it_names(ref: str, version: str | None) -> None:
+    words = [f"git+https://github.com/harbour/quay@{ref}"]
+    assert _request(_add_parser().parse_args(words)).version == version
+
+
+@pytest.mark.parametrize(
     "words",
     [
         ["./docs"],
