@@ -1,4 +1,4 @@
-"""Names and ids of the libraries that docsets document, and their entries in answers to look-ups."""
+"""Ids and names of the libraries that docsets document; their entries in answers to look-ups."""
 
 from __future__ import annotations
 
