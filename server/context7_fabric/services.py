@@ -109,6 +109,15 @@ class Services:
         )  # last: a call that is cancelled delivers nothing
         return answer
 
+    async def held(self, question: Question, caller: Caller) -> Answer | None:
+        """Return the docset's page that `query` would serve without Context7, None without one."""
+        asked = self._cleaned(question)
+        answer = await self.docs.held(asked, caller)
+        if answer is None:
+            return None
+        self.docs.delivered(asked, caller, answer)
+        return screened_throughout(answer)
+
     def cached(self, question: Question, caller: Caller) -> Answer | None:
         """Return the answer of `query` where the response cache has it, else None.
 

@@ -89,6 +89,10 @@ class DocsService:
             return answer
         return _trimmed(answer, question.max_tokens)
 
+    async def held(self, question: Question, caller: Caller) -> Answer | None:
+        """Return the docset's page that `query` would serve without upstream, None without one."""
+        return await self._docsets.alone(question, caller)
+
     def delivered(self, question: Question, caller: Caller, answer: Answer) -> None:
         """Note that the caller gets `answer`: a page asked for again makes Context7 be asked."""
         self._docsets.note_delivered(question, caller, answer)

@@ -54,6 +54,21 @@ class HeldLibrary:
     ids: frozenset[str]
     is_private: bool
 
+    @property
+    def row(self) -> Row:
+        """The library as a row of the registry."""
+        library = parse_id(self.entry.id)
+        return Row(
+            name=library.project if library is not None else self.entry.id,
+            ecosystem="",
+            id=self.entry.id,
+            title=self.entry.title,
+            description=self.entry.description,
+            versions=self.entry.versions,
+            snippets=self.entry.snippets,
+            source="docset",
+        )
+
 
 class DocsetNames:
     """Names of the libraries that docsets document."""

@@ -19,6 +19,7 @@ from anyio import to_thread
 from context7_fabric.answers.docset_names import is_local, joined_ids, no_such_local
 from context7_fabric.answers.docset_repeats import DeclinedQuestions, DeliveredPages
 from context7_fabric.answers.response import no_further_page, screened
+from context7_fabric.answers.stored import docs_key
 from context7_fabric.docsets.confidence import THRESHOLD
 from context7_fabric.docsets.index import DocsetIndex
 from context7_fabric.docsets.library import DocsetLibrary
@@ -39,7 +40,8 @@ from context7_fabric.models import (
     Question,
     Tier,
 )
-from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 
@@ -95,6 +97,18 @@ class DocsetPages:
             index = await self.read(find, joined) if len(joined) > 1 else None
         lower = partial(self._library.nearest_lower, moved, caller.viewer, joined)
         return DocsetAnswer(self, question, moved, caller, index, lower)
+
+    async def alone(self, question: Question, caller: Caller) -> Answer | None:
+        """Return the page that would be served without Context7, None where that would be asked."""
+        library = parse_id(question.library)
+        if library is None:
+            return no_such_local(question.library) if is_local(question.library) else None
+        moved = parse_id(await self._learned.moved(str(library), caller.principal)) or library
+        held = await self.of(question, library, moved, caller)
+        if held.is_private:
+            return await held.private()
+        key = docs_key(question_key(moved, question.text, mode="any", page=question.page))
+        return await held.first([key])
 
     async def _joined(self, asked: LibraryId, moved: LibraryId, caller: Caller) -> Collection[str]:
         """Return all ids of the library among those of the docsets, and the one asked for."""
