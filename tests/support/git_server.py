@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from urllib.parse import urlsplit
 
-import trustme
+from support.site import QuietServer, running, with_tls
 
 AUTHOR = {
     "GIT_AUTHOR_NAME": "a",
@@ -91,34 +89,17 @@ def git(path: Path, *arguments: str) -> str:
 @contextmanager
 def git_server(folder: Path, host: str = "localhost") -> Iterator[GitServer]:
     """Serve the repositories below `folder` for the length of the block."""
-    authority = trustme.CA()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(host, "127.0.0.1").configure_cert(context)
-    certificate = folder / "authority.pem"
-    authority.cert_pem.write_to_path(str(certificate))
-    server = _Server(("127.0.0.1", 0), _Handler)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
-    )
     root = folder / "repositories"
     root.mkdir()
-    server.facts = GitServer(f"https://{host}:{server.server_port}", certificate, root)
-    thread = Thread(target=server.serve_forever, args=(0.01,), name="git-server")
-    thread.start()
-    try:
+    server = _Server(("127.0.0.1", 0), _Handler)
+    url = f"https://{host}:{server.server_port}"
+    server.facts = GitServer(url, with_tls(server, folder, host), root)
+    with running(server):
         yield server.facts
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(QuietServer):
     facts: GitServer
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Print nothing: clients of these tests hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):

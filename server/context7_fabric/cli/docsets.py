@@ -336,13 +336,13 @@ def _print_change(change: DocsetChange) -> None:
         print_text(f"  left out  {_omission(reason, count, change.examples)}", hanging=12)
     for note in (change.note, _thin(docset)):
         if note:
-            print_note(note)
+            print_text(f"  note      {note}", hanging=12)
 
 
 def _omission(reason: str, count: int, examples: Mapping[str, Sequence[str]]) -> str:
     unit, _, why = reason.partition(": ")
     names = list(examples.get(reason, ()))[:_MOST_NAMED]
-    more = ", …" if count > len(names) else ""
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
     named = f" ({', '.join(map(one_line, names))}{more})" if names else ""
     return f"{_counted(count, unit.removesuffix('s'))}: {why}{named}"
 
@@ -384,6 +384,6 @@ def _progress(name: str) -> Generator[IngestionReport]:
             )
 
         def wait(holder: str) -> None:
-            print_note(f"Waiting for another process{f', which {holder}' if holder else ''} …")
+            print_note(f"Waiting for another process{f', which {holder}' if holder else ''}.")
 
         yield IngestionReport(step, wait, documents)

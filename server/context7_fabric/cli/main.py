@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from context7_fabric.cli.text import print_error
-from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
+from context7_fabric.errors import FabricError, SettingError, UnusableFeedback, UnusableSource
 from context7_fabric.process import exhausted, imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
@@ -128,7 +128,7 @@ def _report(cause: BaseException) -> int | None:
     if not isinstance(cause, FabricError):
         return None
     print_error(str(cause))
-    return 2 if isinstance(cause, SettingError | UnusableFeedback) else 1
+    return 2 if isinstance(cause, SettingError | UnusableFeedback | UnusableSource) else 1
 
 
 def _report_system_error(error: OSError) -> int:

@@ -23,13 +23,19 @@ from pathlib import Path
 import anyio
 
 from context7_fabric.docsets.files import DocsetFile, DocsetFolder, stem_of
-from context7_fabric.docsets.index import DocsetIndex, open_docset, write_docset
+from context7_fabric.docsets.index import DocsetIndex, open_docset, probe_search, write_docset
 from context7_fabric.docsets.ingestion import IngestionReport, ingest
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.sources.fetching import fetch, latest_revision
 from context7_fabric.docsets.sources.source import Source, SourceBounds, SourceTree, parse_source
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
-from context7_fabric.errors import DamagedDocset, DocsetNotWritten, DocsetsFull, UnknownDocset
+from context7_fabric.errors import (
+    DamagedDocset,
+    DocsetNotWritten,
+    DocsetsFull,
+    SearchUnavailable,
+    UnknownDocset,
+)
 from context7_fabric.models import PUBLIC, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.settings.values import DocsetSettings
@@ -178,7 +184,9 @@ class DocsetLibrary:
             DocsetSourceError: The source cannot be read.
             DocsetsFull: The docsets together would be too large.
             DocsetNotWritten: The file cannot be written.
+            SearchUnavailable: This Python cannot search a docset.
         """
+        probe_search()
         name = _name(request.id, request.version)
         with self._turn(request.id, request.version, f"adds {name}", report) as work:
             return self._written(request, work, report, time.perf_counter())
@@ -394,6 +402,8 @@ class DocsetLibrary:
     def _opened(self, file: DocsetFile) -> _Held:
         try:
             index = _open_file(file.path)
+        except SearchUnavailable:
+            return _Held(file)
         except DamagedDocset as damage:
             if not file.path.exists():  # removed meanwhile
                 return _Held(file)

@@ -75,7 +75,7 @@ def cache_folder_of(environ: Mapping[str, str]) -> str:
 
 
 def old_home_of(environ: Mapping[str, str]) -> str | None:
-    """Return the default home of version 0.1, in the cache folder; None where a home is set."""
+    """Return the default home of earlier versions, in the cache folder; None where one is set."""
     if environ.get(HOME, "").strip():
         return None
     if sys.platform == "win32":

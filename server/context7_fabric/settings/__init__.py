@@ -49,8 +49,8 @@ class Settings:
     """The whole tree.
 
     `home` is the folder of what is kept, `cache_folder` that of what can be fetched again.
-    `old_home` is where 0.1 had its home, None if a home is set; `stays` is the reason why the
-    store, the secret and the tokens are used there, None if they are in the home.
+    `old_home` is where earlier versions had it, None if a home is set. `stays` is the reason why
+    the store, the secret and the tokens are used there, None if they are in the home.
     """
 
     home: Path

@@ -21,7 +21,8 @@ _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _RULE = re.compile(r"[ \t>]*(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|=+[ \t]*)")
 _LIST = re.compile(r"(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
 _INDENTED_ADMONITION = re.compile(
-    r"(?:!!!|\?\?\?\+?|===[!+]?)[ \t]+(?P<kind>[\w-]*)[^\"]*(?:\"(?P<title>[^\"]*)\")?\s*"
+    r"(?:!!!|\?\?\?\+?)[ \t]+(?P<kind>[\w-]+)(?P<words>[^\"]*)(?:\"(?P<title>[^\"]*)\")?\s*"
+    r"|===[!+]?[ \t]+\"(?P<tab>[^\"]*)\"\s*"
 )
 _COLONS = re.compile(
     r":{3,}[ \t]*(?:\{?(?P<kind>[A-Za-z][\w+-]*)\}?)?(?:\[(?P<label>[^\]]*)\])?(?P<title>[^{]*)"
@@ -183,11 +184,7 @@ class MarkdownReader:
         body = self._lines[self._at + 1 : end if found is None else end - 1]
         if ">" in fence.marks:
             body = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in body]
-        numbers = [
-            n
-            for n, line in zip(self._span(end), self._lines[self._at :], strict=False)
-            if line.strip()
-        ]
+        numbers = self._filled(end)
         self._code(fence.info, body, numbers)
         self._at = end
         self._after_blank = True
@@ -295,7 +292,9 @@ class MarkdownReader:
             return False
         base = self._indents[-1] if self._indents else 0
         self._indents.append(base + width(line) + TAB)
-        self._bold(_admonition(found["kind"], found["title"]))
+        self._bold(
+            _admonition(found["kind"] or "", found["title"] or found["tab"] or found["words"])
+        )
         self._after_blank = True
         self._is_in_list = False
         return True
@@ -306,7 +305,7 @@ class MarkdownReader:
             return False
         kind, title = found["kind"] or "", (found["label"] or found["title"] or "").strip()
         self._out.blank()
-        if kind in _SIDES or not kind:
+        if (kind in _SIDES and not title) or not kind:
             self._out.side = _SIDES.get(kind, "")
             self._skip("layout")
         elif kind in _LAYOUT and not title:

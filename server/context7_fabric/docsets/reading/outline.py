@@ -200,8 +200,14 @@ _EMPHASIS = re.compile(r"(\*{1,3}|(?<![A-Za-z0-9_])_{1,3})(?=\S)(.+?)(?<=\S)\1(?
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 
+LONGEST_MARKED = 1_000
+"""Characters of a heading above which its marks stay."""
+
+
 def plain(title: str) -> str:
     """Return a heading without Markdown marks: links, emphasis, code spans, escapes."""
+    if len(title) > LONGEST_MARKED:
+        return title
     parts, end = list[str](), 0
     for span in _CODE_SPAN.finditer(title):
         parts += [_plain(title[end : span.start()]), span[2].strip()]

@@ -176,8 +176,8 @@ class RstReader:
     def _structure(self, line: str, indent: int) -> bool:
         """Read what may begin only after a blank line; False for text."""
         stripped = line.lstrip()
-        if stripped.startswith(".."):
-            return self._explicit(stripped.rstrip(), indent)
+        if stripped.startswith("..") and self._explicit(stripped.rstrip(), indent):
+            return True
         if stripped.startswith(">>>"):
             return self._doctest()
         if indent > self._base():

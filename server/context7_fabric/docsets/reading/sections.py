@@ -153,8 +153,10 @@ def _bounded(blocks: Iterable[Block], bounds: Bounds) -> Iterator[Block]:
         if len(block.text) <= most:
             yield block
             continue
+        lines = block.lines
         for text in _portions(block.text, most, is_code=block.is_code):
-            yield Block(text, block.lines, block.is_code, block.language, block.side)
+            yield Block(text, lines, block.is_code, block.language, block.side)
+            lines = ()  # counted with the first portion; all of them are kept
 
 
 def _portions(text: str, most: int, *, is_code: bool) -> Iterator[str]:
@@ -289,17 +291,30 @@ def _snippet(piece: _Piece, path: str, title: str) -> DocSnippet:
     headings = piece.path
     if title and not (headings and _same(headings[0], title)):
         headings = (title, *headings)
+    headings = headings or (_name(path),)
     text = "\n\n".join(_tidy(block.markdown()) for block in piece.blocks)
     is_code = any(block.is_code for block in piece.blocks)
     return DocSnippet(
         title=" > ".join(headings),
-        text=text or (headings[-1] if headings else ""),
+        text=text or headings[-1],
         path=path,
         anchor=piece.anchor,
         kind="code" if is_code else "info",
         language=_language(piece.blocks),
         names=tuple(piece.names[:MOST_NAMES]),
     )
+
+
+def _name(path: str) -> str:
+    """Return a title for a document without headings: its name, or its folder's for an index."""
+    parts = [part for part in path.split("/") if part]
+    stems = [part.rsplit(".", 1)[0] or part for part in parts]
+    if len(stems) > 1 and stems[-1].lower() in {"index", "readme", "_index"}:
+        stems.pop()
+    return _SEPARATORS.sub(" ", stems[-1]).strip() or path if stems else path
+
+
+_SEPARATORS = re.compile(r"[-_.\s]+")
 
 
 def _tidy(text: str) -> str:

@@ -27,7 +27,8 @@ from context7_fabric.docsets.sources.source import (
     SourceBounds,
     SourceTree,
 )
-from context7_fabric.errors import SourceNotFound, SourceTooLarge, UnusableSource
+from context7_fabric.docsets.sources.web import fetch_llms, latest_web_revision
+from context7_fabric.errors import SourceNotFound, SourceTooLarge
 from context7_fabric.settings.values import DocsetSettings
 
 _LIMITER = CapacityLimiter(2)
@@ -70,8 +71,11 @@ async def latest_revision(
     *,
     version: str | None = None,
     package: str = "",
+    known: str = "",
 ) -> str:
     """Return the revision that `fetch` would give now, without fetching more than that takes.
+
+    `known` is the revision of a docset that is compared, which spares a site sending its text.
 
     Raises:
         DocsetSourceError: As `fetch`.
@@ -80,7 +84,7 @@ async def latest_revision(
         if isinstance(source, FolderSource):
             return (await _read_folder(source, bounds, version)).revision
         if isinstance(source, LlmsSource):
-            raise UnusableSource(source.line, "it is not read yet", "add a repository")
+            return await latest_web_revision(source, bounds, settings, known)
         async with _temporary_folder() as folder:
             return await latest_commit(
                 source, folder, bounds, settings, version=version, package=package
@@ -122,7 +126,14 @@ class _Reading:
                 version=self.version,
                 package=self.package,
             )
-        raise UnusableSource(self.source.line, "it is not read yet", "add a repository")
+        return await fetch_llms(
+            self.source,
+            self.into,
+            self.bounds,
+            self.progress,
+            self.settings,
+            version=self.version,
+        )
 
 
 async def _read_folder(
@@ -169,7 +180,12 @@ def _described(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
         raise SourceNotFound(
             tree.source, "no documentation stands in it", "give a folder of Markdown, reST or text"
         )
-    return replace(tree, licence=licence_of(tree.root) if tree.includes else UNKNOWN_LICENCE)
+    return replace(tree, licence=licence_of(tree.root) if _has_files(tree) else UNKNOWN_LICENCE)
+
+
+def _has_files(tree: SourceTree) -> bool:
+    """Tell whether a tree is a folder of its own, in which a licence may lie."""
+    return tree.includes and tree.pages is None
 
 
 def _took_too_long(source: Source, bounds: SourceBounds) -> SourceTooLarge:

@@ -43,6 +43,7 @@ def documents(tree: SourceTree, bounds: SourceBounds) -> Iterator[Document | Omi
     Raises:
         SourceTooLarge: There are more entries, documents or text than the bounds allow.
     """
+    yield from tree.omitted
     count = size = 0
     for found in _candidates(tree, bounds):
         each = found if isinstance(found, Omitted) else _read(tree.root, *found, bounds.file_bytes)

@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
-from context7_fabric.docsets.sources.source import Progress, SourceBounds
+from context7_fabric.docsets.sources.source import CREDENTIALS, Progress, SourceBounds
 from context7_fabric.errors import (
     DocsetSourceError,
     SourceNotFound,
@@ -78,7 +78,6 @@ _KEPT = 8192
 _WATCH_SECONDS = 0.5
 _SHOWN_BYTES = 100_000
 _SHOWN = 160
-_SECRET = re.compile(r"(?<=://)[^/\s@]*@")
 
 _FAILURES: tuple[tuple[str, type[DocsetSourceError], str, str], ...] = (
     (
@@ -258,7 +257,7 @@ class GitProcess:
             self._bounds.transfer_bytes,
         )
         if size > most:
-            reason = f"more than {most / 1e6:,.0f} MB would be fetched"
+            reason = f"more than {most / 1e6:g} MB would be fetched"
             raise SourceTooLarge(self.source, reason, "name its documentation by --path")
         return size
 
@@ -326,5 +325,7 @@ def failure(source: str, words: str) -> DocsetSourceError:
         if re.search(pattern, words, re.IGNORECASE):
             return kind(source, reason, remedy)
     lines = [line for line in words.splitlines() if line.strip()]
-    shown = harmless(_SECRET.sub("…@", lines[-1])).strip()[:_SHOWN] if lines else "no reason given"
+    shown = (
+        harmless(CREDENTIALS.sub("…@", lines[-1])).strip()[:_SHOWN] if lines else "no reason given"
+    )
     return SourceUnavailable(source, f"git failed ({shown})", "check the address and the network")

@@ -22,7 +22,9 @@ Progress = Callable[[str], None]
 _GIT = "git+"
 _PATH = "--path"
 _REF = re.compile(r"[\w@][\w@./+#=~-]{0,254}")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+"""Name and password of an address; never shown."""
+
 _FORMS = "give a folder, a file, git+https://host/org/repo, or https://host/llms.txt"
 
 
@@ -93,30 +95,6 @@ class SourceBounds:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceTree:
-    """A source on this machine's disk.
-
-    Documents are the files below `root`, only those in `parts` (folders or files, with `/`) where
-    there are any. With `pages` they are exactly those: the file's name in `root` by the path that
-    the document has. `address` is a format string with `{path}`, empty where there is no server.
-    `links` are files that stand for symbolic links. Without `includes` no other file is read into
-    a document. `note` is a line for the user, empty if there is nothing to say.
-    """
-
-    root: Path
-    source: str
-    revision: str
-    address: str = ""
-    version: str | None = None
-    licence: str = UNKNOWN_LICENCE
-    parts: tuple[str, ...] = ()
-    pages: Mapping[str, str] | None = None
-    links: frozenset[str] = frozenset()
-    includes: bool = True
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Document:
     """A file of documentation, decoded; `path` is within the source, with `/`, printable."""
 
@@ -130,6 +108,31 @@ class Omitted:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTree:
+    """A source on this machine's disk.
+
+    Documents are the files below `root`, only those in `parts` (folders or files, with `/`) where
+    there are any. With `pages` they are exactly those: the file's name in `root` by the path that
+    the document has. `address` is a format string with `{path}`, empty where there is no server.
+    `links` are files that stand for symbolic links, `omitted` what was not fetched. Without
+    `includes` no other file is read into a document. `note` is a line for the user, if any.
+    """
+
+    root: Path
+    source: str
+    revision: str
+    address: str = ""
+    version: str | None = None
+    licence: str = UNKNOWN_LICENCE
+    parts: tuple[str, ...] = ()
+    pages: Mapping[str, str] | None = None
+    links: frozenset[str] = frozenset()
+    omitted: tuple[Omitted, ...] = ()
+    includes: bool = True
+    note: str = ""
 
 
 def parse_source(text: str, cwd: Path, paths: tuple[str, ...] = ()) -> Source:
@@ -235,4 +238,4 @@ def _option(path: str) -> str:
 
 def _shown(text: str) -> str:
     """Return `text` for a message: without credentials and control characters, cut."""
-    return harmless(_CREDENTIALS.sub("…@", text.strip())).replace("\n", " ")[:200]
+    return harmless(CREDENTIALS.sub("…@", text.strip())).replace("\n", " ")[:200]
