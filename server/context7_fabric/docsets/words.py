@@ -16,50 +16,15 @@ _CHUNK = re.compile(r"\w+(?:(?:\.|-|::|->|#)\w+)*")
 _JOINT = re.compile(r"\.|-|::|->|#")
 
 FILLER = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "can",
-        "complete",
-        "do",
-        "does",
-        "example",
-        "examples",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "its",
-        "my",
-        "of",
-        "on",
-        "or",
-        "show",
-        "that",
-        "the",
-        "this",
-        "to",
-        "use",
-        "used",
-        "using",
-        "vs",
-        "what",
-        "when",
-        "where",
-        "which",
-        "why",
-        "with",
-        "you",
-        "your",
+    re.findall(
+        r"\w+",
+        """
+        a about all also an and any are as at be been being between both but by can complete
+        could do does each example examples for from had has have how i if in into is it its
+        just may might my no not of on one only or our over own per same several should show so
+        some such than that the them then there these they this those through to two us use used
+        using via vs was we were what when where which while why will with would you your
+        """,
     )
 )
 """Words that say nothing about the subject of a question."""
@@ -89,6 +54,15 @@ class Word:
     def terms(self) -> tuple[Term, ...]:
         """The whole first, then the parts."""
         return (self.whole, *self.parts)
+
+    @property
+    def searched(self) -> tuple[Term, ...]:
+        """The terms that find snippets.
+
+        A plain word with a hyphen is looked for by its parts alone: it is written in two words, in
+        one or with the hyphen, and as a term of its own it would count three times.
+        """
+        return self.parts if "-" in self.text and self.parts else self.terms
 
 
 def spell_signs(text: str) -> str:
