@@ -24,7 +24,8 @@ from context7_fabric.docsets.confidence import THRESHOLD
 from context7_fabric.docsets.index import DocsetIndex
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
-from context7_fabric.docsets.retrieval import MOST_TOKENS, Page, Retrieval
+from context7_fabric.docsets.page import MOST_TOKENS, Page
+from context7_fabric.docsets.retrieval import Retrieval
 from context7_fabric.docsets.versions import only_falls_back
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import DamagedDocset
@@ -260,7 +261,7 @@ class DocsetAnswer:
         """Search the docset; a damaged one is left aside, and is none from now on."""
         if self._found is None:
             try:
-                self._found = await self._pages.read(index.retrieve, self._question.text)
+                self._found = await self._pages.read(_searched, index, self._question.text)
             except DamagedDocset as damage:
                 self._pages.set_aside(index, damage)
                 self._index = None
@@ -309,6 +310,13 @@ class DocsetAnswer:
             return ""
         shares = f"confidence {decision.confidence:.2f}, {decision.threshold:.2f} needed"
         return f"It may not answer the question ({shares})."
+
+
+def _searched(index: DocsetIndex, question: str) -> Retrieval:
+    """Return the retrieval of a question, with the confidence worked out in the same thread."""
+    found = index.retrieve(question)
+    _ = found.confidence
+    return found
 
 
 def _screened_once(page: Callable[[], Page]) -> str:

@@ -20,6 +20,7 @@ from context7_fabric.answers.response import entries, page
 from context7_fabric.answers.stored import AnswerStore, StoredAnswer
 from context7_fabric.docsets.index import memory_index
 from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.retrieval import MOST_PAGES
 from context7_fabric.durations import format_duration
 from context7_fabric.fabric.read_cache import RevisionCache
 from context7_fabric.models import Answer, Clock, Outcome, Question, Tier
@@ -123,9 +124,12 @@ class _StoredSnippets:
 
     def ranked(self, question: str) -> list[Snippet]:
         """Return all snippets, those that share words with a question first."""
-        found, retrieval, number = list[Snippet](), self._index.retrieve(question), 1
-        while chosen := self._as_sent(retrieval.page(maxsize, number).snippets):
-            found, number = found + chosen, number + 1
+        retrieval, found = self._index.retrieve(question), list[Snippet]()
+        for number in range(1, MOST_PAGES + 1):
+            chosen = self._as_sent(retrieval.page(maxsize, number).snippets)
+            if not chosen:
+                break
+            found += chosen
         return [*found, *(each for each in self._snippets if each not in found)]
 
     def _as_sent(self, found: Sequence[DocSnippet]) -> list[Snippet]:
