@@ -25,13 +25,11 @@ from context7_fabric.cli.text import (
     print_note,
     print_text,
 )
-from context7_fabric.docsets.ingestion import IngestionReport
+from context7_fabric.docsets.ingestion import DocsetRequest, IngestionReport, add_line
 from context7_fabric.docsets.library import (
     TOTAL_BYTES,
     DocsetChange,
     DocsetLibrary,
-    DocsetRequest,
-    add_line,
 )
 from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.source import GitSource, Source, parse_source

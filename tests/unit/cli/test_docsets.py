@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from context7_fabric.cli.docsets import _add_parser, _named, _request, _size
-from context7_fabric.docsets.library import add_line, request_again
+from context7_fabric.docsets.ingestion import add_line, request_again
 from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.source import GitSource
 from context7_fabric.errors import FabricError, UnknownDocset
