@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from context7_fabric.docsets.ingestion import IngestionReport
-from context7_fabric.docsets.library import DocsetChange, DocsetLibrary, DocsetRequest
+from context7_fabric.docsets.ingestion import DocsetRequest, IngestionReport
+from context7_fabric.docsets.library import DocsetChange, DocsetLibrary
 from context7_fabric.docsets.sources.source import FolderSource
 from context7_fabric.models import Clock
 from context7_fabric.settings.values import DocsetSettings

@@ -1,16 +1,13 @@
-"""`add`, `docsets` and `remove`: documentation of libraries that is held on this machine."""
+"""`docsets` and `remove`: list, refresh and remove documentation that is held on this machine."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
-import shlex
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -25,30 +22,22 @@ from context7_fabric.cli.text import (
     print_note,
     print_text,
 )
-from context7_fabric.docsets.ingestion import IngestionReport
+from context7_fabric.docsets.ingestion import IngestionReport, add_line
 from context7_fabric.docsets.library import (
     TOTAL_BYTES,
     DocsetChange,
     DocsetLibrary,
-    DocsetRequest,
-    add_line,
 )
 from context7_fabric.docsets.models import Docset
-from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
-from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.durations import format_duration
-from context7_fabric.errors import FabricError, SettingError, UnknownDocset, UnusableSource
+from context7_fabric.errors import FabricError, SettingError, UnknownDocset
 from context7_fabric.models import Viewer
-from context7_fabric.parsing.ids import parse_id
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import Settings, read_settings
 
-_SIZE = re.compile(
-    r"(?P<number>\d{1,12}(?:\.\d{1,3})?) ?(?P<unit>[kmg]?)(?P<binary>i?)b?", re.ASCII
-)
-_TAG = re.compile(r"(?P<version>\d+[._]\d[^/@]*)$")
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
-_INTERRUPTED = 130
+INTERRUPTED = 130
+"""Exit code after a Ctrl-C."""
+
 _THIN = 5_000
 """Characters of a docset below which the documentation is likely to be elsewhere."""
 
@@ -59,30 +48,12 @@ _MOST_NAMED = 3
 def run(words: list[str]) -> int:
     """Print the docsets, or refresh them; exit code 1 if one cannot be refreshed."""
     options = _parser().parse_args(words)
-    library = _library(_settings())
+    library = docset_library(docset_settings())
     if options.action == "refresh":
         return _refresh(library, options)
     if options.ids:
         raise SettingError("docsets", options.ids[0], "a subcommand: `docsets refresh ID` is one")
     _list(library, as_json=options.json)
-    return 0
-
-
-def run_add(words: list[str]) -> int:
-    """Add a docset and print what was read."""
-    options = _add_parser().parse_args(words)
-    library = _library(_settings())
-    request = _request(options)
-    try:
-        with _progress(request.id) as report:
-            change = library.add(request, report)
-    except KeyboardInterrupt:
-        print_error("interrupted: the docsets are as they were")
-        return _INTERRUPTED
-    if options.json:
-        print_json(_change_object(change))
-    else:
-        _print_change(change)
     return 0
 
 
@@ -92,7 +63,7 @@ def run_remove(words: list[str]) -> int:
     parser.add_argument("name", metavar="ID[@V]", help="as `context7-fabric docsets` lists it")
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     options = parser.parse_args(words)
-    library = _library(_settings())
+    library = docset_library(docset_settings())
     docset = _named(options.name, library.all(Viewer()))
     library.remove(docset)
     if options.json:
@@ -113,110 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_parser() -> argparse.ArgumentParser:
-    parser = CommandParser(
-        "context7-fabric add",
-        description="Hold a library's documentation here, so that new questions are answered from"
-        " it. Adding it again replaces it.",
-    )
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a folder or file, git+https://HOST/ORG/REPOSITORY[@REF], or the address of an"
-        " llms.txt or llms-full.txt",
-    )
-    parser.add_argument("--id", metavar="/ORG/PROJECT", help="the library that it documents")
-    parser.add_argument("--version", metavar="V", help="the version that it documents")
-    parser.add_argument(
-        "--also", action="append", default=[], metavar="ID", help="another id of the library"
-    )
-    parser.add_argument(
-        "--path", action="append", default=[], metavar="P", help="only this folder of a repository"
-    )
-    parser.add_argument(
-        "--max-size", type=_size, metavar="SIZE", help="bound of its text, such as 200MB (50MB)"
-    )
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--json", action="store_true", help="the result as a JSON object")
-    return parser
-
-
-def _size(text: str) -> int:
-    """Return the bytes of a size such as `200MB`."""
-    form = _SIZE.fullmatch(text.strip().lower())
-    size = 0.0
-    if form is not None:
-        size = float(form["number"]) * (1024 if form["binary"] else 1000) ** _POWERS[form["unit"]]
-    if size < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 200MB")
-    return int(size)
-
-
-def _settings() -> Settings:
+def docset_settings() -> Settings:
+    """Return the settings of the environment."""
     settings = read_settings(os.environ)
     set_up_logging(settings.log_level)
     return settings
 
 
-def _library(settings: Settings) -> DocsetLibrary:
+def docset_library(settings: Settings) -> DocsetLibrary:
+    """Return the docsets of the home."""
     return DocsetLibrary(settings.home / "docsets", settings.docsets)
-
-
-def _request(options: argparse.Namespace) -> DocsetRequest:
-    source = parse_source(options.source, Path.cwd(), tuple(options.path))
-    docset_id, version = _id("--id", options.id or _own_id(source, options.source))
-    if version and options.version and version != options.version:
-        raise SettingError("--version", options.version, f"the version of --id, {version!r}")
-    also = tuple(dict.fromkeys(_id("--also", each)[0] for each in options.also))
-    return DocsetRequest(
-        source,
-        docset_id,
-        _version(options.version) or version or _version_of(source),
-        tuple(each for each in also if each != docset_id),
-        options.max_size,
-    )
-
-
-def _own_id(source: Source, text: str) -> str:
-    """Return the id that a repository's address names, which is Context7's for it."""
-    if isinstance(source, GitSource):
-        parts = source.url.removesuffix(".git").split("/")
-        return "/" + "/".join(parts[-2:])
-    line = f"context7-fabric add {shlex.quote(text)} --id /org/project"
-    raise UnusableSource(text, "the library that it documents is not named", f"type: {line}")
-
-
-def _version_of(source: Source) -> str | None:
-    """Return the version whose tag a source names; a branch such as `5.x` or `v5` is none."""
-    ref = source.ref if isinstance(source, GitSource) else None
-    found = _TAG.search(ref or "")
-    return found["version"] if found and read_tag(ref or "") else None
-
-
-def _id(option: str, text: str) -> tuple[str, str | None]:
-    """Return an id without its version, and the version.
-
-    Raises:
-        SettingError: It is no id of a library.
-    """
-    found = parse_id(text)
-    if found is None or {".", ".."} & set(text.split("/")):
-        raise SettingError(option, text[:200], "a library id (/org/project)")
-    return found.base, found.version
-
-
-def _version(text: str | None) -> str | None:
-    """Return a version as it was given.
-
-    Raises:
-        SettingError: It cannot be one.
-    """
-    if text is None:
-        return None
-    given = text.strip()
-    if not given or not given.isprintable() or " " in given or len(given) > 100:  # noqa: PLR2004  # characters
-        raise SettingError("--version", text[:200], "a version such as 1.2.3")
-    return given
 
 
 def _named(name: str, held: Sequence[Docset]) -> Docset:
@@ -281,7 +158,7 @@ def _refresh(library: DocsetLibrary, options: argparse.Namespace) -> int:
             results.append(_refreshed(library, docset, quiet=options.json))  # noqa: PERF401  # kept up to a Ctrl-C
     except KeyboardInterrupt:
         print_error("interrupted: docsets that are not named here are as they were")
-        return _INTERRUPTED
+        return INTERRUPTED
     if options.json:
         print_json({"refreshed": results})
     elif not chosen:
@@ -299,22 +176,23 @@ def _chosen(ids: Sequence[str], held: Sequence[Docset]) -> Sequence[Docset]:
 def _refreshed(library: DocsetLibrary, docset: Docset, *, quiet: bool) -> dict[str, Any]:
     """Refresh one docset and print how that ended, unless `quiet`; return it for JSON."""
     try:
-        with _progress(docset.name) as report:
+        with progress_of(docset.name) as report:
             change = library.refresh(docset, report)
     except FabricError as error:
         if not quiet:
             print_error(f"{docset.name}: {error}")
         return {"name": docset.name, "error": str(error)}
     if quiet:
-        return _change_object(change)
+        return change_object(change)
     if change.is_new:
-        _print_change(change)
+        print_change(change)
     else:
         print_text(f"{docset.name}: unchanged at {change.docset.revision[:12]}")
     return {}
 
 
-def _change_object(change: DocsetChange) -> dict[str, Any]:
+def change_object(change: DocsetChange) -> dict[str, Any]:
+    """Return the JSON form of the result of adding or refreshing."""
     return {
         **_object(change.docset),
         "is_new": change.is_new,
@@ -324,7 +202,8 @@ def _change_object(change: DocsetChange) -> dict[str, Any]:
     }
 
 
-def _print_change(change: DocsetChange) -> None:
+def print_change(change: DocsetChange) -> None:
+    """Print what was read and what was left out."""
     docset = change.docset
     print_text(
         f"{docset.name}: {_counted(docset.files, 'file')}, {_counted(docset.snippets, 'snippet')},"
@@ -361,7 +240,7 @@ def _thin(docset: Docset) -> str:
 
 
 @contextmanager
-def _progress(name: str) -> Generator[IngestionReport]:
+def progress_of(name: str) -> Generator[IngestionReport]:
     """Show on a terminal what goes on and how long it will take; in a pipe, only a wait."""
     console = plain_console(stderr=True)
     columns = (

@@ -46,7 +46,7 @@ COMMANDS: Final = {
 }
 """Summary of each command; its module in this package has the same name, or is in `_RUNS`."""
 
-_RUNS: Final = {"add": ("docsets", "run_add"), "remove": ("docsets", "run_remove")}
+_RUNS: Final = {"remove": ("docsets", "run_remove")}
 """Module and function of a command that shares its module with another one."""
 
 

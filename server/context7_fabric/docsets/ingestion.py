@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.reading.documents import read_document
 from context7_fabric.docsets.sources.files import documents, include_resolver
-from context7_fabric.docsets.sources.source import Document, Omitted, SourceBounds, SourceTree
+from context7_fabric.docsets.sources.source import (
+    Document,
+    Omitted,
+    Source,
+    SourceBounds,
+    SourceTree,
+    parse_source,
+)
 from context7_fabric.errors import EmptyDocset
 from context7_fabric.parsing.screening import ORDERS, screen
 
@@ -27,8 +36,25 @@ documentation, which repeats a page for each framework, in a second."""
 _MOST_IN_BUCKET = 16
 """Snippets that one hash leads to, so that boilerplate on every page costs no quadratic time."""
 
+TEXT_BYTES = 50_000_000
+"""Bound of the text of one docset, unless a larger one is asked for."""
+
 DUPLICATE = "snippets: near-duplicate"
 FLAGGED = "snippets: gives orders to the model"
+
+
+@dataclass(frozen=True, slots=True)
+class DocsetRequest:
+    """Source to add, and the id, version and other ids that it is filed under.
+
+    `max_bytes` bounds its text in place of `TEXT_BYTES`, and lifts the bound of all together.
+    """
+
+    source: Source
+    id: str
+    version: str | None = None
+    also: tuple[str, ...] = ()
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +185,47 @@ def _are_alike(one: frozenset[int], other: frozenset[int]) -> bool:
         return False
     shared = len(one & other)
     return shared >= _ALIKE * (len(one) + len(other) - shared)
+
+
+def request_again(docset: Docset) -> DocsetRequest:
+    """Return the request that adds a docset again."""
+    source = parse_source(docset.source, Path("/"))
+    larger = 2 * docset.characters if docset.characters > TEXT_BYTES else None
+    return DocsetRequest(source, docset.id, docset.version, docset.also, larger)
+
+
+def add_line(docset: Docset) -> str:
+    """Return the command line that adds a docset again."""
+    source = docset.source if docset.source.startswith("git+") else shlex.quote(docset.source)
+    options = ["--id", docset.id]
+    if docset.version is not None:
+        options += ["--version", docset.version]
+    for each in docset.also:
+        options += ["--also", each]
+    if docset.characters > TEXT_BYTES:
+        options += ["--max-size", str(2 * docset.characters)]
+    return f"context7-fabric add {source} {shlex.join(options)}"
+
+
+def facts_of(request: DocsetRequest, tree: SourceTree, now: float) -> Docset:
+    """Return the facts of a docset that is made at `now` (epoch seconds), without its counts."""
+    return Docset(
+        id=request.id,
+        version=request.version,
+        source=tree.source,
+        revision=tree.revision,
+        added_at=now,
+        checked_at=now,
+        address=tree.address,
+        licence=tree.licence,
+        also=request.also,
+    )
+
+
+def bounds_of(request: DocsetRequest) -> SourceBounds:
+    """Return the bounds of a request's source."""
+    most = request.max_bytes
+    if most is None:
+        return SourceBounds(text_bytes=TEXT_BYTES)
+    usual = SourceBounds()
+    return replace(usual, text_bytes=most, transfer_bytes=max(usual.transfer_bytes, 4 * most))

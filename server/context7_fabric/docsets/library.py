@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import subprocess
 import sys
 import threading
@@ -24,10 +23,16 @@ import anyio
 
 from context7_fabric.docsets.files import DocsetFile, DocsetFolder, stem_of
 from context7_fabric.docsets.index import DocsetIndex, open_docset, probe_search, write_docset
-from context7_fabric.docsets.ingestion import IngestionReport, ingest
+from context7_fabric.docsets.ingestion import (
+    DocsetRequest,
+    IngestionReport,
+    bounds_of,
+    facts_of,
+    ingest,
+    request_again,
+)
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.sources.fetching import fetch, latest_revision
-from context7_fabric.docsets.sources.source import Source, SourceBounds, SourceTree, parse_source
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import (
     DamagedDocset,
@@ -51,29 +56,14 @@ END_SECONDS = 5.0
 LOOK_SECONDS = 0.5
 """Time between two looks at the folder."""
 
-TEXT_BYTES = 50_000_000
 TOTAL_BYTES = 2**30
-"""Bounds of the text of one docset, and of the files of all, unless a larger one is asked for."""
+"""Bound of the files of all docsets together."""
 
 PURGED = "snippets: purged"
 """Reason for which `leave_out` counts what a docset does not hold."""
 
 Choice = Callable[[str | None, Sequence[Docset]], Docset | None]
 """A rule that chooses among the docsets of one library by the version asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class DocsetRequest:
-    """Source to add, and the id, version and other ids that it is filed under.
-
-    `max_bytes` bounds its text in place of `TEXT_BYTES`, and lifts the bound of all together.
-    """
-
-    source: Source
-    id: str
-    version: str | None = None
-    also: tuple[str, ...] = ()
-    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +279,8 @@ class DocsetLibrary:
         self, held: _Current, request: DocsetRequest, began: float
     ) -> DocsetChange | None:
         """Note that a docset is at its source's revision; None if it is not."""
-        asking = partial(latest_revision, version=request.version)
-        latest = anyio.run(asking, request.source, _bounds(request), self._settings)
+        asking = partial(latest_revision, version=request.version, known=held.docset.revision)
+        latest = anyio.run(asking, request.source, bounds_of(request), self._settings)
         if latest != held.docset.revision:
             return None
         now = self._clock()
@@ -301,12 +291,12 @@ class DocsetLibrary:
     def _written(
         self, request: DocsetRequest, work: Path, report: IngestionReport, began: float
     ) -> DocsetChange:
-        bounds, into, draft = _bounds(request), work / "source", work / "docset.sqlite"
+        bounds, into, draft = bounds_of(request), work / "source", work / "docset.sqlite"
         into.mkdir(mode=0o700)
         fetching = partial(fetch, version=request.version)
         tree = anyio.run(fetching, request.source, into, bounds, report.step, self._settings)
         found = ingest(tree, bounds, report)
-        facts = replace(_facts(request, tree, self._clock()), left_out=found.left_out)
+        facts = replace(facts_of(request, tree, self._clock()), left_out=found.left_out)
         report.step(f"writing {facts.name}")
         docset = write_docset(draft, facts, found.snippets)
         self._check_room(request, draft)
@@ -436,26 +426,6 @@ class _Current:
     docset: Docset
 
 
-def request_again(docset: Docset) -> DocsetRequest:
-    """Return the request that adds a docset again."""
-    source = parse_source(docset.source, Path("/"))
-    larger = 2 * docset.characters if docset.characters > TEXT_BYTES else None
-    return DocsetRequest(source, docset.id, docset.version, docset.also, larger)
-
-
-def add_line(docset: Docset) -> str:
-    """Return the command line that adds a docset again."""
-    source = docset.source if docset.source.startswith("git+") else shlex.quote(docset.source)
-    options = ["--id", docset.id]
-    if docset.version is not None:
-        options += ["--version", docset.version]
-    for each in docset.also:
-        options += ["--also", each]
-    if docset.characters > TEXT_BYTES:
-        options += ["--max-size", str(2 * docset.characters)]
-    return f"context7-fabric add {source} {shlex.join(options)}"
-
-
 def _open_file(path: Path) -> DocsetIndex:
     index = open_docset(path)
     # Not sooner: a call may still read an index that is no longer held here.
@@ -465,28 +435,6 @@ def _open_file(path: Path) -> DocsetIndex:
 
 def _aside(held: _Held, damage: DamagedDocset) -> _Held:
     return _Held(held.file, None, damage)
-
-
-def _facts(request: DocsetRequest, tree: SourceTree, now: float) -> Docset:
-    return Docset(
-        id=request.id,
-        version=request.version,
-        source=tree.source,
-        revision=tree.revision,
-        added_at=now,
-        checked_at=now,
-        address=tree.address,
-        licence=tree.licence,
-        also=request.also,
-    )
-
-
-def _bounds(request: DocsetRequest) -> SourceBounds:
-    most = request.max_bytes
-    if most is None:
-        return SourceBounds(text_bytes=TEXT_BYTES)
-    usual = SourceBounds()
-    return replace(usual, text_bytes=most, transfer_bytes=max(usual.transfer_bytes, 4 * most))
 
 
 def _name(docset_id: str, version: str | None) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from pathlib import Path
 
 import pytest
 
-from context7_fabric.cli.docsets import _add_parser, _named, _request, _size
-from context7_fabric.docsets.library import add_line, request_again
+from context7_fabric.cli.add import _names_library, _parser, _request, _size
+from context7_fabric.cli.docsets import _named
+from context7_fabric.docsets.ingestion import add_line, request_again
 from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.source import GitSource
 from context7_fabric.errors import FabricError, UnknownDocset
@@ -25,7 +27,7 @@ from support.docsets import QUAY
 )
 def test_add_line_adds_the_docset_again(docset: Docset) -> None:
     words = shlex.split(add_line(docset))[2:]
-    again = _request(_add_parser().parse_args(words))
+    again = _request(_parser().parse_args(words))
     assert again == request_again(docset)
 
 
@@ -41,13 +43,13 @@ def test_add_line_adds_the_docset_again(docset: Docset) -> None:
 def test_request_takes_the_version_of_the_option_or_of_the_id(
     words: list[str], docset_id: str, version: str | None
 ) -> None:
-    request = _request(_add_parser().parse_args(["./docs", *words]))
+    request = _request(_parser().parse_args(["./docs", *words]))
     assert (request.id, request.version) == (docset_id, version)
 
 
 def test_request_for_a_repository_takes_its_own_id() -> None:
     words = ["git+https://github.com/harbour/quay.git@v1", "--path", "docs", "--path", "guide"]
-    request = _request(_add_parser().parse_args(words))
+    request = _request(_parser().parse_args(words))
     assert request.id == QUAY
     assert isinstance(request.source, GitSource)
     assert request.source.paths == ("docs", "guide")
@@ -69,7 +71,7 @@ def test_request_for_a_repository_takes_its_own_id() -> None:
 )
 def test_request_for_a_tag_takes_the_version_that_it_names(ref: str, version: str | None) -> None:
     words = [f"git+https://github.com/harbour/quay@{ref}"]
-    assert _request(_add_parser().parse_args(words)).version == version
+    assert _request(_parser().parse_args(words)).version == version
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_request_for_a_tag_takes_the_version_that_it_names(ref: str, version: st
 )
 def test_request_that_cannot_be_filed_is_refused(words: list[str]) -> None:
     with pytest.raises((FabricError, SystemExit)):
-        _request(_add_parser().parse_args(words))
+        _request(_parser().parse_args(words))
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,35 @@ def test_named_docset_that_is_not_certain_lists_those_that_there_are(name: str) 
     docsets = held((QUAY, "1.2"), ("/harbour/dock", "1"), ("/harbour/dock", "2"))
     with pytest.raises(UnknownDocset, match="/harbour/dock@1, /harbour/dock@2"):
         _named(name, docsets)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["quay"], True),
+        (["@harbour/quay"], True),
+        ([QUAY], True),
+        (["/harbour/quay/1.2"], True),
+        (["quay", "--id", QUAY], False),
+        (["./quay"], False),
+        (["docs/quay"], False),
+        (["/"], False),
+        (["/etc/ssl"], False),
+        (["git+https://github.com/harbour/quay"], False),
+        (["https://quay.example/llms.txt"], False),
+        (["C:\\docs"], False),
+        ([""], False),
+    ],
+)
+def test_source_is_a_library_if_it_is_an_id_or_a_name_and_no_path(
+    words: list[str], expected: bool
+) -> None:
+    assert _names_library(_parser().parse_args(words)) is expected
+
+
+def test_a_folder_with_the_name_of_a_library_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "quay").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert not _names_library(_parser().parse_args(["quay"]))

@@ -12,7 +12,8 @@ import pytest
 
 from context7_fabric.docsets import index as file_format
 from context7_fabric.docsets.index import DocsetIndex, write_docset
-from context7_fabric.docsets.library import LOOK_SECONDS, DocsetLibrary, request_again
+from context7_fabric.docsets.ingestion import request_again
+from context7_fabric.docsets.library import LOOK_SECONDS, DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.errors import (
     DamagedDocset,
