@@ -34,7 +34,8 @@ _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE, Outcome.SUGGESTION})
 
 def is_local(library_id: str) -> bool:
     """Tell whether an id, complete or not, is one that Context7 never gets to see."""
-    return f"/{library_id.strip().lstrip('/').casefold()}/".startswith(LOCAL)
+    text = library_id.strip().casefold()
+    return "/" in text and f"/{text.lstrip('/')}/".startswith(LOCAL)
 
 
 def no_such_local(library_id: str, why: str = "no documentation of it is held here") -> Answer:
