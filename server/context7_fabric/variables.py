@@ -10,7 +10,11 @@ PREFIX = "CONTEXT7_FABRIC_"
 
 VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "UPSTREAM": ("address", "https://mcp.context7.com/mcp", "an MCP URL, a command line, or `off`"),
-    "HOME": ("path", None, "folder of everything that is stored, readable by you alone"),
+    "HOME": (
+        "path",
+        None,
+        "folder of everything that is stored and downloaded, readable by you alone",
+    ),
     "BACKEND": (
         "address",
         "disk",
@@ -42,6 +46,21 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "MODEL_PATH": ("path", None, "folder with the model's files, where nothing can be downloaded"),
     "QDRANT_URL": ("address", None, "a Qdrant server for the index, in place of the embedded one"),
     "QDRANT_API_KEY": ("secret", None, "key of the Qdrant server"),
+    "DOCSETS_FRESH": (
+        "duration",
+        "45d",
+        "age from which a docset without a version is refreshed when it is used",
+    ),
+    "DOCSETS_HOSTS": (
+        "hosts",
+        "",
+        "further hosts of git repositories that docsets may come from, with commas",
+    ),
+    "DOCSETS_PRIVATE_ADDRESSES": (
+        "switch",
+        "off",
+        "`on` lets docsets come from a forge or a site in your own network",
+    ),
     "HOST": ("host", "127.0.0.1", "address for HTTP and SSE, as `--host`; others need tokens"),
     "HOSTS": ("hosts", None, "names that clients may call the server by, with commas"),
     "ORIGINS": (
@@ -69,12 +88,13 @@ A tuple as kind holds the choices. An `address` may hold a password, and a `secr
 """
 
 UNSET = {
-    "HOME": "the user's cache folder",
+    "HOME": "the user's data folder; what can be fetched again is in the cache folder",
     "PRINCIPAL": "a fingerprint of the key",
     "LIBRARY_TTL": "the seed file's `ttl_days`, else `30d`",
     "MONTHLY_CALLS": "`1000` without a key",
     "TOOLS": "the three of the README",
     "SEED": "the shipped file",
+    "DOCSETS_HOSTS": "the well-known forges",
     "HOSTS": "loopback, any with tokens",
     "ORIGINS": "pages of this machine",
     "TOKENS_FILE": "`tokens` in the home",
