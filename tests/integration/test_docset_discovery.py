@@ -98,6 +98,21 @@ def test_a_name_is_looked_up_and_filed_under_the_id_that_look_ups_return(
     assert asked.stderr.rstrip().endswith(f"type: {line}")
 
 
+def test_what_an_installed_package_names_is_taken_without_asking(
+    home: Path, upstream: SourcedUpstream, web: Site, tmp_path: Path
+) -> None:
+    web.text("/llms-full.txt", FULL)
+    upstream.sources = (f"{web.url}/guide", f"{web.url}/api")
+    metadata = tmp_path / ".venv" / "lib" / "python3.11" / "site-packages" / "quay-1.2.dist-info"
+    metadata.mkdir(parents=True)
+    (tmp_path / ".venv" / "pyvenv.cfg").write_text("")
+    (metadata / "METADATA").write_text(f"Name: quay\nProject-URL: Documentation, {web.url}\n")
+    named = environment(home, upstream, SSL_CERT_FILE=str(web.authority), VIRTUAL_ENV="")
+    done = run_product("add", "quay", "--json", env=named, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == QUAY
+
+
 def test_a_name_that_is_no_librarys_ends_with_1(home: Path, upstream: SourcedUpstream) -> None:
     done = run_product("add", "no-such-name", env=environment(home, upstream))
     assert (done.returncode, done.stdout) == (1, "")

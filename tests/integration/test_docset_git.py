@@ -32,6 +32,7 @@ from context7_fabric.errors import (
 )
 from context7_fabric.settings.values import DocsetSettings
 from support.git_server import Answer, GitServer, git, git_server
+from support.names import changing_name
 
 BOUNDS = SourceBounds(seconds=30)
 HOSTS = frozenset({"localhost"})
@@ -227,6 +228,19 @@ async def test_fetch_of_a_hostile_repository_runs_and_follows_nothing(
     assert left_out(tree)["passwd.md"] == "symbolic link"
     assert not mark.exists()
     assert include_resolver(tree, BOUNDS)("a.md", "passwd.md") is None
+
+
+async def test_fetch_connects_to_the_address_that_was_checked(
+    tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git cannot resolve the name, so only the address that was checked leads to the server."""
+    changing_name(monkeypatch, "rebind.test")
+    with git_server(tmp_path, "rebind.test") as server:
+        server.repository("org/pinned", {"a.md": "# A"})
+        names = replace(settings(server), hosts=frozenset({"rebind.test"}))
+        assert read(await fetched(server, "org/pinned", into, with_settings=names)) == {
+            "a.md": "# A"
+        }
 
 
 async def test_fetch_with_a_proxy_in_the_users_configuration_uses_it(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,6 +29,7 @@ from context7_fabric.errors import (
     SourceUnavailable,
 )
 from context7_fabric.settings.values import DocsetSettings
+from support.names import changing_name
 from support.site import Page, Site, site
 
 BOUNDS = SourceBounds(seconds=20, idle=5, text_bytes=1_000_000)
@@ -279,6 +281,12 @@ BOMB = gzip.compress(b"x" * 20_000_000)
             SourceUnavailable,
             "was not asked for",
         ),
+        (
+            Page(BOMB[:-9], headers={"Content-Encoding": "gzip"}),
+            replace(BOUNDS, text_bytes=30_000_000),
+            SourceUnavailable,
+            "cut off",
+        ),
         (Page(b"<p>", kind="text/html"), BOUNDS, SourceRefused, "it is 'text/html'"),
         (Page(b"\n<!DOCTYPE html>"), BOUNDS, SourceRefused, "it is HTML"),
         (Page(b"\0\1\2"), BOUNDS, SourceRefused, "it is binary"),
@@ -304,6 +312,17 @@ async def test_fetch_of_a_bad_response_raises_one_line_and_leaves_nothing(
     assert str(caught.value).isprintable()
     assert monotonic() - began < 10
     assert names(into) == []
+
+
+async def test_fetch_connects_to_the_address_that_was_checked(
+    web: Site, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = changing_name(monkeypatch, "rebind.test")
+    web.text("/llms-full.txt", "# A")
+    renamed = replace(web, url=web.url.replace("localhost", "rebind.test"))
+    tree = await fetched(renamed, "/llms-full.txt", into)
+    assert (tree.address, names) == (f"{renamed.url}/{{path}}", ["rebind.test"])
+    assert web.requests[0][1]["Host"] == urlsplit(renamed.url).netloc
 
 
 async def test_fetch_from_ones_own_network_needs_the_setting(web: Site, into: Path) -> None:

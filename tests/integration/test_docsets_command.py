@@ -362,11 +362,12 @@ def test_a_refresh_behind_ends_with_its_parent(home: Path, pages: Path) -> None:
         "import os, sys, time\n"
         "from pathlib import Path\n"
         "from support.docsets import library_in\n"
+        "from support.processes import children_of\n"
         "from context7_fabric.models import Viewer\n"
         "library = library_in(Path(sys.argv[1]), clock=time.time)\n"
         "library.refresh_behind(library.all(Viewer())[0])\n"
-        "while library._child is None: os.sched_yield()\n"
-        "print(library._child.pid, flush=True)\n"
+        "while not (children := children_of(os.getpid())): os.sched_yield()\n"
+        "print(min(children), flush=True)\n"
         "os._exit(0)\n"
     )
     words = [sys.executable, "-c", program, str(home)]

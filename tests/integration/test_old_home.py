@@ -1,4 +1,4 @@
-"""Home of an earlier version, in the cache folder: every process finds it, and `doctor` names it."""
+"""Home of an earlier version, in the cache folder: each process finds it, `doctor` names it."""
 
 import json
 import os

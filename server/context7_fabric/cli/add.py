@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -24,6 +25,7 @@ from context7_fabric.cli.text import CommandParser, one_line, print_error, print
 from context7_fabric.docsets.ingestion import DocsetRequest
 from context7_fabric.docsets.library import DocsetChange
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, undiscovered
+from context7_fabric.docsets.sources.packages import installed_packages, project_environment
 from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
 from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.errors import FabricError, SettingError, SourceNotFound, UnusableSource
@@ -238,9 +240,21 @@ def _candidates(
     wanted = {library.base.lower(), name_key(options.source)}
     rows = load_seeds(settings.seed_file).rows
     known = {row.id for row in rows if wanted & {row.id.lower(), name_key(row.name)}}
-    version = options.version or library.version
-    hosts = settings.docsets.hosts
-    return candidates(library.base, sources, version=version, known_ids=known, hosts=hosts)
+    return candidates(
+        library.base,
+        sources,
+        version=options.version or library.version,
+        known_ids=known,
+        project_urls=_project_urls(options.source),
+        hosts=settings.docsets.hosts,
+    )
+
+
+def _project_urls(text: str) -> Sequence[str]:
+    """Return the addresses in the metadata of a package that the project here has installed."""
+    name, here = text.rpartition("/")[2] if text.startswith("/") else text, Path.cwd()
+    environment = project_environment(os.environ, here)
+    return [url for each in installed_packages(name, here, environment) for url in each.urls]
 
 
 def _within(source: Source, paths: Sequence[str]) -> Source:

@@ -23,7 +23,13 @@ from typing import Any, TypeVar
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.page import estimated_tokens
 from context7_fabric.docsets.retrieval import Match, Retrieval
-from context7_fabric.docsets.words import Term, Word, question_words, spell_signs, split_identifiers
+from context7_fabric.docsets.words import (
+    Word,
+    expression,
+    question_words,
+    spell_signs,
+    split_identifiers,
+)
 from context7_fabric.errors import DamagedDocset, SearchUnavailable
 
 T = TypeVar("T")
@@ -48,6 +54,10 @@ CACHE_KIB = 128
 
 POOL, LEADS = 120, 40
 """Candidates that are ranked for a question, and how many more of those that open a document."""
+
+ENOUGH_TERMS, COMMON = 3, 0.5
+"""Terms that are searched for whatever their number of snippets; the share from which the others
+are common."""
 
 MOST_OPENINGS = 400
 """Snippets that an overview is made of."""
@@ -138,7 +148,7 @@ def _row(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
     if len(snippet.text) >= COMPRESSED_FROM:
         text = zlib.compress(snippet.text.encode("utf-8", "replace"))
     fields = (snippet.path, snippet.title, snippet.anchor, snippet.kind, snippet.language)
-    tokens = estimated_tokens(snippet.text)
+    tokens = estimated_tokens(f"{snippet.title}\n{snippet.path}\n{snippet.text}")
     return (number, *fields, "\n".join(snippet.names), place, tokens, text)
 
 
@@ -282,6 +292,17 @@ def _snippet(row: Sequence[Any], text: str) -> DocSnippet:
     )
 
 
+def _rare(terms: Collection[str], counts: Mapping[str, int], snippets: int) -> list[str]:
+    """Return the terms to search for, without common ones if there are enough others.
+
+    A common term adds next to nothing to a score, and the most to the time of a search.
+    """
+    ordered = sorted(terms, key=lambda term: (counts[term], term))
+    return ordered[:ENOUGH_TERMS] + [
+        term for term in ordered[ENOUGH_TERMS:] if counts[term] <= COMMON * snippets
+    ]
+
+
 class DocsetIndex:
     """Open docset. Its methods block; threads may share it, and then take turns."""
 
@@ -322,15 +343,15 @@ class DocsetIndex:
         terms = list(dict.fromkeys(term for word in words for term in word.terms))
         counts = {term: self._count(term) for term in terms}
         searched = {term for word in words for term in word.searched if counts[term]}
-        scores = self._search([term for term in terms if term in searched])
+        scores = self._search(_rare(searched, counts, self.docset.snippets))
         matches = self._matches(scores, [term for term in terms if counts[term]])
         return Retrieval(self.docset, words, counts, matches)
 
-    def _count(self, term: Term) -> int:
+    def _count(self, term: str) -> int:
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
-        return int(self.database.execute(query, (term.expression,)).fetchone()[0])
+        return int(self.database.execute(query, (expression(term),)).fetchone()[0])
 
-    def _search(self, terms: Sequence[Term]) -> dict[int, float]:
+    def _search(self, terms: Sequence[str]) -> dict[int, float]:
         """Return the best rows for the terms, and the best of those that open a document."""
         if not terms:
             return {}
@@ -338,19 +359,19 @@ class DocsetIndex:
             "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ?"
             " ORDER BY rank LIMIT ?"
         )
-        wanted = " OR ".join(term.expression for term in terms)
+        wanted = " OR ".join(expression(term) for term in terms)
         found = self.database.execute(query, (wanted, _RANK, POOL)).fetchall()
         leads = self.database.execute(query, (f"({wanted}) AND {LEAD}", _RANK, LEADS)).fetchall()
         return dict([*leads, *found])
 
-    def _matches(self, scores: Mapping[int, float], terms: Sequence[Term]) -> list[Match]:
-        held, headed = defaultdict[int, set[Term]](set), defaultdict[int, set[Term]](set)
+    def _matches(self, scores: Mapping[int, float], terms: Sequence[str]) -> list[Match]:
+        held, headed = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
         among = ", ".join(map(str, scores))
         query = f"SELECT rowid FROM words WHERE words MATCH ? AND +rowid IN ({among})"
         for term in terms:
-            for (row,) in self.database.execute(query, (term.expression,)):
+            for (row,) in self.database.execute(query, (expression(term),)):
                 held[row].add(term)
-            for (row,) in self.database.execute(query, (f"{HEADS} : {term.expression}",)):
+            for (row,) in self.database.execute(query, (f"{HEADS} : {expression(term)}",)):
                 headed[row].add(term)
         return [
             self._match(row, scores[row[0]], held[row[0]], headed[row[0]])
@@ -366,8 +387,8 @@ class DocsetIndex:
         self,
         row: Sequence[Any],
         score: float = 0.0,
-        held: Collection[Term] = (),
-        headed: Collection[Term] = (),
+        held: Collection[str] = (),
+        headed: Collection[str] = (),
     ) -> Match:
         number, *_, place, tokens, text = row
         return Match(number, _snippet(row, _text(text)), place, tokens, score, held, headed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.reading.documents import read_document
+from context7_fabric.docsets.reading.sections import near_duplicates
 from context7_fabric.docsets.sources.files import documents, include_resolver
 from context7_fabric.docsets.sources.source import (
     Document,
@@ -25,16 +25,6 @@ from context7_fabric.parsing.screening import ORDERS, screen
 
 MOST_EXAMPLES = 20
 """Names of files that are kept for each reason why files are left out."""
-
-_SHINGLE = 4
-_BUCKETS = 6
-_ALIKE = 0.8
-"""Words of a shingle, hashes of a snippet that lead to others like it, and the Jaccard index from
-which two are near-duplicates. Among 4,863 snippets these found 188 of 1,879 in TanStack's
-documentation, which repeats a page for each framework, in a second."""
-
-_MOST_IN_BUCKET = 16
-"""Snippets that one hash leads to, so that boilerplate on every page costs no quadratic time."""
 
 TEXT_BYTES = 50_000_000
 """Bound of the text of one docset, unless a larger one is asked for."""
@@ -109,10 +99,10 @@ def ingest(tree: SourceTree, bounds: SourceBounds, report: IngestionReport) -> I
     omissions = _Omissions()
     found = list(_documents(tree, bounds, omissions))
     snippets = _read(found, include_resolver(tree, bounds), omissions, report)
-    kept = list(without_duplicates(screened(snippets, omissions.counts), omissions.counts))
+    kept = without_duplicates(list(screened(snippets, omissions.counts)), omissions.counts)
     if not kept:
         raise EmptyDocset(tree.source, omissions.counts.total())
-    return Ingested(kept, dict(omissions.counts), dict(omissions.examples))
+    return Ingested(kept, dict(+omissions.counts), dict(omissions.examples))
 
 
 def _documents(tree: SourceTree, bounds: SourceBounds, omissions: _Omissions) -> Iterator[Document]:
@@ -150,41 +140,21 @@ def screened(snippets: Iterable[DocSnippet], left_out: Counter[str]) -> Iterator
 
 
 def without_duplicates(
-    snippets: Iterable[DocSnippet], left_out: Counter[str]
-) -> Iterator[DocSnippet]:
-    """Yield the snippets but for near-duplicates of an earlier one, which are counted.
+    snippets: Sequence[DocSnippet], left_out: Counter[str]
+) -> Sequence[DocSnippet]:
+    """Return the snippets but for near-duplicates of an earlier one, which are counted.
 
-    Two are near-duplicates if at least four fifths of their runs of four words are the same; the
-    last heading counts, as options and functions may have one short text under several names.
+    The last heading and the language count: options and functions may have one short text under
+    several names.
     """
-    buckets: defaultdict[int, list[frozenset[int]]] = defaultdict(list)
-    for snippet in snippets:
-        heading = snippet.title.rpartition(" > ")[2]
-        shingles = _shingles(f"{snippet.language} {heading} {snippet.text}")
-        smallest = sorted(shingles)[:_BUCKETS]
-        similar = {id(other): other for hash_ in smallest for other in buckets[hash_]}
-        if any(_are_alike(shingles, other) for other in similar.values()):
-            left_out[DUPLICATE] += 1
-            continue
-        for hash_ in smallest:
-            if len(buckets[hash_]) < _MOST_IN_BUCKET:
-                buckets[hash_].append(shingles)
-        yield snippet
+    headed = [replace(each, text=f"{_heading(each)} {each.text}") for each in snippets]
+    repeated = set(near_duplicates(headed))
+    left_out[DUPLICATE] += len(repeated)
+    return [each for place, each in enumerate(snippets) if place not in repeated]
 
 
-def _shingles(text: str) -> frozenset[int]:
-    words = text.lower().split()
-    runs = range(max(1, len(words) - _SHINGLE + 1))
-    joined = (" ".join(words[at : at + _SHINGLE]) for at in runs)
-    return frozenset(zlib.crc32(run.encode("utf-8", "replace")) for run in joined)
-
-
-def _are_alike(one: frozenset[int], other: frozenset[int]) -> bool:
-    smaller, larger = sorted((len(one), len(other)))
-    if smaller < _ALIKE * larger:
-        return False
-    shared = len(one & other)
-    return shared >= _ALIKE * (len(one) + len(other) - shared)
+def _heading(snippet: DocSnippet) -> str:
+    return f"{snippet.language} {snippet.title.rpartition(' > ')[2]}"
 
 
 def request_again(docset: Docset) -> DocsetRequest:

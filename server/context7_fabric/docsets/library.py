@@ -51,13 +51,14 @@ REFRESHER = [sys.executable, "-P", "-m", "context7_fabric.docsets.refresher"]
 RETRY_SECONDS = 6 * 3600.0
 """Time between two attempts to refresh a docset behind an answer, by any process."""
 
-END_SECONDS = 5.0
-
 LOOK_SECONDS = 0.5
 """Time between two looks at the folder."""
 
 TOTAL_BYTES = 2**30
 """Bound of the files of all docsets together."""
+
+_SCANS = 3
+"""Attempts to read the folder while other processes replace files in it."""
 
 PURGED = "snippets: purged"
 """Reason for which `leave_out` counts what a docset does not hold."""
@@ -88,6 +89,11 @@ class _Held:
     index: DocsetIndex | None = None
     damage: DamagedDocset | None = None
 
+    @property
+    def is_lost(self) -> bool:
+        """The file was removed while the folder was read, perhaps for a newer one."""
+        return self.index is None and self.damage is None
+
 
 class DocsetLibrary:
     """The docsets in one folder."""
@@ -112,14 +118,6 @@ class DocsetLibrary:
         self._stamp = self._seen = 0
         self._next_look = float("-inf")
         self._refreshing = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-
-    def close(self) -> None:
-        """End a refresh behind an answer; the docset stays as it is."""
-        child = self._child
-        if child is not None:
-            child.kill()
-            child.wait(END_SECONDS)
 
     def revision(self) -> int:
         """Return a number that changes when a docset comes, changes or goes."""
@@ -268,11 +266,9 @@ class DocsetLibrary:
         with subprocess.Popen(REFRESHER, stdin=pipe, stdout=pipe, stderr=none) as child:  # noqa: S603  # this package
             assert child.stdin is not None  # noqa: S101  # it was opened with pipes
             assert child.stdout is not None  # noqa: S101  # as above
-            self._child = child
             child.stdin.write(line)
             child.stdin.flush()
             said = child.stdout.read()
-        self._child = None
         log.debug("refresh of %s: %s", docset.name, said.decode(errors="replace").strip() or "done")
 
     def _unchanged(
@@ -348,10 +344,17 @@ class DocsetLibrary:
     def _chosen(
         self, rule: Choice, library: LibraryId, viewer: Viewer, also: Collection[str]
     ) -> DocsetIndex | None:
-        wanted = {each.casefold() for each in (library.base, *also)}
-        found = [index for index in self._open(viewer) if wanted & _folded(index.docset)]
-        chosen = rule(library.version, [index.docset for index in found])
-        return next((index for index in found if index.docset is chosen), None)
+        held = [(index, index.docset) for index in self._open(viewer)]
+        own, joined = library.base.casefold(), {each.casefold() for each in also}
+        for is_of in (
+            lambda docset: docset.id.casefold() == own,
+            lambda docset: own in _folded(docset),
+            lambda docset: bool(joined & _folded(docset)),
+        ):
+            chosen = rule(library.version, [docset for _, docset in held if is_of(docset)])
+            if chosen is not None:
+                return next(index for index, docset in held if docset is chosen)
+        return None
 
     def _open(self, viewer: Viewer) -> Iterator[DocsetIndex]:
         self._look()
@@ -369,10 +372,11 @@ class DocsetLibrary:
             if stamp == self._seen:
                 return
             before = {each.file.path: each for held in self._held.values() for each in held}
-            self._held = {
-                stem: list(self._read(files, before))
-                for stem, files in self._folder.files().items()
-            }
+            for _scan in range(_SCANS):
+                found = self._folder.files()
+                self._held = {stem: list(self._read(found[stem], before)) for stem in found}
+                if not any(each.is_lost for held in self._held.values() for each in held):
+                    break
             self._seen = stamp
 
     def _read(self, files: Sequence[DocsetFile], before: Mapping[Path, _Held]) -> Iterator[_Held]:
@@ -382,12 +386,10 @@ class DocsetLibrary:
                 return
             known = before.get(file.path)
             held = self._opened(file) if known is None or known.file.size != file.size else known
+            yield replace(held, file=file)
             if held.index is not None:
                 held.index.docset = replace(held.index.docset, checked_at=file.checked_at)
-                yield _Held(file, held.index)
                 return
-            if held.damage is not None:
-                yield _Held(file, None, held.damage)
 
     def _opened(self, file: DocsetFile) -> _Held:
         try:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import quote
 
+from context7_fabric.docsets.confidence import RULE, Evidence
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.page import (
     MOST_TOKENS,
@@ -23,7 +24,7 @@ from context7_fabric.docsets.page import (
     estimated_tokens,
     written,
 )
-from context7_fabric.docsets.words import Term, Word
+from context7_fabric.docsets.words import Word
 from context7_fabric.parsing.snippets import SnippetKind
 
 BM25_WEIGHT, TITLE_WEIGHT, PRIOR_WEIGHT, BROAD_WEIGHT = 0.8, 0.5, 0.2, 0.5
@@ -31,6 +32,9 @@ BM25_WEIGHT, TITLE_WEIGHT, PRIOR_WEIGHT, BROAD_WEIGHT = 0.8, 0.5, 0.2, 0.5
 
 PART_SHARE = 0.5
 """Share of a word that a snippet holds which has all its parts, but not the whole in one piece."""
+
+FIRST = 8
+"""Snippets whose words count for the confidence."""
 
 FRAME_TOKENS = 12
 """Tokens of heading mark, "Source:", blank lines and rule around a snippet."""
@@ -49,8 +53,8 @@ _HISTORY = re.compile(r"change.?log|release|migrat|blog|legacy|deprecated|/v\d")
 class Match:
     """Snippet that shares words with the question.
 
-    `number` is its row, `place` its place in its document, from 0; `tokens` those of its text;
-    `score` is BM25, greater is better; `held` are the question's terms that it holds, `headed`
+    `number` is its row, `place` its place in its document, from 0; `tokens` those of title, path
+    and text; `score` is BM25, greater is better; `held` are the question's terms that it holds, `headed`
     those that its path, its headings or the names that it defines hold.
     """
 
@@ -59,8 +63,8 @@ class Match:
     place: int
     tokens: int
     score: float
-    held: Collection[Term] = frozenset()
-    headed: Collection[Term] = frozenset()
+    held: Collection[str] = frozenset()
+    headed: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Retrieval:
         self,
         docset: Docset,
         words: Sequence[Word],
-        counts: Mapping[Term, int],
+        counts: Mapping[str, int],
         matches: Sequence[Match],
     ) -> None:
         """Rank `matches`; `counts` are the snippets of the docset that hold each term."""
@@ -100,8 +104,23 @@ class Retrieval:
 
     @cached_property
     def confidence(self) -> float:
-        """Confidence, from 0 to 1, that the first page answers the question."""
-        return max((self._held(each.shares) for each in self._ranked[:8]), default=0.0)
+        """Confidence, from 0 to 1, that the docset answers the question."""
+        return RULE.confidence(self.evidence)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the first snippets hold of the question's words."""
+        names = set(re.findall(r"\w+", " ".join(self.docset.ids).lower()))
+        weights = {w: each for w, each in self.words.items() if w.lower() not in names}
+        first = self._ranked[:FIRST]
+        return Evidence(
+            held=max((_part(weights, each.shares) for each in first), default=0.0),
+            counted=max(
+                (_part(dict.fromkeys(weights, 1.0), each.shares) for each in first), default=0.0
+            ),
+            headed=max((_part(weights, each.headed) for each in first), default=0.0),
+            words=len(weights),
+        )
 
     def page(
         self, max_tokens: int = MOST_TOKENS, number: int = 1, mode: SnippetKind | None = None
@@ -126,31 +145,33 @@ class Retrieval:
         return f"{source}#{snippet.anchor}" if snippet.anchor else source
 
     def _rank(self, matches: Sequence[Match]) -> list[Ranked]:
-        shares = [self._shares(match.held) for match in matches]
-        scores = self._scores(matches)
-        top = max(scores, default=1.0) or 1.0
+        frame = FRAME_TOKENS + estimated_tokens(self.docset.address)
         ranked = [
             Ranked(
                 match.number,
                 match.snippet,
-                score / top,
-                share,
-                match.tokens
-                + estimated_tokens(match.snippet.title + self._source(match.snippet))
-                + FRAME_TOKENS,
+                match.score,
+                self._shares(match.held),
+                self._shares(match.headed),
+                match.tokens + frame,
             )
-            for match, score, share in zip(matches, scores, shares, strict=True)
+            for match in matches
         ]
-        return sorted(ranked, key=lambda each: (-each.score, each.number))
+        scores = self._scores(matches, ranked)
+        top = max(scores, default=1.0) or 1.0
+        scored = (
+            replace(each, score=score / top) for each, score in zip(ranked, scores, strict=True)
+        )
+        return sorted(scored, key=lambda each: (-each.score, each.number))
 
-    def _scores(self, matches: Sequence[Match]) -> list[float]:
+    def _scores(self, matches: Sequence[Match], ranked: Sequence[Ranked]) -> list[float]:
         top = max((match.score for match in matches), default=1.0) or 1.0
         prior_weight = PRIOR_WEIGHT + BROAD_WEIGHT * self._breadth() ** 2
         return [
             BM25_WEIGHT * match.score / top
-            + TITLE_WEIGHT * self._held(self._shares(match.headed))
+            + TITLE_WEIGHT * _part(self.words, each.headed)
             + prior_weight * _prior(match)
-            for match in matches
+            for match, each in zip(matches, ranked, strict=True)
         ]
 
     def _breadth(self) -> float:
@@ -159,24 +180,29 @@ class Retrieval:
             return 1.0
         return 1 - max(self.words.values()) / _rarity(self.docset.snippets, 0)
 
-    def _held(self, shares: Mapping[str, float]) -> float:
-        """Return the part of the question's words, by weight, in these shares."""
-        total = sum(self.words.values()) or 1.0
-        return sum(self.words[word] * share for word, share in shares.items()) / total
-
-    def _shares(self, held: Collection[Term]) -> dict[str, float]:
+    def _shares(self, held: Collection[str]) -> dict[str, float]:
         """Return the share of each word that is held, without the words of which nothing is."""
-        shares = {word.text: self._share(word, held) for word in self._asked}
-        return {word: share for word, share in shares.items() if share}
+        if not held:
+            return {}
+        shares = ((word.text, self._share(word, held)) for word in self._asked)
+        return {word: share for word, share in shares if share}
 
-    def _share(self, word: Word, held: Collection[Term]) -> float:
+    def _share(self, word: Word, held: Collection[str]) -> float:
         if word.whole in held:
             return 1.0
+        if not word.parts:
+            return 0.0
         total = sum(self._rarity[part] for part in word.parts) or 1.0
         return PART_SHARE * sum(self._rarity[part] for part in word.parts if part in held) / total
 
     def _weight(self, word: Word) -> float:
         return max(self._rarity[term] for term in word.terms)
+
+
+def _part(weights: Mapping[str, float], shares: Mapping[str, float]) -> float:
+    """Return the part of the words, by weight, that is in these shares."""
+    total = sum(weights.values()) or 1.0
+    return sum(weights.get(word, 0.0) * share for word, share in shares.items()) / total
 
 
 def _rarity(snippets: int, count: int) -> float:

@@ -30,16 +30,9 @@ FILLER = frozenset(
 """Words that say nothing about the subject of a question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """Search term: one token, or several that stand in a row; lower case."""
-
-    text: str
-
-    @property
-    def expression(self) -> str:
-        """The term in FTS5's query language."""
-        return '"' + self.text.replace('"', " ") + '"'
+def expression(term: str) -> str:
+    """Return a term in FTS5's query language; several tokens then have to stand in a row."""
+    return '"' + term.replace('"', " ") + '"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +40,16 @@ class Word:
     """Word of a question: the term for all of it, and those for its parts, if it has any."""
 
     text: str
-    whole: Term
-    parts: tuple[Term, ...] = ()
+    whole: str
+    parts: tuple[str, ...] = ()
 
     @property
-    def terms(self) -> tuple[Term, ...]:
+    def terms(self) -> tuple[str, ...]:
         """The whole first, then the parts."""
         return (self.whole, *self.parts)
 
     @property
-    def searched(self) -> tuple[Term, ...]:
+    def searched(self) -> tuple[str, ...]:
         """The terms that find snippets.
 
         A plain word with a hyphen is looked for by its parts alone: it is written in two words, in
@@ -96,7 +89,7 @@ def _word(chunk: str) -> Word:
     parts = dict.fromkeys(
         part for piece in pieces for part in _parts(piece, is_part=len(pieces) > 1)
     )
-    return Word(chunk, Term(chunk.lower()), tuple(map(Term, parts)))
+    return Word(chunk, chunk.lower(), tuple(parts))
 
 
 def _parts(piece: str, *, is_part: bool) -> Iterable[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from context7_fabric.docsets.sources.discovery import (
     repository_file,
     undiscovered,
 )
-from context7_fabric.docsets.sources.installed import installed_packages, project_environment
 from context7_fabric.docsets.sources.source import parse_source
 
 GITHUB = "https://github.com"
@@ -167,60 +165,3 @@ def test_candidates_of_any_text_are_sources_that_can_be_read_back(
 ) -> None:
     for each in candidates(library, sources, project_urls=sources):
         assert parse_source(each.line, Path("/")) == each.source
-
-
-# ------------------------------------------------------------------- Installed packages
-
-
-def environment(folder: Path, name: str, metadata: str) -> Path:
-    packages = folder / "lib" / "python3.12" / "site-packages"
-    (packages / name).mkdir(parents=True)
-    (packages / name / "METADATA").write_text(metadata)
-    (folder / "pyvenv.cfg").write_text("")
-    return folder
-
-
-METADATA = """Metadata-Version: 2.4
-Name: My_Package
-Version: 1.2.3
-Home-page: https://my.example.org
-Project-URL: Source Code, https://github.com/o/my
-Project-URL: Sponsor, https://github.com/sponsors/o
-
-Text: no header
-"""
-
-
-def test_installed_packages_of_python_have_their_addresses(tmp_path: Path) -> None:
-    venv = environment(tmp_path / ".venv", "my_package-1.2.3.dist-info", METADATA)
-    [found] = installed_packages("My.Package", tmp_path, venv)
-    assert found.version == "1.2.3"
-    assert found.urls == ("https://github.com/o/my", "https://my.example.org")
-    assert installed_packages("my", tmp_path, venv) == ()
-
-
-def test_installed_packages_of_npm_have_their_addresses(tmp_path: Path) -> None:
-    folder = tmp_path / "node_modules" / "@o" / "my"
-    folder.mkdir(parents=True)
-    package = {
-        "version": "2.0.0",
-        "repository": {"type": "git", "url": "git+https://github.com/o/my.git"},
-        "homepage": "https://my.example.org",
-    }
-    (folder / "package.json").write_text(json.dumps(package))
-    [found] = installed_packages("@o/my", tmp_path, None)
-    assert (found.version, len(found.urls)) == ("2.0.0", 2)
-    (folder / "package.json").write_text("[" * 100_000)
-    for name in ("@o/my", "../..", "", "/etc", "gone"):
-        assert installed_packages(name, tmp_path, None) == ()
-
-
-def test_project_environment_is_the_one_named_then_the_active_one_then_its_own(
-    tmp_path: Path,
-) -> None:
-    own = environment(tmp_path / ".venv", "a-1.dist-info", "")
-    active = environment(tmp_path / "active", "a-1.dist-info", "")
-    assert project_environment({}, tmp_path) == own
-    assert project_environment({"VIRTUAL_ENV": str(active)}, tmp_path) == active
-    assert project_environment({"VIRTUAL_ENV": str(active)}, tmp_path, own) == own
-    assert project_environment({}, tmp_path / "elsewhere") is None

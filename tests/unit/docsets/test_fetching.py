@@ -37,6 +37,13 @@ async def test_fetch_of_a_file_is_that_file_alone(tmp_path: Path) -> None:
     assert (tree.parts, tree.includes) == (("a.md",), False)
 
 
+async def test_fetch_of_a_folder_that_fails_removes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text("x = 1")
+    with pytest.raises(SourceNotFound):
+        await fetched(tmp_path, tmp_path)
+    assert (tmp_path / "code.py").read_text() == "x = 1"
+
+
 async def test_fetch_of_a_folder_without_documentation_raises(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFound, match="no documentation"):
         await fetched(tmp_path, tmp_path)

@@ -65,6 +65,19 @@ def test_documents_of_parts_are_those_of_folders_and_files_named(tmp_path: Path)
     assert list(read(tmp_path, parts=("b", "c.md", "gone.md"))) == ["b/y.md", "c.md", "gone.md"]
 
 
+def test_documents_of_parts_that_lie_in_another_come_once(tmp_path: Path) -> None:
+    write(tmp_path, a__b__x="# X", a__y="# Y", ab="# AB")
+    assert list(read(tmp_path, parts=("a/b", "a", "ab.md"))) == ["a/y.md", "a/b/x.md", "ab.md"]
+
+
+def test_documents_that_stand_for_links_are_not_read(tmp_path: Path) -> None:
+    write(tmp_path, a="../../outside", b="# B")
+    links = frozenset({"a.md"})
+    expected = {"a.md": "(symbolic link)"}
+    assert read(tmp_path, links=links) == {**expected, "b.md": "# B"}
+    assert read(tmp_path, links=links, parts=("a.md",)) == expected
+
+
 def test_documents_with_links_names_them_and_does_not_follow(tmp_path: Path) -> None:
     source, outside = tmp_path / "source", tmp_path / "outside"
     write(source, a="# A")

@@ -108,6 +108,16 @@ def test_find_answers_for_every_id_of_a_docset_and_its_version(
     assert found(library, asked, *also) == expected
 
 
+def test_find_prefers_the_docset_of_the_id_to_one_that_has_it_as_another(
+    library: DocsetLibrary, pages: Path
+) -> None:
+    add(library, pages, "/a/mirror", also=(QUAY,))
+    add(library, pages, QUAY, version="1.2")
+    assert found(library, QUAY) == f"{QUAY}@1.2"
+    assert found(library, f"{QUAY}/1.3") is None
+    assert found(library, "/old/name", "/a/mirror", QUAY) == "/a/mirror"
+
+
 def test_nearest_lower_is_offered_for_a_version_that_no_docset_has(
     library: DocsetLibrary, pages: Path
 ) -> None:

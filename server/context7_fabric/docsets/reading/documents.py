@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from context7_fabric.docsets.models import DocSnippet
-from context7_fabric.docsets.reading.front_matter import FrontMatter, read_front_matter
 from context7_fabric.docsets.reading.includes import Include, expand_markdown, expand_rst
-from context7_fabric.docsets.reading.lines import split
+from context7_fabric.docsets.reading.lines import FrontMatter, front_matter, split
 from context7_fabric.docsets.reading.markdown import MarkdownReader
 from context7_fabric.docsets.reading.outline import Outline
 from context7_fabric.docsets.reading.rst import RstReader
@@ -43,13 +42,23 @@ def read_document(
     lines = split(text)
     outline = Outline()
     is_rst = _is_rst(path, lines)
-    front = FrontMatter() if is_rst else read_front_matter(lines, outline)
+    front = FrontMatter() if is_rst else front_matter(lines)
+    _begin(outline, front)
     rest = list(enumerate(lines))[front.end :]
     expanded = (expand_rst if is_rst else expand_markdown)(path, rest, include)
     (RstReader if is_rst else MarkdownReader)(expanded.lines, expanded.numbers, outline).read()
     snippets, kept, dropped = cut(outline.sections, path, front.title, bounds)
     filled = {number for number, line in enumerate(lines) if line.strip()}
     return _account(snippets, filled, kept, (outline.left_out, dropped, expanded.left_out))
+
+
+def _begin(outline: Outline, front: FrontMatter) -> None:
+    """Begin a document with the title and the description of its front matter."""
+    if front.title:
+        outline.heading(1, front.title, front.title_lines)
+    if front.description:
+        outline.add_text(front.description, front.description_lines)
+    outline.leave_out("front matter", front.lines)
 
 
 def _account(

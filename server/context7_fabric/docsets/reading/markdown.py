@@ -13,45 +13,19 @@ from collections.abc import Callable, Sequence
 from context7_fabric.docsets.reading import lines as reading_lines
 from context7_fabric.docsets.reading import mdx
 from context7_fabric.docsets.reading.lines import TAB, Fence, Search, width, without_columns
-from context7_fabric.docsets.reading.outline import Outline, identifiers, plain
+from context7_fabric.docsets.reading.outline import CONTENTS, Outline, identifiers, plain
 
 _HEADING = re.compile(r"(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
 _HEADING_ID = re.compile(r"\s*\{\s*#(?P<id>[\w.:-]+)[^}]*\}\s*$|\s*\[#(?P<id2>[\w-]+)\]\s*$")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _RULE = re.compile(r"[ \t>]*(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|=+[ \t]*)")
 _LIST = re.compile(r"(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
-_INDENTED_ADMONITION = re.compile(
-    r"(?:!!!|\?\?\?\+?)[ \t]+(?P<kind>[\w-]+)(?P<words>[^\"]*)(?:\"(?P<title>[^\"]*)\")?\s*"
-    r"|===[!+]?[ \t]+\"(?P<tab>[^\"]*)\"\s*"
-)
-_COLONS = re.compile(
-    r":{3,}[ \t]*(?:\{?(?P<kind>[A-Za-z][\w+-]*)\}?)?(?:\[(?P<label>[^\]]*)\])?(?P<title>[^{]*)"
-    r"(?:\{.*\})?"
-)
-_SLASHES = re.compile(r"/{3,}[ \t]*(?P<kind>[a-z][\w-]*)?[ \t]*(?:\|[ \t]*(?P<title>.*))?")
 _OPTION = re.compile(r" {4}(?:type|open|attrs|new|select):[ \t].*")
 _LINK_DEFINITION = re.compile(r" {0,3}\[[^\]\[]+\]:[ \t]*\S+.*")
-_STATEMENT = re.compile(
-    r"import\s+(?:['\"]|[\w*{][^'\"]*\bfrom\s+['\"])|import\s*(?:[\w$]+\s*,\s*)?\{[^}]*$"
-    r"|export\s+(?:const|let|var|default|function|async|class|type|interface|\{|\*)(?=[\s{*]|$)"
-)
 _SHORTCODE = re.compile(r"\{\{[<%].*[>%]\}\}|\{%.*%\}")
 _SHORTCODE_LABEL = re.compile(
     r"(?:title|label|name|tabName|header)=\"([^\"]*)\"|\btab \"([^\"]*)\""
 )
-_SIDES = {"python": "python", "js": "javascript", "javascript": "javascript", "ts": "typescript"}
-_LAYOUT = {
-    "code-group",
-    "group",
-    "tabs",
-    "grid",
-    "container",
-    "raw",
-    "steps",
-    "cards",
-    "row",
-    "col",
-}
 _ADDED = re.compile(r"\s*(?:added|deprecated|introduced_in)\s*[:=].*|\s*-\s*v?\d[\w.]*\s*")
 _DIRECTIVE = re.compile(r"\{(?P<name>[\w:+-]+)\}[ \t]*(?P<argument>.*)")
 _CODE_DIRECTIVES = {"code-block", "code", "code-cell", "sourcecode", "ipython", "doctest", "math"}
@@ -108,10 +82,6 @@ class MarkdownReader:
     def _number(self) -> int:
         return self._numbers[self._at]
 
-    def _span(self, end: int) -> Sequence[int]:
-        """Numbers of the lines from the current one up to `end`."""
-        return self._numbers[self._at : end]
-
     def _filled(self, end: int) -> list[int]:
         """Numbers of the lines from the current one up to `end` that are not blank."""
         return [self._numbers[at] for at in range(self._at, end) if self._lines[at].strip()]
@@ -150,14 +120,14 @@ class MarkdownReader:
         if not text.strip():
             self._skip("layout")
             return
-        if "<" in line:
-            self._out.define(mdx.field_names(line))
         self._follow_list(text)
-        self._put(text if self._is_in_list or text.lstrip()[0] == "|" else text.strip())
+        is_indented = self._is_in_list or text.lstrip()[0] == "|"
+        names = mdx.field_names(line) if "<" in line else ()
+        self._put(text if is_indented else text.strip(), names)
         self._at += 1
 
-    def _put(self, text: str) -> None:
-        self._out.text(text.rstrip(), self._number())
+    def _put(self, text: str, names: Sequence[str] = ()) -> None:
+        self._out.text(text.rstrip(), self._number(), names)
 
     def _follow_list(self, text: str) -> None:
         is_item = _LIST.match(text.lstrip()) is not None
@@ -179,15 +149,28 @@ class MarkdownReader:
     # ----------------------------------------------------------------------- Code
 
     def _fence(self, fence: Fence) -> None:
-        found = self._find(f"fence{fence.key}", self._at + 1, fence.is_closed_by)
-        end = len(self._lines) if found is None else found + 1
-        body = self._lines[self._at + 1 : end if found is None else end - 1]
-        if ">" in fence.marks:
-            body = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in body]
-        numbers = self._filled(end)
-        self._code(fence.info, body, numbers)
+        """Read a fence to its closing line, or to the end of its quote or of the document."""
+        is_quoted = ">" in fence.marks
+        end = self._at + 1
+        if is_quoted:
+            end, is_closed = self._quoted_fence_end(fence)
+        else:
+            found = self._find(f"fence{fence.key}", end, fence.is_closed_by)
+            end, is_closed = (len(self._lines), False) if found is None else (found + 1, True)
+        body = self._lines[self._at + 1 : end - is_closed]
+        if is_quoted:
+            body = [_QUOTE_MARK.sub("", line) for line in body]
+        self._code(fence.info, body, self._filled(end))
         self._at = end
         self._after_blank = True
+
+    def _quoted_fence_end(self, fence: Fence) -> tuple[int, bool]:
+        end = self._at + 1
+        while end < len(self._lines) and self._lines[end].lstrip().startswith(">"):
+            end += 1
+            if fence.is_closed_by(self._lines[end - 1]):
+                return end, True
+        return end, False
 
     def _code(self, info: str, body: list[str], numbers: list[int]) -> None:
         directive = _DIRECTIVE.match(info)
@@ -201,7 +184,7 @@ class MarkdownReader:
     def _directive(self, directive: re.Match[str], body: list[str], numbers: list[int]) -> None:
         """Add the content of a MyST directive, which is Markdown, or leave out lists of pages."""
         if directive["name"] in {"toctree", "contents"}:
-            self._out.leave_out("tables of contents", numbers)
+            self._out.leave_out(CONTENTS, numbers)
             return
         title = directive["argument"] or directive["name"].title()
         self._out.blank()
@@ -285,60 +268,52 @@ class MarkdownReader:
     # ----------------------------------------------------------------------- Admonitions
 
     def _indented_admonition(self, line: str) -> bool:
-        found = (
-            _INDENTED_ADMONITION.fullmatch(line.strip()) if line.lstrip()[:3] in _THREE else None
-        )
-        if found is None:
+        bold = mdx.indented_admonition(line.strip())
+        if bold is None:
             return False
         base = self._indents[-1] if self._indents else 0
         self._indents.append(base + width(line) + TAB)
-        self._bold(
-            _admonition(found["kind"] or "", found["title"] or found["tab"] or found["words"])
-        )
+        self._bold(bold)
         self._after_blank = True
         self._is_in_list = False
         return True
 
     def _colons(self, line: str) -> bool:
-        found = _COLONS.fullmatch(line.strip()) if line.lstrip().startswith(":::") else None
+        found = mdx.container(line.strip())
         if found is None:
             return False
-        kind, title = found["kind"] or "", (found["label"] or found["title"] or "").strip()
         self._out.blank()
-        if (kind in _SIDES and not title) or not kind:
-            self._out.side = _SIDES.get(kind, "")
-            self._skip("layout")
-        elif kind in _LAYOUT and not title:
-            self._skip("layout")
+        if found.is_side:
+            self._out.side = found.side
+        if found.bold:
+            self._bold(found.bold)
         else:
-            self._bold(_admonition(kind, title))
+            self._skip("layout")
         self._after_blank = True
         return True
 
     def _slashes(self, line: str) -> bool:
-        found = _SLASHES.fullmatch(line.strip())
-        if found is None:
+        bold = mdx.slashed_block(line.strip())
+        if bold is None:
             return False
         self._out.blank()
-        if found["kind"]:
-            kind, title = found["kind"], found["title"]
-            self._bold(title if kind in {"tab", "details"} and title else _admonition(kind, title))
-            while self._at < len(self._lines) and _OPTION.fullmatch(self._lines[self._at]):
-                self._skip("layout")
-        else:
+        if not bold:
+            self._skip("layout")
+            return True
+        self._bold(bold)
+        while self._at < len(self._lines) and _OPTION.fullmatch(self._lines[self._at]):
             self._skip("layout")
         return True
 
     def _quote(self, line: str) -> bool:
         """Read a quoted line: a heading in it is bold text, an index for agents is left out."""
-        bare = line.lstrip("> \t")
+        bare = line.lstrip("> \t").rstrip()
         if _INDEX_NOTE.fullmatch(line):
             self._skip_quote()
             return True
-        alert = _ALERT.fullmatch(bare)
-        heading = _HEADING.fullmatch(bare.rstrip())
+        alert, heading = mdx.alert(bare), _HEADING.fullmatch(bare)
         if alert:
-            self._put(f"> **{_admonition(alert[1], alert[2])}**")
+            self._put(f"> **{alert}**")
         elif heading and heading[2]:
             self._put(f"> **{plain(heading[2])}**")
         elif not bare:
@@ -359,20 +334,13 @@ class MarkdownReader:
         """Read a line with a comment; True if the comment and its lines are dealt with."""
         cleared = _COMMENT.sub("", line)
         if cleared != line:
-            if cleared.strip():
-                self._lines[self._at] = cleared
-                self._read_line(cleared)
-            else:
-                self._comment_lines(self._at + 1)
+            self._read_cleared(cleared)
             return True
         start = line.find("<!--")
         mark, start = ("-->", start) if start >= 0 else ("*/}", line.find("{/*"))
         end = self._find(mark, self._at + 1, lambda each: mark in each)
         if end is None:
-            self._lines[self._at] = line[:start] + line[start:].replace("<!--", "").replace(
-                "{/*", ""
-            )
-            self._read_or_skip(self._lines[self._at])
+            self._read_cleared(line.replace("<!--", "").replace("{/*", ""))
             return True
         if line[:start].strip():
             self._put(mdx.text_of(line[:start]).strip())
@@ -383,11 +351,13 @@ class MarkdownReader:
             self._lines[end] = rest
         return True
 
-    def _read_or_skip(self, line: str) -> None:
+    def _read_cleared(self, line: str) -> None:
+        """Read the current line as it is without comments."""
         if line.strip():
+            self._lines[self._at] = line
             self._read_line(line)
         else:
-            self._skip("comments")
+            self._comment_lines(self._at + 1)
 
     def _comment_lines(self, end: int) -> None:
         """Leave out the lines up to `end`, but the versions that Node's comments carry."""
@@ -500,7 +470,7 @@ class MarkdownReader:
 
     def _statement(self, line: str) -> bool:
         """Leave out an `import` or `export` of MDX with the lines of its brackets."""
-        if self._out.is_in_paragraph or not _STATEMENT.match(line):
+        if self._out.is_in_paragraph or not mdx.STATEMENT.match(line):
             return False
         exported = _EXPORTED.fullmatch(line.strip())
         if exported:
@@ -526,15 +496,5 @@ class MarkdownReader:
 
 
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}")
-_ALERT = re.compile(r"\[!(\w+)\][+-]?[ \t]*(.*)")
-_THREE = {"!!!", "???", "==="}
+_QUOTE_MARK = re.compile(r"[ \t]*>[ \t]?")
 _NO_TEXT = re.compile(r"[{}()\[\];,\s]*(?:[\"'`]\s*[\"'`])?[{}()\[\];,\s]*")
-
-
-def _admonition(kind: str, title: str | None) -> str:
-    """Return the bold line for an admonition: its title, or its kind."""
-    title = (title or "").strip()
-    if not kind or kind in {"details", "tab", "dropdown"}:
-        return title or "Details"
-    name = kind.replace("-", " ").capitalize()
-    return f"{name}: {title}" if title else name

@@ -1,10 +1,11 @@
-"""Tags, components and their properties in Markdown: what of them is text for a reader."""
+"""Tags, components, properties and admonitions in Markdown: what of them is text for a reader."""
 
 from __future__ import annotations
 
 import html
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 _ATTRIBUTES = r"(?:[^<>\"'{}]|\"[^\"]*+\"|'[^']*+'|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\})*+"
 _TAG = re.compile(rf"<(?P<slash>/?)(?P<name>[A-Za-z][\w.:-]*+)(?P<rest>{_ATTRIBUTES})>|</?>")
@@ -182,20 +183,24 @@ _MARKS = re.compile(r"""\\.|["'`{}\[\]()>]""")
 DATA = re.compile(r"=\s*\{\s*[\[{]|=\s*\{\s*$")
 _STYLE = re.compile(r"(?:^|[\s<])(?:style|className|sx|css|class)\s*=")
 _KEY = re.compile(r"""\s*\{?\s*["']?([\w-]+)["']?\s*:\s*(.*)""")
+_HEAD = re.compile(r"\s*<[A-Z][\w.]*(?=\s|$)|^\s*\w+=(?=\{)")
 _NO_WORD = re.compile(r"[\W_]*")
 _NAMING = {"name", "prop", "attribute", "key"}
 
 
 def data_line(line: str) -> str:
     """Return a line of properties as text: `name:` as a list item, other keys as lines."""
-    found = _KEY.fullmatch(line) if len(line) <= LONGEST_LINE else None
-    if found and found[1] in _NAMING and (name := _literal(found[2])):
-        return f"- **{name}**"
-    if found and not found[2].lstrip().startswith("//"):
-        value = _literal(found[2])
-        return f"  {found[1]}: {value}" if value else ""
-    bare = _literal(line)
-    return f"  {bare}" if bare else ""
+    if len(line) > LONGEST_LINE:
+        return line
+    line = _HEAD.sub("", line)
+    found = _KEY.fullmatch(line)
+    if found is None or found[2].lstrip().startswith("//"):
+        bare = _literal(line)
+        return f"  {bare}" if bare else ""
+    value = _literal(found[2])
+    if found[1] in _NAMING:
+        return f"- **{value}**" if value else ""
+    return f"  {found[1]}: {value}" if value else ""
 
 
 def _literal(value: str) -> str:
@@ -203,7 +208,7 @@ def _literal(value: str) -> str:
     text = text_of(value).replace('{" "}', " ").strip().rstrip(",").strip()
     text = text.strip("[]{}()").strip().rstrip(",") if _is_bracketed(text) else text
     if len(text) > 1 and text[0] in "\"'`" and text[-1] == text[0]:
-        text = text[1:-1]
+        text = text[1:-1].replace(f"{text[0]}, {text[0]}", ", ")
     return "" if _NO_WORD.fullmatch(text) else text
 
 
@@ -219,3 +224,89 @@ def is_style(lines: Sequence[str]) -> bool:
 def has_label(line: str) -> bool:
     """Return whether a line of a tag holds an attribute that is kept."""
     return _KEPT.search(line) is not None
+
+
+STATEMENT = re.compile(
+    r"import\s+(?:['\"]|[\w*{][^'\"]*\bfrom\s+['\"])|import\s*(?:[\w$]+\s*,\s*)?\{[^}]*$"
+    r"|export\s+(?:const|let|var|default|function|async|class|type|interface|\{|\*)(?=[\s{*]|$)"
+)
+"""Beginning of an `import` or an `export`."""
+
+# --------------------------------------------------------------------------- Admonitions
+
+_INDENTED_ADMONITION = re.compile(
+    r"(?:!!!|\?\?\?\+?)[ \t]+(?P<kind>[\w-]+)(?P<words>[^\"]*)(?:\"(?P<title>[^\"]*)\")?\s*"
+    r"|===[!+]?[ \t]+\"(?P<tab>[^\"]*)\"\s*"
+)
+_COLONS = re.compile(
+    r":{3,}[ \t]*(?:\{?(?P<kind>[A-Za-z][\w+-]*)\}?)?(?:\[(?P<label>[^\]]*)\])?(?P<title>[^{]*)"
+    r"(?:\{.*\})?"
+)
+_SLASHES = re.compile(r"/{3,}[ \t]*(?P<kind>[a-z][\w-]*)?[ \t]*(?:\|[ \t]*(?P<title>.*))?")
+_SIDES = {"python": "python", "js": "javascript", "javascript": "javascript", "ts": "typescript"}
+_LAYOUT = {
+    "code-group",
+    "group",
+    "tabs",
+    "grid",
+    "container",
+    "raw",
+    "steps",
+    "cards",
+    "row",
+    "col",
+}
+_ALERT = re.compile(r"\[!(\w+)\][+-]?[ \t]*(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """Line of three colons: `bold` is what it says; a side begins or, with `side` empty, ends."""
+
+    bold: str = ""
+    is_side: bool = False
+    side: str = ""
+
+
+def indented_admonition(line: str) -> str | None:
+    """Return what `!!! note "Title"`, `??? note` or `=== "Tab"` says; None for another line."""
+    found = _INDENTED_ADMONITION.fullmatch(line)
+    if found is None:
+        return None
+    return found["tab"] or _named(found["kind"] or "", found["title"] or found["words"])
+
+
+def container(line: str) -> Container | None:
+    """Return the container that `:::note Title` opens, or that `:::` closes; None for others."""
+    found = _COLONS.fullmatch(line) if line.startswith(":::") else None
+    if found is None:
+        return None
+    kind, title = found["kind"] or "", (found["label"] or found["title"] or "").strip()
+    if not title and (kind in _SIDES or not kind):
+        return Container(is_side=True, side=_SIDES.get(kind, ""))
+    if not title and kind in _LAYOUT:
+        return Container()
+    return Container(_named(kind, title))
+
+
+def slashed_block(line: str) -> str | None:
+    """Return what `/// note | Title` says, empty for the end of a block; None for others."""
+    found = _SLASHES.fullmatch(line)
+    if found is None:
+        return None
+    return _named(found["kind"], found["title"]) if found["kind"] else ""
+
+
+def alert(line: str) -> str | None:
+    """Return what `[!NOTE] Title` at the beginning of a quote says; None for another line."""
+    found = _ALERT.fullmatch(line)
+    return _named(found[1].lower(), found[2]) if found else None
+
+
+def _named(kind: str, title: str | None) -> str:
+    """Return the bold line for an admonition: its title, or its kind."""
+    title = (title or "").strip()
+    if not kind or kind in {"details", "tab", "dropdown", "collapse"}:
+        return title or "Details"
+    name = kind.replace("-", " ").capitalize()
+    return f"{name}: {title}" if title else name

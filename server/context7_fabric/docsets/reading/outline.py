@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 LONGEST_TITLE = 200
 """Characters of a heading that become a title; a longer heading is also kept as text."""
 
+CONTENTS = "tables of contents"
+"""Kind of lines that list the pages or headings around them."""
+
 DEEPEST = 12
 """Headings in a path, those of definitions included."""
 
@@ -20,7 +23,8 @@ class Block:
     """Paragraph, list, table or code of a document.
 
     `text` is Markdown without fences; `lines` are the numbers of the source lines that stand in
-    it. `side` is the language of the side of the page that it belongs to (`:::python`).
+    it. `side` is the language of the side of the page that it belongs to (`:::python`), `names`
+    are what it defines.
     """
 
     text: str
@@ -28,6 +32,7 @@ class Block:
     is_code: bool = False
     language: str = ""
     side: str = ""
+    names: Sequence[str] = ()
 
     def markdown(self) -> str:
         """The text, code in a fence that is longer than any inside."""
@@ -46,7 +51,7 @@ class Section:
     """Heading with the blocks up to the next heading.
 
     `path` are the headings down to this one, `lines` their source lines; `names` are what the
-    heading and the blocks define.
+    heading defines.
     """
 
     path: tuple[str, ...]
@@ -74,6 +79,7 @@ class Outline:
         self._levels: list[_Level] = []
         self._anchors: Counter[str] = Counter()
         self._open: list[str] = []
+        self._open_names: list[str] = []
         self._open_lines: list[int] = []
 
     def heading(
@@ -120,9 +126,10 @@ class Outline:
         count = self._anchors[anchor]
         return anchor if count == 1 else f"{anchor}-{count - 1}"
 
-    def text(self, text: str, line: int) -> None:
-        """Append a line to the open paragraph."""
+    def text(self, text: str, line: int, names: Iterable[str] = ()) -> None:
+        """Append a line, which may define names, to the open paragraph."""
         self._open.append(text)
+        self._open_names.extend(names)
         self._open_lines.append(line)
 
     @property
@@ -149,16 +156,17 @@ class Outline:
     def blank(self) -> None:
         """End the open paragraph."""
         if self._open:
+            names, self._open_names = self._open_names, []
             text, lines = self.take_paragraph()
-            self.add(Block("\n".join(text), lines))
+            self.add(Block("\n".join(text), lines, names=names))
 
     def code(self, code: Sequence[str], lines: Sequence[int], language: str = "") -> None:
         """Add a block of code without its fences."""
         self.blank()
         text = "\n".join(dedent(code)).strip("\n")
         if text.strip():
-            self.define(defined_in(text))
-            self.add(Block(text, lines, is_code=True, language=language.lower()))
+            names = defined_in(text)
+            self.add(Block(text, lines, is_code=True, language=language.lower(), names=names))
         else:
             self.leave_out("empty code", lines)
 
@@ -173,7 +181,7 @@ class Outline:
         self.sections[-1].blocks.append(block)
 
     def define(self, names: Iterable[str]) -> None:
-        """Add names that the current section defines."""
+        """Add names that the current heading defines."""
         self.sections[-1].names.extend(names)
 
     def leave_out(self, kind: str, lines: Iterable[int]) -> None:

@@ -11,16 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from context7_fabric.docsets.reading import rst_markup as markup
 from context7_fabric.docsets.reading.lines import width, without_columns
 from context7_fabric.docsets.reading.outline import Outline, dedent
-from context7_fabric.docsets.reading.rst_markup import (
-    defined,
-    inline,
-    signature_title,
-    title_names,
-    without_marks,
-)
-from context7_fabric.docsets.reading.sections import CONTENTS
 
 _RUN = re.compile(r"([!-/:-@\[-`{-~])\1*[ \t]*")
 _DIRECTIVE = re.compile(r"\.\. +(?P<name>[\w.+-]+(?::[\w.+-]+)*) ?::(?:[ \t]+(?P<argument>.*))?")
@@ -37,53 +30,6 @@ FEWEST_MARKS = 4
 """Length from which on an underline shorter than its title still makes one."""
 
 LEVEL_OF_DEFINITIONS = 100
-
-_DEFINING = frozenset(
-    [
-        "function", "method", "class", "attribute", "data", "exception", "coroutinemethod",
-        "coroutinefunction", "decorator", "decoratormethod", "classmethod", "staticmethod",
-        "abstractmethod", "awaitablefunction", "awaitablemethod", "member", "macro", "type", "var",
-        "enum", "enumerator", "struct", "union", "property", "opcode", "pdbcommand", "cmdoption",
-        "option", "envvar", "describe", "object", "confval", "setting", "directive", "role",
-    ]
-)  # fmt: skip
-_CODE = {
-    "code-block": "", "code": "", "sourcecode": "", "ipython": "python", "doctest": "pycon",
-    "testcode": "python", "testoutput": "text", "parsed-literal": "text", "productionlist": "text",
-    "math": "math", "plot": "python", "prompt": "", "code-cell": "", "graphviz": "dot",
-    "grammar-snippet": "text", "jupyter-execute": "python", "try_examples": "pycon",
-}  # fmt: skip
-_PAGE = frozenset(
-    [
-        "index", "highlight", "sectionauthor", "moduleauthor", "codeauthor", "tabularcolumns",
-        "program", "default-role", "role", "meta", "rst-class", "audit-event", "testsetup",
-        "testcleanup", "raw", "limited-api-list", "notebooklite", "inheritance-diagram",
-    ]
-)  # fmt: skip
-_SETTINGS = "settings of the page"
-_LEFT_OUT = {"toctree": CONTENTS, "contents": CONTENTS, "raw": "raw markup"}
-_GENERATED = ("auto", "doxygen")
-"""Prefixes of directives whose text is made from source code, which the document does not hold."""
-
-_VERSIONS = {
-    "versionadded": "Added in version {}",
-    "versionchanged": "Changed in version {}",
-    "versionremoved": "Removed in version {}",
-    "deprecated": "Deprecated since version {}",
-    "deprecated-removed": "Deprecated since version {}, removed in {}",
-    "soft-deprecated": "Soft deprecated since version {}",
-}
-_TEXTUAL = {
-    "note": "Note", "warning": "Warning", "tip": "Tip", "important": "Important", "hint": "Hint",
-    "caution": "Caution", "danger": "Danger", "error": "Error", "attention": "Attention",
-    "seealso": "See also", "availability": "Availability", "impl-detail": "Implementation detail",
-    "todo": "To do",
-}  # fmt: skip
-_IMAGES = frozenset({"image", "figure"})
-_CODE_FROM_FIRST_LINE = frozenset({"math", "productionlist", "parsed-literal", "try_examples"})
-_UNTITLED = frozenset(
-    {"only", "ifconfig", "container", "list-table", "grid", "glossary", "cssclass"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +74,11 @@ class RstReader:
         self._anchor = ""
         self._substitutions: dict[str, str] = {}
         self._handlers: dict[str, Callable[[_Directive, str], bool]] = {
-            **dict.fromkeys(_DEFINING, self._define),
-            **dict.fromkeys(_CODE, self._code_directive),
-            **dict.fromkeys(_VERSIONS, self._version),
-            **dict.fromkeys(_TEXTUAL, self._admonition),
-            **dict.fromkeys([*_PAGE, *_LEFT_OUT], self._leave_out),
+            **dict.fromkeys(markup.DEFINING, self._define),
+            **dict.fromkeys(markup.CODE, self._code_directive),
+            **dict.fromkeys(markup.VERSIONS, self._version),
+            **dict.fromkeys(markup.TEXTUAL, self._admonition),
+            **dict.fromkeys([*markup.PAGE, *markup.LEFT_OUT], self._leave_out),
             "module": self._set_module,
             "currentmodule": self._set_module,
             "autosummary": self._summary,
@@ -188,7 +134,7 @@ class RstReader:
 
     def _page_field(self, line: str) -> bool:
         is_field = line[0] == ":" and not self._out.is_begun and _PAGE_FIELD.fullmatch(line)
-        return bool(is_field) and self._drop_lines(_SETTINGS, self._at + 1)
+        return bool(is_field) and self._drop_lines(markup.SETTINGS, self._at + 1)
 
     def _text(self, line: str) -> None:
         self._paragraph.append(line.rstrip())
@@ -199,7 +145,7 @@ class RstReader:
         """End the open paragraph."""
         if not self._paragraph:
             return
-        text, lines = _merged(_dedented(self._paragraph)), self._paragraph_lines
+        text, lines = markup.merged(_dedented(self._paragraph)), self._paragraph_lines
         self._paragraph, self._paragraph_lines = [], []
         if text.endswith("::"):
             self._literal = width(self._lines[self._last_filled()])
@@ -310,8 +256,8 @@ class RstReader:
             self._styles.append(style)
         level = self._styles.index(style) + 1
         numbers = self._filled(self._at, self._at + count)
-        text = without_marks(self._inline(title.strip()))
-        self._out.heading(level, text, numbers, self._taken_anchor(), title_names(title))
+        text = markup.without_marks(self._inline(title.strip()))
+        self._out.heading(level, text, numbers, self._taken_anchor(), markup.title_names(title))
         self._at += count
 
     def _taken_anchor(self) -> str:
@@ -378,12 +324,12 @@ class RstReader:
 
     def _directive(self, directive: _Directive) -> bool:
         name = directive.name.rsplit(":", 1)[-1]
-        if name.startswith(_GENERATED) and name != "autosummary":
+        if name.startswith(markup.GENERATED) and name != "autosummary":
             return self._drop_lines(name, directive.end)
         return self._handlers.get(name, self._other)(directive, name)
 
     def _leave_out(self, directive: _Directive, name: str) -> bool:
-        return self._drop_lines(_LEFT_OUT.get(name, _SETTINGS), directive.end)
+        return self._drop_lines(markup.LEFT_OUT.get(name, markup.SETTINGS), directive.end)
 
     def _set_module(self, directive: _Directive, name: str) -> bool:
         module = "".join(directive.arguments[:1])
@@ -391,11 +337,11 @@ class RstReader:
         if name == "module":
             self._out.define([module])
             self._anchor = self._anchor or f"module-{module}"
-        return self._drop_lines(_SETTINGS, directive.end)
+        return self._drop_lines(markup.SETTINGS, directive.end)
 
     def _code_directive(self, directive: _Directive, name: str) -> bool:
-        language = _CODE[name] or directive.inline.partition(" ")[0]
-        if name not in _CODE_FROM_FIRST_LINE:
+        language = markup.CODE[name] or directive.inline.partition(" ")[0]
+        if name not in markup.CODE_FROM_FIRST_LINE:
             return self._code(self._at, directive.content, directive.end, language)
         content = self._lines[directive.content : directive.end]
         self._out.code(
@@ -407,12 +353,12 @@ class RstReader:
         return True
 
     def _admonition(self, directive: _Directive, name: str) -> bool:
-        return self._note(directive, _TEXTUAL[name], directive.inline)
+        return self._note(directive, markup.TEXTUAL[name], directive.inline)
 
     def _version(self, directive: _Directive, name: str) -> bool:
-        words, slots = directive.inline.split(), _VERSIONS[name].count("{}")
+        words, slots = directive.inline.split(), markup.VERSIONS[name].count("{}")
         given = [*words[:slots], *[""] * slots][:slots]
-        bold = _VERSIONS[name].format(*given).removesuffix(", removed in ").strip()
+        bold = markup.VERSIONS[name].format(*given).removesuffix(", removed in ").strip()
         return self._note(directive, bold, " ".join(words[slots:]))
 
     def _note(self, directive: _Directive, bold: str, text: str) -> bool:
@@ -425,7 +371,7 @@ class RstReader:
 
     def _summary(self, directive: _Directive, name: str) -> bool:
         del name
-        self._drop_lines(_SETTINGS, directive.content)
+        self._drop_lines(markup.SETTINGS, directive.content)
         for at in range(directive.content, directive.end):
             if self._lines[at].strip():
                 self._out.text(f"- `{self._lines[at].strip()}`", self._numbers[at])
@@ -435,8 +381,8 @@ class RstReader:
 
     def _other(self, directive: _Directive, name: str) -> bool:
         """Read any other directive: its argument is bold text, its content is read as usual."""
-        if name in _IMAGES or not directive.inline or name in _UNTITLED:
-            self._drop_lines("images" if name in _IMAGES else "layout", self._at + 1)
+        if name in markup.IMAGES or not directive.inline or name in markup.UNTITLED:
+            self._drop_lines("images" if name in markup.IMAGES else "layout", self._at + 1)
         else:
             bold = f"**{self._inline(directive.inline)}**"
             self._out.add_text(bold, [self._numbers[self._at]])
@@ -459,14 +405,14 @@ class RstReader:
 
     def _define(self, directive: _Directive, name: str) -> bool:
         """Begin a section for what a directive defines."""
-        signatures = _joined(directive.arguments)
+        signatures = markup.joined(directive.arguments)
         if not signatures:
             return self._other(directive, name)
         depth = sum(1 for context in self._contexts if context.level)
         numbers = self._filled(self._at, directive.options)
-        names = [each for signature in signatures for each in defined(signature, name)]
+        names = [each for signature in signatures for each in markup.defined(signature, name)]
         names = self._qualified(names, name, depth)
-        title = signature_title(signatures[0], names[0] if names else "")
+        title = markup.signature_title(signatures[0], names[0] if names else "")
         anchor = names[0] if names else ""
         self._out.heading(
             LEVEL_OF_DEFINITIONS + depth, title, numbers, anchor, [*dict.fromkeys(names)]
@@ -474,7 +420,7 @@ class RstReader:
         if len(signatures) > 1 or signatures[0] not in title:
             self._out.add_text("\n".join(f"`{each}`" for each in signatures), numbers)
         self._at = directive.options
-        self._drop_lines(_SETTINGS, directive.content)
+        self._drop_lines(markup.SETTINGS, directive.content)
         self._enter(directive, directive.content, LEVEL_OF_DEFINITIONS + depth)
         return True
 
@@ -499,7 +445,7 @@ class RstReader:
     def _inline(self, text: str) -> str:
         if "|" in text and self._substitutions:
             text = _SUBSTITUTED.sub(lambda found: self._substitutions.get(found[1], found[0]), text)
-        return inline(text)
+        return markup.inline(text)
 
 
 _SUBSTITUTED = re.compile(r"\|([^|\s][^|]*)\|")
@@ -513,29 +459,6 @@ def _dedented(lines: list[str]) -> str:
     return "\n".join(line[indent:] for line in lines)
 
 
-_NOTED = re.compile(r"(\*\*[^*\n]+\*\*):(?:\n(?=[^\s*+|-])|$)")
-
-
-def _merged(text: str) -> str:
-    """Return a paragraph with the bold name of a directive and what follows on one line."""
-    found = _NOTED.match(text)
-    if found is None:
-        return text
-    rest = text[found.end() :].strip()
-    return f"{found[1]}: {rest}" if rest else found[1]
-
-
 def _is_long_enough(run: str, title: str) -> bool:
     length = len(run.rstrip())
     return length >= len(title.strip()) or length >= FEWEST_MARKS
-
-
-def _joined(arguments: list[str]) -> list[str]:
-    """Return signatures, those continued by a backslash joined."""
-    joined = list[str]()
-    for argument in arguments:
-        if joined and joined[-1].endswith("\\"):
-            joined[-1] = f"{joined[-1][:-1].rstrip()} {argument}"
-        else:
-            joined.append(argument)
-    return joined

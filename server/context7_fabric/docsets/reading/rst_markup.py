@@ -1,8 +1,10 @@
-"""Inline markup, titles and signatures of reStructuredText in Markdown."""
+"""Inline markup, titles and signatures of reStructuredText in Markdown; kinds of directives."""
 
 from __future__ import annotations
 
 import re
+
+from context7_fabric.docsets.reading.outline import CONTENTS
 
 _INLINE = re.compile(
     r"``(?P<literal>.+?)``(?!`)"
@@ -116,3 +118,76 @@ def signature_title(signature: str, name: str) -> str:
     head, found, tail = signature.partition(short)
     is_bare = found and not head.strip() and name.endswith(short)
     return f"{name}{tail}" if is_bare else signature
+
+
+def joined(arguments: list[str]) -> list[str]:
+    """Return signatures, those continued by a backslash joined."""
+    whole = list[str]()
+    for argument in arguments:
+        if whole and whole[-1].endswith("\\"):
+            whole[-1] = f"{whole[-1][:-1].rstrip()} {argument}"
+        else:
+            whole.append(argument)
+    return whole
+
+
+_NOTED = re.compile(r"(\*\*[^*\n]+\*\*):(?:\n(?=[^\s*+|-])|$)")
+
+
+def merged(text: str) -> str:
+    """Return a paragraph with the bold name of a directive and what follows on one line."""
+    found = _NOTED.match(text)
+    if found is None:
+        return text
+    rest = text[found.end() :].strip()
+    return f"{found[1]}: {rest}" if rest else found[1]
+
+
+# --------------------------------------------------------------------------- Directives
+
+DEFINING = frozenset(
+    [
+        "function", "method", "class", "attribute", "data", "exception", "coroutinemethod",
+        "coroutinefunction", "decorator", "decoratormethod", "classmethod", "staticmethod",
+        "abstractmethod", "awaitablefunction", "awaitablemethod", "member", "macro", "type", "var",
+        "enum", "enumerator", "struct", "union", "property", "opcode", "pdbcommand", "cmdoption",
+        "option", "envvar", "describe", "object", "confval", "setting", "directive", "role",
+    ]
+)  # fmt: skip
+CODE = {
+    "code-block": "", "code": "", "sourcecode": "", "ipython": "python", "doctest": "pycon",
+    "testcode": "python", "testoutput": "text", "parsed-literal": "text", "productionlist": "text",
+    "math": "math", "plot": "python", "prompt": "", "code-cell": "", "graphviz": "dot",
+    "grammar-snippet": "text", "jupyter-execute": "python", "try_examples": "pycon",
+}  # fmt: skip
+PAGE = frozenset(
+    [
+        "index", "highlight", "sectionauthor", "moduleauthor", "codeauthor", "tabularcolumns",
+        "program", "default-role", "role", "meta", "rst-class", "audit-event", "testsetup",
+        "testcleanup", "raw", "limited-api-list", "notebooklite", "inheritance-diagram",
+    ]
+)  # fmt: skip
+SETTINGS = "settings of the page"
+LEFT_OUT = {"toctree": CONTENTS, "contents": CONTENTS, "raw": "raw markup"}
+GENERATED = ("auto", "doxygen")
+"""Prefixes of directives whose text is made from source code, which the document does not hold."""
+
+VERSIONS = {
+    "versionadded": "Added in version {}",
+    "versionchanged": "Changed in version {}",
+    "versionremoved": "Removed in version {}",
+    "deprecated": "Deprecated since version {}",
+    "deprecated-removed": "Deprecated since version {}, removed in {}",
+    "soft-deprecated": "Soft deprecated since version {}",
+}
+TEXTUAL = {
+    "note": "Note", "warning": "Warning", "tip": "Tip", "important": "Important", "hint": "Hint",
+    "caution": "Caution", "danger": "Danger", "error": "Error", "attention": "Attention",
+    "seealso": "See also", "availability": "Availability", "impl-detail": "Implementation detail",
+    "todo": "To do",
+}  # fmt: skip
+IMAGES = frozenset({"image", "figure"})
+CODE_FROM_FIRST_LINE = frozenset({"math", "productionlist", "parsed-literal", "try_examples"})
+UNTITLED = frozenset(
+    {"only", "ifconfig", "container", "list-table", "grid", "glossary", "cssclass"}
+)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from zlib import crc32
 
 from context7_fabric.docsets.models import DocSnippet
-from context7_fabric.docsets.reading.outline import MOST_NAMES, Block, Section
+from context7_fabric.docsets.reading.outline import CONTENTS, MOST_NAMES, Block, Section
 
-CONTENTS = "tables of contents"
 LINKS = "lists of links"
 
 
@@ -45,6 +45,7 @@ class _Piece:
     def add(self, block: Block) -> None:
         self.blocks.append(block)
         self.lines.update(block.lines)
+        self.names.extend(block.names)
         self.length += _length(block)
 
 
@@ -111,39 +112,49 @@ def _needless(section: Section) -> str | None:
 
 
 def _pieces(section: Section, bounds: Bounds) -> Iterator[_Piece]:
-    """Yield a section in pieces of at most the bound, each of one side of the page."""
-    names = list(dict.fromkeys(section.names))
-    piece = _begin(section, names)
-    for _, run in groupby(section.blocks, key=lambda block: block.side):
-        for block in _bounded(run, bounds):
-            if piece.blocks and _is_full(piece, block, bounds):
-                moved = _introduction(piece)
-                yield piece
-                piece = _begin(section, names)
-                for each in moved:
-                    piece.add(each)
-            piece.add(block)
+    """Yield a section in pieces of at most the bound and of about equal length."""
+    blocks = list(_bounded(section.blocks, bounds))
+    total = sum(map(_length, blocks))
+    target = total / max(1, math.ceil(total / bounds.most))
+    piece = _begin(section)
+    for block in blocks:
+        if piece.blocks and _is_full(piece, block, target, bounds):
+            moved = _introduction(piece) if block.is_code else []
+            yield piece
+            piece = _begin(section)
+            for each in moved:
+                piece.add(each)
+        piece.add(block)
     yield piece
 
 
-def _begin(section: Section, names: list[str]) -> _Piece:
-    return _Piece(section.path, section.anchor, set(section.lines), names=names)
+def _begin(section: Section) -> _Piece:
+    return _Piece(section.path, section.anchor, set(section.lines), names=list(section.names))
 
 
-def _is_full(piece: _Piece, block: Block, bounds: Bounds) -> bool:
-    if piece.blocks[-1].side != block.side and piece.length >= bounds.least:
-        return True
-    return piece.length + _length(block) > bounds.most
+def _is_full(piece: _Piece, block: Block, target: float, bounds: Bounds) -> bool:
+    """Return whether a piece ends before `block`: by length, or as another side begins."""
+    length, added = piece.length, _length(block)
+    if length < bounds.least:
+        return length + added > bounds.most
+    is_other_side = piece.blocks[-1].side != block.side
+    return is_other_side or length + added > bounds.most or length + added / 2 > target
 
 
 def _introduction(piece: _Piece) -> list[Block]:
     """Take the last paragraph off a piece if it introduces the code that follows."""
     last = piece.blocks[-1]
-    if len(piece.blocks) > 1 and not last.is_code and last.text.rstrip().endswith(":"):
-        piece.blocks.pop()
-        piece.length -= _length(last)
-        return [last]
-    return []
+    text = last.text.strip()
+    introduces = text.endswith(":") or (text.startswith("**") and text.endswith("**"))
+    if len(piece.blocks) == 1 or last.is_code or not introduces or len(text) > LONGEST_INTRODUCTION:
+        return []
+    piece.blocks.pop()
+    piece.length -= _length(last)
+    return [last]
+
+
+LONGEST_INTRODUCTION = 400
+"""Characters of a paragraph that goes with the code below it."""
 
 
 def _bounded(blocks: Iterable[Block], bounds: Bounds) -> Iterator[Block]:
@@ -155,7 +166,7 @@ def _bounded(blocks: Iterable[Block], bounds: Bounds) -> Iterator[Block]:
             continue
         lines = block.lines
         for text in _portions(block.text, most, is_code=block.is_code):
-            yield Block(text, lines, block.is_code, block.language, block.side)
+            yield replace(block, text=text, lines=lines)
             lines = ()  # counted with the first portion; all of them are kept
 
 
@@ -258,7 +269,7 @@ def _append(first: _Piece, second: _Piece) -> None:
     for block in second.blocks:
         first.add(block)
     first.lines |= second.lines
-    first.names = list(dict.fromkeys([*first.names, *second.names]))
+    first.names += [name for name in second.names if name not in first.names[:MOST_NAMES]]
     first.anchor = first.anchor or second.anchor
 
 
@@ -301,7 +312,7 @@ def _snippet(piece: _Piece, path: str, title: str) -> DocSnippet:
         anchor=piece.anchor,
         kind="code" if is_code else "info",
         language=_language(piece.blocks),
-        names=tuple(piece.names[:MOST_NAMES]),
+        names=tuple(dict.fromkeys(piece.names))[:MOST_NAMES],
     )
 
 
@@ -335,3 +346,43 @@ def _language(blocks: Sequence[Block]) -> str:
         if block.is_code and block.language:
             sizes[block.language] += len(block.text)
     return sizes.most_common(1)[0][0] if sizes else ""
+
+
+# --------------------------------------------------------------------------- Near-duplicates
+
+SHINGLE = 4
+BUCKETS = 6
+SIMILAR = 0.8
+"""Words in a shingle, smallest shingles by which snippets meet, share of shingles in common.
+
+Measured on 4,863 snippets of several libraries: a second, and a tenth of TanStack's found.
+"""
+
+MOST_COMPARED = 30
+"""Earlier snippets of one bucket that a snippet is compared with."""
+
+
+def near_duplicates(snippets: Sequence[DocSnippet]) -> list[int]:
+    """Return the positions of the snippets that nearly repeat an earlier one, in order."""
+    buckets, kept, repeated = dict[int, list[int]](), dict[int, frozenset[int]](), list[int]()
+    for position, snippet in enumerate(snippets):
+        shingles = _shingles(snippet.text)
+        smallest = sorted(shingles)[:BUCKETS]
+        near = {each for key in smallest for each in buckets.get(key, ())[:MOST_COMPARED]}
+        if any(_jaccard(shingles, kept[each]) >= SIMILAR for each in near):
+            repeated.append(position)
+            continue
+        kept[position] = shingles
+        for key in smallest:
+            buckets.setdefault(key, []).append(position)
+    return repeated
+
+
+def _shingles(text: str) -> frozenset[int]:
+    words = text.lower().split()
+    runs = (" ".join(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1)))
+    return frozenset(crc32(run.encode(errors="surrogatepass")) for run in runs)
+
+
+def _jaccard(one: frozenset[int], other: frozenset[int]) -> float:
+    return len(one & other) / max(1, len(one | other))

@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from context7_fabric.docsets.models import UNKNOWN_LICENCE
 from context7_fabric.docsets.sources.files import documents
 from context7_fabric.docsets.sources.git import fetch_git, latest_commit
-from context7_fabric.docsets.sources.licences import licence_of
+from context7_fabric.docsets.sources.packages import licence_of
 from context7_fabric.docsets.sources.source import (
     Document,
     FolderSource,
@@ -59,8 +59,9 @@ async def fetch(
     try:
         return await reading.within_its_time()
     except BaseException:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(_empty, into)
+        if not isinstance(source, FolderSource):
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(_empty, into)
         raise
 
 

@@ -28,7 +28,8 @@ EMPTY = "empty"
 TOO_DEEP = "nested too deep"
 
 _FEWER = "add a part of it (--path, or a folder within)"
-_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_FLAGS = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+_OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in _FLAGS)  # no system has all of them
 _GIT = ".git"
 _PROBE = 8192
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -98,8 +99,14 @@ def _candidates(tree: SourceTree, bounds: SourceBounds) -> Iterator[Candidate | 
         yield from ((name, path) for path, name in tree.pages.items())
         return
     walk = _Walk(tree, bounds)
-    for part in tree.parts or ("",):
+    for part in _outermost(tree.parts):
         yield from walk.part(part)
+
+
+def _outermost(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the parts without those that lie in another one; the root if there are none."""
+    within = {part for part in parts for other in parts if part.startswith(f"{other}/")}
+    return tuple(part for part in parts if part not in within) or ("",)
 
 
 class _Walk:
@@ -113,7 +120,7 @@ class _Walk:
     def part(self, part: str) -> Iterator[Candidate | Omitted]:
         """Yield what stands below one folder, or one file, of the tree."""
         path = self._tree.root / part
-        if part and _has_link(self._tree.root, part):
+        if part in self._tree.links or (part and _has_link(self._tree.root, part)):
             yield Omitted(_printable(part), LINK)
         elif path.is_dir():
             yield from self._folders(part)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -155,9 +155,7 @@ async def _git(
     check_forge(host, source.line, settings)
     program = await git_program(source.line, settings.environment)
     network = await user_network(program, source.url, folder, settings.environment)
-    checked = await checked_address(
-        source.url, source.line, DocsetSettings(settings.hosts, settings.private_addresses, network)
-    )
+    checked = await checked_address(source.url, source.line, replace(settings, environment=network))
     return GitProcess(program, folder, network, _pinned(checked), source.line, bounds, progress)
 
 

@@ -224,7 +224,9 @@ class _Files:
             (folder / name).write_text(self._texts[path], "utf-8", "replace")
 
     def _path(self, url: str) -> str:
-        return url if self.address == "{path}" else url.removeprefix(_origin(url)).lstrip("/")
+        if self.address == "{path}":
+            return url
+        return url.removeprefix(_origin(url)).lstrip("/") or "."  # the page of the site itself
 
 
 def _place(main: str, title: str) -> str:

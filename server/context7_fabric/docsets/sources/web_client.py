@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -179,15 +179,15 @@ class WebClient:
 
     async def _body(self, response: httpx2.Response, most: int) -> bytes:
         """Return the body, unpacked in bounded steps: a small one may unpack to any size."""
-        unpack = _unpacker(response)
-        body = bytearray()
+        unpacking, body = _Unpacking(response), bytearray()
         async for chunk in response.aiter_raw():
             self._left -= len(chunk)
             if self._left < 0:
                 raise self._too_large(self._bounds.transfer_bytes, "all pages together")
-            body += unpack(chunk, most + 1 - len(body))
+            body += unpacking.feed(chunk, most + 1 - len(body))
             if len(body) > most:
                 raise self._too_large(most, str(response.url.path))
+        unpacking.finish()
         return bytes(body)
 
     def _too_large(self, most: int, what: str) -> SourceTooLarge:
@@ -201,8 +201,7 @@ async def _sent(
 ) -> AsyncIterator[httpx2.Response]:
     """Send a request to the first of the checked addresses that takes the connection."""
     *others, last = [
-        _request(client, url, checked, address, headers)
-        for address in checked.addresses or (checked.host,)
+        _request(client, url, address, headers) for address in checked.addresses or (checked.host,)
     ]
     response = None
     for request in others:
@@ -220,7 +219,6 @@ async def _sent(
 def _request(
     client: httpx2.AsyncClient,
     url: str,
-    checked: CheckedAddress,
     address: str,
     headers: Mapping[str, str],
 ) -> httpx2.Request:
@@ -230,7 +228,7 @@ def _request(
         "GET",
         parsed.copy_with(host=address),
         headers={**headers, "Host": parsed.netloc.decode("ascii")},
-        extensions={"sni_hostname": checked.host},
+        extensions={"sni_hostname": parsed.raw_host.decode("ascii")},
     )
 
 
@@ -261,22 +259,26 @@ def validator_of(response: httpx2.Response) -> str:
     return harmless(found).strip()[:_LONGEST_VALIDATOR]
 
 
-def _unpacker(response: httpx2.Response) -> Callable[[bytes, int], bytes]:
-    """Return the function that unpacks a chunk to at most a number of bytes."""
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding == "identity":
-        return lambda chunk, most: chunk[:most]
-    if encoding not in {"gzip", "x-gzip"}:
-        raise httpx2.DecodingError(f"its encoding {encoding[:40]!r} was not asked for")
-    unpacking = zlib.decompressobj(_GZIP)
+class _Unpacking:
+    """Body of a response, unpacked by the chunk."""
 
-    def unpack(chunk: bytes, most: int) -> bytes:
+    def __init__(self, response: httpx2.Response) -> None:
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding not in {"identity", "gzip", "x-gzip"}:
+            raise httpx2.DecodingError(f"its encoding {encoding[:40]!r} was not asked for")
+        self._gzip = None if encoding == "identity" else zlib.decompressobj(_GZIP)
+
+    def feed(self, chunk: bytes, most: int) -> bytes:
+        """Return what a chunk unpacks to, at most a number of bytes above 0."""
         try:
-            return unpacking.decompress(chunk, most)
+            return chunk[:most] if self._gzip is None else self._gzip.decompress(chunk, most)
         except zlib.error as error:
             raise httpx2.DecodingError("its gzip form is damaged") from error
 
-    return unpack
+    def finish(self) -> None:
+        """Check that nothing is missing."""
+        if self._gzip is not None and not self._gzip.eof:
+            raise httpx2.DecodingError("its gzip form is cut off")
 
 
 def _in_words(error: Exception) -> str:
