@@ -191,6 +191,7 @@ class LocalRegistry:
         """Close the store."""
         opened, self._opened = self._opened, None
         if opened is not None:
+            opened.docsets.close()
             await opened.fabric.aclose()
 
     @property

@@ -94,6 +94,7 @@ class Runtime:
             await self._apps.aclose()
             await self._knowledge.aclose()
             await self._workers.aclose()
+            self._shared.docsets.close()
             await self.fabric.aclose()
 
     async def _close_traces(self) -> None:
