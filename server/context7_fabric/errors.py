@@ -183,6 +183,111 @@ class StoreUnavailable(StoreError):
         self.reason = reason
 
 
+class DocsetError(FabricError):
+    """A docset cannot be made, found or read."""
+
+
+class DamagedDocset(DocsetError):
+    """A file is no docset that can be read; it is left aside until it is added again."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"the docset in {path!r} cannot be read: {' '.join(reason.split())}; add it again, or"
+            " remove the file"
+        )
+        self.path = path
+        self.reason = reason
+
+
+class UnknownDocset(DocsetError):
+    """No docset has a name, an id with or without `@version`; `held` are those that there are."""
+
+    def __init__(self, name: str, held: tuple[str, ...]) -> None:
+        there = f"there are {', '.join(held)}" if held else "`context7-fabric docsets` lists them"
+        super().__init__(f"there is no docset {name[:200]!r}: {there}")
+        self.name = name
+        self.held = held
+
+
+class EmptyDocset(DocsetError):
+    """A source holds no documentation that can be read."""
+
+    def __init__(self, source: str, left_out: int) -> None:
+        super().__init__(
+            f"{source!r} holds no documentation that can be read ({left_out:,} left out): name the"
+            " folder of the documentation"
+        )
+        self.source = source
+
+
+class DocsetsFull(DocsetError):
+    """The docsets together would take `size` bytes, and may take `limit`."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(
+            f"the docsets would take {size / 2**20:,.0f} MiB, and {limit / 2**20:,.0f} are allowed:"
+            " remove one (`context7-fabric docsets` lists them), or give --max-size"
+        )
+        self.size = size
+        self.limit = limit
+
+
+class DocsetNotWritten(DocsetError):
+    """The file of a docset cannot be written or removed; the one before is unchanged."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"the docset {name!r} cannot be written: {' '.join(reason.split())}; nothing was"
+            " changed: free space or correct the folder's mode, and run the command again"
+        )
+        self.name = name
+        self.reason = reason
+
+
+class SearchUnavailable(DocsetError):
+    """This Python's SQLite was built without its full-text search, FTS5."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"docsets need SQLite with FTS5, and SQLite {version} of this Python has none: run"
+            " context7-fabric with another Python"
+        )
+        self.version = version
+
+
+class DocsetSourceError(FabricError):
+    """Documentation cannot be taken from a `source`; `remedy` says what to do.
+
+    `source` is shown without credentials; each text is one line.
+    """
+
+    def __init__(self, source: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{source!r} cannot be read: {reason}: {remedy}")
+        self.source = source
+        self.reason = reason
+        self.remedy = remedy
+
+
+class UnusableSource(DocsetSourceError):
+    """A text names no source, or names it in a form that is not allowed."""
+
+
+class SourceNotFound(DocsetSourceError):
+    """There is nothing at a source, or no documentation in it."""
+
+
+class SourceRefused(DocsetSourceError):
+    """A source is not safe to read: its host, its address or a redirect."""
+
+
+class SourceTooLarge(DocsetSourceError):
+    """A source exceeds a bound of size, number or time."""
+
+
+class SourceUnavailable(DocsetSourceError):
+    """A source cannot be reached now, or a program that reads it is missing."""
+
+
 class UpstreamError(FabricError):
     """Context7 gave no answer."""
 

@@ -35,6 +35,11 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "EXECUTIONS_KEEP": ("duration", "7d", "how long the record of a call is kept"),
     "EXECUTIONS_MOST": ("count", "10000", "largest number of records that are kept"),
     "TOOLS": ("text", None, "tools with commas; `+feedback` and `+fabric` add to the default ones"),
+    "DOCSETS": (
+        ("first", "fallback", "off"),
+        "first",
+        "when a library's docset answers: before Context7, only where Context7 cannot, or never",
+    ),
     "META": (("brief", "full", "off"), "brief", "extent of `_meta` in answers over MCP"),
     "REDACT": ("switch", "on", "`off` sends questions as they are"),
     "SEED": ("path", None, "another seed file; a bad row is left out and logged with its line"),
@@ -46,6 +51,21 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "MODEL_PATH": ("path", None, "folder with the model's files, where nothing can be downloaded"),
     "QDRANT_URL": ("address", None, "a Qdrant server for the index, in place of the embedded one"),
     "QDRANT_API_KEY": ("secret", None, "key of the Qdrant server"),
+    "DOCSETS_FRESH": (
+        "duration",
+        "45d",
+        "age from which a docset without a version is refreshed when it is used",
+    ),
+    "DOCSETS_HOSTS": (
+        "hosts",
+        "",
+        "further hosts of git repositories that docsets may come from, with commas",
+    ),
+    "DOCSETS_PRIVATE_ADDRESSES": (
+        "switch",
+        "off",
+        "`on` lets docsets come from a forge or a site in your own network",
+    ),
     "HOST": ("host", "127.0.0.1", "address for HTTP and SSE, as `--host`; others need tokens"),
     "HOSTS": ("hosts", None, "names that clients may call the server by, with commas"),
     "ORIGINS": (
@@ -79,6 +99,7 @@ UNSET = {
     "MONTHLY_CALLS": "`1000` without a key",
     "TOOLS": "the three of the README",
     "SEED": "the shipped file",
+    "DOCSETS_HOSTS": "the well-known forges",
     "HOSTS": "loopback, any with tokens",
     "ORIGINS": "pages of this machine",
     "TOKENS_FILE": "`tokens` in the home",

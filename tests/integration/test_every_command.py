@@ -24,6 +24,7 @@ Done = CompletedProcess[str]
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.either_mode]
 LIBRARY = "/widgets/widget1"
+SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
 LONG = "key:" + "/a/long/path/without/a/blank" * 4
@@ -65,6 +66,19 @@ CASES = {
     ),
     "resolve": Case(["widget1"], fails=["zzqx"], wrong=[[], ["--jsn", "x"]]),
     "docs": Case([LIBRARY, "start"], fails=["/no/such", "x"], wrong=[[], [LIBRARY]], verbatim=True),
+    "add": Case(
+        [SETTINGS, "--id", "/pages/added"],
+        fails=["/nowhere", "--id", "/pages/added"],
+        wrong=[
+            [],
+            [SETTINGS],
+            [SETTINGS, "--id", "x"],
+            [SETTINGS, "--id", "/a/b", "--max-size", "x"],
+        ],
+    ),
+    "docsets list": Case([], wrong=[["/a/b"], ["--jsn"]]),
+    "docsets refresh": Case([], fails=["/no/such"], wrong=[["--jsn"]]),
+    "remove": Case(["/pages/kept"], fails=["/no/such"], wrong=[[], ["/a/b", "/a/c"]]),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
         json=False,
@@ -148,6 +162,8 @@ def line(name: str, more: Sequence[str], execution: str = "") -> list[str]:
 def prepare(name: str, environment: Mapping[str, str]) -> None:
     """Create the entry that a command deletes, and delete the one that it creates."""
     before = {
+        "docsets list": ["add", SETTINGS, "--id", f"/pages/{'long-name' * 12}"],
+        "remove": ["add", SETTINGS, "--id", "/pages/kept"],
         "token add": ["token", "revoke", "ann"],
         "token revoke": ["token", "add", "bob"],
         "token list": ["token", "add", "cay"],
@@ -240,7 +256,7 @@ def test_command_that_fails_gives_the_reason_on_stderr_and_ends_with_1(
         ["resolv", "x"],
         [""],
         *([command] for command in ("context", "daemon", "token", "model")),
-        *([command, "fly"] for command in ("context", "daemon", "token", "model")),
+        *([each, "fly"] for each in ("context", "daemon", "docsets", "token", "model")),
     ],
     ids=" ".join,
 )

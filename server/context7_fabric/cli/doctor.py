@@ -24,9 +24,13 @@ from context7_fabric.cli.output import (
     with_app,
 )
 from context7_fabric.cli.text import local_time
-from context7_fabric.errors import StoreError, UpstreamError, UpstreamOff
+from context7_fabric.docsets.index import probe_search
+from context7_fabric.docsets.library import TOTAL_BYTES, DocsetLibrary
+from context7_fabric.docsets.versions import only_falls_back
+from context7_fabric.errors import SearchUnavailable, StoreError, UpstreamError, UpstreamOff
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
+from context7_fabric.models import Viewer
 from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.home_migration import leftovers
@@ -42,6 +46,7 @@ from context7_fabric.views.upstream_status import (
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import DaemonProbe
 
+_MOST_NAMED = 5
 _PROBE_SECONDS = 60.0
 _UPSTREAM_SECONDS = 15.0
 _DISK_ADVICE = "free space on the disk, or move the store's folder away: a new one is made"
@@ -69,7 +74,8 @@ def run(words: list[str]) -> int:
         checks = [_version(), _home(app), *_old_home(app.settings), _variables(), daemon, upstream]
         checks += await _status_checks(app, ended)
         # The faults come last, so that they include those of the checks before them.
-        checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
+        docsets = await to_thread.run_sync(_docsets, app.settings)
+        checks += [docsets, await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
         _show(checks, as_json=options.json)
         return 1 if any(check.ok is False for check in checks) else 0
 
@@ -212,6 +218,29 @@ async def _status_checks(app: App, ended: int) -> list[HealthCheck]:
 
 def _owned(own: bool, text: str) -> str:  # noqa: FBT001  # one of two labels
     return text if own else f"another credential: {text}"
+
+
+def _docsets(settings: Settings) -> HealthCheck:
+    """Check the docsets, and name the files that cannot be read; blocks."""
+    library = DocsetLibrary(settings.home / "docsets", settings.docsets)
+    try:
+        probe_search()
+    except SearchUnavailable as error:
+        return HealthCheck("docsets", ok=False, text=str(error))
+    held, damaged, now = library.all(Viewer()), library.damaged(), time.time()
+    old = [each.name for each in held if only_falls_back(each, now)]
+    size, most = library.size() / 2**20, TOTAL_BYTES / 2**20
+    text = f"{len(held)} docsets, {size:,.0f} of {most:,.0f} MiB"
+    if old:
+        text += f"; too old to answer before Context7, refresh or remove: {_some(old)}"
+    if damaged:
+        text += f"; cannot be read, add again or remove: {_some([each.path for each in damaged])}"
+    return HealthCheck("docsets", False if damaged else True if held else None, text)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 async def _store(app: App) -> HealthCheck:

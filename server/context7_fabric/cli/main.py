@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from context7_fabric.cli.text import print_error
-from context7_fabric.errors import FabricError, SettingError, UnusableFeedback
+from context7_fabric.errors import FabricError, SettingError, UnusableFeedback, UnusableSource
 from context7_fabric.process import exhausted, imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
@@ -28,6 +28,9 @@ COMMANDS: Final = {
     "serve": "serve MCP on stdio, HTTP or SSE (the default)",
     "resolve": "look up library names",
     "docs": "ask a library's documentation",
+    "add": "hold a library's own documentation here",
+    "docsets": "list or refresh the documentation held here",
+    "remove": "remove a docset",
     "index": "resolve the seed libraries ahead of time",
     "model": "download or check the embedding model",
     "context": "read and write stored contexts",
@@ -41,7 +44,10 @@ COMMANDS: Final = {
     "doctor": "check home, daemon, upstream and store",
     "demo": "demonstrate the cache, without a network",
 }
-"""Summary of each command; its module in this package has the same name."""
+"""Summary of each command; its module in this package has the same name, or is in `_RUNS`."""
+
+_RUNS: Final = {"remove": ("docsets", "run_remove")}
+"""Module and function of a command that shares its module with another one."""
 
 
 def run_to_the_end(words: list[str]) -> int:
@@ -97,8 +103,9 @@ def _run(name: str, words: list[str]) -> int:
         hint = suggestion(name, COMMANDS) or "; `context7-fabric --help` lists them"
         print_error(f"there is no command {name!r}{hint}")
         return 2
+    module, function = _RUNS.get(name, (name, "run"))
     try:
-        return int(imported(f"context7_fabric.cli.{name}").run(words))
+        return int(getattr(imported(f"context7_fabric.cli.{module}"), function)(words))
     except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
         code = _report(_cause(error))
         if code is None:
@@ -121,7 +128,7 @@ def _report(cause: BaseException) -> int | None:
     if not isinstance(cause, FabricError):
         return None
     print_error(str(cause))
-    return 2 if isinstance(cause, SettingError | UnusableFeedback) else 1
+    return 2 if isinstance(cause, SettingError | UnusableFeedback | UnusableSource) else 1
 
 
 def _report_system_error(error: OSError) -> int:

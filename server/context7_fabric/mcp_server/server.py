@@ -22,7 +22,7 @@ from context7_fabric.mcp_server.resources import Resources
 from context7_fabric.mcp_server.streams import MessageReader
 from context7_fabric.mcp_server.tool_schemas import InputSchemas
 from context7_fabric.mcp_server.tools import HandlerContext, Tools
-from context7_fabric.models import LOCAL_OWNER, Viewer
+from context7_fabric.models import LOCAL_OWNER, DocsetUse, Viewer
 from context7_fabric.services import Services
 from context7_fabric.settings.values import Meta
 from context7_fabric.version import __version__
@@ -33,7 +33,8 @@ INSTRUCTIONS = (
     " from Context7. Reach for it whenever a task touches one of them, familiar ones included: what"
     " a model remembers may be out of date. First resolve-library-id with the library's name, then"
     " query-docs with the id and one precise question. Look-ups and questions asked before are"
-    " answered from a local store, so asking again costs nothing. It is no help with reviewing or"
+    " answered from a local store; documentation held here says how to get past it."
+    " It is no help with reviewing or"
     " debugging a project's own code."
 )
 
@@ -47,14 +48,18 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 
 
 def build_server(
-    services: Services, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
+    services: Services,
+    principal: str,
+    owner: str = LOCAL_OWNER,
+    meta: Meta = "brief",
+    docsets: DocsetUse = "first",
 ) -> FabricServer:
-    """Return an MCP server that answers from `services` for `principal`.
+    """Return an MCP server that answers from `services` for `principal`, with a use of `docsets`.
 
     The contexts in USER are those of `owner`. `meta` is the extent of the answers' `_meta`.
     """
     viewer = Viewer(principal, owner)
-    tools, resources = Tools(services, viewer, meta), Resources(services, viewer)
+    tools, resources = Tools(services, viewer, meta, docsets), Resources(services, viewer)
     prompts, notifications = Prompts(services), Notifications(services.subscriptions)
     server = FabricServer(
         NAME,

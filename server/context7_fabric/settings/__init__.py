@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from context7_fabric.models import DocsetUse
 from context7_fabric.redis_url import parse as parse_redis
 from context7_fabric.relay.folders import old_home_of
 from context7_fabric.settings.reader import SettingsReader, choice, declared, unusable
 from context7_fabric.settings.targets import (
     LOOPBACK_HOSTS,
     PASSED_ON,
+    SOURCE_ENVIRONMENT,
     read_telemetry,
     read_upstream,
 )
@@ -24,6 +26,7 @@ from context7_fabric.settings.values import (
     DEFAULT_TOOLS,
     DEFAULT_UPSTREAM,
     DaemonSettings,
+    DocsetSettings,
     ExecutionSettings,
     FreshnessSettings,
     Meta,
@@ -59,11 +62,13 @@ class Settings:
     executions: ExecutionSettings = field(default_factory=ExecutionSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    docsets: DocsetSettings = field(default_factory=DocsetSettings)
     principal: str | None = declared("PRINCIPAL")
     seed_file: Path | None = declared("SEED")
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     tools: frozenset[str] = DEFAULT_TOOLS
     meta: Meta = declared("META")
+    docset_use: DocsetUse = declared("DOCSETS")
     redact: bool = declared("REDACT")
     monthly_calls: int | None = declared("MONTHLY_CALLS")
     log_level: str = declared("LOG_LEVEL")
@@ -101,12 +106,17 @@ def read_settings(
         executions=reader.group(ExecutionSettings),
         store=reader.group(StoreSettings, backend=_backend(reader)),
         daemon=reader.group(DaemonSettings),
+        docsets=reader.group(DocsetSettings, environment=_source_environment(environ)),
         suggestions=_suggestions(reader, cache_folder, upstream),
         tools=chosen_tools(reader.text("TOOLS") or ""),
         monthly_calls=reader.value("MONTHLY_CALLS") if limited else None,
         web=_web(reader, home),
         telemetry=read_telemetry(reader),
     )
+
+
+def _source_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: environ[name] for name in SOURCE_ENVIRONMENT if environ.get(name)}
 
 
 def _backend(reader: SettingsReader) -> str:

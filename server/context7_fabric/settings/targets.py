@@ -31,6 +31,18 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 PASSED_ON = (*UPSTREAM_ENVIRONMENT, "PATH")
 """Variables that an upstream command gets, beyond the SDK's short default list."""
 
+SOURCE_ENVIRONMENT = (
+    *(name for name in UPSTREAM_ENVIRONMENT if name.upper().endswith("_PROXY")),
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+)
+"""Variables that sources of docsets depend on: proxies, certificates, the way to git."""
+
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 

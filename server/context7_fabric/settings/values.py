@@ -85,6 +85,20 @@ class DaemonSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DocsetSettings:
+    """Settings of docsets; after `fresh` seconds one without a version is refreshed when used.
+
+    Repositories may come from `hosts` beside the well-known forges. `environment` holds the
+    proxies and certificates of this machine, and the path to programs; it may hold a password.
+    """
+
+    hosts: frozenset[str] = declared("DOCSETS_HOSTS")
+    private_addresses: bool = declared("DOCSETS_PRIVATE_ADDRESSES")
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fresh: float = declared("DOCSETS_FRESH")
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSettings:
     """Backend of the store (disk, memory or a Redis URL), and the largest value in bytes."""
 

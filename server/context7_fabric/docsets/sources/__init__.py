@@ -1,0 +1,1 @@
+"""Sources of documentation: folders, git repositories and llms.txt files."""

@@ -1,0 +1,213 @@
+"""Fetching of a source of any kind into a tree on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+
+from context7_fabric.docsets.models import UNKNOWN_LICENCE
+from context7_fabric.docsets.sources.files import documents
+from context7_fabric.docsets.sources.git import fetch_git, latest_commit
+from context7_fabric.docsets.sources.packages import licence_of
+from context7_fabric.docsets.sources.source import (
+    Document,
+    FolderSource,
+    GitSource,
+    LlmsSource,
+    Progress,
+    Source,
+    SourceBounds,
+    SourceTree,
+)
+from context7_fabric.docsets.sources.web import fetch_llms, latest_web_revision
+from context7_fabric.errors import SourceNotFound, SourceTooLarge
+from context7_fabric.settings.values import DocsetSettings
+
+_LIMITER = CapacityLimiter(2)
+"""Threads that read sources, apart from those of answers."""
+
+
+async def fetch(
+    source: Source,
+    into: Path,
+    bounds: SourceBounds,
+    progress: Progress,
+    settings: DocsetSettings,
+    *,
+    version: str | None = None,
+    package: str = "",
+) -> SourceTree:
+    """Bring a source onto the disk, and return where it lies and what it is.
+
+    `into` is an empty folder for what comes over the network; a folder source is read in place.
+    `version` chooses a tag, among those of `package` where a repository holds several, and the
+    folder of that version where several stand side by side. If this fails or is cancelled, `into`
+    is empty again.
+
+    Raises:
+        DocsetSourceError: The source is missing, unsafe, too large or out of reach.
+    """
+    reading = _Reading(source, into, bounds, progress, settings, version, package)
+    try:
+        return await reading.within_its_time()
+    except BaseException:
+        if not isinstance(source, FolderSource):
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(_empty, into)
+        raise
+
+
+async def latest_revision(
+    source: Source,
+    bounds: SourceBounds,
+    settings: DocsetSettings,
+    *,
+    version: str | None = None,
+    package: str = "",
+    known: str = "",
+) -> str:
+    """Return the revision that `fetch` would give now, without fetching more than that takes.
+
+    `known` is the revision of a docset that is compared, which spares a site sending its text.
+
+    Raises:
+        DocsetSourceError: As `fetch`.
+    """
+    with anyio.move_on_after(bounds.seconds):
+        if isinstance(source, FolderSource):
+            return (await _read_folder(source, bounds, version)).revision
+        if isinstance(source, LlmsSource):
+            return await latest_web_revision(source, bounds, settings, known)
+        async with _temporary_folder() as folder:
+            return await latest_commit(
+                source, folder, bounds, settings, version=version, package=package
+            )
+    raise _took_too_long(source, bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One fetching of a source."""
+
+    source: Source
+    into: Path
+    bounds: SourceBounds
+    progress: Progress
+    settings: DocsetSettings
+    version: str | None
+    package: str
+
+    async def within_its_time(self) -> SourceTree:
+        with anyio.move_on_after(self.bounds.seconds):
+            tree = await self._tree()
+            return await to_thread.run_sync(
+                _described, tree, self.bounds, limiter=_LIMITER, abandon_on_cancel=True
+            )
+        raise _took_too_long(self.source, self.bounds)
+
+    async def _tree(self) -> SourceTree:
+        if isinstance(self.source, FolderSource):
+            self.progress(f"reading {self.source.line}")
+            return await _read_folder(self.source, self.bounds, self.version)
+        if isinstance(self.source, GitSource):
+            return await fetch_git(
+                self.source,
+                self.into,
+                self.bounds,
+                self.progress,
+                self.settings,
+                version=self.version,
+                package=self.package,
+            )
+        return await fetch_llms(
+            self.source,
+            self.into,
+            self.bounds,
+            self.progress,
+            self.settings,
+            version=self.version,
+        )
+
+
+async def _read_folder(
+    source: FolderSource, bounds: SourceBounds, version: str | None
+) -> SourceTree:
+    return await to_thread.run_sync(
+        _folder, source, bounds, version, limiter=_LIMITER, abandon_on_cancel=True
+    )
+
+
+def _folder(source: FolderSource, bounds: SourceBounds, version: str | None) -> SourceTree:
+    path = source.path
+    if not path.exists():
+        raise SourceNotFound(source.line, "there is no such file or folder", "correct the path")
+    is_folder = path.is_dir()
+    root, part = (path.resolve(), "") if is_folder else (path.parent.resolve(), path.name)
+    tree = SourceTree(
+        root,
+        source.line,
+        revision="",
+        version=version,
+        parts=(part,) if part else (),
+        includes=is_folder,
+    )
+    return _with_digest(tree, bounds)
+
+
+def _with_digest(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
+    """Return `tree` with the digest of its documents as the revision."""
+    digest = hashlib.sha256()
+    for each in documents(tree, bounds):
+        if isinstance(each, Document):
+            digest.update(f"{each.path}\0{len(each.text)}\0{each.text}".encode("utf-8", "replace"))
+    return replace(tree, revision=digest.hexdigest()[:40])
+
+
+def _described(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
+    """Return `tree` with its licence.
+
+    Raises:
+        SourceNotFound: There is no documentation in it.
+    """
+    if not any(isinstance(each, Document) for each in documents(tree, bounds)):
+        raise SourceNotFound(
+            tree.source, "no documentation stands in it", "give a folder of Markdown, reST or text"
+        )
+    return replace(tree, licence=licence_of(tree.root) if _has_files(tree) else UNKNOWN_LICENCE)
+
+
+def _has_files(tree: SourceTree) -> bool:
+    """Tell whether a tree is a folder of its own, in which a licence may lie."""
+    return tree.includes and tree.pages is None
+
+
+def _took_too_long(source: Source, bounds: SourceBounds) -> SourceTooLarge:
+    reason = f"it takes longer than {bounds.seconds:g} s"
+    return SourceTooLarge(source.line, reason, "try again, or add a copy as a folder")
+
+
+def _empty(folder: Path) -> None:
+    """Remove what stands in a folder."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def _temporary_folder() -> AsyncIterator[Path]:
+    name = await to_thread.run_sync(lambda: Path(tempfile.mkdtemp()).resolve())
+    try:
+        yield name
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(shutil.rmtree, name, True)  # noqa: FBT003  # ignore errors

@@ -1,0 +1,287 @@
+"""Git repositories over https: a shallow copy of the documentation, by a git that trusts nothing.
+
+The program runs with an environment of its own and without the user's configuration, so that no
+hook, filter, credential, submodule, redirect or other protocol takes part; it reaches only the
+address that was checked. Time, size and number of files are watched while it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+
+from context7_fabric.docsets.sources.addresses import (
+    CheckedAddress,
+    check_forge,
+    checked_address,
+)
+from context7_fabric.docsets.sources.git_process import GitProcess, git_program, user_network
+from context7_fabric.docsets.sources.selection import READ, UNREAD
+from context7_fabric.docsets.sources.source import GitSource, Progress, SourceBounds, SourceTree
+from context7_fabric.docsets.sources.tags import fitting_tag
+from context7_fabric.errors import SourceNotFound, SourceTooLarge
+from context7_fabric.settings.values import DocsetSettings
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_GLOB, _ESCAPED = re.compile(r"[*?\[\\]"), r"\\\g<0>"
+_LISTED_BYTES = 2**25
+_LINK, _SUBMODULE = b"120000", b"160000"
+
+_CLONE = (
+    "clone",
+    "--quiet",
+    "--depth=1",
+    "--filter=blob:none",
+    "--no-checkout",
+    "--single-branch",
+    "--no-tags",
+    "--no-recurse-submodules",
+    "--template=",
+)
+_ROOT_FILES = (
+    "/README*",
+    "/LICEN[CS]E*",
+    "/COPYING*",
+    "/package.json",
+    "/pyproject.toml",
+    "/Cargo.toml",
+)
+_INCLUDED = ("/docs_src/", "/docs-src/", "/doc_src/", "/examples/", "/snippets/")
+"""Folders whose files documentation usually includes."""
+
+_DOC_FOLDERS = ("/doc/", "/docs/", "/documentation/", "/website/")
+_NEVER = re.findall(
+    r"\w+",
+    "7z avi avif bin bmp bz2 class dll dylib eot exe flac gif gz ico icns jar jpeg jpg mov mp3 mp4"
+    " ogg otf pdf png psd pyc so svg tar tgz tif tiff ttf wasm wav webm webp woff woff2 xz zip",
+)
+"""Endings of files that are never written."""
+
+_BLOBS = {
+    "github": "https://{host}/{repository}/blob/{revision}/{{path}}",
+    "gitlab": "https://{host}/{repository}/-/blob/{revision}/{{path}}",
+    "codeberg": "https://{host}/{repository}/src/commit/{revision}/{{path}}",
+    "gitea": "https://{host}/{repository}/src/commit/{revision}/{{path}}",
+    "forgejo": "https://{host}/{repository}/src/commit/{revision}/{{path}}",
+    "bitbucket": "https://{host}/{repository}/src/{revision}/{{path}}",
+    "git.sr.ht": "https://{host}/{repository}/tree/{revision}/item/{{path}}",
+}
+"""Address of a file on the forges, by a word of the host's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ref:
+    """A branch or tag to fetch, by its name: the commit it stands for, a line about the choice."""
+
+    name: str
+    commit: str
+    is_tag: bool = False
+    note: str = ""
+
+
+async def fetch_git(
+    source: GitSource,
+    into: Path,
+    bounds: SourceBounds,
+    progress: Progress,
+    settings: DocsetSettings,
+    *,
+    version: str | None,
+    package: str,
+) -> SourceTree:
+    """Copy the documentation of a repository into `into`, at a tag that fits `version`.
+
+    Raises:
+        DocsetSourceError: The repository, or git itself, is missing, unsafe or too large.
+    """
+    git = await _git(source, into, bounds, progress, settings)
+    progress(f"asking {urlsplit(source.url).hostname} for {_asked(source, version)}")
+    ref = await _ref(git, source, version, package or _repository(source).rpartition("/")[2])
+    progress(f"fetching {ref.name}")
+    root = into / "repository"
+    await git.run(*_CLONE, *_branch(ref), "--", source.url, str(root))
+    if _COMMIT.fullmatch(ref.name):
+        fetched = ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags")
+        await git.run("-C", str(root), *fetched, "--", "origin", ref.name)
+    commit = ref.commit
+    links = await _listed(git, root, commit, bounds)
+    await _check_out(git, root, commit, source)
+    return SourceTree(
+        root,
+        source.line,
+        commit,
+        address=blob_address(source.url, commit),
+        version=version,
+        parts=tuple(part for part in source.paths if part),
+        links=links,
+        note=ref.note,
+    )
+
+
+async def latest_commit(
+    source: GitSource,
+    folder: Path,
+    bounds: SourceBounds,
+    settings: DocsetSettings,
+    *,
+    version: str | None,
+    package: str,
+) -> str:
+    """Return the commit that `fetch_git` would fetch now; `folder` is an empty one for git.
+
+    Raises:
+        DocsetSourceError: As `fetch_git`.
+    """
+    git = await _git(source, folder, bounds, lambda _line: None, settings)
+    package = package or _repository(source).rpartition("/")[2]
+    return (await _ref(git, source, version, package)).commit
+
+
+async def _git(
+    source: GitSource,
+    folder: Path,
+    bounds: SourceBounds,
+    progress: Progress,
+    settings: DocsetSettings,
+) -> GitProcess:
+    """Return git for one source, once its host and address are checked."""
+    host = urlsplit(source.url).hostname or ""
+    check_forge(host, source.line, settings)
+    program = await git_program(source.line, settings.environment)
+    network = await user_network(program, source.url, folder, settings.environment)
+    checked = await checked_address(source.url, source.line, replace(settings, environment=network))
+    return GitProcess(program, folder, network, _pinned(checked), source.line, bounds, progress)
+
+
+def _pinned(checked: CheckedAddress) -> tuple[str, ...]:
+    """Return the options by which curl connects to the checked addresses and to no other."""
+    if not checked.addresses:
+        return ()
+    addresses = ",".join(f"[{each}]" if ":" in each else each for each in checked.addresses)
+    return ("-c", f"http.curloptResolve={checked.host}:{checked.port}:{addresses}")
+
+
+def _asked(source: GitSource, version: str | None) -> str:
+    if source.ref:
+        return repr(source.ref)
+    return f"a tag of {version}" if version else "its default branch"
+
+
+def _branch(ref: _Ref) -> tuple[str, ...]:
+    return () if _COMMIT.fullmatch(ref.name) else ("--branch", ref.name)
+
+
+async def _ref(git: GitProcess, source: GitSource, version: str | None, package: str) -> _Ref:
+    """Choose what is fetched: the ref of the source, a tag of the version, the default branch."""
+    wanted = source.ref
+    if wanted and _COMMIT.fullmatch(wanted):
+        return _Ref(wanted, wanted)
+    patterns = [f"refs/heads/{wanted}", f"refs/tags/{wanted}*"] if wanted else ["HEAD"]
+    if version and not wanted:
+        patterns.append("refs/tags/*")
+    text = await git.output(
+        "ls-remote", "--symref", "--", source.url, *patterns, most=_LISTED_BYTES
+    )
+    refs, default = read_refs(text)
+    return _named(refs, source) if wanted else _chosen(refs, default, source, version, package)
+
+
+def _named(refs: Mapping[str, str], source: GitSource) -> _Ref:
+    name = source.ref or ""
+    for full, is_tag in ((f"refs/heads/{name}", False), (f"refs/tags/{name}", True)):
+        if full in refs:
+            return _Ref(name, refs[full], is_tag)
+    reason = f"it has no branch or tag {name!r}"
+    raise SourceNotFound(source.line, reason, "correct it, or leave it out for the default branch")
+
+
+def _chosen(
+    refs: Mapping[str, str], default: str, source: GitSource, version: str | None, package: str
+) -> _Ref:
+    tags = [name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")]
+    tag = fitting_tag(tags, version, package) if version else None
+    if tag:
+        return _Ref(tag, refs[f"refs/tags/{tag}"], is_tag=True, note=f"tag {tag}")
+    if "HEAD" not in refs or not default:
+        raise SourceNotFound(source.line, "the repository is empty", "name another one")
+    missing = f"no tag fits {version!r}: " if version else ""
+    return _Ref(default, refs["HEAD"], note=f"{missing}default branch {default}")
+
+
+def read_refs(text: bytes) -> tuple[dict[str, str], str]:
+    """Return the commits by the names of refs, and the default branch, of `ls-remote --symref`.
+
+    An annotated tag has the commit that it stands for. Names that are not UTF-8 are left out.
+    """
+    refs, default = dict[str, str](), ""
+    for line in text.decode("utf-8", "replace").splitlines():
+        target, _, name = line.partition("\t")
+        if target.startswith("ref: ") and name == "HEAD":
+            default = target.removeprefix("ref: refs/heads/")
+        elif _COMMIT.fullmatch(target) and "\N{REPLACEMENT CHARACTER}" not in name:
+            refs[name.removesuffix("^{}")] = target
+    return refs, default
+
+
+async def _listed(git: GitProcess, root: Path, commit: str, bounds: SourceBounds) -> frozenset[str]:
+    """Count the files of a commit, before any of them is written; return those that are links."""
+    listing = _Listing(git.source, bounds.entries)
+    await git.run("-C", str(root), "ls-tree", "-r", "-z", commit, take=listing.feed)
+    return frozenset(listing.links)
+
+
+class _Listing:
+    """Reader of `ls-tree -z`, chunk by chunk, that holds links alone."""
+
+    def __init__(self, source: str, most: int) -> None:
+        self.links = set[str]()
+        self._source = source
+        self._most = most
+        self._count = 0
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> None:
+        *records, self._rest = (self._rest + chunk).split(b"\0")
+        self._count += len(records)
+        if self._count > self._most:
+            reason = f"the repository has more than {self._most:,} files"
+            raise SourceTooLarge(self._source, reason, "add a smaller one, or a copy of its folder")
+        for record in records:
+            if record.startswith((_LINK, _SUBMODULE)):
+                self.links.add(os.fsdecode(record.partition(b"\t")[2]))
+
+
+async def _check_out(git: GitProcess, root: Path, commit: str, source: GitSource) -> None:
+    """Write the files that may be documentation, or be included, and no others."""
+    at = ("-C", str(root))
+    await git.run(*at, "sparse-checkout", "set", "--no-cone", "--", *patterns(source.paths))
+    await git.run(*at, "checkout", "--quiet", "--detach", commit)
+    for part in source.paths:
+        if not await to_thread.run_sync(os.path.lexists, root / part):
+            raise SourceNotFound(source.line, f"it has no {part!r}", "correct --path")
+
+
+def patterns(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the patterns of a sparse checkout for parts of a repository; no part is all of it."""
+    wanted = [f"/{_GLOB.sub(_ESCAPED, part)}" for part in parts if part]
+    if not wanted:
+        wanted = [*(f"*{ending}" for ending in sorted(READ | UNREAD)), *_DOC_FOLDERS]
+    return (*_ROOT_FILES, *wanted, *_INCLUDED, *(f"!*.{ending}" for ending in _NEVER))
+
+
+def _repository(source: GitSource) -> str:
+    return urlsplit(source.url).path.strip("/").removesuffix(".git")
+
+
+def blob_address(url: str, revision: str) -> str:
+    """Return the address of a file, a format string with `{path}`; empty for an unknown forge."""
+    host = urlsplit(url).netloc
+    form = next((form for word, form in _BLOBS.items() if word in host), "")
+    repository = urlsplit(url).path.strip("/").removesuffix(".git")
+    return form.format(host=host, repository=repository, revision=revision)

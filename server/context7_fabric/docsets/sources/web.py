@@ -1,0 +1,239 @@
+"""Documentation for models on the web: llms-full.txt, or llms.txt with the pages that it lists."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+from anyio import CapacityLimiter, to_thread
+from anyio.abc import TaskGroup
+
+from context7_fabric.docsets.sources.llms import WebPage, is_list, is_llms, links, pages
+from context7_fabric.docsets.sources.source import (
+    LlmsSource,
+    Omitted,
+    Progress,
+    SourceBounds,
+    SourceTree,
+)
+from context7_fabric.docsets.sources.web_client import WebClient, WebText
+from context7_fabric.errors import (
+    DocsetSourceError,
+    SourceNotFound,
+    SourceRefused,
+    SourceTooLarge,
+    SourceUnavailable,
+)
+from context7_fabric.settings.values import DocsetSettings
+
+AT_ONCE = 4
+"""Pages that are asked for at once: courteous, and fast enough for some hundreds."""
+
+UNFETCHED = "page: "
+_TEXT = (".md", ".mdx", ".txt", ".rst", ".markdown")
+_KINDS = {
+    SourceNotFound: "nothing there",
+    SourceRefused: "no text of this site",
+    SourceTooLarge: "too large or too slow",
+    SourceUnavailable: "no answer",
+}
+_SLUG = re.compile(r"[^\w]+")
+_LONGEST_SLUG = 80
+
+
+async def fetch_llms(
+    source: LlmsSource,
+    into: Path,
+    bounds: SourceBounds,
+    progress: Progress,
+    settings: DocsetSettings,
+    *,
+    version: str | None,
+) -> SourceTree:
+    """Read a file for models, and the pages of its own site that it lists, into `into`.
+
+    Raises:
+        DocsetSourceError: It is missing, unsafe, too large, out of reach, or holds no text.
+    """
+    progress(f"reading {source.url}")
+    async with WebClient(source.line, bounds, settings) as client:
+        main = await client.text(source.url, bounds.text_bytes)
+        if not _lists_pages(main):
+            found, omitted = pages(main.text, main.url), list[Omitted]()
+            revision = main.validator or _digest(found)
+        else:
+            found, omitted = await _listed(client, main, source, bounds, progress)
+            revision = _digest(found)
+    files = _Files(main.url, found)
+    await to_thread.run_sync(files.write, into)
+    return SourceTree(
+        into,
+        source.line,
+        revision,
+        address=files.address,
+        version=version,
+        pages=files.names,
+        omitted=tuple(omitted),
+        note=f"{len(found)} pages of {urlsplit(main.url).hostname}",
+    )
+
+
+async def latest_web_revision(
+    source: LlmsSource, bounds: SourceBounds, settings: DocsetSettings, known: str
+) -> str:
+    """Return the revision that `fetch_llms` would give now.
+
+    With a `known` revision that is an ETag or a date the site is asked for changes alone. A list
+    is read with its pages, as it says nothing of them.
+
+    Raises:
+        DocsetSourceError: As `fetch_llms`.
+    """
+    async with WebClient(source.line, bounds, settings) as client:
+        if await client.is_unchanged(source.url, known):
+            return known
+        main = await client.text(source.url, bounds.text_bytes)
+        if not _lists_pages(main):
+            return main.validator or _digest(pages(main.text, main.url))
+        found, _omitted = await _listed(client, main, source, bounds, lambda _line: None)
+        return _digest(found)
+
+
+def _lists_pages(main: WebText) -> bool:
+    """Tell whether a file is a list: some are called llms-full.txt and hold links alone."""
+    is_named_so = urlsplit(main.url).path.endswith("llms.txt")
+    return (is_named_so or is_list(main.text)) and bool(links(main.text, main.url))
+
+
+def _digest(found: Sequence[WebPage]) -> str:
+    texts = (f"{page.url}\0{len(page.text)}\0{page.text}" for page in found)
+    return hashlib.sha256("".join(texts).encode("utf-8", "replace")).hexdigest()[:40]
+
+
+async def _listed(
+    client: WebClient,
+    main: WebText,
+    source: LlmsSource,
+    bounds: SourceBounds,
+    progress: Progress,
+) -> tuple[list[WebPage], list[Omitted]]:
+    """Read the pages that a list names, in its order, and name those that cannot be read.
+
+    Raises:
+        SourceNotFound: None of them can be read.
+        SourceTooLarge: All together are too much.
+    """
+    listed = links(main.text, main.url)
+    reading = _Pages(client, source.line, bounds, progress, listed[: bounds.pages])
+    found = await reading.read()
+    omitted = reading.omitted + [
+        Omitted(url, f"{UNFETCHED}beyond the first {bounds.pages:,}")
+        for url in listed[bounds.pages :]
+    ]
+    if not found:
+        reason = f"none of its {len(listed):,} pages is text ({omitted[0].reason})"
+        raise SourceNotFound(source.line, reason, "add the repository of the documentation")
+    return found, omitted
+
+
+@dataclass
+class _Pages:
+    """Reading of the pages of one site, a few at once."""
+
+    client: WebClient
+    source: str
+    bounds: SourceBounds
+    progress: Progress
+    urls: Sequence[str]
+    omitted: list[Omitted] = field(default_factory=list)
+    _found: dict[str, list[WebPage]] = field(default_factory=dict)
+    _size: int = 0
+
+    async def read(self) -> list[WebPage]:
+        """Return the pages in the order of their addresses.
+
+        Raises:
+            SourceTooLarge: Their text, or what was transferred, exceeds the bound.
+        """
+        limiter = CapacityLimiter(AT_ONCE)
+        async with anyio.create_task_group() as tasks:
+            for url in self.urls:
+                tasks.start_soon(self._read, url, limiter, tasks)
+        if self._size > self.bounds.text_bytes:
+            reason = f"its pages have more than {self.bounds.text_bytes / 1e6:g} MB of text"
+            raise SourceTooLarge(self.source, reason, "add its repository, or a part as a folder")
+        self.omitted.sort(key=lambda each: self.urls.index(each.path))
+        return [page for url in self.urls for page in self._found.get(url, ())]
+
+    async def _read(self, url: str, limiter: CapacityLimiter, tasks: TaskGroup) -> None:
+        async with limiter:
+            try:
+                text = await self._text(url)
+            except DocsetSourceError as error:
+                self.omitted.append(Omitted(url, f"{UNFETCHED}{_kind(error)}"))
+                return
+        is_file = is_llms(url)
+        self._found[url] = pages(text.text, text.url) if is_file else [WebPage(url, "", text.text)]
+        self._size += len(text.text)
+        self.progress(f"{len(self._found)} of {len(self.urls)} pages")
+        if self._size > self.bounds.text_bytes:
+            tasks.cancel_scope.cancel()
+
+    async def _text(self, url: str) -> WebText:
+        """Return a page as text: sites serve the Markdown of a page under its address and .md."""
+        host, most = urlsplit(url).netloc, self.bounds.file_bytes
+        if not urlsplit(url).path.endswith(_TEXT):
+            with suppress(SourceNotFound, SourceRefused, SourceUnavailable):
+                return await self.client.text(_as_markdown(url), most, host=host)
+        return await self.client.text(url, most, host=host)
+
+
+def _as_markdown(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(path=f"{parts.path.rstrip('/') or '/index'}.md").geturl()
+
+
+def _kind(error: DocsetSourceError) -> str:
+    """Return the reason why a page is left out, by which such pages are counted."""
+    return _KINDS.get(type(error), "cannot be read")
+
+
+class _Files:
+    """Pages as files: the address of all of them, and the file of each by its path."""
+
+    def __init__(self, main: str, found: Sequence[WebPage]) -> None:
+        """Give pages without an address that of the file they stand in, and their heading."""
+        urls = [page.url or _place(main, page.title) for page in found]
+        origins = {_origin(url) for url in urls}
+        self.address = f"{min(origins)}/{{path}}" if len(origins) == 1 else "{path}"
+        texts = dict[str, list[str]]()
+        for url, page in zip(urls, found, strict=True):
+            texts.setdefault(self._path(url), []).append(page.text)
+        self._texts = {path: "\n\n".join(parts) for path, parts in texts.items()}
+        self.names = {path: f"{at:06}.txt" for at, path in enumerate(texts)}
+
+    def write(self, folder: Path) -> None:
+        """Write all files; this blocks."""
+        for path, name in self.names.items():
+            (folder / name).write_text(self._texts[path], "utf-8", "replace")
+
+    def _path(self, url: str) -> str:
+        if self.address == "{path}":
+            return url
+        return url.removeprefix(_origin(url)).lstrip("/") or "."  # the page of the site itself
+
+
+def _place(main: str, title: str) -> str:
+    slug = _SLUG.sub("-", title.lower()).strip("-")[:_LONGEST_SLUG]
+    return f"{main}#{slug}" if slug else main
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
