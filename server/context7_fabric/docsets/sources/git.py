@@ -105,7 +105,7 @@ async def fetch_git(
     ref = await _ref(git, source, version, package or _repository(source).rpartition("/")[2])
     progress(f"fetching {ref.name}")
     root = into / "repository"
-    await git.run(*_CLONE, *_branch(ref), "--", source.url, str(root))
+    await git.run(*_CLONE, *_branch(ref), "--", remote(source.url), str(root))
     if _COMMIT.fullmatch(ref.name):
         fetched = ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags")
         await git.run("-C", str(root), *fetched, "--", "origin", ref.name)
@@ -186,7 +186,7 @@ async def _ref(git: GitProcess, source: GitSource, version: str | None, package:
     if version and not wanted:
         patterns.append("refs/tags/*")
     text = await git.output(
-        "ls-remote", "--symref", "--", source.url, *patterns, most=_LISTED_BYTES
+        "ls-remote", "--symref", "--", remote(source.url), *patterns, most=_LISTED_BYTES
     )
     refs, default = read_refs(text)
     return _named(refs, source) if wanted else _chosen(refs, default, source, version, package)
@@ -273,6 +273,12 @@ def patterns(parts: tuple[str, ...]) -> tuple[str, ...]:
     if not wanted:
         wanted = [*(f"*{ending}" for ending in sorted(READ | UNREAD)), *_DOC_FOLDERS]
     return (*_ROOT_FILES, *wanted, *_INCLUDED, *(f"!*.{ending}" for ending in _NEVER))
+
+
+def remote(url: str) -> str:
+    """Return the address that git asks: GitLab sends requests without `.git` elsewhere."""
+    has_suffix = url.endswith(".git") or "gitlab" not in urlsplit(url).netloc
+    return url if has_suffix else f"{url}.git"
 
 
 def _repository(source: GitSource) -> str:
