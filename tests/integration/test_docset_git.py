@@ -323,6 +323,21 @@ async def test_fetch_of_many_files_is_refused_before_they_are_written(
         await fetched(server, "org/many", into, bounds=replace(BOUNDS, entries=20))
 
 
+async def test_fetch_of_a_tree_that_repeats_itself_is_refused(
+    server: GitServer, into: Path
+) -> None:
+    """Ten trees of ten entries each name ten thousand million files."""
+    path = server.repository("org/bomb", {"a.md": "# A"})
+    entry = f"100644 blob {git(path, 'rev-parse', 'HEAD:a.md')}\ta.md"
+    for _level in range(10):
+        names = [entry.replace("\ta", f"\t{at}") for at in range(10)]
+        entry = f"040000 tree {git(path, 'mktree', given=chr(10).join(names))}\ta"
+    tree = entry.split()[2]
+    git(path, "update-ref", "refs/heads/main", git(path, "commit-tree", tree, "-m", "x"))
+    with pytest.raises(SourceTooLarge, match="more than 2,000 files"):
+        await fetched(server, "org/bomb", into, bounds=replace(BOUNDS, entries=2000))
+
+
 async def test_fetch_from_a_silent_server_ends_git_with_all_its_processes(
     server: GitServer, into: Path
 ) -> None:
