@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -36,6 +38,12 @@ from support.names import changing_name
 
 BOUNDS = SourceBounds(seconds=30)
 HOSTS = frozenset({"localhost"})
+FETCH_POST = 3
+"""Number of the request for the pack: before it the refs are asked for, twice."""
+
+HUGE_BLOB = bytes([0xB0, 0x80, 0x80, 0x80, 0x80, 0x40])
+"""Head of a blob of 2**40 bytes in a pack: its type, and its size by seven bits."""
+
 PLAIN = {"PATH": os.environ["PATH"]}
 MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this"
 
@@ -122,6 +130,42 @@ def silent(server: GitServer, asked: anyio.Event) -> Iterator[None]:
             yield
         finally:
             over.set()
+
+
+@contextmanager
+def endless_pack(server: GitServer) -> Iterator[None]:
+    """Answer a clone by one object of a million MB, of which five come before the server waits."""
+    over, posts = Event(), list[str]()
+
+    def send(request: BaseHTTPRequestHandler) -> bool:
+        posts.extend([request.path] if request.command == "POST" else [])
+        if len(posts) < FETCH_POST:
+            return False
+        request.rfile.read(int(request.headers["Content-Length"]))
+        request.send_response(200)
+        request.send_header("Content-Type", "application/x-git-upload-pack-result")
+        request.send_header("Connection", "close")
+        request.end_headers()
+        packing = zlib.compressobj(0)
+        head = b"PACK" + struct.pack(">LL", 2, 1) + HUGE_BLOB
+        request.wfile.write(packet(b"packfile\n") + packet(b"\1" + head))
+        for _each in range(100):
+            packed = packing.compress(os.urandom(50_000))
+            for at in range(0, len(packed), 50_000):
+                request.wfile.write(packet(b"\1" + packed[at : at + 50_000]))
+        request.wfile.flush()
+        return over.wait(30)
+
+    with answering(server, send):
+        try:
+            yield
+        finally:
+            over.set()
+
+
+def packet(data: bytes) -> bytes:
+    """Return a line of git's protocol."""
+    return f"{len(data) + 4:04x}".encode() + data
 
 
 def processes_of(name: str) -> list[str]:
@@ -315,6 +359,19 @@ async def test_fetch_from_a_server_without_filters_is_bounded_in_size(
     assert names(into) == []
 
 
+async def test_fetch_of_an_endless_pack_is_ended_while_it_comes(
+    server: GitServer, into: Path
+) -> None:
+    server.repository("org/endless", {"a.md": "# A"})
+    with (
+        endless_pack(server),
+        pytest.raises(SourceTooLarge, match="more than 1 MB would be fetched"),
+    ):
+        await fetched(server, "org/endless", into, bounds=replace(BOUNDS, transfer_bytes=1_000_000))
+    assert processes_of("org/endless") == []
+    assert names(into) == []
+
+
 async def test_fetch_of_many_files_is_refused_before_they_are_written(
     server: GitServer, into: Path
 ) -> None:
@@ -346,6 +403,16 @@ async def test_fetch_from_a_silent_server_ends_git_with_all_its_processes(
             await fetched(server, "org/silent", into, bounds=replace(BOUNDS, seconds=1))
         assert processes_of("org/silent") == []
     assert names(into) == []
+
+
+async def test_fetch_from_a_server_that_sends_nothing_is_given_up_by_git(
+    server: GitServer, into: Path
+) -> None:
+    with (
+        silent(server, anyio.Event()),
+        pytest.raises(SourceUnavailable, match="next to nothing"),
+    ):
+        await fetched(server, "org/idle", into, bounds=replace(BOUNDS, idle=1))
 
 
 async def test_fetch_that_is_cancelled_ends_git_and_leaves_nothing(
