@@ -87,7 +87,6 @@ async def fetched(
         lambda _line: None,
         with_settings or settings(server),
         version=version,
-        package="project",
     )
 
 
@@ -188,11 +187,11 @@ async def test_fetch_of_a_version_reads_the_documents_of_its_tag(
         "docs_src/a.py": "x = 1",
         "src/code.py": "y = 1",
     }
-    path = server.repository("org/tagged", files, "other@1.2.3", "project@1.2.3")
+    path = server.repository("tagged/project", files, "other@1.2.3", "project@1.2.3")
     tagged = git(path, "rev-parse", "HEAD")
     newest = server.commit(path, {"docs/b.md": "# B"})
 
-    tree = await fetched(server, "org/tagged", into, version="1.2.3")
+    tree = await fetched(server, "tagged/project", into, version="1.2.3")
     assert read(tree) == {"README.md": "# Project", "docs/a.md": "# A"}
     assert (tree.revision, tree.note) == (tagged, "tag project@1.2.3")
     assert (tree.version, tree.licence) == ("1.2.3", "MIT")
@@ -203,9 +202,7 @@ async def test_fetch_of_a_version_reads_the_documents_of_its_tag(
     source = parse_source(tree.source, Path("/"))
     latest = await latest_revision(source, BOUNDS, settings(server))
     assert latest == newest
-    at_tag = await latest_revision(
-        source, BOUNDS, settings(server), version="1.2.3", package="project"
-    )
+    at_tag = await latest_revision(source, BOUNDS, settings(server), version="1.2.3")
     assert at_tag == tagged
 
 

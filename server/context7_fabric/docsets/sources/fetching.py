@@ -45,14 +45,12 @@ async def fetch(
     settings: DocsetSettings,
     *,
     version: str | None = None,
-    package: str = "",
 ) -> SourceTree:
     """Bring a source onto the disk, and return where it lies and what it is.
 
     `into` is an empty folder for what comes over the network; a folder source is read in place.
-    `version` chooses a tag, among those of `package` where a repository holds several, and the
-    folder of that version where several stand side by side. If this fails or is cancelled, `into`
-    is empty again.
+    `version` chooses a tag, and the folder of that version where several stand side by side. If
+    this fails or is cancelled, `into` is empty again.
 
     Raises:
         DocsetSourceError: The source is missing, unsafe, too large or out of reach.
@@ -60,7 +58,7 @@ async def fetch(
     if isinstance(source, FolderSource):
         progress(f"reading {source.line}")
         return await _within(bounds, source, _read_folder(source, bounds, version))
-    circumstances = SourceFetch(into, bounds, progress, settings, version, package)
+    circumstances = SourceFetch(into, bounds, progress, settings, version)
     try:
         return await _within(bounds, source, _fetched(source, circumstances))
     except BaseException:
@@ -75,7 +73,6 @@ async def latest_revision(
     settings: DocsetSettings,
     *,
     version: str | None = None,
-    package: str = "",
     known: str = "",
 ) -> str:
     """Return the revision that `fetch` would give now, without fetching more than that takes.
@@ -88,7 +85,7 @@ async def latest_revision(
     if isinstance(source, FolderSource):
         return (await _within(bounds, source, _read_folder(source, bounds, version))).revision
     async with _temporary_folder() as folder:
-        fetch = SourceFetch(folder, bounds, lambda _line: None, settings, version, package)
+        fetch = SourceFetch(folder, bounds, lambda _line: None, settings, version)
         return await _within(bounds, source, _revision(source, fetch, known))
 
 

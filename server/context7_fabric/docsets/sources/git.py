@@ -173,8 +173,8 @@ def _named(refs: Mapping[str, str], source: GitSource) -> _Ref:
 
 def _chosen(refs: Mapping[str, str], default: str, source: GitSource, fetch: SourceFetch) -> _Ref:
     tags = [name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")]
-    package = fetch.package or _repository(source).rpartition("/")[2]
-    tag = fitting_tag(tags, fetch.version, package) if fetch.version else None
+    name = _repository(source).rpartition("/")[2]
+    tag = fitting_tag(tags, fetch.version, name) if fetch.version else None
     if tag:
         return _Ref(tag, refs[f"refs/tags/{tag}"], note=f"tag {tag}")
     if "HEAD" not in refs or not default:

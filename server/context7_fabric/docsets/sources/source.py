@@ -100,8 +100,7 @@ class SourceFetch:
     """Circumstances of one fetch.
 
     `into` is an empty folder for what comes over the network. `version` is the one wanted, None
-    for the newest, and `package` the name that tags may have in a repository of several; empty for
-    that of the repository.
+    for the newest.
     """
 
     into: Path
@@ -109,7 +108,6 @@ class SourceFetch:
     progress: Progress
     settings: DocsetSettings
     version: str | None = None
-    package: str = ""
 
 
 @dataclass(frozen=True, slots=True)
