@@ -203,6 +203,6 @@ class TestWhatOutlivesAServer:
             while time.monotonic() - answered < 1:
                 asked(dialogue)  # it is never idle
             os.kill(dialogue.process.pid, signal.SIGKILL)
-            wait_gone([dialogue.process.pid], 5)
+            wait_gone([dialogue.process.pid])
         assert record(old, environment)["id"] == old
         assert why(env=environment).returncode == 0
