@@ -27,7 +27,7 @@ MOST_UNREAD: Final = 2**20
 """Bytes that may wait for the client to read them before reading from it is paused. A client that
 sends many requests before it reads gets all its answers."""
 
-_CLOSING_SECONDS: Final = 1.0
+CLOSING_SECONDS: Final = 1.0
 
 FastReply = Callable[[bytes], bytes | None]
 """Returns the reply to the request on a line, None where the SDK has to answer."""
@@ -183,8 +183,17 @@ class Duplex(LineReader, WriteFlow):
 class MessageWriter(ObjectSendStream[SessionMessage]):
     """Outgoing messages."""
 
-    def __init__(self, transport: asyncio.WriteTransport, flow: WriteFlow) -> None:
-        """Write to `transport`, whose protocol is `flow`."""
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        flow: WriteFlow,
+        closing_seconds: float = CLOSING_SECONDS,
+    ) -> None:
+        """Write to `transport`, whose protocol is `flow`.
+
+        At the end the reader may take `closing_seconds` for what is written.
+        """
+        self._closing_seconds = closing_seconds
         self._transport = transport
         self.flow = flow
 
@@ -206,9 +215,9 @@ class MessageWriter(ObjectSendStream[SessionMessage]):
             self._transport.write(line + b"\n")
 
     async def aclose(self) -> None:
-        """Close once everything is read, or after a second."""
+        """Close once everything is read, or after `closing_seconds`."""
         self._transport.close()
-        with anyio.move_on_after(_CLOSING_SECONDS, shield=True) as closing:
+        with anyio.move_on_after(self._closing_seconds, shield=True) as closing:
             await self.flow.closed.wait()
         if closing.cancelled_caught:
             self._transport.abort()

@@ -17,7 +17,6 @@ from mcp.shared.message import SessionMessage
 
 from context7_fabric.lenient_json import HEAD_BYTES
 from context7_fabric.mcp_server import streams as lines_module
-from context7_fabric.mcp_server import streams as messages_module
 from context7_fabric.mcp_server.streams import (
     Duplex,
     LineReader,
@@ -236,16 +235,13 @@ class TestMessages:
         got = b"".join([part async for part in ends.theirs])
         assert json.loads(got)["params"] == {"text": "x" * 1000}
 
-    async def test_a_reader_that_does_not_read_is_not_waited_for_at_the_end(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(messages_module, "_CLOSING_SECONDS", 0.05)
+    async def test_a_reader_that_does_not_read_is_not_waited_for_at_the_end(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs, anyio.fail_after(5):
             transport, duplex = await asyncio.get_running_loop().connect_accepted_socket(
                 Duplex, ours
             )
-            writer = MessageWriter(transport, duplex)
+            writer = MessageWriter(transport, duplex, closing_seconds=0.05)
             with anyio.move_on_after(0.05) as sending:
                 await writer.send(message(10_000_000))
             await writer.aclose()
