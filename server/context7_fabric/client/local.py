@@ -123,9 +123,7 @@ def open_home(settings: Settings, clock: Clock, step_seconds: float) -> OpenRegi
     lists = StoredListSizes(fabric, principal)
     learned = LearnedChoices(fabric)
     docsets = DocsetLibrary(settings.home / "docsets", settings.docsets, clock)
-    return OpenRegistry(
-        fabric, principal, rows, registry, learned, docsets, lists, step_seconds
-    )
+    return OpenRegistry(fabric, principal, rows, registry, learned, docsets, lists, step_seconds)
 
 
 log = logging.getLogger(__name__)
