@@ -235,10 +235,10 @@ class MarkdownReader:
         return True
 
     def _begin_section(self, level: int, raw: str, numbers: Sequence[int]) -> None:
-        named = _HEADING_ID.search(raw)
+        named = _HEADING_ID.search(raw) if "#" in raw else None
         anchor = (named["id"] or named["id2"]) if named else ""
         text = raw[: named.start()] if named else raw
-        title = plain(mdx.text_of(_COMMENT.sub("", text)))
+        title = plain(mdx.text_of(_COMMENT.sub("", text)) if "<" in text or "{/" in text else text)
         is_code = text.strip().startswith("`")
         self._is_in_list = False
         self._after_blank = True

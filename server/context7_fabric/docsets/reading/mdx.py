@@ -277,6 +277,9 @@ _COLONS = re.compile(
     r":{3,}[ \t]*(?:\{?(?P<kind>[A-Za-z][\w+-]*)\}?)?(?:\[(?P<label>[^\]]*)\])?(?P<title>[^{]*)"
     r"(?:\{.*\})?"
 )
+_TWO_COLONS = re.compile(
+    r"::(?P<kind>[a-z][\w-]*)?(?:\{(?:[^}\"]*title=\"(?P<title>[^\"]*)\")?.*\})?"
+)
 _SLASHES = re.compile(r"/{3,}[ \t]*(?P<kind>[a-z][\w-]*)?[ \t]*(?:\|[ \t]*(?P<title>.*))?")
 _SIDES = {"python": "python", "js": "javascript", "javascript": "javascript", "ts": "typescript"}
 _LAYOUT = {
@@ -313,13 +316,16 @@ def indented_admonition(line: str) -> str | None:
 
 def container(line: str) -> Container | None:
     """Return the container that `:::note Title` opens, or that `:::` closes; None for others."""
-    found = _COLONS.fullmatch(line) if line.startswith(":::") else None
+    if not line.startswith("::"):
+        return None
+    found = _COLONS.fullmatch(line) or _TWO_COLONS.fullmatch(line)
     if found is None:
         return None
-    kind, title = found["kind"] or "", (found["label"] or found["title"] or "").strip()
+    parts = found.groupdict()
+    kind, title = parts["kind"] or "", (parts.get("label") or parts["title"] or "").strip()
     if not title and (kind in _SIDES or not kind):
         return Container(is_side=True, side=_SIDES.get(kind, ""))
-    if not title and kind in _LAYOUT:
+    if not title and (kind in _LAYOUT or "-" in kind):
         return Container()
     return Container(_named(kind, title))
 

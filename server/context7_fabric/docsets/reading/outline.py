@@ -210,6 +210,7 @@ _EMPHASIS = re.compile(r"(\*{1,3}|(?<![A-Za-z0-9_])_{1,3})(?=\S)(.+?)(?<=\S)\1(?
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 
+_MARK = re.compile(r"[`*_\[\\&]")
 LONGEST_MARKED = 1_000
 """Characters of a heading above which its marks stay."""
 
@@ -218,6 +219,8 @@ def plain(title: str) -> str:
     """Return a heading without Markdown marks: links, emphasis, code spans, escapes."""
     if len(title) > LONGEST_MARKED:
         return title
+    if not _MARK.search(title):
+        return " ".join(title.split())
     parts, end = list[str](), 0
     for span in _CODE_SPAN.finditer(title):
         parts += [_plain(title[end : span.start()]), span[2].strip()]
@@ -240,7 +243,7 @@ def slug(title: str) -> str:
 
 _WORD = r"[A-Za-z_$][\w$]*"
 _IDENTIFIER = re.compile(
-    r"(?:(?:async|class|method|property|event|function|static|def|const|type|interface|param)"
+    r"(?:(?:async|class|method|property|event|function|static|def|const|type|interface|param|option)"
     r"\b:? +)*"
     rf"(?P<name>[@.#]?{_WORD}(?:(?:\.|::|#|->){_WORD}|\[[\w.$@]+\])*)\s*(?P<call>\(.*\)?)?\??"
 )
