@@ -44,8 +44,8 @@ def read_document(
     is_rst = _is_rst(path, lines)
     front = FrontMatter() if is_rst else front_matter(lines)
     _begin(outline, front)
-    rest = list(enumerate(lines))[front.end :]
-    expanded = (expand_rst if is_rst else expand_markdown)(path, rest, include)
+    expand = expand_rst if is_rst else expand_markdown
+    expanded = expand(path, lines[front.end :], front.end, include)
     (RstReader if is_rst else MarkdownReader)(expanded.lines, expanded.numbers, outline).read()
     snippets, kept, dropped = cut(outline.sections, path, bounds)
     filled = {number for number, line in enumerate(lines) if line.strip()}
