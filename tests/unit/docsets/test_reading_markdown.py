@@ -95,6 +95,8 @@ def test_code_keeps_the_name_of_its_file() -> None:
         (":::tip\nText.\n:::", "**Tip**\n\nText."),
         ("::: details Click me\nText.\n:::", "**Click me**\n\nText."),
         (":::note[Own title]\n\nText.\n\n:::", "**Note: Own title**\n\nText."),
+        ('::tip{title="Own"}\nText.\n::', "**Tip: Own**\n\nText."),
+        ("::lead-p\nText.\n::", "Text."),
         ("> [!NOTE]\n> Text.", "> **Note**\n> Text."),
         ("```{warning}\nText.\n```", "**Warning**\n\nText."),
         ("<Note>\n  Text.\n</Note>", "**Note**\nText."),

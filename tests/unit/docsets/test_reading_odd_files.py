@@ -58,9 +58,14 @@ def test_odd_documents_are_a_hundred() -> None:
 @pytest.mark.parametrize("path", GROWING)
 def test_growing_document_takes_time_in_proportion_to_its_length(path: str) -> None:
     small = min(seconds(path, LARGE // 8) for _ in range(2))
-    large = min(seconds(path, LARGE) for _ in range(2))
-    assert large < 0.05 or large / small < 30, f"{large / small:.0f} times as long for 8 times more"
+    large = seconds(path, LARGE)
+    if large > MOST_TIMES * small:  # another process may have had the processor
+        large = min(large, seconds(path, LARGE))
+    assert large < 0.05 or large <= MOST_TIMES * small
 
+
+MOST_TIMES = 30
+"""Times as long that eight times as much may take."""
 
 LARGE = 64 * 1024
 """Characters at which reading that is quadratic takes 64 times as long as at an eighth of it."""

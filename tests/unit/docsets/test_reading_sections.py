@@ -62,6 +62,12 @@ def test_short_section_at_the_end_is_joined_with_the_one_before() -> None:
     assert snippet.text == f"{PARAGRAPH}\n\n#### End\n\nShort."
 
 
+def test_short_section_is_joined_with_its_sibling_and_not_across_their_parent() -> None:
+    parts = ["# Doc", "## A", PARAGRAPH, "### A1", PARAGRAPH, "### A2", "Short.", "## B", PARAGRAPH]
+    titles = [each.title for each in read("\n\n".join(parts)).snippets]
+    assert titles == ["Doc > A", "Doc > A > A1 / A2", "Doc > B"]
+
+
 def test_heading_without_text_is_in_the_path_of_the_next() -> None:
     assert only(read("# Doc\n\n## Part\n\n### Deep\n\nText.")).title == "Doc > Part > Deep"
 

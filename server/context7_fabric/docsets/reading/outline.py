@@ -92,7 +92,10 @@ class Outline:
         anchor: str = "",
         names: Iterable[str] = (),
     ) -> None:
-        """Begin a section; `title` is plain text and may be empty."""
+        """Begin a section; `title` is plain text and may be empty.
+
+        Level 0 is the title of the document; a first heading that repeats it adds nothing.
+        """
         self.blank()
         self._leave(level)
         if not title or len(self._levels) >= DEEPEST:
@@ -119,7 +122,11 @@ class Outline:
 
     def _begin(self, *, goes_on: bool = False) -> None:
         lines = tuple(line for each in self._levels for line in each.lines)
-        path = tuple(each.title for each in self._levels)
+        path = tuple(
+            each.title
+            for each, above in zip(self._levels, [None, *self._levels], strict=False)
+            if above is None or not _are_same(each.title, above.title)
+        )
         anchor = self._levels[-1].anchor if self._levels else ""
         self.sections.append(Section(path, lines, anchor, goes_on=goes_on))
 
@@ -192,6 +199,13 @@ class Outline:
             self.left_out.setdefault(line, kind)
 
 
+def _are_same(title: str, other: str) -> bool:
+    return _NOT_A_LETTER.sub("", title).lower() == _NOT_A_LETTER.sub("", other).lower()
+
+
+_NOT_A_LETTER = re.compile(r"\W+")
+
+
 def dedent(lines: Sequence[str]) -> list[str]:
     """Return `lines` without the indentation that all of them share, tabs expanded where mixed."""
     full = [line for line in lines if line.strip()]
@@ -210,6 +224,7 @@ _EMPHASIS = re.compile(r"(\*{1,3}|(?<![A-Za-z0-9_])_{1,3})(?=\S)(.+?)(?<=\S)\1(?
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 
+_MARK = re.compile(r"[`*_\[\\&]")
 LONGEST_MARKED = 1_000
 """Characters of a heading above which its marks stay."""
 
@@ -218,6 +233,8 @@ def plain(title: str) -> str:
     """Return a heading without Markdown marks: links, emphasis, code spans, escapes."""
     if len(title) > LONGEST_MARKED:
         return title
+    if not _MARK.search(title):
+        return " ".join(title.split())
     parts, end = list[str](), 0
     for span in _CODE_SPAN.finditer(title):
         parts += [_plain(title[end : span.start()]), span[2].strip()]
@@ -240,7 +257,7 @@ def slug(title: str) -> str:
 
 _WORD = r"[A-Za-z_$][\w$]*"
 _IDENTIFIER = re.compile(
-    r"(?:(?:async|class|method|property|event|function|static|def|const|type|interface|param)"
+    r"(?:(?:async|class|method|property|event|function|static|def|const|type|interface|param|option)"
     r"\b:? +)*"
     rf"(?P<name>[@.#]?{_WORD}(?:(?:\.|::|#|->){_WORD}|\[[\w.$@]+\])*)\s*(?P<call>\(.*\)?)?\??"
 )
