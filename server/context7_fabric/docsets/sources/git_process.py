@@ -82,6 +82,7 @@ _CHUNK = 65536
 _KEPT = 8192
 _WATCH_SECONDS = 0.5
 _SHOWN_BYTES = 100_000
+_END_SECONDS = 5.0
 _SHOWN = 160
 
 _FAILURES: tuple[tuple[str, type[DocsetSourceError], str, str], ...] = (
@@ -300,13 +301,19 @@ async def _chunks(stream: ByteReceiveStream | None) -> AsyncIterator[bytes]:
 
 
 async def _end(process: Process) -> None:
-    """Kill the program and all that it started, and wait for it."""
+    """Kill the program and all that it started, and wait for them: they write into the folder.
+
+    Its standard error ends when the last of them has ended.
+    """
     with anyio.CancelScope(shield=True):
         with suppress(ProcessLookupError, PermissionError):
             if sys.platform == "win32":
                 process.kill()
             else:
                 os.killpg(process.pid, signal.SIGKILL)
+        with anyio.move_on_after(_END_SECONDS):
+            async for _rest in _chunks(process.stderr):
+                pass
         await process.aclose()
 
 
