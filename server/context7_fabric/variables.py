@@ -10,7 +10,11 @@ PREFIX = "CONTEXT7_FABRIC_"
 
 VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "UPSTREAM": ("address", "https://mcp.context7.com/mcp", "an MCP URL, a command line, or `off`"),
-    "HOME": ("path", None, "folder of everything that is stored, readable by you alone"),
+    "HOME": (
+        "path",
+        None,
+        "folder of everything that is stored and downloaded, readable by you alone",
+    ),
     "BACKEND": (
         "address",
         "disk",
@@ -79,7 +83,7 @@ A tuple as kind holds the choices. An `address` may hold a password, and a `secr
 """
 
 UNSET = {
-    "HOME": "the user's cache folder",
+    "HOME": "the user's data folder; what can be fetched again is in the cache folder",
     "PRINCIPAL": "a fingerprint of the key",
     "LIBRARY_TTL": "the seed file's `ttl_days`, else `30d`",
     "MONTHLY_CALLS": "`1000` without a key",

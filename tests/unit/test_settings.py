@@ -45,7 +45,9 @@ def refused(**variables: str) -> SettingError:
 class TestDefaults:
     def test_an_empty_environment_gives_every_default(self) -> None:
         assert settings() == Settings(
-            home=platformdirs.user_cache_path("context7-fabric"),
+            home=platformdirs.user_data_path("context7-fabric"),
+            cache_folder=platformdirs.user_cache_path("context7-fabric"),
+            old_home=platformdirs.user_cache_path("context7-fabric"),
             upstream=UpstreamSettings(
                 target=UrlTarget("https://mcp.context7.com/mcp"),
                 api_key=None,
@@ -80,7 +82,7 @@ class TestDefaults:
             log_level="warning",
             web=WebSettings(
                 host="127.0.0.1",
-                tokens_file=platformdirs.user_cache_path("context7-fabric") / "tokens",
+                tokens_file=platformdirs.user_data_path("context7-fabric") / "tokens",
                 wants_tokens=False,
                 hosts=None,
                 origins=None,
@@ -113,6 +115,11 @@ class TestVariables:
     def test_path_that_begins_with_a_tilde_is_expanded(self) -> None:
         given = settings(HOME="~/fabric", SEED="/etc/seeds.yaml")
         assert (given.home, given.seed_file) == (Path.home() / "fabric", Path("/etc/seeds.yaml"))
+
+    def test_home_that_is_set_holds_the_cache_as_well(self, tmp_path: Path) -> None:
+        given = settings(HOME=str(tmp_path))
+        assert (given.home, given.cache_folder, given.old_home) == (tmp_path, tmp_path, None)
+        assert given.suggestions.model_folder == tmp_path / "models"
 
     @pytest.mark.parametrize(
         ("variable", "field"),

@@ -26,6 +26,7 @@ from context7_fabric.daemon.status import (
 from context7_fabric.durations import format_duration
 from context7_fabric.process import imported
 from context7_fabric.relay.endpoint import FOLDER, Endpoint
+from context7_fabric.relay.folders import home_of
 from context7_fabric.relay.handshake import STATUS, STOP, identity, resolved, working_directory
 
 END_SECONDS = 5.0
@@ -165,7 +166,7 @@ class _LinePrinter:
 
 def _run(options: argparse.Namespace) -> int:
     environ = resolved(os.environ, working_directory())
-    endpoint = Endpoint.of(environ["CONTEXT7_FABRIC_HOME"], identity(environ))
+    endpoint = Endpoint.of(home_of(environ), identity(environ))
     imported("context7_fabric.daemon.run").run_daemon(endpoint, environ, options.listener)
     return 0
 

@@ -200,6 +200,7 @@ def run(words: list[str]) -> int:
         settings = replace(
             read_settings(os.environ),
             home=Path(home),
+            cache_folder=Path(home),
             store=StoreSettings(),
             suggestions=SuggestionSettings(Path(home), enabled=False),
         )

@@ -29,6 +29,8 @@ from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.relay.usage import unknown_variables
 from context7_fabric.runtime.app import App
+from context7_fabric.runtime.home_migration import leftovers
+from context7_fabric.settings import Settings
 from context7_fabric.upstream.call_gate import clear_statuses, read_all_statuses
 from context7_fabric.version import __version__
 from context7_fabric.views.upstream_status import (
@@ -64,7 +66,7 @@ def run(words: list[str]) -> int:
         ended = await clear_statuses(app.fabric) if options.fix else 0
         with notice_of_a_wait():
             upstream = await _upstream(app)
-        checks = [_version(), _home(app), _variables(), daemon, upstream]
+        checks = [_version(), _home(app), *_old_home(app.settings), _variables(), daemon, upstream]
         checks += await _status_checks(app, ended)
         # The faults come last, so that they include those of the checks before them.
         checks += [await _store(app), await _contexts(app.fabric), _faults(app.fabric)]
@@ -108,7 +110,18 @@ def _home(app: App) -> HealthCheck:
     if trouble is not None:
         text = f"{trouble}: fix that, or set CONTEXT7_FABRIC_HOME to another folder of yours"
         return HealthCheck("home", ok=False, text=text)
-    return HealthCheck("home", ok=True, text=str(app.settings.home))
+    return HealthCheck("home", ok=True, text=str(app.settings.store_home))
+
+
+def _old_home(settings: Settings) -> list[HealthCheck]:
+    """Check the place of the home before it was in the data folder, if something is there."""
+    if settings.stays is not None:
+        text = f"{settings.old_home} is still used, and not yet {settings.home}: {settings.stays}"
+        return [HealthCheck("old home", None, text)]
+    paths = ", ".join(map(str, leftovers(settings)))
+    if not paths:
+        return []
+    return [HealthCheck("old home", None, f"not used any more, and may be deleted: {paths}")]
 
 
 def check_daemon(mode: str) -> HealthCheck:

@@ -20,6 +20,7 @@ from context7_fabric.cli.text import CommandParser, columns, notice_of_a_wait, p
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.process import harmless, imported, set_up_logging
+from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.store import open_backend, read_principal
 from context7_fabric.settings import Settings, read_settings
 
@@ -35,6 +36,7 @@ __all__ = [
     "plain_console",
     "print_json",
     "print_table",
+    "settings_of_command",
     "with_app",
     "with_fabric",
 ]
@@ -47,7 +49,7 @@ def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     """Run `work` with the app of the environment's settings; return its exit code."""
     from context7_fabric.runtime.runtime import open_app
 
-    settings = _settings()
+    settings = settings_of_command()
 
     async def session() -> int:
         async with open_app(settings) as app:
@@ -63,7 +65,7 @@ def with_fabric(work: Callable[[Fabric], Awaitable[int]]) -> int:
         SettingError: As `_open_fabric`.
         StoreUnavailable: As `_open_fabric`.
     """
-    settings = _settings()
+    settings = settings_of_command()
 
     async def session() -> int:
         async with _open_fabric(settings) as fabric:
@@ -80,7 +82,7 @@ def commands_in_process(
 
     With `records_only` the store alone is opened, for `why` and `feedback`.
     """
-    settings = _settings()
+    settings = settings_of_command()
     commands = imported("context7_fabric.daemon.commands")
     if records_only:
         opened = _record_commands(settings)
@@ -130,10 +132,15 @@ async def _open_fabric(settings: Settings) -> AsyncGenerator[Fabric]:
         yield fabric
 
 
-def _settings() -> Settings:
+def settings_of_command() -> Settings:
+    """Return the settings of the environment, with the home in its place.
+
+    Raises:
+        SettingError: A variable cannot be used.
+    """
     settings = read_settings(os.environ)
     set_up_logging(settings.log_level)
-    return settings
+    return settled(settings)
 
 
 def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.mcp_server.server import build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
+from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
 from context7_fabric.settings.reader import is_host
@@ -43,6 +44,7 @@ def run(words: list[str]) -> int:
         return 2
     settings = read_settings(os.environ, api_key=options.api_key)
     set_up_logging(settings.log_level)
+    settings = settled(settings)
     if options.transport == "stdio":
         anyio.run(_stdio, settings)
     else:
@@ -97,7 +99,7 @@ def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: s
     """Serve one client over `connection` in a thread, by the settings in `environ`."""
     settings = read_settings(environ, api_key=api_key)
     set_up_logging(settings.log_level)
-    Thread(target=anyio.run, args=(_connection, settings, connection), daemon=True).start()
+    Thread(target=anyio.run, args=(_connection, settled(settings), connection), daemon=True).start()
 
 
 async def _connection(settings: Settings, connection: socket.socket) -> None:

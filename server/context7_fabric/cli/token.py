@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from rich.table import Table
 
-from context7_fabric.cli.output import print_json, print_table
+from context7_fabric.cli.output import print_json, print_table, settings_of_command
 from context7_fabric.cli.text import CommandParser, local_time, print_note, print_text
 from context7_fabric.http_server.token_file import NAME_FORM, TokenFile, name_problem
 from context7_fabric.process import harmless
-from context7_fabric.settings import read_settings
 
 _ABOUT = f"""A token lets one person or machine use a shared server. NAME is its owner, who has
 stored entries and a request limit of their own. It takes {NAME_FORM}."""
@@ -23,7 +21,7 @@ it."""
 def run(words: list[str]) -> int:
     """Run the subcommand."""
     options = _parser().parse_args(words)
-    return int(options.do(TokenFile(read_settings(os.environ).web.tokens_file), options))
+    return int(options.do(TokenFile(settings_of_command().web.tokens_file), options))
 
 
 def _parser() -> argparse.ArgumentParser:

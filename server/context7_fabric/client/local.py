@@ -34,6 +34,7 @@ from context7_fabric.registry.readings import read_name
 from context7_fabric.registry.registry import STEP_SECONDS, Registry
 from context7_fabric.registry.row_store import RowsRevision, RowStore
 from context7_fabric.registry.seeds import load_seeds
+from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.settings import Settings
 
@@ -103,6 +104,7 @@ def open_home(settings: Settings, clock: Clock) -> OpenRegistry:
 
     If it cannot be used, entries last as long as this process, which is logged once.
     """
+    settings = settled(settings)
     fabric = open_store(settings, clock)
     principal = from_thread.run(read_principal, settings, fabric)
     rows = RowStore(fabric, principal)

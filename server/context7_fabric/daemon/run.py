@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ from context7_fabric.process import leave, raise_file_limit, set_up_logging
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import NOT_HERE, identity
 from context7_fabric.runtime.app import App
+from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
 
@@ -57,6 +59,7 @@ def run_daemon(endpoint: Endpoint, environ: Mapping[str, str], inherited: int | 
     set_up_logging(level, None if inherited is None else DaemonLogHandler(Path(endpoint.log)))
     listener = socket.socket(fileno=inherited) if inherited is not None else _own_listener(endpoint)
     remove_old_logs(Path(endpoint.folder), time.time())
+    settings = settled(settings)
     terms = DaemonTerms(identity(environ), settings.daemon.idle)
     anyio.run(_serve, endpoint, terms, settings, listener)
     leave()
@@ -89,11 +92,11 @@ async def _serve(
         server = DaemonServer(
             endpoint,
             terms,
-            partial(_server_for, runtime),
-            partial(_commands_for, runtime),
+            partial(_server_for, runtime, settings.stays),
+            partial(_commands_for, runtime, settings.stays),
             partial(_figures, runtime),
         )
-        log.info("daemon %d serves %s", os.getpid(), settings.home)
+        log.info("daemon %d serves %s", os.getpid(), settings.store_home)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_wait_for_signal, server)
             gc.freeze()
@@ -112,17 +115,21 @@ async def _wait_for_signal(server: DaemonServer) -> None:
 
 
 @asynccontextmanager
-async def _server_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[Server[Any]]:
+async def _server_for(
+    runtime: Runtime, stays: str | None, handshake: Handshake
+) -> AsyncGenerator[Server[Any]]:
     """Open the MCP server for one window."""
-    settings = _settings_of(handshake)
+    settings = _settings_of(handshake, stays)
     async with _open_app(runtime, settings) as app:
         yield build_server(app.services, app.principal, meta=settings.meta)
 
 
 @asynccontextmanager
-async def _commands_for(runtime: Runtime, handshake: Handshake) -> AsyncGenerator[Reply]:
+async def _commands_for(
+    runtime: Runtime, stays: str | None, handshake: Handshake
+) -> AsyncGenerator[Reply]:
     """Open the replies to the requests of one command."""
-    async with _open_app(runtime, _settings_of(handshake)) as app:
+    async with _open_app(runtime, _settings_of(handshake, stays)) as app:
         yield partial(reply_to, AppCommands(app))
 
 
@@ -133,10 +140,11 @@ async def _open_app(runtime: Runtime, settings: Settings) -> AsyncGenerator[App]
         await app.flush()
 
 
-def _settings_of(handshake: Handshake) -> Settings:
-    """Read the settings from the client's own environment."""
+def _settings_of(handshake: Handshake, stays: str | None) -> Settings:
+    """Read the settings from the client's own environment; `stays` is the daemon's."""
     directory = Path(handshake.directory)
-    return read_settings(handshake.environ, api_key=handshake.api_key, directory=directory)
+    settings = read_settings(handshake.environ, api_key=handshake.api_key, directory=directory)
+    return replace(settings, stays=stays)
 
 
 def _figures(runtime: Runtime) -> dict[str, Any]:

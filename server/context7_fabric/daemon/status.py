@@ -14,7 +14,8 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from context7_fabric.relay.endpoint import FOLDER, Endpoint, endpoints
-from context7_fabric.relay.handshake import hello, resolved, working_directory
+from context7_fabric.relay.folders import HOME, home_of
+from context7_fabric.relay.handshake import hello
 
 ANSWER_SECONDS = 5.0
 """Seconds that a daemon may take to answer: it may have to start first."""
@@ -53,7 +54,7 @@ _STATUS = TypeAdapter(DaemonStatus)
 
 def daemon_home() -> str:
     """Return the home whose daemons serve the clients of this environment."""
-    return resolved(os.environ, working_directory())["CONTEXT7_FABRIC_HOME"]
+    return home_of(os.environ)
 
 
 def probe_all(home: str, purpose: str, seconds: float = ANSWER_SECONDS) -> Iterator[DaemonProbe]:
@@ -62,7 +63,7 @@ def probe_all(home: str, purpose: str, seconds: float = ANSWER_SECONDS) -> Itera
     A socket that refuses connections has no daemon.
     """
     # Without a client's environment: no key is needed for this.
-    handshake = hello(purpose, {"CONTEXT7_FABRIC_HOME": home}, "/", None)
+    handshake = hello(purpose, {HOME: home}, "/", None)
     for endpoint in endpoints(home):
         try:
             yield DaemonProbe(endpoint.log, status=_status(endpoint, handshake, seconds))

@@ -8,7 +8,7 @@ import socket
 import sys
 
 from context7_fabric.relay.endpoint import Endpoint, NoDaemon, start
-from context7_fabric.relay.folders import HOME, UnusablePath
+from context7_fabric.relay.folders import UnusablePath, home_of
 from context7_fabric.relay.forward import Forwarder
 from context7_fabric.relay.handshake import SERVE, hello, identity, resolved, working_directory
 from context7_fabric.relay.usage import asks_for_version
@@ -76,7 +76,7 @@ class DaemonConnector:
         directory = working_directory()
         self.environ = resolved(environ, directory)
         self._hello = hello(purpose, self.environ, directory, api_key)
-        self._endpoint = Endpoint.of(self.environ[HOME], identity(self.environ))
+        self._endpoint = Endpoint.of(home_of(self.environ), identity(self.environ))
 
     def connect(self) -> socket.socket:
         """Return a connection to a daemon that has accepted the handshake.

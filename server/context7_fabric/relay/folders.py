@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOME = "CONTEXT7_FABRIC_HOME"
-CACHE = "XDG_CACHE_HOME"
+DATA, CACHE = "XDG_DATA_HOME", "XDG_CACHE_HOME"
+_NAME = "context7-fabric"
+_PLACES = {
+    ("darwin", DATA): "Library/Application Support",
+    ("darwin", CACHE): "Library/Caches",
+    ("linux", DATA): ".local/share",
+    ("linux", CACHE): ".cache",
+}
+"""Folders of the platforms below the user's own, by the variable that names another."""
+
 _FIRST_PRINTABLE, _DELETE = " ", "\x7f"
 
 
@@ -40,21 +49,81 @@ def home_of(environ: Mapping[str, str]) -> str:
 
 
 def default_home(environ: Mapping[str, str]) -> str:
-    """Return the user's cache folder of this platform, as the package platformdirs names it.
-
-    A relative `XDG_CACHE_HOME` counts as not set, as its specification says.
+    """Return the folder in the user's data folder of this platform.
 
     Raises:
-        UnusablePath: As `written_out`.
+        UnusablePath: As `base_folder`.
     """
+    if sys.platform == "win32":
+        return os.path.join(_local_data(environ), _NAME, _NAME)
+    return os.path.join(base_folder(environ, DATA), _NAME)
+
+
+def cache_folder_of(environ: Mapping[str, str]) -> str:
+    """Return the folder of what can be fetched again: a home that is set, else the default.
+
+    The default is in the user's cache folder of this platform.
+
+    Raises:
+        UnusablePath: As `home_of` and `base_folder`.
+    """
+    if environ.get(HOME, "").strip():
+        return home_of(environ)
+    if sys.platform == "win32":
+        return os.path.join(default_home(environ), "Cache")
+    return os.path.join(base_folder(environ, CACHE), _NAME)
+
+
+def old_home_of(environ: Mapping[str, str]) -> str | None:
+    """Return the default home of earlier versions, in the cache folder; None where one is set."""
+    if environ.get(HOME, "").strip():
+        return None
+    if sys.platform == "win32":
+        return cache_folder_of(environ)
     if sys.platform == "darwin":
-        return os.path.expanduser("~/Library/Caches/context7-fabric")
-    cache = environ.get(CACHE, "").strip()
-    if cache:
-        cache = written_out(CACHE, cache)
+        return os.path.expanduser(f"~/Library/Caches/{_NAME}")
+    cache = os.path.expanduser(environ.get(CACHE, "").strip())
     if not os.path.isabs(cache):
         cache = os.path.expanduser("~/.cache")
-    return os.path.join(cache, "context7-fabric")
+    return os.path.join(cache, _NAME)
+
+
+def base_folder(environ: Mapping[str, str], variable: str) -> str:
+    """Return the user's data or cache folder, by `variable` (`DATA`, `CACHE`), except on Windows.
+
+    It is that of the package platformdirs: a relative path counts as not set, as the XDG Base
+    Directory Specification says.
+
+    Raises:
+        UnusablePath: The path of the variable has a `$` or a control character, or no folder of
+            this user is known.
+    """
+    path = environ.get(variable, "")
+    if os.path.isabs(path):
+        return written_out(variable, path)
+    platform = "darwin" if sys.platform == "darwin" else "linux"
+    return os.path.join(_user_folder(), _PLACES[platform, variable])
+
+
+def _user_folder() -> str:
+    """Return the user's own folder; an empty or relative `HOME` counts as not set."""
+    folder = os.path.expanduser("~")
+    if not os.path.isabs(os.environ.get("HOME", folder)):
+        import pwd
+
+        try:
+            folder = pwd.getpwuid(os.getuid()).pw_dir
+        except KeyError:
+            pass
+    if not os.path.isabs(folder):
+        raise UnusablePath("HOME", folder, f"an absolute path: correct it, or set {HOME}")
+    return folder
+
+
+def _local_data(environ: Mapping[str, str]) -> str:
+    """Return the user's folder of local data on Windows."""
+    folder = environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")
+    return os.path.normpath(folder)
 
 
 def written_out(variable: str, path: str) -> str:

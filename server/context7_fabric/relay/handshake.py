@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from context7_fabric.relay.folders import HOME, home_of, written_out
+from context7_fabric.relay.folders import DATA, HOME, base_folder, home_of, written_out
 from context7_fabric.version import __version__
 
 TYPE_CHECKING = False
@@ -111,6 +111,9 @@ def working_directory() -> str:
 def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
     """Return `environ` with its paths relative to `directory` made absolute, and with the home.
 
+    A default home is given by the data folder: where `CONTEXT7_FABRIC_HOME` is set, it holds the
+    cache as well.
+
     Raises:
         UnusablePath: As `home_of`, and `written_out` for the other paths of ours.
     """
@@ -121,19 +124,24 @@ def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
         if full.get(name, "").strip():
             path = os.path.expanduser(full[name].strip())
             full[name] = os.path.normpath(os.path.join(directory, path))
-    full[HOME] = home_of(environ)
+    if full.get(HOME, "").strip():
+        full[HOME] = home_of(environ)
+    else:
+        full.pop(HOME, None)
+        full[DATA] = base_folder(environ, DATA)
     return full
 
 
 def identity(environ: Mapping[str, str]) -> dict[str, object]:
     """Return what a daemon shares with its clients; `environ` is a resolved one.
 
-    A client with another program, network or shared environment gets another daemon.
+    A client with another program, network, home or shared environment gets another daemon.
     """
+    of_home = ("HOME",) if environ.get(HOME) else ("HOME", DATA)
     names = sorted(
         name
         for name in environ
-        if (name.startswith(_PREFIX) or name in UPSTREAM_ENVIRONMENT or name == "HOME")
+        if (name.startswith(_PREFIX) or name in UPSTREAM_ENVIRONMENT or name in of_home)
         and name not in WINDOW_ENVIRONMENT
         and name not in _NOT_SHARED
     )

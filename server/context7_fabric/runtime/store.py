@@ -64,10 +64,10 @@ def open_backend(settings: Settings) -> Backend:
 
 def _open_disk(settings: Settings) -> DiskBackend:
     try:
-        make_home(str(settings.home))
+        make_home(str(settings.store_home))
     except OSError as error:
         raise StoreUnavailable("open", str(error)) from error
-    return DiskBackend(settings.home / "fabric", uncounted=(*UNCOUNTED, *_COUNTS))
+    return DiskBackend(settings.store_home / "fabric", uncounted=(*UNCOUNTED, *_COUNTS))
 
 
 def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
@@ -88,10 +88,11 @@ def open_store(settings: Settings, clock: Clock = time.time) -> Fabric:
         log.error(  # noqa: TRY400  # one line is wanted, no traceback
             "nothing will be remembered past this process: the home %s cannot be used (%s);"
             " CONTEXT7_FABRIC_HOME names another",
-            settings.home,
+            settings.store_home,
             error.reason,
         )
-        why = f"nothing is kept, because the home {settings.home} cannot be used ({error.reason})"
+        place = f"the home {settings.store_home} cannot be used ({error.reason})"
+        why = f"nothing is kept, because {place}"
         backend = StandbyBackend(partial(_open_disk, settings), why)
     return Fabric(backend, clock, value_limit=settings.store.value_limit)
 
@@ -107,7 +108,7 @@ async def read_principal(
     if settings.principal is not None or credential is None:
         return principal_of(settings.principal, credential, b"")
     if not is_shared(settings):
-        secret = await to_thread.run_sync(read_secret, settings.home)
+        secret = await to_thread.run_sync(read_secret, settings.store_home)
     elif shared is not None:
         secret = await shared.value()
     else:

@@ -7,14 +7,12 @@ Nothing below the composition root reads the environment again. A value that can
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
-
 from context7_fabric.redis_url import parse as parse_redis
+from context7_fabric.relay.folders import old_home_of
 from context7_fabric.settings.reader import SettingsReader, choice, declared, unusable
 from context7_fabric.settings.targets import (
     LOOPBACK_HOSTS,
@@ -47,9 +45,17 @@ _REDIS = re.compile(r"(rediss?(\+sentinel)?|unix)://", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole tree."""
+    """The whole tree.
+
+    `home` is the folder of what is kept, `cache_folder` that of what can be fetched again.
+    `old_home` is where earlier versions had it, None if a home is set. `stays` is the reason why
+    the store, the secret and the tokens are used there, None if they are in the home.
+    """
 
     home: Path
+    cache_folder: Path
+    old_home: Path | None = None
+    stays: str | None = None
     upstream: UpstreamSettings = field(default_factory=UpstreamSettings)
     freshness: FreshnessSettings = field(default_factory=FreshnessSettings)
     executions: ExecutionSettings = field(default_factory=ExecutionSettings)
@@ -67,6 +73,11 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
+    @property
+    def store_home(self) -> Path:
+        """The folder of the store, the secret and the tokens."""
+        return self.home if self.stays is None or self.old_home is None else self.old_home
+
 
 def read_settings(
     environ: Mapping[str, str], *, api_key: str | None = None, directory: Path | None = None
@@ -80,29 +91,26 @@ def read_settings(
     """
     reader = SettingsReader(environ)
     upstream = read_upstream(reader, api_key, directory)
-    home = _home(reader)
+    home, cache_folder = reader.home(), reader.cache_folder()
+    old_home = old_home_of(environ)
     limited = upstream.credential is None or reader.text("MONTHLY_CALLS")
     return reader.group(
         Settings,
         home=home,
+        cache_folder=cache_folder,
+        old_home=None if old_home is None else Path(old_home),
         upstream=upstream,
         freshness=reader.group(FreshnessSettings),
         executions=reader.group(ExecutionSettings),
         store=reader.group(StoreSettings, backend=_backend(reader)),
         daemon=reader.group(DaemonSettings),
         docsets=reader.group(DocsetSettings, environment=_source_environment(environ)),
-        suggestions=_suggestions(reader, home, upstream),
+        suggestions=_suggestions(reader, cache_folder, upstream),
         tools=chosen_tools(reader.text("TOOLS") or ""),
         monthly_calls=reader.value("MONTHLY_CALLS") if limited else None,
         web=_web(reader, home),
         telemetry=read_telemetry(reader),
     )
-
-
-def _home(reader: SettingsReader) -> Path:
-    if sys.platform == "win32" and reader.text("HOME") is None:  # there is no relay there
-        return platformdirs.user_cache_path("context7-fabric")
-    return reader.home()
 
 
 def _source_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -121,14 +129,14 @@ def _backend(reader: SettingsReader) -> str:
 
 
 def _suggestions(
-    reader: SettingsReader, home: Path, upstream: UpstreamSettings
+    reader: SettingsReader, cache_folder: Path, upstream: UpstreamSettings
 ) -> SuggestionSettings:
     path: Path | None = reader.value("MODEL_PATH")
     enabled = reader.value("MODEL") != "off"
     public = upstream.origin == DEFAULT_UPSTREAM and not isinstance(upstream.target, OffTarget)
     return reader.group(
         SuggestionSettings,
-        model_folder=home / "models",
+        model_folder=cache_folder / "models",
         model_path=None if path is None else path.absolute(),
         enabled=enabled,
         fetches=public and path is None and enabled,

@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 
 from context7_fabric.durations import parse_duration
 from context7_fabric.errors import SettingError
-from context7_fabric.relay.folders import UnusablePath, home_of, written_out
+from context7_fabric.relay.folders import (
+    UnusablePath,
+    cache_folder_of,
+    home_of,
+    written_out,
+)
 from context7_fabric.variables import PREFIX, VARIABLES
 
 _Group = TypeVar("_Group")
@@ -69,6 +74,14 @@ class SettingsReader:
             SettingError: It cannot be used.
         """
         return _usable(home_of, self.environ)
+
+    def cache_folder(self) -> Path:
+        """Return the folder of what can be fetched again.
+
+        Raises:
+            SettingError: It cannot be used.
+        """
+        return _usable(cache_folder_of, self.environ)
 
 
 def unusable(name: str, value: str, expected: str) -> SettingError:

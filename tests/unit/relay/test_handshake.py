@@ -6,10 +6,10 @@ import ast
 import sys
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from context7_fabric.relay import handshake as hello_module
+from context7_fabric.relay.folders import home_of
 from context7_fabric.relay.handshake import (
     SERVE,
     UPSTREAM_ENVIRONMENT,
@@ -46,24 +46,10 @@ class TestResolved:
     @pytest.mark.parametrize(
         "environ", [{}, {"CONTEXT7_FABRIC_HOME": " "}, {"CONTEXT7_FABRIC_HOME": ""}], ids=repr
     )
-    @pytest.mark.parametrize("cache", [None, "", "/elsewhere/cache"])
-    def test_the_home_is_the_settings_own_default(
-        self, environ: dict[str, str], cache: str | None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        if cache is not None:
-            monkeypatch.setenv("XDG_CACHE_HOME", cache)
-            environ = {**environ, "XDG_CACHE_HOME": cache}
-        home = resolved(environ, "/work")["CONTEXT7_FABRIC_HOME"]
-        assert home == str(platformdirs.user_cache_path("context7-fabric"))
-        assert Path(home) == read_settings(environ).home
-
-    def test_on_a_mac_the_home_is_where_a_mac_keeps_caches(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(sys, "platform", "darwin")
-        home = resolved({"XDG_CACHE_HOME": "/elsewhere"}, "/work")["CONTEXT7_FABRIC_HOME"]
-        assert home == str(Path("~/Library/Caches/context7-fabric").expanduser())
+    def test_a_home_that_is_not_set_stays_so(self, environ: dict[str, str]) -> None:
+        full = resolved(environ, "/work")
+        assert full == {"XDG_DATA_HOME": str(Path(home_of({})).parent)}
+        assert read_settings(full).home == read_settings(environ).home
 
 
 class TestIdentity:

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -43,6 +44,9 @@ _MOST_HOLES = 10_000
 
 _FARTHEST_ROW = 2**31
 
+ASIDE = "damaged-"
+"""Beginning of the names of a damaged database and its files, which are kept."""
+
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Return whether `error` means that the file is damaged, or another program's."""
@@ -58,20 +62,33 @@ def repair(folder: Path, why: str) -> None:
         OSError, sqlite3.Error: That is not possible.
     """
     with locked(folder, alone=True):
-        if _is_whole(folder):
-            return
-        if _reindexed(folder):
-            log.warning("the store in %s was damaged (%s): its indexes are rebuilt", folder, why)
-            return
-        copied = _rebuilt(folder)
-        log.warning(
-            "the store in %s was damaged (%s): %d entries are copied to a new file, the old one"
-            " is kept as damaged-%s",
-            folder,
-            why,
-            copied,
-            DATABASE,
-        )
+        done = mended(folder)
+    if done is not None:
+        kept = "" if done.copied is None else f", the old one is kept as {ASIDE}{DATABASE}"
+        log.warning("the store in %s was damaged (%s): %s%s", folder, why, done, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Outcome of a repair: rebuilt indexes, or the number of entries copied to a new file."""
+
+    copied: int | None
+
+    def __str__(self) -> str:
+        if self.copied is None:
+            return "its indexes are rebuilt"
+        return f"{self.copied} entries are copied to a new file"
+
+
+def mended(folder: Path) -> Repair | None:
+    """Repair a database that no other process changes; return None if it is whole; blocks.
+
+    Raises:
+        OSError, sqlite3.Error: That is not possible.
+    """
+    if _is_whole(folder):
+        return None
+    return Repair(None if _reindexed(folder) else _rebuilt(folder))
 
 
 def _connected(folder: Path) -> sqlite3.Connection:
@@ -160,7 +177,7 @@ def _rebuilt(folder: Path) -> int:
     try:
         files = _copied(folder, fresh)
         for name in FILES:
-            aside = folder / f"damaged-{name}"
+            aside = folder / f"{ASIDE}{name}"
             aside.unlink(missing_ok=True)
             with suppress(FileNotFoundError):
                 (folder / name).rename(aside)
