@@ -354,6 +354,21 @@ def test_refresh_behind_that_fails_is_quiet_and_not_tried_again_at_once(
     assert not DocsetFolder(home / "docsets").try_again(stem_of(QUAY, None), 1e9 + 51 * 86400, 2e5)
 
 
+def test_close_ends_a_refresh_behind_and_keeps_the_docset(home: Path, pages: Path) -> None:
+    library = library_in(home, clock=lambda: time.time() - 46 * 86400)
+    old = add(library, write_pages(pages, _many(1_000))).docset
+    write_pages(pages, {"new.md": "# New page\n\nSomething new to read.\n"})
+    now = library_in(home, clock=time.time)
+    now.refresh_behind(old)
+    while (child := now._child) is None:
+        assert now._refreshing.locked()
+        os.sched_yield()
+    now.close()
+    assert now._refreshing.acquire(timeout=20)
+    assert child.returncode == -signal.SIGKILL
+    assert library_in(home).all(Viewer()) == [old]
+
+
 def test_a_refresh_behind_ends_with_its_parent(home: Path, pages: Path) -> None:
     library = library_in(home, clock=lambda: time.time() - 46 * 86400)
     old = add(library, write_pages(pages, _many(1_000))).docset

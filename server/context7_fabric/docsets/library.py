@@ -118,6 +118,13 @@ class DocsetLibrary:
         self._stamp = self._seen = 0
         self._next_look = float("-inf")
         self._refreshing = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def close(self) -> None:
+        """End a refresh behind an answer; its docset stays as it is."""
+        child = self._child
+        if child is not None:
+            child.kill()
 
     def revision(self) -> int:
         """Return a number that changes when a docset comes, changes or goes."""
@@ -266,9 +273,11 @@ class DocsetLibrary:
         with subprocess.Popen(REFRESHER, stdin=pipe, stdout=pipe, stderr=none) as child:  # noqa: S603  # this package
             assert child.stdin is not None  # noqa: S101  # it was opened with pipes
             assert child.stdout is not None  # noqa: S101  # as above
+            self._child = child
             child.stdin.write(line)
             child.stdin.flush()
             said = child.stdout.read()
+        self._child = None
         log.debug("refresh of %s: %s", docset.name, said.decode(errors="replace").strip() or "done")
 
     def _unchanged(
