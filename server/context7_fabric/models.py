@@ -38,6 +38,9 @@ GET_DOCS = "get-library-docs"
 
 Mode = Literal["code", "info"]
 
+DocsetUse = Literal["first", "fallback", "off"]
+"""Use of docsets: before Context7, only where Context7 gives no answer, or not at all."""
+
 VALUE_LIMIT = 4 * 2**20
 """Maximum size of a context in bytes, as JSON with its metadata; a fabric may set another."""
 
@@ -101,6 +104,7 @@ class Tier(StrEnum):
     LEARNED = "learned"
     PIN = "pin"
     QUESTION = "question"
+    DOCSET = "docset"
     UPSTREAM = "upstream"
     SNIPPETS = "snippets"
     SEED = "seed"
@@ -155,11 +159,62 @@ class TracedStep(StrEnum):
     ANSWERED = "answered"
 
 
+@dataclass(frozen=True, slots=True)
+class ConsideredSnippet:
+    """Snippet of a docset that a question's retrieval considered; `words` are those it holds."""
+
+    title: str
+    path: str
+    score: float
+    words: tuple[str, ...]
+
+
+class DocsetReason(StrEnum):
+    """Reason why a docset's page went before Context7, or was passed by."""
+
+    CONFIDENT = "served before Context7"
+    UNCONFIDENT = "too low, so Context7 is asked"
+    ASKED_AGAIN = "asked again, so Context7 is asked"
+    RATED = "its page was rated badly, so Context7 is asked"
+    NO_TOPIC = "without a topic Context7 is asked"
+    OLD = "not refreshed for a year, so Context7 is asked"
+    FALLBACK = "docsets answer only where Context7 cannot"
+    NEAREST = "of a lower version than asked for"
+    PRIVATE = "private, so Context7 is never asked"
+
+
+@dataclass(frozen=True, slots=True)
+class DocsetDecision:
+    """Decision whether the docset `name` answers a question: `confidence` against `threshold`.
+
+    `words` are the question's, each with its weight; `considered` are the first of the snippets.
+    `reason` is that of the decision whether it goes before Context7.
+    """
+
+    name: str
+    confidence: float
+    threshold: float
+    reason: DocsetReason
+    words: tuple[tuple[str, float], ...] = ()
+    considered: tuple[ConsideredSnippet, ...] = ()
+
+    @property
+    def is_confident(self) -> bool:
+        """Tell whether the confidence reaches the threshold."""
+        return self.confidence >= self.threshold
+
+    @property
+    def is_too_low(self) -> bool:
+        """Tell whether Context7 went first for want of confidence alone."""
+        return self.reason is DocsetReason.UNCONFIDENT
+
+
 class CallTrace:
     """Steps of one call, its duration and the store's keys involved, for the call log.
 
     `fresh_until` is the time (epoch seconds) up to which the very same question gets the very same
-    answer, unless the store changes; None where that is not certain.
+    answer, unless the store changes; None where that is not certain. `docset` is the decision about
+    the library's docset, None where there is none.
     """
 
     def __init__(self) -> None:
@@ -169,6 +224,7 @@ class CallTrace:
         self.stored_at: tuple[str, ...] = ()
         self.went_upstream = False
         self.fresh_until: float | None = None
+        self.docset: DocsetDecision | None = None
 
     def step(self, what: str) -> None:
         """Add the step `what`, which is done now."""
@@ -186,7 +242,9 @@ class Caller:
 
     `connection` ties the calls of one session; it is None where no session is certain. `client` is
     the name of the client's program. `request_id` and `protocol` (the version) are those of a call
-    on the fast path, which the SDK does not see; else they are empty.
+    on the fast path, which the SDK does not see; else they are empty. `docsets` is the client's use
+    of docsets. `address` recognises a client without a session that repeats a question, among those
+    of its owner; None says that its repetitions cannot be recognised.
     """
 
     principal: str = PUBLIC
@@ -196,12 +254,28 @@ class Caller:
     client: str = ""
     request_id: str = ""
     protocol: str = ""
+    docsets: DocsetUse = "first"
+    address: str | None = ""
     trace: CallTrace = field(default_factory=CallTrace, compare=False)
 
     @property
     def holder(self) -> str:
         """Name that owns the choices made by the calls."""
         return holder_of(self.principal, self.owner)
+
+    @property
+    def repeats_as(self) -> str | None:
+        """Name by which a repeated question is recognised: address, else connection; None without.
+
+        The holder is part of it, as several may share an address.
+        """
+        client = self.address or self.connection
+        return None if self.address is None or not client else f"{self.holder} {client}"
+
+    @property
+    def viewer(self) -> Viewer:
+        """The reader of stored entries that the calls act for."""
+        return Viewer(self.principal, self.owner)
 
 
 @dataclass(frozen=True, slots=True)

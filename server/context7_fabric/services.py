@@ -8,6 +8,13 @@ from dataclasses import dataclass, replace
 import anyio
 
 from context7_fabric.answers.docs import DocsService
+from context7_fabric.answers.docset_names import (
+    DocsetNames,
+    is_local,
+    no_such_local,
+    private_list,
+    with_held,
+)
 from context7_fabric.answers.library_choice import LibraryChoices, with_exact_match
 from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response import screened_throughout
@@ -15,6 +22,7 @@ from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.lenient_json import readable
 from context7_fabric.models import Answer, Caller, Outcome, Question
 from context7_fabric.privacy.redaction import redact
@@ -45,6 +53,8 @@ class Services:
 
     resolver: ResolveService
     docs: DocsService
+    docsets: DocsetLibrary
+    docset_names: DocsetNames
     responses: ResponseCache
     tools: ToolCache
     answer_store: AnswerStore
@@ -64,8 +74,18 @@ class Services:
     observers: Sequence[Observer] = ()
 
     async def resolve(self, look_up: Question, caller: Caller) -> Answer:
-        """Return the libraries that a name may mean."""
-        return screened_throughout(await self.resolver.resolve(self._cleaned(look_up), caller))
+        """Return the libraries that a name may mean.
+
+        One that docsets alone know goes in front; a private one goes alone, without upstream.
+        """
+        asked = self._cleaned(look_up)
+        held = await self.docset_names.named(asked, caller.viewer)
+        if held and held[0].is_private:
+            return private_list(held)
+        if is_local(asked.library):
+            return no_such_local(asked.library)
+        answer = screened_throughout(await self.resolver.resolve(asked, caller))
+        return with_held(answer, held) if held else answer
 
     async def find(self, look_up: Question, caller: Caller) -> Answer:
         """Return the libraries that a name may mean, with the id that it means exactly, if any."""
@@ -84,7 +104,19 @@ class Services:
         answer = screened_throughout(answer)
         if asked is question and question.is_plain:
             self.responses.keep(key, answer, caller.trace, as_of)
+        self.docs.delivered(
+            asked, caller, answer
+        )  # last: a call that is cancelled delivers nothing
         return answer
+
+    async def held(self, question: Question, caller: Caller) -> Answer | None:
+        """Return the docset's page that `query` would serve without Context7, None without one."""
+        asked = self._cleaned(question)
+        answer = await self.docs.held(asked, caller)
+        if answer is None:
+            return None
+        self.docs.delivered(asked, caller, answer)
+        return screened_throughout(answer)
 
     def cached(self, question: Question, caller: Caller) -> Answer | None:
         """Return the answer of `query` where the response cache has it, else None.

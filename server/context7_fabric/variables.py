@@ -35,6 +35,11 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str | None, str]] = {
     "EXECUTIONS_KEEP": ("duration", "7d", "how long the record of a call is kept"),
     "EXECUTIONS_MOST": ("count", "10000", "largest number of records that are kept"),
     "TOOLS": ("text", None, "tools with commas; `+feedback` and `+fabric` add to the default ones"),
+    "DOCSETS": (
+        ("first", "fallback", "off"),
+        "first",
+        "when a library's docset answers: before Context7, only where Context7 cannot, or never",
+    ),
     "META": (("brief", "full", "off"), "brief", "extent of `_meta` in answers over MCP"),
     "REDACT": ("switch", "on", "`off` sends questions as they are"),
     "SEED": ("path", None, "another seed file; a bad row is left out and logged with its line"),

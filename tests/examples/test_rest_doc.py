@@ -68,5 +68,5 @@ async def test_the_python_example_prints_what_it_says(address: str) -> None:
 
 def test_there_are_examples_of_all_that_is_served() -> None:
     words = " ".join(word for command in COMMANDS for word in command.words)
-    for path in ("/query", "/index", "/health", "/collections", "/library-cache/stats"):
+    for path in ("/query", "/docs", "/index", "/health", "/collections", "/library-cache/stats"):
         assert f"{ADDRESS}{path}" in words

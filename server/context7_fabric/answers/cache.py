@@ -1,8 +1,9 @@
 """Read-through cache of look-ups and documentation, with stale-while-revalidate and stale-if-error.
 
 Fresh: serve. Stale: serve, refresh in the background. Expired: wait for upstream a little, then
-serve the old copy with a note. Missing: one flight to upstream. Refusals are never stored; a
-definite one is remembered for some minutes, in this process only.
+serve the old copy with a note. Missing: one flight to upstream. Before upstream is asked, a local
+answer may be served. Refusals are never stored; a definite one is remembered for some minutes, in
+this process only.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class CacheLookup:
     `keys` are tried in order, and what is fetched is stored under each, or where `key_for` is
     given, under the key of its own subject; `tier` is the tier of a stored one. `fetch` raises an
     `UpstreamError` when upstream gives no answer at all; `doubted` decides that a stored answer is
-    wrong by now, however young; `refresh` asks upstream first in any case. `known` states that
-    without upstream there is an exact answer of the registry; `lesser` looks for any other.
+    wrong by now, however young; `refresh` asks upstream first in any case. `local` gives an answer
+    that goes before upstream's, None without one. `known` states that without upstream there is an
+    exact answer of the registry; `lesser` looks for any other.
     """
 
     keys: tuple[str, ...]
@@ -61,6 +63,7 @@ class CacheLookup:
     key_for: Callable[[str], str] | None = None
     doubted: Callable[[StoredAnswer], bool] | None = None
     refresh: bool = False
+    local: Callable[[], Awaitable[Answer | None]] | None = None
     known: bool = False
     lesser: Callable[[], Awaitable[bool]] | None = None
 
@@ -165,7 +168,7 @@ class AnswerCache:
         caller.trace.stored_at += lookup.keys
         if held is None:
             caller.trace.step("nothing stored")
-            return await self._without_copy(lookup, caller)
+            return await _local(lookup) or await self._without_copy(lookup, caller)
         freshness = self._judge(held, lookup)
         note_copy(caller.trace, self._age(held), freshness)
         if freshness is Freshness.FRESH:
@@ -173,12 +176,14 @@ class AnswerCache:
                 lifetime = _lifetime(held, lookup)
                 caller.trace.fresh_until = fresh_until(held.fetched_at, lifetime, lookup.key)
             return self._served(held, Outcome.HIT, lookup)
+        if freshness is Freshness.STALE and not self._settings.offline:
+            await self._refresh_behind(lookup, caller, held)
+            return self._served(held, Outcome.STALE, lookup)
+        if freshness is not Freshness.STALE and (local := await _local(lookup)) is not None:
+            return local
         if self._settings.offline:
             note = self._old("Upstream is switched off", held)
             return self._served(held, Outcome.OFFLINE, lookup, note)
-        if freshness is Freshness.STALE:
-            await self._refresh_behind(lookup, caller, held)
-            return self._served(held, Outcome.STALE, lookup)
         gone = freshness is Freshness.GONE
         return await self._from_upstream(lookup, caller, held, usable=None if gone else held)
 
@@ -337,6 +342,11 @@ class AnswerCache:
             return _Landing(kept[0])
         note = "Context7's new text gives the model orders and was set aside"
         return _Landing(kept[0], Outcome.STALE, note)
+
+
+async def _local(lookup: CacheLookup) -> Answer | None:
+    """Return the answer that goes before upstream's, None without one."""
+    return None if lookup.local is None else await lookup.local()
 
 
 def note_copy(trace: CallTrace, age: float, freshness: Freshness) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
 from context7_fabric.answers.cache import AnswerCache, CacheLookup, Found
+from context7_fabric.answers.docset_names import is_local, no_such_local
+from context7_fabric.answers.docset_pages import DocsetAnswer, DocsetPages
 from context7_fabric.answers.fallback import SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.response import (
@@ -37,6 +39,14 @@ NOWHERE = DEFINITE | {Reason.MOVED}
 """Refusals of a redirect's target for which the redirect is forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeldDocumentation:
+    """Documentation held here besides stored answers: docsets, and snippets of all answers."""
+
+    docsets: DocsetPages
+    snippets: SnippetFallback
+
+
 class DocsService:
     """Answers documentation questions."""
 
@@ -46,7 +56,7 @@ class DocsService:
         context7: Context7,
         learned: LearnedChoices,
         registry: Registry,
-        fallback: SnippetFallback,
+        held: HeldDocumentation,
         records: RecordFactory,
         lifetime: Callable[[LibraryId], Lifetime],
     ) -> None:
@@ -55,7 +65,8 @@ class DocsService:
         self._context7 = context7
         self._learned = learned
         self._registry = registry
-        self._fallback = fallback
+        self._docsets = held.docsets
+        self._fallback = held.snippets
         self._records = records
         self._lifetime = lifetime
 
@@ -70,10 +81,26 @@ class DocsService:
         if library is None:
             return await self._passed_on(question, caller)
         moved = parse_id(await self._learned.moved(str(library), caller.principal)) or library
-        return _trimmed(await self._asked(question, moved, caller), question.max_tokens)
+        held = await self._docsets.of(question, library, moved, caller)
+        if held.is_private:
+            return await held.private()
+        answer = await self._asked(question, moved, caller, held)
+        if answer.tier is Tier.DOCSET:
+            return answer
+        return _trimmed(answer, question.max_tokens)
+
+    async def held(self, question: Question, caller: Caller) -> Answer | None:
+        """Return the docset's page that `query` would serve without upstream, None without one."""
+        return await self._docsets.alone(question, caller)
+
+    def delivered(self, question: Question, caller: Caller, answer: Answer) -> None:
+        """Note that the caller gets `answer`: a page asked for again makes Context7 be asked."""
+        self._docsets.note_delivered(question, caller, answer)
 
     async def _passed_on(self, question: Question, caller: Caller) -> Answer:
         """Let upstream itself state what is wrong with a malformed id."""
+        if is_local(question.library):
+            return no_such_local(question.library)
         try:
             found = await self._context7.docs(question, question.library, caller.progress)
         except UpstreamError as error:
@@ -82,47 +109,69 @@ class DocsService:
             return refused(found)
         return Answer(found[0], Outcome.ERROR, Tier.UPSTREAM)
 
-    async def _asked(self, question: Question, library: LibraryId, caller: Caller) -> Answer:
+    async def _asked(
+        self, question: Question, library: LibraryId, caller: Caller, held: DocsetAnswer
+    ) -> Answer:
         """Ask for mode and page as upstream knows them: the newer generation has neither."""
         if not question.is_plain and await self._context7.generation() is ToolGeneration.TOPIC:
             mode = question.mode or "code"
-            return await self._page(question, library, mode, caller)
+            return await self._page(question, library, mode, caller, held)
         # Upstream may turn out to know mode and page after all: this is not the place for either.
         plain = replace(question, mode=None, page=1)
-        answer = await self._page(plain, library, "any", caller)
+        answer = await self._page(plain, library, "any", caller, held)
+        if answer.tier is Tier.DOCSET:
+            return answer
         if question.page > 1:
             return await self._later_page(question, library, answer, caller)
         return _of_kind(answer, question.mode)
 
     async def _page(
-        self, question: Question, library: LibraryId, mode: str, caller: Caller
+        self,
+        question: Question,
+        library: LibraryId,
+        mode: str,
+        caller: Caller,
+        held: DocsetAnswer,
     ) -> Answer:
         asked = parse_id(question.library) or library
-        found = await self._answers.ask(self._cache_lookup(question, library, mode, caller), caller)
+        lookup = self._cache_lookup(question, library, mode, caller, held)
+        found = await self._answers.ask(lookup, caller)
         if library != asked and _leads_nowhere(found):
             await self._move_back(library, asked, caller.principal)
             library = asked
-            lookup = self._cache_lookup(question, asked, mode, caller)
+            lookup = self._cache_lookup(question, asked, mode, caller, held)
             found = await self._answers.ask(lookup, caller)
         if isinstance(found, Answer):
             return found
-        return await self._without_record(question, library, found, caller)
+        return await self._without_record(question, library, found, caller, held)
 
     def _cache_lookup(
-        self, question: Question, library: LibraryId, mode: str, caller: Caller
+        self,
+        question: Question,
+        library: LibraryId,
+        mode: str,
+        caller: Caller,
+        held: DocsetAnswer,
     ) -> CacheLookup:
         key = partial(_key, question, mode)
         asked = parse_id(question.library) or library
+        keys = tuple(dict.fromkeys((key(library), key(asked))))
         return CacheLookup(
-            tuple(dict.fromkeys((key(library), key(asked)))),
+            keys,
             Tier.QUESTION,
             self._lifetime(library),
             partial(self._fetch, question, library, caller),
             key_for=lambda subject: key(parse_id(subject) or library),
-            lesser=partial(self._has_snippets, question, library, caller),
+            local=partial(held.first, keys),
+            lesser=partial(self._has_lesser, question, library, caller, held),
         )
 
-    async def _has_snippets(self, question: Question, library: LibraryId, caller: Caller) -> bool:
+    async def _has_lesser(
+        self, question: Question, library: LibraryId, caller: Caller, held: DocsetAnswer
+    ) -> bool:
+        """Tell whether there is an answer for want of upstream's, though none to the question."""
+        if await held.has_page():
+            return True
         found = await self._fallback.assemble(library, question.text, caller.principal, "")
         return found is not None
 
@@ -186,12 +235,22 @@ class DocsService:
         return row.title if row is not None and row.title else library.project
 
     async def _without_record(
-        self, question: Question, library: LibraryId, found: Refusal | UpstreamError, caller: Caller
+        self,
+        question: Question,
+        library: LibraryId,
+        found: Refusal | UpstreamError,
+        caller: Caller,
+        held: DocsetAnswer,
     ) -> Answer:
-        """Answer from the library's stored snippets, else with upstream's refusal or error."""
+        """Answer from docset or stored snippets, else with upstream's refusal or error."""
         if isinstance(found, Refusal) and (stands(found) or _past_the_last_page(question, found)):
             await self._doubt(library, found)
-            return replace(refused(found), library_id=str(library))
+            is_ours = found.is_definite and held.is_held
+            page = await held.fallback(cause(found)) if is_ours else None
+            return page or replace(refused(found), library_id=str(library))
+        page = await held.fallback(cause(found))
+        if page is not None:
+            return page
         assembled = await self._fallback.assemble(
             library, question.text, caller.principal, cause(found)
         )

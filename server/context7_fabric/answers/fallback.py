@@ -1,20 +1,28 @@
 """Answers assembled from what is stored about a library: for an outage and for missing pages.
 
-Snippets are read from the stored answers themselves, so there is no second copy to keep in step,
-and ranked by the words that they share with the question.
+Snippets are read from the stored answers themselves and indexed in memory until the store changes:
+there is no second copy that a purge, a bad rating or a quarantine could miss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from sys import maxsize
+from typing import TypeVar
 
 import anyio
+from anyio import to_thread
 
 from context7_fabric.answers.library_choice import LibraryChoices
 from context7_fabric.answers.response import entries, page
 from context7_fabric.answers.stored import AnswerStore, StoredAnswer
+from context7_fabric.docsets.index import memory_index
+from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.retrieval import MOST_PAGES
 from context7_fabric.durations import format_duration
+from context7_fabric.fabric.read_cache import RevisionCache
 from context7_fabric.models import Answer, Clock, Outcome, Question, Tier
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.parsing.libraries import Library, format_entry
@@ -22,23 +30,29 @@ from context7_fabric.parsing.screening import screen
 from context7_fabric.parsing.snippets import Snippet, parse_snippets
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
-from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import Suggester
+
+T = TypeVar("T")
+
+WORKERS = 2
+"""Threads that search stored snippets at once."""
 
 PAGE_LENGTH = 10
 """Snippets a page, as in upstream's first generation."""
 
-MOST_ASSEMBLED = 6
-TITLE_WEIGHT = 3
+MOST_INDEXES = 16
+"""Indexes in memory, one for each library and principal."""
 
 
 class SnippetFallback:
-    """Stored snippets of a library, ranked for a question."""
+    """Stored snippets of a library, ranked for a question as the snippets of a docset are."""
 
     def __init__(self, store: AnswerStore, clock: Clock) -> None:
         """Read the snippets from the answers in `store`."""
         self._store = store
         self._clock = clock
+        self._indexes = RevisionCache[_StoredSnippets](store.revision, MOST_INDEXES)
+        self._limiter = anyio.CapacityLimiter(WORKERS)
 
     async def assemble(
         self, library: LibraryId, question: str, principal: str, cause: str
@@ -47,19 +61,17 @@ class SnippetFallback:
 
         Its note states the `cause` for which upstream gives no answer.
         """
-        records = await self._records(library, principal)
-        wanted = terms_in(question)
-        ranked = [snippet for snippet in _ranked(records, question) if _score(snippet, wanted)]
-        if not ranked:
+        stored = await self._stored(library, principal)
+        text = "" if stored is None else await self._run(stored.page, question)
+        if stored is None or not text:
             return None
-        oldest = min(record.fetched_at for record in records)
-        age = max(0.0, self._clock() - oldest)
+        age = max(0.0, self._clock() - stored.oldest)
         return Answer(
-            text=page(ranked[:MOST_ASSEMBLED]),
+            text=text,
             outcome=Outcome.OFFLINE,
             tier=Tier.SNIPPETS,
             library_id=str(library),
-            fetched_at=oldest,
+            fetched_at=stored.oldest,
             age_seconds=age,
             note=f"{cause}; this was assembled from snippets stored for other"
             f" questions about {library}, the oldest {format_duration(age)} ago.",
@@ -70,28 +82,83 @@ class SnippetFallback:
     ) -> str | None:
         """Return page `number` (2 or more) after the text `first`, None beyond the last one."""
         records = await self._records(library, principal)
-        shown = {snippet.text for snippet in parse_snippets(first)}
-        left = [snippet for snippet in _ranked(records, question) if snippet.text not in shown]
-        start = (number - 2) * PAGE_LENGTH
-        return page(left[start : start + PAGE_LENGTH]) or None
+        return await self._run(_later_page, records, question, first, number) or None
+
+    async def _stored(self, library: LibraryId, principal: str) -> _StoredSnippets | None:
+        """Return the index of a library's stored snippets; it is kept until the store changes."""
+        as_of, key = self._indexes.revision(), (library, principal)
+        stored = self._indexes.get(key)
+        if stored is None:
+            records = await self._records(library, principal)
+            if not records:
+                return None
+            stored = await self._run(_indexed, records)
+            self._indexes.keep(key, stored, as_of)
+        return stored
 
     async def _records(self, library: LibraryId, principal: str) -> list[StoredAnswer]:
         """Return the answers about this very version of the library, or about it without any."""
         records = await self._store.about(library.base, principal)
         return [record for record in records if record.subject == str(library)]
 
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        return await to_thread.run_sync(work, *arguments, limiter=self._limiter)
 
-def _ranked(records: Iterable[StoredAnswer], question: str) -> list[Snippet]:
-    """Return the records' snippets, each once, those that share most with `question` first."""
-    wanted = terms_in(question)
+
+class _StoredSnippets:
+    """Snippets of stored answers, each once, in an index in memory; its methods block.
+
+    `oldest` is the time of the oldest of the answers, in epoch seconds.
+    """
+
+    def __init__(self, snippets: Sequence[Snippet], oldest: float) -> None:
+        self.oldest = oldest
+        self._snippets = snippets
+        self._index = memory_index(_as_document(*each) for each in enumerate(snippets))
+        weakref.finalize(self, self._index.database.close)
+
+    def page(self, question: str) -> str:
+        """Return the page of the snippets that share words with a question, as they came."""
+        ranked = self._index.retrieve(question)
+        return page(self._as_sent(ranked.page().snippets)) if ranked.words else ""
+
+    def ranked(self, question: str) -> list[Snippet]:
+        """Return all snippets, those that share words with a question first."""
+        retrieval, found = self._index.retrieve(question), list[Snippet]()
+        for number in range(1, MOST_PAGES + 1):
+            chosen = self._as_sent(retrieval.page(maxsize, number).snippets)
+            if not chosen:
+                break
+            found += chosen
+        return [*found, *(each for each in self._snippets if each not in found)]
+
+    def _as_sent(self, found: Sequence[DocSnippet]) -> list[Snippet]:
+        return [self._snippets[int(each.anchor)] for each in found]
+
+
+def _indexed(records: Sequence[StoredAnswer]) -> _StoredSnippets:
+    return _StoredSnippets(_unique(records), min(record.fetched_at for record in records))
+
+
+def _later_page(records: Sequence[StoredAnswer], question: str, first: str, number: int) -> str:
+    shown = {snippet.text for snippet in parse_snippets(first)}
+    left = [snippet for snippet in _unique(records) if snippet.text not in shown]
+    start = (number - 2) * PAGE_LENGTH
+    ranked = _StoredSnippets(left, 0.0).ranked(question) if len(left) > start else []
+    return page(ranked[start : start + PAGE_LENGTH])
+
+
+def _unique(records: Iterable[StoredAnswer]) -> list[Snippet]:
+    """Return the snippets of the records as they are served now, each once."""
     texts = (screen(record.text).clean for record in records)
-    unique = {snippet.text: snippet for text in texts for snippet in parse_snippets(text)}
-    return sorted(unique.values(), key=lambda snippet: -_score(snippet, wanted))
+    return list({each.text: each for text in texts for each in parse_snippets(text)}.values())
 
 
-def _score(snippet: Snippet, wanted: set[str]) -> int:
-    title = len(wanted & terms_in(snippet.title))
-    return TITLE_WEIGHT * title + len(wanted & terms_in(snippet.text))
+def _as_document(number: int, snippet: Snippet) -> DocSnippet:
+    """Return a stored snippet in the form that is indexed; `number` finds it again."""
+    return DocSnippet(
+        snippet.title, snippet.text, snippet.source, anchor=str(number), kind=snippet.kind
+    )
 
 
 LOAD_SECONDS = 7.0

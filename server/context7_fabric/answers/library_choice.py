@@ -169,7 +169,9 @@ def _meant(look_up: Question, entries: Sequence[Library], registry: Registry) ->
     if row is not None and any(entry.id == row.id for entry in entries):
         return row.id
     rivals = [] if match else registry.namesakes(look_up.library, look_up.text)
-    index = NameIndex([*rivals, *(_row(entry, registry.row(entry.id)) for entry in entries)])
+    index = NameIndex(
+        [*rivals, *(row_of_entry(entry, registry.row(entry.id)) for entry in entries)]
+    )
     fitting = index.find(look_up.library, look_up.text)
     if fitting is not None:
         return fitting.row.id or None
@@ -177,7 +179,7 @@ def _meant(look_up: Question, entries: Sequence[Library], registry: Registry) ->
     return row.id if row is not None and not several else None
 
 
-def _row(entry: Library, known: Row | None) -> Row:
+def row_of_entry(entry: Library, known: Row | None) -> Row:
     """Return an entry as a row that goes by its title, and by its project unless it is known."""
     if known is not None and known.ecosystem:
         return replace(known, aliases=(*known.aliases, entry.title))

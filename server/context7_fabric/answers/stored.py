@@ -155,6 +155,7 @@ class AnswerStore:
         """Keep records in `fabric`'s GLOBAL scope."""
         self._fabric = fabric
         self._read_cache = RevisionCache[StoredAnswer](fabric.revision, MOST_READ)
+        self.revision = fabric.revision
 
     async def read(self, keys: Sequence[str], principal: str) -> StoredAnswer | None:
         """Return the answer under the first of `keys` that has one for the principal, else None.

@@ -1,7 +1,8 @@
 """Feedback on answers: ratings from 1 to 5, which are stored and act on stored answers.
 
-A bad one drops the stored answer and what was learned from it. A good one keeps it fresh longer, as
-long as its text stays the same.
+A bad one drops the stored answer and what was learned from it; after one for a docset's page the
+question goes upstream for its rater. A good one keeps a stored answer fresh longer, as long as its
+text stays the same.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from context7_fabric.answers.docset_repeats import DeclinedQuestions
 from context7_fabric.answers.stored import AnswerStore, name_in
 from context7_fabric.call_log.records import CallLog, CallRecord
 from context7_fabric.errors import StoreError, UnusableFeedback
@@ -30,7 +32,8 @@ LONGEST_TEXT = 4_000
 class FeedbackEffect:
     """Effect of feedback: the number of stored answers that it dropped, or keeps fresh longer.
 
-    `forgotten` says whether the library that was learned for a name is forgotten.
+    `forgotten` says whether the library that was learned for a name is forgotten, `declined`
+    whether the question goes upstream from now on, past the docset.
     """
 
     execution_id: str
@@ -38,6 +41,7 @@ class FeedbackEffect:
     dropped: int = 0
     praised: int = 0
     forgotten: bool = False
+    declined: bool = False
 
     @property
     def summary(self) -> str:
@@ -54,6 +58,9 @@ class FeedbackEffect:
         parts = (
             "the stored answer is dropped, the next question goes upstream" if self.dropped else "",
             "the library chosen for the name is forgotten" if self.forgotten else "",
+            "for 30 days your question goes to Context7, not to the docset"
+            if self.declined
+            else "",
         )
         return "; ".join(filter(None, parts)) or "nothing of it was stored"
 
@@ -78,6 +85,7 @@ class Feedback:
         self._principal = principal
         self._holder = holder_of(principal, owner)
         self._answers = AnswerStore(fabric)
+        self._declined = DeclinedQuestions(fabric)
         self._choices = LearnedChoices(fabric)
 
     async def give(
@@ -102,6 +110,8 @@ class Feedback:
         await self._store(record, rating, comment, corrections)
         if rating <= BAD:
             return await self._drop(record, rating)
+        if record.is_from_docset:
+            await self._declined.remove(record.stored_at, self._holder)
         if rating >= GOOD:
             praised = await self._answers.praise(record.stored_at, self._principal, record.at)
             return FeedbackEffect(record.id, rating, praised=praised)
@@ -133,7 +143,10 @@ class Feedback:
         names = [name for name in map(name_in, record.stored_at) if name is not None]
         dropped = await self._answers.drop(record.stored_at, self._principal)
         forgotten = [await self._choices.forget(name, self._holder) for name in names]
-        return FeedbackEffect(record.id, rating, dropped=dropped, forgotten=any(forgotten))
+        declined = record.is_from_docset and await self._declined.add(
+            record.stored_at, self._holder
+        )
+        return FeedbackEffect(record.id, rating, dropped, 0, any(forgotten), bool(declined))
 
 
 def _check(execution_id: str, rating: int, comment: str | None, corrections: str | None) -> None:

@@ -24,7 +24,9 @@ from context7_fabric.models import (
     Answer,
     Caller,
     Clock,
+    DocsetDecision,
     Outcome,
+    Tier,
     TracedStep,
     new_execution_id,
     tokens,
@@ -59,7 +61,7 @@ class CallRecord:
     """The record of one call; `at` is in seconds since the epoch, `size` in characters.
 
     `stored_at` are the store's keys under which the answer was looked up, `upstream` says whether
-    this call caused one to Context7.
+    this call caused one to Context7, `docset` is the decision about the library's docset.
     """
 
     id: str
@@ -80,6 +82,17 @@ class CallRecord:
     stored_at: tuple[str, ...]
     automated: AutomatedScore
     error: str | None = None
+    docset: DocsetDecision | None = None
+
+    @property
+    def is_from_docset(self) -> bool:
+        """Tell whether the answer is a page of a docset."""
+        return self.tier == Tier.DOCSET and self.docset is not None
+
+    @property
+    def is_for_want_of_confidence(self) -> bool:
+        """Tell whether a docset was not confident enough, so that Context7 was asked."""
+        return self.upstream and self.docset is not None and self.docset.is_too_low
 
 
 @cache
@@ -336,6 +349,7 @@ class CallLog:
                 parsed=not answer.is_error and answer.outcome is not Outcome.NEGATIVE,
             ),
             error=self._redacted(answer.text)[:LONGEST_TEXT] if answer.is_error else None,
+            docset=caller.trace.docset,
         )
 
     def _argument(self, value: object) -> JsonValue:

@@ -9,7 +9,7 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, tzinfo
 from math import ceil
 
@@ -71,6 +71,36 @@ class CallTotals:
 
 
 @dataclass(slots=True)
+class DocsetTotals:
+    """Sums over the questions about libraries that have a docset.
+
+    `answers` are pages of docsets, `calls_saved` those without a call to Context7, `tokens_served`
+    the tokens that Context7 did not have to send. `unconfident` are the questions that went to
+    Context7 because the docset's confidence was too low.
+    """
+
+    answers: int = 0
+    calls_saved: int = 0
+    tokens_served: int = 0
+    tokens_saved: int = 0
+    unconfident: int = 0
+
+    def add(self, record: CallRecord) -> None:
+        """Count one more call, if a docset had a part in it."""
+        self.unconfident += record.is_for_want_of_confidence
+        if record.is_from_docset:
+            self.answers += 1
+            self.calls_saved += not record.upstream
+            self.tokens_served += record.tokens
+            self.tokens_saved += record.tokens_saved
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing was counted."""
+        return not (self.answers or self.unconfident)
+
+
+@dataclass(slots=True)
 class ErrorCount:
     """Calls that failed alike: their number, and the text of the latest (at epoch seconds)."""
 
@@ -107,6 +137,10 @@ class Statistics:
     tiers: dict[str, CallTotals] = field(default_factory=_totals)
     libraries: dict[str, CallTotals] = field(default_factory=_totals)
     days: dict[date, CallTotals] = field(default_factory=lambda: defaultdict(CallTotals))
+    docsets: DocsetTotals = field(default_factory=DocsetTotals)
+    docset_libraries: dict[str, DocsetTotals] = field(
+        default_factory=lambda: defaultdict(DocsetTotals)
+    )
     errors: dict[str, ErrorCount] = field(default_factory=lambda: defaultdict(ErrorCount))
 
     def add(self, record: CallRecord) -> None:
@@ -142,6 +176,9 @@ class Statistics:
             groups.append(self.libraries[record.library_id])
         for totals in groups:
             totals.add(record)
+        if record.docset is not None:
+            self.docsets.add(record)
+            self.docset_libraries[record.library_id or record.docset.name].add(record)
         if record.error is not None:
             text = " ".join(record.error.split())[:ERROR_LENGTH]
             self.errors[_NUMBER.sub("0", text)].add(at, text)
@@ -185,6 +222,7 @@ def as_object(statistics: Statistics) -> dict[str, Json]:
             {"library_id": name, **_figures(each)} for name, each in statistics.most_asked
         ],
         "slowest": [{"library_id": name, **_figures(each)} for name, each in statistics.slowest],
+        "docsets": {**asdict(statistics.docsets), "libraries": _by_docset(statistics)},
         "days": [{"day": day.isoformat(), **_figures(each)} for day, each in days],
         "errors": [
             {"text": each.text, "calls": each.calls, "last_at": each.last_at}
@@ -195,6 +233,13 @@ def as_object(statistics: Statistics) -> dict[str, Json]:
 
 def _named(groups: Mapping[str, CallTotals]) -> dict[str, Json]:
     return {name: _figures(totals) for name, totals in ranked(groups)}
+
+
+def _by_docset(statistics: Statistics) -> list[Json]:
+    """Return the sums of each library with a docset, the one with most answers first."""
+    counted = [each for each in statistics.docset_libraries.items() if not each[1].is_empty]
+    counted.sort(key=lambda each: (-each[1].answers, -each[1].unconfident, each[0]))
+    return [{"library_id": name, **asdict(totals)} for name, totals in counted]
 
 
 def _figures(totals: CallTotals) -> dict[str, Json]:

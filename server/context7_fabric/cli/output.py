@@ -99,7 +99,7 @@ async def _app_commands(settings: Settings) -> AsyncGenerator[RecordCommands]:
     from context7_fabric.runtime.runtime import open_app
 
     async with open_app(settings) as app:
-        yield AppCommands(app)
+        yield AppCommands(app, settings.docset_use)
 
 
 @asynccontextmanager

@@ -1,15 +1,18 @@
-"""`purge`: delete stored answers about a library, with a text, or all of them."""
+"""`purge`: delete stored answers and docsets about a library or with a text, or all answers."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
+
+from anyio import to_thread
 
 from context7_fabric.cli.output import print_json, with_app
 from context7_fabric.cli.text import CommandParser
 from context7_fabric.errors import SettingError
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.runtime.app import App
-from context7_fabric.views.purge import Purge
+from context7_fabric.views.purge import DocsetPurge, Purge, PurgedDocset
 
 
 def run(words: list[str]) -> int:
@@ -19,17 +22,23 @@ def run(words: list[str]) -> int:
 
     async def work(app: App) -> int:
         removed = await _removed(Purge(app.fabric), library, options.matching)
+        purge = DocsetPurge(app.services.docsets)
+        docsets = await to_thread.run_sync(_purged, purge, library, options.matching)
         if options.json:
-            print_json({"removed": removed})
-        else:
-            print(f"{removed} stored {'entry' if removed == 1 else 'entries'} removed")
+            print_json({"removed": removed, "docsets": [asdict(each) for each in docsets]})
+            return 0
+        print(f"{removed} stored {'entry' if removed == 1 else 'entries'} removed")
+        for each in docsets:
+            print(each.summary)
         return 0
 
     return with_app(work)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser("context7-fabric purge", description="Delete stored answers.")
+    parser = CommandParser(
+        "context7-fabric purge", description="Delete stored answers and docsets."
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--library", metavar="ID", help="all entries about /org/project[/version]")
     what.add_argument(
@@ -61,3 +70,12 @@ async def _removed(purge: Purge, library: LibraryId | None, matching: str | None
     if matching is not None:
         return await purge.matching(matching)
     return await purge.everything()
+
+
+def _purged(
+    purge: DocsetPurge, library: LibraryId | None, matching: str | None
+) -> list[PurgedDocset]:
+    """Remove docsets, or snippets of them; with `--all` those that no person added."""
+    if library is not None:
+        return purge.library(library)
+    return purge.fetched() if matching is None else purge.matching(matching)

@@ -36,6 +36,12 @@ _Totals = Mapping[str, Any]
 """Totals of some calls, as `stats --json` prints them."""
 
 _FIGURES = ("\ncalls", "hit\nrate", "upstream\ncalls", "calls\nsaved", "tokens\nsaved", "p95\nms")
+_DOCSET_FIGURES = {
+    "answers": "\nanswers",
+    "calls_saved": "calls\nsaved",
+    "tokens_served": "tokens\nserved",
+    "unconfident": "not confident:\nasked Context7",
+}
 _TIMES = (
     "quota_said_at",
     "resting_until",
@@ -80,6 +86,8 @@ def _tables(records: _Totals) -> Iterable[Table]:
     for title, name in (("most asked libraries", "most_asked"), ("slowest libraries", "slowest")):
         if libraries := records[name]:
             yield _totals(title, [(each["library_id"], each) for each in libraries])
+    if (docsets := records["docsets"])["libraries"]:
+        yield _docsets(docsets)
     yield _chart({date.fromisoformat(each["day"]): each for each in records["days"]})
     if records["errors"]:
         yield _errors(records["errors"])
@@ -93,6 +101,20 @@ def _totals(title: str, rows: Iterable[tuple[str, _Totals]]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name, each in rows:
         table.add_row(one_line(name), *_cells(each))
+    return table
+
+
+def _docsets(docsets: _Totals) -> Table:
+    """Return a table of the answers from docsets, for all libraries and for each."""
+    table = _table(expand=True)
+    table.add_column("\ndocset", ratio=1, overflow="fold")
+    for name in _DOCSET_FIGURES.values():
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, each in [
+        ("all", docsets),
+        *((one["library_id"], one) for one in docsets["libraries"]),
+    ]:
+        table.add_row(one_line(name), *(f"{each[figure]:,}" for figure in _DOCSET_FIGURES))
     return table
 
 

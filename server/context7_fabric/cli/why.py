@@ -38,7 +38,7 @@ def run(words: list[str]) -> int:
     elif options.json:
         print_json(record)
     else:
-        for name, value in _report(record):
+        for name, value in report(record):
             print_text(f"{name:<{_WIDTH}} {one_line(value)}".rstrip(), hanging=_WIDTH + 1)
     return 0
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the lines of the report, each a name and a text."""
     yield "context7-fabric", record["version"]
     yield "call", f"{record['tool']} {record['id']}"
@@ -69,6 +69,7 @@ def _report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Context7", "asked for this call" if record["upstream"] else "not asked"
     for step in record["steps"]:
         yield f"{step['at_ms']:9.1f} ms", step["what"]
+    yield from _decision(record.get("docset"))
     sizes = f"{record['size']:,} characters, {record['tokens']:,} tokens"
     yield "answer", f"{sizes}; {record['tokens_saved']:,} tokens saved"
     yield "error", record["error"] or "-"
@@ -76,6 +77,19 @@ def _report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "feedback", _rated(record["feedback"])
     for key in record["stored_at"]:
         yield "looked for at", key
+
+
+def _decision(docset: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
+    """Yield the lines about a docset: the decision, the words, the snippets considered."""
+    if docset is None:
+        return
+    needed = f"confidence {docset['confidence']:.2f}, {docset['threshold']:.2f} needed"
+    yield "docset", f"{docset['name']}: {needed}; {docset['reason']}"
+    words = ", ".join(f"{word} {weight:.2f}" for word, weight in docset["words"])
+    yield "words", words or "-"
+    for each in docset["considered"]:
+        held = ", ".join(each["words"]) or "none of the words"
+        yield f"{each['score']:12.2f}", f"{each['title']} ({each['path']}): {held}"
 
 
 def _score(record: Mapping[str, Any]) -> str:

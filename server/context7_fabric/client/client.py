@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self, TypeAlias
 from urllib.parse import urlsplit
 
+from context7_fabric.answers.docset_names import is_local
 from context7_fabric.answers.freshness import is_ahead
 from context7_fabric.client.local import LocalRegistry
 from context7_fabric.client.source import CachedHit, LibrarySource, RemoteServer
@@ -150,6 +151,14 @@ class Context7CacheClient:
         resolver = fallback_resolver or self.fallback_resolver
         return await self._resolved(library_name, resolver) if use_fallback and resolver else None
 
+    async def get_docs(self, library_id: str, question: str) -> str | None:
+        """Return the page of a docset that answers `question` without Context7, None without one.
+
+        A private library is answered whatever the confidence; with an empty question, by its
+        overview.
+        """
+        return await self._source.docs(library_id, question)
+
     def get_stats(self) -> dict[str, int | float]:
         """Return the counts since the client was made.
 
@@ -229,11 +238,14 @@ async def get_library_docs_cached(
     library_name: str,
     context7_resolve_fn: Asker | None = None,
     context7_docs_fn: Asker | None = None,
+    *,
+    question: str = "",
 ) -> str | None:
     """Return the result of `context7_docs_fn` for the id that `library_name` means.
 
     Without that function, return the id; for an unknown library, None. `context7_resolve_fn` is
-    the resolver for this call alone.
+    the resolver for this call alone. With a `question`, a docset that is held here and is confident
+    answers it, and no function is called for documentation. For a private library none ever is.
 
     Raises:
         SettingError: As `Context7CacheClient`.
@@ -243,7 +255,13 @@ async def get_library_docs_cached(
     library_id = await client.get_library_id(library_name, fallback_resolver=context7_resolve_fn)
     if library_id is None:
         log.debug("no library has the name %s", library_name)
-    if library_id is None or context7_docs_fn is None:
+    if library_id is None or (context7_docs_fn is None and not question):
+        return library_id
+    if question or is_local(library_id):
+        page = await client.get_docs(library_id, question)
+        if page is not None or is_local(library_id):
+            return page
+    if context7_docs_fn is None:
         return library_id
     docs = context7_docs_fn(library_id)
     return await docs if inspect.isawaitable(docs) else docs

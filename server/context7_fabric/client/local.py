@@ -20,13 +20,18 @@ from weakref import WeakKeyDictionary
 import anyio
 from anyio import from_thread, to_thread
 
+from context7_fabric.answers.docset_names import DocsetNames
+from context7_fabric.answers.docset_pages import DocsetPages
+from context7_fabric.answers.docset_repeats import DeclinedQuestions
 from context7_fabric.answers.library_choice import LibraryChoices, metadata_of
 from context7_fabric.answers.lookup import names_of
+from context7_fabric.answers.response import screened
 from context7_fabric.answers.stored import LISTS, AnswerStore, list_key, record_of
 from context7_fabric.client.source import CachedHit, bare_library, library_of
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.models import Clock, Question, Viewer, tokens
+from context7_fabric.models import Caller, Clock, Question, Viewer, tokens
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.choices import LearnedChoices, TaughtName
@@ -37,6 +42,7 @@ from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.store import open_store, read_principal
 from context7_fabric.settings import Settings
+from context7_fabric.settings.values import OffTarget
 
 SAMPLE = 100
 """Number of lists, the newest, whose mean size is measured."""
@@ -84,6 +90,7 @@ class OpenRegistry:
     rows: RowStore
     registry: Registry
     learned: LearnedChoices
+    docsets: DocsetLibrary
     lists: StoredListSizes
     checked_at: float = float("-inf")
     revision: RowsRevision | None = None
@@ -110,7 +117,9 @@ def open_home(settings: Settings, clock: Clock) -> OpenRegistry:
     rows = RowStore(fabric, principal)
     registry = Registry(rows, partial(load_seeds, settings.seed_file), clock)
     lists = StoredListSizes(fabric, principal)
-    return OpenRegistry(fabric, principal, rows, registry, LearnedChoices(fabric), lists)
+    learned = LearnedChoices(fabric)
+    docsets = DocsetLibrary(settings.home / "docsets", settings.docsets, clock)
+    return OpenRegistry(fabric, principal, rows, registry, learned, docsets, lists)
 
 
 log = logging.getLogger(__name__)
@@ -130,15 +139,32 @@ class LocalRegistry:
     async def find(self, name: str) -> CachedHit | None:
         """Return the library that `name` means by a learned choice or the registry's exact rule.
 
-        A name that several languages use means the library of Python.
+        A name that several languages use means the library of Python. A docset's library counts
+        where no other has the name, a private one before all.
         """
         opened, name = await self._registry(), self._redacted(name)
-        row = await _choices(opened).meant(name)
+        named = DocsetNames(opened.docsets, opened.registry).named
+        held = await named(Question(name), Viewer(opened.principal))
+        row = None if held and held[0].is_private else await _choices(opened).meant(name)
+        if row is None and len(held) == 1:
+            row = held[0].row
         if row is None:
             return None
         return CachedHit(
             library_of(metadata_of(row)), await opened.lists.tokens(_keys(name, opened))
         )
+
+    async def docs(self, library_id: str, question: str) -> str | None:
+        """Return a docset's page that answers `question` without Context7, None without one."""
+        opened, question = await self._registry(), self._redacted(question)
+        offline = isinstance(self._settings.upstream.target, OffTarget)
+        declined, learned = DeclinedQuestions(opened.fabric), opened.learned
+        pages = DocsetPages(
+            opened.docsets, opened.registry, learned, declined, self._clock, offline=offline
+        )
+        caller = Caller(opened.principal, docsets=self._settings.docset_use, address=None)
+        answer = await pages.alone(Question(library_id, question), caller)
+        return None if answer is None or answer.is_error else screened(answer.text).clean
 
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Store an id as this user's choice; one with a version is not stored."""
@@ -165,6 +191,7 @@ class LocalRegistry:
         """Close the store."""
         opened, self._opened = self._opened, None
         if opened is not None:
+            await to_thread.run_sync(opened.docsets.close)
             await opened.fabric.aclose()
 
     @property

@@ -19,7 +19,7 @@ from context7_fabric.client.source import (
     library_of,
 )
 from context7_fabric.fabric.context import Json
-from context7_fabric.http_server.rest.schemas import QueryReply
+from context7_fabric.http_server.rest.schemas import DocsReply, QueryReply
 from context7_fabric.models import Clock
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import name_key
@@ -58,6 +58,16 @@ class RemoteRegistry:
         library = None if reply is None else _exact(reply)
         return None if library is None else CachedHit(library, list_tokens=0)
 
+    async def docs(self, library_id: str, question: str) -> str | None:
+        """Return a page of the service's docset that answers `question`, None without one."""
+        asked = {"library": library_id, "query": self._redacted(question), "upstream": False}
+        try:
+            reply = await self._reply("docs", asked, none=httpx2.codes.NOT_FOUND)
+            return None if reply is None else DocsReply.model_validate_json(reply).text
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            log.warning("%s does not answer: %s", self._service.label, _in_one_line(error))
+            return None
+
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Store the id at the service; one with a version is not sent."""
         name = self._redacted(name)
@@ -81,12 +91,17 @@ class RemoteRegistry:
             log.warning("%s does not answer: %s", self._service.label, _in_one_line(error))
             return None
 
-    async def _reply(self, place: str, form: Mapping[str, object]) -> bytes:
+    async def _reply(
+        self, place: str, form: Mapping[str, object], none: int | None = None
+    ) -> bytes | None:
+        """Return the body of a reply, None for one with the status `none`."""
         trust = await to_thread.run_sync(_ssl_context)
         async with httpx2.AsyncClient(
             headers=self._service.headers, timeout=SECONDS, verify=trust, transport=self._transport
         ) as http:
             reply = await http.post(f"{self._service.url}/{place}", json=form)
+        if reply.status_code == none:
+            return None
         if reply.status_code != httpx2.codes.OK:
             raise ValueError(f"status {reply.status_code}")
         return reply.content

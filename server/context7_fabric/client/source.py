@@ -74,6 +74,10 @@ class LibrarySource(Protocol):
         """Return the library that `name` means exactly, of any age."""
         ...
 
+    async def docs(self, library_id: str, question: str) -> str | None:
+        """Return a docset's page that answers `question` without Context7, None without one."""
+        ...
+
     async def learn(self, name: str, library_id: LibraryId) -> CachedHit:
         """Store the id that `name` means, for every client of the source."""
         ...

@@ -10,7 +10,7 @@ from typing import Any
 from context7_fabric.answers.library_choice import candidates
 from context7_fabric.call_log.statistics import as_object, read_statistics
 from context7_fabric.daemon.commands import RecordCommands
-from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, Outcome, Question
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, DocsetUse, Outcome, Question
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.call_gate import UpstreamStatus
@@ -30,12 +30,17 @@ class AppCommands(RecordCommands):
 
     requests = RecordCommands.requests | {"resolve", "docs", "stats"}
 
-    def __init__(self, app: App) -> None:
-        """Answer from `app`, as one session of a client."""
+    def __init__(self, app: App, docsets: DocsetUse = "first", *, repeats: bool = False) -> None:
+        """Answer from `app`, as one session of a client, with this use of `docsets`.
+
+        `repeats` says that the process outlasts the command, and so recognises a repeated question.
+        """
         super().__init__(app.services.call_log, app.services.feedback, app.principal)
         self._app = app
         self._services = app.services
         self._session = f"cli-{token_hex(8)}"
+        self._docsets: DocsetUse = docsets
+        self._address = CLIENT if repeats else None
 
     async def resolve(self, name: str, question: str) -> dict[str, Any]:
         """Return the library that `name` means exactly, else the candidates, and the reason."""
@@ -70,7 +75,13 @@ class AppCommands(RecordCommands):
         return self._recorded(RESOLVE, arguments, caller, found)
 
     def _caller(self) -> Caller:
-        return Caller(self._app.principal, connection=self._session, client=CLIENT)
+        return Caller(
+            self._app.principal,
+            connection=self._session,
+            client=CLIENT,
+            docsets=self._docsets,
+            address=self._address,
+        )
 
     def _recorded(
         self, tool: str, arguments: Mapping[str, object], caller: Caller, answer: Answer

@@ -121,7 +121,8 @@ async def _server_for(
     """Open the MCP server for one window."""
     settings = _settings_of(handshake, stays)
     async with _open_app(runtime, settings) as app:
-        yield build_server(app.services, app.principal, meta=settings.meta)
+        meta, docsets = settings.meta, settings.docset_use
+        yield build_server(app.services, app.principal, meta=meta, docsets=docsets)
 
 
 @asynccontextmanager
@@ -129,8 +130,9 @@ async def _commands_for(
     runtime: Runtime, stays: str | None, handshake: Handshake
 ) -> AsyncGenerator[Reply]:
     """Open the replies to the requests of one command."""
-    async with _open_app(runtime, _settings_of(handshake, stays)) as app:
-        yield partial(reply_to, AppCommands(app))
+    settings = _settings_of(handshake, stays)
+    async with _open_app(runtime, settings) as app:
+        yield partial(reply_to, AppCommands(app, settings.docset_use, repeats=True))
 
 
 @asynccontextmanager

@@ -1,6 +1,57 @@
-"""Confidence that a page answers its question."""
+"""Confidence that a docset answers a question; pure.
+
+A logistic rule over four things that retrieval saw. `tests/bench/docsets_calibration.py` fits it,
+chooses the threshold and writes both into `confidence.json` with the figures of that choice.
+"""
 
 from __future__ import annotations
 
-THRESHOLD = 0.4
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Signs that a docset answers a question, without the words that name the library.
+
+    `held` is the greatest share of the question's words, by weight, that one of the first snippets
+    holds, `counted` the same by number, `headed` the greatest share that one's headings hold;
+    `words` is the number of words: a snippet seldom holds all of a long question.
+    """
+
+    held: float
+    counted: float
+    headed: float
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Logistic rule: the intercept, and a coefficient for each field of `Evidence` in its order."""
+
+    intercept: float
+    coefficients: tuple[float, ...]
+    threshold: float
+
+    def confidence(self, evidence: Evidence) -> float:
+        """Return the confidence, from 0 to 1, that the docset answers the question."""
+        if not evidence.held:
+            return 0.0
+        values = [getattr(evidence, each.name) for each in fields(evidence)]
+        products = zip(self.coefficients, values, strict=True)
+        return 1 / (1 + math.exp(-self.intercept - sum(by * value for by, value in products)))
+
+
+def _read_rule() -> Rule:
+    kept: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
+    coefficients = tuple(float(kept["coefficients"][each.name]) for each in fields(Evidence))
+    return Rule(float(kept["intercept"]), coefficients, float(kept["threshold"]))
+
+
+RULE = _read_rule()
+
+THRESHOLD = RULE.threshold
 """Least confidence of a page that is served in place of upstream's answer."""

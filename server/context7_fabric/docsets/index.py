@@ -13,17 +13,23 @@ import sqlite3
 import tempfile
 import threading
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.docsets.page import estimated_tokens
 from context7_fabric.docsets.retrieval import Match, Retrieval
-from context7_fabric.docsets.tokens import estimated_tokens
-from context7_fabric.docsets.words import Word, question_words, spell_signs, split_identifiers
+from context7_fabric.docsets.words import (
+    Word,
+    expression,
+    question_words,
+    spell_signs,
+    split_identifiers,
+)
 from context7_fabric.errors import DamagedDocset, SearchUnavailable
 
 T = TypeVar("T")
@@ -46,11 +52,24 @@ MOST_CHARACTERS = 4 * 1024 * 1024
 CACHE_KIB = 128
 """Page cache of an open docset. The system caches the file; a hundred docsets may be open."""
 
-POOL = 80
-"""Candidates that are ranked for a question."""
+POOL, LEADS = 120, 40
+"""Candidates that are ranked for a question, and how many more of those that open a document."""
 
-COLUMNS = {"path": 0.5, "title": 3.0, "names": 3.0, "text": 1.0, "parts": 0.3}
-"""Columns of the index with their weights in BM25."""
+ENOUGH_TERMS, COMMON = 3, 0.5
+"""Terms that are searched for whatever their number of snippets; the share from which the others
+are common."""
+
+MOST_OPENINGS = 400
+"""Snippets that an overview is made of."""
+
+OPENING = 2
+"""First snippets of a document that count as its opening."""
+
+COLUMNS = {"path": 0.5, "title": 3.0, "names": 3.0, "text": 1.0, "parts": 0.3, "marks": 0.0}
+"""Columns of the index with their weights in BM25; `marks` says `lead` for the first snippets."""
+
+HEADS = "{path title names}"
+LEAD = 'marks : "lead"'
 
 _RANK = f"bm25({', '.join(map(str, COLUMNS.values()))})"
 _SCHEMA = {
@@ -115,7 +134,7 @@ def _insert(database: sqlite3.Connection, docset: Docset, snippets: Iterable[Doc
     for number, snippet in enumerate(snippets, start=1):
         row = _row(number, snippet, places[snippet.path])
         database.execute("INSERT INTO snippets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        database.execute(_INDEX_INSERT, _indexed(number, snippet))
+        database.execute(_INDEX_INSERT, _indexed(number, snippet, places[snippet.path]))
         places[snippet.path] += 1
         characters += len(snippet.text)
     return replace(docset, files=len(places), snippets=places.total(), characters=characters)
@@ -129,16 +148,16 @@ def _row(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
     if len(snippet.text) >= COMPRESSED_FROM:
         text = zlib.compress(snippet.text.encode("utf-8", "replace"))
     fields = (snippet.path, snippet.title, snippet.anchor, snippet.kind, snippet.language)
-    tokens = estimated_tokens(snippet.text)
+    tokens = estimated_tokens(f"{snippet.title}\n{snippet.path}\n{snippet.text}")
     return (number, *fields, "\n".join(snippet.names), place, tokens, text)
 
 
-def _indexed(number: int, snippet: DocSnippet) -> tuple[Any, ...]:
+def _indexed(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
     names = " ".join(snippet.names)
     path = snippet.path.rpartition(".")[0] or snippet.path
     title, text = spell_signs(snippet.title), spell_signs(snippet.text)
     parts = split_identifiers(f"{path} {title} {names} {text}")
-    return (number, path, title, names, text, parts)
+    return (number, path, title, names, text, parts, "lead" if place < OPENING else "")
 
 
 def _sync(draft: Path) -> None:
@@ -273,6 +292,17 @@ def _snippet(row: Sequence[Any], text: str) -> DocSnippet:
     )
 
 
+def _rare(terms: Collection[str], counts: Mapping[str, int], snippets: int) -> list[str]:
+    """Return the terms to search for, without common ones if there are enough others.
+
+    A common term adds next to nothing to a score, and the most to the time of a search.
+    """
+    ordered = sorted(terms, key=lambda term: (counts[term], term))
+    return ordered[:ENOUGH_TERMS] + [
+        term for term in ordered[ENOUGH_TERMS:] if counts[term] <= COMMON * snippets
+    ]
+
+
 class DocsetIndex:
     """Open docset. Its methods block; threads may share it, and then take turns."""
 
@@ -311,45 +341,59 @@ class DocsetIndex:
 
     def _retrieve(self, words: Sequence[Word]) -> Retrieval:
         terms = list(dict.fromkeys(term for word in words for term in word.terms))
-        counts = {term: self._count(term.expression) for term in terms}
-        known = [term for term in terms if counts[term]]
-        scores = self._search([term.expression for term in known])
-        held = {term: self._holding(term.expression, scores) for term in known}
-        candidates = [
-            self._candidate(row, scores[row[0]], frozenset(t for t in known if row[0] in held[t]))
-            for row in self._rows(scores)
-        ]
-        return Retrieval(self.docset, words, counts, candidates)
+        counts = {term: self._count(term) for term in terms}
+        searched = {term for word in words for term in word.searched if counts[term]}
+        scores = self._search(_rare(searched, counts, self.docset.snippets))
+        matches = self._matches(scores, [term for term in terms if counts[term]])
+        return Retrieval(self.docset, words, counts, matches)
 
-    def _count(self, expression: str) -> int:
+    def _count(self, term: str) -> int:
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
-        return int(self.database.execute(query, (expression,)).fetchone()[0])
+        return int(self.database.execute(query, (expression(term),)).fetchone()[0])
 
-    def _search(self, expressions: Sequence[str]) -> dict[int, float]:
-        if not expressions:
+    def _search(self, terms: Sequence[str]) -> dict[int, float]:
+        """Return the best rows for the terms, and the best of those that open a document."""
+        if not terms:
             return {}
         query = (
             "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ?"
             " ORDER BY rank LIMIT ?"
         )
-        return dict(self.database.execute(query, (" OR ".join(expressions), _RANK, POOL)))
+        wanted = " OR ".join(expression(term) for term in terms)
+        found = self.database.execute(query, (wanted, _RANK, POOL)).fetchall()
+        leads = self.database.execute(query, (f"({wanted}) AND {LEAD}", _RANK, LEADS)).fetchall()
+        return dict([*leads, *found])
 
-    def _holding(self, expression: str, rows: Iterable[int]) -> set[int]:
-        among = ", ".join(map(str, rows))
+    def _matches(self, scores: Mapping[int, float], terms: Sequence[str]) -> list[Match]:
+        held, headed = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
+        among = ", ".join(map(str, scores))
         query = f"SELECT rowid FROM words WHERE words MATCH ? AND +rowid IN ({among})"
-        return {row for (row,) in self.database.execute(query, (expression,))}
+        for term in terms:
+            for (row,) in self.database.execute(query, (expression(term),)):
+                held[row].add(term)
+            for (row,) in self.database.execute(query, (f"{HEADS} : {expression(term)}",)):
+                headed[row].add(term)
+        return [
+            self._match(row, scores[row[0]], held[row[0]], headed[row[0]])
+            for row in self._rows(scores)
+        ]
 
     def _rows(self, numbers: Iterable[int]) -> list[tuple[Any, ...]]:
         among = ", ".join(map(str, numbers))
         query = f"SELECT {_FIELDS}, text FROM snippets WHERE id IN ({among})"
         return self.database.execute(query).fetchall()
 
-    def _candidate(self, row: Sequence[Any], score: float, held: frozenset[Any]) -> Match:
+    def _match(
+        self,
+        row: Sequence[Any],
+        score: float = 0.0,
+        held: Collection[str] = (),
+        headed: Collection[str] = (),
+    ) -> Match:
         number, *_, place, tokens, text = row
-        return Match(number, _snippet(row, _text(text)), place, tokens, score, held)
+        return Match(number, _snippet(row, _text(text)), place, tokens, score, held, headed)
 
     def _overview(self) -> Retrieval:
-        query = f"SELECT {_FIELDS}, text FROM snippets WHERE place < 2 ORDER BY id LIMIT 2000"
-        rows = self.database.execute(query).fetchall()
-        found = [self._candidate(row, 0.0, frozenset()) for row in rows]
-        return Retrieval(self.docset, (), {}, found)
+        query = f"SELECT {_FIELDS}, text FROM snippets WHERE place < ? ORDER BY id LIMIT ?"
+        rows = self.database.execute(query, (OPENING, MOST_OPENINGS)).fetchall()
+        return Retrieval(self.docset, (), {}, [self._match(row) for row in rows])

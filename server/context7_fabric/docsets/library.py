@@ -31,7 +31,7 @@ from context7_fabric.docsets.ingestion import (
     ingest,
     request_again,
 )
-from context7_fabric.docsets.models import Docset
+from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.sources.fetching import fetch, latest_revision
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import (
@@ -59,6 +59,9 @@ TOTAL_BYTES = 2**30
 
 _SCANS = 3
 """Attempts to read the folder while other processes replace files in it."""
+
+PURGED = "snippets: purged"
+"""Reason for which `leave_out` counts what a docset does not hold."""
 
 Choice = Callable[[str | None, Sequence[Docset]], Docset | None]
 """A rule that chooses among the docsets of one library by the version asked for."""
@@ -208,6 +211,38 @@ class DocsetLibrary:
             with self._lock:  # an open file cannot be removed on Windows
                 self._held = {each: held for each, held in self._held.items() if each != stem}
             self._folder.discard(stem)
+
+    def of_all_owners(self) -> Sequence[Docset]:
+        """Return every docset, private ones of any owner included, sorted by name."""
+        self._look()
+        indexes = (each.index for held in self._held.values() for each in held)
+        found = (index.docset for index in indexes if index is not None)
+        return sorted(found, key=lambda each: each.name)
+
+    def leave_out(self, docset: Docset, is_left_out: Callable[[DocSnippet], bool]) -> int:
+        """Write a docset again without some snippets, if it has any; return their number.
+
+        A docset without any other snippet is removed.
+
+        Raises:
+            UnknownDocset: There is none.
+            DamagedDocset: It cannot be read.
+            DocsetNotWritten: The file cannot be written; the docset is unchanged.
+        """
+        task = f"purges {docset.name}"
+        with self._turn(docset.id, docset.version, task, IngestionReport()) as work:
+            facts, stem = self._current(docset).docset, stem_of(docset.id, docset.version)
+            index = next(each.index for each in self._held[stem] if each.index is not None)
+            snippets = index.snippets()
+            kept = [each for each in snippets if not is_left_out(each)]
+            removed = len(snippets) - len(kept)
+            left_out = {**facts.left_out, PURGED: facts.left_out.get(PURGED, 0) + removed}
+            if not kept:
+                self._folder.discard(stem)
+            elif removed:
+                file = work / "docset.sqlite"
+                self._place(file, write_docset(file, replace(facts, left_out=left_out), kept))
+            return removed
 
     def refresh_behind(self, docset: Docset) -> None:
         """Refresh a docset in a process of its own if that is due; return at once.

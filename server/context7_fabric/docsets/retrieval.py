@@ -1,18 +1,45 @@
-"""Ranking of a docset's snippets for a question, and the page made of the best; pure."""
+"""Ranking of a docset's snippets for a question; pure.
+
+The score of a snippet is BM25, relative to the best one; the share of the question's words that its
+headings hold; and a preference for overviews, which counts more the more common the words are: who
+asks "basic usage" in nothing but common words wants the opening page of a subject.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from urllib.parse import quote
 
+from context7_fabric.docsets.confidence import RULE, Evidence
 from context7_fabric.docsets.models import Docset, DocSnippet
-from context7_fabric.docsets.words import Term, Word
-from context7_fabric.parsing.snippets import RULE, SnippetKind
+from context7_fabric.docsets.page import (
+    Page,
+    Ranked,
+    choose,
+    estimated_tokens,
+    written,
+)
+from context7_fabric.docsets.words import Word
+from context7_fabric.parsing.snippets import SnippetKind
 
-MOST_TOKENS = 5000
-"""Tokens of a page, unless the caller asks for another number."""
+BM25_WEIGHT, TITLE_WEIGHT, PRIOR_WEIGHT, BROAD_WEIGHT = 0.8, 0.5, 0.2, 0.5
+"""Weights of the score's parts; the last one is added to the prior's, times breadth squared."""
+
+PART_SHARE = 0.5
+"""Share of a word that a snippet holds which has all its parts, but not the whole in one piece."""
+
+FIRST = 8
+"""Snippets whose words count for the confidence."""
+
+FRAME_TOKENS = 12
+"""Tokens of heading mark, "Source:", blank lines and rule around a snippet."""
+
+MOST_PAGES = 20
+"""Pages that are written; there are no more snippets than these would hold."""
 
 _OVERVIEW = re.compile(
     r"index|readme|getting.?started|quick.?start|introduction|overview|usage|basics|installation"
@@ -25,8 +52,9 @@ _HISTORY = re.compile(r"change.?log|release|migrat|blog|legacy|deprecated|/v\d")
 class Match:
     """Snippet that shares words with the question.
 
-    `number` is its row, `place` its place in its document, from 0; `score` is BM25, greater is
-    better; `held` are the question's terms that it holds.
+    `number` is its row, `place` its place in its document, from 0; `tokens` those of title, path
+    and text; `score` is BM25, greater is better; `held` are the question's terms that it holds,
+    `headed` those that its path, its headings or the names that it defines hold.
     """
 
     number: int
@@ -34,7 +62,8 @@ class Match:
     place: int
     tokens: int
     score: float
-    held: frozenset[Term]
+    held: Collection[str] = frozenset()
+    headed: Collection[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,125 +76,148 @@ class Considered:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Text in Context7's form, its snippets, and its tokens by our estimate."""
-
-    text: str
-    snippets: tuple[DocSnippet, ...]
-    tokens: int
-
-
 class Retrieval:
-    """Ranked snippets for one question."""
+    """Snippets of one docset, ranked for one question."""
 
     def __init__(
         self,
         docset: Docset,
         words: Sequence[Word],
-        counts: Mapping[Term, int],
-        candidates: Sequence[Match],
+        counts: Mapping[str, int],
+        matches: Sequence[Match],
     ) -> None:
-        """Rank `candidates`; `counts` are the snippets of the docset that hold each term."""
-        self._docset = docset
+        """Rank `matches`; `counts` are the snippets of the docset that hold each term."""
+        self.docset = docset
         self._asked = words
-        self._counts = counts
+        self._rarity = {term: _rarity(docset.snippets, count) for term, count in counts.items()}
         self.words = {word.text: self._weight(word) for word in words}
-        self._top = max((each.score for each in candidates), default=0.0) or 1.0
-        ranked = sorted(candidates, key=self._score, reverse=True)
-        self.considered = tuple(
-            Considered(
-                each.snippet.title,
-                each.snippet.path,
-                self._score(each),
-                tuple(word.text for word in words if self._share(word, each) > 0),
-            )
-            for each in ranked
-        )
-        self._ranked = ranked
+        self._ranked = self._rank(matches)
 
     @property
+    def considered(self) -> tuple[Considered, ...]:
+        """All snippets that were considered, the best first."""
+        return tuple(
+            Considered(each.snippet.title, each.snippet.path, each.score, tuple(each.shares))
+            for each in self._ranked
+        )
+
+    @cached_property
     def confidence(self) -> float:
-        """Confidence, from 0 to 1, that the first page answers the question."""
-        total = sum(self.words.values())
-        if not total:
-            return 0.0
-        return max(
-            (
-                sum(self.words[word.text] * self._share(word, each) for word in self._asked) / total
-                for each in self._ranked[:8]
+        """Confidence, from 0 to 1, that the docset answers the question."""
+        return RULE.confidence(self.evidence)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the first snippets hold of the question's words."""
+        names = set(re.findall(r"\w+", " ".join(self.docset.ids).lower()))
+        weights = {w: each for w, each in self.words.items() if w.lower() not in names}
+        first = self._ranked[:FIRST]
+        return Evidence(
+            held=max((_part(weights, each.shares) for each in first), default=0.0),
+            counted=max(
+                (_part(dict.fromkeys(weights, 1.0), each.shares) for each in first), default=0.0
             ),
-            default=0.0,
+            headed=max((_part(weights, each.headed) for each in first), default=0.0),
+            words=len(weights),
         )
 
     def page(
-        self, max_tokens: int = MOST_TOKENS, number: int = 1, mode: SnippetKind | None = None
+        self, max_tokens: int | None = None, number: int = 1, mode: SnippetKind | None = None
     ) -> Page:
-        """Return page `number` (from 1) of at most `max_tokens`; empty beyond the last one."""
+        """Return page `number` (from 1), empty beyond the last one.
+
+        A page has at most `max_tokens`, and is filled up to them; without that number it ends when
+        it holds the question's words, after `MOST_TOKENS` at the latest. No snippet stands on two
+        pages. `mode` leaves only snippets of that kind.
+        """
         left = [each for each in self._ranked if mode in (None, each.snippet.kind)]
-        page = Page("", (), 0)
-        for _ in range(number):
-            chosen = self._choose(left, max_tokens)
-            left = [each for each in left if each not in chosen]
-            page = self._written(chosen)
-        return page
+        chosen = list[Ranked]()
+        for _ in range(min(number, MOST_PAGES)):
+            chosen = choose(left, self.words, max_tokens)
+            shown = {each.number for each in chosen}
+            left = [each for each in left if each.number not in shown]
+        return written(chosen, self._source)
 
-    def _choose(self, left: Sequence[Match], max_tokens: int) -> list[Match]:
-        rest, chosen, tokens = list(left), list[Match](), 0
-        covered = dict.fromkeys(self.words, 0.0)
-        while rest:
-            best = max(rest, key=lambda each: self._gain(each, covered))
-            rest.remove(best)
-            size = best.tokens + 60
-            if tokens + size > max_tokens and chosen:
-                continue
-            chosen.append(best)
-            tokens += size
-            for word in self._asked:
-                covered[word.text] += self._share(word, best)
-        return chosen
-
-    def _gain(self, each: Match, covered: Mapping[str, float]) -> float:
-        total = sum(self.words.values()) or 1
-        new = sum(
-            self.words[word.text] * self._share(word, each) / (1 + covered[word.text])
-            for word in self._asked
+    def _source(self, snippet: DocSnippet) -> str:
+        address = self.docset.address or "{path}"
+        source = address.replace(
+            "{path}", quote(snippet.path) if self.docset.address else snippet.path
         )
-        return 0.65 * self._score(each) + 0.35 * new / total
+        return f"{source}#{snippet.anchor}" if snippet.anchor else source
 
-    def _written(self, chosen: Sequence[Match]) -> Page:
-        texts = [_written(each.snippet, self._docset.address) for each in chosen]
-        tokens = sum(each.tokens + 60 for each in chosen)
-        return Page(f"\n\n{RULE}\n\n".join(texts), tuple(each.snippet for each in chosen), tokens)
+    def _rank(self, matches: Sequence[Match]) -> list[Ranked]:
+        frame = FRAME_TOKENS + estimated_tokens(self.docset.address)
+        ranked = [
+            Ranked(
+                match.number,
+                match.snippet,
+                match.score,
+                self._shares(match.held),
+                self._shares(match.headed),
+                match.tokens + frame,
+            )
+            for match in matches
+        ]
+        scores = self._scores(matches, ranked)
+        top = max(scores, default=1.0) or 1.0
+        scored = (
+            replace(each, score=score / top) for each, score in zip(ranked, scores, strict=True)
+        )
+        return sorted(scored, key=lambda each: (-each.score, each.number))
 
-    def _score(self, each: Match) -> float:
-        return 0.8 * each.score / self._top + 0.2 * _prior(each)
+    def _scores(self, matches: Sequence[Match], ranked: Sequence[Ranked]) -> list[float]:
+        top = max((match.score for match in matches), default=1.0) or 1.0
+        prior_weight = PRIOR_WEIGHT + BROAD_WEIGHT * self._breadth() ** 2
+        return [
+            BM25_WEIGHT * match.score / top
+            + TITLE_WEIGHT * _part(self.words, each.headed)
+            + prior_weight * _prior(match)
+            for match, each in zip(matches, ranked, strict=True)
+        ]
+
+    def _breadth(self) -> float:
+        """Return 0 for a question with a word that one snippet holds, 1 if all hold all words."""
+        if not self.words:
+            return 1.0
+        return 1 - max(self.words.values()) / _rarity(self.docset.snippets, 0)
+
+    def _shares(self, held: Collection[str]) -> dict[str, float]:
+        """Return the share of each word that is held, without the words of which nothing is."""
+        if not held:
+            return {}
+        shares = ((word.text, self._share(word, held)) for word in self._asked)
+        return {word: share for word, share in shares if share}
+
+    def _share(self, word: Word, held: Collection[str]) -> float:
+        if word.whole in held:
+            return 1.0
+        if not word.parts:
+            return 0.0
+        total = sum(self._rarity[part] for part in word.parts) or 1.0
+        return PART_SHARE * sum(self._rarity[part] for part in word.parts if part in held) / total
 
     def _weight(self, word: Word) -> float:
-        return max((self._idf(term) for term in word.terms), default=0.0)
-
-    def _idf(self, term: Term) -> float:
-        return math.log((self._docset.snippets + 1) / (self._counts.get(term, 0) + 0.5))
-
-    def _share(self, word: Word, each: Match) -> float:
-        if word.whole in each.held or not word.parts:
-            return float(word.whole in each.held)
-        return sum(part in each.held for part in word.parts) / len(word.parts) / 2
+        return max(self._rarity[term] for term in word.terms)
 
 
-def _prior(each: Match) -> float:
-    path = each.snippet.path.lower()
+def _part(weights: Mapping[str, float], shares: Mapping[str, float]) -> float:
+    """Return the part of the words, by weight, that is in these shares."""
+    total = sum(weights.values()) or 1.0
+    return sum(weights.get(word, 0.0) * share for word, share in shares.items()) / total
+
+
+def _rarity(snippets: int, count: int) -> float:
+    """Return the inverse document frequency of a term that `count` of so many snippets hold."""
+    return math.log((snippets + 1) / (count + 0.5))
+
+
+def _prior(match: Match) -> float:
+    """Return a preference, whatever the question: overviews first, history last."""
+    path = match.snippet.path.lower()
     return (
         0.5 * bool(_OVERVIEW.search(path))
-        + 0.3 * (each.place == 0)
-        + 0.2 / (1 + each.snippet.title.count(" > "))
+        + 0.5 * (match.place == 0)
+        + 0.2 / (1 + match.snippet.title.count(" > "))
         - 0.7 * bool(_HISTORY.search(path))
-        + 0.2 * (each.snippet.kind == "code")
+        + 0.2 * (match.snippet.kind == "code")
     )
-
-
-def _written(snippet: DocSnippet, address: str) -> str:
-    source = address.format(path=snippet.path) if address else snippet.path
-    if snippet.anchor:
-        source += f"#{snippet.anchor}"
-    return f"### {snippet.title}\n\nSource: {source}\n\n{snippet.text}"

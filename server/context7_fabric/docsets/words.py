@@ -16,65 +16,23 @@ _CHUNK = re.compile(r"\w+(?:(?:\.|-|::|->|#)\w+)*")
 _JOINT = re.compile(r"\.|-|::|->|#")
 
 FILLER = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "can",
-        "complete",
-        "do",
-        "does",
-        "example",
-        "examples",
-        "for",
-        "from",
-        "how",
-        "i",
-        "in",
-        "is",
-        "it",
-        "its",
-        "my",
-        "of",
-        "on",
-        "or",
-        "show",
-        "that",
-        "the",
-        "this",
-        "to",
-        "use",
-        "used",
-        "using",
-        "vs",
-        "what",
-        "when",
-        "where",
-        "which",
-        "why",
-        "with",
-        "you",
-        "your",
+    re.findall(
+        r"\w+",
+        """
+        a about all also an and any are as at be been being between both but by can complete
+        could do does each example examples for from had has have how i if in into is it its
+        just may might my no not of on one only or our over own per same several should show so
+        some such than that the them then there these they this those through to two us use used
+        using via vs was we were what when where which while why will with would you your
+        """,
     )
 )
 """Words that say nothing about the subject of a question."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """Search term: one token, or several that stand in a row; lower case."""
-
-    text: str
-
-    @property
-    def expression(self) -> str:
-        """The term in FTS5's query language."""
-        return '"' + self.text.replace('"', " ") + '"'
+def expression(term: str) -> str:
+    """Return a term in FTS5's query language; several tokens then have to stand in a row."""
+    return '"' + term.replace('"', " ") + '"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +40,22 @@ class Word:
     """Word of a question: the term for all of it, and those for its parts, if it has any."""
 
     text: str
-    whole: Term
-    parts: tuple[Term, ...] = ()
+    whole: str
+    parts: tuple[str, ...] = ()
 
     @property
-    def terms(self) -> tuple[Term, ...]:
+    def terms(self) -> tuple[str, ...]:
         """The whole first, then the parts."""
         return (self.whole, *self.parts)
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The terms that find snippets.
+
+        A plain word with a hyphen is looked for by its parts alone: it is written in two words, in
+        one or with the hyphen, and as a term of its own it would count three times.
+        """
+        return self.parts if "-" in self.text and self.parts else self.terms
 
 
 def spell_signs(text: str) -> str:
@@ -122,7 +89,7 @@ def _word(chunk: str) -> Word:
     parts = dict.fromkeys(
         part for piece in pieces for part in _parts(piece, is_part=len(pieces) > 1)
     )
-    return Word(chunk, Term(chunk.lower()), tuple(map(Term, parts)))
+    return Word(chunk, chunk.lower(), tuple(parts))
 
 
 def _parts(piece: str, *, is_part: bool) -> Iterable[str]:

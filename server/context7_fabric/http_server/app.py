@@ -150,8 +150,10 @@ class _IdentityApps:
 
 def _served(app: App) -> Starlette:
     """Return MCP and REST for the identity of `app`."""
-    routes = rest_routes(LibraryCollection(app.services, Viewer(app.principal, app.owner)))
-    server = build_server(app.services, app.principal, app.owner, app.settings.meta)
+    viewer = Viewer(app.principal, app.owner)
+    routes = rest_routes(LibraryCollection(app.services, viewer, app.settings.docset_use))
+    meta, docsets = app.settings.meta, app.settings.docset_use
+    server = build_server(app.services, app.principal, app.owner, meta, docsets)
     return http_app(server, [Mount("/rag", routes=routes), *routes])
 
 

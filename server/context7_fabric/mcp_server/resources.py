@@ -97,7 +97,8 @@ TEMPLATES = (
         uri_template=LIBRARY_TEMPLATE,
         name="library",
         title="A library",
-        description="The row and the stored questions of the library with the id /org/project.",
+        description="The row, the docsets (documentation held here: its facts, and how to ask it)"
+        " and the stored questions of the library with the id /org/project.",
     ),
 )
 
@@ -137,7 +138,11 @@ class Resources:
         self._viewer = viewer
         self._views = services.views
         self._libraries = LibraryViews(
-            services.views, services.registry, services.suggester, services.choices
+            services.views,
+            services.registry,
+            services.suggester,
+            services.choices,
+            services.docsets,
         )
         self._stats = StatsView(services.views, services.quota)
 
@@ -217,9 +222,9 @@ class Resources:
             case "scope":
                 return [scope for scope in Scope if scope.startswith(begun.upper())]
             case "org":
-                return await self._libraries.orgs(begun)
+                return await self._libraries.orgs(begun, self._viewer)
             case "project":
-                return await self._libraries.projects(given.get("org", ""), begun)
+                return await self._libraries.projects(given.get("org", ""), begun, self._viewer)
             case "q":
                 return await self._libraries.names(begun)
             case _:

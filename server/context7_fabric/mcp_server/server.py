@@ -22,7 +22,7 @@ from context7_fabric.mcp_server.resources import Resources
 from context7_fabric.mcp_server.streams import MessageReader
 from context7_fabric.mcp_server.tool_schemas import InputSchemas
 from context7_fabric.mcp_server.tools import HandlerContext, Tools
-from context7_fabric.models import LOCAL_OWNER, Viewer
+from context7_fabric.models import LOCAL_OWNER, DocsetUse, Viewer
 from context7_fabric.services import Services
 from context7_fabric.settings.values import Meta
 from context7_fabric.version import __version__
@@ -47,14 +47,18 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 
 
 def build_server(
-    services: Services, principal: str, owner: str = LOCAL_OWNER, meta: Meta = "brief"
+    services: Services,
+    principal: str,
+    owner: str = LOCAL_OWNER,
+    meta: Meta = "brief",
+    docsets: DocsetUse = "first",
 ) -> FabricServer:
-    """Return an MCP server that answers from `services` for `principal`.
+    """Return an MCP server that answers from `services` for `principal`, with a use of `docsets`.
 
     The contexts in USER are those of `owner`. `meta` is the extent of the answers' `_meta`.
     """
     viewer = Viewer(principal, owner)
-    tools, resources = Tools(services, viewer, meta), Resources(services, viewer)
+    tools, resources = Tools(services, viewer, meta, docsets), Resources(services, viewer)
     prompts, notifications = Prompts(services), Notifications(services.subscriptions)
     server = FabricServer(
         NAME,

@@ -23,6 +23,7 @@ from context7_fabric.models import (
     RESOLVE,
     Answer,
     Caller,
+    DocsetUse,
     Outcome,
     Question,
     Tier,
@@ -46,11 +47,17 @@ _QUESTIONS: Final[dict[str, Callable[[dict[str, Any]], Question]]] = {
 class Tools:
     """Lists and calls tools."""
 
-    def __init__(self, services: Services, viewer: Viewer, meta: Meta) -> None:
-        """Answer from `services` what `viewer` may read; `meta` is the extent of `_meta`."""
+    def __init__(
+        self, services: Services, viewer: Viewer, meta: Meta, docsets: DocsetUse = "first"
+    ) -> None:
+        """Answer from `services` what `viewer` may read, with this use of `docsets`.
+
+        `meta` is the extent of `_meta`.
+        """
         self._services = services
         self._viewer = viewer
         self._meta: Meta = meta
+        self._docsets: DocsetUse = docsets
         self._optional = ExtraTools(services.feedback, services.contexts)
 
     async def list(
@@ -108,6 +115,8 @@ class Tools:
             viewer.owner,
             connection=_session(ctx),
             client=_client(ctx),
+            docsets=self._docsets,
+            address=_address(ctx),
         )
 
     def _numbered(self, answer: Answer) -> Answer:
@@ -139,6 +148,12 @@ def _session(ctx: HandlerContext) -> str | None:
     if has_channel(ctx) or ctx.request is None:
         return ctx.lifespan_context
     return ctx.request.headers.get("mcp-session-id") or None
+
+
+def _address(ctx: HandlerContext) -> str:
+    """Return the address that a request without a session came from, empty for any other."""
+    client = ctx.request.client if ctx.request is not None and _session(ctx) is None else None
+    return client.host if client is not None else ""
 
 
 def has_channel(ctx: HandlerContext) -> bool:

@@ -72,6 +72,7 @@ WINDOW_ENVIRONMENT = (
     "CONTEXT7_FABRIC_PRINCIPAL",
     "CONTEXT7_FABRIC_TOOLS",
     "CONTEXT7_FABRIC_META",
+    "CONTEXT7_FABRIC_DOCSETS",
     "PATH",
 )
 """Variables in which clients of one daemon may differ, credentials among them."""

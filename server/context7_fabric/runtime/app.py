@@ -13,7 +13,10 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.answers.cache import AnswerCache, AnswerSettings
 from context7_fabric.answers.cross_process import FlightLeases
-from context7_fabric.answers.docs import DocsService
+from context7_fabric.answers.docs import DocsService, HeldDocumentation
+from context7_fabric.answers.docset_names import DocsetNames
+from context7_fabric.answers.docset_pages import DocsetPages
+from context7_fabric.answers.docset_repeats import DeclinedQuestions
 from context7_fabric.answers.fallback import RegistryFallback, SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.library_choice import LibraryChoices
@@ -22,6 +25,7 @@ from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore, RecordFactory
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.fabric.change_feed import ChangeFeed, ChangeListener
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
@@ -68,6 +72,7 @@ class SharedResources:
     fabric: Fabric
     clock: Clock
     news: ChangeFeed
+    docsets: DocsetLibrary
     observers: Sequence[Observer] = ()
 
 
@@ -206,19 +211,22 @@ def _services(
     lists = partial(_list_lifetime, settings, registry, answering.offline)
     resolver = ResolveService(answers, context7, learned, registry, local, stamp, lists)
     lifetime = partial(_docs_lifetime, settings, answering.offline)
-    docs = DocsService(
-        answers, context7, learned, registry, SnippetFallback(store, clock), stamp, lifetime
-    )
+    declined, offline = DeclinedQuestions(fabric), answering.offline
+    pages = DocsetPages(shared.docsets, registry, learned, declined, clock, offline=offline)
+    held = HeldDocumentation(pages, SnippetFallback(store, clock))
+    docs = DocsService(answers, context7, learned, registry, held, stamp, lifetime)
     redacted = redact if settings.redact else str
     executions = CallLog(fabric, clock, redacted, settings.executions)
     feedback = Feedback(fabric, executions, clock, redacted, principal, viewer.owner)
-    states = TopicStates(fabric, registry, tools, viewer)
-    changes = Subscriptions(states.look, ear)
+    states = TopicStates(fabric, registry, tools, shared.docsets, viewer)
+    changes = Subscriptions(states.look, ear, stamp=states.stamp)
     for each in (gate.quota.write_behind, executions.write_behind, changes.run):
         tasks.start_soon(each)
     return Services(
         resolver=resolver,
         docs=docs,
+        docsets=shared.docsets,
+        docset_names=DocsetNames(shared.docsets, registry),
         responses=ResponseCache(fabric.revision, clock),
         tools=tools,
         answer_store=store,

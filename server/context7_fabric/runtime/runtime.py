@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.privacy.principals import SECRET_KEY, SharedSecret
@@ -93,6 +94,7 @@ class Runtime:
             await self._apps.aclose()
             await self._knowledge.aclose()
             await self._workers.aclose()
+            await anyio.to_thread.run_sync(self._shared.docsets.close)
             await self.fabric.aclose()
 
     async def _close_traces(self) -> None:
@@ -148,7 +150,8 @@ async def open_runtime(
         if is_shared(settings):
             secret = SharedSecret(fabric.backend, fabric.faults, change_feed.listen(SECRET_KEY))
             tasks.start_soon(secret.watch)
-        shared = SharedResources(fabric, clock, change_feed, observers)
+        docsets = DocsetLibrary(settings.home / "docsets", settings.docsets, clock)
+        shared = SharedResources(fabric, clock, change_feed, docsets, observers)
         runtime = Runtime(shared, tasks, linger, secret, traces)
         try:
             yield runtime

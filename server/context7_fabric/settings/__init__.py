@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from context7_fabric.models import DocsetUse
 from context7_fabric.redis_url import parse as parse_redis
 from context7_fabric.relay.folders import old_home_of
 from context7_fabric.settings.reader import SettingsReader, choice, declared, unusable
@@ -67,6 +68,7 @@ class Settings:
     suggestions: SuggestionSettings = field(default_factory=lambda: SuggestionSettings(Path()))
     tools: frozenset[str] = DEFAULT_TOOLS
     meta: Meta = declared("META")
+    docset_use: DocsetUse = declared("DOCSETS")
     redact: bool = declared("REDACT")
     monthly_calls: int | None = declared("MONTHLY_CALLS")
     log_level: str = declared("LOG_LEVEL")

@@ -22,7 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
-from context7_fabric.models import Answer, Caller
+from context7_fabric.models import Answer, Caller, CallTrace, Outcome, Tier, tokens
 from context7_fabric.telemetry.observer import StateFigures
 
 PREFIX = "context7_fabric_"
@@ -132,6 +132,21 @@ class Metrics:
         self._saved = self._counter(
             "tokens_saved", "Tokens that clients did not have to read, estimated for each answer."
         )
+        self._from_docsets = self._counter(
+            "docset_answers",
+            "Answers from docsets: first before Context7, fallback where it gave none.",
+            "use",
+        )
+        self._docset_calls = self._counter(
+            "docset_calls_saved", "Answers from docsets that cost no call upstream."
+        )
+        self._docset_tokens = self._counter(
+            "docset_tokens_served", "Tokens of answers from docsets, estimated for each answer."
+        )
+        self._unconfident = self._counter(
+            "docset_unconfident",
+            "Questions that went upstream because the docset's confidence was too low.",
+        )
         self._calls = self._counter(
             "upstream_calls",
             "Calls that were sent upstream, by their end: answered, or the kind of error.",
@@ -166,6 +181,19 @@ class Metrics:
         self._saved.inc(answer.tokens_saved)
         if answer.age_seconds is not None:
             self._age.observe(answer.age_seconds)
+        self._count_docset(caller.trace, answer)
+
+    def _count_docset(self, trace: CallTrace, answer: Answer) -> None:
+        """Count the part that a docset had in a call, if there is one of the library."""
+        if trace.docset is None:
+            return
+        if trace.went_upstream and trace.docset.is_too_low:
+            self._unconfident.inc()
+        if answer.tier is Tier.DOCSET:
+            is_first = answer.outcome is Outcome.HIT
+            self._from_docsets.labels("first" if is_first else "fallback").inc()
+            self._docset_calls.inc(not trace.went_upstream)
+            self._docset_tokens.inc(tokens(answer.text))
 
     def asked(self, ended: str, seconds: float) -> None:
         """Count a call upstream."""

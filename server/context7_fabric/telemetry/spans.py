@@ -98,7 +98,7 @@ def _is_shown(key: str, value: object) -> bool:
 
 
 _STORED: Final = frozenset({Tier.NAME, Tier.ALIAS, Tier.LEARNED, Tier.PIN, Tier.QUESTION})
-_LOCAL: Final = frozenset({Tier.SNIPPETS, Tier.SEED, Tier.LOCAL})
+_LOCAL: Final = frozenset({Tier.DOCSET, Tier.SNIPPETS, Tier.SEED, Tier.LOCAL})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Views of libraries: ranked rows of the registry, and the stored questions about one library."""
+"""Views of libraries: ranked rows of the registry; a library's docsets and stored questions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from anyio import to_thread
 
 from context7_fabric.answers.library_choice import LibraryChoices
 from context7_fabric.answers.stored import docs_key, record_of
+from context7_fabric.docsets.library import DocsetLibrary
+from context7_fabric.docsets.models import Docset
 from context7_fabric.fabric.context import Context, Json, Scope
-from context7_fabric.models import Question, Viewer
+from context7_fabric.models import PUBLIC, QUERY_DOCS, Question, Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.registry import Registry
@@ -42,12 +44,17 @@ class LibraryViews:
         registry: Registry,
         suggester: Suggester,
         choices: LibraryChoices,
+        docsets: DocsetLibrary,
     ) -> None:
-        """Show the rows of `choices`, ranked by `suggester`, and stored answers by `views`."""
+        """Show the rows of `choices`, ranked by `suggester`, and stored answers by `views`.
+
+        Libraries have the docsets of `docsets`.
+        """
         self._views = views
         self._registry = registry
         self._suggester = suggester
         self._choices = choices
+        self._docsets = docsets
 
     async def registry(self, phrase: str) -> dict[str, Json]:
         """Return the rows that `phrase` may mean, the best first; without one, the most used.
@@ -65,32 +72,34 @@ class LibraryViews:
         return (await (self._matching(phrase) if phrase.strip() else self._most_used()))[:PAGE]
 
     async def library(self, library: LibraryId, viewer: Viewer) -> dict[str, Json] | None:
-        """Return a library's row, its versions, and the newest stored questions about it.
+        """Return a library's row, versions, docsets, and the newest stored questions about it.
 
         None when nothing is known of it.
         """
         await self._registry.loaded.wait()
         row = await self._choices.row(library.base)
         questions = await self._questions(library, viewer)
-        if row is None and not questions:
+        docsets = await docsets_of(self._docsets, library.base, viewer)
+        if row is None and not questions and not docsets:
             return None
         versions: list[Json] = list(row.versions) if row else []
         view: dict[str, Json] = {
             "library_id": library.base,
             "row": _row_json(row) if row else None,
             "versions": versions,
+            "docsets": [_docset_json(each) for each in docsets],
             "questions": questions,
         }
-        return as_data(view, "row", "versions", "questions")
+        return as_data(view, "row", "versions", "docsets", "questions")
 
-    async def orgs(self, prefix: str) -> list[str]:
+    async def orgs(self, prefix: str, viewer: Viewer) -> list[str]:
         """Return the organisations of known libraries that begin with `prefix`, in any case."""
-        return await self._complete(prefix, lambda row: (each.org for each in _ids(row)))
+        return await self._complete_ids(prefix, viewer, lambda each: each.org)
 
-    async def projects(self, org: str, prefix: str) -> list[str]:
+    async def projects(self, org: str, prefix: str, viewer: Viewer) -> list[str]:
         """Return the projects of `org` that begin with `prefix`, in any case."""
-        return await self._complete(
-            prefix, lambda row: (each.project for each in _ids(row) if each.org == org)
+        return await self._complete_ids(
+            prefix, viewer, lambda each: each.project if each.org == org else ""
         )
 
     async def names(self, prefix: str) -> list[str]:
@@ -127,6 +136,18 @@ class LibraryViews:
         ]
         found.sort(key=lambda context: context.created_at, reverse=True)
         return list(_questions_json(found[:PAGE]))
+
+    async def _complete_ids(
+        self, prefix: str, viewer: Viewer, part: Callable[[LibraryId], str]
+    ) -> list[str]:
+        """Return the parts of known libraries' ids, docsets' included, that begin with `prefix`."""
+        found = set(await self._complete(prefix, lambda row: map(part, _ids(row))))
+        docsets = await to_thread.run_sync(self._docsets.all, viewer)
+        ids = (parse_id(each) for docset in docsets for each in docset.ids)
+        parts = {part(each) for each in ids if each is not None}
+        start = prefix.casefold()
+        found |= {each for each in parts if each.casefold().startswith(start)}
+        return sorted(found - {""}, key=lambda name: (name.casefold(), name))
 
     async def _complete(self, prefix: str, names: Callable[[Row], Iterator[str]]) -> list[str]:
         await self._registry.loaded.wait()
@@ -179,6 +200,33 @@ def _line(rank: int, ranked: RankedLibrary) -> dict[str, Json]:
         "title": row.title,
         "ecosystem": row.ecosystem,
         "usage": row.usage_count,
+    }
+
+
+async def docsets_of(docsets: DocsetLibrary, library_id: str, viewer: Viewer) -> list[Docset]:
+    """Return the docsets that answer for an id (no version) and that `viewer` may read."""
+    found = await to_thread.run_sync(docsets.all, viewer)
+    wanted = library_id.casefold()
+    return [docset for docset in found if wanted in map(str.casefold, docset.ids)]
+
+
+def _docset_json(docset: Docset) -> Json:
+    """Return the facts of a docset, and the arguments that ask it; times are in epoch seconds."""
+    library = parse_id(docset.id)
+    asked = docset.id if library is None else str(replace(library, version=docset.version))
+    also: list[Json] = list(docset.also)
+    return {
+        "id": docset.id,
+        "version": docset.version,
+        "also": also,
+        "files": docset.files,
+        "snippets": docset.snippets,
+        "revision": docset.revision,
+        "licence": docset.licence,
+        "added_at": docset.added_at,
+        "checked_at": docset.checked_at,
+        "private": docset.owner != PUBLIC,
+        "ask": {"tool": QUERY_DOCS, "libraryId": asked},
     }
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+from context7_fabric.answers.docset_repeats import DECLINED
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
+from context7_fabric.docsets.library import DocsetLibrary
+from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.ids import LibraryId, parse_id
@@ -16,7 +20,7 @@ from context7_fabric.upstream.call_gate import clear_statuses
 
 FETCHED = (
     *(DOCS, LISTS, QUARANTINE),
-    *(ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES),
+    *(ROWS, "move:", "choice:", LESSONS, UNKNOWN_NAMES, DECLINED),
     "upstream:tools:",
 )
 """Prefixes of the keys of everything that was fetched from upstream, or learned by it."""
@@ -57,6 +61,75 @@ class Purge:
         if counts[ROWS]:
             await announce_changed_rows(self._fabric)
         return sum(counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PurgedDocset:
+    """Docset that a purge changed: `snippets` were removed, `is_gone` says that it was removed."""
+
+    name: str
+    snippets: int
+    is_gone: bool
+
+    @property
+    def summary(self) -> str:
+        """The change in one line, and what brings the text back."""
+        if self.is_gone:
+            return f"the docset {self.name} is removed"
+        count = "1 snippet" if self.snippets == 1 else f"{self.snippets:,} snippets"
+        again = "a refresh reads them again once its source has changed"
+        return f"{count} removed from the docset {self.name}; {again}"
+
+
+class DocsetPurge:
+    """Removes docsets of every owner, or snippets of them.
+
+    Each method blocks, returns the docsets that it changed, and raises `DocsetError` when one
+    cannot be written.
+    """
+
+    def __init__(self, docsets: DocsetLibrary) -> None:
+        """Remove from `docsets`."""
+        self._docsets = docsets
+
+    def library(self, library: LibraryId) -> list[PurgedDocset]:
+        """Remove the docsets of a library; with a version, the one of that version."""
+        return self._remove(
+            lambda docset: (
+                any(_names(each, replace(library, version=None)) for each in docset.ids)
+                and library.version in (None, docset.version)
+            )
+        )
+
+    def fetched(self) -> list[PurgedDocset]:
+        """Remove the docsets that no person added."""
+        return self._remove(lambda docset: docset.fetched)
+
+    def matching(self, text: str) -> list[PurgedDocset]:
+        """Remove the snippets that hold `text`, in any case, by writing their docsets again.
+
+        A docset of such snippets alone is removed.
+        """
+        wanted = text.strip().casefold()
+        return [] if not wanted else list(self._without(wanted))
+
+    def _remove(self, is_removed: Callable[[Docset], bool]) -> list[PurgedDocset]:
+        found = [docset for docset in self._docsets.of_all_owners() if is_removed(docset)]
+        for docset in found:
+            self._docsets.remove(docset)
+        return [PurgedDocset(each.name, each.snippets, is_gone=True) for each in found]
+
+    def _without(self, wanted: str) -> Iterator[PurgedDocset]:
+        for docset in self._docsets.of_all_owners():
+            removed = self._docsets.leave_out(docset, lambda each: wanted in _snippet_prose(each))
+            if removed:
+                yield PurgedDocset(docset.name, removed, is_gone=removed == docset.snippets)
+
+
+def _snippet_prose(snippet: DocSnippet) -> str:
+    """Return what a purge searches of a snippet, as stored and as served, case-folded."""
+    text = f"{snippet.title}\n{snippet.path}\n{snippet.text}"
+    return f"{text}\n{screen(text).clean}".casefold()
 
 
 def _prose(context: Context) -> str:

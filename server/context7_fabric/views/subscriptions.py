@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import anyio
 from anyio import to_thread
 
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.errors import CorruptEntry, StoreError
 from context7_fabric.fabric.backend import BackendEntry
 from context7_fabric.fabric.change_feed import ChangeListener
@@ -24,6 +25,7 @@ from context7_fabric.models import Viewer
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN
 from context7_fabric.upstream.tool_cache import LISTED, ToolCache
+from context7_fabric.views.libraries import docsets_of
 from context7_fabric.views.prompts import PROMPTS, ROUTERS
 from context7_fabric.views.visibility import is_visible
 
@@ -46,7 +48,7 @@ class ContextTopic:
 
 @dataclass(frozen=True, slots=True)
 class LibraryTopic:
-    """The registry's row of the library with this id (no version)."""
+    """The registry's row and the docsets of the library with this id (no version)."""
 
     library_id: str
 
@@ -78,15 +80,21 @@ def prefixes_of(topic: Topic) -> tuple[str, ...]:
 
 
 class TopicStates:
-    """States of topics as one viewer sees the fabric, the registry and the tools."""
+    """States of topics as one viewer sees the fabric, the registry, the tools and the docsets."""
 
     def __init__(
-        self, fabric: Fabric, registry: Registry, tools: ToolCache, viewer: Viewer
+        self,
+        fabric: Fabric,
+        registry: Registry,
+        tools: ToolCache,
+        docsets: DocsetLibrary,
+        viewer: Viewer,
     ) -> None:
         """Look at these."""
         self._fabric = fabric
         self._registry = registry
         self._tools = tools
+        self._docsets = docsets
         self._viewer = viewer
 
     async def look(self, topics: Collection[Topic]) -> dict[Topic, TopicState]:
@@ -97,6 +105,12 @@ class TopicStates:
         except StoreError as error:
             log.debug("changes cannot be seen: %s", error)
         return found
+
+    async def stamp(self, topics: Collection[Topic]) -> object:
+        """Return a value that changes when one of `topics` may have, other than by the store."""
+        if any(isinstance(topic, LibraryTopic) for topic in topics):
+            return await to_thread.run_sync(self._docsets.revision)
+        return None
 
     async def _look(self, topics: Collection[Topic], found: dict[Topic, TopicState]) -> None:
         contexts = [topic for topic in topics if isinstance(topic, ContextTopic)]
@@ -110,7 +124,8 @@ class TopicStates:
     async def _state(self, topic: ListTopic | Scope | LibraryTopic) -> TopicState:
         match topic:
             case LibraryTopic():
-                return self._registry.row(topic.library_id)
+                docsets = await docsets_of(self._docsets, topic.library_id, self._viewer)
+                return self._registry.row(topic.library_id), docsets
             case Scope():
                 return await self._newest(topic, "", 1)
             case ListTopic.LIBRARIES:
@@ -164,6 +179,9 @@ Notify: TypeAlias = Callable[[Topic], Awaitable[None]]
 Look: TypeAlias = Callable[[Collection[Topic]], Awaitable[Mapping[Topic, TopicState]]]
 """Returns the states of topics that can be read."""
 
+Stamp: TypeAlias = Callable[[Collection[Topic]], Awaitable[object]]
+"""Returns a value that changes when a topic may have changed without a write to the store."""
+
 _NEW: Final = object()
 """State of a topic before its first look."""
 
@@ -195,10 +213,17 @@ class Subscriptions:
         listener: ChangeListener,
         every: float = LOOK_EVERY,
         rarely: float = RARELY,
+        *,
+        stamp: Stamp | None = None,
     ) -> None:
-        """Look by `look` after `every` seconds, or `rarely` while `listener` reports no write."""
+        """Look by `look` after `every` seconds, or `rarely` while nothing reports a change.
+
+        `listener` reports writes to the store, `stamp` other changes.
+        """
         self._look = look
         self._listener = listener
+        self._read_stamp = stamp
+        self._stamp: object = None
         self._every = every
         self._rarely = rarely
         self._quiet = 0.0
@@ -239,9 +264,16 @@ class Subscriptions:
             await self._some.wait()
             await anyio.sleep(self._every)
             self._quiet += self._every
-            if self._is_due():
+            if await self._has_new_stamp() or self._is_due():
                 self._quiet = 0.0
                 await self.look()
+
+    async def _has_new_stamp(self) -> bool:
+        """Tell whether a topic may have changed without a write to the store."""
+        if self._read_stamp is None:
+            return False
+        before, self._stamp = self._stamp, await self._read_stamp(tuple(self._topics))
+        return before != self._stamp
 
     def _is_due(self) -> bool:
         written = self._listener.take()

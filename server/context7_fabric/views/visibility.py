@@ -33,7 +33,7 @@ _PRINCIPAL_FIRST = ("meter:", "upstream:rest:", LESSONS)
 """Prefixes that the principal or the holder follows, with a colon before anything else."""
 
 OWN = (
-    *("row:", "rows:", "move:", "choice:", "taught:", "unknown:"),
+    *("row:", "rows:", "move:", "choice:", "taught:", "unknown:", "declined:"),
     *("upstream:", "vector:", "meter:", "doctor:"),
 )
 """Prefixes in GLOBAL of the program's own records, which no user wrote."""

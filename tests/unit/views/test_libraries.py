@@ -11,6 +11,7 @@ import anyio
 
 from context7_fabric.answers.library_choice import LibraryChoices
 from context7_fabric.answers.stored import AnswerStore, docs_key
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.fabric.context import Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC, Viewer
@@ -20,13 +21,14 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
-from context7_fabric.settings.values import SuggestionSettings
+from context7_fabric.settings.values import DocsetSettings, SuggestionSettings
 from context7_fabric.suggestions.suggester import StoredRowVectors, Suggester
 from context7_fabric.suggestions.worker_client import WorkerClient
 from context7_fabric.views.libraries import LibraryViews
 from context7_fabric.views.visibility import NOTICE, VisibleEntries
 from support.viewing import ME, MINE, OTHER, answer
 
+NO_DOCSETS, VIEWER = DocsetLibrary(Path("nowhere"), DocsetSettings()), Viewer("me")
 WIDGET = Row("widget", "pypi", "/widgets/widget1", title="Widget", versions=("1.0", "2.0"))
 GADGET = Row("gadget", "npm", "/gadgets/gadget", title="Gadget", description="like a widget")
 
@@ -45,7 +47,7 @@ async def libraries_of(
         vectors = StoredRowVectors(fabric, "none")
         suggester = Suggester(tasks, registry.rows, vectors, worker, principal)
         meanings = LibraryChoices(registry, LearnedChoices(fabric), Viewer(principal))
-        yield LibraryViews(views, registry, suggester, meanings)
+        yield LibraryViews(views, registry, suggester, meanings, NO_DOCSETS)
         await worker.aclose()
 
 
@@ -125,6 +127,6 @@ async def test_names_are_completed_in_any_case_and_in_order(
     other = Row("Wide", "npm", "/Widgets/wide")
     nameless = Row("without-id", "npm")
     async with libraries_of(views, fabric, ME, WIDGET, GADGET, other, nameless) as libraries:
-        assert await libraries.orgs("w") == ["Widgets", "widgets"]
-        assert await libraries.projects("widgets", "") == ["widget1"]
+        assert await libraries.orgs("w", VIEWER) == ["Widgets", "widgets"]
+        assert await libraries.projects("widgets", "", VIEWER) == ["widget1"]
         assert await libraries.names("WI") == ["Wide", "widget", "without-id"]

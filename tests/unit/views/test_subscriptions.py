@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 import pytest
 
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backend import BackendEntry, WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -19,6 +21,7 @@ from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds
+from context7_fabric.settings.values import DocsetSettings
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_cache import ToolCache
 from context7_fabric.views.subscriptions import (
@@ -33,6 +36,8 @@ from context7_fabric.views.subscriptions import (
     TopicStates,
 )
 from support.scripted import FakeClock, ScriptedUpstream
+
+NO_DOCSETS = DocsetLibrary(Path("nowhere"), DocsetSettings())
 
 ONE, OTHER = ContextTopic(Scope.GLOBAL, "one"), ContextTopic(Scope.USER, "other")
 LIBRARY = LibraryTopic("/a/b")
@@ -196,7 +201,7 @@ async def scene() -> AsyncIterator[Scene]:
         registry = Registry(rows, lambda: Seeds(()), clock)
         tools = ToolCache(fabric, upstream, "origin")
         await registry.load()
-        states = TopicStates(fabric, registry, tools, Viewer("alice"))
+        states = TopicStates(fabric, registry, tools, NO_DOCSETS, Viewer("alice"))
         yield Scene(backend, clock, fabric, registry, tools, upstream, states)
 
 

@@ -10,12 +10,22 @@ from statistics import fmean
 
 from anyio import to_thread
 
-from context7_fabric.answers.library_choice import UNKNOWN, metadata_of, usable
+from context7_fabric.answers.docset_names import HeldLibrary
+from context7_fabric.answers.library_choice import UNKNOWN, candidates, metadata_of, usable
 from context7_fabric.answers.prefetch import LOOK_UPS_A_DAY
 from context7_fabric.call_log.records import record_in
 from context7_fabric.fabric.context import Json, Scope
-from context7_fabric.http_server.rest.schemas import Entry, IndexForm, QueryForm
-from context7_fabric.models import RESOLVE, Viewer
+from context7_fabric.http_server.rest.schemas import DocsForm, Entry, IndexForm, QueryForm
+from context7_fabric.models import (
+    QUERY_DOCS,
+    RESOLVE,
+    Answer,
+    Caller,
+    DocsetUse,
+    Outcome,
+    Question,
+    Viewer,
+)
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.choices import TaughtName
@@ -41,12 +51,21 @@ class InvalidEntry(Exception):
     """An entry of a form names no library; nothing was stored."""
 
 
+class NoDocumentation(Exception):
+    """Neither the documentation held here nor Context7 answers; the text is the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class LibraryCollection:
-    """The rows that `viewer` sees: those of the registry and what it taught itself."""
+    """The rows that `viewer` sees: those of the registry and what it taught itself.
+
+    `docset_use` is the server's use of docsets, `address` that of the client.
+    """
 
     services: Services
     viewer: Viewer
+    docset_use: DocsetUse = "first"
+    address: str = ""
 
     async def query(self, form: QueryForm) -> dict[str, Json]:
         """Return libraries with known ids that the phrase may mean, the best first.
@@ -63,6 +82,49 @@ class LibraryCollection:
             rows = await to_thread.run_sync(_others, rows, wanted, found, most)
             found += [RankedLibrary(row, "usage", 0.0) for row in rows]
         return as_data({"results": [_as_json(each) for each in found[:most]]}, "results")
+
+    async def docs(self, form: DocsForm) -> dict[str, Json]:
+        """Return documentation that answers a question, as over MCP.
+
+        Raises:
+            NoDocumentation: There is none.
+        """
+        library = form.library.strip()
+        if not library.startswith("/"):
+            library = await self._exactly(library, form.query)
+        question = Question(library, form.query, form.mode, form.page, form.tokens)
+        caller = self._caller()
+        ask = self.services.query if form.upstream else self.services.held
+        answer = await ask(question, caller)
+        if answer is None:
+            raise NoDocumentation(f"no docset that is held here answers this about {library}")
+        arguments = form.model_dump(exclude_unset=True)
+        numbered = replace(answer, execution_id=self.services.call_log.new_id())
+        self.services.note(QUERY_DOCS, arguments, caller, numbered)
+        if answer.is_error or answer.outcome in (Outcome.ERROR, Outcome.NEGATIVE):
+            raise NoDocumentation(" ".join(answer.text.split()))
+        return _docs_json(numbered)
+
+    async def _exactly(self, name: str, query: str) -> str:
+        """Return the id of the library that a name means exactly.
+
+        Raises:
+            NoDocumentation: There is none.
+        """
+        found = await self.services.find(Question(name, query), self._caller())
+        if found.library_id is None:
+            ids = ", ".join(candidates(found)) or "none"
+            raise NoDocumentation(f"{name!r} is no exact match for one library; listed: {ids}")
+        return found.library_id
+
+    def _caller(self) -> Caller:
+        return Caller(
+            self.viewer.principal,
+            self.viewer.owner,
+            connection=None,
+            docsets=self.docset_use,
+            address=self.address,
+        )
 
     async def index(self, form: IndexForm) -> dict[str, Json]:
         """Store what a form teaches the viewer; return the rows that its names mean now.
@@ -130,12 +192,17 @@ class LibraryCollection:
         services = self.services
         meant = await services.choices.meant(phrase) if phrase.strip() else None
         found = [RankedLibrary(meant, "exact", 1.0)] if meant else []
+        found = _with_held(found, await services.docset_names.named(Question(phrase), self.viewer))
         views = LibraryViews(
-            services.views, services.registry, services.suggester, services.choices
+            services.views,
+            services.registry,
+            services.suggester,
+            services.choices,
+            services.docsets,
         )
         suggested = [_suggested(each) for each in await views.ranked(phrase) if usable(each.row)]
-        seen = {each.row.key for each in found}
-        return found + [each for each in suggested if each.row.key not in seen]
+        seen = {key for each in found for key in (each.row.key, each.row.id)}
+        return found + [each for each in suggested if seen.isdisjoint((each.row.key, each.row.id))]
 
     def _taught(self, at: int, entry: Entry) -> TaughtName:
         """Return what an entry teaches, without secrets and without a version."""
@@ -165,6 +232,34 @@ class LibraryCollection:
         if saved:
             return round(fmean(saved)), f"{len(saved)} of the newest look-ups"
         return TOKENS_A_HIT, "the look-ups of 50 libraries in the project's benchmark"
+
+
+def _with_held(found: list[RankedLibrary], held: Sequence[HeldLibrary]) -> list[RankedLibrary]:
+    """Add the libraries that docsets document to what a name means exactly; private ones alone.
+
+    One is an exact match only if no other library has the name.
+    """
+    if held and held[0].is_private:
+        found = []
+    known = {each.row.id for each in found}
+    new = [each.row for each in held if known.isdisjoint(each.ids)]
+    if not found and len(new) == 1:
+        return [RankedLibrary(new[0], "exact", 1.0)]
+    return found + [RankedLibrary(row, "namesake", LIKENESS) for row in new]
+
+
+def _docs_json(answer: Answer) -> dict[str, Json]:
+    return {
+        "text": answer.text,
+        "note": answer.note,
+        "outcome": answer.outcome.value,
+        "tier": answer.tier.value,
+        "library_id": answer.library_id,
+        "fetched_at": answer.fetched_at,
+        "age_seconds": answer.age_seconds,
+        "execution_id": answer.execution_id,
+        "screening": list(answer.screening),
+    }
 
 
 def index_status(worker_pid: int | None, trouble: str | None) -> str:

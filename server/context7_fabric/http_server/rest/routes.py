@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
@@ -17,9 +17,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from context7_fabric.errors import ContextError, StoreError
 from context7_fabric.http_server.errors import ErrorResponse, method_not_allowed
-from context7_fabric.http_server.rest.collection import InvalidEntry, LibraryCollection
+from context7_fabric.http_server.rest.collection import (
+    InvalidEntry,
+    LibraryCollection,
+    NoDocumentation,
+)
 from context7_fabric.http_server.rest.schemas import (
     Active,
+    DocsForm,
+    DocsReply,
     Health,
     IndexForm,
     IndexReply,
@@ -39,7 +45,7 @@ JSON = "application/json"
 SERVERS = ("/", "/rag")
 """Prefixes of the operations; the second is for clients that know the service under that name."""
 
-Form: TypeAlias = QueryForm | IndexForm
+Form: TypeAlias = QueryForm | DocsForm | IndexForm
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +76,14 @@ QUERY = Operation(
 INDEX = Operation(
     "/index", "POST", "Remember libraries.", IndexReply, LibraryCollection.index, IndexForm
 )
+DOCS = Operation("/docs", "POST", "Ask a library.", DocsReply, LibraryCollection.docs, DocsForm)
 OPERATIONS = (
     Operation("/health", "GET", "Report whether look-ups work.", Health, LibraryCollection.health),
     Operation(
         "/collections", "GET", "List the collections.", list[Listed], LibraryCollection.collections
     ),
     QUERY,
+    DOCS,
     INDEX,
     Operation(
         "/library-cache/stats",
@@ -108,8 +116,12 @@ class _Endpoint:
         form = await _read_form(self.operation, request)
         if isinstance(form, ErrorResponse):
             return form
+        client = request.client.host if request.client is not None else ""
+        collection = replace(self.collection, address=client)
         try:
-            value = await self.operation.run(self.collection, *([] if form is None else [form]))
+            value = await self.operation.run(collection, *([] if form is None else [form]))
+        except NoDocumentation as error:
+            return ErrorResponse(404, redact(str(error)))
         except (ContextError, InvalidEntry) as error:
             return ErrorResponse(422, redact(str(error)))
         except StoreError as error:
@@ -139,7 +151,7 @@ async def _read_form(operation: Operation, request: Request) -> Form | ErrorResp
     except ValidationError as error:
         malformed = any(each["type"] == "json_invalid" for each in error.errors())
         return ErrorResponse(400 if malformed else 422, redact(problems(error)))
-    if form.collection != COLLECTION:
+    if not isinstance(form, DocsForm) and form.collection != COLLECTION:
         return ErrorResponse(404, f"there is no such collection: the one here is {COLLECTION}")
     return form
 

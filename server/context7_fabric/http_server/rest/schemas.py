@@ -23,6 +23,7 @@ MOST_ALIASES = 50
 LONGEST_NAME = 214
 LONGEST_ID = 512
 LONGEST_TEXT = 4_000
+MAX_PAGE = 10
 MOST_PROBLEMS = 5
 """Problems of one request that its error names."""
 
@@ -68,6 +69,20 @@ class QueryForm(RequestForm):
     collection: CollectionName = COLLECTION
     n_results: Whole = Field(default=5, ge=1, le=MOST_RESULTS)
     metadata_filter: Filter = Filter()
+
+
+class DocsForm(RequestForm):
+    """A question about a library, by its id or a name that means one library exactly.
+
+    Without `upstream`, only a docset that is held here answers.
+    """
+
+    library: Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+    query: Text = ""
+    mode: Literal["code", "info"] | None = None
+    page: Whole = Field(default=1, ge=1, le=MAX_PAGE)
+    tokens: Whole | None = Field(default=None, ge=1)
+    upstream: bool = True
 
 
 class Entry(RequestForm):
@@ -129,6 +144,23 @@ class QueryReply(BaseModel):
 
     results: list[Result]
     notice: str
+    screening: list[str]
+
+
+class DocsReply(BaseModel):
+    """Documentation, where it comes from, and a remark about it; all of it is data.
+
+    `outcome`, `tier` and the fields after them are those of an answer's `_meta` over MCP.
+    """
+
+    text: str
+    note: str | None
+    outcome: str
+    tier: str
+    library_id: str | None
+    fetched_at: float | None
+    age_seconds: float | None
+    execution_id: str
     screening: list[str]
 
 

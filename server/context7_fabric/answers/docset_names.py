@@ -1,0 +1,227 @@
+"""Ids and names of the libraries that docsets document; their entries in answers to look-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import anyio
+from anyio import to_thread
+
+from context7_fabric.answers.library_choice import row_of_entry
+from context7_fabric.answers.lookup import agrees
+from context7_fabric.answers.response import entries
+from context7_fabric.docsets.library import DocsetLibrary
+from context7_fabric.docsets.models import Docset
+from context7_fabric.models import PUBLIC, Answer, Outcome, Question, Tier, Viewer
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.keys import name_key
+from context7_fabric.parsing.libraries import RULE, Library, format_entry, parse_list
+from context7_fabric.registry.matching import NameIndex
+from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.rows import Row
+
+LOCAL = "/local/"
+"""Beginning of ids that exist on this machine only."""
+
+WORKERS = 2
+"""Threads that search the names of docsets at once."""
+
+_FIRST_ENTRY = "- Title: "
+_FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE, Outcome.SUGGESTION})
+"""Outcomes of look-ups that an exact name of ours replaces."""
+
+
+def is_local(library_id: str) -> bool:
+    """Tell whether an id, complete or not, is one that Context7 never gets to see."""
+    text = library_id.strip().casefold()
+    return "/" in text and f"/{text.lstrip('/')}/".startswith(LOCAL)
+
+
+def no_such_local(library_id: str, why: str = "no documentation of it is held here") -> Answer:
+    """Return the error for an id of this machine without documentation."""
+    text = (
+        f"{library_id!r} is private to this machine and never sent to Context7, and {why}."
+        " `context7-fabric docsets` lists what is held, `context7-fabric add` adds more."
+    )
+    return Answer(text, Outcome.ERROR, Tier.DOCSET, is_error=True)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLibrary:
+    """A library that docsets document, by all its ids; `entry` is that of a list."""
+
+    entry: Library
+    ids: frozenset[str]
+    is_private: bool
+
+    @property
+    def row(self) -> Row:
+        """The library as a row of the registry."""
+        library = parse_id(self.entry.id)
+        return Row(
+            name=library.project if library is not None else self.entry.id,
+            ecosystem="",
+            id=self.entry.id,
+            title=self.entry.title,
+            description=self.entry.description,
+            versions=self.entry.versions,
+            snippets=self.entry.snippets,
+            source="docset",
+        )
+
+
+class DocsetNames:
+    """Names of the libraries that docsets document."""
+
+    def __init__(self, library: DocsetLibrary, registry: Registry) -> None:
+        """Read the docsets of `library`; titles and aliases come from `registry`."""
+        self._library = library
+        self._registry = registry
+        self._limiter = anyio.CapacityLimiter(WORKERS)
+
+    async def named(self, look_up: Question, viewer: Viewer) -> Sequence[HeldLibrary]:
+        """Return the held libraries that a look-up means by id, or by the exact name rule.
+
+        Their names are project, title and the names in the registry. Private ones go alone.
+        """
+        return await to_thread.run_sync(self._named, look_up, viewer, limiter=self._limiter)
+
+    def _named(self, look_up: Question, viewer: Viewer) -> Sequence[HeldLibrary]:
+        held = _libraries(self._library.all(viewer), self._registry)
+        asked = parse_id(look_up.library) or parse_id(f"/{look_up.library.strip()}")
+        found = [each for each in held if asked is not None and asked.base in each.ids]
+        found = found or self._fitting(look_up, held)
+        return [each for each in found if each.is_private] or found
+
+    def _fitting(self, look_up: Question, held: Sequence[HeldLibrary]) -> list[HeldLibrary]:
+        rows = {each.entry.id: self._registry.row(each.entry.id) for each in held}
+        index = NameIndex[Row](row_of_entry(each.entry, rows[each.entry.id]) for each in held)
+        meant = {row.id for row in index.namesakes(look_up.library)}
+        return [
+            each
+            for each in held
+            if each.entry.id in meant
+            and (each.is_private or agrees(look_up, each.entry.id, self._registry))
+        ]
+
+
+def _libraries(docsets: Iterable[Docset], registry: Registry) -> list[HeldLibrary]:
+    """Return the libraries that `docsets` document, each once with its versions."""
+    by_id: dict[str, list[Docset]] = {}
+    for docset in docsets:
+        by_id.setdefault(docset.id, []).append(docset)
+    return [_held(each, registry.row(each[0].id)) for each in by_id.values()]
+
+
+def _held(docsets: Sequence[Docset], row: Row | None) -> HeldLibrary:
+    library_id, parsed = docsets[0].id, parse_id(docsets[0].id)
+    project = parsed.project if parsed is not None else library_id
+    snippets = sum(each.snippets for each in docsets)
+    bare = Library(
+        id=library_id,
+        title=row.title if row is not None and row.title else project,
+        description=f"Documentation that is held here, in {snippets:,} snippets.",
+        snippets=snippets,
+        reputation="Unknown",
+        trust_score=None,
+        benchmark=None,
+        versions=tuple(each.version for each in docsets if each.version is not None),
+        source=None,
+        text="",
+    )
+    return HeldLibrary(
+        replace(bare, text=format_entry(bare)),
+        frozenset(each for docset in docsets for each in docset.ids),
+        is_local(library_id) or any(each.owner != PUBLIC for each in docsets),
+    )
+
+
+def private_list(held: Sequence[HeldLibrary]) -> Answer:
+    """Return the answer to a look-up that never goes upstream."""
+    ids = _joined(held)
+    return _alone(held, f"{ids}: private documentation held here; Context7 is not asked.")
+
+
+def with_held(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
+    """Return `answer` with the entries of `held` in front that it does not list; pure.
+
+    Its other text stays as it is. Where it lists nothing that the name means, ours stand alone.
+    """
+    listed = None if answer.outcome in _FAILED else parse_list(answer.text)
+    if listed is None:
+        cause = answer.note or " ".join(answer.text.split())
+        lone = _alone(held, f"{_joined(held)}: known by documentation held here. {cause}")
+        is_answered = answer.outcome is Outcome.NEGATIVE
+        return lone if is_answered else replace(lone, outcome=Outcome.OFFLINE)
+    ids = {each.id for each in listed.libraries}
+    missing = [each for each in held if ids.isdisjoint(each.ids)]
+    if not missing:
+        return answer
+    ours = f"\n{RULE}\n".join(_as_others(each.entry, listed.libraries[0]) for each in missing)
+    at = answer.text.index(_FIRST_ENTRY)
+    note = (
+        f"{_joined(missing)}: listed first, as its documentation is held here; the list lacks it."
+    )
+    return replace(
+        answer,
+        text=f"{answer.text[:at]}{ours}\n{RULE}\n{answer.text[at:]}",
+        note=" ".join(filter(None, (note, answer.note))),
+    )
+
+
+def _alone(held: Sequence[HeldLibrary], note: str) -> Answer:
+    return Answer(
+        text=entries([each.entry for each in held]),
+        outcome=Outcome.HIT,
+        tier=Tier.DOCSET,
+        library_id=held[0].entry.id if len(held) == 1 else None,
+        note=note,
+    )
+
+
+def _joined(held: Sequence[HeldLibrary]) -> str:
+    return ", ".join(each.entry.id for each in held)
+
+
+def _as_others(entry: Library, other: Library) -> str:
+    """Return the text of `entry` with the constant lines that another entry of its list has."""
+    lines = entry.text.split("\n")
+    if "\n- Description:" not in other.text:
+        lines = [line for line in lines if not line.startswith("- Description:")]
+    if not other.reputation:
+        lines = [line for line in lines if not line.startswith("- Source Reputation:")]
+    return "\n".join(lines)
+
+
+def joined_ids(library_id: str, held: Iterable[str], registry: Registry) -> set[str]:
+    """Return those of the ids `held` that are the library `library_id` by another id.
+
+    Context7 lists one product by several ids. Two are joined if both are listed, one of them is the
+    id of a package in the registry, and the package's name means exactly these two.
+    """
+    row = registry.row(library_id)
+    if row is None or not row.title:
+        return set()
+    return {each for each in held if _are_one(row, registry.row(each), registry)}
+
+
+def _are_one(row: Row, other: Row | None, registry: Registry) -> bool:
+    if other is None or not other.title or other.id == row.id:
+        return False
+    if _names(row).isdisjoint(_names(other)):
+        return False
+    titles = {each.id: each.title for each in (row, other)}
+    packages = (each for each in (row, other) if each.ecosystem)
+    return any(registry.named(each.name, titles) == titles.keys() for each in packages)
+
+
+def _names(row: Row) -> set[str]:
+    """Return the names that a row may share with another; the exact rule decides later."""
+    return {name_key(name) for name in (row.title, row.name, *row.aliases, *_project(row.id))}
+
+
+def _project(library_id: str) -> Iterator[str]:
+    library = parse_id(library_id)
+    if library is not None:
+        yield library.project

@@ -1,0 +1,166 @@
+"""Page made of ranked snippets: it covers the question's words, then stops; pure."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.parsing.snippets import RULE
+
+MOST_TOKENS = 5000
+"""Tokens of a page at most, unless the caller asks for another number."""
+
+ENOUGH_TOKENS = 1200
+"""Tokens from which a page may end before it is full."""
+
+ENOUGH_COVERED = 0.7
+"""Share of the words that the docset knows, by weight, that a page holds before it may end."""
+
+LEAST_SHARE = 0.58
+"""Share of the best score; a page that may end does so at the first snippet below."""
+
+NOVELTY = 0.35
+"""Part that words which the page lacks have in a snippet's worth; its score has the rest."""
+
+SAME_LINES = 0.9
+"""Share of the characters of the shorter text in equal lines from which two texts are the same."""
+
+_PIECE = re.compile(
+    r" ?[A-Z]?[a-z]{1,9}|[A-Z]{1,3}|\d{1,3}"  # words, also within identifiers; numbers
+    r"|(?:([-=_.#~*])\1{3,15}| ?[!-/:-@\[-^`{-~_]{1,3})\n*"  # punctuation, with the line's end
+    r"|\s*\n|[^\S\n]{2,}|[^ ]"  # line ends, indents, anything else
+)
+"""Pieces of text that are about one token of o200k each, in the manner of its own expression."""
+
+TOKENS_A_PIECE = 1.08
+"""Margin with which the estimate is not below the count (tests/bench/docsets.py measures both)."""
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about the number of o200k tokens of `text`, rather too many than too few."""
+    return math.ceil(TOKENS_A_PIECE * len(_PIECE.findall(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Text in Context7's form, its snippets, and its tokens by our estimate."""
+
+    text: str
+    snippets: tuple[DocSnippet, ...]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Snippet with its score (the best has 1), and its tokens on a page.
+
+    `shares` are those of the words that it holds, `headed` those that its headings hold.
+    """
+
+    number: int
+    snippet: DocSnippet
+    score: float
+    shares: Mapping[str, float]
+    headed: Mapping[str, float]
+    tokens: int
+
+
+def choose(
+    ranked: Sequence[Ranked], weights: Mapping[str, float], most: int | None = None
+) -> list[Ranked]:
+    """Return snippets for one page, in the order of their worth.
+
+    It is filled up to `most` tokens; without that number it ends when it holds the words, and has
+    at most `MOST_TOKENS`. The first snippet is taken whatever its length. `weights` are those of
+    the words; a word counts less the more often the page holds it already.
+    """
+    draft = _Draft(weights, ranked, most)
+    worth = [(-draft.worth(each), place) for place, each in enumerate(ranked)]
+    heapq.heapify(worth)
+    while worth:
+        _, place = heapq.heappop(worth)
+        now = -draft.worth(ranked[place])
+        if worth and now > worth[0][0]:
+            heapq.heappush(worth, (now, place))
+        elif draft.is_enough(ranked[place]):
+            break
+        else:
+            draft.offer(ranked[place])
+    return draft.chosen
+
+
+class _Draft:
+    """Page that grows."""
+
+    def __init__(
+        self, weights: Mapping[str, float], ranked: Sequence[Ranked], most: int | None
+    ) -> None:
+        self.chosen = list[Ranked]()
+        self._tokens = 0
+        self._most = MOST_TOKENS if most is None else most
+        self._is_filled = most is not None
+        self._weights = weights
+        self._total = sum(weights.values()) or 1.0
+        self._covered = dict.fromkeys(weights, 0.0)
+        self._reachable = {word: best for word in weights if (best := _most_held(word, ranked)) > 0}
+        self._lines = list[Mapping[str, int]]()
+
+    def worth(self, each: Ranked) -> float:
+        """Return the worth of a snippet for this page; it only falls while the page grows."""
+        new = sum(
+            self._weights[word] * share / (1 + self._covered[word])
+            for word, share in each.shares.items()
+        )
+        return (1 - NOVELTY) * each.score + NOVELTY * new / self._total
+
+    def is_enough(self, following: Ranked) -> bool:
+        """Return whether the page holds the words, and `following` is not worth its length."""
+        if self._is_filled or self._tokens < ENOUGH_TOKENS or following.score >= LEAST_SHARE:
+            return False
+        weights = {word: self._weights[word] for word in self._reachable}
+        held = sum(
+            weight * min(1.0, self._covered[word] / self._reachable[word])
+            for word, weight in weights.items()
+        )
+        return held >= ENOUGH_COVERED * sum(weights.values())
+
+    def offer(self, each: Ranked) -> None:
+        """Take a snippet that fits and says something else than those before."""
+        if self.chosen and self._tokens + each.tokens > self._most:
+            return
+        lines = _lines(each.snippet.text)
+        if any(_are_same(lines, other) for other in self._lines):
+            return
+        self._lines.append(lines)
+        self.chosen.append(each)
+        self._tokens += each.tokens
+        for word, share in each.shares.items():
+            self._covered[word] += share
+
+
+def _most_held(word: str, ranked: Sequence[Ranked]) -> float:
+    return max((each.shares.get(word, 0.0) for each in ranked), default=0.0)
+
+
+def _lines(text: str) -> Mapping[str, int]:
+    return {line: len(line) for each in text.split("\n") if (line := each.strip())}
+
+
+def _are_same(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
+    shared = sum(one[line] for line in one.keys() & other.keys())
+    return shared >= SAME_LINES * min(sum(one.values()), sum(other.values()))
+
+
+def written(chosen: Collection[Ranked], source: Callable[[DocSnippet], str]) -> Page:
+    """Write a page in Context7's form; `source` gives the address of a snippet."""
+    parts = [_written(each.snippet, source(each.snippet)) for each in chosen]
+    tokens = sum(each.tokens for each in chosen)
+    return Page(f"\n\n{RULE}\n\n".join(parts), tuple(each.snippet for each in chosen), tokens)
+
+
+def _written(snippet: DocSnippet, source: str) -> str:
+    return f"### {snippet.title}\n\nSource: {source}\n\n{snippet.text}"

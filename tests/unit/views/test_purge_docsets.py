@@ -1,0 +1,88 @@
+"""Purge of docsets: of a library, of a version, of the snippets with a text."""
+
+from pathlib import Path
+
+import pytest
+
+from context7_fabric.docsets.library import DocsetLibrary
+from context7_fabric.models import Viewer
+from context7_fabric.parsing.ids import parse_id
+from context7_fabric.settings.values import DocsetSettings
+from context7_fabric.views.purge import DocsetPurge
+from support.held_docsets import GEARS, place_docset
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a home with two versions of one library, and another's private docset."""
+    place_docset(tmp_path, version="1.0", also=("/websites/gears",))
+    place_docset(tmp_path, version="2.0")
+    place_docset(tmp_path, "/local/notes", owner="alice", fetched=True)
+    return tmp_path
+
+
+def library_in(home: Path) -> DocsetLibrary:
+    return DocsetLibrary(home / "docsets", DocsetSettings())
+
+
+def names(home: Path) -> list[str]:
+    return [docset.name for docset in library_in(home).of_all_owners()]
+
+
+@pytest.mark.parametrize(
+    ("library", "gone"),
+    [
+        (GEARS, ["1.0", "2.0"]),
+        (f"{GEARS}/2.0", ["2.0"]),
+        ("/websites/gears", ["1.0"]),
+        ("/acme/gear", []),
+    ],
+)
+def test_library_when_purged_loses_its_docsets(home: Path, library: str, gone: list[str]) -> None:
+    purged = DocsetPurge(library_in(home)).library(parse_id(library))  # type: ignore[arg-type]
+    assert [each.name for each in purged] == [f"{GEARS}@{version}" for version in gone]
+    assert all(each.is_gone for each in purged)
+    left = [f"{GEARS}@{each}" for each in ("1.0", "2.0") if each not in gone]
+    assert names(home) == [*left, "/local/notes"]
+
+
+def test_matching_when_purged_leaves_the_other_snippets(home: Path) -> None:
+    purged = DocsetPurge(library_in(home)).matching("  BACKLASH compensation ")
+    assert [each.snippets for each in purged] == [1, 1, 1]
+    library = library_in(home)
+    for docset in library.of_all_owners():
+        index = library.find(parse_id(docset.id), Viewer(owner="alice"))  # type: ignore[arg-type]
+        assert index is not None
+        texts = [each.text for each in index.snippets()]
+        assert len(texts) == 3
+        assert not any("Backlash compensation" in text for text in texts)
+        assert index.docset.left_out["snippets: purged"] == 1
+        assert not index.retrieve("backlash compensation").considered
+    assert DocsetPurge(library).matching("backlash compensation") == []
+
+
+def test_matching_of_every_snippet_removes_the_docset(tmp_path: Path) -> None:
+    place_docset(tmp_path, documents={"a.md": "# Secret\n\nThe word is swordfish.\n"})
+    (purged,) = DocsetPurge(library_in(tmp_path)).matching("swordfish")
+    assert purged.is_gone
+    assert purged.summary == f"the docset {GEARS} is removed"
+    assert names(tmp_path) == []
+
+
+def test_matching_of_a_blank_text_removes_nothing(home: Path) -> None:
+    assert DocsetPurge(library_in(home)).matching(" \n") == []
+    assert len(names(home)) == 3
+
+
+def test_fetched_when_purged_leaves_what_a_person_added(home: Path) -> None:
+    (purged,) = DocsetPurge(library_in(home)).fetched()
+    assert purged.name == "/local/notes"
+    assert names(home) == [f"{GEARS}@1.0", f"{GEARS}@2.0"]
+
+
+def test_reader_of_a_purged_docset_finishes(home: Path) -> None:
+    library = library_in(home)
+    index = library.find(parse_id(f"{GEARS}/1.0"), Viewer())  # type: ignore[arg-type]
+    assert index is not None
+    DocsetPurge(library_in(home)).matching("backlash")
+    assert index.retrieve("backlash").considered
