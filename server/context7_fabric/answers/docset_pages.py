@@ -116,6 +116,7 @@ class DocsetPages:
         if held.is_private:
             return await held.private()
         key = docs_key(question_key(moved, question.text, mode="any", page=question.page))
+        caller.trace.stored_at += (key,)
         return await held.first([key])
 
     async def _joined(self, asked: LibraryId, moved: LibraryId, caller: Caller) -> Collection[str]:

@@ -179,7 +179,7 @@ class Metrics:
         self._requests.labels(tool, outcome, answer.tier.value).inc()
         self._took.labels(tool, outcome).observe(caller.trace.milliseconds / 1000)
         self._saved.inc(answer.tokens_saved)
-        if answer.age_seconds is not None:
+        if answer.age_seconds is not None and answer.tier is not Tier.DOCSET:
             self._age.observe(answer.age_seconds)
         self._count_docset(caller.trace, answer)
 
