@@ -296,7 +296,7 @@ class DocsetAnswer:
         self, index: DocsetIndex, found: Retrieval, outcome: Outcome, remark: str, cause: str = ""
     ) -> Answer:
         question, docset = self._question, index.docset
-        most = min(question.max_tokens or MOST_TOKENS, MOST_TOKENS)
+        most = question.max_tokens and min(question.max_tokens, MOST_TOKENS)
         page = partial(found.page, most, question.page, question.mode)
         text = await self._pages.read(_screened_once, page)
         await self._pages.refresh_behind(docset)
