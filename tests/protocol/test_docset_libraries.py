@@ -195,6 +195,18 @@ async def test_private_docset_answers_its_owner_alone_and_never_goes_upstream(
     assert (own.tier, other.tier) == ("docset", "upstream")
 
 
+async def test_private_docset_keeps_every_version_of_its_library_from_upstream(
+    app: App, upstream: ScriptedUpstream, home: Path
+) -> None:
+    await hold(home, GEARS, "2.0", owner="alice", also=("/websites/gears",))
+    caller = Caller(app.principal, "alice")
+    newer = await app.services.query(Question("/websites/gears/9.0", KNOWN), caller)
+    older = await app.services.query(Question(f"{GEARS}/1.0", KNOWN), caller)
+    assert upstream.calls == []
+    assert "Version 9.0 is not held here" in (newer.note or "")
+    assert older.is_error
+
+
 @pytest.mark.parametrize("name", ["gears", "Gears", PRIVATE, "local/gears"])
 async def test_look_up_of_a_local_library_is_answered_alone(
     app: App, upstream: ScriptedUpstream, home: Path, name: str
