@@ -1,26 +1,40 @@
 """Answers from docsets: their place in the order, their form, and the way past them."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx2
 import pytest
 from anyio import to_thread
 from mcp import Client
 
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.mcp_server.server import build_server
-from context7_fabric.models import DocsetUse
+from context7_fabric.mcp_server.tools import META_KEY
+from context7_fabric.models import Caller, DocsetUse, Question, Viewer
 from context7_fabric.parsing.snippets import parse_snippets
 from context7_fabric.runtime.app import App
-from support.app_server import call, provenance, texts
+from support.app_server import call, message, provenance, served, texts
 from support.held_docsets import ALIKE, GEARS, KNOWN, NEXT, UNKNOWN, place_docset
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 DAY = 86400.0
 GONE = UpstreamUnreachable("the test", "no route to host")
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+ROUTED = {
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "query-docs",
+}
 SHARED = "profile motor sensor bearing"
 """Words that one document has all of, and two others have some of."""
 
@@ -52,6 +66,12 @@ async def window(app: App, docsets: DocsetUse = "first") -> AsyncGenerator[Clien
 async def ask(client: Client, query: str, library: str = GEARS) -> tuple[list[str], dict[str, Any]]:
     result = await call(client, "query-docs", libraryId=library, query=query)
     return texts(result), provenance(result)
+
+
+def in_reply(reply: httpx2.Response) -> dict[str, Any]:
+    lines = [line[6:] for line in reply.text.split("\r\n") if line.startswith("data: ")]
+    result: dict[str, Any] = json.loads((lines or [reply.text])[0])["result"]
+    return result
 
 
 async def test_query_when_the_docset_is_confident_is_answered_without_upstream(
@@ -161,6 +181,17 @@ async def test_outage_when_neither_copy_nor_page_has_the_words_serves_stored_sni
         upstream.error = GONE
         _, about = await ask(client, "starting walk")
     assert (about["outcome"], about["tier"]) == ("offline", "snippets")
+
+
+async def test_page_that_is_unsure_is_served_while_upstream_is_being_connected_too_long(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    upstream.gate, upstream.connecting_for = anyio.Event(), 10.0
+    async with window(app) as client:
+        (_, note), about = await ask(client, f"{UNKNOWN} spindle")
+        upstream.gate.set()
+    assert (about["outcome"], about["tier"]) == ("offline", "docset")
+    assert "Context7 has not answered within 4 s" in note
 
 
 async def test_fallback_serves_the_docset_only_where_upstream_cannot(
@@ -314,3 +345,50 @@ async def test_page_is_screened_when_it_is_served(app: App, home: Path) -> None:
         (page, *_), about = await ask(client, "impeller valve prime", "/acme/pumps")
     assert "\u200b" not in page
     assert about["screening"] == ["hidden"]
+
+
+@pytest.mark.parametrize("modern", [False, True])
+async def test_asked_again_over_stateless_http_is_recognised_by_the_address(
+    app: App, modern: bool
+) -> None:
+    async def tier(peer: str) -> str:
+        envelope = ENVELOPE if modern else None
+        headers = ROUTED if modern else {}
+        body = message("query-docs", 7, envelope, libraryId=GEARS, query=KNOWN)
+        reply = await site.post(body, peer=peer, headers=headers)
+        return str(in_reply(reply)["_meta"][META_KEY]["tier"])
+
+    async with served(app) as site:
+        assert await tier("10.0.0.1") == "docset"
+        assert await tier("10.0.0.2") == "docset"
+        assert await tier("10.0.0.1") == "upstream"
+
+
+async def test_page_that_was_not_delivered_is_not_asked_again(app: App) -> None:
+    question, caller = Question(GEARS, KNOWN), Caller(app.principal)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await app.services.query(question, caller)
+    assert scope.cancelled_caught
+    again = await app.services.query(question, Caller(app.principal))
+    assert again.tier == "docset"
+
+
+async def test_docset_that_turns_out_damaged_is_left_aside_and_upstream_answers(
+    app: App, home: Path, upstream: ScriptedUpstream
+) -> None:
+    await to_thread.run_sync(app.services.docsets.all, Viewer())
+    await to_thread.run_sync(damage, home)
+    async with window(app) as client:
+        assert (await ask(client, KNOWN))[1]["tier"] == "upstream"
+        assert (await ask(client, NEXT))[1]["tier"] == "upstream"
+    assert len(upstream.calls) == 2
+
+
+def damage(home: Path) -> None:
+    """Overwrite the rows of the docset that is open, all but its first page."""
+    (file,) = (home / "docsets").glob("*.sqlite")
+    content = file.read_bytes()
+    with file.open("r+b") as opened:
+        opened.seek(4096)
+        opened.write(b"\xff" * (len(content) - 4096))

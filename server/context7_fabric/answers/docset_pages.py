@@ -8,8 +8,8 @@ id nor a question about it goes upstream.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -90,14 +90,31 @@ class DocsetPages:
         self, question: Question, asked: LibraryId, moved: LibraryId, caller: Caller
     ) -> DocsetAnswer:
         """Return the answer that the docset of a library makes; `asked` has moved to `moved`."""
-        find = partial(self._library.find, moved, caller.viewer)
-        index = await self.read(find, {asked.base})
-        joined: Collection[str] = {asked.base}
-        if index is None:
-            joined = await self._joined(asked, moved, caller)
-            index = await self.read(find, joined) if len(joined) > 1 else None
-        lower = partial(self._library.nearest_lower, moved, caller.viewer, joined)
-        return DocsetAnswer(self, question, moved, caller, index, lower)
+        located = await self.read(self._located, moved, caller, {asked.base, moved.base})
+        join = partial(self._joined, asked, moved, caller)
+        return DocsetAnswer(self, question, moved, caller, located, join)
+
+    def _located(self, library: LibraryId, caller: Caller, ids: Collection[str]) -> _Located:
+        """Return the docset of a library, and whether any version of it is private; blocks."""
+        folded = {each.casefold() for each in ids}
+        private = any(
+            docset.owner != PUBLIC and not folded.isdisjoint(map(str.casefold, docset.ids))
+            for docset in self._library.all(caller.viewer)
+        )
+        found = self._library.find(library, caller.viewer, ids)
+        return _Located(found, private or is_local(library.base))
+
+    async def find(
+        self, library: LibraryId, caller: Caller, ids: Collection[str]
+    ) -> DocsetIndex | None:
+        """Return the docset of a library that has one of several ids, None without one."""
+        return await self.read(self._library.find, library, caller.viewer, ids)
+
+    async def nearest_lower(
+        self, library: LibraryId, caller: Caller, ids: Collection[str]
+    ) -> DocsetIndex | None:
+        """Return the docset of the highest version below that of a library, None without one."""
+        return await self.read(self._library.nearest_lower, library, caller.viewer, ids)
 
     async def alone(self, question: Question, caller: Caller) -> Answer | None:
         """Return the page that would be served without Context7, None where that would be asked."""
@@ -109,10 +126,14 @@ class DocsetPages:
         if held.is_private:
             return await held.private()
         key = docs_key(question_key(moved, question.text, mode="any", page=question.page))
+        caller.trace.stored_at += (key,)
         return await held.first([key])
 
     async def _joined(self, asked: LibraryId, moved: LibraryId, caller: Caller) -> Collection[str]:
-        """Return all ids of the library among those of the docsets, and the one asked for."""
+        """Return all ids of the library among those of the docsets, and the one asked for.
+
+        It reads a redirect for each docset, so it is done only where the id itself has no docset.
+        """
         docsets = await self.read(self._library.all, caller.viewer)
         held = dict.fromkeys(each for docset in docsets for each in docset.ids)
         ends = {each: await self._learned.moved(each, caller.principal) for each in held}
@@ -139,6 +160,14 @@ class DocsetPages:
             self.delivered.add(question, decision, caller)
 
 
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """The docset of a library at its version, if any; `is_private` holds for all versions."""
+
+    index: DocsetIndex | None
+    is_private: bool
+
+
 class DocsetAnswer:
     """Answer that one docset makes to one question; it is searched once, when needed."""
 
@@ -148,23 +177,20 @@ class DocsetAnswer:
         question: Question,
         library: LibraryId,
         caller: Caller,
-        index: DocsetIndex | None,
-        lower: Callable[[], DocsetIndex | None],
+        located: _Located,
+        join: Callable[[], Awaitable[Collection[str]]],
     ) -> None:
-        """Answer from `index`; `lower` finds the docset of the nearest lower version."""
+        """Answer from what is `located`, else from the docset of an id that `join` returns."""
         self._pages = pages
         self._question = question
         self._library = library
         self._caller = caller
-        self._index = index
-        self._lower = lower
+        self._index = located.index
+        self.is_private = located.is_private
+        """True if the library's id must not leave the machine."""
+        self._join = join
+        self._ids: Collection[str] | None = None
         self._found: Retrieval | None = None
-
-    @property
-    def is_private(self) -> bool:
-        """Tell whether the library's id must not leave the machine."""
-        own = self._index is not None and self._index.docset.owner != PUBLIC
-        return own or is_local(self._library.base)
 
     @property
     def is_held(self) -> bool:
@@ -175,19 +201,18 @@ class DocsetAnswer:
         """Return the page if it goes before Context7, None if not; `keys` are the question's."""
         if self._caller.docsets == "off" or self._caller.trace.docset is not None:
             return None  # the second time is that of a redirect that leads nowhere
-        if self._index is None:
+        index = await self._held()
+        found = None if index is None else await self._retrieved(index)
+        if index is None or found is None:
             return None
-        found = await self._retrieved(self._index)
-        if found is None:
-            return None
-        decision = await self._decide(self._index.docset, found, keys)
+        decision = await self._decide(index.docset, found, keys)
         if decision.reason is not DocsetReason.CONFIDENT:
             return None
-        return await self._page(self._index, found, Outcome.HIT, self._hint())
+        return await self._page(index, found, Outcome.HIT, self._hint())
 
     async def private(self) -> Answer:
         """Return the page whatever the confidence, or the reason why there is none."""
-        index = self._index or await self._pages.read(self._lower)
+        index = await self._held_or_lower()
         found = None
         if index is not None and self._caller.docsets != "off":
             found = await self._retrieved(index)
@@ -203,7 +228,7 @@ class DocsetAnswer:
 
     async def has_page(self) -> bool:
         """Tell whether `fallback` would give a page."""
-        index = None if self._caller.docsets == "off" else self._index
+        index = None if self._caller.docsets == "off" else await self._held()
         found = None if index is None else await self._retrieved(index)
         return found is not None and bool(found.considered)
 
@@ -215,7 +240,7 @@ class DocsetAnswer:
         """
         if self._caller.docsets == "off":
             return None
-        index = self._index or await self._pages.read(self._lower)
+        index = await self._held_or_lower()
         found = None if index is None else await self._retrieved(index)
         if index is None or found is None or not found.considered:
             return None
@@ -225,6 +250,20 @@ class DocsetAnswer:
         decision = trace.docset or _decision(index.docset, found, DocsetReason.NEAREST)
         trace.step("docset: its page is served all the same")
         return await self._page(index, found, Outcome.OFFLINE, self._doubt(decision), f"{cause}. ")
+
+    async def _held(self) -> DocsetIndex | None:
+        """Return the docset of the library's own id, else of one that is joined to it."""
+        if self._index is None and self._ids is None:
+            self._ids = await self._join()
+            if len(self._ids) > 1:
+                self._index = await self._pages.find(self._library, self._caller, self._ids)
+        return self._index
+
+    async def _held_or_lower(self) -> DocsetIndex | None:
+        """Return the docset, else that of the nearest lower version."""
+        held = await self._held()
+        ids = self._ids or ()
+        return held or await self._pages.nearest_lower(self._library, self._caller, ids)
 
     async def _decide(
         self, docset: Docset, found: Retrieval, keys: Sequence[str]

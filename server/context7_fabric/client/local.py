@@ -191,7 +191,7 @@ class LocalRegistry:
         """Close the store."""
         opened, self._opened = self._opened, None
         if opened is not None:
-            await to_thread.run_sync(opened.docsets.close)
+            opened.docsets.close()
             await opened.fabric.aclose()
 
     @property

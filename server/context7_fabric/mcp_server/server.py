@@ -33,7 +33,8 @@ INSTRUCTIONS = (
     " from Context7. Reach for it whenever a task touches one of them, familiar ones included: what"
     " a model remembers may be out of date. First resolve-library-id with the library's name, then"
     " query-docs with the id and one precise question. Look-ups and questions asked before are"
-    " answered from a local store, so asking again costs nothing. It is no help with reviewing or"
+    " answered from a local store; documentation held here says how to get past it."
+    " It is no help with reviewing or"
     " debugging a project's own code."
 )
 

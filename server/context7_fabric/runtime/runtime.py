@@ -94,7 +94,7 @@ class Runtime:
             await self._apps.aclose()
             await self._knowledge.aclose()
             await self._workers.aclose()
-            await anyio.to_thread.run_sync(self._shared.docsets.close)
+            self._shared.docsets.close()
             await self.fabric.aclose()
 
     async def _close_traces(self) -> None:
