@@ -107,7 +107,7 @@ SCENARIOS = (
 
 def measure(_options: argparse.Namespace) -> Report:
     """Count what is read in each scenario."""
-    _tokens("")
+    count_tokens("")
     libraries, origin = _libraries()
     mean = sum(len(each.text) for each in libraries) / len(libraries)
     about = f"Tokens: {ENCODING}. Entries: {origin}. Their mean length is {mean:.0f} characters."
@@ -126,7 +126,8 @@ def measure(_options: argparse.Namespace) -> Report:
     return report
 
 
-def _tokens(text: str) -> int:
+def count_tokens(text: str) -> int:
+    """Return the number of o200k tokens of a text."""
     return len(_encoding().encode(text))
 
 
@@ -282,13 +283,13 @@ async def _reading(app: App, client: Client, name: str, script: Script) -> Readi
     execution = provenance(hit)["execution_id"]
     record = await app.services.call_log.find(execution, lambda _context: True)
     tokens = {
-        "upstream": _tokens(listed),
+        "upstream": count_tokens(listed),
         "first text": _read_tokens(miss),
         "miss": _read_tokens(miss) + _meta_tokens(miss),
         "text": _read_tokens(hit),
         "hit": _read_tokens(hit) + _meta_tokens(hit),
         "estimate": record.tokens_saved,
-        "docs upstream": _tokens(script.last),
+        "docs upstream": count_tokens(script.last),
         "docs miss": _read_tokens(docs_miss),
         "docs hit": _read_tokens(docs_hit),
     }
@@ -296,12 +297,12 @@ async def _reading(app: App, client: Client, name: str, script: Script) -> Readi
 
 
 def _read_tokens(result: types.CallToolResult) -> int:
-    return sum(map(_tokens, texts(result)))
+    return sum(map(count_tokens, texts(result)))
 
 
 def _meta_tokens(result: types.CallToolResult) -> int:
     """Count a result's `_meta` as clients show it that hand whole results to the model."""
-    return _tokens(f'"_meta": {json.dumps(result.meta)}') if result.meta else 0
+    return count_tokens(f'"_meta": {json.dumps(result.meta)}') if result.meta else 0
 
 
 async def _add_session(report: Report, client: Client) -> None:
@@ -310,8 +311,8 @@ async def _add_session(report: Report, client: Client) -> None:
     own = [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in tools]
     other = json.loads(TOOLS.read_text(encoding="utf-8"))["tools"]
     instructions = json.loads(HANDSHAKE.read_text(encoding="utf-8")).get("instructions", "")
-    upstream = _tokens(instructions) + _described(other)
-    ours = _tokens(client.instructions or "") + _described(own)
+    upstream = count_tokens(instructions) + _described(other)
+    ours = count_tokens(client.instructions or "") + _described(own)
     report.remarks.append(
         f"Read once a session: instructions and tools, {upstream:,} tokens from Context7, {ours:,}"
         f" from us ({ours - upstream:+,})."
@@ -321,7 +322,7 @@ async def _add_session(report: Report, client: Client) -> None:
 def _described(tools: Sequence[Mapping[str, Any]]) -> int:
     """Count the descriptions of tools: name, description and arguments."""
     read = ("name", "description", "inputSchema")
-    return sum(_tokens(json.dumps({key: tool.get(key) for key in read})) for tool in tools)
+    return sum(count_tokens(json.dumps({key: tool.get(key) for key in read})) for tool in tools)
 
 
 if __name__ == "__main__":

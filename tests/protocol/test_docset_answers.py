@@ -183,6 +183,17 @@ async def test_outage_when_neither_copy_nor_page_has_the_words_serves_stored_sni
     assert (about["outcome"], about["tier"]) == ("offline", "snippets")
 
 
+async def test_page_that_is_unsure_is_served_while_upstream_is_being_connected_too_long(
+    app: App, upstream: ScriptedUpstream
+) -> None:
+    upstream.gate, upstream.connecting_for = anyio.Event(), 10.0
+    async with window(app) as client:
+        (_, note), about = await ask(client, f"{UNKNOWN} spindle")
+        upstream.gate.set()
+    assert (about["outcome"], about["tier"]) == ("offline", "docset")
+    assert "Context7 has not answered within 4 s" in note
+
+
 async def test_fallback_serves_the_docset_only_where_upstream_cannot(
     app: App, upstream: ScriptedUpstream
 ) -> None:

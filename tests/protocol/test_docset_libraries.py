@@ -98,6 +98,24 @@ async def test_docset_answers_for_an_id_that_the_registry_joins_by_the_exact_rul
     assert await tier_of(app, "/websites/fastapi_tiangolo") == tier
 
 
+@pytest.mark.parametrize(
+    ("filed", "asked", "tier"),
+    [
+        ("/fastapi/fastapi", "/websites/fastapi_tiangolo", "hit docset"),
+        ("/websites/fastapi_tiangolo", "/fastapi/fastapi", "hit docset"),
+        ("/acme/fastapi", "/websites/fastapi_tiangolo", "miss upstream"),
+        ("/websites/fastapi_tiangolo", "/acme/fastapi", "miss upstream"),
+        ("/fastapi/fastapi", "/pydantic/pydantic", "miss upstream"),
+    ],
+)
+async def test_docset_answers_for_an_id_that_a_seed_joins_to_the_owners_own(
+    app: App, home: Path, filed: str, asked: str, tier: str
+) -> None:
+    await hold(home, filed)
+    await app.services.registry.loaded.wait()
+    assert await tier_of(app, asked) == tier
+
+
 async def test_version_that_no_docset_holds_goes_upstream(app: App, home: Path) -> None:
     await hold(home, GEARS, "2.1")
     await hold(home, GEARS, "1.4")
@@ -175,6 +193,18 @@ async def test_private_docset_answers_its_owner_alone_and_never_goes_upstream(
     assert upstream.calls == []
     other = await app.services.query(question, Caller(app.principal, "bob"))
     assert (own.tier, other.tier) == ("docset", "upstream")
+
+
+async def test_private_docset_keeps_every_version_of_its_library_from_upstream(
+    app: App, upstream: ScriptedUpstream, home: Path
+) -> None:
+    await hold(home, GEARS, "2.0", owner="alice", also=("/websites/gears",))
+    caller = Caller(app.principal, "alice")
+    newer = await app.services.query(Question("/websites/gears/9.0", KNOWN), caller)
+    older = await app.services.query(Question(f"{GEARS}/1.0", KNOWN), caller)
+    assert upstream.calls == []
+    assert "Version 9.0 is not held here" in (newer.note or "")
+    assert older.is_error
 
 
 @pytest.mark.parametrize("name", ["gears", "Gears", PRIVATE, "local/gears"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import anyio
@@ -23,6 +23,9 @@ from context7_fabric.registry.rows import Row
 
 LOCAL = "/local/"
 """Beginning of ids that exist on this machine only."""
+
+LEAST_OWNER = 3
+"""Characters of an owner's name from which it counts as a part of a project's, or the reverse."""
 
 WORKERS = 2
 """Threads that search the names of docsets at once."""
@@ -197,31 +200,39 @@ def _as_others(entry: Library, other: Library) -> str:
 def joined_ids(library_id: str, held: Iterable[str], registry: Registry) -> set[str]:
     """Return those of the ids `held` that are the library `library_id` by another id.
 
-    Context7 lists one product by several ids. Two are joined if both are listed, one of them is the
-    id of a package in the registry, and the package's name means exactly these two.
+    Context7 lists one product by several ids. Two are joined if one is the id of a package in the
+    registry, and the package's name means exactly these two. An id that Context7 never listed, and
+    whose title is therefore unknown, has to be the owner's own: `/fastapi/fastapi` is, and the fork
+    `/someone/fastapi` is not.
     """
-    row = registry.row(library_id)
-    if row is None or not row.title:
-        return set()
-    return {each for each in held if _are_one(row, registry.row(each), registry)}
+    return {each for each in held if _are_one(library_id, each, registry)}
 
 
-def _are_one(row: Row, other: Row | None, registry: Registry) -> bool:
-    if other is None or not other.title or other.id == row.id:
+def _are_one(library_id: str, other_id: str, registry: Registry) -> bool:
+    rows = {each: registry.row(each) for each in (library_id, other_id)}
+    names = [_names(*each) for each in rows.items()]
+    packages = [row for row in rows.values() if row is not None and row.ecosystem]
+    if len(rows) == 1 or not packages or names[0].isdisjoint(names[1]):
         return False
-    if _names(row).isdisjoint(_names(other)):
+    if not all(_is_credible(*each) for each in rows.items()):
         return False
-    titles = {each.id: each.title for each in (row, other)}
-    packages = (each for each in (row, other) if each.ecosystem)
-    return any(registry.named(each.name, titles) == titles.keys() for each in packages)
+    titles = {each: row.title if row else "" for each, row in rows.items()}
+    return any(registry.named(package.name, titles) == titles.keys() for package in packages)
 
 
-def _names(row: Row) -> set[str]:
-    """Return the names that a row may share with another; the exact rule decides later."""
-    return {name_key(name) for name in (row.title, row.name, *row.aliases, *_project(row.id))}
-
-
-def _project(library_id: str) -> Iterator[str]:
+def _is_credible(library_id: str, row: Row | None) -> bool:
+    """Tell whether Context7 or a seed names the library, or its owner has the project's name."""
     library = parse_id(library_id)
-    if library is not None:
-        yield library.project
+    if row is not None or library is None:
+        return row is not None
+    shorter, longer = sorted((library.org.casefold(), library.project.casefold()), key=len)
+    return shorter == longer or (len(shorter) >= LEAST_OWNER and shorter in longer)
+
+
+def _names(library_id: str, row: Row | None) -> set[str]:
+    """Return the names that two ids of a product share; the exact rule decides later."""
+    library = parse_id(library_id)
+    names = [library.project] if library is not None else []
+    if row is not None:
+        names += [row.title, row.name, *row.aliases]
+    return {name_key(name) for name in names if name}

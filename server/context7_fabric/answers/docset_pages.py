@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -90,9 +90,19 @@ class DocsetPages:
         self, question: Question, asked: LibraryId, moved: LibraryId, caller: Caller
     ) -> DocsetAnswer:
         """Return the answer that the docset of a library makes; `asked` has moved to `moved`."""
-        index = await self.read(self._library.find, moved, caller.viewer, {asked.base})
+        located = await self.read(self._located, moved, caller, {asked.base, moved.base})
         join = partial(self._joined, asked, moved, caller)
-        return DocsetAnswer(self, question, moved, caller, index, join)
+        return DocsetAnswer(self, question, moved, caller, located, join)
+
+    def _located(self, library: LibraryId, caller: Caller, ids: Collection[str]) -> _Located:
+        """Return the docset of a library, and whether any version of it is private; blocks."""
+        folded = {each.casefold() for each in ids}
+        private = any(
+            docset.owner != PUBLIC and not folded.isdisjoint(map(str.casefold, docset.ids))
+            for docset in self._library.all(caller.viewer)
+        )
+        found = self._library.find(library, caller.viewer, ids)
+        return _Located(found, private or is_local(library.base))
 
     async def find(
         self, library: LibraryId, caller: Caller, ids: Collection[str]
@@ -116,6 +126,7 @@ class DocsetPages:
         if held.is_private:
             return await held.private()
         key = docs_key(question_key(moved, question.text, mode="any", page=question.page))
+        caller.trace.stored_at += (key,)
         return await held.first([key])
 
     async def _joined(self, asked: LibraryId, moved: LibraryId, caller: Caller) -> Collection[str]:
@@ -149,6 +160,14 @@ class DocsetPages:
             self.delivered.add(question, decision, caller)
 
 
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """The docset of a library at its version, if any; `is_private` holds for all versions."""
+
+    index: DocsetIndex | None
+    is_private: bool
+
+
 class DocsetAnswer:
     """Answer that one docset makes to one question; it is searched once, when needed."""
 
@@ -158,24 +177,20 @@ class DocsetAnswer:
         question: Question,
         library: LibraryId,
         caller: Caller,
-        index: DocsetIndex | None,
+        located: _Located,
         join: Callable[[], Awaitable[Collection[str]]],
     ) -> None:
-        """Answer from `index`; without one, from the docset of an id that `join` returns."""
+        """Answer from what is `located`, else from the docset of an id that `join` returns."""
         self._pages = pages
         self._question = question
         self._library = library
         self._caller = caller
-        self._index = index
+        self._index = located.index
+        self.is_private = located.is_private
+        """True if the library's id must not leave the machine."""
         self._join = join
         self._ids: Collection[str] | None = None
         self._found: Retrieval | None = None
-
-    @property
-    def is_private(self) -> bool:
-        """Tell whether the library's id must not leave the machine."""
-        own = self._index is not None and self._index.docset.owner != PUBLIC
-        return own or is_local(self._library.base)
 
     @property
     def is_held(self) -> bool:
@@ -295,7 +310,7 @@ class DocsetAnswer:
         self, index: DocsetIndex, found: Retrieval, outcome: Outcome, remark: str, cause: str = ""
     ) -> Answer:
         question, docset = self._question, index.docset
-        most = min(question.max_tokens or MOST_TOKENS, MOST_TOKENS)
+        most = question.max_tokens and min(question.max_tokens, MOST_TOKENS)
         page = partial(found.page, most, question.page, question.mode)
         text = await self._pages.read(_screened_once, page)
         await self._pages.refresh_behind(docset)

@@ -12,15 +12,15 @@ from context7_fabric.docsets.models import DocSnippet
 from context7_fabric.parsing.snippets import RULE
 
 MOST_TOKENS = 5000
-"""Tokens of a page, unless the caller asks for another number."""
+"""Tokens of a page at most, unless the caller asks for another number."""
 
-ENOUGH_TOKENS = 1200
+ENOUGH_TOKENS = 2000
 """Tokens from which a page may end before it is full."""
 
 ENOUGH_COVERED = 0.7
 """Share of the words that the docset knows, by weight, that a page holds before it may end."""
 
-LEAST_SHARE = 0.58
+LEAST_SHARE = 0.6
 """Share of the best score; a page that may end does so at the first snippet below."""
 
 NOVELTY = 0.35
@@ -69,11 +69,14 @@ class Ranked:
     tokens: int
 
 
-def choose(ranked: Sequence[Ranked], weights: Mapping[str, float], most: int) -> list[Ranked]:
-    """Return snippets for one page of at most `most` tokens, in the order of their worth.
+def choose(
+    ranked: Sequence[Ranked], weights: Mapping[str, float], most: int | None = None
+) -> list[Ranked]:
+    """Return snippets for one page, in the order of their worth.
 
-    The first one is taken whatever its length. `weights` are those of the words; a word counts less
-    the more often the page holds it already.
+    It is filled up to `most` tokens; without that number it ends when it holds the words, and has
+    at most `MOST_TOKENS`. The first snippet is taken whatever its length. `weights` are those of
+    the words; a word counts less the more often the page holds it already.
     """
     draft = _Draft(weights, ranked, most)
     worth = [(-draft.worth(each), place) for place, each in enumerate(ranked)]
@@ -93,10 +96,13 @@ def choose(ranked: Sequence[Ranked], weights: Mapping[str, float], most: int) ->
 class _Draft:
     """Page that grows."""
 
-    def __init__(self, weights: Mapping[str, float], ranked: Sequence[Ranked], most: int) -> None:
+    def __init__(
+        self, weights: Mapping[str, float], ranked: Sequence[Ranked], most: int | None
+    ) -> None:
         self.chosen = list[Ranked]()
         self._tokens = 0
-        self._most = most
+        self._most = MOST_TOKENS if most is None else most
+        self._is_filled = most is not None
         self._weights = weights
         self._total = sum(weights.values()) or 1.0
         self._covered = dict.fromkeys(weights, 0.0)
@@ -113,7 +119,7 @@ class _Draft:
 
     def is_enough(self, following: Ranked) -> bool:
         """Return whether the page holds the words, and `following` is not worth its length."""
-        if self._tokens < ENOUGH_TOKENS or following.score >= LEAST_SHARE:
+        if self._is_filled or self._tokens < ENOUGH_TOKENS or following.score >= LEAST_SHARE:
             return False
         weights = {word: self._weights[word] for word in self._reachable}
         held = sum(

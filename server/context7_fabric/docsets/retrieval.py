@@ -17,7 +17,6 @@ from urllib.parse import quote
 from context7_fabric.docsets.confidence import RULE, Evidence
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.page import (
-    MOST_TOKENS,
     Page,
     Ranked,
     choose,
@@ -54,8 +53,8 @@ class Match:
     """Snippet that shares words with the question.
 
     `number` is its row, `place` its place in its document, from 0; `tokens` those of title, path
-    and text; `score` is BM25, greater is better; `held` are the question's terms that it holds, `headed`
-    those that its path, its headings or the names that it defines hold.
+    and text; `score` is BM25, greater is better; `held` are the question's terms that it holds,
+    `headed` those that its path, its headings or the names that it defines hold.
     """
 
     number: int
@@ -123,11 +122,13 @@ class Retrieval:
         )
 
     def page(
-        self, max_tokens: int = MOST_TOKENS, number: int = 1, mode: SnippetKind | None = None
+        self, max_tokens: int | None = None, number: int = 1, mode: SnippetKind | None = None
     ) -> Page:
-        """Return page `number` (from 1) of at most `max_tokens`; empty beyond the last one.
+        """Return page `number` (from 1), empty beyond the last one.
 
-        No snippet stands on two pages. `mode` leaves only snippets of that kind.
+        A page has at most `max_tokens`, and is filled up to them; without that number it ends when
+        it holds the question's words, after `MOST_TOKENS` at the latest. No snippet stands on two
+        pages. `mode` leaves only snippets of that kind.
         """
         left = [each for each in self._ranked if mode in (None, each.snippet.kind)]
         chosen = list[Ranked]()

@@ -37,6 +37,9 @@ AGES = (MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, *(days * DAY for days in (1, 3, 7, 
 """Buckets in seconds, between which lie the usual limits of fresh, stale and usable answers."""
 
 
+_DOCSET_USES: Final = ("first", "fallback")
+
+
 def gauges(figures: StateFigures) -> Iterator[Metric]:
     """Yield `figures` as metrics without those that are not known."""
     store = figures.store
@@ -137,6 +140,8 @@ class Metrics:
             "Answers from docsets: first before Context7, fallback where it gave none.",
             "use",
         )
+        for use in _DOCSET_USES:
+            self._from_docsets.labels(use)
         self._docset_calls = self._counter(
             "docset_calls_saved", "Answers from docsets that cost no call upstream."
         )
@@ -179,7 +184,7 @@ class Metrics:
         self._requests.labels(tool, outcome, answer.tier.value).inc()
         self._took.labels(tool, outcome).observe(caller.trace.milliseconds / 1000)
         self._saved.inc(answer.tokens_saved)
-        if answer.age_seconds is not None:
+        if answer.age_seconds is not None and answer.tier is not Tier.DOCSET:
             self._age.observe(answer.age_seconds)
         self._count_docset(caller.trace, answer)
 
@@ -190,8 +195,8 @@ class Metrics:
         if trace.went_upstream and trace.docset.is_too_low:
             self._unconfident.inc()
         if answer.tier is Tier.DOCSET:
-            is_first = answer.outcome is Outcome.HIT
-            self._from_docsets.labels("first" if is_first else "fallback").inc()
+            first, fallback = _DOCSET_USES
+            self._from_docsets.labels(first if answer.outcome is Outcome.HIT else fallback).inc()
             self._docset_calls.inc(not trace.went_upstream)
             self._docset_tokens.inc(tokens(answer.text))
 

@@ -37,6 +37,7 @@ FIGURES = StateFigures(
 TOOLS = (RESOLVE, QUERY_DOCS, GET_DOCS)
 WAYS_TO_END = (ANSWERED, *ENDS.values(), *Reason)
 WORDS = {*TOOLS, *Outcome, *Tier, *WAYS_TO_END, *get_args(WorkerState), "1.2.3", "disk"}
+WORDS |= {"first", "fallback"}
 OURS = "context7_fabric_"
 HIT = Answer("some text", Outcome.HIT, Tier.QUESTION, age_seconds=7200, tokens_saved=31)
 
