@@ -107,7 +107,11 @@ def _add(tree: Path, ids: Sequence[str], version: str | None, environment: dict[
     said = json.loads(done.stdout)
     size = sum(file.stat().st_size for file in tree.rglob("*") if file.is_file())
     home = Path(environment["CONTEXT7_FABRIC_HOME"])
-    (file,) = (each for each in home.rglob("*.docset") if open_docset(each).docset.id == ids[0])
+    (file,) = (
+        each
+        for each in (home / "docsets").rglob("*.sqlite")
+        if open_docset(each).docset.id == ids[0]
+    )
     return Added(tree.name, ids, file, int(said["files"]), size, seconds)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -36,6 +38,12 @@ from support.names import changing_name
 
 BOUNDS = SourceBounds(seconds=30)
 HOSTS = frozenset({"localhost"})
+FETCH_POST = 3
+"""Number of the request for the pack: before it the refs are asked for, twice."""
+
+HUGE_BLOB = bytes([0xB0, 0x80, 0x80, 0x80, 0x80, 0x40])
+"""Head of a blob of 2**40 bytes in a pack: its type, and its size by seven bits."""
+
 PLAIN = {"PATH": os.environ["PATH"]}
 MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this"
 
@@ -79,7 +87,6 @@ async def fetched(
         lambda _line: None,
         with_settings or settings(server),
         version=version,
-        package="project",
     )
 
 
@@ -124,6 +131,42 @@ def silent(server: GitServer, asked: anyio.Event) -> Iterator[None]:
             over.set()
 
 
+@contextmanager
+def endless_pack(server: GitServer) -> Iterator[None]:
+    """Answer a clone by one object of a million MB, of which five come before the server waits."""
+    over, posts = Event(), list[str]()
+
+    def send(request: BaseHTTPRequestHandler) -> bool:
+        posts.extend([request.path] if request.command == "POST" else [])
+        if len(posts) < FETCH_POST:
+            return False
+        request.rfile.read(int(request.headers["Content-Length"]))
+        request.send_response(200)
+        request.send_header("Content-Type", "application/x-git-upload-pack-result")
+        request.send_header("Connection", "close")
+        request.end_headers()
+        packing = zlib.compressobj(0)
+        head = b"PACK" + struct.pack(">LL", 2, 1) + HUGE_BLOB
+        request.wfile.write(packet(b"packfile\n") + packet(b"\1" + head))
+        for _each in range(100):
+            packed = packing.compress(os.urandom(50_000))
+            for at in range(0, len(packed), 50_000):
+                request.wfile.write(packet(b"\1" + packed[at : at + 50_000]))
+        request.wfile.flush()
+        return over.wait(30)
+
+    with answering(server, send):
+        try:
+            yield
+        finally:
+            over.set()
+
+
+def packet(data: bytes) -> bytes:
+    """Return a line of git's protocol."""
+    return f"{len(data) + 4:04x}".encode() + data
+
+
 def processes_of(name: str) -> list[str]:
     """Return the command lines of processes that name a repository."""
     found = []
@@ -144,11 +187,11 @@ async def test_fetch_of_a_version_reads_the_documents_of_its_tag(
         "docs_src/a.py": "x = 1",
         "src/code.py": "y = 1",
     }
-    path = server.repository("org/tagged", files, "other@1.2.3", "project@1.2.3")
+    path = server.repository("tagged/project", files, "other@1.2.3", "project@1.2.3")
     tagged = git(path, "rev-parse", "HEAD")
     newest = server.commit(path, {"docs/b.md": "# B"})
 
-    tree = await fetched(server, "org/tagged", into, version="1.2.3")
+    tree = await fetched(server, "tagged/project", into, version="1.2.3")
     assert read(tree) == {"README.md": "# Project", "docs/a.md": "# A"}
     assert (tree.revision, tree.note) == (tagged, "tag project@1.2.3")
     assert (tree.version, tree.licence) == ("1.2.3", "MIT")
@@ -159,9 +202,7 @@ async def test_fetch_of_a_version_reads_the_documents_of_its_tag(
     source = parse_source(tree.source, Path("/"))
     latest = await latest_revision(source, BOUNDS, settings(server))
     assert latest == newest
-    at_tag = await latest_revision(
-        source, BOUNDS, settings(server), version="1.2.3", package="project"
-    )
+    at_tag = await latest_revision(source, BOUNDS, settings(server), version="1.2.3")
     assert at_tag == tagged
 
 
@@ -315,12 +356,40 @@ async def test_fetch_from_a_server_without_filters_is_bounded_in_size(
     assert names(into) == []
 
 
+async def test_fetch_of_an_endless_pack_is_ended_while_it_comes(
+    server: GitServer, into: Path
+) -> None:
+    server.repository("org/endless", {"a.md": "# A"})
+    with (
+        endless_pack(server),
+        pytest.raises(SourceTooLarge, match="more than 1 MB would be fetched"),
+    ):
+        await fetched(server, "org/endless", into, bounds=replace(BOUNDS, transfer_bytes=1_000_000))
+    assert processes_of("org/endless") == []
+    assert names(into) == []
+
+
 async def test_fetch_of_many_files_is_refused_before_they_are_written(
     server: GitServer, into: Path
 ) -> None:
     server.repository("org/many", {f"{at}.md": "#" for at in range(30)})
     with pytest.raises(SourceTooLarge, match="more than 20 files"):
         await fetched(server, "org/many", into, bounds=replace(BOUNDS, entries=20))
+
+
+async def test_fetch_of_a_tree_that_repeats_itself_is_refused(
+    server: GitServer, into: Path
+) -> None:
+    """Ten trees of ten entries each name ten thousand million files."""
+    path = server.repository("org/bomb", {"a.md": "# A"})
+    entry = f"100644 blob {git(path, 'rev-parse', 'HEAD:a.md')}\ta.md"
+    for _level in range(10):
+        names = [entry.replace("\ta", f"\t{at}") for at in range(10)]
+        entry = f"040000 tree {git(path, 'mktree', given=chr(10).join(names))}\ta"
+    tree = entry.split()[2]
+    git(path, "update-ref", "refs/heads/main", git(path, "commit-tree", tree, "-m", "x"))
+    with pytest.raises(SourceTooLarge, match="more than 2,000 files"):
+        await fetched(server, "org/bomb", into, bounds=replace(BOUNDS, entries=2000))
 
 
 async def test_fetch_from_a_silent_server_ends_git_with_all_its_processes(
@@ -331,6 +400,16 @@ async def test_fetch_from_a_silent_server_ends_git_with_all_its_processes(
             await fetched(server, "org/silent", into, bounds=replace(BOUNDS, seconds=1))
         assert processes_of("org/silent") == []
     assert names(into) == []
+
+
+async def test_fetch_from_a_server_that_sends_nothing_is_given_up_by_git(
+    server: GitServer, into: Path
+) -> None:
+    with (
+        silent(server, anyio.Event()),
+        pytest.raises(SourceUnavailable, match="next to nothing"),
+    ):
+        await fetched(server, "org/idle", into, bounds=replace(BOUNDS, idle=1))
 
 
 async def test_fetch_that_is_cancelled_ends_git_and_leaves_nothing(

@@ -298,19 +298,22 @@ def test_a_full_disk_keeps_the_old_docset_and_leaves_nothing_behind(
     large = write_pages(tmp_path / "large", {f"{text[:9]}.md": f"# A\n\n{text}" for text in texts})
     script = (
         f"{PROGRAM} add {large} --id {QUAY}; echo $?; ls {home}/docsets/work | wc -l;"
-        f" {PROGRAM} docsets --json"
+        f" {PROGRAM} docsets --json; head -c 4000000 /dev/zero > {home}/fill 2>/dev/null;"
+        f" {PROGRAM} docsets refresh --json; {PROGRAM} remove {QUAY} --json"
     )
     command = ["unshare", "--mount", "sh", "-c", FULL, str(home), "sh", "-c", script]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    code, left, listed = done.stdout.splitlines()
+    code, left, listed, refreshed, removed = done.stdout.splitlines()
     assert (code, left) == ("1", "0"), done
     assert done.stderr.count("\n") == 1
     assert "disk is full" in done.stderr
     assert "nothing was changed" in done.stderr
     (kept,) = json.loads(listed)["docsets"]
     assert kept["files"] == 2
+    assert [each["is_new"] for each in json.loads(refreshed)["refreshed"]] == [False]
+    assert json.loads(removed)["removed"] == QUAY
 
 
 def test_two_processes_that_add_one_docset_both_succeed(

@@ -79,10 +79,16 @@ class GitServer:
         return git(path, "rev-parse", "HEAD")
 
 
-def git(path: Path, *arguments: str) -> str:
-    """Run git in a folder and return what it prints."""
-    command = ["git", *arguments]
-    done = subprocess.run(command, cwd=path, env=AUTHOR, capture_output=True, check=True)
+def git(path: Path, *arguments: str, given: str = "") -> str:
+    """Run git in a folder on what is given, and return what it prints."""
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=path,
+        env=AUTHOR,
+        input=given.encode(),
+        capture_output=True,
+        check=True,
+    )
     return done.stdout.decode().strip()
 
 

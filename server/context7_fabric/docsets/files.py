@@ -100,7 +100,8 @@ class DocsetFolder:
         self._prepare()
         holder = self.path / "locks" / f"{stem}.holder"
         with self._locked(stem, lambda: on_wait(_read(holder))):
-            _write(holder, task)
+            with suppress(OSError):  # on a full disk a docset can still be removed
+                _write(holder, task)
             try:
                 with self._work(stem) as folder:
                     yield folder

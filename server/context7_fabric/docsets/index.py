@@ -43,6 +43,9 @@ FORMAT = 1
 INDEX_FORM = 1
 """Form of the full-text index: its columns, its tokenizer, and the text that goes into them."""
 
+PROBE = "CREATE VIRTUAL TABLE probe USING fts5(text)"
+"""Statement that only an SQLite with FTS5 runs."""
+
 COMPRESSED_FROM = 256
 """Characters from which a text is stored compressed; below, zlib saves next to nothing."""
 
@@ -52,12 +55,15 @@ MOST_CHARACTERS = 4 * 1024 * 1024
 CACHE_KIB = 128
 """Page cache of an open docset. The system caches the file; a hundred docsets may be open."""
 
-POOL, LEADS = 120, 40
+POOL, LEADS = 80, 40
 """Candidates that are ranked for a question, and how many more of those that open a document."""
 
-ENOUGH_TERMS, COMMON = 3, 0.5
+ENOUGH_TERMS, COMMON = 3, 0.15
 """Terms that are searched for whatever their number of snippets; the share from which the others
 are common."""
+
+WIDE_POOL = 600
+"""Rows with a rare term that are ordered by all terms."""
 
 MOST_OPENINGS = 400
 """Snippets that an overview is made of."""
@@ -71,7 +77,8 @@ COLUMNS = {"path": 0.5, "title": 3.0, "names": 3.0, "text": 1.0, "parts": 0.3, "
 HEADS = "{path title names}"
 LEAD = 'marks : "lead"'
 
-_RANK = f"bm25({', '.join(map(str, COLUMNS.values()))})"
+_WEIGHTS = ", ".join(map(str, COLUMNS.values()))
+_RANK, _BM25 = f"bm25({_WEIGHTS})", f"bm25(words, {_WEIGHTS})"
 _SCHEMA = {
     "facts": "CREATE TABLE facts (docset TEXT NOT NULL, format INTEGER NOT NULL,"
     " index_form INTEGER NOT NULL)",
@@ -81,6 +88,7 @@ _SCHEMA = {
     "words": f"CREATE VIRTUAL TABLE words USING fts5({', '.join(COLUMNS)}, content='',"
     " tokenize='porter unicode61')",
 }
+_GIVEN = "(SELECT value FROM json_each(?))"
 _FIELDS = "id, path, title, anchor, kind, language, names, place, tokens"
 
 
@@ -179,7 +187,7 @@ def probe_search() -> None:
     """Raise `SearchUnavailable` if this Python's SQLite has no FTS5."""
     with closing(sqlite3.connect(":memory:")) as database:
         try:
-            database.execute("CREATE VIRTUAL TABLE probe USING fts5(text)")
+            database.execute(PROBE)
         except sqlite3.OperationalError as error:
             raise SearchUnavailable(sqlite3.sqlite_version) from error
 
@@ -293,10 +301,7 @@ def _snippet(row: Sequence[Any], text: str) -> DocSnippet:
 
 
 def _rare(terms: Collection[str], counts: Mapping[str, int], snippets: int) -> list[str]:
-    """Return the terms to search for, without common ones if there are enough others.
-
-    A common term adds next to nothing to a score, and the most to the time of a search.
-    """
+    """Return the terms by which rows are found: all but common ones, if there are enough."""
     ordered = sorted(terms, key=lambda term: (counts[term], term))
     return ordered[:ENOUGH_TERMS] + [
         term for term in ordered[ENOUGH_TERMS:] if counts[term] <= COMMON * snippets
@@ -343,7 +348,8 @@ class DocsetIndex:
         terms = list(dict.fromkeys(term for word in words for term in word.terms))
         counts = {term: self._count(term) for term in terms}
         searched = {term for word in words for term in word.searched if counts[term]}
-        scores = self._search(_rare(searched, counts, self.docset.snippets))
+        rare = _rare(searched, counts, self.docset.snippets)
+        scores = self._search([term for term in terms if term in searched], rare)
         matches = self._matches(scores, [term for term in terms if counts[term]])
         return Retrieval(self.docset, words, counts, matches)
 
@@ -351,27 +357,40 @@ class DocsetIndex:
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
         return int(self.database.execute(query, (expression(term),)).fetchone()[0])
 
-    def _search(self, terms: Sequence[str]) -> dict[int, float]:
-        """Return the best rows for the terms, and the best of those that open a document."""
+    def _search(self, terms: Sequence[str], rare: Sequence[str]) -> dict[int, float]:
+        """Return the best rows for the terms, and the best of those that open a document.
+
+        BM25 takes the more time the more rows it is worked out for. So those come first that hold
+        a rare term, and only the best of these are ordered by all terms.
+        """
         if not terms:
             return {}
+        wanted, few = (" OR ".join(map(expression, each)) for each in (terms, rare))
+        leads = self._best(f"({wanted}) AND {LEAD}", LEADS)
+        if len(rare) == len(terms):
+            return dict([*leads, *self._best(wanted, POOL)])
+        among = json.dumps([row for row, _ in self._best(few, WIDE_POOL)])
+        query = (
+            f"SELECT rowid, -{_BM25} FROM words WHERE words MATCH ? AND +rowid IN {_GIVEN}"
+            " ORDER BY 2 DESC LIMIT ?"
+        )
+        return dict([*leads, *self.database.execute(query, (wanted, among, POOL))])
+
+    def _best(self, wanted: str, most: int) -> list[tuple[int, float]]:
         query = (
             "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ?"
             " ORDER BY rank LIMIT ?"
         )
-        wanted = " OR ".join(expression(term) for term in terms)
-        found = self.database.execute(query, (wanted, _RANK, POOL)).fetchall()
-        leads = self.database.execute(query, (f"({wanted}) AND {LEAD}", _RANK, LEADS)).fetchall()
-        return dict([*leads, *found])
+        return self.database.execute(query, (wanted, _RANK, most)).fetchall()
 
     def _matches(self, scores: Mapping[int, float], terms: Sequence[str]) -> list[Match]:
         held, headed = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
-        among = ", ".join(map(str, scores))
-        query = f"SELECT rowid FROM words WHERE words MATCH ? AND +rowid IN ({among})"
+        among = json.dumps([*scores])
+        query = f"SELECT rowid FROM words WHERE words MATCH ? AND +rowid IN {_GIVEN}"
         for term in terms:
-            for (row,) in self.database.execute(query, (expression(term),)):
+            for (row,) in self.database.execute(query, (expression(term), among)):
                 held[row].add(term)
-            for (row,) in self.database.execute(query, (f"{HEADS} : {expression(term)}",)):
+            for (row,) in self.database.execute(query, (f"{HEADS} : {expression(term)}", among)):
                 headed[row].add(term)
         return [
             self._match(row, scores[row[0]], held[row[0]], headed[row[0]])
@@ -379,9 +398,8 @@ class DocsetIndex:
         ]
 
     def _rows(self, numbers: Iterable[int]) -> list[tuple[Any, ...]]:
-        among = ", ".join(map(str, numbers))
-        query = f"SELECT {_FIELDS}, text FROM snippets WHERE id IN ({among})"
-        return self.database.execute(query).fetchall()
+        query = f"SELECT {_FIELDS}, text FROM snippets WHERE id IN {_GIVEN}"
+        return self.database.execute(query, (json.dumps([*numbers]),)).fetchall()
 
     def _match(
         self,

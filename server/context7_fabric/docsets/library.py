@@ -336,7 +336,8 @@ class DocsetLibrary:
         except BrokenPipeError:  # the reader of the progress is gone
             raise
         except OSError as error:
-            raise DocsetNotWritten(_name(docset_id, version), str(error)) from error
+            reason = error.strerror or str(error.__cause__ or error)
+            raise DocsetNotWritten(_name(docset_id, version), reason) from error
         finally:
             self._next_look = float("-inf")
 

@@ -14,13 +14,13 @@ from context7_fabric.parsing.snippets import RULE
 MOST_TOKENS = 5000
 """Tokens of a page at most, unless the caller asks for another number."""
 
-ENOUGH_TOKENS = 1200
+ENOUGH_TOKENS = 2000
 """Tokens from which a page may end before it is full."""
 
 ENOUGH_COVERED = 0.7
 """Share of the words that the docset knows, by weight, that a page holds before it may end."""
 
-LEAST_SHARE = 0.58
+LEAST_SHARE = 0.6
 """Share of the best score; a page that may end does so at the first snippet below."""
 
 NOVELTY = 0.35

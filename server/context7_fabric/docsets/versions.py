@@ -91,7 +91,7 @@ def only_falls_back(docset: Docset, now: float) -> bool:
 
 
 def _part(word: str) -> _Part:
-    if word.isdigit():
+    if word.isdecimal():
         return (2, int(word), "")
     return (0, 0, word) if word == "dev" else (3, 0, word)
 

@@ -9,25 +9,26 @@ from dataclasses import dataclass
 MOST_WORDS = 32
 """Words of a question that are looked for; a longer question is a pasted text."""
 
-_SIGNED = re.compile(r"(?<![\w+#.])(?:[A-Za-z]\+\+|[A-Za-z]#(?![\w-])|\.NET\b)", re.IGNORECASE)
+_SIGNED = re.compile(r"(?<![\w+#.])(?:[A-Za-z]\+\+|[A-Za-z]#(?![\w#-])|\.NET\b)", re.IGNORECASE)
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _JOINED = re.compile(r"\b\w*[a-z][A-Z]\w*|\b\w*[A-Z]{2}[a-z]\w*")
 _CHUNK = re.compile(r"\w+(?:(?:\.|-|::|->|#)\w+)*")
 _JOINT = re.compile(r"\.|-|::|->|#")
 
-FILLER = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        a about all also an and any are as at be been being between both but by can complete
-        could do does each example examples for from had has have how i if in into is it its
-        just may might my no not of on one only or our over own per same several should show so
-        some such than that the them then there these they this those through to two us use used
-        using via vs was we were what when where which while why will with would you your
-        """,
-    )
-)
-"""Words that say nothing about the subject of a question."""
+_GRAMMAR = """
+    a about all also an and any are as at be been being between both but by can complete could do
+    does each example examples for from had has have how i if in into is it its just may might my no
+    not of on one only or our over own per same several should show so some such than that the them
+    then there these they this those through to two us use used using via vs was we were what when
+    where which while why will with would you your
+"""
+_KINDS = """
+    basic basics best docs documentation guide introduction overview patterns practices quickstart
+    tutorial usage
+"""
+FILLER = frozenset(f"{_GRAMMAR} {_KINDS}".split())
+"""Words that say nothing about the subject of a question: words of grammar, and those for the kind
+of page that is wanted. "Basic usage" stands in the headings of subjects that are not meant."""
 
 
 def expression(term: str) -> str:

@@ -120,10 +120,9 @@ def test_candidates_named_by_a_seed_or_by_metadata_are_certain() -> None:
     assert lines("/o/r", sources, known_ids=["/o/docs"])[0] == (line, True)
     named = ["https://github.com/o/docs/issues"]
     assert lines("/o/r", sources, project_urls=named)[0] == (line, True)
-    assert lines("/o/r", [], project_urls=["git+https://github.com/o/docs.git"])[0] == (
-        "git+https://github.com/o/docs",
-        True,
-    )
+    packaged = ["git+https://github.com/o/docs.git"]
+    assert lines("/o/r", [], project_urls=packaged)[0] == ("git+https://github.com/o/docs", False)
+    assert lines("/o/docs", [], project_urls=packaged)[0][1]
 
 
 def test_candidates_without_a_majority_are_the_repository_of_the_id_alone() -> None:

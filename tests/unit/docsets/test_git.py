@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.docsets.sources.git import blob_address, patterns, read_refs
+from context7_fabric.docsets.sources.git import blob_address, patterns, read_refs, remote
 from context7_fabric.docsets.sources.git_process import failure, git_program
 from context7_fabric.errors import (
     DocsetSourceError,
@@ -34,6 +34,12 @@ from context7_fabric.errors import (
 )
 def test_blob_address_of_each_forge(url: str, address: str) -> None:
     assert blob_address(url, "c0").format(path="docs/a.md") == address
+
+
+def test_remote_of_gitlab_has_the_suffix_that_it_redirects_to() -> None:
+    assert remote("https://gitlab.com/o/r") == "https://gitlab.com/o/r.git"
+    assert remote("https://gitlab.com/o/r.git") == "https://gitlab.com/o/r.git"
+    assert remote("https://github.com/o/r") == "https://github.com/o/r"
 
 
 def test_patterns_of_parts_name_them_literally_and_leave_images_out() -> None:

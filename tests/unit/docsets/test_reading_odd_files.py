@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from context7_fabric.docsets.reading.documents import Reading, read_document
+from context7_fabric.docsets.reading.documents import DocumentReading, read_document
 from support.odd_documents import GROWING, SMALL
 
 WORD = re.compile(r"[a-z]{3,}|\d\.\d")
@@ -20,7 +20,7 @@ def no_include(path: str, target: str) -> str | None:
     return None
 
 
-def read(path: str, text: str) -> Reading:
+def read(path: str, text: str) -> DocumentReading:
     return read_document(path, text, no_include)
 
 
@@ -33,7 +33,7 @@ def words_of(text: str) -> set[str]:
     return set(WORD.findall(text.lower()))
 
 
-def lines_not_shown(text: str, reading: Reading) -> int:
+def lines_not_shown(text: str, reading: DocumentReading) -> int:
     """Count the lines with words of which none stands in a snippet."""
     shown = words_of(" ".join(f"{each.title} {each.text}" for each in reading.snippets))
     worded = (words_of(line) for line in lines_of(text))
@@ -58,9 +58,14 @@ def test_odd_documents_are_a_hundred() -> None:
 @pytest.mark.parametrize("path", GROWING)
 def test_growing_document_takes_time_in_proportion_to_its_length(path: str) -> None:
     small = min(seconds(path, LARGE // 8) for _ in range(2))
-    large = min(seconds(path, LARGE) for _ in range(2))
-    assert large < 0.05 or large / small < 30, f"{large / small:.0f} times as long for 8 times more"
+    large = seconds(path, LARGE)
+    if large > MOST_TIMES * small:  # another process may have had the processor
+        large = min(large, seconds(path, LARGE))
+    assert large < 0.05 or large <= MOST_TIMES * small
 
+
+MOST_TIMES = 30
+"""Times as long that eight times as much may take."""
 
 LARGE = 64 * 1024
 """Characters at which reading that is quadratic takes 64 times as long as at an eighth of it."""

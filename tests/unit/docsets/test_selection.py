@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from context7_fabric.docsets.sources.selection import (
     GENERATED,
@@ -87,3 +89,16 @@ def test_reasons_for_files_name_their_kind() -> None:
         "LICENSE": "not documentation",
     }
     assert left_out("", "", "CHANGELOG.md HISTORY.rst RELEASES.txt") == {}
+
+
+NAMES = st.lists(
+    st.text("en-zhCNdocsv123x._/RAM", min_size=1, max_size=9) | st.text(min_size=1, max_size=9),
+    max_size=8,
+)
+
+
+@given(st.text(max_size=9), NAMES, NAMES, st.none() | st.text(max_size=9))
+def test_reasons_of_any_folder_are_for_names_in_it(
+    path: str, folders: list[str], files: list[str], version: str | None
+) -> None:
+    assert set(reasons(Listing(path, folders, files), version)) <= {*folders, *files}

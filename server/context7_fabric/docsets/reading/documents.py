@@ -18,7 +18,7 @@ from context7_fabric.docsets.reading.sections import DEFAULT_BOUNDS, Bounds, cut
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DocumentReading:
     """Snippets of one document, and an account of its lines.
 
     `lines` are those that are not blank; each is one of `kept`, which stand in a snippet, or
@@ -33,7 +33,7 @@ class Reading:
 
 def read_document(
     path: str, text: str, include: Include, bounds: Bounds = DEFAULT_BOUNDS
-) -> Reading:
+) -> DocumentReading:
     """Return the snippets of a document.
 
     `path` is its path within the source, with `/`; `include` returns the text of a file inside the
@@ -66,13 +66,13 @@ def _account(
     filled: set[int],
     kept: set[int],
     left_out: Iterable[Mapping[int, str]],
-) -> Reading:
+) -> DocumentReading:
     """Return a reading whose counts are made of the lines themselves, each counted once."""
     kinds = dict[int, str]()
     for each in left_out:
         kinds = {**each, **kinds}
     counts = Counter(kinds[line] for line in kinds.keys() & filled - kept)
-    return Reading(snippets, counts, len(filled), len(kept & filled))
+    return DocumentReading(snippets, counts, len(filled), len(kept & filled))
 
 
 _RST_DIRECTIVE = re.compile(r"\.\. [\w-]+::|\.\. _[\w -]+:")

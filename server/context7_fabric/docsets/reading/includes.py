@@ -21,6 +21,9 @@ Include = Callable[[str, str], str | None]
 DEEPEST = 3
 """Includes within includes."""
 
+MOST_LOOKUPS = 5_000
+"""Places in which the targets of one document are looked for."""
+
 MOST_INCLUDED = 1_000_000
 """Characters that all includes of one document may add."""
 
@@ -55,7 +58,7 @@ _MARKDOWN_FORMS = tuple(
     re.compile(form)
     for form in (
         r"\{\*\s*(?P<target>[^\s*]+)(?:\s+ln\[(?P<part>[^\]]*)\])?[^*]*\*\}",
-        r"<!--\s*@include:\s*(?P<target>[^\s{#]+)(?:#[\w-]+)?(?:\{(?P<part>[^}]*)\})?\s*-->",
+        r"<!--\s*@include:\s*(?P<target>[^\s{#]+)(?:#[\w-]+)?(?:\{(?P<span>[^}]*)\})?\s*-->",
         r"<<<\s*(?P<target>[@./\w][^\s#{\[]*)(?P<part>#[\w-]+)?(?:\s*\{[^}]*\})?.*",
         r"-{1,2}8<-{1,2}\s+[\"'](?P<target>[^\"':]+)(?::(?P<part>[^\"']*))?[\"']",
         r"@include\s+(?P<target>[^\s(]+)",
@@ -69,6 +72,10 @@ _MARKDOWN_FORMS = tuple(
 _MAY_INCLUDE = re.compile(
     r"\{\*|@include|<<<|8<-|\{\{[%<]|\{%|\[!INCLUDE|\[!code-|<Snippet|\.mdx?['\"]|raw-loader"
 )
+_MARKS = (
+    "{*", "@include", "<<<", "8<-", "{{%", "{{<", "{%", "[!INCLUDE", "[!code-", "<Snippet",
+    ".md'", '.md"', ".mdx'", '.mdx"', "raw-loader",
+)  # fmt: skip
 _INSIDE_FENCE = re.compile(r"\s*(?:-{1,2}8<-{1,2}\s|\{\{[%<])")
 _IMPORT = re.compile(r"import\s+([A-Z]\w*)\s+from\s+['\"]([^'\"]+)['\"]")
 _COMPONENT = re.compile(r"<(?P<tag>[A-Z]\w*)(?:\s[^<>]*)?/>|[^{}]*\{(?P<value>[A-Z]\w*)\}[^{}]*")
@@ -83,7 +90,8 @@ Numbered = Sequence[tuple[int, str]]
 
 def expand_markdown(path: str, lines: Numbered, include: Include) -> Expanded:
     """Return the lines of a Markdown document with its includes in place."""
-    if not any(_MAY_INCLUDE.search(line) for _, line in lines):
+    text = "\n".join(line for _, line in lines)
+    if not any(mark in text for mark in _MARKS):
         return Expanded([line for _, line in lines], [number for number, _ in lines])
     expansion = _Expansion(include)
     expansion.markdown(lines, (path,))
@@ -107,6 +115,7 @@ class _Expansion:
         self.out = Expanded()
         self._include = include
         self._left = MOST_INCLUDED
+        self._lookups = MOST_LOOKUPS
 
     def _add(self, number: int, line: str) -> None:
         self.out.lines.append(line)
@@ -126,7 +135,10 @@ class _Expansion:
             return None
         for relative in _candidates(path, target):
             name = posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
-            text = None if name in above or name.startswith("..") else self._include(path, relative)
+            if name in above or name.startswith("..") or self._lookups <= 0:
+                continue
+            self._lookups -= 1
+            text = self._include(path, relative)
             if text is not None:
                 self._left -= len(text)
                 return (name, split(text)) if self._left >= 0 else None
@@ -274,7 +286,8 @@ def _reference(line: str, imports: dict[str, str], *, is_list: bool) -> _Referen
     for form in _MARKDOWN_FORMS:
         if found := form.fullmatch(stripped):
             parts = found.groupdict()
-            return _Reference(parts["target"], parts.get("part") or "", parts.get("language") or "")
+            part = parts.get("part") or (parts.get("span") or "").replace(",", ":")
+            return _Reference(parts["target"], part, parts.get("language") or "")
     return None
 
 
@@ -288,9 +301,10 @@ def _candidates(path: str, target: str) -> Iterator[str]:
     bare = re.sub(r"^(?:@site/|@/|/|@)", "", target)
     depth = min(path.count("/"), MOST_FOLDERS)
     above = range(depth, -1, -1) if is_rooted else range(depth + 1)
-    for folder in _FOLDERS if not target.startswith(".") else _FOLDERS[:1]:
-        for steps in above:
-            yield "../" * steps + folder + bare
+    folders = _FOLDERS if not bare.startswith(".") else _FOLDERS[:1]
+    yield from ("../" * steps + folder + bare for folder in folders for steps in above)
+    if bare.startswith("../"):
+        yield from ("../" * steps + bare.replace("../", "") for steps in above)
 
 
 def _suffix(name: str) -> str:

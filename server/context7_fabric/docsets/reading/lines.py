@@ -91,7 +91,7 @@ class Fence:
 
     def is_closed_by(self, line: str) -> bool:
         """Return whether `line` ends the fence."""
-        return self._closing.fullmatch(line) is not None
+        return self.key in line and self._closing.fullmatch(line) is not None
 
 
 def opening(line: str) -> Fence | None:

@@ -30,6 +30,7 @@ _ADDED = re.compile(r"\s*(?:added|deprecated|introduced_in)\s*[:=].*|\s*-\s*v?\d
 _DIRECTIVE = re.compile(r"\{(?P<name>[\w:+-]+)\}[ \t]*(?P<argument>.*)")
 _CODE_DIRECTIVES = {"code-block", "code", "code-cell", "sourcecode", "ipython", "doctest", "math"}
 _LANGUAGE = re.compile(r"[\w+#.-]+")
+_LABEL = re.compile(r"(?:title|file|filename)=[\"'{]*([^\"'{}]+)|\[([^\]\s]+\.\w+)\]")
 _EXPORTED = re.compile(r"export const (title|description) *= *([\"'`])(.*)\2;?")
 _INDEX_NOTE = re.compile(r"[ \t>]*#*\s*Documentation Index\s*", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ class MarkdownReader:
         self._depth = 0
         self._is_in_list = False
         self._after_blank = True
-        self._budget = 4 * sum(map(len, lines)) + 1_000
+        self._spans = mdx.Spans(lines)
         self._by_mark: dict[str, Callable[[str], bool]] = {
             "#": self._heading,
             "<": self._tag,
@@ -177,6 +178,9 @@ class MarkdownReader:
         if directive and directive["name"] not in _CODE_DIRECTIVES:
             self._directive(directive, body, numbers)
             return
+        label = _LABEL.search(info)
+        if label:
+            self._out.add_text(f"**{label[1] or label[2]}**", numbers[:1])
         language = directive["argument"] if directive else info
         found = _LANGUAGE.match(language)
         self._out.code(body, numbers, found[0] if found else "")
@@ -231,10 +235,10 @@ class MarkdownReader:
         return True
 
     def _begin_section(self, level: int, raw: str, numbers: Sequence[int]) -> None:
-        named = _HEADING_ID.search(raw)
+        named = _HEADING_ID.search(raw) if "#" in raw else None
         anchor = (named["id"] or named["id2"]) if named else ""
         text = raw[: named.start()] if named else raw
-        title = plain(mdx.text_of(_COMMENT.sub("", text)))
+        title = plain(mdx.text_of(_COMMENT.sub("", text)) if "<" in text or "{/" in text else text)
         is_code = text.strip().startswith("`")
         self._is_in_list = False
         self._after_blank = True
@@ -256,7 +260,7 @@ class MarkdownReader:
         return False
 
     def _is_setext(self) -> bool:
-        """Whether the open paragraph is one plain line, which an underline makes a heading."""
+        """Return whether the open paragraph is one plain line, a heading if underlined."""
         paragraph = self._out.paragraph
         if len(paragraph) != 1 or self._is_in_list:
             return False
@@ -383,7 +387,7 @@ class MarkdownReader:
             return True
         if mdx.opened(line) is None:
             return False
-        end = self._tag_end()
+        end = self._spans.tag_end(self._at)
         if end is None:
             return False
         self._tag_lines(end)
@@ -399,20 +403,6 @@ class MarkdownReader:
         self._out.leave_out(f"{name} of the page", self._filled(end + 1))
         self._at = end + 1
         return True
-
-    def _tag_end(self) -> int | None:
-        """Return the line on which the tag of the current line ends."""
-        brackets = mdx.Brackets(is_tag=True)
-        for at in range(self._at, len(self._lines)):
-            line = self._lines[at]
-            if brackets.end(line) is not None:
-                return at
-            if not line.strip() and not brackets.is_open:
-                return None
-            self._budget -= len(line)
-            if self._budget < 0:
-                return None
-        return None
 
     def _tag_lines(self, end: int) -> None:
         """Keep what a tag over several lines holds: labels, and properties that are data."""
@@ -478,21 +468,10 @@ class MarkdownReader:
             self._out.blank()
             self._at += 1
             return True
-        end = self._statement_end()
+        end = self._spans.statement_end(self._at)
         self._out.leave_out("imports and exports", self._filled(end))
         self._at = end
         return True
-
-    def _statement_end(self) -> int:
-        brackets = mdx.Brackets(is_tag=False)
-        for at in range(self._at, len(self._lines)):
-            brackets.end(self._lines[at])
-            if not brackets.is_open:
-                return at + 1
-            self._budget -= len(self._lines[at])
-            if self._budget < 0:
-                break
-        return self._at + 1
 
 
 _COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}")

@@ -172,11 +172,46 @@ class Brackets:
 
     @property
     def is_open(self) -> bool:
-        """Whether a bracket or a template string is open."""
+        """State of being inside of brackets or of a template string."""
         return self.depth > 0 or self._quote == "`"
 
 
 _MARKS = re.compile(r"""\\.|["'`{}\[\]()>]""")
+
+
+class Spans:
+    """Search for the ends of tags and statements, with a bound on what failing ones may read."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._left = 4 * sum(map(len, lines)) + 1_000
+
+    def tag_end(self, start: int) -> int | None:
+        """Return the line on which the tag that begins on line `start` ends; None if nowhere."""
+        brackets = Brackets(is_tag=True)
+        for at in range(start, len(self._lines)):
+            line = self._lines[at]
+            if brackets.end(line) is not None:
+                return at
+            if (not line.strip() and not brackets.is_open) or not self._spend(line):
+                return None
+        return None
+
+    def statement_end(self, start: int) -> int:
+        """Return the line after the statement that begins on line `start`."""
+        brackets = Brackets(is_tag=False)
+        for at in range(start, len(self._lines)):
+            brackets.end(self._lines[at])
+            if not brackets.is_open:
+                return at + 1
+            if not self._spend(self._lines[at]):
+                break
+        return start + 1
+
+    def _spend(self, line: str) -> bool:
+        self._left -= len(line)
+        return self._left >= 0
+
 
 # --------------------------------------------------------------------------- Properties as data
 
@@ -242,6 +277,9 @@ _COLONS = re.compile(
     r":{3,}[ \t]*(?:\{?(?P<kind>[A-Za-z][\w+-]*)\}?)?(?:\[(?P<label>[^\]]*)\])?(?P<title>[^{]*)"
     r"(?:\{.*\})?"
 )
+_TWO_COLONS = re.compile(
+    r"::(?P<kind>[a-z][\w-]*)?(?:\{(?:[^}\"]*title=\"(?P<title>[^\"]*)\")?.*\})?"
+)
 _SLASHES = re.compile(r"/{3,}[ \t]*(?P<kind>[a-z][\w-]*)?[ \t]*(?:\|[ \t]*(?P<title>.*))?")
 _SIDES = {"python": "python", "js": "javascript", "javascript": "javascript", "ts": "typescript"}
 _LAYOUT = {
@@ -278,13 +316,16 @@ def indented_admonition(line: str) -> str | None:
 
 def container(line: str) -> Container | None:
     """Return the container that `:::note Title` opens, or that `:::` closes; None for others."""
-    found = _COLONS.fullmatch(line) if line.startswith(":::") else None
+    if not line.startswith("::"):
+        return None
+    found = _COLONS.fullmatch(line) or _TWO_COLONS.fullmatch(line)
     if found is None:
         return None
-    kind, title = found["kind"] or "", (found["label"] or found["title"] or "").strip()
+    parts = found.groupdict()
+    kind, title = parts["kind"] or "", (parts.get("label") or parts["title"] or "").strip()
     if not title and (kind in _SIDES or not kind):
         return Container(is_side=True, side=_SIDES.get(kind, ""))
-    if not title and kind in _LAYOUT:
+    if not title and (kind in _LAYOUT or "-" in kind):
         return Container()
     return Container(_named(kind, title))
 

@@ -59,6 +59,8 @@ class Section:
     anchor: str = ""
     blocks: list[Block] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    goes_on: bool = False
+    """It goes on below a section within it, such as a definition."""
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class Outline:
         """Return to the section above `level`, such as after a definition."""
         self.blank()
         if self._leave(level):
-            self._begin()
+            self._begin(goes_on=True)
 
     def _leave(self, level: int) -> bool:
         before = len(self._levels)
@@ -115,11 +117,11 @@ class Outline:
             self._levels.pop()
         return len(self._levels) < before
 
-    def _begin(self) -> None:
+    def _begin(self, *, goes_on: bool = False) -> None:
         lines = tuple(line for each in self._levels for line in each.lines)
         path = tuple(each.title for each in self._levels)
         anchor = self._levels[-1].anchor if self._levels else ""
-        self.sections.append(Section(path, lines, anchor))
+        self.sections.append(Section(path, lines, anchor, goes_on=goes_on))
 
     def _unique(self, anchor: str) -> str:
         self._anchors[anchor] += 1
@@ -134,12 +136,12 @@ class Outline:
 
     @property
     def is_in_paragraph(self) -> bool:
-        """Whether the line before is text."""
+        """State of having an open paragraph."""
         return bool(self._open)
 
     @property
     def is_begun(self) -> bool:
-        """Whether the document has a heading or text already."""
+        """State of having a heading or text already."""
         return len(self.sections) > 1 or bool(self.sections[0].blocks)
 
     @property
@@ -208,6 +210,7 @@ _EMPHASIS = re.compile(r"(\*{1,3}|(?<![A-Za-z0-9_])_{1,3})(?=\S)(.+?)(?<=\S)\1(?
 _NOT_IN_SLUG = re.compile(r"[^\w\- ]")
 
 
+_MARK = re.compile(r"[`*_\[\\&]")
 LONGEST_MARKED = 1_000
 """Characters of a heading above which its marks stay."""
 
@@ -216,6 +219,8 @@ def plain(title: str) -> str:
     """Return a heading without Markdown marks: links, emphasis, code spans, escapes."""
     if len(title) > LONGEST_MARKED:
         return title
+    if not _MARK.search(title):
+        return " ".join(title.split())
     parts, end = list[str](), 0
     for span in _CODE_SPAN.finditer(title):
         parts += [_plain(title[end : span.start()]), span[2].strip()]
@@ -238,7 +243,7 @@ def slug(title: str) -> str:
 
 _WORD = r"[A-Za-z_$][\w$]*"
 _IDENTIFIER = re.compile(
-    r"(?:(?:async|class|method|property|event|function|static|def|const|type|interface|param)"
+    r"(?:(?:async|class|method|property|event|function|static|def|const|type|interface|param|option)"
     r"\b:? +)*"
     rf"(?P<name>[@.#]?{_WORD}(?:(?:\.|::|#|->){_WORD}|\[[\w.$@]+\])*)\s*(?P<call>\(.*\)?)?\??"
 )

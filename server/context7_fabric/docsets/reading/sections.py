@@ -33,9 +33,10 @@ DEFAULT_BOUNDS = Bounds()
 
 @dataclass(slots=True)
 class _Piece:
-    """Snippet in the making; `parts` are its paragraphs in Markdown."""
+    """Snippet in the making; `path` names all headings that are joined in it, `own` the first."""
 
     path: tuple[str, ...]
+    own: tuple[str, ...]
     anchor: str
     lines: set[int]
     blocks: list[Block] = field(default_factory=list)
@@ -65,7 +66,7 @@ def cut(
         kind = _needless(section)
         if kind:
             dropped.append((kind, section))
-        else:
+        elif section.blocks or not section.goes_on:
             pieces.extend(_pieces(section, bounds))
     joined = _join(_without_empty(pieces), bounds)
     kept = {line for piece in joined for line in piece.lines}
@@ -101,7 +102,7 @@ def _needless(section: Section) -> str | None:
     lines = [line for block in section.blocks for line in block.text.split("\n") if line.strip()]
     if not lines or any(block.is_code for block in section.blocks):
         return None
-    links = sum(1 for line in lines if _LINK_LINE.fullmatch(line[:2_000]))
+    links = sum(1 for line in lines if "]" in line and _LINK_LINE.fullmatch(line[:2_000]))
     heading = section.path[-1] if section.path else ""
     if _CONTENTS.fullmatch(heading.strip(" :#")) and links * 2 >= len(lines):
         return CONTENTS
@@ -129,7 +130,9 @@ def _pieces(section: Section, bounds: Bounds) -> Iterator[_Piece]:
 
 
 def _begin(section: Section) -> _Piece:
-    return _Piece(section.path, section.anchor, set(section.lines), names=list(section.names))
+    return _Piece(
+        section.path, section.path, section.anchor, set(section.lines), names=list(section.names)
+    )
 
 
 def _is_full(piece: _Piece, block: Block, target: float, bounds: Bounds) -> bool:
@@ -218,7 +221,7 @@ def _break(line: str, start: int, end: int) -> int:
 
 def _without_empty(pieces: Sequence[_Piece]) -> list[_Piece]:
     """Return the pieces without headings that stand in the path of the next piece anyway."""
-    after = [*pieces[1:], _Piece((), "", set())]
+    after = [*pieces[1:], _Piece((), (), "", set())]
     return [
         piece
         for piece, following in zip(pieces, after, strict=False)
@@ -234,6 +237,8 @@ def _join(pieces: Sequence[_Piece], bounds: Bounds) -> list[_Piece]:
     """Return the pieces, those below the least length joined with their neighbour."""
     joined = list[_Piece]()
     for piece in pieces:
+        if _belongs_to_earlier(joined, piece):
+            _join_back(joined, bounds)
         if joined and joined[-1].length < bounds.least and _may_join(joined[-1], piece, bounds):
             _append(joined[-1], piece)
             continue
@@ -241,6 +246,14 @@ def _join(pieces: Sequence[_Piece], bounds: Bounds) -> list[_Piece]:
         joined.append(piece)
     _join_back(joined, bounds)
     return joined
+
+
+def _belongs_to_earlier(joined: list[_Piece], after: _Piece) -> bool:
+    """Return whether the last piece shares more headings with the one before than with `after`."""
+    if len(joined) < 2:  # noqa: PLR2004
+        return False
+    before, last = joined[-2].path, joined[-1].path
+    return _shared(before, last) > _shared(last, after.path)
 
 
 def _join_back(joined: list[_Piece], bounds: Bounds) -> None:
@@ -262,7 +275,7 @@ def _append(first: _Piece, second: _Piece) -> None:
     """Append a piece to another; its heading goes into the text, and into the path if it fits."""
     if second.path != first.path:
         shared = _shared(first.path, second.path)
-        inner = second.path[shared:] or second.path[-1:]
+        inner = second.own[_shared(first.path, second.own) :] or second.own[-1:]
         if inner:
             first.add(Block("#### " + " > ".join(inner), sorted(second.lines)[:1]))
         first.path = _joined_path(first.path, second.path, shared)

@@ -121,7 +121,7 @@ def candidates(
     named = {own for url in project_urls if (own := _repository(url, hosts))}
     all_of_them = [
         *_repositories(library, files, version, {each.lower() for each in known_ids}, named),
-        *_of_metadata(named),
+        *_of_metadata(library, named),
         *_sites(sources, project_urls, hosts),
         *_guessed(library, files, known_ids),
     ]
@@ -220,10 +220,13 @@ def _root(paths: Sequence[PurePosixPath]) -> str:
     return "/".join(common[: named[-1] + 1] if named else common)
 
 
-def _of_metadata(named: Collection[Repository]) -> Iterator[Discovered]:
+def _of_metadata(library: str, named: Collection[Repository]) -> Iterator[Discovered]:
+    """Yield the repositories that a package names; it may name others than its own."""
+    project = library.rpartition("/")[2].lower()
     for repository in sorted(named, key=lambda each: each.url):
         reason = "the installed package names this repository"
-        yield Discovered(GitSource(repository.url), reason, certain=True)
+        is_own = repository.name.lower() == project
+        yield Discovered(GitSource(repository.url), reason, certain=is_own)
 
 
 def _sites(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio import CapacityLimiter, to_thread
@@ -25,14 +27,14 @@ from context7_fabric.docsets.sources.source import (
     Progress,
     Source,
     SourceBounds,
+    SourceFetch,
     SourceTree,
 )
 from context7_fabric.docsets.sources.web import fetch_llms, latest_web_revision
 from context7_fabric.errors import SourceNotFound, SourceTooLarge
 from context7_fabric.settings.values import DocsetSettings
 
-_LIMITER = CapacityLimiter(2)
-"""Threads that read sources, apart from those of answers."""
+_T = TypeVar("_T")
 
 
 async def fetch(
@@ -43,25 +45,25 @@ async def fetch(
     settings: DocsetSettings,
     *,
     version: str | None = None,
-    package: str = "",
 ) -> SourceTree:
     """Bring a source onto the disk, and return where it lies and what it is.
 
     `into` is an empty folder for what comes over the network; a folder source is read in place.
-    `version` chooses a tag, among those of `package` where a repository holds several, and the
-    folder of that version where several stand side by side. If this fails or is cancelled, `into`
-    is empty again.
+    `version` chooses a tag, and the folder of that version where several stand side by side. If
+    this fails or is cancelled, `into` is empty again.
 
     Raises:
         DocsetSourceError: The source is missing, unsafe, too large or out of reach.
     """
-    reading = _Reading(source, into, bounds, progress, settings, version, package)
+    if isinstance(source, FolderSource):
+        progress(f"reading {source.line}")
+        return await _within(bounds, source, _read_folder(source, bounds, version))
+    circumstances = SourceFetch(into, bounds, progress, settings, version)
     try:
-        return await reading.within_its_time()
+        return await _within(bounds, source, _fetched(source, circumstances))
     except BaseException:
-        if not isinstance(source, FolderSource):
-            with anyio.CancelScope(shield=True):
-                await to_thread.run_sync(_empty, into)
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(_empty, into)
         raise
 
 
@@ -71,7 +73,6 @@ async def latest_revision(
     settings: DocsetSettings,
     *,
     version: str | None = None,
-    package: str = "",
     known: str = "",
 ) -> str:
     """Return the revision that `fetch` would give now, without fetching more than that takes.
@@ -81,68 +82,49 @@ async def latest_revision(
     Raises:
         DocsetSourceError: As `fetch`.
     """
+    if isinstance(source, FolderSource):
+        return (await _within(bounds, source, _read_folder(source, bounds, version))).revision
+    async with _temporary_folder() as folder:
+        fetch = SourceFetch(folder, bounds, lambda _line: None, settings, version)
+        return await _within(bounds, source, _revision(source, fetch, known))
+
+
+async def _within(bounds: SourceBounds, source: Source, reading: Awaitable[_T]) -> _T:
+    """Wait for the reading of a source, no longer than the bounds allow."""
     with anyio.move_on_after(bounds.seconds):
-        if isinstance(source, FolderSource):
-            return (await _read_folder(source, bounds, version)).revision
-        if isinstance(source, LlmsSource):
-            return await latest_web_revision(source, bounds, settings, known)
-        async with _temporary_folder() as folder:
-            return await latest_commit(
-                source, folder, bounds, settings, version=version, package=package
-            )
-    raise _took_too_long(source, bounds)
+        return await reading
+    reason = f"it takes longer than {bounds.seconds:g} s"
+    raise SourceTooLarge(source.line, reason, "try again, or add a copy as a folder")
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One fetching of a source."""
+async def _fetched(source: GitSource | LlmsSource, fetch: SourceFetch) -> SourceTree:
+    if isinstance(source, GitSource):
+        tree = await fetch_git(source, fetch)
+    else:
+        tree = await fetch_llms(source, fetch)
+    return await _in_thread(partial(_described, tree, fetch.bounds))
 
-    source: Source
-    into: Path
-    bounds: SourceBounds
-    progress: Progress
-    settings: DocsetSettings
-    version: str | None
-    package: str
 
-    async def within_its_time(self) -> SourceTree:
-        with anyio.move_on_after(self.bounds.seconds):
-            tree = await self._tree()
-            return await to_thread.run_sync(
-                _described, tree, self.bounds, limiter=_LIMITER, abandon_on_cancel=True
-            )
-        raise _took_too_long(self.source, self.bounds)
+async def _revision(source: GitSource | LlmsSource, fetch: SourceFetch, known: str) -> str:
+    if isinstance(source, GitSource):
+        return await latest_commit(source, fetch)
+    return await latest_web_revision(source, fetch, known)
 
-    async def _tree(self) -> SourceTree:
-        if isinstance(self.source, FolderSource):
-            self.progress(f"reading {self.source.line}")
-            return await _read_folder(self.source, self.bounds, self.version)
-        if isinstance(self.source, GitSource):
-            return await fetch_git(
-                self.source,
-                self.into,
-                self.bounds,
-                self.progress,
-                self.settings,
-                version=self.version,
-                package=self.package,
-            )
-        return await fetch_llms(
-            self.source,
-            self.into,
-            self.bounds,
-            self.progress,
-            self.settings,
-            version=self.version,
-        )
+
+async def _in_thread(read: Callable[[], SourceTree]) -> SourceTree:
+    """Read a tree in a thread that is not one of those for answers, and is left if cancelled.
+
+    The limiter is new: loops of several threads cannot share one.
+    """
+    return await to_thread.run_sync(read, limiter=CapacityLimiter(1), abandon_on_cancel=True)
 
 
 async def _read_folder(
     source: FolderSource, bounds: SourceBounds, version: str | None
 ) -> SourceTree:
-    return await to_thread.run_sync(
-        _folder, source, bounds, version, limiter=_LIMITER, abandon_on_cancel=True
-    )
+    """Return the tree of a folder, with its digest as the revision."""
+    tree = await _in_thread(partial(_folder, source, bounds, version))
+    return await _in_thread(partial(_described, tree, bounds))
 
 
 def _folder(source: FolderSource, bounds: SourceBounds, version: str | None) -> SourceTree:
@@ -187,11 +169,6 @@ def _described(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
 def _has_files(tree: SourceTree) -> bool:
     """Tell whether a tree is a folder of its own, in which a licence may lie."""
     return tree.includes and tree.pages is None
-
-
-def _took_too_long(source: Source, bounds: SourceBounds) -> SourceTooLarge:
-    reason = f"it takes longer than {bounds.seconds:g} s"
-    return SourceTooLarge(source.line, reason, "try again, or add a copy as a folder")
 
 
 def _empty(folder: Path) -> None:

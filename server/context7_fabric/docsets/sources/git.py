@@ -23,10 +23,9 @@ from context7_fabric.docsets.sources.addresses import (
 )
 from context7_fabric.docsets.sources.git_process import GitProcess, git_program, user_network
 from context7_fabric.docsets.sources.selection import READ, UNREAD
-from context7_fabric.docsets.sources.source import GitSource, Progress, SourceBounds, SourceTree
+from context7_fabric.docsets.sources.source import GitSource, SourceBounds, SourceFetch, SourceTree
 from context7_fabric.docsets.sources.tags import fitting_tag
 from context7_fabric.errors import SourceNotFound, SourceTooLarge
-from context7_fabric.settings.values import DocsetSettings
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _GLOB, _ESCAPED = re.compile(r"[*?\[\\]"), r"\\\g<0>"
@@ -81,82 +80,55 @@ class _Ref:
 
     name: str
     commit: str
-    is_tag: bool = False
     note: str = ""
 
 
-async def fetch_git(
-    source: GitSource,
-    into: Path,
-    bounds: SourceBounds,
-    progress: Progress,
-    settings: DocsetSettings,
-    *,
-    version: str | None,
-    package: str,
-) -> SourceTree:
-    """Copy the documentation of a repository into `into`, at a tag that fits `version`.
+async def fetch_git(source: GitSource, fetch: SourceFetch) -> SourceTree:
+    """Copy the documentation of a repository, at a tag that fits the version.
 
     Raises:
         DocsetSourceError: The repository, or git itself, is missing, unsafe or too large.
     """
-    git = await _git(source, into, bounds, progress, settings)
-    progress(f"asking {urlsplit(source.url).hostname} for {_asked(source, version)}")
-    ref = await _ref(git, source, version, package or _repository(source).rpartition("/")[2])
-    progress(f"fetching {ref.name}")
-    root = into / "repository"
-    await git.run(*_CLONE, *_branch(ref), "--", source.url, str(root))
+    git = await _git(source, fetch)
+    fetch.progress(f"asking {urlsplit(source.url).hostname} for {_asked(source, fetch.version)}")
+    ref = await _ref(git, source, fetch)
+    fetch.progress(f"fetching {ref.name}")
+    root = fetch.into / "repository"
+    await git.run(*_CLONE, *_branch(ref), "--", remote(source.url), str(root))
     if _COMMIT.fullmatch(ref.name):
         fetched = ("fetch", "--quiet", "--depth=1", "--filter=blob:none", "--no-tags")
         await git.run("-C", str(root), *fetched, "--", "origin", ref.name)
-    commit = ref.commit
-    links = await _listed(git, root, commit, bounds)
-    await _check_out(git, root, commit, source)
+    links = await _listed(git, root, ref.commit, fetch.bounds)
+    await _check_out(git, root, ref.commit, source)
     return SourceTree(
         root,
         source.line,
-        commit,
-        address=blob_address(source.url, commit),
-        version=version,
+        ref.commit,
+        address=blob_address(source.url, ref.commit),
+        version=fetch.version,
         parts=tuple(part for part in source.paths if part),
         links=links,
         note=ref.note,
     )
 
 
-async def latest_commit(
-    source: GitSource,
-    folder: Path,
-    bounds: SourceBounds,
-    settings: DocsetSettings,
-    *,
-    version: str | None,
-    package: str,
-) -> str:
-    """Return the commit that `fetch_git` would fetch now; `folder` is an empty one for git.
+async def latest_commit(source: GitSource, fetch: SourceFetch) -> str:
+    """Return the commit that `fetch_git` would fetch now.
 
     Raises:
         DocsetSourceError: As `fetch_git`.
     """
-    git = await _git(source, folder, bounds, lambda _line: None, settings)
-    package = package or _repository(source).rpartition("/")[2]
-    return (await _ref(git, source, version, package)).commit
+    return (await _ref(await _git(source, fetch), source, fetch)).commit
 
 
-async def _git(
-    source: GitSource,
-    folder: Path,
-    bounds: SourceBounds,
-    progress: Progress,
-    settings: DocsetSettings,
-) -> GitProcess:
+async def _git(source: GitSource, fetch: SourceFetch) -> GitProcess:
     """Return git for one source, once its host and address are checked."""
-    host = urlsplit(source.url).hostname or ""
-    check_forge(host, source.line, settings)
+    settings = fetch.settings
+    check_forge(urlsplit(source.url).hostname or "", source.line, settings)
     program = await git_program(source.line, settings.environment)
-    network = await user_network(program, source.url, folder, settings.environment)
+    network = await user_network(program, source.url, fetch.into, settings.environment)
     checked = await checked_address(source.url, source.line, replace(settings, environment=network))
-    return GitProcess(program, folder, network, _pinned(checked), source.line, bounds, progress)
+    return GitProcess(program, source.line, fetch, network, _pinned(checked))
 
 
 def _pinned(checked: CheckedAddress) -> tuple[str, ...]:
@@ -177,40 +149,37 @@ def _branch(ref: _Ref) -> tuple[str, ...]:
     return () if _COMMIT.fullmatch(ref.name) else ("--branch", ref.name)
 
 
-async def _ref(git: GitProcess, source: GitSource, version: str | None, package: str) -> _Ref:
+async def _ref(git: GitProcess, source: GitSource, fetch: SourceFetch) -> _Ref:
     """Choose what is fetched: the ref of the source, a tag of the version, the default branch."""
     wanted = source.ref
     if wanted and _COMMIT.fullmatch(wanted):
         return _Ref(wanted, wanted)
     patterns = [f"refs/heads/{wanted}", f"refs/tags/{wanted}*"] if wanted else ["HEAD"]
-    if version and not wanted:
+    if fetch.version and not wanted:
         patterns.append("refs/tags/*")
-    text = await git.output(
-        "ls-remote", "--symref", "--", source.url, *patterns, most=_LISTED_BYTES
-    )
-    refs, default = read_refs(text)
-    return _named(refs, source) if wanted else _chosen(refs, default, source, version, package)
+    asked = ("ls-remote", "--symref", "--", remote(source.url), *patterns)
+    refs, default = read_refs(await git.output(*asked, most=_LISTED_BYTES))
+    return _named(refs, source) if wanted else _chosen(refs, default, source, fetch)
 
 
 def _named(refs: Mapping[str, str], source: GitSource) -> _Ref:
     name = source.ref or ""
-    for full, is_tag in ((f"refs/heads/{name}", False), (f"refs/tags/{name}", True)):
+    for full in (f"refs/heads/{name}", f"refs/tags/{name}"):
         if full in refs:
-            return _Ref(name, refs[full], is_tag)
+            return _Ref(name, refs[full])
     reason = f"it has no branch or tag {name!r}"
     raise SourceNotFound(source.line, reason, "correct it, or leave it out for the default branch")
 
 
-def _chosen(
-    refs: Mapping[str, str], default: str, source: GitSource, version: str | None, package: str
-) -> _Ref:
+def _chosen(refs: Mapping[str, str], default: str, source: GitSource, fetch: SourceFetch) -> _Ref:
     tags = [name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")]
-    tag = fitting_tag(tags, version, package) if version else None
+    name = _repository(source).rpartition("/")[2]
+    tag = fitting_tag(tags, fetch.version, name) if fetch.version else None
     if tag:
-        return _Ref(tag, refs[f"refs/tags/{tag}"], is_tag=True, note=f"tag {tag}")
+        return _Ref(tag, refs[f"refs/tags/{tag}"], note=f"tag {tag}")
     if "HEAD" not in refs or not default:
         raise SourceNotFound(source.line, "the repository is empty", "name another one")
-    missing = f"no tag fits {version!r}: " if version else ""
+    missing = f"no tag fits {fetch.version!r}: " if fetch.version else ""
     return _Ref(default, refs["HEAD"], note=f"{missing}default branch {default}")
 
 
@@ -273,6 +242,12 @@ def patterns(parts: tuple[str, ...]) -> tuple[str, ...]:
     if not wanted:
         wanted = [*(f"*{ending}" for ending in sorted(READ | UNREAD)), *_DOC_FOLDERS]
     return (*_ROOT_FILES, *wanted, *_INCLUDED, *(f"!*.{ending}" for ending in _NEVER))
+
+
+def remote(url: str) -> str:
+    """Return the address that git asks: GitLab sends requests without `.git` elsewhere."""
+    has_suffix = url.endswith(".git") or "gitlab" not in urlsplit(url).netloc
+    return url if has_suffix else f"{url}.git"
 
 
 def _repository(source: GitSource) -> str:

@@ -16,7 +16,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
-from context7_fabric.docsets.sources.source import CREDENTIALS, Progress, SourceBounds
+from context7_fabric.docsets.sources.source import CREDENTIALS, SourceFetch
 from context7_fabric.errors import (
     DocsetSourceError,
     SourceNotFound,
@@ -171,26 +171,24 @@ class GitProcess:
     def __init__(
         self,
         program: str,
-        folder: Path,
+        source: str,
+        fetch: SourceFetch,
         network: Mapping[str, str],
         pinned: tuple[str, ...],
-        source: str,
-        bounds: SourceBounds,
-        progress: Progress,
     ) -> None:
-        """Run in `folder`, whose size is bounded; `pinned` are the options of the address."""
+        """Run in the folder of `fetch`; `pinned` are the options of the address."""
         self.source = source
-        self._folder = folder
-        self._bounds = bounds
-        self._progress = progress
-        options = {**_OPTIONS, "http.lowSpeedTime": str(max(1, int(bounds.idle)))}
+        self._folder = fetch.into
+        self._most = fetch.bounds.transfer_bytes
+        self._progress = fetch.progress
+        options = {**_OPTIONS, "http.lowSpeedTime": str(max(1, int(fetch.bounds.idle)))}
         named = (word for name, text in options.items() for word in ("-c", f"{name}={text}"))
         self._command = (program, "--no-pager", *named, *pinned)
         self._environment = {
             **{name: text for name, text in network.items() if name not in _NOT_FOR_GIT},
             **_ENVIRONMENT,
-            "HOME": str(folder / _HOME),
-            "GIT_CEILING_DIRECTORIES": str(folder.parent),
+            "HOME": str(self._folder / _HOME),
+            "GIT_CEILING_DIRECTORIES": str(self._folder.parent),
         }
 
     async def output(self, *arguments: str, most: int) -> bytes:
@@ -253,12 +251,9 @@ class GitProcess:
 
     async def _check_size(self) -> int:
         """Return the bytes in the folder; a fast network can fill it between two looks."""
-        size, most = (
-            await to_thread.run_sync(folder_size, self._folder),
-            self._bounds.transfer_bytes,
-        )
-        if size > most:
-            reason = f"more than {most / 1e6:g} MB would be fetched"
+        size = await to_thread.run_sync(folder_size, self._folder)
+        if size > self._most:
+            reason = f"more than {self._most / 1e6:g} MB would be fetched"
             raise SourceTooLarge(self.source, reason, "name its documentation by --path")
         return size
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from context7_fabric.docsets.models import UNKNOWN_LICENCE
 from context7_fabric.errors import UnusableSource
 from context7_fabric.process import harmless
+from context7_fabric.settings.values import DocsetSettings
 
 LLMS_FILES = ("llms-full.txt", "llms.txt")
 """Names of files with a site's documentation for models, the fullest first (llmstxt.org)."""
@@ -92,6 +93,21 @@ class SourceBounds:
     idle: float = 20.0
     pages: int = 500
     depth: int = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFetch:
+    """Circumstances of one fetch.
+
+    `into` is an empty folder for what comes over the network. `version` is the one wanted, None
+    for the newest.
+    """
+
+    into: Path
+    bounds: SourceBounds
+    progress: Progress
+    settings: DocsetSettings
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from context7_fabric.docsets.sources.source import (
     Omitted,
     Progress,
     SourceBounds,
+    SourceFetch,
     SourceTree,
 )
 from context7_fabric.docsets.sources.web_client import WebClient, WebText
@@ -30,7 +31,6 @@ from context7_fabric.errors import (
     SourceTooLarge,
     SourceUnavailable,
 )
-from context7_fabric.settings.values import DocsetSettings
 
 AT_ONCE = 4
 """Pages that are asked for at once: courteous, and fast enough for some hundreds."""
@@ -47,46 +47,31 @@ _SLUG = re.compile(r"[^\w]+")
 _LONGEST_SLUG = 80
 
 
-async def fetch_llms(
-    source: LlmsSource,
-    into: Path,
-    bounds: SourceBounds,
-    progress: Progress,
-    settings: DocsetSettings,
-    *,
-    version: str | None,
-) -> SourceTree:
-    """Read a file for models, and the pages of its own site that it lists, into `into`.
+async def fetch_llms(source: LlmsSource, fetch: SourceFetch) -> SourceTree:
+    """Read a file for models, and the pages of its own site that it lists.
 
     Raises:
         DocsetSourceError: It is missing, unsafe, too large, out of reach, or holds no text.
     """
-    progress(f"reading {source.url}")
-    async with WebClient(source.line, bounds, settings) as client:
-        main = await client.text(source.url, bounds.text_bytes)
-        if not _lists_pages(main):
-            found, omitted = pages(main.text, main.url), list[Omitted]()
-            revision = main.validator or _digest(found)
-        else:
-            found, omitted = await _listed(client, main, source, bounds, progress)
-            revision = _digest(found)
+    fetch.progress(f"reading {source.url}")
+    async with WebClient(source.line, fetch.bounds, fetch.settings) as client:
+        main = await client.text(source.url, fetch.bounds.text_bytes)
+        found, omitted, revision = await _pages_of(main, client, source, fetch)
     files = _Files(main.url, found)
-    await to_thread.run_sync(files.write, into)
+    await to_thread.run_sync(files.write, fetch.into)
     return SourceTree(
-        into,
+        fetch.into,
         source.line,
         revision,
         address=files.address,
-        version=version,
+        version=fetch.version,
         pages=files.names,
         omitted=tuple(omitted),
         note=f"{len(found)} pages of {urlsplit(main.url).hostname}",
     )
 
 
-async def latest_web_revision(
-    source: LlmsSource, bounds: SourceBounds, settings: DocsetSettings, known: str
-) -> str:
+async def latest_web_revision(source: LlmsSource, fetch: SourceFetch, known: str) -> str:
     """Return the revision that `fetch_llms` would give now.
 
     With a `known` revision that is an ETag or a date the site is asked for changes alone. A list
@@ -95,14 +80,23 @@ async def latest_web_revision(
     Raises:
         DocsetSourceError: As `fetch_llms`.
     """
-    async with WebClient(source.line, bounds, settings) as client:
+    async with WebClient(source.line, fetch.bounds, fetch.settings) as client:
         if await client.is_unchanged(source.url, known):
             return known
-        main = await client.text(source.url, bounds.text_bytes)
-        if not _lists_pages(main):
-            return main.validator or _digest(pages(main.text, main.url))
-        found, _omitted = await _listed(client, main, source, bounds, lambda _line: None)
-        return _digest(found)
+        main = await client.text(source.url, fetch.bounds.text_bytes)
+        _found, _omitted, revision = await _pages_of(main, client, source, fetch)
+        return revision
+
+
+async def _pages_of(
+    main: WebText, client: WebClient, source: LlmsSource, fetch: SourceFetch
+) -> tuple[list[WebPage], list[Omitted], str]:
+    """Return the pages in a file or listed in it, those left out, and the revision of all."""
+    if _lists_pages(main):
+        found, omitted = await _listed(client, main, source, fetch)
+        return found, omitted, _digest(found)
+    found = pages(main.text, main.url)
+    return found, [], main.validator or _digest(found)
 
 
 def _lists_pages(main: WebText) -> bool:
@@ -117,11 +111,7 @@ def _digest(found: Sequence[WebPage]) -> str:
 
 
 async def _listed(
-    client: WebClient,
-    main: WebText,
-    source: LlmsSource,
-    bounds: SourceBounds,
-    progress: Progress,
+    client: WebClient, main: WebText, source: LlmsSource, fetch: SourceFetch
 ) -> tuple[list[WebPage], list[Omitted]]:
     """Read the pages that a list names, in its order, and name those that cannot be read.
 
@@ -129,8 +119,9 @@ async def _listed(
         SourceNotFound: None of them can be read.
         SourceTooLarge: All together are too much.
     """
+    bounds = fetch.bounds
     listed = links(main.text, main.url)
-    reading = _Pages(client, source.line, bounds, progress, listed[: bounds.pages])
+    reading = _Pages(client, source.line, bounds, fetch.progress, listed[: bounds.pages])
     found = await reading.read()
     omitted = reading.omitted + [
         Omitted(url, f"{UNFETCHED}beyond the first {bounds.pages:,}")

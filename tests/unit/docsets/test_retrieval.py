@@ -1,0 +1,151 @@
+"""Ranking, pages and confidence over an index in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from context7_fabric.docsets.confidence import RULE, THRESHOLD, Evidence
+from context7_fabric.docsets.index import memory_index
+from context7_fabric.docsets.models import DocSnippet
+from context7_fabric.docsets.page import MOST_TOKENS, estimated_tokens
+from context7_fabric.parsing.snippets import parse_snippets
+
+FILLING = "Rope, chain and cable hold what floats, whatever the weather brings. " * 12
+
+
+def snippets(count: int = 40) -> list[DocSnippet]:
+    """Return snippets that all mention an anchor; each says something else."""
+    return [
+        DocSnippet(
+            f"Guide > Part {number}", f"anchor {number} {FILLING}{number}", f"part{number}.md"
+        )
+        for number in range(count)
+    ]
+
+
+def test_page_puts_the_definition_before_mentions() -> None:
+    mentions = [replace(each, text=f"`dropAnchor` {each.text}") for each in snippets()]
+    definition = DocSnippet("API > dropAnchor", "Lowers it.", "api.md", names=("dropAnchor",))
+    found = memory_index([*mentions, definition]).retrieve("dropAnchor")
+    assert found.page().snippets[0] == definition
+
+
+def test_page_covers_each_subtopic_of_a_question() -> None:
+    others = [replace(each, text=f"anchor anchor {each.text}") for each in snippets()]
+    radio = DocSnippet("Radio > Channels", "The radio has channel 16.", "radio.md")
+    page = memory_index([*others, radio]).retrieve("anchor radio channel").page()
+    assert radio in page.snippets
+
+
+def test_page_of_common_words_begins_with_the_opening_of_a_document() -> None:
+    deep = [
+        replace(each, path="guide.md", title=f"Guide > Deep > Deeper > {number}")
+        for number, each in enumerate(snippets())
+    ]
+    opening = DocSnippet("Anchor", "An anchor holds a ship.", "index.md")
+    found = memory_index([*deep, opening]).retrieve("anchor")
+    assert found.page().snippets[0] == opening
+
+
+def test_page_puts_changelogs_last() -> None:
+    old = DocSnippet("Anchor", "The anchor is red.", "changelog.md")
+    new = DocSnippet("Anchor", "The anchor is blue.", "anchor.md")
+    assert memory_index([old, new]).retrieve("anchor").page().snippets == (new, old)
+
+
+def test_page_leaves_the_same_text_out() -> None:
+    one = DocSnippet("Anchor", FILLING + "\nanchor", "readme.md")
+    other = replace(one, path="guide.md")
+    assert len(memory_index([one, other]).retrieve("anchor").page().snippets) == 1
+
+
+def test_page_ends_when_the_words_are_covered_unless_a_length_is_asked_for() -> None:
+    anchor = DocSnippet("Anchor > Weight", "anchor weight. " + FILLING * 12, "anchor.md")
+    found = memory_index([anchor, *snippets()]).retrieve("anchor weight")
+    assert found.page().snippets == (anchor,)
+    assert found.page(MOST_TOKENS).tokens > 0.8 * MOST_TOKENS
+
+
+@pytest.mark.parametrize("most", [600, 1700, 5000])
+def test_page_is_at_most_as_long_as_asked(most: int) -> None:
+    page = memory_index(snippets()).retrieve("anchor").page(most)
+    assert estimated_tokens(page.text) <= page.tokens <= most
+
+
+def test_pages_repeat_no_snippet_and_end() -> None:
+    found = memory_index(snippets()).retrieve("anchor")
+    pages = [found.page(2000, number).snippets for number in range(1, 12)]
+    shown = [each.path for page in pages for each in page]
+    assert len(shown) == len(set(shown)) == 40
+    assert found.page(2000, 12).text == ""
+
+
+def test_page_of_one_kind_holds_no_other() -> None:
+    code = DocSnippet("Anchor", "```\nanchor()\n```", "code.md", kind="code")
+    found = memory_index([*snippets(), code]).retrieve("anchor")
+    assert found.page(mode="code").snippets == (code,)
+    assert code not in found.page(mode="info").snippets
+
+
+def test_page_with_addresses_is_read_as_snippets() -> None:
+    index = memory_index([replace(each, anchor="here") for each in snippets(3)])
+    index.docset = replace(index.docset, address="https://example.org/{path}")
+    parsed = parse_snippets(index.retrieve("anchor").page().text)
+    assert {each.source for each in parsed} == {
+        f"https://example.org/part{number}.md#here" for number in range(3)
+    }
+
+
+def test_source_of_an_address_keeps_braces_of_other_names_as_text() -> None:
+    index = memory_index([DocSnippet("A", "anchor", "a b.md")])
+    index.docset = replace(index.docset, address="https://example.org/{0.__class__}/{path}")
+    page = index.retrieve("anchor").page()
+    assert "Source: https://example.org/{0.__class__}/a%20b.md" in page.text
+
+
+def test_considered_names_the_words_that_each_holds() -> None:
+    first = memory_index(snippets()).retrieve("anchor missing").considered[0]
+    assert first.words == ("anchor",)
+    assert first.score == 1
+
+
+def test_confidence_falls_with_words_that_the_docset_lacks() -> None:
+    index = memory_index(snippets())
+    known, half, foreign = (
+        index.retrieve(each).confidence
+        for each in ("anchor chain cable", "anchor kubernetes ingress", "kubernetes ingress helm")
+    )
+    assert known > THRESHOLD > half >= foreign == 0
+
+
+def test_confidence_counts_no_word_that_names_the_library() -> None:
+    index = memory_index(snippets())
+    index.docset = replace(index.docset, id="/sea/anchor")
+    assert index.retrieve("anchor").confidence == 0
+
+
+shares = st.floats(0, 1)
+
+
+@given(shares, shares, shares, st.integers(1, 32), st.floats(0.01, 1))
+def test_confidence_never_falls_when_more_is_held(
+    held: float, counted: float, headed: float, words: int, more: float
+) -> None:
+    less = RULE.confidence(Evidence(held, counted, headed, words))
+    assert 0 <= less <= 1
+    assert RULE.confidence(Evidence(held + more, counted, headed, words)) >= less
+    if held:
+        assert RULE.confidence(Evidence(held, counted + more, headed, words)) >= less
+        assert RULE.confidence(Evidence(held, counted, headed + more, words)) >= less
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=200), max_size=8), st.text(max_size=60))
+def test_page_of_any_texts_holds_only_them(texts: list[str], question: str) -> None:
+    given_snippets = [DocSnippet(f"T{n}", each, f"{n}.md") for n, each in enumerate(texts)]
+    page = memory_index(given_snippets).retrieve(question).page()
+    assert set(page.snippets) <= set(given_snippets)
