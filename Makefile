@@ -41,10 +41,11 @@ demo: $(READY) ## Demonstrate the server, a client and the cache, without a netw
 test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(PYTEST) tests/integration -m "not long"
-	$(PYTEST) --ignore=tests/integration --hypothesis-profile=ci
+	@echo "$(BIN)/mypy (its report follows that of the tests)"; \
+	$(BIN)/mypy > $(VENV)/.types 2>&1 & types=$$!; \
+	$(PYTEST) -m "not long" --hypothesis-profile=ci; tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/.types; exit $$((tests || types))
 
 test-daemon: $(DEV_READY) ## Run the tests of windows on stdio again, through a daemon
 	TEST_DAEMON=auto $(PYTEST) tests/integration -m "either_mode and not long"

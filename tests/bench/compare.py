@@ -34,6 +34,7 @@ from support.upstreams import clean_environment
 HERE = Path(__file__).parent
 ROUNDS = {"type": int, "default": 7, "metavar": "N"}
 CHECKOUT = {"type": Path, "required": True, "metavar": "DIR"}
+TRIES = 3
 LEAST_RATIO = 0.95
 CONFIDENCE = 0.95
 OPTIONS: Mapping[str, Sequence[str]] = {
@@ -105,15 +106,21 @@ def _python_beside(command: Path, folder: Path) -> Path:
 
 
 async def _lap(name: str, python: Path, bench: str, _arguments: Sequence[None]) -> Figures:
-    """Run the benchmark once; a broken claim is no failure, for a short run is coarse."""
+    """Run the benchmark once; a broken claim is no failure, for a short run is coarse.
+
+    A run that breaks off, as it may on a busy machine, is repeated.
+    """
     command = [str(python), str(HERE / f"{bench}.py"), "--json", *OPTIONS[bench]]
     environment = clean_environment({"PYTHONPATH": str(HERE.parent)})
-    done = await anyio.run_process(command, env=environment, check=False)
-    if not done.stdout:
-        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr.decode()[-2000:]}")
-    figures: Figures = json.loads(done.stdout)["figures"]
-    print(f"{bench}: a round of the {name} one", file=sys.stderr)
-    return figures
+    error = ""
+    for _try in range(TRIES):
+        done = await anyio.run_process(command, env=environment, check=False)
+        if done.stdout:
+            figures: Figures = json.loads(done.stdout)["figures"]
+            print(f"{bench}: a round of the {name} one", file=sys.stderr)
+            return figures
+        error = done.stderr.decode()[-2000:]
+    raise RuntimeError(f"{' '.join(command)}:\n{error}")
 
 
 def _report(bench: str, old: Sequence[Figures], new: Sequence[Figures]) -> Report:

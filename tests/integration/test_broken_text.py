@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from support.client import HEADERS, Dialogue, outcome_of, texts_of
+from support.client import HEADERS, PLAIN, Dialogue, outcome_of, texts_of
 from support.daemons import daemons, log_of, with_daemon
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.processes import spawn
@@ -169,7 +169,12 @@ def served(tmp_path_factory: pytest.TempPathFactory, upstream: McpUpstream) -> I
 def posted(served: Served, path: str, body: bytes, **headers: str) -> httpx2.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx2.post(
-        served.url(path), content=body, headers=HEADERS | named, trust_env=False, timeout=20
+        served.url(path),
+        content=body,
+        headers=HEADERS | named,
+        verify=PLAIN,
+        trust_env=False,
+        timeout=20,
     )
 
 
@@ -226,7 +231,7 @@ def test_sse_with_broken_text_answers_the_question_that_is_left(
     served: Served, written: bytes, text: str
 ) -> None:
     with httpx2.stream(
-        "GET", served.url("/sse"), headers={}, trust_env=False, timeout=20
+        "GET", served.url("/sse"), headers={}, verify=PLAIN, trust_env=False, timeout=20
     ) as stream:
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data: ").strip()

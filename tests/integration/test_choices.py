@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from support.client import HEADERS, asked, bearing, call, result_of, token_of
+from support.client import HEADERS, PLAIN, asked, bearing, call, result_of, token_of
 from support.mcp_upstream import mcp_upstream
 from support.product import Served, product_at_port, product_environment
 
@@ -190,7 +190,7 @@ class Stream:
     def __init__(self, served: Served, stack: ExitStack) -> None:
         self.served = served
         reply = httpx2.stream(
-            "GET", served.url("/sse"), headers=HEADERS, trust_env=False, timeout=20
+            "GET", served.url("/sse"), headers=HEADERS, verify=PLAIN, trust_env=False, timeout=20
         )
         self.lines = stack.enter_context(reply).iter_lines()
         self.path = self._data("/messages/")

@@ -61,6 +61,9 @@ def assert_served_well(report: dict[str, Any], api: Api) -> None:
     # opencode treats "method not found" as fatal: each list must be there.
     lists = report["prompts"], report["resources"], report["templates"]
     assert [len(each) for each in lists] == [3, 6, 4]
+    assert [each["uri"] for each in report["read"]] == [each["uri"] for each in lists[1]]
+    assert all(json.loads(each["text"]) for each in report["read"])
+    assert ["autumn" in each["content"]["text"] for each in report["got"]] == [True] * 3
     found, *answers = report["results"]
     assert [outcome_of(each) for each in report["results"]] == ["miss", "miss", "hit"]
     assert texts_of(found)[0].startswith("Available Libraries:\n\n- Title: FastAPI\n")

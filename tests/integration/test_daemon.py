@@ -205,7 +205,7 @@ class TestDetached:
         with talking([PROGRAM], environment):
             pid = daemon_of(home)
         os.kill(pid, signal.SIGTERM)
-        wait_gone([pid], 5)
+        wait_gone([pid])
         (log,) = (home / "daemon").iterdir()
         assert stat.S_IMODE(log.stat().st_mode) == 0o600
         first, *_, last = log.read_text("utf-8").splitlines()
@@ -238,7 +238,7 @@ class TestLeaving:
             with pytest.raises(AssertionError, match="still running"):
                 wait_gone([pid], 2)
             assert dialogue.ask("tools/list")["tools"]
-        wait_gone([pid], 4)
+        wait_gone([pid])
         assert [each.suffix for each in (home / "daemon").iterdir()] == [".log"]
         assert "idle for 1 s" in log_of(home)
 
@@ -252,7 +252,7 @@ class TestLeaving:
             family = children_of(pid)
             assert family
             os.kill(pid, signal.SIGTERM)
-            wait_gone([pid, *family], 5)
+            wait_gone([pid, *family])
             assert outcome_of(dialogue.call("query-docs", **OTHERS)) == "miss"
             assert daemon_of(home) != pid
 

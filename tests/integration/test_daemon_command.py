@@ -36,7 +36,7 @@ def ending(environment: dict[str, str]) -> Iterator[dict[str, str]]:
     finally:
         pids = pids_of(environment)
         run_product("daemon", "stop", env=environment)
-        wait_gone(pids, 5)
+        wait_gone(pids)
 
 
 @pytest.fixture

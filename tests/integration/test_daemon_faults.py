@@ -211,7 +211,7 @@ class TestHomes:
                     assert complaints_of(dialogue) == []
             (pid,) = daemons_of(home)
             os.kill(pid, signal.SIGTERM)
-            wait_gone([pid], 5)
+            wait_gone([pid])
             assert not list((home / "daemon").glob("*.sock"))
 
     def test_client_with_a_file_as_home_is_answered(

@@ -313,7 +313,7 @@ class TestFaults:
                 connection, _address = silent.accept()
                 with connection:
                     os.kill(process.pid, number)
-                    wait_gone([process.pid], 3)
+                    wait_gone([process.pid])
                 assert process.wait() == (130 if number == signal.SIGINT else -number)
                 process.err.close()
                 assert "Traceback" not in process.err.text

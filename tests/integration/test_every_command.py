@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import anyio
 import pytest
+from _pytest.mark import ParameterSet
 
 from context7_fabric.cli.main import COMMANDS, main
 from context7_fabric.fabric.context import Scope
@@ -22,7 +23,7 @@ from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
 Done = CompletedProcess[str]
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.either_mode]
+pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
 SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
@@ -114,7 +115,20 @@ CASES = {
     "doctor": Case([], wrong=[["--jsn"], ["now"]]),
     "demo": Case([], json=False, wrong=[["--dead"]]),
 }
-OK = [pytest.param(name, id=name) for name in CASES]
+ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "why"}
+"""Commands whose result could depend on the mode."""
+
+
+def params(names: Iterable[str]) -> list[ParameterSet]:
+    """Mark command lines, each for both modes where the mode can matter."""
+    mark = pytest.mark.either_mode
+    return [
+        pytest.param(name, id=name, marks=[mark] if name.split()[0] in ASK_A_DAEMON else [])
+        for name in names
+    ]
+
+
+OK = params(CASES)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +238,7 @@ def test_command_on_a_terminal_of_80_columns_prints_no_wider_line(
     assert wide == [] or case.verbatim
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.json])
+@pytest.mark.parametrize("name", params(name for name, case in CASES.items() if case.json))
 def test_command_with_json_prints_json_alone(
     name: str, environment: dict[str, str], execution: str
 ) -> None:
@@ -238,7 +252,7 @@ def test_command_with_json_prints_json_alone(
     assert all(isinstance(json.loads(each), dict | list) for each in lines)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.fails])
+@pytest.mark.parametrize("name", params(name for name, case in CASES.items() if case.fails))
 def test_command_that_fails_gives_the_reason_on_stderr_and_ends_with_1(
     name: str, environment: dict[str, str]
 ) -> None:
@@ -271,9 +285,19 @@ def test_command_line_that_is_wrong_ends_with_2(
 
 @pytest.mark.parametrize("columns", ["80", "300", "9", "nonsense"])
 def test_help_is_within_80_columns_of_any_terminal(
-    columns: str, environment: dict[str, str]
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("", *COMMANDS):
-        done = run([*name.split(), "--help"], {**environment, "COLUMNS": columns})
-        assert_clean(done, 0)
-        assert [line for line in done.stdout.splitlines() if len(line) > COLUMNS] == []
+    monkeypatch.setenv("COLUMNS", columns)
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as end:
+            main([name, "--help"])
+        printed = capsys.readouterr()
+        assert_clean(Done([name], int(end.value.code or 0), printed.out, printed.err), 0)
+        assert [line for line in printed.out.splitlines() if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("columns", ["80", "9"])
+def test_help_of_all_is_within_80_columns(columns: str, environment: dict[str, str]) -> None:
+    done = run(["--help"], {**environment, "COLUMNS": columns})
+    assert_clean(done, 0)
+    assert [line for line in done.stdout.splitlines() if len(line) > COLUMNS] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from support.client import HEADERS, asked, bearing, call, result_of, token_of, until
+from support.client import HEADERS, PLAIN, asked, bearing, call, result_of, token_of, until
 from support.product import Served, product_at_port, product_environment, run_product
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_TOOLS": "+fabric"}
@@ -177,7 +177,9 @@ def test_an_open_stream_ends_soon_when_its_token_is_taken_back(
     ann = HEADERS | bearing(token_of("ann", environment))
     with (
         product_at_port("http", environment) as served,
-        httpx2.stream("GET", served.url("/sse"), headers=ann, trust_env=False, timeout=5) as stream,
+        httpx2.stream(
+            "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=5
+        ) as stream,
     ):
         assert stream.status_code == 200
         assert run_product("token", "revoke", "ann", env=environment).returncode == 0
@@ -192,7 +194,7 @@ def test_an_open_stream_says_nothing_more_for_a_token_that_is_taken_back(
     with (
         product_at_port("http", environment) as served,
         httpx2.stream(
-            "GET", served.url("/sse"), headers=ann, trust_env=False, timeout=20
+            "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=20
         ) as stream,
     ):
         lines = stream.iter_lines()

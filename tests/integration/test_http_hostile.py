@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from context7_fabric.http_server.listener import HEAD_BYTES
-from support.client import HEADERS, LIST, asked, bearing, result_of, token_of
+from support.client import HEADERS, LIST, PLAIN, asked, bearing, result_of, token_of
 from support.product import Served, product_at_port, product_environment
 
 OFFLINE = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -40,7 +40,7 @@ def sent(served: Served, content: bytes, path: str = "/mcp", **headers: str) -> 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     every = {**HEADERS, **named}
     return httpx2.post(
-        served.url(path), content=content, headers=every, trust_env=False, timeout=20
+        served.url(path), content=content, headers=every, verify=PLAIN, trust_env=False, timeout=20
     )
 
 
@@ -137,7 +137,9 @@ def test_a_session_that_is_named_to_mcp_does_not_matter(served: Served) -> None:
 
 def test_a_stream_of_events_is_its_clients_alone(served: Served) -> None:
     ann, bob = {"context7-api-key": "ctx7sk-ann"}, {"context7-api-key": "ctx7sk-bob"}
-    with httpx2.stream("GET", served.url("/sse"), headers=ann, trust_env=False) as stream:
+    with httpx2.stream(
+        "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False
+    ) as stream:
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data:").strip()
         assert asked(served, path, bob).status_code == 404
@@ -156,6 +158,7 @@ def test_a_body_of_more_than_a_mebibyte_is_refused(
         served.url(path),
         content=whole if announced else pieces,
         headers=HEADERS,
+        verify=PLAIN,
         trust_env=False,
         timeout=20,
     )

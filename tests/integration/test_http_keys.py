@@ -10,7 +10,7 @@ import pytest
 
 from context7_fabric.http_server.app import MOST_IDENTITIES, MOST_OF_ONE
 from context7_fabric.http_server.auth import KEY_HEADERS
-from support.client import FASTAPI, asked, bearing, call, outcome_of, result_of, token_of
+from support.client import FASTAPI, PLAIN, asked, bearing, call, outcome_of, result_of, token_of
 from support.context7_api import Api
 from support.product import Served, Variables, product_at_port, product_environment
 
@@ -147,7 +147,7 @@ def test_a_principal_at_its_limit_of_keys_does_not_lock_others_out(
     ann, bob = (token_of(name, environment) if tokens else None for name in ("ann", "bob"))
     *held, one_more = keys_of(ann, MOST_OF_ONE + 1)
     with product_at_port("http", environment) as served, ExitStack() as stack:
-        client = stack.enter_context(httpx2.Client(trust_env=False))
+        client = stack.enter_context(httpx2.Client(verify=PLAIN, trust_env=False))
         for key in held:
             stream = client.stream("GET", served.url("/sse"), headers=key)
             assert stack.enter_context(stream).status_code == 200

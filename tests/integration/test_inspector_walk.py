@@ -1,6 +1,6 @@
 """The Inspector's command line walks through every tool, resource, template and prompt.
 
-It cannot subscribe: test_notices_processes covers that with real clients.
+It cannot subscribe: test_notifications_processes covers that with real clients.
 """
 
 import json
@@ -41,8 +41,9 @@ FILLED = {
 
 Inspect = Callable[..., dict[str, Any]]
 
-# Each method is a process of node, and one of ours.
-pytestmark = pytest.mark.timeout(120)
+# Each method is a process of node, and one of ours: minutes in all. The TypeScript client reads the
+# same in one process (test_clients.py).
+pytestmark = [pytest.mark.timeout(120), pytest.mark.long]
 
 
 @pytest.fixture(params=["stdio", "http"])

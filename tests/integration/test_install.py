@@ -70,7 +70,7 @@ class Installed:
 
 @pytest.fixture(
     scope="module",
-    params=[TOOLS[0], pytest.param(TOOLS[1], marks=pytest.mark.long), TOOLS[2]],
+    params=[*(pytest.param(each, marks=pytest.mark.long) for each in TOOLS[:2]), TOOLS[2]],
 )
 def installed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from context7_fabric.http_server.app import MOST_IDENTITIES
 from context7_fabric.runtime.health import STORE_SECONDS
-from support.client import FASTAPI, LIST, asked, bearing, call, result_of, token_of, until
+from support.client import FASTAPI, LIST, PLAIN, asked, bearing, call, result_of, token_of, until
 from support.context7_api import Api
 from support.metrics import OURS, Scrape, scraped, watched_server
 from support.product import Served, Variables, product_at_port, product_environment
@@ -108,7 +108,7 @@ def test_metrics_contain_no_question_and_no_key(watched: Served) -> None:
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_reading_metrics_opens_no_app(environment: dict[str, str], transport: str) -> None:
     with product_at_port(transport, environment) as served:
-        with httpx2.Client(trust_env=False) as prometheus:
+        with httpx2.Client(verify=PLAIN, trust_env=False) as prometheus:
             for number in range(MOST_IDENTITIES + 1):
                 key = {"context7-api-key": f"ctx7sk-{number}"}
                 assert prometheus.get(served.url("/metrics"), headers=key).status_code == 200

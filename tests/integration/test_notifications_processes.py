@@ -17,7 +17,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-from support.client import FASTAPI, asked, call, outcome_of, result_of
+from support.client import FASTAPI, PLAIN, asked, call, outcome_of, result_of
 from support.mcp_upstream import mcp_upstream
 from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed
 from support.product import PROGRAM, Variables, context, product_at_port, product_environment
@@ -42,7 +42,7 @@ async def over_stdio(mode: str, environment: Variables, inbox: Inbox) -> AsyncIt
 async def over_mcp(mode: str, environment: Variables, inbox: Inbox) -> AsyncIterator[Client]:
     """A client of the product's `/mcp`."""
     with product_at_port("http", environment) as served:
-        async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+        async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=20) as http:
             transport = streamable_http_client(served.url("/mcp"), http_client=http)
             async with Client(
                 transport, mode=mode, cache=None, message_handler=inbox.take
@@ -66,7 +66,9 @@ def _plain(
     timeout: httpx2.Timeout | None = None,
     auth: httpx2.Auth | None = None,
 ) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, trust_env=False)
+    return httpx2.AsyncClient(
+        headers=headers, timeout=timeout, auth=auth, verify=PLAIN, trust_env=False
+    )
 
 
 WAYS = [

@@ -11,8 +11,7 @@ from anyio import to_thread
 
 from context7_fabric.errors import StoreUnavailable
 from context7_fabric.fabric.backend import WriteRequest, WrittenKeys
-from context7_fabric.fabric.backends.redis import connection
-from context7_fabric.fabric.backends.redis.backend import RedisBackend
+from context7_fabric.fabric.backends.redis.backend import PING_SECONDS, RedisBackend
 from contracts.entries import put, put_many
 from support.redis_servers import redis_cluster, redis_server, watched_servers
 
@@ -36,8 +35,10 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def at(url: str, namespace: str = "ours") -> AsyncIterator[RedisBackend]:
-    backend = RedisBackend(url, namespace=namespace, timeout=TIMEOUT)
+async def at(
+    url: str, namespace: str = "ours", ping_seconds: float = PING_SECONDS
+) -> AsyncIterator[RedisBackend]:
+    backend = RedisBackend(url, namespace=namespace, timeout=TIMEOUT, ping_seconds=ping_seconds)
     try:
         yield backend
     finally:
@@ -112,22 +113,18 @@ class TestAServerThatIsGone:
                 with pytest.raises(StoreUnavailable):
                     await anext(announced)
 
-    async def test_its_silence_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(connection, "PING_SECONDS", 0.1)
+    async def test_its_silence_is_noticed(self) -> None:
         with redis_server() as server:
-            backend = RedisBackend(server.url, timeout=0.3)
+            backend = RedisBackend(server.url, timeout=0.3, ping_seconds=0.1)
             async with listening(backend) as announced:
                 with server.held(), pytest.raises(StoreUnavailable, match="does not answer a ping"):
                     await anext(announced)
             await backend.aclose()
 
-    async def test_one_that_is_only_silent_is_listened_to_on(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(connection, "PING_SECONDS", 0.01)
+    async def test_one_that_is_only_silent_is_listened_to_on(self) -> None:
         with redis_server() as server:
             async with (
-                at(server.url) as here,
+                at(server.url, ping_seconds=0.01) as here,
                 listening(here) as announced,
                 anyio.create_task_group() as tasks,
             ):

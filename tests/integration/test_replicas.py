@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
-from support.client import outcome_of, until
+from support.client import PLAIN, outcome_of, until
 from support.context7_api import Api
 from support.mcp_upstream import mcp_upstream
 from support.metrics import scraped
@@ -195,7 +195,7 @@ async def over_sse(replica: Replica, inbox: Inbox) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def over_mcp(replica: Replica, inbox: Inbox) -> AsyncIterator[Client]:
     """A client of 2026-07-28."""
-    async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=20) as http:
         transport = streamable_http_client(replica.served.url("/mcp"), http_client=http)
         async with Client(transport, cache=None, message_handler=inbox.take) as client:
             yield client
@@ -206,7 +206,9 @@ def _plain(
     timeout: httpx2.Timeout | None = None,
     auth: httpx2.Auth | None = None,
 ) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(headers=headers, timeout=timeout, auth=auth, trust_env=False)
+    return httpx2.AsyncClient(
+        headers=headers, timeout=timeout, auth=auth, verify=PLAIN, trust_env=False
+    )
 
 
 WAYS = [pytest.param(over_sse, id="sse-legacy"), pytest.param(over_mcp, id="mcp-modern")]

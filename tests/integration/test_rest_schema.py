@@ -18,7 +18,7 @@ from context7_fabric.http_server.rest.routes import DOCS, INDEX, OPERATIONS, QUE
 from support.rest import at_a_port
 from support.scripted import FakeClock, ScriptedUpstream, scripted_app
 
-EXAMPLES = 40
+EXAMPLES = 25
 
 
 @pytest.fixture

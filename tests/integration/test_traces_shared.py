@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from support.client import outcome_of, talking
+from support.client import PLAIN, outcome_of, talking
 from support.daemons import daemons, daemons_of, with_daemon
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.otlp import BY_SDK, BY_US, Receiver, receiving
@@ -47,7 +47,10 @@ def test_on_http_both_lanes_are_traced_alike(
     home: Path, asked: McpUpstream, receiver: Receiver
 ) -> None:
     env = product_environment(home, to_langsmith(asked, receiver))
-    with product_at_port("http", env) as served, httpx2.Client(trust_env=False) as client:
+    with (
+        product_at_port("http", env) as served,
+        httpx2.Client(verify=PLAIN, trust_env=False) as client,
+    ):
         url = served.url("/mcp")
         assert '"miss"' in post(client, url)
         assert '"hit"' in post(client, url, {"traceparent": f"00-{TRACE}-{PARENT}-01"})

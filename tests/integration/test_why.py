@@ -164,16 +164,16 @@ class TestFeedback:
         with talking([PROGRAM], environment) as dialogue:
             assert outcome_of(dialogue.call("query-docs", **QUESTION)) == "miss"
 
-    @pytest.mark.parametrize("rating", ["0", "6", "-1"])
-    def test_a_rating_off_the_scale_is_wrong_usage(
+    @pytest.mark.parametrize("rating", ["0", "6", "-1", "good"])
+    def test_a_rating_off_the_scale_is_wrong_usage_in_one_line(
         self, environment: dict[str, str], rating: str
     ) -> None:
         done = run_product("feedback", "0123", f"--rating={rating}", env=environment)
         assert (done.returncode, done.stdout) == (2, "")
-        (*_usage, result) = done.stderr.splitlines()
-        assert result.endswith(f" argument --rating: '{rating}' is not a whole number from 1 to 5")
+        reason = f"--rating: '{rating}' is not a whole number from 1 to 5"
+        assert done.stderr == f"context7-fabric: {reason}\n"
 
-    @pytest.mark.parametrize("words", [["x"], ["--rating", "3"], ["x", "--rating", "good"]])
+    @pytest.mark.parametrize("words", [["x"], ["--rating", "3"]])
     def test_it_says_how_it_is_used(self, environment: dict[str, str], words: list[str]) -> None:
         done = run_product("feedback", *words, env=environment)
         assert done.returncode == 2
@@ -203,6 +203,6 @@ class TestWhatOutlivesAServer:
             while time.monotonic() - answered < 1:
                 asked(dialogue)  # it is never idle
             os.kill(dialogue.process.pid, signal.SIGKILL)
-            wait_gone([dialogue.process.pid], 5)
+            wait_gone([dialogue.process.pid])
         assert record(old, environment)["id"] == old
         assert why(env=environment).returncode == 0

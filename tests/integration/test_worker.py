@@ -16,7 +16,7 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.settings.values import SuggestionSettings
 from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker.process import MOST_WAITING
-from context7_fabric.suggestions.worker_client import open_worker
+from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from support.model import hub, model_command
 from support.processes import wait_gone
 from support.suggesting import (
@@ -37,10 +37,17 @@ from support.upstreams import free_port
 pytestmark = pytest.mark.usefixtures("model")
 
 
+@pytest.fixture(scope="module")
+async def worker(model: Path) -> AsyncIterator[WorkerClient]:
+    """A worker that tests share; one that is killed comes back."""
+    async with open_worker(chosen()) as worker:
+        yield worker
+
+
 @pytest.fixture
-async def suggester() -> AsyncIterator[Suggester]:
-    """A suggester whose worker is ready."""
-    async with suggesting(chosen()) as suggester:
+async def suggester(worker: WorkerClient, tmp_path: Path) -> AsyncIterator[Suggester]:
+    """A suggester of its own principal, whose worker is ready."""
+    async with sharing(worker, f"key-{tmp_path.name}", ROWS) as suggester:
         assert await suggester.settle(LONG), suggester.trouble
         yield suggester
 

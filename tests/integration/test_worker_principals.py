@@ -6,13 +6,14 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import pytest
 
 from context7_fabric.registry.rows import Row
 from context7_fabric.suggestions.suggester import Suggester
-from context7_fabric.suggestions.worker_client import open_worker
+from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from support.suggesting import (
     LONG,
     MEANT,
@@ -44,10 +45,15 @@ class Two:
             assert await each.settle(LONG), each.trouble
 
 
+@pytest.fixture(scope="module")
+async def worker(model: Path) -> AsyncIterator[WorkerClient]:
+    async with open_worker(chosen()) as worker:
+        yield worker
+
+
 @pytest.fixture
-async def two() -> AsyncIterator[Two]:
+async def two(worker: WorkerClient) -> AsyncIterator[Two]:
     async with (
-        open_worker(chosen()) as worker,
         sharing(worker, "key-ann", [*ROWS, WEASYPRINT]) as ann,
         sharing(worker, "key-bob", [*ROWS[:2], OTHERWISE]) as bob,
     ):

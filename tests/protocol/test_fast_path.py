@@ -20,8 +20,8 @@ from support.app_server import (
     ASKED,
     OLD,
     QUERY,
+    RawClient,
     Reply,
-    Window,
     answer_meta,
     opened,
     records,
@@ -35,10 +35,10 @@ BESIDE = {"tests/way": "by the SDK"}
 
 
 @pytest.fixture
-async def window(app: App) -> AsyncIterator[Window]:
-    """A window of the test's app."""
-    async with opened(app) as window:
-        yield window
+async def raw(app: App) -> AsyncIterator[RawClient]:
+    """A raw of the test's app."""
+    async with opened(app) as raw:
+        yield raw
 
 
 def apart_from_the_call(reply: Reply) -> Reply:
@@ -64,10 +64,10 @@ _OF_ONE_CALL = ("execution_id", "age_seconds")
 )
 @pytest.mark.parametrize("number", [7, "7", -(2**53), '日本 " \\ \n'], ids=repr)
 async def test_a_hit_is_what_the_sdk_would_have_sent(
-    window: Window, tool: str, arguments: dict[str, object], number: object
+    raw: RawClient, tool: str, arguments: dict[str, object], number: object
 ) -> None:
-    by_path = await window.express(tool, number, **arguments)
-    by_sdk = await window.ask(tool, number, BESIDE, **arguments)
+    by_path = await raw.by_fast_path(tool, number, **arguments)
+    by_sdk = await raw.ask(tool, number, BESIDE, **arguments)
     assert answer_meta(by_path)["outcome"] == "hit"
     assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
     assert answer_meta(by_path)["execution_id"] != answer_meta(by_sdk)["execution_id"]
@@ -75,37 +75,37 @@ async def test_a_hit_is_what_the_sdk_would_have_sent(
 
 @pytest.mark.parametrize("version", HANDSHAKE_PROTOCOL_VERSIONS)
 async def test_every_version_with_a_handshake_has_the_same_form(app: App, version: str) -> None:
-    async with opened(app, version) as window:
-        by_path = await window.express()
-        by_sdk = await window.ask(meta=BESIDE)
+    async with opened(app, version) as raw:
+        by_path = await raw.by_fast_path()
+        by_sdk = await raw.ask(meta=BESIDE)
     assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
 
 
 async def test_notice_that_was_cut_off_is_stated_as_by_the_sdk(
-    window: Window, upstream: ScriptedUpstream
+    raw: RawClient, upstream: ScriptedUpstream
 ) -> None:
     notice = "Upgrade your plan at https://context7.com/plans for higher limits."
     upstream.texts[QUERY] = f"{notice}\n\n{docs_text({'query': 'start'})}"
-    by_path = await window.express()
+    by_path = await raw.by_fast_path()
     assert notice in by_path["result"]["content"][1]["text"]
     assert answer_meta(by_path)["screening"] == ["notice"]
-    by_sdk = await window.ask(meta=BESIDE)
+    by_sdk = await raw.ask(meta=BESIDE)
     assert json.dumps(apart_from_the_call(by_path)) == json.dumps(apart_from_the_call(by_sdk))
 
 
-async def test_the_age_is_that_of_the_moment(window: Window, clock: FakeClock) -> None:
-    assert answer_meta(await window.express())["age_seconds"] == 0
+async def test_the_age_is_that_of_the_moment(raw: RawClient, clock: FakeClock) -> None:
+    assert answer_meta(await raw.by_fast_path())["age_seconds"] == 0
     clock.forward(5)
-    assert answer_meta(await window.express())["age_seconds"] == 5
+    assert answer_meta(await raw.by_fast_path())["age_seconds"] == 5
 
 
-async def test_an_answer_is_recorded_and_counted_once(window: Window, app: App) -> None:
-    await window.express()
+async def test_an_answer_is_recorded_and_counted_once(raw: RawClient, app: App) -> None:
+    await raw.by_fast_path()
     before = (await app.services.quota.month()).saved
     old = {each.id for each in await records(app)}
     by_path, by_sdk = (
-        await window.express(meta={"progressToken": 1}),
-        await window.ask(meta=BESIDE),
+        await raw.by_fast_path(meta={"progressToken": 1}),
+        await raw.ask(meta=BESIDE),
     )
     new = {each.id: each for each in await records(app) if each.id not in old}
     other, reference = (new[answer_meta(each)["execution_id"]] for each in (by_path, by_sdk))
@@ -134,16 +134,16 @@ def _without_times(record: CallRecord) -> tuple[object, ...]:
     )
 
 
-async def test_client_that_reads_late_gets_every_answer(window: Window) -> None:
-    await window.express()
+async def test_client_that_reads_late_gets_every_answer(raw: RawClient) -> None:
+    await raw.by_fast_path()
     count = 3000
     for number in range(count):
-        window.send("tools/call", {"name": QUERY, "arguments": ASKED}, number)
+        raw.send("tools/call", {"name": QUERY, "arguments": ASKED}, number)
     with anyio.fail_after(SECONDS):
-        await window.outgoing.drain()
-    ids = {(await window.receive())["id"] for _ in range(count)}
+        await raw.outgoing.drain()
+    ids = {(await raw.receive())["id"] for _ in range(count)}
     assert ids == set(range(count))
-    assert count - window.by_sdk >= BEHIND  # the SDK answers while the records are behind
+    assert count - raw.by_sdk >= BEHIND  # the SDK answers while the records are behind
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -16,9 +16,9 @@ from support.app_server import (
     OLD,
     QUERY,
     RESOLVE,
-    Window,
+    RawClient,
     answer_meta,
-    at_the_door,
+    connected_raw,
     opened,
     records,
 )
@@ -28,76 +28,76 @@ DAY = 86400.0
 
 
 @pytest.fixture
-async def window(app: App) -> AsyncIterator[Window]:
-    """A window of the test's app."""
-    async with opened(app) as window:
-        yield window
+async def raw(app: App) -> AsyncIterator[RawClient]:
+    """A raw of the test's app."""
+    async with opened(app) as raw:
+        yield raw
 
 
-async def test_nothing_is_recorded_of_a_call_that_the_sdk_gets(window: Window, app: App) -> None:
-    replies = [await window.ask(query=str(each), libraryId="/a/b") for each in range(3)]
+async def test_nothing_is_recorded_of_a_call_that_the_sdk_gets(raw: RawClient, app: App) -> None:
+    replies = [await raw.ask(query=str(each), libraryId="/a/b") for each in range(3)]
     ids = {each.id for each in await records(app)}
     assert ids == {answer_meta(each)["execution_id"] for each in replies}
     assert (await app.services.quota.month()).saved == 0
 
 
-async def test_a_stale_answer_is_refreshed_as_ever(window: Window, clock: FakeClock) -> None:
-    await window.express()
+async def test_a_stale_answer_is_refreshed_as_ever(raw: RawClient, clock: FakeClock) -> None:
+    await raw.by_fast_path()
     clock.forward(5 * DAY)
-    assert answer_meta(await window.by_the_sdk())["outcome"] == "stale"
+    assert answer_meta(await raw.by_the_sdk())["outcome"] == "stale"
 
 
-async def test_an_expired_answer_is_fetched_anew(window: Window, clock: FakeClock) -> None:
-    await window.express()
+async def test_an_expired_answer_is_fetched_anew(raw: RawClient, clock: FakeClock) -> None:
+    await raw.by_fast_path()
     clock.forward(100 * DAY)
-    assert answer_meta(await window.by_the_sdk())["outcome"] == "miss"
+    assert answer_meta(await raw.by_the_sdk())["outcome"] == "miss"
 
 
 async def test_without_upstream_an_old_answer_says_so(
     upstream: ScriptedUpstream, clock: FakeClock, app: App
 ) -> None:
-    async with opened(app) as window:
-        await window.express()
+    async with opened(app) as raw:
+        await raw.by_fast_path()
     home = app.settings.home
     async with (
         scripted_app(upstream, clock, home, UPSTREAM="off") as off,
-        opened(off) as window,
+        opened(off) as raw,
     ):
-        await window.express()
+        await raw.by_fast_path()
         clock.forward(5 * DAY)
-        assert answer_meta(await window.by_the_sdk())["outcome"] == "offline"
+        assert answer_meta(await raw.by_the_sdk())["outcome"] == "offline"
 
 
 async def test_what_another_process_purged_is_gone(
-    window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
+    raw: RawClient, app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     async with scripted_app(upstream, clock, app.settings.home) as elsewhere:
-        await window.express()
+        await raw.by_fast_path()
         assert await Purge(elsewhere.fabric).everything()
-        assert answer_meta(await window.by_the_sdk())["outcome"] == "miss"
+        assert answer_meta(await raw.by_the_sdk())["outcome"] == "miss"
 
 
 async def test_what_another_process_fetched_anew_is_served(
-    window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
+    raw: RawClient, app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     async with (
         scripted_app(upstream, clock, app.settings.home) as elsewhere,
         opened(elsewhere) as other,
     ):
-        old = await window.express()
+        old = await raw.by_fast_path()
         await Purge(elsewhere.fabric).everything()
         upstream.revision = 2
         await other.ask()
-        new = await window.by_the_sdk()
+        new = await raw.by_the_sdk()
         assert answer_meta(new)["outcome"] == "hit"
         assert new["result"]["content"] != old["result"]["content"]
-        assert (await window.express())["result"]["content"] == new["result"]["content"]
+        assert (await raw.by_fast_path())["result"]["content"] == new["result"]["content"]
 
 
-async def test_an_answer_that_was_rated_badly_is_gone(window: Window, app: App) -> None:
-    reply = await window.express()
+async def test_an_answer_that_was_rated_badly_is_gone(raw: RawClient, app: App) -> None:
+    reply = await raw.by_fast_path()
     await app.services.feedback.give(answer_meta(reply)["execution_id"], 1, None, None)
-    assert answer_meta(await window.by_the_sdk())["outcome"] == "miss"
+    assert answer_meta(await raw.by_the_sdk())["outcome"] == "miss"
 
 
 async def test_answer_fetched_by_one_principal_is_served_to_no_other(
@@ -109,11 +109,11 @@ async def test_answer_fetched_by_one_principal_is_served_to_no_other(
         opened(one) as ones,
         opened(two) as twos,
     ):
-        await ones.express()
+        await ones.by_fast_path()
         await twos.ask(query="other", libraryId="/a/b")
         assert answer_meta(await twos.by_the_sdk())["outcome"] == "miss"
-        await ones.express()
-        await twos.express()
+        await ones.by_fast_path()
+        await twos.by_fast_path()
         principals = {each.principal for each in await records(one) + await records(two)}
         assert principals == {"name-one", "name-two"}
 
@@ -123,10 +123,10 @@ async def test_a_tool_that_is_not_served_stays_unknown(
 ) -> None:
     async with (
         scripted_app(upstream, clock, tmp_path, TOOLS="query-docs") as app,
-        opened(app) as window,
+        opened(app) as raw,
     ):
-        await window.express()
-        reply = await window.by_the_sdk(OLD, libraryId="/widgets/widget1", topic="start")
+        await raw.by_fast_path()
+        reply = await raw.by_the_sdk(OLD, libraryId="/widgets/widget1", topic="start")
         assert reply["error"]["message"] == "Tool get-library-docs not found"
 
 
@@ -146,48 +146,48 @@ async def test_a_tool_that_is_not_served_stays_unknown(
     ids=lambda each: json.dumps(each)[:80],
 )
 async def test_other_calls_always_come_through_the_sdk(
-    window: Window, tool: str, arguments: dict[str, object]
+    raw: RawClient, tool: str, arguments: dict[str, object]
 ) -> None:
-    await window.express()
+    await raw.by_fast_path()
     for _ in range(4):
-        await window.by_the_sdk(tool, **arguments)
+        await raw.by_the_sdk(tool, **arguments)
 
 
-async def test_before_the_handshake_the_sdk_answers(window: Window, app: App) -> None:
-    await window.express()
-    async with at_the_door(app) as other:
+async def test_before_the_handshake_the_sdk_answers(raw: RawClient, app: App) -> None:
+    await raw.by_fast_path()
+    async with connected_raw(app) as other:
         for _ in range(3):
             assert answer_meta(await other.by_the_sdk())["outcome"] == "hit"
-        await other.shake_hands(client="late")
+        await other.handshake(client="late")
         reply = await other.by_the_sdk()
-        await other.express()
+        await other.by_fast_path()
     record = next(
         each for each in await records(app) if each.id == answer_meta(reply)["execution_id"]
     )
     assert record.client == "late 1"
 
 
-async def test_a_client_of_the_modern_era_is_served_by_the_sdk(window: Window, app: App) -> None:
+async def test_a_client_of_the_modern_era_is_served_by_the_sdk(raw: RawClient, app: App) -> None:
     meta = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
         "io.modelcontextprotocol/clientCapabilities": {},
     }
-    await window.express()
-    async with at_the_door(app) as modern:
+    await raw.by_fast_path()
+    async with connected_raw(app) as modern:
         for _ in range(4):
             reply = await modern.by_the_sdk_with(meta)
             assert reply["result"]["resultType"] == "complete"
-        assert "error" in await modern.shake_hands()
+        assert "error" in await modern.handshake()
         assert "error" in await modern.ask()
 
 
 async def test_a_client_that_shakes_hands_anew_is_served_by_the_sdk(
-    window: Window, app: App
+    raw: RawClient, app: App
 ) -> None:
-    await window.express()
-    await window.shake_hands(client="another")
-    reply, *_ = [await window.by_the_sdk() for _ in range(4)]
+    await raw.by_fast_path()
+    await raw.handshake(client="another")
+    reply, *_ = [await raw.by_the_sdk() for _ in range(4)]
     record = next(
         each for each in await records(app) if each.id == answer_meta(reply)["execution_id"]
     )
@@ -195,29 +195,29 @@ async def test_a_client_that_shakes_hands_anew_is_served_by_the_sdk(
 
 
 async def test_a_question_still_teaches_what_a_look_up_meant(
-    window: Window, app: App, upstream: ScriptedUpstream, clock: FakeClock
+    raw: RawClient, app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
     upstream.texts[RESOLVE] = list_text(2, "Widget")
     look_up = {"libraryName": "widget", "query": "start"}
     other = {"libraryId": "/widgets/widget2", "query": "start"}
-    await window.express()
-    await window.ask(RESOLVE, **look_up)
-    assert answer_meta(await window.by_the_sdk())["outcome"] == "hit"
-    assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
-    await window.express()
+    await raw.by_fast_path()
+    await raw.ask(RESOLVE, **look_up)
+    assert answer_meta(await raw.by_the_sdk())["outcome"] == "hit"
+    assert answer_meta(await raw.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
+    await raw.by_fast_path()
     async with (
         scripted_app(upstream, clock, app.settings.home) as elsewhere,
         opened(elsewhere) as neighbour,
     ):
         await neighbour.ask(RESOLVE, **look_up)
         await neighbour.ask(**other)
-        assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
-        await window.by_the_sdk()
-        assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
+        assert answer_meta(await raw.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
+        await raw.by_the_sdk()
+        assert answer_meta(await raw.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget1"
 
 
 async def test_question_after_a_look_up_is_learned_from_though_its_answer_is_cached(
-    window: Window, app: App, upstream: ScriptedUpstream
+    raw: RawClient, app: App, upstream: ScriptedUpstream
 ) -> None:
     upstream.texts[RESOLVE] = list_text(2, "Widget")
     look_up = {"libraryName": "widget", "query": "start"}
@@ -226,17 +226,17 @@ async def test_question_after_a_look_up_is_learned_from_though_its_answer_is_cac
         await other.ask(RESOLVE, **look_up)
         await other.ask()
     for asked in (ASKED, second, ASKED, second):
-        await window.express(**asked)
-    await window.ask(RESOLVE, **look_up)
-    await window.by_the_sdk(**second)
-    assert answer_meta(await window.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
+        await raw.by_fast_path(**asked)
+    await raw.ask(RESOLVE, **look_up)
+    await raw.by_the_sdk(**second)
+    assert answer_meta(await raw.ask(RESOLVE, **look_up))["library_id"] == "/widgets/widget2"
 
 
-async def test_each_use_of_a_library_is_counted(window: Window, app: App) -> None:
-    await window.ask(RESOLVE, libraryName="widget", query="start")
-    await window.express()
+async def test_each_use_of_a_library_is_counted(raw: RawClient, app: App) -> None:
+    await raw.ask(RESOLVE, libraryName="widget", query="start")
+    await raw.by_fast_path()
     row = app.services.registry.row("/widgets/widget1")
-    await window.express()
+    await raw.by_fast_path()
     after = app.services.registry.row("/widgets/widget1")
     assert row is not None
     assert after is not None

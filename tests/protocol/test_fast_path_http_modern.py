@@ -64,9 +64,9 @@ async def is_by_the_sdk(site: Site, body: object, **more: Any) -> bool:  # noqa:
     return site.by_sdk > before
 
 
-async def express(site: Site, body: object, **headers: str) -> httpx2.Response:
+async def by_fast_path(site: Site, body: object, **headers: str) -> httpx2.Response:
     """The reply of the fast path."""
-    return await site.express(body, headers=HEADERS | headers)
+    return await site.by_fast_path(body, headers=HEADERS | headers)
 
 
 @pytest.mark.parametrize(("tool", "arguments"), CALLS, ids=json.dumps)
@@ -75,7 +75,7 @@ async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
     site: Site, tool: str, arguments: dict[str, Any], number: object
 ) -> None:
     headers = HEADERS | {"mcp-name": tool}
-    by_path = await site.express(asked(number, tool, **arguments), headers=headers)
+    by_path = await site.by_fast_path(asked(number, tool, **arguments), headers=headers)
     by_sdk = await site.post(asked(number, tool, BESIDE, **arguments), headers=headers)
     assert answer_meta(by_path)["outcome"] == "hit"
     assert by_path.headers["content-type"] == "application/json"
@@ -86,7 +86,7 @@ async def test_a_hit_is_to_the_byte_what_the_sdk_would_have_sent(
 async def test_an_answer_is_recorded_as_the_sdks_with_the_client_that_asked(
     site: Site, app: App
 ) -> None:
-    by_path = await express(site, asked())
+    by_path = await by_fast_path(site, asked())
     by_sdk = await site.post(asked(more=BESIDE), headers=HEADERS)
     found = {each.id: each for each in await records(app)}
     one, other = (found[answer_meta(each)["execution_id"]] for each in (by_path, by_sdk))
@@ -101,7 +101,7 @@ async def test_an_answer_is_recorded_as_the_sdks_with_the_client_that_asked(
     [1, "one"],
 )
 async def test_who_wants_to_hear_of_progress_is_answered_too(site: Site, number: object) -> None:
-    await express(site, asked())
+    await by_fast_path(site, asked())
     assert not await is_by_the_sdk(site, asked(more={"progressToken": number}))
 
 
@@ -117,37 +117,37 @@ async def test_who_wants_to_hear_of_progress_is_answered_too(site: Site, number:
 async def test_the_lane_is_closed_until_the_sdk_let_such_a_call_pass(
     site: Site, body: Reply
 ) -> None:
-    await express(site, asked())
+    await by_fast_path(site, asked())
     assert await is_by_the_sdk(site, body)
-    await express(site, asked())
+    await by_fast_path(site, asked())
 
 
 async def test_the_lane_is_open_whatever_its_clients_name_their_arguments(site: Site) -> None:
     _tool, other = CALLS[1]
-    await express(site, asked())
-    await site.express(message(**other))
+    await by_fast_path(site, asked())
+    await site.by_fast_path(message(**other))
     assert not await is_by_the_sdk(site, asked(**other))
 
 
 async def test_headers_that_a_tool_wants_by_now_are_wanted_in_the_lane_too(
     app: App, upstream: ScriptedUpstream, site: Site
 ) -> None:
-    await express(site, asked())
+    await by_fast_path(site, asked())
     schema = {"type": "object", "properties": {"query": {"type": "string", "x-mcp-header": "Q"}}}
     upstream.tools = ToolList(({"name": QUERY, "description": "Asks.", "inputSchema": schema},))
     await app.services.tools.refresh()
-    await site.express(message())
+    await site.by_fast_path(message())
     reply = await site.post(asked(), headers=HEADERS)
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, HEADER_MISMATCH)
 
 
 async def test_the_lane_is_each_address_own(site: Site) -> None:
-    await express(site, asked())
+    await by_fast_path(site, asked())
     assert await is_by_the_sdk(site, asked(), peer="10.0.0.2")
 
 
 async def test_a_lane_that_a_legacy_client_opened_is_closed_to_a_modern_one(site: Site) -> None:
-    await site.express(message())
+    await site.by_fast_path(message())
     assert await is_by_the_sdk(site, asked())
 
 
@@ -187,7 +187,7 @@ async def test_what_the_lane_leaves_alone_is_replied_as_if_there_were_no_lane(
     app: App, site: Site, request_: dict[str, Any]
 ) -> None:
     wanted: dict[str, Any] = {"body": asked(), "headers": HEADERS, **request_}
-    await express(site, asked())
+    await by_fast_path(site, asked())
     for _time in range(2):
         await site.post(**wanted)
     async with served(app) as other:
@@ -198,7 +198,7 @@ async def test_what_the_lane_leaves_alone_is_replied_as_if_there_were_no_lane(
 async def test_a_header_that_is_there_twice_is_refused_as_ever(
     site: Site, header: tuple[str, str]
 ) -> None:
-    await express(site, asked())
+    await by_fast_path(site, asked())
     twice = httpx2.Headers([*HEADERS.items(), header])
     reply = await site.post(asked(), headers=twice)
     assert reply.status_code == 400

@@ -16,7 +16,6 @@ from context7_fabric.errors import (
 from context7_fabric.mcp_server.server import INSTRUCTIONS
 from context7_fabric.mcp_server.tool_schemas import OWN, InputSchemas
 from context7_fabric.runtime.app import App
-from context7_fabric.upstream import tool_cache
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.version import __version__
 from support.app_server import MODES, call, connected
@@ -72,9 +71,9 @@ async def test_tools_list_of_a_new_home_is_upstreams_from_the_first(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_tools_list_of_a_new_home_with_a_slow_upstream_waits_once_and_notifies_then(
-    app: App, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch, mode: str
+    app: App, upstream: ScriptedUpstream, mode: str
 ) -> None:
-    monkeypatch.setattr(tool_cache, "PATIENCE", 0.05)
+    app.services.tools.patience = 0.05
     upstream.tools, upstream.list_gate = DESCRIBED, anyio.Event()
     inbox = Inbox(seconds=10)
     async with connected(app, mode, inbox) as client, subscribed(client):

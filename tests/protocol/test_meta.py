@@ -49,11 +49,11 @@ def without_id(body: bytes, stated: dict[str, Any] | None) -> bytes:
 async def test_meta_on_stdio_has_the_chosen_extent_from_lane_and_sdk(
     app: App, clock: FakeClock, meta: Meta, tool: str, arguments: dict[str, object]
 ) -> None:
-    async with opened(app, meta=meta) as window:
-        await window.ask(tool, **arguments)
+    async with opened(app, meta=meta) as raw:
+        await raw.ask(tool, **arguments)
         clock.forward(7.75)
-        by_path = await window.express(tool, **arguments)
-        by_sdk = await window.by_the_sdk_with(BESIDE, tool, **arguments)
+        by_path = await raw.by_fast_path(tool, **arguments)
+        by_sdk = await raw.by_the_sdk_with(BESIDE, tool, **arguments)
     stated = about(by_path["result"])
     assert (None if stated is None else list(stated)) == KEYS[meta]
     assert ("_meta" in by_path["result"]) == (meta != "off")
@@ -82,7 +82,9 @@ async def test_meta_over_http_has_the_chosen_extent_from_lane_and_sdk(
     routed = {"mcp-protocol-version": MODERN, "mcp-method": "tools/call", "mcp-name": tool}
     more, headers = (envelope, routed) if modern else ({}, {})
     async with served(app, meta) as site:
-        by_path = await site.express(message(tool, 7, more or None, **arguments), headers=headers)
+        by_path = await site.by_fast_path(
+            message(tool, 7, more or None, **arguments), headers=headers
+        )
         by_sdk = await asked_of_the_sdk(site, message(tool, 7, more | BESIDE, **arguments), headers)
     stated = about(result_in(by_path))
     assert (None if stated is None else list(stated)) == KEYS[meta]
@@ -107,10 +109,10 @@ def result_in(reply: httpx2.Response) -> dict[str, Any]:
 
 
 async def test_meta_of_what_did_not_come_from_the_store_has_no_age(app: App) -> None:
-    async with opened(app, meta="brief") as window:
-        miss = await window.ask(QUERY, libraryId="/widgets/widget7", query="begin")
-        looked_up = await window.ask(RESOLVE, libraryName="widget", query="begin")
-        wrong = await window.ask(QUERY, libraryId="/widgets/widget7")
+    async with opened(app, meta="brief") as raw:
+        miss = await raw.ask(QUERY, libraryId="/widgets/widget7", query="begin")
+        looked_up = await raw.ask(RESOLVE, libraryName="widget", query="begin")
+        wrong = await raw.ask(QUERY, libraryId="/widgets/widget7")
     for reply in (miss, looked_up, wrong):
         assert list(about(reply["result"]) or {}) == ["outcome", "tier", "execution_id"]
 
@@ -121,9 +123,9 @@ async def test_meta_in_brief_names_what_screening_found(
     upstream.texts[QUERY] = (
         "### Start\n\nSource: https://a.example/x\n\nUse it.\u200b\n\n```py\nrun()\n```"
     )
-    async with opened(app, meta="brief") as window:
-        await window.ask(QUERY, libraryId="/widgets/widget8", query="begin")
-        hit = await window.express(QUERY, libraryId="/widgets/widget8", query="begin")
+    async with opened(app, meta="brief") as raw:
+        await raw.ask(QUERY, libraryId="/widgets/widget8", query="begin")
+        hit = await raw.by_fast_path(QUERY, libraryId="/widgets/widget8", query="begin")
     assert about(hit["result"]) == {
         "outcome": "hit",
         "tier": "question",
@@ -140,10 +142,10 @@ async def test_meta_of_a_hit_in_brief_is_at_most_forty_tokens(
     encoding = pytest.importorskip("bpe_openai", reason="only the benchmarks install it")
     tokens = encoding.get_encoding("o200k_base")
     asked = {"libraryId": "/widgets/widget9", "query": f"begin {age}"}
-    async with opened(app, meta="brief") as window:
-        await window.ask(QUERY, **asked)
+    async with opened(app, meta="brief") as raw:
+        await raw.ask(QUERY, **asked)
         clock.forward(age)
-        results = [(await window.ask(QUERY, **asked))["result"] for _ in range(40)]
+        results = [(await raw.ask(QUERY, **asked))["result"] for _ in range(40)]
     for result in results:
         if about(result)["outcome"] != "hit":  # type: ignore[index]
             continue

@@ -7,10 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
-from context7_fabric.answers import fallback, resolve
 from context7_fabric.errors import UpstreamUnreachable
 from context7_fabric.models import Answer, Caller, Question
+from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import RowStore
+from context7_fabric.registry.seeds import Seeds
 from context7_fabric.runtime.app import App
 from context7_fabric.views.purge import Purge
 from support.app_server import call, connected, provenance, texts
@@ -152,10 +153,10 @@ async def test_look_up_in_an_outage_while_rows_are_still_read_ends(
     upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RowStore, "load", lambda _store: anyio.sleep_forever())
-    for module in (fallback, resolve):
-        monkeypatch.setattr(module, "LOAD_SECONDS", 0.01)
     upstream.error = GONE
     async with scripted_app(upstream, clock, tmp_path / "home") as app:
+        resolver = app.services.resolver
+        resolver.load_seconds = resolver.fallback.load_seconds = 0.01
         with anyio.fail_after(5):
             answer = await look_up(app, "fastapi")
     assert answer.is_error
@@ -180,21 +181,24 @@ async def test_what_one_process_learns_or_forgets_another_on_the_home_follows(
     upstream: ScriptedUpstream,
     clock: FakeClock,
     tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("context7_fabric.registry.registry.STEP_SECONDS", 0.01)
     home = tmp_path_factory.mktemp("step")
     upstream.texts["resolve-library-id"] = LISTED.replace(FASTAPI, "/made/up")
     async with (
         scripted_app(upstream, clock, home) as one,
         scripted_app(upstream, clock, home) as two,
+        anyio.create_task_group() as tasks,
     ):
+        rows = RowStore(two.fabric, two.principal)
+        registry = Registry(rows, lambda: Seeds(()), clock, step_seconds=0.01)
+        tasks.start_soon(registry.keep_in_step)
         await one.services.registry.loaded.wait()
         await look_up(one, "made up")
         with anyio.fail_after(10):
-            while two.services.registry.row("/made/up") is None:
+            while registry.row("/made/up") is None:
                 await anyio.lowlevel.checkpoint()
         await Purge(one.fabric).everything()
         with anyio.fail_after(10):
-            while two.services.registry.row("/made/up") is not None:
+            while registry.row("/made/up") is not None:
                 await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()

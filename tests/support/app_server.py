@@ -76,8 +76,8 @@ async def connected(
             yield client
         return
     async with (
-        _hosted(server) as door,
-        Client(_entered(door), mode=mode, cache=None, message_handler=hear) as client,
+        _hosted(server) as endpoint,
+        Client(_relayed(endpoint), mode=mode, cache=None, message_handler=hear) as client,
     ):
         yield client
 
@@ -96,12 +96,12 @@ async def _hosted(server: Server[Any]) -> AsyncGenerator[Endpoint]:
 
     with tempfile.TemporaryDirectory() as folder:
         own = identity({})
-        door = Endpoint.of(folder, own)
-        listener = await anyio.to_thread.run_sync(door.listen)
-        host = DaemonServer(door, DaemonTerms(own, 60), opened, opened_for_commands, dict)
+        endpoint = Endpoint.of(folder, own)
+        listener = await anyio.to_thread.run_sync(endpoint.listen)
+        host = DaemonServer(endpoint, DaemonTerms(own, 60), opened, opened_for_commands, dict)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(host.serve, listener)
-            yield door
+            yield endpoint
             host.stop()
 
 
@@ -110,10 +110,12 @@ async def _refuse(line: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def _entered(door: Endpoint) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
+async def _relayed(endpoint: Endpoint) -> AsyncGenerator[tuple[MessageReader, MessageWriter]]:
     """Yield the client's streams of a connection as a relay makes it."""
     said = hello(SERVE, {}, "/", None)
-    connection = await anyio.to_thread.run_sync(door.connect_or_start, said, lambda _listener: None)
+    connection = await anyio.to_thread.run_sync(
+        endpoint.connect_or_start, said, lambda _listener: None
+    )
     loop = asyncio.get_running_loop()
     transport, lines = await loop.create_connection(Duplex, sock=connection)
     writer = MessageWriter(transport, lines)
@@ -155,7 +157,7 @@ class Counting:
 
 
 @dataclass
-class Window(Counting):
+class RawClient(Counting):
     """Client of a server over a socket pair."""
 
     incoming: asyncio.StreamReader
@@ -177,13 +179,13 @@ class Window(Counting):
         self.outgoing.write(json.dumps(message(tool, number, meta, **arguments)).encode() + b"\n")
         return await self.receive()
 
-    async def shake_hands(self, version: str = VERSION, client: str = "tests") -> Reply:
+    async def handshake(self, version: str = VERSION, client: str = "tests") -> Reply:
         self.outgoing.write(json.dumps(initialize(version, client, 7)).encode() + b"\n")
         reply = await self.receive()
         self.outgoing.write(json.dumps(INITIALIZED).encode() + b"\n")
         return reply
 
-    async def express(
+    async def by_fast_path(
         self, tool: str = QUERY, number: object = 7, meta: object = None, **arguments: object
     ) -> Reply:
         for _ in range(TRIES):
@@ -207,24 +209,26 @@ class Window(Counting):
 
 
 @asynccontextmanager
-async def at_the_door(app: App, meta: Meta = "full") -> AsyncGenerator[Window]:
+async def connected_raw(app: App, meta: Meta = "full") -> AsyncGenerator[RawClient]:
     ours, theirs = socket.socketpair()
     incoming, outgoing = await asyncio.open_connection(sock=theirs, limit=2**24)
-    window = Window(incoming, outgoing)
+    raw = RawClient(incoming, outgoing)
     server = build_server(app.services, app.principal, meta=meta)
-    server.middleware.append(window.count)
+    server.middleware.append(raw.count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve_socket, server, ours)
-        yield window
+        yield raw
         outgoing.close()
         await outgoing.wait_closed()
 
 
 @asynccontextmanager
-async def opened(app: App, version: str = VERSION, meta: Meta = "full") -> AsyncGenerator[Window]:
-    async with at_the_door(app, meta) as window:
-        await window.shake_hands(version)
-        yield window
+async def opened(
+    app: App, version: str = VERSION, meta: Meta = "full"
+) -> AsyncGenerator[RawClient]:
+    async with connected_raw(app, meta) as raw:
+        await raw.handshake(version)
+        yield raw
 
 
 @dataclass
@@ -252,7 +256,7 @@ class Site(Counting):
                 method, "/mcp", content=content, headers={**HEADERS, **(headers or {})}
             )
 
-    async def express(self, body: object, **more: Any) -> httpx2.Response:  # noqa: ANN401  # as post
+    async def by_fast_path(self, body: object, **more: Any) -> httpx2.Response:  # noqa: ANN401  # as post
         for _ in range(TRIES):
             before = self.by_sdk
             reply = await self.post(body, **more)

@@ -20,7 +20,7 @@ import httpx2
 import pytest
 from anyio import to_thread
 
-from support.client import FASTAPI, HEADERS, asked, call, outcome_of, result_of
+from support.client import FASTAPI, HEADERS, PLAIN, asked, call, outcome_of, result_of
 from support.daemons import without_coverage
 from support.processes import Process, wait_gone
 from support.product import Served, Variables, product_at_port, product_environment
@@ -189,7 +189,7 @@ class Callers:
         """Have them call for the length of the block; the last calls are waited for."""
         self._ended = anyio.Event()
         async with (
-            httpx2.AsyncClient(trust_env=False, timeout=20, limits=_MANY) as http,
+            httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=20, limits=_MANY) as http,
             anyio.create_task_group() as tasks,
         ):
             for number in range(self._callers):

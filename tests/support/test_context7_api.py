@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from support import faults
+from support.client import PLAIN
 from support.context7_api import Api, running_api
 
 DOCS = "/v2/context?libraryId=/numpy/numpy&query="
@@ -20,7 +21,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=10) as client:
         yield client
 
 
@@ -50,7 +51,7 @@ async def test_a_gate_holds_all_requests_until_its_release(
 def test_the_end_of_the_block_releases_a_gate(api: Api) -> None:
     with api.gate():
         pass
-    assert httpx2.get(f"{api.url}{DOCS}q", trust_env=False).is_success
+    assert httpx2.get(f"{api.url}{DOCS}q", verify=PLAIN, trust_env=False).is_success
 
 
 @pytest.mark.parametrize("fault", [faults.HANGING, faults.slow(60)], ids=["hanging", "slow"])

@@ -31,8 +31,15 @@ T = TypeVar("T")
 class FlightLeases:
     """Leases of one store for the flights of this process."""
 
-    def __init__(self, fabric: Fabric, tasks: TaskGroup, news: ChangeFeed) -> None:
-        """Renew in `tasks`; `news` announce the end of a flight."""
+    def __init__(
+        self,
+        fabric: Fabric,
+        tasks: TaskGroup,
+        news: ChangeFeed,
+        renew_every: float = RENEW_EVERY,
+    ) -> None:
+        """Renew in `tasks` every so many seconds; `news` announce the end of a flight."""
+        self._renew_every = renew_every
         self._fabric = fabric
         self._news = news
         self._tasks = tasks
@@ -91,7 +98,7 @@ class FlightLeases:
         is_ours = True
         with scope:
             while is_ours:
-                await anyio.sleep(RENEW_EVERY)
+                await anyio.sleep(self._renew_every)
                 async with turn:
                     with anyio.CancelScope(shield=True):
                         is_ours = await lease.renew(LEASE_SECONDS)

@@ -162,8 +162,7 @@ def _as_document(number: int, snippet: Snippet) -> DocSnippet:
 
 
 LOAD_SECONDS = 7.0
-"""Seconds that a name without any other answer waits for the registry to be loaded: clients wait a
-minute, and the look-up has waited for three seconds before."""
+"""Clients wait a minute, and the look-up has waited for three seconds before."""
 
 MOST_SUGGESTED = 5
 CANDIDATES = 50
@@ -178,13 +177,15 @@ class RegistryFallback:
         self._registry = registry
         self._suggester = suggester
         self._choices = choices
+        self.load_seconds = LOAD_SECONDS
+        """Seconds that a name without any other answer waits for the registry to be loaded."""
 
     async def answer(self, look_up: Question, cause: str) -> Answer | None:
         """Return the registry's answer about a name, None if it has none either.
 
         Its note states the `cause` for which upstream gives no answer.
         """
-        with anyio.move_on_after(LOAD_SECONDS):
+        with anyio.move_on_after(self.load_seconds):
             await self._registry.loaded.wait()
         exact = self._registry.find(look_up.library, look_up.text)
         if exact and (rows := _usable([exact.row])):

@@ -28,7 +28,6 @@ from context7_fabric.registry.rows import Row
 from context7_fabric.upstream.context7 import Context7
 
 LOAD_SECONDS = 3.0
-"""Seconds that a look-up waits for the registry to be loaded, once, after the start."""
 
 MOST_REMEMBERED = 64
 """Look-ups, over all sessions, that wait for the question that shows what was meant."""
@@ -55,7 +54,10 @@ class ResolveService:
         self._context7 = context7
         self._learned = learned
         self._registry = registry
-        self._fallback = fallback
+        self.fallback = fallback
+        """Answers of the registry alone."""
+        self.load_seconds = LOAD_SECONDS
+        """Seconds that a look-up waits for the registry to be loaded, after the start."""
         self._records = records
         self._lifetime = lifetime
         self._recent: OrderedDict[tuple[str, tuple[str, ...]], frozenset[str]] = OrderedDict()
@@ -111,7 +113,7 @@ class ResolveService:
         if self._registry.loaded.is_set():
             return
         if needs_registry(look_up) or not await self._is_fresh(look_up, caller):
-            with anyio.move_on_after(LOAD_SECONDS):
+            with anyio.move_on_after(self.load_seconds):
                 await self._registry.loaded.wait()
 
     async def _is_fresh(self, look_up: Question, caller: Caller) -> bool:
@@ -136,7 +138,7 @@ class ResolveService:
         )
 
     async def _is_known_by_likeness(self, look_up: Question) -> bool:
-        return await self._fallback.answer(look_up, "") is not None
+        return await self.fallback.answer(look_up, "") is not None
 
     def _names_a_broken_id(self, record: StoredAnswer) -> bool:
         rows = (self._registry.row(entry.id) for entry in _entries(parse_list(record.text)))
@@ -182,7 +184,7 @@ class ResolveService:
         """Answer without a list: a refusal that settles it, local knowledge, or the failure."""
         if isinstance(found, Refusal) and stands(found):
             return refused(found)
-        local = await self._fallback.answer(look_up, cause(found))
+        local = await self.fallback.answer(look_up, cause(found))
         if local is not None:
             return local
         if isinstance(found, Refusal):

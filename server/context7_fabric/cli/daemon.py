@@ -123,10 +123,15 @@ def _row(status: DaemonStatus) -> tuple[str, ...]:
 
 
 def _stop(_options: argparse.Namespace) -> int:
+    return stop_all()
+
+
+def stop_all(seconds: float = END_SECONDS) -> int:
+    """End the daemons of this home, each within `seconds`; return the exit code."""
     probes = list(probe_all(daemon_home(), STOP))
     left = 0
     for status in (probe.status for probe in probes if probe.status is not None):
-        if wait_for_end(status.pid, END_SECONDS):
+        if wait_for_end(status.pid, seconds):
             print_text(f"The daemon {status.pid} has ended.")
         else:
             left += 1

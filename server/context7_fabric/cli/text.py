@@ -112,6 +112,7 @@ def notice_of_a_wait() -> Generator[None]:
 
 
 _UNRECOGNISED = "unrecognized arguments: "
+_ARGUMENT = "argument "
 _LEAST_WIDTH = 40
 
 
@@ -123,7 +124,13 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(prog, allow_abbrev=False, **more)
 
     def error(self, message: str) -> NoReturn:
-        """Exit with code 2, the usage, the error and the closest option."""
+        """Exit with code 2 and the error: a wrong value in one line, the rest below the usage.
+
+        The closest option is named beside one that does not exist.
+        """
+        if message.startswith(_ARGUMENT):
+            print_error(message.removeprefix(_ARGUMENT))
+            self.exit(2)
         words = message.removeprefix(_UNRECOGNISED).split()
         hint = ""
         if message.startswith(_UNRECOGNISED) and words:

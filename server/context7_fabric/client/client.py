@@ -87,10 +87,12 @@ class Context7CacheClient:
         fallback_resolver: Asker | None = None,
         *,
         clock: Clock = time.time,
+        step_seconds: float = STEP_SECONDS,
     ) -> None:
         """Use the registry of the server at `rag_url` or RAG_SERVICE_URL, else this machine's.
 
-        `fallback_resolver` is asked for unknown names; `clock` returns epoch seconds.
+        `fallback_resolver` is asked for unknown names; `clock` returns epoch seconds. Every
+        `step_seconds` uses are written, and the rows that other processes changed are read.
 
         Raises:
             SettingError: `rag_url` or a variable cannot be used.
@@ -98,8 +100,9 @@ class Context7CacheClient:
         settings = read_client_settings(os.environ, rag_url)
         self.fallback_resolver = fallback_resolver
         self._clock = clock
+        self._step_seconds = step_seconds
         self._ttl = settings.ttl
-        self._source = _source(settings, clock)
+        self._source = _source(settings, clock, step_seconds)
         self._names = NameCache()
         self._hits = self._misses = self._tokens_saved = 0
         self._uses: Counter[str] = Counter()
@@ -201,7 +204,7 @@ class Context7CacheClient:
 
     async def _write_uses(self) -> None:
         uses, self._uses = self._uses, Counter()
-        self._write_at = time.monotonic() + STEP_SECONDS
+        self._write_at = time.monotonic() + self._step_seconds
         if uses:
             await self._source.used(uses)
 
@@ -216,9 +219,9 @@ class Context7CacheClient:
         return str(library_id)
 
 
-def _source(settings: ClientSettings, clock: Clock) -> LibrarySource:
+def _source(settings: ClientSettings, clock: Clock, step_seconds: float) -> LibrarySource:
     if settings.service is None:
-        return LocalRegistry(settings.server, clock)
+        return LocalRegistry(settings.server, clock, step_seconds)
     from context7_fabric.client.remote import RemoteRegistry  # noqa: PLC0415  # slow to import
 
     return RemoteRegistry(settings.service, clock, redacts=settings.server.redact)

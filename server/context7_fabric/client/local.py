@@ -83,7 +83,10 @@ class StoredListSizes:
 
 @dataclass(slots=True)
 class OpenRegistry:
-    """Open store and registry; `checked_at` is the time of the last check for changed rows."""
+    """Open store and registry, checked for changed rows every `step_seconds`.
+
+    `checked_at` is the time of the last check.
+    """
 
     fabric: Fabric
     principal: str
@@ -92,12 +95,13 @@ class OpenRegistry:
     learned: LearnedChoices
     docsets: DocsetLibrary
     lists: StoredListSizes
+    step_seconds: float
     checked_at: float = float("-inf")
     revision: RowsRevision | None = None
 
     async def refresh(self) -> None:
         """Load the rows, and again after a while if a process has changed some."""
-        if time.monotonic() < self.checked_at + STEP_SECONDS:
+        if time.monotonic() < self.checked_at + self.step_seconds:
             return
         revision = await self.rows.revision()
         if revision != self.revision or not self.registry.loaded.is_set():
@@ -106,7 +110,7 @@ class OpenRegistry:
         self.revision, self.checked_at = revision, time.monotonic()
 
 
-def open_home(settings: Settings, clock: Clock) -> OpenRegistry:
+def open_home(settings: Settings, clock: Clock, step_seconds: float) -> OpenRegistry:
     """Open the server's store; blocks a worker thread of anyio.
 
     If it cannot be used, entries last as long as this process, which is logged once.
@@ -119,7 +123,7 @@ def open_home(settings: Settings, clock: Clock) -> OpenRegistry:
     lists = StoredListSizes(fabric, principal)
     learned = LearnedChoices(fabric)
     docsets = DocsetLibrary(settings.home / "docsets", settings.docsets, clock)
-    return OpenRegistry(fabric, principal, rows, registry, learned, docsets, lists)
+    return OpenRegistry(fabric, principal, rows, registry, learned, docsets, lists, step_seconds)
 
 
 log = logging.getLogger(__name__)
@@ -128,7 +132,10 @@ log = logging.getLogger(__name__)
 class LocalRegistry:
     """Registry, learned choices and lists of this machine, shared with the server."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, step_seconds: float = STEP_SECONDS
+    ) -> None:
+        self._step_seconds = step_seconds
         self._settings = settings
         self._clock = clock
         self._redacted = redact if settings.redact else str
@@ -209,7 +216,7 @@ class LocalRegistry:
     def _open(self) -> OpenRegistry:
         with self._opening:
             if self._opened is None:
-                self._opened = open_home(self._settings, self._clock)
+                self._opened = open_home(self._settings, self._clock, self._step_seconds)
             return self._opened
 
 

@@ -96,10 +96,16 @@ OpenCommands = Callable[[Handshake], AbstractAsyncContextManager[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class DaemonTerms:
-    """Identity that a daemon serves, and the seconds that it waits for another client."""
+    """Identity that a daemon serves, and its seconds of waiting.
+
+    `idle` is the wait for another client (0: no end), `handshake` the one for a connection's first
+    line; the socket's file is checked `look_every` so many seconds.
+    """
 
     identity: dict[str, object]
     idle: float
+    handshake: float = HELLO_SECONDS
+    look_every: float = LOOK_EVERY
 
 
 class DaemonServer:
@@ -160,7 +166,7 @@ class DaemonServer:
         if peer(transport.get_extra_info("socket")) != os.getuid():
             log.warning("refused a connection of another user's process")
             return None
-        with anyio.move_on_after(HELLO_SECONDS):
+        with anyio.move_on_after(self._terms.handshake):
             line = await client.take()
             with suppress(ValueError):
                 return read_handshake(line or b"")
@@ -229,7 +235,7 @@ class DaemonServer:
 
     async def _until_idle(self) -> None:
         # The first client, which started this process, connects within these seconds.
-        patience = self._patience and max(self._patience, HELLO_SECONDS)
+        patience = self._patience and max(self._patience, self._terms.handshake)
         while not self._stopping:
             changed = self._changed
             with anyio.move_on_after(patience if self._clients == 0 else None) as rest:
@@ -248,7 +254,7 @@ class DaemonServer:
         """Stop when the socket is gone: no client can reach this daemon any more."""
         current = True
         while current:
-            await anyio.sleep(LOOK_EVERY)
+            await anyio.sleep(self._terms.look_every)
             current = await anyio.to_thread.run_sync(self._endpoint.is_current, socket_id)
         log.warning("the socket is gone from %s", self._endpoint.folder)
         self.stop()

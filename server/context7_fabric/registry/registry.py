@@ -182,8 +182,15 @@ def _differing_keys(before: Mapping[str, Row], after: Mapping[str, Row]) -> list
 class Registry:
     """Rows that one principal may see; event loops in several threads may share them."""
 
-    def __init__(self, store: RowStore, seeds: Callable[[], Seeds], clock: Clock) -> None:
-        """Start empty, until `load` has run."""
+    def __init__(
+        self,
+        store: RowStore,
+        seeds: Callable[[], Seeds],
+        clock: Clock,
+        step_seconds: float = STEP_SECONDS,
+    ) -> None:
+        """Start empty, until `load` has run; `keep_in_step` looks every `step_seconds`."""
+        self._step_seconds = step_seconds
         self._store = store
         self._seeds = seeds
         self._seeded: dict[str, Row] = {}
@@ -293,10 +300,10 @@ class Registry:
         """Load; then write counts and take in the changes of others, until cancelled."""
         await self.load()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_repeat, STEP_SECONDS, self.flush)
+            tasks.start_soon(_repeat, self._step_seconds, self.flush)
             tasks.start_soon(_repeat, SURE_SECONDS, self.load_if_changed)
             while True:
-                await self._store.wait(STEP_SECONDS)
+                await self._store.wait(self._step_seconds)
                 await anyio.sleep(TOGETHER_SECONDS)
                 await self.catch_up()
 

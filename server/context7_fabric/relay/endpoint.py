@@ -52,9 +52,21 @@ class _Locked(TimeoutError):
 class Endpoint:
     """Socket, log and lock of the daemons of one identity."""
 
-    def __init__(self, home: str, name: str) -> None:
-        """Use the files with `name` in the folder of `home`."""
+    def __init__(
+        self,
+        home: str,
+        name: str,
+        patience: float = PATIENCE,
+        last_patience: float = LAST_PATIENCE,
+    ) -> None:
+        """Use the files with `name` in the folder of `home`.
+
+        A daemon's first word and the lock are waited for `patience` seconds, the lock at the end
+        `last_patience` seconds.
+        """
         self.home = home
+        self._patience = patience
+        self._last_patience = last_patience
         self.folder = os.path.join(home, FOLDER)
         self.name = name
         self._socket = f"{name}{_SUFFIX}"
@@ -89,7 +101,7 @@ class Endpoint:
         except _Locked as error:
             raise NoDaemon(str(error)) from error
         except TimeoutError as error:
-            raise NoDaemon(f"it does not answer within {PATIENCE:g} s") from error
+            raise NoDaemon(f"it does not answer within {self._patience:g} s") from error
         except OSError as error:
             raise NoDaemon from error  # the in-process server reports an unusable home
         raise NoDaemon(f"it ends before it answers, {self.log} may tell why")
@@ -100,7 +112,7 @@ class Endpoint:
         Raises:
             OSError: None listens, or it is another user's.
         """
-        return _at(self.folder, self._socket, _connect)
+        return _at(self.folder, self._socket, self._connect_to)
 
     def listen(self) -> socket.socket:
         """Return a listening socket, for a daemon that no client started.
@@ -135,7 +147,7 @@ class Endpoint:
         Raises:
             OSError: It stays, because another process keeps the lock or the folder is gone.
         """
-        lock = self._locked(LAST_PATIENCE)
+        lock = self._locked(self._last_patience)
         try:
             if self.is_current(socket_id):
                 os.unlink(os.path.join(self.folder, self._socket))
@@ -168,7 +180,7 @@ class Endpoint:
     def _locked_home(self) -> int:
         make_home(self.home)
         make_private(self.folder)
-        return self._locked(PATIENCE)
+        return self._locked(self._patience)
 
     def _locked(self, patience: float) -> int:
         """Return a descriptor of the folder that holds its lock.
@@ -183,6 +195,18 @@ class Endpoint:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _connect_to(self, path: str) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(self._patience)
+            connection.connect(path)
+            if peer(connection) != os.getuid():
+                raise PermissionError("the daemon is another user's")
+        except OSError:
+            connection.close()
+            raise
+        return connection
 
 
 def endpoints(home: str) -> list[Endpoint]:
@@ -264,19 +288,6 @@ def _at(folder: str, name: str, open_at: Callable[[str], socket.socket]) -> sock
     finally:
         os.fchdir(here)
         os.close(here)
-
-
-def _connect(path: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(PATIENCE)
-        connection.connect(path)
-        if peer(connection) != os.getuid():
-            raise PermissionError("the daemon is another user's")
-    except OSError:
-        connection.close()
-        raise
-    return connection
 
 
 def _lock(descriptor: int, folder: str, patience: float) -> None:

@@ -71,8 +71,13 @@ class Outbox:
         label: str,
         exporter: SpanExporter,
         spans_of: Callable[[OutboxItem], Sequence[ReadableSpan]],
+        every: float = EVERY,
     ) -> None:
-        """Send what `spans_of` makes with `exporter`; `label` names the receiver in the log."""
+        """Send what `spans_of` makes with `exporter`, in rounds of `every` so many seconds.
+
+        `label` names the receiver in the log.
+        """
+        self._every = every
         self._label = label
         self._exporter = exporter
         self._spans_of = spans_of
@@ -96,7 +101,7 @@ class Outbox:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        while not self._closing.wait(EVERY):
+        while not self._closing.wait(self._every):
             self._send_all()
         if not self._fails:
             self._send_all()

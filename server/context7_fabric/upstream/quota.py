@@ -111,13 +111,18 @@ class Quota:
             return True
         return (await self.month()).calls < REFRESH_SHARE * self.monthly_calls
 
-    async def write_behind(self) -> None:
-        """Write the counts soon after they change; runs until it is cancelled."""
+    async def write_behind(
+        self, write_every: float = WRITE_EVERY, look_every: float = LOOK_EVERY
+    ) -> None:
+        """Write the counts `write_every` seconds after they change, until cancelled.
+
+        Without a change, faults of the store are looked for every `look_every` seconds.
+        """
         while True:
-            with anyio.move_on_after(LOOK_EVERY):
+            with anyio.move_on_after(look_every):
                 await self._counted.wait()
             self._counted = anyio.Event()
-            await anyio.sleep(WRITE_EVERY)
+            await anyio.sleep(write_every)
             await self.flush()
 
     async def flush(self) -> None:

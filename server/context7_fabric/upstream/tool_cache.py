@@ -27,7 +27,6 @@ from context7_fabric.upstream.tool_versions import ToolGeneration, generation_of
 log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
-"""Seconds that the first request for the list of a new home waits for upstream's."""
 
 MAX_TOOL_BYTES = 64 * 1024
 LISTED = "upstream:tools:"
@@ -50,6 +49,8 @@ class ToolCache:
 
         Without `tasks` to fetch it in, a new home has no list before its first call.
         """
+        self.patience = PATIENCE
+        """Seconds that the first request for the list of a new home waits for upstream's."""
         self._tasks = tasks
         self._first: anyio.Event | None = None
         self._patience_ends = 0.0
@@ -86,7 +87,7 @@ class ToolCache:
             return stored
         if self._first is None:
             self._first = anyio.Event()
-            self._patience_ends = anyio.current_time() + PATIENCE
+            self._patience_ends = anyio.current_time() + self.patience
             self._tasks.start_soon(self._fetch_first, self._first)
         with anyio.CancelScope(deadline=self._patience_ends):
             await self._first.wait()

@@ -1,4 +1,5 @@
-// A client on the TypeScript SDK 1.x: makes the calls that stdin asks for, and prints the results.
+// A client on the TypeScript SDK 1.x: reads all that is listed, makes the calls that stdin asks for,
+// and prints the results.
 //
 //   echo '{"modules": …, "transport": "stdio|http|sse", "command": […], "env": {…}, "url": …,
 //          "calls": [[tool, arguments], …]}' | node walk.mjs
@@ -36,8 +37,17 @@ const report = {
   prompts: (await client.listPrompts()).prompts,
   resources: (await client.listResources()).resources,
   templates: (await client.listResourceTemplates()).resourceTemplates,
+  read: [],
+  got: [],
   results: [],
 };
+for (const { uri } of report.resources) {
+  report.read.push(...(await client.readResource({ uri })).contents);
+}
+for (const { name, arguments: wanted } of report.prompts) {
+  const given = Object.fromEntries((wanted ?? []).map((each) => [each.name, "autumn"]));
+  report.got.push(...(await client.getPrompt({ name, arguments: given })).messages);
+}
 for (const [name, args] of plan.calls) {
   report.results.push(await client.callTool({ name, arguments: args }));
 }

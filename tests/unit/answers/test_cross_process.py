@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from context7_fabric.answers import cross_process as subject
 from context7_fabric.answers.cross_process import FlightLeases
 from context7_fabric.fabric.backend import WriteRequest
 from context7_fabric.fabric.backends.memory import MemoryBackend
@@ -99,14 +98,11 @@ class Slow(MemoryBackend):
         await super().write(puts, deletes)
 
 
-async def test_a_renewal_that_is_under_way_does_not_bring_back_what_was_given_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(subject, "RENEW_EVERY", 0.0)
+async def test_a_renewal_that_is_under_way_does_not_bring_back_what_was_given_back() -> None:
     backend = Slow()
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            leases = FlightLeases(Fabric(backend), tasks, ChangeFeed(backend))
+            leases = FlightLeases(Fabric(backend), tasks, ChangeFeed(backend), renew_every=0.0)
             lease = await taken(leases)
             backend.holds = True
 
@@ -121,13 +117,15 @@ async def test_a_renewal_that_is_under_way_does_not_bring_back_what_was_given_ba
 
 
 async def test_a_lease_that_was_lost_is_renewed_no_more_and_left_to_who_has_it(
-    fabric: Fabric, monkeypatch: pytest.MonkeyPatch
+    fabric: Fabric,
 ) -> None:
-    monkeypatch.setattr(subject, "RENEW_EVERY", 0.0)
     backend = fabric.backend
     with anyio.fail_after(5):
         async with anyio.create_task_group() as tasks:
-            ours, theirs = (FlightLeases(fabric, tasks, ChangeFeed(backend)) for _ in range(2))
+            ours, theirs = (
+                FlightLeases(fabric, tasks, ChangeFeed(backend), renew_every=0.0)
+                for _process in range(2)
+            )
             lost = await taken(ours)
             await backend.delete(lease_address("flight"))  # as at its end
             await taken(theirs)

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 
-from context7_fabric.cli import daemon
+from context7_fabric.cli.daemon import stop_all
 from context7_fabric.cli.doctor import check_daemon, judged
 from context7_fabric.cli.main import main
 from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, probe_all, wait_for_end
@@ -210,11 +210,10 @@ class TestStop:
         assert capsys.readouterr() == (f"The daemon {child.pid} has ended.\n", "")
 
     def test_stop_of_a_daemon_that_does_not_end_fails(
-        self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self, home: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr(daemon, "END_SECONDS", 0.0)
         with fake_daemon(home, line(pid=os.getpid())):
-            assert main(["daemon", "stop"]) == 1
+            assert stop_all(seconds=0.0) == 1
         error = (
             f"context7-fabric: the daemon {os.getpid()} still runs, although it was asked to end\n"
         )

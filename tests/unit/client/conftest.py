@@ -35,3 +35,10 @@ async def cache(home: Path, clock: FakeClock) -> AsyncGenerator[Context7CacheCli
     """Return an open client without a resolver."""
     async with Context7CacheClient(clock=clock) as cache:
         yield cache
+
+
+@pytest.fixture
+async def eager(home: Path, clock: FakeClock) -> AsyncGenerator[Context7CacheClient]:
+    """Return an open client that writes its uses and looks for changed rows at each call."""
+    async with Context7CacheClient(clock=clock, step_seconds=0.0) as eager:
+        yield eager

@@ -81,13 +81,12 @@ async def test_an_id_that_upstream_does_not_know_any_more_is_a_miss(
 
 
 async def test_row_that_the_server_changes_is_seen_by_an_open_client(
-    cache: Context7CacheClient, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    eager: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr("context7_fabric.client.local.STEP_SECONDS", 0.0)
-    assert await cache.get_library_id("pydantic") == PYDANTIC
+    assert await eager.get_library_id("pydantic") == PYDANTIC
     async with server(home, clock) as app:
         await app.services.registry.moved(PYDANTIC, "/pydantic/docs")
-    assert await cache.get_library_id("pydantic v2") == "/pydantic/docs"
+    assert await eager.get_library_id("pydantic v2") == "/pydantic/docs"
 
 
 @pytest.mark.parametrize(

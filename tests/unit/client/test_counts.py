@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import anyio
-import pytest
 
 from context7_fabric.client import Context7CacheClient
 from context7_fabric.models import Caller, Question, tokens
@@ -29,25 +28,24 @@ async def test_statistics_are_those_of_the_clients_look_ups(cache: Context7Cache
 
 
 async def test_tokens_saved_are_the_stored_list_without_the_id(
-    cache: Context7CacheClient, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    eager: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr("context7_fabric.client.local.STEP_SECONDS", 0.0)
-    await cache.get_library_id("langgraph")
-    assert cache.get_stats()["estimated_tokens_saved"] == 0
+    await eager.get_library_id("langgraph")
+    assert eager.get_stats()["estimated_tokens_saved"] == 0
     upstream = ScriptedUpstream()
     async with scripted_app(upstream, clock, home, MODEL="off") as app:
         for name, count in (("pydantic", 5), ("widget", 9)):
             upstream.say = lambda _tool, _arguments, count=count: list_text(count)
             await app.services.resolve(Question(name), Caller(app.principal))
     five, nine = tokens(list_text(5)), tokens(list_text(9))
-    await cache.get_library_id("pydantic")
+    await eager.get_library_id("pydantic")
     saved = five - tokens(PYDANTIC)
-    assert cache.get_stats()["estimated_tokens_saved"] == saved
-    await cache.get_library_id("pydantic")
-    assert cache.get_stats()["estimated_tokens_saved"] == 2 * saved
-    await cache.get_library_id("redis")
+    assert eager.get_stats()["estimated_tokens_saved"] == saved
+    await eager.get_library_id("pydantic")
+    assert eager.get_stats()["estimated_tokens_saved"] == 2 * saved
+    await eager.get_library_id("redis")
     mean = round((five + nine) / 2)
-    assert cache.get_stats()["estimated_tokens_saved"] == 2 * saved + mean - tokens(REDIS)
+    assert eager.get_stats()["estimated_tokens_saved"] == 2 * saved + mean - tokens(REDIS)
 
 
 async def test_another_principals_lists_are_not_measured(
@@ -80,11 +78,10 @@ async def test_the_first_use_is_written_without_closing(
 
 
 async def test_uses_that_memory_answered_are_written_now_and_then(
-    cache: Context7CacheClient, home: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    eager: Context7CacheClient, home: Path, clock: FakeClock
 ) -> None:
-    monkeypatch.setattr("context7_fabric.client.client.STEP_SECONDS", 0.0)
     for _ in range(3):
-        await cache.get_library_id("pydantic")
+        await eager.get_library_id("pydantic")
     async with server(home, clock) as app:
         row = app.services.registry.row(PYDANTIC)
         assert row is not None

@@ -1,4 +1,4 @@
-"""A host at a door of its own, for tests of whom it serves and of its end."""
+"""A host at a endpoint of its own, for tests of whom it serves and of its end."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import identity
-from support.house import House, let
+from support.local_daemon import LocalDaemon, start
 
 LONG = 600.0
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def daemon(tmp_path: Path) -> Iterator[LocalDaemon]:
     environ = {"CONTEXT7_FABRIC_HOME": str(tmp_path)}
     own = identity(environ)
-    door = Endpoint.of(str(tmp_path), own)
-    with door.listen() as listener:
-        yield House(door, listener, environ, own)
+    endpoint = Endpoint.of(str(tmp_path), own)
+    with endpoint.listen() as listener:
+        yield LocalDaemon(endpoint, listener, environ, own)
 
 
 @pytest.fixture
-async def served(house: House, tasks: TaskGroup) -> House:
-    let(house, tasks, LONG)
-    return house
+async def served(daemon: LocalDaemon, tasks: TaskGroup) -> LocalDaemon:
+    start(daemon, tasks, LONG)
+    return daemon

@@ -9,114 +9,112 @@ import os
 import anyio
 import anyio.abc
 import anyio.to_thread
-import pytest
 from anyio.abc import TaskGroup
 
-from context7_fabric.daemon import server as host_module
-from context7_fabric.relay import endpoint as door_module
+from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import STOP
-from support.house import House, let, status_of
+from support.local_daemon import LocalDaemon, start, status_of
 
+LONG = 600.0
 SHORT = 0.1
 
 
 class TestLeaving:
     async def test_daemon_without_clients_ends_when_idle(
-        self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
-        let(house, tasks, SHORT)
-        await house.left()
-        assert not house.socket.exists()
+        start(daemon, tasks, SHORT, handshake=SHORT)
+        await daemon.wait_ended()
+        assert not daemon.socket.exists()
 
-    async def test_it_does_not_leave_before_its_first_window_had_time_to_come(
-        self, house: House, tasks: TaskGroup
+    async def test_it_does_not_leave_before_its_first_client_had_time_to_come(
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        let(house, tasks, SHORT / 100)
-        async with house.window() as window:
+        start(daemon, tasks, SHORT / 100)
+        async with daemon.connection() as client:
             await anyio.wait_all_tasks_blocked()
-            await window.says(await house.hello())
-            assert await window.hears() == b"welcome"
-        await house.left()
+            await client.send(await daemon.hello())
+            assert await client.receive() == b"welcome"
+        await daemon.wait_ended()
 
     async def test_at_zero_it_never_leaves_by_itself(
-        self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        monkeypatch.setattr(host_module, "HELLO_SECONDS", SHORT)
-        let(house, tasks, 0)
+        start(daemon, tasks, 0, handshake=SHORT)
         with anyio.move_on_after(4 * SHORT):
-            await house.ended.wait()
-        assert not house.ended.is_set()
+            await daemon.ended.wait()
+        assert not daemon.ended.is_set()
 
     async def test_it_leaves_when_its_socket_is_taken_away(
-        self, house: House, tasks: TaskGroup, monkeypatch: pytest.MonkeyPatch
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        monkeypatch.setattr(host_module, "LOOK_EVERY", SHORT)
-        let(house, tasks, 0)
-        async with house.window() as window:
-            await window.says(await house.hello())
-            assert await window.hears() == b"welcome"
-            house.socket.unlink()
-            assert await window.hears() is None
-        await house.left()
+        start(daemon, tasks, 0, look_every=SHORT)
+        async with daemon.connection() as client:
+            await client.send(await daemon.hello())
+            assert await client.receive() == b"welcome"
+            daemon.socket.unlink()
+            assert await client.receive() is None
+        await daemon.wait_ended()
 
     async def test_it_stays_as_long_as_there_is_a_window(
-        self, house: House, tasks: TaskGroup
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        let(house, tasks, SHORT)
-        async with house.window() as window:
-            await window.says(await house.hello())
-            assert await window.hears() == b"welcome"
+        start(daemon, tasks, SHORT)
+        async with daemon.connection() as client:
+            await client.send(await daemon.hello())
+            assert await client.receive() == b"welcome"
             with anyio.move_on_after(4 * SHORT):
-                await house.ended.wait()
-            assert not house.ended.is_set()
-        await house.left()
+                await daemon.ended.wait()
+            assert not daemon.ended.is_set()
+        await daemon.wait_ended()
 
     async def test_who_only_asks_how_it_is_does_not_keep_it(
-        self, house: House, tasks: TaskGroup
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        let(house, tasks, SHORT)
-        async with house.window():
-            await house.left()
+        start(daemon, tasks, SHORT)
+        async with daemon.connection():
+            await daemon.wait_ended()
 
     async def test_stop_request_is_answered_with_the_status_and_ends_the_clients(
-        self, served: House
+        self, served: LocalDaemon
     ) -> None:
-        async with served.window() as window, served.window() as visitor:
-            await window.says(await served.hello())
-            assert await window.hears() == b"welcome"
-            await visitor.says(await served.hello(STOP))
-            assert json.loads(await visitor.hears() or b"")["pid"] == os.getpid()
-            assert await window.hears() is None
-        await served.left()
+        async with served.connection() as client, served.connection() as visitor:
+            await client.send(await served.hello())
+            assert await client.receive() == b"welcome"
+            await visitor.send(await served.hello(STOP))
+            assert json.loads(await visitor.receive() or b"")["pid"] == os.getpid()
+            assert await client.receive() is None
+        await served.wait_ended()
         assert not served.socket.exists()
 
-    async def test_a_socket_that_is_its_successors_is_left_alone(self, served: House) -> None:
+    async def test_a_socket_that_is_its_successors_is_left_alone(self, served: LocalDaemon) -> None:
         await status_of(served)
         served.socket.unlink()
-        with await anyio.to_thread.run_sync(served.door.listen):
-            served.host.stop()
-            await served.left()
+        with await anyio.to_thread.run_sync(served.endpoint.listen):
+            served.server.stop()
+            await served.wait_ended()
             assert served.socket.exists()
 
-    async def test_without_a_socket_it_leaves_as_well(self, served: House) -> None:
+    async def test_without_a_socket_it_leaves_as_well(self, served: LocalDaemon) -> None:
         await status_of(served)
         served.socket.unlink()
-        served.host.stop()
-        await served.left()
+        served.server.stop()
+        await served.wait_ended()
 
     async def test_who_keeps_its_folder_locked_does_not_keep_it(
-        self, served: House, monkeypatch: pytest.MonkeyPatch
+        self, daemon: LocalDaemon, tasks: TaskGroup
     ) -> None:
-        monkeypatch.setattr(door_module, "LAST_PATIENCE", SHORT)
-        await status_of(served)
-        lock = os.open(served.door.folder, os.O_RDONLY)
+        endpoint = daemon.endpoint
+        daemon.endpoint = Endpoint(endpoint.home, endpoint.name, last_patience=SHORT)
+        start(daemon, tasks, LONG)
+        await status_of(daemon)
+        lock = os.open(endpoint.folder, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            served.host.stop()
-            await served.left()
+            daemon.server.stop()
+            await daemon.wait_ended()
         finally:
             os.close(lock)
-        assert served.socket.exists()
-        with await anyio.to_thread.run_sync(served.door.listen):
+        assert daemon.socket.exists()
+        with await anyio.to_thread.run_sync(endpoint.listen):
             pass

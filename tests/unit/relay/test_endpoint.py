@@ -13,7 +13,6 @@ from threading import Thread
 
 import pytest
 
-from context7_fabric.relay import endpoint as door_module
 from context7_fabric.relay.endpoint import FOLDER, Endpoint, NoDaemon, endpoints, peer
 
 HELLO = b"hello\n"
@@ -160,9 +159,9 @@ class TestTurnedAway:
         assert "before it answers" in refusal(door, porters(b"w" * 10_000).start)
 
     def test_one_that_says_nothing_is_waited_for_so_long_and_no_longer(
-        self, door: Endpoint, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path
     ) -> None:
-        monkeypatch.setattr(door_module, "PATIENCE", 0.05)
+        door = Endpoint(str(tmp_path / "home"), "name", patience=0.05)
         with door.listen():
             assert refusal(door, never) == "it does not answer within 0.05 s"
 

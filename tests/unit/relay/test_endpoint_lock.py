@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.relay import endpoint as door_module
 from context7_fabric.relay.endpoint import Endpoint, NoDaemon
 
 SHORT = 0.05
@@ -20,7 +19,7 @@ SHORT = 0.05
 
 @pytest.fixture
 def door(tmp_path: Path) -> Endpoint:
-    door = Endpoint(str(tmp_path / "home"), "name")
+    door = Endpoint(str(tmp_path / "home"), "name", SHORT, SHORT)
     Path(door.folder).mkdir(0o700, parents=True)
     return door
 
@@ -44,23 +43,20 @@ def descriptors() -> set[Path]:
     return set(Path("/dev/fd").iterdir())
 
 
-def test_who_enters_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "PATIENCE", SHORT)
+def test_who_enters_gives_up_and_says_why(door: Endpoint) -> None:
     with locked(door), pytest.raises(NoDaemon) as raised:
         door.connect_or_start(b"hello\n", never)
     assert str(raised.value) == f"another process has kept {door.folder} locked for 0.05 s"
 
 
-def test_who_claims_gives_up_and_says_why(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "PATIENCE", SHORT)
+def test_who_claims_gives_up_and_says_why(door: Endpoint) -> None:
     with locked(door), pytest.raises(TimeoutError, match=r"locked for 0\.05 s"):
         door.listen()
 
 
 def test_who_leaves_gives_up_and_its_socket_is_the_next_ones_to_replace(
-    door: Endpoint, monkeypatch: pytest.MonkeyPatch
+    door: Endpoint,
 ) -> None:
-    monkeypatch.setattr(door_module, "LAST_PATIENCE", SHORT)
     with door.listen() as listener:
         mark = door.socket_id()
         with locked(door), pytest.raises(TimeoutError):
@@ -71,8 +67,7 @@ def test_who_leaves_gives_up_and_its_socket_is_the_next_ones_to_replace(
             assert not door.is_current(mark)
 
 
-def test_who_gives_up_leaves_nothing_open(door: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "PATIENCE", SHORT)
+def test_who_gives_up_leaves_nothing_open(door: Endpoint) -> None:
     with locked(door):
         before = descriptors()
         with pytest.raises(TimeoutError):

@@ -12,7 +12,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from context7_fabric.models import Answer, Outcome, Tier
-from context7_fabric.telemetry import tracing as module
 from context7_fabric.telemetry.spans import AnsweredCall, SdkSpan, new_context
 from context7_fabric.telemetry.tracing import MOST_WAITING, Outbox, OutboxItem
 
@@ -34,11 +33,6 @@ class Taken(SpanExporter):
         return self.results.pop(0) if self.results else SpanExportResult.SUCCESS
 
 
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EVERY", 0.001)
-
-
 def spans_of(item: OutboxItem) -> list[ReadableSpan]:
     return [item.span] if isinstance(item, SdkSpan) else [ReadableSpan(item.tool)]
 
@@ -49,7 +43,7 @@ def seen(name: str) -> SdkSpan:
 
 def test_outbox_whose_receiver_hangs_drops_the_oldest() -> None:
     exporter = Taken()
-    outbox = Outbox("there", exporter, spans_of)
+    outbox = Outbox("there", exporter, spans_of, every=0.001)
     outbox.put(seen("first"))
     assert exporter.arrived.wait(SECONDS)
     for number in range(MOST_WAITING + 2):
@@ -63,7 +57,7 @@ def test_outbox_whose_receiver_hangs_drops_the_oldest() -> None:
 def test_outbox_keeps_calls_as_they_are_until_it_is_closed() -> None:
     exporter = Taken()
     exporter.go.set()
-    outbox = Outbox("there", exporter, spans_of)
+    outbox = Outbox("there", exporter, spans_of, every=0.001)
     answer = Answer("text", Outcome.HIT, Tier.QUESTION)
     outbox.put(AnsweredCall(new_context(), "query-docs", {}, answer, [], 1.0, time_ns()))
     outbox.begin_to_close()
@@ -76,7 +70,7 @@ def test_outbox_logs_an_outage_and_its_end_once(caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.INFO, "context7_fabric")
     exporter = Taken()
     exporter.go.set()
-    outbox = Outbox("there", exporter, spans_of)
+    outbox = Outbox("there", exporter, spans_of, every=0.001)
     exporter.results = [SpanExportResult.FAILURE, SpanExportResult.FAILURE]
     for _batch in range(4):
         exporter.arrived.clear()
@@ -100,7 +94,7 @@ def test_outbox_whose_exporter_raises_logs_an_outage(
 
     exporter = Raising()
     exporter.go.set()
-    outbox = Outbox("there", exporter, spans_of)
+    outbox = Outbox("there", exporter, spans_of, every=0.001)
     for name in ("bad", "good"):
         exporter.arrived.clear()
         outbox.put(seen(name))

@@ -14,7 +14,6 @@ from context7_fabric.fabric.backends.memory import MemoryBackend
 from context7_fabric.fabric.context import Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import PUBLIC
-from context7_fabric.upstream import quota as module
 from context7_fabric.upstream.quota import FAULT_LENGTH, Quota, StoreFault, Usage
 from unit.fabric.fakes import NOON, Broken, FakeClock
 
@@ -237,12 +236,9 @@ class TestFaults:
         elsewhere: Quota,
         fabric: Fabric,
         backend: Faltering,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(module, "LOOK_EVERY", 0.001)
-        monkeypatch.setattr(module, "WRITE_EVERY", 0.001)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(quota.write_behind)
+            tasks.start_soon(quota.write_behind, 0.001, 0.001)
             await fail_once(fabric, backend)
             backend.failing, backend.refused = True, anyio.Event()
             await backend.refused.wait()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NAMESPACE = "context7-fabric"
 TIMEOUT = 1.0
 
+PING_SECONDS = 5.0
+"""Seconds of silence after which a listener pings the server."""
+
 AT_ONCE = 1000
 """Entries that one round trip reads."""
 
@@ -72,12 +75,14 @@ class RedisBackend:
         ssl: bool = False,
         namespace: str = NAMESPACE,
         timeout: float = TIMEOUT,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         """Use the server at `url`: redis://, rediss:// (TLS) or unix://; connect at the first use.
 
         `db` and `password` override the URL's; `ssl` makes redis:// rediss://. Certificates are
         checked against the system's authorities and those in the file `?ssl_ca_certs=` names.
-        A call takes `timeout` seconds at most; large writes have longer.
+        A call takes `timeout` seconds at most; large writes have longer. A listener pings the
+        server after `ping_seconds` of silence.
 
         Raises:
             ValueError: The URL or the namespace cannot be used. The text shows no password.
@@ -86,6 +91,7 @@ class RedisBackend:
             raise ValueError("a namespace has at least one character, and no brace")
         self._address = parse(url, db, password, ssl=ssl)
         self._timeout = timeout
+        self._ping_seconds = ping_seconds
         self._connection: RedisConnection | None = None
         self._open = True
         # A cluster chooses the slot of a key by the text between braces.
@@ -224,7 +230,9 @@ class RedisBackend:
         if self._connection is None:
             from context7_fabric.fabric.backends.redis.connection import RedisConnection  # noqa: PLC0415  # slow
 
-            self._connection = RedisConnection(self._address, self._timeout, self._keys)
+            self._connection = RedisConnection(
+                self._address, self._timeout, self._keys, self._ping_seconds
+            )
         return self._connection
 
 

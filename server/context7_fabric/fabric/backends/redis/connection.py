@@ -32,9 +32,6 @@ from context7_fabric.redis_url import RedisAddress, SentinelAddress
 RedisClient = Redis | RedisCluster
 RedisArgument = str | bytes | int | float
 
-PING_SECONDS = 5.0
-"""Seconds of silence after which a listener pings the server."""
-
 CONNECTIONS = 50
 """Connections of one event loop to one server."""
 
@@ -138,12 +135,12 @@ async def _run_script(
 
 
 async def _published(
-    client: RedisClient, channel: str, patience: float
+    client: RedisClient, channel: str, patience: float, ping_seconds: float
 ) -> AsyncGenerator[bytes | None]:
     """Yield None once `channel` is subscribed to, then what is published on it.
 
-    Raises what redis-py raises, and `ConnectionError` where the server does not answer a ping
-    within `patience` seconds.
+    Raises what redis-py raises, and `ConnectionError` where the server does not answer a ping,
+    sent after `ping_seconds` of silence, within `patience` seconds.
     """
     async with asyncio.timeout(patience):
         if isinstance(client, RedisCluster):
@@ -153,7 +150,7 @@ async def _published(
             await _subscribe(subscription, channel)
         silent = False
         while True:
-            message = await subscription.get_message(timeout=patience if silent else PING_SECONDS)
+            message = await subscription.get_message(timeout=patience if silent else ping_seconds)
             if message is None and silent:
                 raise ConnectionLost("the server does not answer a ping")
             silent = message is None
@@ -184,11 +181,14 @@ class _LoopClient:
 class RedisConnection:
     """Runs commands and scripts at an address, which may be a server or a cluster."""
 
-    def __init__(self, address: RedisAddress, timeout: float, keys: Sequence[str]) -> None:
+    def __init__(
+        self, address: RedisAddress, timeout: float, keys: Sequence[str], ping_seconds: float
+    ) -> None:
         """Connect at the first use; give a call up after `timeout` seconds.
 
-        Every script gets `keys`.
+        Every script gets `keys`. A silent server is pinged every `ping_seconds`.
         """
+        self._ping_seconds = ping_seconds
         self._address = address
         self._timeout = timeout
         self._keys = keys
@@ -236,7 +236,7 @@ class RedisConnection:
     async def messages(self, operation: str, channel: str) -> AsyncGenerator[bytes | None]:
         """Yield None once `channel` is subscribed to, then what is published on it.
 
-        The server is pinged every few seconds of silence.
+        The server is pinged in silence.
 
         Raises:
             StoreUnavailable, StoreClosed: As `command`.
@@ -244,7 +244,9 @@ class RedisConnection:
         with self._store_errors(operation):
             async with asyncio.timeout(self._timeout):
                 ours = await self._loop_client()
-            async with aclosing(_published(ours.client, channel, self._timeout)) as messages:
+            async with aclosing(
+                _published(ours.client, channel, self._timeout, self._ping_seconds)
+            ) as messages:
                 async for message in messages:
                     yield message
 

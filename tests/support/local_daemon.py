@@ -17,7 +17,14 @@ from anyio.abc import TaskGroup
 from anyio.streams.buffered import BufferedByteReceiveStream
 from mcp.server.lowlevel import Server
 
-from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
+from context7_fabric.daemon.server import (
+    HELLO_SECONDS,
+    LOOK_EVERY,
+    DaemonServer,
+    DaemonTerms,
+    Handshake,
+    Reply,
+)
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import SERVE, STATUS, hello
 from support.client import INITIALIZE
@@ -26,59 +33,59 @@ NEVER = b"never"
 
 
 @dataclass
-class Window:
+class RawClient:
     """Client's end of a connection to the daemon."""
 
     stream: anyio.abc.SocketStream
     lines: BufferedByteReceiveStream
 
-    async def says(self, text: bytes) -> None:
+    async def send(self, text: bytes) -> None:
         await self.stream.send(text)
 
-    async def hears(self) -> bytes | None:
+    async def receive(self) -> bytes | None:
         """Return the next line, or None if the daemon has closed the connection."""
         try:
             return await self.lines.receive_until(b"\n", 65536)
         except (anyio.IncompleteRead, anyio.BrokenResourceError):
             return None
 
-    async def initializes(self) -> dict[str, Any]:
-        await self.says(json.dumps(INITIALIZE).encode() + b"\n")
-        answer: dict[str, Any] = json.loads(await self.hears() or b"{}")
+    async def initialize(self) -> dict[str, Any]:
+        await self.send(json.dumps(INITIALIZE).encode() + b"\n")
+        answer: dict[str, Any] = json.loads(await self.receive() or b"{}")
         return answer
 
 
 @dataclass
-class House:
+class LocalDaemon:
     """A daemon at an endpoint of its own, with the handshakes that it received."""
 
-    door: Endpoint
+    endpoint: Endpoint
     listener: socket.socket
     environ: dict[str, str]
     identity: dict[str, object]
-    greetings: list[Handshake] = field(default_factory=list)
+    handshakes: list[Handshake] = field(default_factory=list)
     refusal: Exception | None = None
     ended: anyio.Event = field(default_factory=anyio.Event)
     cancelled: anyio.Event = field(default_factory=anyio.Event)
 
-    async def run(self, idle: float) -> None:
-        terms = DaemonTerms(self.identity, idle)
-        self.host = DaemonServer(
-            self.door, terms, self.open_server, self.open_commands, lambda: {"apps": 3}
+    async def run(self, idle: float, handshake: float, look_every: float) -> None:
+        terms = DaemonTerms(self.identity, idle, handshake, look_every)
+        self.server = DaemonServer(
+            self.endpoint, terms, self.open_server, self.open_commands, lambda: {"apps": 3}
         )
-        await self.host.serve(self.listener)
+        await self.server.serve(self.listener)
         self.ended.set()
 
     @asynccontextmanager
-    async def open_server(self, greeting: Handshake) -> AsyncIterator[Server[Any]]:
-        self.greetings.append(greeting)
+    async def open_server(self, handshake: Handshake) -> AsyncIterator[Server[Any]]:
+        self.handshakes.append(handshake)
         if self.refusal is not None:
             raise self.refusal
         yield Server("probe")
 
     @asynccontextmanager
-    async def open_commands(self, greeting: Handshake) -> AsyncIterator[Reply]:
-        async with self.open_server(greeting):
+    async def open_commands(self, handshake: Handshake) -> AsyncIterator[Reply]:
+        async with self.open_server(handshake):
             yield self.reply
 
     async def reply(self, line: bytes) -> bytes:
@@ -95,27 +102,33 @@ class House:
         return await anyio.to_thread.run_sync(hello, wish, environ, "/somewhere", "ctx7sk-1")
 
     @asynccontextmanager
-    async def window(self) -> AsyncIterator[Window]:
+    async def connection(self) -> AsyncIterator[RawClient]:
         async with await anyio.connect_unix(self.socket) as stream:
-            yield Window(stream, BufferedByteReceiveStream(stream))
+            yield RawClient(stream, BufferedByteReceiveStream(stream))
 
     @property
     def socket(self) -> Path:
-        return Path(self.door.folder, f"{self.door.name}.sock")
+        return Path(self.endpoint.folder, f"{self.endpoint.name}.sock")
 
-    async def left(self) -> None:
+    async def wait_ended(self) -> None:
         with anyio.fail_after(5):
             await self.ended.wait()
 
 
-def let(house: House, tasks: TaskGroup, idle: float) -> None:
-    """Start the daemon in `tasks`; it ends after so many idle seconds."""
-    tasks.start_soon(house.run, idle)
+def start(
+    daemon: LocalDaemon,
+    tasks: TaskGroup,
+    idle: float,
+    handshake: float = HELLO_SECONDS,
+    look_every: float = LOOK_EVERY,
+) -> None:
+    """Start the daemon in `tasks`; the seconds are those of `DaemonTerms`."""
+    tasks.start_soon(daemon.run, idle, handshake, look_every)
 
 
-async def status_of(house: House) -> dict[str, Any]:
-    async with house.window() as window:
-        await window.says(await house.hello(STATUS))
-        status: dict[str, Any] = json.loads(await window.hears() or b"{}")
-        assert await window.hears() is None
+async def status_of(daemon: LocalDaemon) -> dict[str, Any]:
+    async with daemon.connection() as client:
+        await client.send(await daemon.hello(STATUS))
+        status: dict[str, Any] = json.loads(await client.receive() or b"{}")
+        assert await client.receive() is None
         return status
