@@ -11,7 +11,9 @@ from typing import Protocol
 
 import pytest
 
-from support.product import PROGRAM, SECONDS, product_environment
+from support.client import call, outcome_of
+from support.mcp_upstream import mcp_upstream
+from support.product import PROGRAM, SECONDS, product_environment, run_product
 
 pytestmark = pytest.mark.either_mode
 
@@ -92,6 +94,17 @@ def test_each_may_be_a_socket_of_its_own(environment: dict[str, str]) -> None:
         with to_it, to_it.makefile("wb") as outgoing:
             converse(incoming, outgoing)
         assert incoming.read() == b""
+
+
+def test_requests_that_are_piped_in_are_answered_before_the_end(home: Path) -> None:
+    with mcp_upstream() as upstream:
+        environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": upstream.url})
+        asked = call("query-docs", 2, libraryId="/widgets/widget1", query="start")
+        typed = b"".join(map(line, (INITIALIZE, INITIALIZED, asked))).decode()
+        done = run_product(env=environment, typed=typed)
+    replies = [json.loads(each) for each in done.stdout.splitlines()]
+    (answer,) = (each for each in replies if each.get("id") == 2)
+    assert outcome_of(answer["result"]) == "miss"
 
 
 def test_a_file_is_read_to_its_end(environment: dict[str, str], tmp_path: Path) -> None:

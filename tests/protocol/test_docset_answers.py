@@ -305,6 +305,25 @@ async def test_tokens_bound_the_page(app: App) -> None:
     assert len(parse_snippets(short)) == 1 < len(parse_snippets(whole))
 
 
+@pytest.mark.parametrize("mode", ["code", "info"])
+async def test_mode_leaves_snippets_of_its_kind_or_all_where_there_is_none(
+    app: App, home: Path, mode: str
+) -> None:
+    prose = {"a.md": "# Valves\n\n" + "The impeller valve opens at four bar of pressure. " * 9}
+    await to_thread.run_sync(partial(place_docset, home, "/acme/valves", documents=prose))
+    async with window(app) as client:
+        for library, topic in ((GEARS, KNOWN), ("/acme/valves", "impeller valve pressure")):
+            result = await call(
+                client,
+                "get-library-docs",
+                context7CompatibleLibraryID=library,
+                topic=topic,
+                mode=mode,
+            )
+            assert provenance(result)["tier"] == "docset"
+            assert topic.split()[0] in texts(result)[0].casefold()
+
+
 async def test_empty_topic_goes_upstream_and_offline_gets_the_overview(
     app: App, upstream: ScriptedUpstream
 ) -> None:

@@ -24,7 +24,7 @@ from context7_fabric.docsets.confidence import THRESHOLD
 from context7_fabric.docsets.index import DocsetIndex
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
-from context7_fabric.docsets.page import MOST_TOKENS, Page
+from context7_fabric.docsets.page import MOST_TOKENS
 from context7_fabric.docsets.retrieval import Retrieval
 from context7_fabric.docsets.versions import only_falls_back
 from context7_fabric.durations import format_duration
@@ -310,9 +310,7 @@ class DocsetAnswer:
         self, index: DocsetIndex, found: Retrieval, outcome: Outcome, remark: str, cause: str = ""
     ) -> Answer:
         question, docset = self._question, index.docset
-        most = question.max_tokens and min(question.max_tokens, MOST_TOKENS)
-        page = partial(found.page, most, question.page, question.mode)
-        text = await self._pages.read(_screened_once, page)
+        text = await self._pages.read(_page_of, found, question)
         await self._pages.refresh_behind(docset)
         age = max(0.0, self._pages.clock() - docset.added_at)
         return Answer(
@@ -358,11 +356,17 @@ def _searched(index: DocsetIndex, question: str) -> Retrieval:
     return found
 
 
-def _screened_once(page: Callable[[], Page]) -> str:
-    """Return the text of a page, whose screening is remembered for when it is served."""
-    text = page().text
-    screened(text)
-    return text
+def _page_of(found: Retrieval, question: Question) -> str:
+    """Return the text of the page asked for; its screening is remembered for when it is served.
+
+    Snippets of all kinds make the page where there is none of the kind that was asked for.
+    """
+    most = question.max_tokens and min(question.max_tokens, MOST_TOKENS)
+    page = found.page(most, question.page, question.mode)
+    if not page.text and question.mode is not None and not found.page(most, 1, question.mode).text:
+        page = found.page(most, question.page)
+    screened(page.text)
+    return page.text
 
 
 def _decision(docset: Docset, found: Retrieval, reason: DocsetReason) -> DocsetDecision:

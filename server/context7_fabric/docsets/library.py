@@ -32,7 +32,6 @@ from context7_fabric.docsets.ingestion import (
     request_again,
 )
 from context7_fabric.docsets.models import Docset, DocSnippet
-from context7_fabric.docsets.sources.fetching import fetch, latest_revision
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import (
     DamagedDocset,
@@ -295,6 +294,8 @@ class DocsetLibrary:
         self, held: _Current, request: DocsetRequest, began: float
     ) -> DocsetChange | None:
         """Note that a docset is at its source's revision; None if it is not."""
+        from context7_fabric.docsets.sources.fetching import latest_revision  # noqa: PLC0415  # slow
+
         asking = partial(latest_revision, version=request.version, known=held.docset.revision)
         latest = anyio.run(asking, request.source, bounds_of(request), self._settings)
         if latest != held.docset.revision:
@@ -307,6 +308,8 @@ class DocsetLibrary:
     def _written(
         self, request: DocsetRequest, work: Path, report: IngestionReport, began: float
     ) -> DocsetChange:
+        from context7_fabric.docsets.sources.fetching import fetch  # noqa: PLC0415  # slow
+
         bounds, into, draft = bounds_of(request), work / "source", work / "docset.sqlite"
         into.mkdir(mode=0o700)
         fetching = partial(fetch, version=request.version)

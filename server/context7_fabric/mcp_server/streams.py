@@ -11,11 +11,17 @@ from typing import Final
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, JSONRPCMessage
+from mcp_types import (
+    INVALID_REQUEST,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 
 from context7_fabric.lenient_json import HEAD_BYTES, id_in
 from context7_fabric.mcp_server.json_rpc import InvalidMessage, read_message
-from context7_fabric.relay.forward import LONGEST_LINE
+from context7_fabric.relay.forward import ANSWER_SECONDS, LONGEST_LINE
 
 LONGEST: Final = LONGEST_LINE
 """Bytes of the longest line that is read; of a longer one the beginning is kept."""
@@ -52,6 +58,7 @@ class LineReader(asyncio.Protocol):
         self._transport: asyncio.ReadTransport | None = None
         self._taker: asyncio.Future[None] | None = None
         self._paused = False
+        self._pieces = 0
         self.ended = asyncio.Event()
         if start:
             self.data_received(start)
@@ -63,6 +70,7 @@ class LineReader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take whole lines out of `data`; the rest waits for more."""
+        self._pieces += 1
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._add(line)
@@ -83,6 +91,11 @@ class LineReader(asyncio.Protocol):
         """Let `take` see the end."""
         self.ended.set()
         self._wake()
+
+    @property
+    def is_piped(self) -> bool:
+        """All of the input came at once, as a script sends it, without waiting for a reply."""
+        return self._pieces == 1
 
     async def take(self) -> bytes | None:
         """Return the next line, a `TooLongLine` of one that is too long, None at the end."""
@@ -195,7 +208,20 @@ class MessageWriter(ObjectSendStream[SessionMessage]):
         """
         self._closing_seconds = closing_seconds
         self._transport = transport
+        self._awaited: set[str | int | None] = set()
+        self._answered = anyio.Event()
         self.flow = flow
+
+    def expect_answer(self, message: JSONRPCMessage) -> None:
+        """Note a message that was read: a request is awaited."""
+        if isinstance(message, JSONRPCRequest):
+            self._awaited.add(message.id)
+
+    async def until_answered(self) -> None:
+        """Wait until every request is answered."""
+        while self._awaited:
+            await self._answered.wait()
+            self._answered = anyio.Event()
 
     async def send(self, item: SessionMessage) -> None:
         """Write one message.
@@ -207,6 +233,9 @@ class MessageWriter(ObjectSendStream[SessionMessage]):
             raise anyio.BrokenResourceError
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
         self._transport.write(line.encode() + b"\n")
+        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            self._awaited.discard(item.message.id)
+            self._answered.set()
         await self.flow.drain()
 
     def write_line(self, line: bytes) -> None:
@@ -245,11 +274,15 @@ class MessageReader(ObjectReceiveStream[SessionMessage | Exception]):
                 await self._until_read()
             line = await self._lines.take()
             if line is None:
+                if self._lines.is_piped:
+                    await self._until_answered()
                 raise anyio.EndOfStream
             reply = None if self.fast_reply is None else self.fast_reply(line)
             if reply is None:
                 try:
-                    return SessionMessage(_read(line))
+                    message = _read(line)
+                    self._writer.expect_answer(message)
+                    return SessionMessage(message)
                 except InvalidMessage as error:
                     log.warning("a line from a client was not a message: %s", error)
                     reply = error.reply
@@ -261,14 +294,24 @@ class MessageReader(ObjectReceiveStream[SessionMessage | Exception]):
 
     async def _until_read(self) -> None:
         """Wait until the client has read what was written, or sends no more."""
+        await _first_of(self._lines.ended.wait, self._writer.flow.drain)
 
-        async def until(wait: Callable[[], Awaitable[object]]) -> None:
-            await wait()
-            tasks.cancel_scope.cancel()
+    async def _until_answered(self) -> None:
+        """Wait for the answers to what was read, while the client is there for them."""
+        with anyio.move_on_after(ANSWER_SECONDS):
+            await _first_of(self._writer.until_answered, self._writer.flow.closed.wait)
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(until, self._lines.ended.wait)
-            tasks.start_soon(until, self._writer.flow.drain)
+
+async def _first_of(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Wait until one of `waits` is over."""
+
+    async def until(wait: Callable[[], Awaitable[object]]) -> None:
+        await wait()
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        for wait in waits:
+            tasks.start_soon(until, wait)
 
 
 def _read(line: bytes) -> JSONRPCMessage:

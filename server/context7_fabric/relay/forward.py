@@ -24,6 +24,11 @@ _MOST_MUTE = 3
 LAST_WORDS = 1.0
 """Seconds for the daemon's last output when the client has left, those of a restart included."""
 
+ANSWER_SECONDS = 60.0
+"""Seconds that requests have for their answers if they were piped in; clients wait a minute."""
+
+_LOOK_EVERY = 0.02
+
 
 class _LineSplitter:
     """Splits a stream into lines, in time linear in its length."""
@@ -70,6 +75,8 @@ class Forwarder:
         self._lock = _thread.allocate_lock()
         self._ended = _thread.allocate_lock()
         self._leaving = False
+        self._heard = False
+        self._piped = False
 
     def run(self) -> None:
         """Forward until the client closes its end or a signal interrupts."""
@@ -77,6 +84,7 @@ class Forwarder:
         _thread.start_new_thread(self._receive_all, (self._first,))
         try:
             self._send_all()
+            self._await_answers()
         except KeyboardInterrupt:
             pass
         self._close()
@@ -84,6 +92,7 @@ class Forwarder:
     def _send_all(self) -> None:
         splitter = _LineSplitter(LONGEST_LINE)
         while data := _read(_STDIN):
+            self._piped = not self._heard
             for line in splitter.lines(data):
                 self._forward(line)
 
@@ -94,6 +103,17 @@ class Forwarder:
                 _thread.start_new_thread(self._receive_all, (self._renew(),))
             else:
                 _send(self._connection, line)
+
+    def _await_answers(self) -> None:
+        """Wait for the answers where all requests were sent before any reply came: by a script.
+
+        A client that has read replies has left with the end of its input.
+        """
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._piped and self._calls.is_awaited and self._connection is not None:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(_LOOK_EVERY)
 
     def _close(self) -> None:
         """Show the daemon the end of the input, and wait for its last output."""
@@ -128,7 +148,7 @@ class Forwarder:
         """Write whole lines to stdout until the connection breaks; return whether any came."""
         splitter, calls, heard = _LineSplitter(), self._calls, False
         while data := _receive(connection):
-            heard = True
+            heard = self._heard = True
             if (
                 not splitter.size
                 and data.find(b"\n") == len(data) - 1

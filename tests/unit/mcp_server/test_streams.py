@@ -187,10 +187,42 @@ class TestMessages:
         assert reply["error"]["code"] == types.INVALID_REQUEST
 
     async def test_the_loop_over_them_ends_with_the_other_end(self, ends: Ends) -> None:
-        await ends.theirs.send(PING + b"\n" + PING + b"\nno line")
+        note = message().message.model_dump_json().encode()
+        await ends.theirs.send(note + b"\n" + note + b"\nno line")
         await ends.theirs.send_eof()
         assert len([each async for each in ends.reader]) == 2
         with pytest.raises(anyio.EndOfStream):
+            await ends.reader.receive()
+
+    async def test_input_that_came_at_once_ends_when_its_requests_are_answered(
+        self, ends: Ends
+    ) -> None:
+        await ends.theirs.send(PING + b"\n")
+        await ends.theirs.send_eof()
+        asked = await ends.reader.receive()
+        assert isinstance(asked, SessionMessage)
+        assert isinstance(asked.message, types.JSONRPCRequest)
+        ended = anyio.Event()
+
+        async def read_on() -> None:
+            with pytest.raises(anyio.EndOfStream):
+                await ends.reader.receive()
+            ended.set()
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read_on)
+                await anyio.wait_all_tasks_blocked()
+                assert not ended.is_set()
+                answer = types.JSONRPCResponse(jsonrpc="2.0", id=asked.message.id, result={})
+                await ends.writer.send(SessionMessage(answer))
+
+    async def test_input_that_goes_on_after_a_pause_ends_without_answers(self, ends: Ends) -> None:
+        for _request in range(2):
+            await ends.theirs.send(PING + b"\n")
+            await ends.reader.receive()
+        await ends.theirs.send_eof()
+        with anyio.fail_after(10), pytest.raises(anyio.EndOfStream):
             await ends.reader.receive()
 
     async def test_one_is_written_as_one_line(self, ends: Ends) -> None:
