@@ -182,8 +182,33 @@ async def test_fetch_of_a_list_is_bounded_in_pages(web: Site, into: Path) -> Non
     assert len(read(tree)) == 5
     assert len(web.asked) == 6
     assert left_out(tree)[f"{web.url}/8.md"] == "page: beyond the first 5"
-    with pytest.raises(SourceTooLarge, match=r"more than 0\.0003 MB of text"):
+    with pytest.raises(SourceTooLarge, match=r"more than 0\.0003 MB"):
         await fetched(web, "/llms.txt", into, replace(BOUNDS, text_bytes=300, file_bytes=200))
+
+
+async def test_fetch_of_a_list_that_is_not_whole_is_no_documentation(web: Site, into: Path) -> None:
+    """A refresh that replaced documentation by half of it would be worse than none."""
+    web.text("/llms.txt", "".join(f"- [{at}](/{at}.md)\n" for at in range(10)))
+    for at in range(10):
+        web.text(f"/{at}.md", f"# {at}\n" + "x" * 1000)
+    web.pages["/3.md"] = Page(b"", status=503)
+    tree = await fetched(web, "/llms.txt", into)
+    assert left_out(tree) == {f"{web.url}/3.md": "page: no answer"}
+    web.pages["/4.md"] = Page(b"", status=429)
+    with pytest.raises(SourceUnavailable, match="2 of its 10 pages give no answer"):
+        await fetched(web, "/llms.txt", into)
+    with pytest.raises(SourceTooLarge, match=r"its pages take more than 0\.005 MB"):
+        await fetched(web, "/llms.txt", into, replace(BOUNDS, transfer_bytes=5000))
+
+
+async def test_fetch_of_a_list_stops_asking_for_markdown_where_there_is_none(
+    web: Site, into: Path
+) -> None:
+    web.text("/llms.txt", "".join(f"- [{at}](/{at})\n" for at in range(30)))
+    for at in range(30):
+        web.text(f"/{at}", f"# {at}")
+    assert len(read(await fetched(web, "/llms.txt", into))) == 30
+    assert sum(path.endswith(".md") for path in web.asked) < 10
 
 
 async def test_fetch_of_pages_of_two_hosts_keeps_their_whole_addresses(
@@ -292,9 +317,10 @@ BOMB = gzip.compress(b"x" * 20_000_000)
         (Page(b"\0\1\2"), BOUNDS, SourceRefused, "it is binary"),
         (Page(b"%PDF", kind="application/pdf"), BOUNDS, SourceRefused, "application/pdf"),
         (Page(b"  \n"), BOUNDS, SourceNotFound, "no documentation"),
-        (Page(b"", status=404), BOUNDS, SourceNotFound, "there is nothing at"),
+        (Page(b"", status=404), BOUNDS, SourceNotFound, "status 404"),
         (Page(b"", status=503), BOUNDS, SourceUnavailable, "status 503"),
-        (Page(b"", status=401), BOUNDS, SourceUnavailable, "status 401"),
+        (Page(b"", status=429), BOUNDS, SourceUnavailable, "status 429"),
+        (Page(b"", status=401), BOUNDS, SourceNotFound, "status 401"),
     ],
 )
 async def test_fetch_of_a_bad_response_raises_one_line_and_leaves_nothing(

@@ -12,6 +12,7 @@ from typing import cast
 
 import anyio
 import mcp_types as types
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from mcp import Client
@@ -108,6 +109,7 @@ async def everything_shown(home: Path, name: str, contexts: list[tuple[Scope, st
         return "\n".join([text async for text in texts_at(client, uris)])
 
 
+@pytest.mark.timeout(180)  # it opens some two hundred apps
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(st.tuples(KINDS, PRINCIPALS, OWNERS), min_size=1, max_size=12))
 def test_read_of_any_address_shows_nothing_of_other_principals(entries: list[Stored]) -> None:

@@ -225,11 +225,11 @@ def _docsets(settings: Settings) -> HealthCheck:
     library = DocsetLibrary(settings.home / "docsets", settings.docsets)
     try:
         probe_search()
-    except SearchUnavailable as error:
+        size, most = library.size() / 2**20, TOTAL_BYTES / 2**20
+    except (SearchUnavailable, OSError) as error:
         return HealthCheck("docsets", ok=False, text=str(error))
     held, damaged, now = library.all(Viewer()), library.damaged(), time.time()
     old = [each.name for each in held if only_falls_back(each, now)]
-    size, most = library.size() / 2**20, TOTAL_BYTES / 2**20
     text = f"{len(held)} docsets, {size:,.0f} of {most:,.0f} MiB"
     if old:
         text += f"; too old to answer before Context7, refresh or remove: {_some(old)}"

@@ -75,7 +75,11 @@ class DocsetFolder:
             return 0
 
     def files(self) -> dict[str, list[DocsetFile]]:
-        """Return the files of each docset by its stem, the newest generation first."""
+        """Return the files of each docset by its stem, the newest generation first.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
         found: dict[str, list[DocsetFile]] = {}
         for each in self._entries():
             found.setdefault(each.stem, []).append(each)
@@ -84,7 +88,11 @@ class DocsetFolder:
         return found
 
     def size(self, without: str = "") -> int:
-        """Return the bytes of all docsets but the one with the stem `without`."""
+        """Return the bytes of all docsets but the one with the stem `without`.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
         return sum(each.size for each in self._entries() if each.stem != without)
 
     @contextmanager
@@ -239,7 +247,7 @@ class DocsetFolder:
         try:
             with os.scandir(folder) as entries:
                 return list(entries)
-        except OSError:
+        except FileNotFoundError:
             return []
 
 

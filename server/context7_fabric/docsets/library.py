@@ -42,6 +42,7 @@ from context7_fabric.errors import (
 )
 from context7_fabric.models import PUBLIC, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.process import can_open
 from context7_fabric.settings.values import DocsetSettings
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,12 @@ TOTAL_BYTES = 2**30
 
 _SCANS = 3
 """Attempts to read the folder while other processes replace files in it."""
+
+_PARTLY = -1
+"""Stamp of a folder that was read in part: it is read again at the next look."""
+
+_FILES = 2
+"""Open files that a docset takes, and that a limit may refuse."""
 
 PURGED = "snippets: purged"
 """Reason for which `leave_out` counts what a docset does not hold."""
@@ -90,7 +97,7 @@ class _Held:
 
     @property
     def is_lost(self) -> bool:
-        """The file was removed while the folder was read, perhaps for a newer one."""
+        """It was removed while the folder was read, or could not be opened for now."""
         return self.index is None and self.damage is None
 
 
@@ -115,7 +122,7 @@ class DocsetLibrary:
         self._lock = threading.Lock()
         self._held: Mapping[str, Sequence[_Held]] = {}
         self._stamp = self._seen = 0
-        self._next_look = float("-inf")
+        self._next_look = self._next_scan = float("-inf")
         self._refreshing = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -144,7 +151,11 @@ class DocsetLibrary:
         return sorted((each for each in found if each is not None), key=lambda each: each.path)
 
     def size(self) -> int:
-        """Return the bytes of the files of all docsets."""
+        """Return the bytes of the files of all docsets.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
         return self._folder.size()
 
     def find(
@@ -315,7 +326,7 @@ class DocsetLibrary:
     def _place(self, written: Path, docset: Docset) -> None:
         stem = stem_of(docset.id, docset.version)
         self._folder.place(written, stem, docset.revision, docset.checked_at)
-        self._next_look = float("-inf")
+        self._next_look = self._next_scan = float("-inf")
 
     def _check_room(self, request: DocsetRequest, written: Path) -> None:
         """Raise `DocsetsFull` if all docsets with the new one take more than they may."""
@@ -339,7 +350,7 @@ class DocsetLibrary:
             reason = error.strerror or str(error.__cause__ or error)
             raise DocsetNotWritten(_name(docset_id, version), reason) from error
         finally:
-            self._next_look = float("-inf")
+            self._next_look = self._next_scan = float("-inf")
 
     def _current(self, docset: Docset) -> _Current:
         """Return the file of a docset and its facts as they are now.
@@ -347,7 +358,7 @@ class DocsetLibrary:
         Raises:
             UnknownDocset: There is none.
         """
-        self._next_look = float("-inf")
+        self._next_look = self._next_scan = float("-inf")
         self._look()
         for each in self._held.get(stem_of(docset.id, docset.version), ()):
             if each.index is not None:
@@ -381,24 +392,32 @@ class DocsetLibrary:
         if self.revision() == self._seen:
             return
         with self._lock:
-            stamp = self._stamp
-            if stamp == self._seen:
+            stamp, now = self._stamp, self._ticks()
+            if stamp == self._seen or now < self._next_scan:
                 return
-            before = {each.file.path: each for held in self._held.values() for each in held}
-            for _scan in range(_SCANS):
-                found = self._folder.files()
-                self._held = {stem: list(self._read(found[stem], before)) for stem in found}
-                if not any(each.is_lost for held in self._held.values() for each in held):
-                    break
-            self._seen = stamp
+            is_whole = any(self._scan() for _attempt in range(_SCANS))
+            self._seen = stamp if is_whole else _PARTLY
+            self._next_scan = now if is_whole else now + LOOK_SECONDS
+
+    def _scan(self) -> bool:
+        """Open what is new in the folder; return False if a file could not be opened for now."""
+        before = {each.file.path: each for held in self._held.values() for each in held}
+        try:
+            found = self._folder.files()
+        except OSError as error:
+            log.debug("the docsets cannot be read now: %s", error)
+            return False
+        self._held = {stem: list(self._read(found[stem], before)) for stem in found}
+        return not any(each.is_lost for held in self._held.values() for each in held)
 
     def _read(self, files: Sequence[DocsetFile], before: Mapping[Path, _Held]) -> Iterator[_Held]:
         """Yield the newest generation that can be read, after those that cannot."""
         for file in files:
             if file.is_gone:
                 return
-            known = before.get(file.path)
-            held = self._opened(file) if known is None or known.file.size != file.size else known
+            held = before.get(file.path)
+            if held is None or held.is_lost or held.file.size != file.size:
+                held = self._opened(file)
             yield replace(held, file=file)
             if held.index is not None:
                 held.index.docset = replace(held.index.docset, checked_at=file.checked_at)
@@ -410,7 +429,7 @@ class DocsetLibrary:
         except SearchUnavailable:
             return _Held(file)
         except DamagedDocset as damage:
-            if not file.path.exists():  # removed meanwhile
+            if not file.path.exists() or not can_open(_FILES):  # removed meanwhile, or a limit
                 return _Held(file)
             log.error("%s", damage)  # noqa: TRY400  # one line is wanted, no traceback
             return _Held(file, None, damage)

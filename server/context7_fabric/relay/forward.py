@@ -22,7 +22,7 @@ _MOST_MUTE = 3
 """Daemons in a row that may end without output; the next is started by a request alone."""
 
 LAST_WORDS = 1.0
-"""Seconds that the daemon has for its last output when the client has left."""
+"""Seconds for the daemon's last output when the client has left, those of a restart included."""
 
 ANSWER_SECONDS = 60.0
 """Seconds that requests have for their answers if they were piped in; clients wait a minute."""
@@ -117,6 +117,7 @@ class Forwarder:
 
     def _close(self) -> None:
         """Show the daemon the end of the input, and wait for its last output."""
+        end = time.monotonic() + LAST_WORDS
         if not self._lock.acquire(timeout=LAST_WORDS):
             return  # the lock is held while another daemon starts
         connection, self._leaving = self._connection, True
@@ -127,7 +128,7 @@ class Forwarder:
             connection.shutdown(socket.SHUT_WR)
         except OSError:
             return
-        self._ended.acquire(timeout=LAST_WORDS)
+        self._ended.acquire(timeout=max(0.0, end - time.monotonic()))
 
     def _receive_all(self, connection: socket.socket) -> None:
         """Write the output of the daemon, and of those that replace it, to the client."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from context7_fabric.docsets.sources.git import blob_address, patterns, read_refs, remote
-from context7_fabric.docsets.sources.git_process import failure, git_program
+from context7_fabric.docsets.sources.git_process import failure, git_program, user_network
 from context7_fabric.errors import (
     DocsetSourceError,
     SourceNotFound,
@@ -94,3 +95,20 @@ async def test_git_program_that_says_nothing_is_too_old(tmp_path: Path) -> None:
     program.chmod(0o755)
     with pytest.raises(SourceUnavailable, match="or later is needed"):
         await git_program("x", {"PATH": str(tmp_path)})
+
+
+async def test_user_network_has_the_proxy_and_certificates_of_the_users_configuration(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".gitconfig").write_text(
+        "[http]\n\tproxy = http://proxy:3128\n\tsslCAInfo = ~/ca.pem\n\tsslVerify = false\n"
+        '[http "https://other.org"]\n\tproxy = http://other:1\n'
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SSL_CERT_DIR": "/certs"}
+    program = await git_program("x", environment)
+    found = await user_network(program, "https://example.org/o/r", tmp_path, environment)
+    assert {name: text for name, text in found.items() if name not in environment} == {
+        "https_proxy": "http://proxy:3128",
+        "GIT_SSL_CAINFO": f"{tmp_path}/ca.pem",
+        "GIT_SSL_CAPATH": "/certs",
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -293,6 +294,25 @@ def test_a_damaged_file_is_named_once_and_left_aside_until_it_is_added_again(
     assert found(there, QUAY) == QUAY
     assert there.damaged() == []
     assert not file.exists()
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_limit_of_open_files_is_no_damage_and_passes(home: Path, pages: Path, left: int) -> None:
+    ticks = [0.0]
+    there = library_in(home, ticks=lambda: ticks[0])
+    add(library_in(home), pages, "/harbour/first")
+    add(library_in(home), pages)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.dup(0)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + left, hard))
+    try:
+        assert len(there.all(ANYONE)) <= left
+        assert there.damaged() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    ticks[0] += LOOK_SECONDS
+    assert len(there.all(ANYONE)) == 2
 
 
 def test_damage_beside_an_older_whole_generation_serves_the_older_one(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from context7_fabric.docsets.reading.lines import decode
 from support.reading_documents import only, read, text_of
 
 PROSE = "Words that fill a section. " * 20
@@ -221,21 +220,3 @@ def test_heading_that_is_an_identifier_is_a_name(heading: str, names: tuple[str,
 def test_definitions_in_code_are_names() -> None:
     code = "export const a = 1\nclass B:\n    def c(self): ...\nasync function d() {}\npub fn e()"
     assert only(read(f"```\n{code}\n```")).names == ("a", "B", "c", "d", "e")
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (b"caf\xc3\xa9", "café"),
-        (b"\xef\xbb\xbfcaf\xc3\xa9", "café"),
-        ("café".encode("utf-16"), "café"),
-        (b"caf\xe9 \x93quoted\x94", "café “quoted”"),
-        (b"", ""),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", None),
-        (bytes(range(256)), None),
-    ],
-)
-def test_decode_reads_text_of_several_encodings_and_refuses_binary_files(
-    data: bytes, text: str | None
-) -> None:
-    assert decode(data) == text

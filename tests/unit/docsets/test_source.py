@@ -97,6 +97,11 @@ def test_parse_source_with_a_credential_refuses_it_and_does_not_show_it(text: st
     assert "hunter2" not in f"{caught.value} {caught.value.source}"
 
 
+def test_parse_source_of_a_repositorys_page_gives_the_line_to_type() -> None:
+    with pytest.raises(UnusableSource, match=r"type git\+https://github\.com/o/r$"):
+        parse_source("https://github.com/o/r", CWD)
+
+
 def test_parse_source_with_a_path_of_a_folder_raises() -> None:
     with pytest.raises(UnusableSource, match="name the folder itself"):
         parse_source("docs", CWD, ("a",))

@@ -247,11 +247,11 @@ def test_a_clean_text_is_clean_when_it_is_screened_again(text: str) -> None:
     ],
 )
 def test_screening_takes_no_time_to_speak_of(unit: str) -> None:
-    text = f"{CODE}\n\n" + unit * (200_000 // len(unit))
+    text = f"{CODE}\n\n" + unit * (100_000 // len(unit))
     started = time.process_time()
     screen(text)
     screen(text.replace("\n", " "))
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 2.5
 
 
 def test_recorded_texts_have_no_findings() -> None:

@@ -44,10 +44,10 @@ def read_document(
     is_rst = _is_rst(path, lines)
     front = FrontMatter() if is_rst else front_matter(lines)
     _begin(outline, front)
-    rest = list(enumerate(lines))[front.end :]
-    expanded = (expand_rst if is_rst else expand_markdown)(path, rest, include)
+    expand = expand_rst if is_rst else expand_markdown
+    expanded = expand(path, lines[front.end :], front.end, include)
     (RstReader if is_rst else MarkdownReader)(expanded.lines, expanded.numbers, outline).read()
-    snippets, kept, dropped = cut(outline.sections, path, front.title, bounds)
+    snippets, kept, dropped = cut(outline.sections, path, bounds)
     filled = {number for number, line in enumerate(lines) if line.strip()}
     return _account(snippets, filled, kept, (outline.left_out, dropped, expanded.left_out))
 
@@ -55,7 +55,7 @@ def read_document(
 def _begin(outline: Outline, front: FrontMatter) -> None:
     """Begin a document with the title and the description of its front matter."""
     if front.title:
-        outline.heading(1, front.title, front.title_lines)
+        outline.heading(0, front.title, front.title_lines)
     if front.description:
         outline.add_text(front.description, front.description_lines)
     outline.leave_out("front matter", front.lines)

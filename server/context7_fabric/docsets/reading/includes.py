@@ -88,21 +88,14 @@ Numbered = Sequence[tuple[int, str]]
 """Lines with their numbers in the document."""
 
 
-def expand_markdown(path: str, lines: Numbered, include: Include) -> Expanded:
-    """Return the lines of a Markdown document with its includes in place."""
-    text = "\n".join(line for _, line in lines)
-    if not any(mark in text for mark in _MARKS):
-        return Expanded([line for _, line in lines], [number for number, _ in lines])
-    expansion = _Expansion(include)
-    expansion.markdown(lines, (path,))
-    return expansion.out
+def expand_markdown(path: str, lines: list[str], first: int, include: Include) -> Expanded:
+    """Return the lines of a Markdown document, numbered from `first`, with includes in place."""
+    return _expand(_Expansion.markdown, _MARKS, path, lines, first, include)
 
 
-def expand_rst(path: str, lines: Numbered, include: Include) -> Expanded:
+def expand_rst(path: str, lines: list[str], first: int, include: Include) -> Expanded:
     """Return the lines of a reStructuredText document with its includes in place."""
-    expansion = _Expansion(include)
-    expansion.rst(lines, (path,))
-    return expansion.out
+    return _expand(_Expansion.rst, ("include::",), path, lines, first, include)
 
 
 class _Expansion:
@@ -240,6 +233,22 @@ class _Expansion:
                 self._add(number, each)
         else:
             self.rst([(number, indent + each) for each in ("", *body, "")], (*above, name))
+
+
+def _expand(
+    read: Callable[[_Expansion, Numbered, tuple[str, ...]], None],
+    marks: Sequence[str],
+    path: str,
+    lines: list[str],
+    first: int,
+    include: Include,
+) -> Expanded:
+    text = "\n".join(lines)
+    if not any(mark in text for mark in marks):
+        return Expanded(lines, list(range(first, first + len(lines))))
+    expansion = _Expansion(include)
+    read(expansion, list(enumerate(lines, start=first)), (path,))
+    return expansion.out
 
 
 LONGEST_NAME = 200

@@ -1,40 +1,12 @@
-"""Lines of a document: decoding, line ends, front matter, fences, searches that stay linear."""
+"""Lines of a document: line ends, front matter, fences, searches that stay linear."""
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 TAB = 4
-
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-MOST_CONTROL = 0.02
-"""Share of control characters above which bytes that are not UTF-8 are no text."""
-
-
-def decode(data: bytes) -> str | None:
-    """Return the text of a file, or None for a binary file.
-
-    UTF-8, with a byte order mark also UTF-16; else Windows-1252, of which Latin-1 is a part, with
-    bytes that it lacks replaced. Bytes with many control characters are binary.
-    """
-    for mark, encoding in _BOMS:
-        if data.startswith(mark):
-            return data.decode(encoding, errors="replace")
-    if data.count(0) > len(data) * MOST_CONTROL:
-        return None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        is_binary = len(_CONTROL.findall(data)) > len(data) * MOST_CONTROL
-        return None if is_binary else data.decode("cp1252", errors="replace")
 
 
 def split(text: str) -> list[str]:

@@ -22,7 +22,7 @@ _RULE = re.compile(r"[ \t>]*(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|
 _LIST = re.compile(r"(?:[-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
 _OPTION = re.compile(r" {4}(?:type|open|attrs|new|select):[ \t].*")
 _LINK_DEFINITION = re.compile(r" {0,3}\[[^\]\[]+\]:[ \t]*\S+.*")
-_SHORTCODE = re.compile(r"\{\{[<%].*[>%]\}\}|\{%.*%\}")
+_SHORTCODE = re.compile(r"\{\{[<%].*[>%]\}\}|\{%.*%\}|\{\{\s*\"[\w-]+\":.*\}\}")
 _SHORTCODE_LABEL = re.compile(
     r"(?:title|label|name|tabName|header)=\"([^\"]*)\"|\btab \"([^\"]*)\""
 )
@@ -46,6 +46,7 @@ class MarkdownReader:
         self._at = 0
         self._indents: list[int] = []
         self._depth = 0
+        self._data_depth = 0
         self._is_in_list = False
         self._after_blank = True
         self._spans = mdx.Spans(lines)
@@ -409,24 +410,25 @@ class MarkdownReader:
         lines = [self._lines[at] for at in range(self._at, end + 1)]
         has_data = any(mdx.DATA.search(line) for line in lines) and not mdx.is_style(lines)
         self._out.blank()
+        base = min((width(line) for line in lines[1:] if mdx.is_property(line)), default=0)
         for line in lines:
-            self._tag_line(line, has_data=has_data)
+            self._tag_line(line, base if has_data else None)
         self._out.blank()
         if not lines[-1].rstrip().endswith("/>"):
             self._depth += 1
         self._after_blank = False
 
-    def _tag_line(self, line: str, *, has_data: bool) -> None:
+    def _tag_line(self, line: str, base: int | None) -> None:
+        """Keep a line of a tag; `base` are the columns of its outermost data, None without."""
         if not line.strip():
             self._at += 1
             return
-        text = (
-            mdx.data_line(line)
-            if has_data
-            else mdx.labels("Tag", line)
-            if mdx.has_label(line)
-            else ""
-        )
+        if base is None:
+            text = mdx.labels("Tag", line) if mdx.has_label(line) else ""
+        else:
+            if mdx.is_property(line):
+                self._data_depth = max(0, width(line) - base) // TAB
+            text = mdx.data_line(line, self._data_depth)
         if text.strip():
             self._put(text)
             self._at += 1

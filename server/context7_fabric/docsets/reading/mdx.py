@@ -218,31 +218,47 @@ class Spans:
 DATA = re.compile(r"=\s*\{\s*[\[{]|=\s*\{\s*$")
 _STYLE = re.compile(r"(?:^|[\s<])(?:style|className|sx|css|class)\s*=")
 _KEY = re.compile(r"""\s*\{?\s*["']?([\w-]+)["']?\s*:\s*(.*)""")
-_HEAD = re.compile(r"\s*<[A-Z][\w.]*(?=\s|$)|^\s*\w+=(?=\{)")
+_HEAD = re.compile(r"^\s*<[A-Z][\w.]*(?=\s|$)|^\s*\w+=(?=\{)")
+_QUOTES = tuple("\"'`")
+_PLAIN_TAG = re.compile(r"</?(?:a|b|br|code|em|i|li|p|span|strong|ul)(?:\s[^<>]*)?/?>")
+"""Tags in a string; any other may be the parameter of a type, as in `Array<Part>`."""
 _NO_WORD = re.compile(r"[\W_]*")
 _NAMING = {"name", "prop", "attribute", "key"}
 
 
-def data_line(line: str) -> str:
-    """Return a line of properties as text: `name:` as a list item, other keys as lines."""
+def is_property(line: str) -> bool:
+    """Return whether a line holds a key and a value."""
+    return len(line) <= LONGEST_LINE and _KEY.fullmatch(line) is not None
+
+
+def data_line(line: str, depth: int = 0) -> str:
+    """Return a line of properties as text: `name:` as a list item, other keys as lines.
+
+    `depth` is the level of a property within others.
+    """
     if len(line) > LONGEST_LINE:
         return line
-    line = _HEAD.sub("", line)
+    line, indent = _HEAD.sub("", line), "  " * min(depth, DEEPEST_DATA)
     found = _KEY.fullmatch(line)
     if found is None or found[2].lstrip().startswith("//"):
         bare = _literal(line)
-        return f"  {bare}" if bare else ""
+        return f"{indent}  {bare}" if bare else ""
     value = _literal(found[2])
     if found[1] in _NAMING:
-        return f"- **{value}**" if value else ""
-    return f"  {found[1]}: {value}" if value else ""
+        return f"{indent}- **{value}**" if value else ""
+    return f"{indent}  {found[1]}: {value}" if value else ""
+
+
+DEEPEST_DATA = 6
 
 
 def _literal(value: str) -> str:
     """Return a value without quotes, brackets, comma and tags; empty if no word is left."""
-    text = text_of(value).replace('{" "}', " ").strip().rstrip(",").strip()
+    bare = value.strip()
+    text = _PLAIN_TAG.sub("", bare) if bare[:1] in _QUOTES else text_of(bare)
+    text = text.replace('{" "}', " ").strip().rstrip(",").strip()
     text = text.strip("[]{}()").strip().rstrip(",") if _is_bracketed(text) else text
-    if len(text) > 1 and text[0] in "\"'`" and text[-1] == text[0]:
+    if len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]:
         text = text[1:-1].replace(f"{text[0]}, {text[0]}", ", ")
     return "" if _NO_WORD.fullmatch(text) else text
 

@@ -92,7 +92,10 @@ class Outline:
         anchor: str = "",
         names: Iterable[str] = (),
     ) -> None:
-        """Begin a section; `title` is plain text and may be empty."""
+        """Begin a section; `title` is plain text and may be empty.
+
+        Level 0 is the title of the document; a first heading that repeats it adds nothing.
+        """
         self.blank()
         self._leave(level)
         if not title or len(self._levels) >= DEEPEST:
@@ -119,7 +122,11 @@ class Outline:
 
     def _begin(self, *, goes_on: bool = False) -> None:
         lines = tuple(line for each in self._levels for line in each.lines)
-        path = tuple(each.title for each in self._levels)
+        path = tuple(
+            each.title
+            for each, above in zip(self._levels, [None, *self._levels], strict=False)
+            if above is None or not _are_same(each.title, above.title)
+        )
         anchor = self._levels[-1].anchor if self._levels else ""
         self.sections.append(Section(path, lines, anchor, goes_on=goes_on))
 
@@ -190,6 +197,13 @@ class Outline:
         """Note lines that stand in no snippet; the first kind of a line counts."""
         for line in lines:
             self.left_out.setdefault(line, kind)
+
+
+def _are_same(title: str, other: str) -> bool:
+    return _NOT_A_LETTER.sub("", title).lower() == _NOT_A_LETTER.sub("", other).lower()
+
+
+_NOT_A_LETTER = re.compile(r"\W+")
 
 
 def dedent(lines: Sequence[str]) -> list[str]:

@@ -55,11 +55,11 @@ def _length(block: Block) -> int:
 
 
 def cut(
-    sections: Iterable[Section], path: str, title: str, bounds: Bounds = DEFAULT_BOUNDS
+    sections: Iterable[Section], path: str, bounds: Bounds = DEFAULT_BOUNDS
 ) -> tuple[tuple[DocSnippet, ...], set[int], dict[int, str]]:
     """Return the snippets of a document, the source lines in them, and the kinds of others.
 
-    `title` is the document's own title and precedes the headings of every path.
+    `path` is the document's, which names snippets that are below no heading.
     """
     pieces, dropped = list[_Piece](), list[tuple[str, Section]]()
     for section in sections:
@@ -70,7 +70,7 @@ def cut(
             pieces.extend(_pieces(section, bounds))
     joined = _join(_without_empty(pieces), bounds)
     kept = {line for piece in joined for line in piece.lines}
-    snippets = tuple(_snippet(piece, path, title) for piece in joined)
+    snippets = tuple(_snippet(piece, path) for piece in joined)
     return snippets, kept, _dropped_lines(dropped)
 
 
@@ -311,11 +311,8 @@ def _joined_path(first: tuple[str, ...], second: tuple[str, ...], shared: int) -
 # --------------------------------------------------------------------------- Snippets
 
 
-def _snippet(piece: _Piece, path: str, title: str) -> DocSnippet:
-    headings = piece.path
-    if title and not (headings and _same(headings[0], title)):
-        headings = (title, *headings)
-    headings = headings or (_name(path),)
+def _snippet(piece: _Piece, path: str) -> DocSnippet:
+    headings = piece.path or (_name(path),)
     text = "\n\n".join(_tidy(block.markdown()) for block in piece.blocks)
     is_code = any(block.is_code for block in piece.blocks)
     return DocSnippet(
@@ -343,10 +340,6 @@ _SEPARATORS = re.compile(r"[-_.\s]+")
 
 def _tidy(text: str) -> str:
     return text.strip("\n").rstrip()
-
-
-def _same(heading: str, title: str) -> bool:
-    return heading.casefold().strip() == title.casefold().strip()
 
 
 def _language(blocks: Sequence[Block]) -> str:

@@ -27,7 +27,7 @@ BINARY = "binary"
 EMPTY = "empty"
 TOO_DEEP = "nested too deep"
 
-_FEWER = "add a part of it (--path, or a folder within)"
+_FEWER = "add a folder within it, or --path of a repository"
 _FLAGS = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
 _OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in _FLAGS)  # no system has all of them
 _GIT = ".git"

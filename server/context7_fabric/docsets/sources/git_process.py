@@ -66,18 +66,23 @@ _ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
 }
 _NOT_FOR_GIT = frozenset({"HOME", "XDG_CONFIG_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+_PROXY = "https_proxy"
 _CONFIGURED = {
-    "http.proxy": "https_proxy",
+    "http.proxy": _PROXY,
     "http.sslcainfo": "GIT_SSL_CAINFO",
     "http.sslcapath": "GIT_SSL_CAPATH",
 }
-"""Keys of the user's configuration that are kept, and the variables that mean the same."""
+"""Keys of the user's configuration that are kept, and the variables that mean the same.
+
+To git the key of the proxy precedes its variable, and the other variables precede their keys.
+"""
 
 _HOME = "home"
 _CHUNK = 65536
 _KEPT = 8192
 _WATCH_SECONDS = 0.5
 _SHOWN_BYTES = 100_000
+_END_SECONDS = 5.0
 _SHOWN = 160
 
 _FAILURES: tuple[tuple[str, type[DocsetSourceError], str, str], ...] = (
@@ -148,10 +153,12 @@ async def user_network(
         cwd=folder,
         env={**environment, "GIT_CEILING_DIRECTORIES": str(folder.parent), "LC_ALL": "C"},
     )
+    home = environment.get("HOME", "~")
     for entry in done.stdout.decode("utf-8", "replace").split("\0"):
         name, _, value = entry.partition("\n")
-        if value and name.lower() in _CONFIGURED:
-            kept[_CONFIGURED[name.lower()]] = value
+        variable = _CONFIGURED.get(name.lower())
+        if value and variable and (variable == _PROXY or variable not in environment):
+            kept[variable] = f"{home}{value[1:]}" if value.startswith("~/") else value
     return kept
 
 
@@ -294,13 +301,19 @@ async def _chunks(stream: ByteReceiveStream | None) -> AsyncIterator[bytes]:
 
 
 async def _end(process: Process) -> None:
-    """Kill the program and all that it started, and wait for it."""
+    """Kill the program and all that it started, and wait for them: they write into the folder.
+
+    Its standard error ends when the last of them has ended.
+    """
     with anyio.CancelScope(shield=True):
         with suppress(ProcessLookupError, PermissionError):
             if sys.platform == "win32":
                 process.kill()
             else:
                 os.killpg(process.pid, signal.SIGKILL)
+        with anyio.move_on_after(_END_SECONDS):
+            async for _rest in _chunks(process.stderr):
+                pass
         await process.aclose()
 
 

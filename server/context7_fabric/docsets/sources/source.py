@@ -223,7 +223,7 @@ def _llms_source(text: str) -> LlmsSource:
     url = _checked(text, text)
     if not urlsplit(url).path.endswith(LLMS_FILES):
         reason = "the address is not that of an llms.txt or llms-full.txt"
-        raise UnusableSource(_shown(text), reason, f"for a repository {_FORMS.partition(', ')[2]}")
+        raise UnusableSource(_shown(text), reason, f"if it is a repository, type git+{_shown(url)}")
     return LlmsSource(url)
 
 

@@ -35,13 +35,20 @@ from context7_fabric.errors import (
 AT_ONCE = 4
 """Pages that are asked for at once: courteous, and fast enough for some hundreds."""
 
+MOST_SILENT = 0.1
+"""Share of the pages that may give no answer: with more the documentation is not whole."""
+
+MOST_MISSES = 5
+"""Pages that are asked for as Markdown, before a site that has none is asked no more."""
+
 UNFETCHED = "page: "
+_SILENT = f"{UNFETCHED}no answer"
 _TEXT = (".md", ".mdx", ".txt", ".rst", ".markdown")
 _KINDS = {
     SourceNotFound: "nothing there",
     SourceRefused: "no text of this site",
     SourceTooLarge: "too large or too slow",
-    SourceUnavailable: "no answer",
+    SourceUnavailable: _SILENT.removeprefix(UNFETCHED),
 }
 _SLUG = re.compile(r"[^\w]+")
 _LONGEST_SLUG = 80
@@ -116,8 +123,9 @@ async def _listed(
     """Read the pages that a list names, in its order, and name those that cannot be read.
 
     Raises:
-        SourceNotFound: None of them can be read.
+        SourceNotFound: None of them is text.
         SourceTooLarge: All together are too much.
+        SourceUnavailable: Many give no answer, so that most of the documentation may be missing.
     """
     bounds = fetch.bounds
     listed = links(main.text, main.url)
@@ -145,43 +153,57 @@ class _Pages:
     omitted: list[Omitted] = field(default_factory=list)
     _found: dict[str, list[WebPage]] = field(default_factory=dict)
     _size: int = 0
+    _misses: int = 0
 
     async def read(self) -> list[WebPage]:
         """Return the pages in the order of their addresses.
 
         Raises:
             SourceTooLarge: Their text, or what was transferred, exceeds the bound.
+            SourceUnavailable: Many of them give no answer.
         """
         limiter = CapacityLimiter(AT_ONCE)
         async with anyio.create_task_group() as tasks:
             for url in self.urls:
                 tasks.start_soon(self._read, url, limiter, tasks)
-        if self._size > self.bounds.text_bytes:
-            reason = f"its pages have more than {self.bounds.text_bytes / 1e6:g} MB of text"
-            raise SourceTooLarge(self.source, reason, "add its repository, or a part as a folder")
+        self._check()
         self.omitted.sort(key=lambda each: self.urls.index(each.path))
         return [page for url in self.urls for page in self._found.get(url, ())]
+
+    def _check(self) -> None:
+        bounds, silent = self.bounds, sum(each.reason == _SILENT for each in self.omitted)
+        if self._size > bounds.text_bytes or self.client.is_exhausted:
+            most = min(bounds.text_bytes, bounds.transfer_bytes)
+            reason = f"its pages take more than {most / 1e6:g} MB"
+            raise SourceTooLarge(self.source, reason, "add its repository, or a part as a folder")
+        if silent > MOST_SILENT * len(self.urls):
+            reason = f"{silent} of its {len(self.urls)} pages give no answer"
+            raise SourceUnavailable(self.source, reason, "try again later")
 
     async def _read(self, url: str, limiter: CapacityLimiter, tasks: TaskGroup) -> None:
         async with limiter:
             try:
-                text = await self._text(url)
+                self._keep(url, await self._text(url))
             except DocsetSourceError as error:
                 self.omitted.append(Omitted(url, f"{UNFETCHED}{_kind(error)}"))
-                return
+        if self._size > self.bounds.text_bytes or self.client.is_exhausted:
+            tasks.cancel_scope.cancel()
+
+    def _keep(self, url: str, text: WebText) -> None:
         is_file = is_llms(url)
         self._found[url] = pages(text.text, text.url) if is_file else [WebPage(url, "", text.text)]
         self._size += len(text.text)
         self.progress(f"{len(self._found)} of {len(self.urls)} pages")
-        if self._size > self.bounds.text_bytes:
-            tasks.cancel_scope.cancel()
 
     async def _text(self, url: str) -> WebText:
         """Return a page as text: sites serve the Markdown of a page under its address and .md."""
         host, most = urlsplit(url).netloc, self.bounds.file_bytes
-        if not urlsplit(url).path.endswith(_TEXT):
-            with suppress(SourceNotFound, SourceRefused, SourceUnavailable):
-                return await self.client.text(_as_markdown(url), most, host=host)
+        if not urlsplit(url).path.endswith(_TEXT) and self._misses < MOST_MISSES:
+            with suppress(SourceNotFound, SourceRefused):
+                text = await self.client.text(_as_markdown(url), most, host=host)
+                self._misses = -len(self.urls)
+                return text
+            self._misses += 1
         return await self.client.text(url, most, host=host)
 
 

@@ -50,7 +50,7 @@ _TEXT = frozenset({"", "text/plain", "text/markdown", "text/x-markdown", "text/m
 _UNKNOWN = frozenset({"application/octet-stream", "binary/octet-stream"})
 _HTML = ("<!doctype", "<html", "<?xml")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MISSING = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_FOR_NOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _LATER = "try again later, or add a copy as a folder"
 _AS_TEXT = "give the address of a text"
@@ -96,6 +96,11 @@ class WebClient:
     ) -> None:
         """Close all connections."""
         await self._exits.__aexit__(kind, error, trace)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """More was sent than all texts together may take."""
+        return self._left < 0
 
     async def text(self, url: str, most: int, *, host: str | None = None) -> WebText:
         """Return the text at an address, at most `most` bytes of it; with `host`, of that alone.
@@ -172,10 +177,12 @@ class WebClient:
 
     def _check_status(self, url: str, response: httpx2.Response) -> None:
         status = response.status_code
-        if status in _MISSING:
-            raise SourceNotFound(self._source, f"there is nothing at {url}", "correct the address")
-        if status not in {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}:
-            raise SourceUnavailable(self._source, f"{url} answers with status {status}", _LATER)
+        if status in {HTTPStatus.OK, HTTPStatus.NOT_MODIFIED}:
+            return
+        reason = f"{url} answers with status {status}"
+        if status in _FOR_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise SourceUnavailable(self._source, reason, _LATER)
+        raise SourceNotFound(self._source, reason, "give the address of a public text")
 
     async def _body(self, response: httpx2.Response, most: int) -> bytes:
         """Return the body, unpacked in bounded steps: a small one may unpack to any size."""
