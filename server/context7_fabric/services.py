@@ -81,11 +81,11 @@ class Services:
         asked = self._cleaned(look_up)
         held = await self.docset_names.named(asked, caller.viewer)
         if held and held[0].is_private:
-            return private_list(held)
+            return screened_throughout(private_list(held))
         if is_local(asked.library):
             return no_such_local(asked.library)
         answer = screened_throughout(await self.resolver.resolve(asked, caller))
-        return with_held(answer, held) if held else answer
+        return screened_throughout(with_held(answer, held)) if held else answer
 
     async def find(self, look_up: Question, caller: Caller) -> Answer:
         """Return the libraries that a name may mean, with the id that it means exactly, if any."""

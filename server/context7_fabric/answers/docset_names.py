@@ -149,28 +149,35 @@ def private_list(held: Sequence[HeldLibrary]) -> Answer:
 def with_held(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
     """Return `answer` with the entries of `held` in front that it does not list; pure.
 
-    Its other text stays as it is. Where it lists nothing that the name means, ours stand alone.
+    Its other text stays as it is. Where it lists nothing that the name means, ours stand alone; a
+    text in a form that is not known gets a note only.
     """
-    listed = None if answer.outcome in _FAILED else parse_list(answer.text)
+    if answer.outcome in _FAILED:
+        return _in_place(answer, held)
+    listed = parse_list(answer.text)
     if listed is None:
-        cause = answer.note or " ".join(answer.text.split())
-        lone = _alone(held, f"{_joined(held)}: known by documentation held here. {cause}")
-        is_answered = answer.outcome is Outcome.NEGATIVE
-        return lone if is_answered else replace(lone, outcome=Outcome.OFFLINE)
+        return _noted(answer, f"{_joined(held)}: its documentation is held here.")
     ids = {each.id for each in listed.libraries}
     missing = [each for each in held if ids.isdisjoint(each.ids)]
     if not missing:
         return answer
     ours = f"\n{RULE}\n".join(_as_others(each.entry, listed.libraries[0]) for each in missing)
     at = answer.text.index(_FIRST_ENTRY)
-    note = (
-        f"{_joined(missing)}: listed first, as its documentation is held here; the list lacks it."
-    )
-    return replace(
-        answer,
-        text=f"{answer.text[:at]}{ours}\n{RULE}\n{answer.text[at:]}",
-        note=" ".join(filter(None, (note, answer.note))),
-    )
+    text = f"{answer.text[:at]}{ours}\n{RULE}\n{answer.text[at:]}"
+    why = "listed first, as its documentation is held here; the list lacks it."
+    return _noted(replace(answer, text=text), f"{_joined(missing)}: {why}")
+
+
+def _in_place(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
+    """Return the entries of `held` in place of a failure, of suggestions or of no result."""
+    cause = answer.note or " ".join(answer.text.split())
+    lone = _alone(held, f"{_joined(held)}: known by documentation held here. {cause}")
+    is_answered = answer.outcome is Outcome.NEGATIVE
+    return lone if is_answered else replace(lone, outcome=Outcome.OFFLINE)
+
+
+def _noted(answer: Answer, note: str) -> Answer:
+    return replace(answer, note=" ".join(filter(None, (note, answer.note))))
 
 
 def _alone(held: Sequence[HeldLibrary], note: str) -> Answer:

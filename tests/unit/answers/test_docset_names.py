@@ -54,6 +54,13 @@ def test_with_held_of_an_older_list_has_its_constant_lines_alone() -> None:
     assert [each.id for each in whole.libraries] == ["/acme/gears", "/w/w"]
 
 
+def test_with_held_of_a_text_in_an_unknown_form_adds_a_note_alone() -> None:
+    whole = answer("## Libraries of tomorrow\n\n* /w/w")
+    found = with_held(whole, [HELD])
+    assert found.text == whole.text
+    assert (found.note or "").startswith("/acme/gears: its documentation is held here.")
+
+
 @pytest.mark.parametrize("listed", ["/acme/gears", "/websites/gears"])
 def test_with_held_of_a_list_that_has_the_library_changes_nothing(listed: str) -> None:
     whole = answer(format_list([replace(PLAIN, id=listed)]))
