@@ -275,10 +275,10 @@ PIECES = (
 @pytest.mark.parametrize("piece", [*PIECES.split("|"), "\u0301", "\ufdfa", "\U0001f680"])
 def test_ten_kilobytes_of_anything_take_no_time(piece: str) -> None:
     text = piece * (10_000 // len(piece))
-    before = time.perf_counter()
+    before = time.process_time()
     INDEX.find(text, text)
     INDEX.find(text[:MAX_NAME_LENGTH], text)
     INDEX.find("fastapi", text)
     languages_in(text)
     read_name(text)
-    assert time.perf_counter() - before < SECONDS
+    assert time.process_time() - before < SECONDS
