@@ -176,9 +176,7 @@ def _report_ingestion(report: Report, added: Sequence[Added]) -> None:
 
 
 def _report_quality(report: Report, seen: Sequence[Seen]) -> None:
-    table = report.table(
-        "Pages through stdio, % (95 % interval)", "figure", "real", "new", "pooled", "macro"
-    )
+    table = report.table("Pages, % (95 % interval)", "figure", "real", "new", "pooled", "macro")
     groups = [
         [each for each in seen if each.question.is_real is is_real] for is_real in (True, False)
     ]
