@@ -33,6 +33,7 @@ from bench.docsets_judged import (
     Judged,
     Seen,
     complete,
+    held_docsets,
     ids_of,
     interval,
     macro,
@@ -61,7 +62,7 @@ IDLE = 0.0005  # seconds between two looks of the event loop at the clock
 
 @dataclass(frozen=True)
 class Added:
-    """What adding one corpus took."""
+    """Time and sizes of one corpus that was added."""
 
     corpus: str
     ids: Sequence[str]
@@ -77,24 +78,41 @@ def measure(options: argparse.Namespace) -> Report:
     if options.quick:
         questions = questions[::10]
     report = Report("Docsets", [f"{len(questions)} judged questions."])
-    with TemporaryDirectory(prefix="docsets-") as folder:
-        trees = unpack(options.data / CORPORA, Path(folder, "corpora"))
-        environment = product_environment(
-            Path(folder, "home"),
-            {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_DAEMON": "off"},
-        )
-        added = [
-            _add(trees / corpus, ids, version_of(corpus, questions), environment)
-            for corpus, ids in ids_of(questions).items()
-        ]
-        _report_ingestion(report, added)
-        indexes = {each.corpus: open_docset(each.file) for each in added}
-        seen = _ask_all(questions, indexes, environment)
+    with TemporaryDirectory(prefix="docsets-") as temporary:
+        folder = Path(temporary)
+        if options.direct:
+            indexes = held_docsets(options.data, options.direct, questions)
+            seen = [_served(each, indexes[each.corpus]) for each in questions]
+        else:
+            indexes, seen = _through_stdio(report, options.data, folder, questions)
         _report_quality(report, seen)
         _report_lengths(report, questions, indexes)
-        _report_times(report, questions, indexes, Path(folder))
-        _report_memory(report, [each.file for each in added])
+        _report_times(report, questions, indexes, folder)
+        _report_memory(report, [each.path for each in indexes.values() if each.path])
     return report
+
+
+def _through_stdio(
+    report: Report, data: Path, folder: Path, questions: Sequence[Judged]
+) -> tuple[dict[str, DocsetIndex], list[Seen]]:
+    trees = unpack(data / CORPORA, folder / "corpora")
+    environment = product_environment(
+        folder / "home", {"CONTEXT7_FABRIC_UPSTREAM": "off", "CONTEXT7_FABRIC_DAEMON": "off"}
+    )
+    added = [
+        _add(trees / corpus, ids, version_of(corpus, questions), environment)
+        for corpus, ids in ids_of(questions).items()
+    ]
+    _report_ingestion(report, added)
+    indexes = {each.corpus: open_docset(each.file) for each in added}
+    return indexes, _ask_all(questions, indexes, environment)
+
+
+def _served(question: Judged, index: DocsetIndex) -> Seen:
+    """Return the page without the server."""
+    found = index.retrieve(question.text)
+    page = found.page().text
+    return Seen(question, page, found.confidence, THRESHOLD, count_tokens(page))
 
 
 def _add(tree: Path, ids: Sequence[str], version: str | None, environment: dict[str, str]) -> Added:
@@ -333,4 +351,5 @@ print(resident() - before)
 
 if __name__ == "__main__":
     data = {"type": Path, "required": True, "help": "folder of the judged questions and corpora"}
-    sys.exit(run(__doc__, measure, data=data, quick=QUICK))
+    direct = {"type": Path, "help": "folder of docsets, made if need be; no server, no command"}
+    sys.exit(run(__doc__, measure, data=data, direct=direct, quick=QUICK))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
 
@@ -108,7 +108,7 @@ class Retrieval:
 
     @property
     def evidence(self) -> Evidence:
-        """What the first snippets hold of the question's words."""
+        """Parts of the question that the first snippets hold, for the confidence."""
         names = set(re.findall(r"\w+", " ".join(self.docset.ids).lower()))
         weights = {w: each for w, each in self.words.items() if w.lower() not in names}
         first = self._ranked[:FIRST]
@@ -147,32 +147,32 @@ class Retrieval:
 
     def _rank(self, matches: Sequence[Match]) -> list[Ranked]:
         frame = FRAME_TOKENS + estimated_tokens(self.docset.address)
+        headed = [self._shares(match.headed) for match in matches]
+        scores = self._scores(matches, headed)
+        top = max(scores, default=1.0) or 1.0
         ranked = [
             Ranked(
                 match.number,
                 match.snippet,
-                match.score,
+                score / top,
                 self._shares(match.held),
-                self._shares(match.headed),
+                heads,
                 match.tokens + frame,
             )
-            for match in matches
+            for match, heads, score in zip(matches, headed, scores, strict=True)
         ]
-        scores = self._scores(matches, ranked)
-        top = max(scores, default=1.0) or 1.0
-        scored = (
-            replace(each, score=score / top) for each, score in zip(ranked, scores, strict=True)
-        )
-        return sorted(scored, key=lambda each: (-each.score, each.number))
+        return sorted(ranked, key=lambda each: (-each.score, each.number))
 
-    def _scores(self, matches: Sequence[Match], ranked: Sequence[Ranked]) -> list[float]:
+    def _scores(
+        self, matches: Sequence[Match], headed: Sequence[Mapping[str, float]]
+    ) -> list[float]:
         top = max((match.score for match in matches), default=1.0) or 1.0
         prior_weight = PRIOR_WEIGHT + BROAD_WEIGHT * self._breadth() ** 2
         return [
             BM25_WEIGHT * match.score / top
-            + TITLE_WEIGHT * _part(self.words, each.headed)
+            + TITLE_WEIGHT * _part(self.words, heads)
             + prior_weight * _prior(match)
-            for match, each in zip(matches, ranked, strict=True)
+            for match, heads in zip(matches, headed, strict=True)
         ]
 
     def _breadth(self) -> float:

@@ -119,12 +119,12 @@ def test_token_with_a_bad_line_in_the_file_leaves_the_line_alone(
 
 
 def test_token_list_names_the_line_that_is_left_out(
-    file: TokenFile, home: Path, caplog: pytest.LogCaptureFixture
+    file: TokenFile, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home.mkdir()
     file.path.write_text("# fine\nci\n")
     assert main(["token", "list"]) == 0
-    assert f"{file.path}, line 2: " in caplog.text
+    assert f"{file.path}, line 2: " in capsys.readouterr().err
 
 
 def test_token_revoke_removes_a_bad_line_of_that_name(file: TokenFile, home: Path) -> None:
