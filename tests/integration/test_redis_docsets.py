@@ -53,6 +53,8 @@ async def apps(
         scripted_app(upstream, clock, tmp_path / "a", BACKEND=redis.url) as one,
         scripted_app(upstream, clock, tmp_path / "b", BACKEND=redis.url) as other,
     ):
+        for app in (one, other):  # a loop that loads answers Redis late
+            await app.services.registry.loaded.wait()
         yield one, other
 
 
