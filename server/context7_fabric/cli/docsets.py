@@ -41,6 +41,9 @@ INTERRUPTED = 130
 _THIN = 5_000
 """Characters of a docset below which the documentation is likely to be elsewhere."""
 
+_INCLUDE = "lines: include of "
+_MISSING = "includes: not in the source"
+
 _MOST_NAMED = 3
 """Files that a summary names for each reason why they were left out."""
 
@@ -211,11 +214,25 @@ def print_change(change: DocsetChange) -> None:
     )
     print_text(f"  source    {docset.source}", hanging=12)
     print_text(f"  revision  {docset.revision[:12]}, licence {docset.licence}", hanging=12)
-    for reason, count in sorted(docset.left_out.items()):
-        print_text(f"  left out  {_omission(reason, count, change.examples)}", hanging=12)
+    for line in omissions(docset.left_out, change.examples):
+        print_text(f"  left out  {line}", hanging=12)
     for note in (change.note, _thin(docset)):
         if note:
             print_text(f"  note      {note}", hanging=12)
+
+
+def omissions(left_out: Mapping[str, int], examples: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line for each reason why something was left out, one for all missing includes.
+
+    `left_out` counts by reason, `examples` names files by reason.
+    """
+    targets = [reason for reason in sorted(left_out) if reason.startswith(_INCLUDE)]
+    others = sorted(left_out.keys() - set(targets))
+    lines = [_omission(reason, left_out[reason], examples) for reason in others]
+    if targets:
+        names = {_MISSING: [each.removeprefix(_INCLUDE) for each in targets]}
+        lines.append(_omission(_MISSING, len(targets), names))
+    return lines
 
 
 def _omission(reason: str, count: int, examples: Mapping[str, Sequence[str]]) -> str:
