@@ -26,12 +26,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
 import mcp_types as types
 import pytest
+from anyio import to_thread
 from mcp import Client
 
 from bench.harness import Report, run
@@ -40,10 +42,26 @@ from context7_fabric.parsing.libraries import Library, format_entry, format_list
 from context7_fabric.runtime.app import App
 from context7_fabric.upstream.base import ToolList
 from support.app_server import call, connected, provenance, texts
+from support.docsets import add, library_in
 from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 
 ENCODING = "o200k_base"
 QUESTION = "How do I begin?"
+DOCS = Path(__file__).parents[2] / "docs"
+DOCS_ID = "/context7-fabric/docs"
+ASKED = (
+    "revoke an access token of the shared server",
+    "how long does an answer stay fresh",
+    "search contexts by meaning in Python",
+    "limit the requests of a token",
+    "run several replicas on one Redis",
+    "which metrics does the server export to Prometheus",
+    "store a context over REST with curl",
+    "where do docsets lie and which version answers",
+    "send traces to a collector",
+    "sizes and bounds of the store",
+)
+"""Questions about the project's own documentation, asked of its docset."""
 SHARED = Path(__file__).parents[3] / "shared" / "upstream"
 RECORDED = SHARED / "samples" / "resolve_entries.txt"
 TOOLS = SHARED / "tools-list-4.1.1.json"
@@ -120,6 +138,10 @@ def measure(_options: argparse.Namespace) -> Report:
     table = report.table("", "", *heads, "the ticket said")
     for each in SCENARIOS:
         table.add_row(each.title, *(each.row(results[entries]) for entries in SERVERS), each.ticket)
+    with TemporaryDirectory(prefix="tokens-") as folder:
+        table.add_row(
+            f"A docset's page, median of {len(ASKED)}", *anyio.run(_page_row, Path(folder))
+        )
     _add_docs(report, results)
     for entries, readings in results.items():
         _add_hits(report, entries, readings)
@@ -294,6 +316,22 @@ async def _reading(app: App, client: Client, name: str, script: Script) -> Readi
         "docs hit": _read_tokens(docs_hit),
     }
     return Reading(tokens)
+
+
+async def _page_row(home: Path) -> Sequence[str]:
+    """Return the cells of the row about pages of a docset, which Context7 has no part in."""
+    await to_thread.run_sync(add, library_in(home), DOCS, DOCS_ID)
+    async with (
+        scripted_app(ScriptedUpstream(), FakeClock(), home, UPSTREAM="off") as app,
+        connected(app, "legacy", meta="brief") as client,
+    ):
+        asked = ({"libraryId": DOCS_ID, "query": each} for each in ASKED)
+        pages = [await call(client, QUERY_DOCS, **each) for each in asked]
+    tiers = Counter(provenance(each)["tier"] for each in pages)
+    assert tiers.keys() == {"docset"}, (tiers, pages[0])
+    read = median([_read_tokens(each) for each in pages])
+    whole = median([_read_tokens(each) + _meta_tokens(each) for each in pages])
+    return f"{read:,.0f} from us ({whole:,.0f} with `_meta`)", "the same", ""
 
 
 def _read_tokens(result: types.CallToolResult) -> int:

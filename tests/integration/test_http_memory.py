@@ -14,6 +14,8 @@ from support.product import Served, product_at_port, product_environment
 
 MEBIBYTE = 2**20
 MOST_GROWTH = 150 * MEBIBYTE
+PAUSE = 0.1
+"""Seconds between two requests of others, so that these keep to the limit of a token."""
 PING = b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"
 RPC = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 POST = (
@@ -147,6 +149,7 @@ def growth_under(kind: str, server: Served, start: int, headers: dict[str, str])
         while flooding.is_alive() or not answered:
             assert result_of(asked(server, headers=headers))["tools"]
             answered += 1
+            flooding.join(PAUSE)
         most = rss(server)
     forget(server)
     assert "Traceback" not in server.process.err.text
