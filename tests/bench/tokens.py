@@ -54,11 +54,11 @@ ASKED = (
     "how long does an answer stay fresh",
     "search contexts by meaning in Python",
     "limit the requests of a token",
-    "run several replicas on one Redis",
+    "back up and delete what the store holds",
     "which metrics does the server export to Prometheus",
     "store a context over REST with curl",
     "where do docsets lie and which version answers",
-    "send traces to a collector",
+    "switch traces on",
     "sizes and bounds of the store",
 )
 """Questions about the project's own documentation, asked of its docset."""
@@ -320,9 +320,9 @@ async def _reading(app: App, client: Client, name: str, script: Script) -> Readi
 
 async def _page_row(home: Path) -> Sequence[str]:
     """Return the cells of the row about pages of a docset, which Context7 has no part in."""
-    await to_thread.run_sync(add, library_in(home), DOCS, DOCS_ID)
+    await to_thread.run_sync(add, library_in(home, FakeClock()), DOCS, DOCS_ID)
     async with (
-        scripted_app(ScriptedUpstream(), FakeClock(), home, UPSTREAM="off") as app,
+        scripted_app(ScriptedUpstream(), FakeClock(), home) as app,
         connected(app, "legacy", meta="brief") as client,
     ):
         asked = ({"libraryId": DOCS_ID, "query": each} for each in ASKED)
