@@ -7,6 +7,7 @@ is written again. A file is never changed once it is in its place, so it is open
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import sqlite3
@@ -18,11 +19,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.page import estimated_tokens
-from context7_fabric.docsets.retrieval import Match, Retrieval
+from context7_fabric.docsets.retrieval import Match, Retrieval, rarity
 from context7_fabric.docsets.words import (
     Word,
     expression,
@@ -52,18 +53,21 @@ COMPRESSED_FROM = 256
 MOST_CHARACTERS = 4 * 1024 * 1024
 """Bytes that a stored text may have when it is read: a damaged file must not fill the memory."""
 
+MOST_EXPANSION = 1032
+"""Bytes that one compressed byte stands for at most (zlib's technical details)."""
+
 CACHE_KIB = 128
 """Page cache of an open docset. The system caches the file; a hundred docsets may be open."""
 
-POOL, LEADS = 80, 40
+POOL, LEADS = 80, 30
 """Candidates that are ranked for a question, and how many more of those that open a document."""
+
+HEADED = 0.5
+"""Weight of a term in a heading, added to its weight as a word, when candidates are chosen."""
 
 ENOUGH_TERMS, COMMON = 3, 0.15
 """Terms that are searched for whatever their number of snippets; the share from which the others
 are common."""
-
-WIDE_POOL = 600
-"""Rows with a rare term that are ordered by all terms."""
 
 MOST_OPENINGS = 400
 """Snippets that an overview is made of."""
@@ -78,7 +82,7 @@ HEADS = "{path title names}"
 LEAD = 'marks : "lead"'
 
 _WEIGHTS = ", ".join(map(str, COLUMNS.values()))
-_RANK, _BM25 = f"bm25({_WEIGHTS})", f"bm25(words, {_WEIGHTS})"
+_BM25 = f"bm25(words, {_WEIGHTS})"
 _SCHEMA = {
     "facts": "CREATE TABLE facts (docset TEXT NOT NULL, format INTEGER NOT NULL,"
     " index_form INTEGER NOT NULL)",
@@ -89,6 +93,7 @@ _SCHEMA = {
     " tokenize='porter unicode61')",
 }
 _GIVEN = "(SELECT value FROM json_each(?))"
+_AMONG = f" AND +rowid IN {_GIVEN}"
 _FIELDS = "id, path, title, anchor, kind, language, names, place, tokens"
 
 
@@ -284,8 +289,9 @@ class _as_damage:  # noqa: N801 - it reads as a statement
 def _text(stored: str | bytes) -> str:
     if isinstance(stored, str):
         return stored
-    unpacked = zlib.decompressobj().decompress(stored, MOST_CHARACTERS)
-    return unpacked.decode("utf-8")
+    if len(stored) > MOST_CHARACTERS // MOST_EXPANSION:
+        return zlib.decompressobj().decompress(stored, MOST_CHARACTERS).decode("utf-8")
+    return zlib.decompress(stored).decode("utf-8")
 
 
 def _snippets(database: sqlite3.Connection) -> Iterator[DocSnippet]:
@@ -306,6 +312,17 @@ def _rare(terms: Collection[str], counts: Mapping[str, int], snippets: int) -> l
     return ordered[:ENOUGH_TERMS] + [
         term for term in ordered[ENOUGH_TERMS:] if counts[term] <= COMMON * snippets
     ]
+
+
+class _Found(NamedTuple):
+    """Rows that hold a term, and those that hold it in path, title or names."""
+
+    held: Sequence[int]
+    headed: Sequence[int]
+
+
+def _best(weights: Mapping[int, float], most: int) -> list[int]:
+    return heapq.nlargest(most, weights, key=lambda row: (weights[row], -row))
 
 
 class DocsetIndex:
@@ -349,49 +366,59 @@ class DocsetIndex:
         counts = {term: self._count(term) for term in terms}
         searched = {term for word in words for term in word.searched if counts[term]}
         rare = _rare(searched, counts, self.docset.snippets)
-        scores = self._search([term for term in terms if term in searched], rare)
-        matches = self._matches(scores, [term for term in terms if counts[term]])
-        return Retrieval(self.docset, words, counts, matches)
+        found = {term: self._found(term) for term in rare}
+        pool = self._pool(found, counts)
+        scores = self._scores([term for term in terms if term in searched], pool)
+        missing = (term for term in terms if counts[term] and term not in found)
+        found |= {term: self._found(term, _AMONG, json.dumps([*scores])) for term in missing}
+        return Retrieval(self.docset, words, counts, self._matches(scores, found))
 
     def _count(self, term: str) -> int:
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
         return int(self.database.execute(query, (expression(term),)).fetchone()[0])
 
-    def _search(self, terms: Sequence[str], rare: Sequence[str]) -> dict[int, float]:
-        """Return the best rows for the terms, and the best of those that open a document.
+    def _found(self, term: str, among: str = "", rows: str | None = None) -> _Found:
+        """Return the rows that hold a term, and those that hold it in their heads."""
+        held, headed = (
+            self._holding(wanted, among, rows)
+            for wanted in (expression(term), f"{HEADS} : {expression(term)}")
+        )
+        return _Found(held, headed)
 
-        BM25 takes the more time the more rows it is worked out for. So those come first that hold
-        a rare term, and only the best of these are ordered by all terms.
+    def _holding(self, wanted: str, among: str = "", rows: str | None = None) -> list[int]:
+        query = f"SELECT rowid FROM words WHERE words MATCH ?{among}"
+        given = (wanted,) if rows is None else (wanted, rows)
+        return [row for (row,) in self.database.execute(query, given)]
+
+    def _pool(self, found: Mapping[str, _Found], counts: Mapping[str, int]) -> list[int]:
+        """Return the rows that hold the most rare terms, by weight, and the best opening ones.
+
+        BM25 takes the more time the more rows it is worked out for.
         """
-        if not terms:
-            return {}
-        wanted, few = (" OR ".join(map(expression, each)) for each in (terms, rare))
-        leads = self._best(f"({wanted}) AND {LEAD}", LEADS)
-        if len(rare) == len(terms):
-            return dict([*leads, *self._best(wanted, POOL)])
-        among = json.dumps([row for row, _ in self._best(few, WIDE_POOL)])
-        query = (
-            f"SELECT rowid, -{_BM25} FROM words WHERE words MATCH ? AND +rowid IN {_GIVEN}"
-            " ORDER BY 2 DESC LIMIT ?"
-        )
-        return dict([*leads, *self.database.execute(query, (wanted, among, POOL))])
+        weights = defaultdict[int, float](float)
+        for term, rows in found.items():
+            weight = rarity(self.docset.snippets, counts[term])
+            for row in rows.held:
+                weights[row] += weight
+            for row in rows.headed:
+                weights[row] += HEADED * weight
+        leads = {row: weights[row] for row in self._holding(LEAD) if row in weights}
+        return list({*_best(weights, POOL), *_best(leads, LEADS)})
 
-    def _best(self, wanted: str, most: int) -> list[tuple[int, float]]:
-        query = (
-            "SELECT rowid, -rank FROM words WHERE words MATCH ? AND rank MATCH ?"
-            " ORDER BY rank LIMIT ?"
-        )
-        return self.database.execute(query, (wanted, _RANK, most)).fetchall()
+    def _scores(self, terms: Sequence[str], pool: Sequence[int]) -> dict[int, float]:
+        query = f"SELECT rowid, -{_BM25} FROM words WHERE words MATCH ?{_AMONG}"
+        wanted = " OR ".join(map(expression, terms))
+        return dict(self.database.execute(query, (wanted, json.dumps(pool)))) if pool else {}
 
-    def _matches(self, scores: Mapping[int, float], terms: Sequence[str]) -> list[Match]:
+    def _matches(self, scores: Mapping[int, float], found: Mapping[str, _Found]) -> list[Match]:
         held, headed = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
-        among = json.dumps([*scores])
-        query = f"SELECT rowid FROM words WHERE words MATCH ? AND +rowid IN {_GIVEN}"
-        for term in terms:
-            for (row,) in self.database.execute(query, (expression(term), among)):
-                held[row].add(term)
-            for (row,) in self.database.execute(query, (f"{HEADS} : {expression(term)}", among)):
-                headed[row].add(term)
+        for term, rows in found.items():
+            for row in rows.held:
+                if row in scores:
+                    held[row].add(term)
+            for row in rows.headed:
+                if row in scores:
+                    headed[row].add(term)
         return [
             self._match(row, scores[row[0]], held[row[0]], headed[row[0]])
             for row in self._rows(scores)

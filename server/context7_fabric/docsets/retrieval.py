@@ -88,9 +88,9 @@ class Retrieval:
     ) -> None:
         """Rank `matches`; `counts` are the snippets of the docset that hold each term."""
         self.docset = docset
-        self._asked = words
-        self._rarity = {term: _rarity(docset.snippets, count) for term, count in counts.items()}
+        self._rarity = {term: rarity(docset.snippets, count) for term, count in counts.items()}
         self.words = {word.text: self._weight(word) for word in words}
+        self._asked = {word: self._weighted_parts(word) for word in words}
         self._ranked = self._rank(matches)
 
     @property
@@ -179,22 +179,22 @@ class Retrieval:
         """Return 0 for a question with a word that one snippet holds, 1 if all hold all words."""
         if not self.words:
             return 1.0
-        return 1 - max(self.words.values()) / _rarity(self.docset.snippets, 0)
+        return 1 - max(self.words.values()) / rarity(self.docset.snippets, 0)
 
     def _shares(self, held: Collection[str]) -> dict[str, float]:
         """Return the share of each word that is held, without the words of which nothing is."""
-        if not held:
-            return {}
-        shares = ((word.text, self._share(word, held)) for word in self._asked)
-        return {word: share for word, share in shares if share}
+        shares = dict[str, float]()
+        for word, parts in self._asked.items() if held else ():
+            if word.whole in held:
+                shares[word.text] = 1.0
+            elif share := sum(weight for part, weight in parts if part in held):
+                shares[word.text] = share
+        return shares
 
-    def _share(self, word: Word, held: Collection[str]) -> float:
-        if word.whole in held:
-            return 1.0
-        if not word.parts:
-            return 0.0
+    def _weighted_parts(self, word: Word) -> list[tuple[str, float]]:
+        """Return the parts of a word, each with its part of `PART_SHARE`."""
         total = sum(self._rarity[part] for part in word.parts) or 1.0
-        return PART_SHARE * sum(self._rarity[part] for part in word.parts if part in held) / total
+        return [(part, PART_SHARE * self._rarity[part] / total) for part in word.parts]
 
     def _weight(self, word: Word) -> float:
         return max(self._rarity[term] for term in word.terms)
@@ -206,7 +206,7 @@ def _part(weights: Mapping[str, float], shares: Mapping[str, float]) -> float:
     return sum(weights.get(word, 0.0) * share for word, share in shares.items()) / total
 
 
-def _rarity(snippets: int, count: int) -> float:
+def rarity(snippets: int, count: int) -> float:
     """Return the inverse document frequency of a term that `count` of so many snippets hold."""
     return math.log((snippets + 1) / (count + 0.5))
 
