@@ -31,7 +31,7 @@ def test_walk_of_the_readme_answers_new_questions_without_context7(
     for command in walk():
         name, *words = command.words
         if name == "export":
-            environment.update(word.split("=") for word in words)
+            environment |= dict(word.split("=") for word in words)
             continue
         done = run_product(*words, env=environment)
         assert done.returncode == 0, done.stderr

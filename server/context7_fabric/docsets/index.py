@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -65,9 +66,8 @@ POOL, LEADS = 80, 30
 HEADED = 0.5
 """Weight of a term in a heading, added to its weight as a word, when candidates are chosen."""
 
-ENOUGH_TERMS, COMMON = 3, 0.15
-"""Terms that are searched for whatever their number of snippets; the share from which the others
-are common."""
+MOST_ROWS = 4000
+"""Rows that are read to choose candidates: more are of terms too common to find anything by."""
 
 MOST_OPENINGS = 400
 """Snippets that an overview is made of."""
@@ -306,12 +306,12 @@ def _snippet(row: Sequence[Any], text: str) -> DocSnippet:
     )
 
 
-def _rare(terms: Collection[str], counts: Mapping[str, int], snippets: int) -> list[str]:
-    """Return the terms by which rows are found: all but common ones, if there are enough."""
+def _rare(terms: Collection[str], counts: Mapping[str, int]) -> list[str]:
+    """Return the rarest terms, at least one, of which few rows altogether have to be read."""
     ordered = sorted(terms, key=lambda term: (counts[term], term))
-    return ordered[:ENOUGH_TERMS] + [
-        term for term in ordered[ENOUGH_TERMS:] if counts[term] <= COMMON * snippets
-    ]
+    rows = accumulate(counts[term] for term in ordered)
+    few = [term for term, total in zip(ordered, rows, strict=True) if total <= MOST_ROWS]
+    return few or ordered[:1]
 
 
 class _Found(NamedTuple):
@@ -365,7 +365,7 @@ class DocsetIndex:
         terms = list(dict.fromkeys(term for word in words for term in word.terms))
         counts = {term: self._count(term) for term in terms}
         searched = {term for word in words for term in word.searched if counts[term]}
-        rare = _rare(searched, counts, self.docset.snippets)
+        rare = _rare(searched, counts)
         found = {term: self._found(term) for term in rare}
         pool = self._pool(found, counts)
         scores = self._scores([term for term in terms if term in searched], pool)
