@@ -158,6 +158,7 @@ async def test_local_library_is_never_asked_for_upstream(
     again = await app.services.query(Question(PRIVATE, query), Caller(app.principal))
     assert upstream.calls == []
     assert (answer.outcome, answer.tier) == (again.outcome, again.tier) == ("hit", "docset")
+    assert answer.text.startswith("### ")
     assert "Nothing about it is sent to Context7." in (answer.note or "")
 
 

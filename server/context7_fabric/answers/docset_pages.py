@@ -223,7 +223,10 @@ class DocsetAnswer:
             return no_such_local(str(self._library), why)
         decision = _decision(index.docset, found, DocsetReason.PRIVATE)
         self._trace(decision)
-        remark = f"{self._doubt(decision)} Nothing about it is sent to Context7."
+        remark = f"{self._doubt(decision)} Nothing about it is sent to Context7.".lstrip()
+        if not found.considered:
+            found = await self._pages.read(index.retrieve, "")
+            remark = f"It holds no word of the question; this is its overview. {remark}"
         return await self._page(index, found, Outcome.HIT, remark)
 
     async def has_page(self) -> bool:

@@ -44,7 +44,7 @@ _SIZE = re.compile(
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 _TAG = re.compile(r"(?P<version>\d+[._]\d[^/@]*)$")
 _SOURCE = re.compile(r"^Source: (https?://\S+)", re.MULTILINE)
-_LONGEST_VERSION = 100
+_VERSION = re.compile(r"(?!\.)[\w.+@-]{1,100}")
 
 
 def run(words: list[str]) -> int:
@@ -173,7 +173,7 @@ def _version(text: str | None) -> str | None:
     given = text.strip() if text is not None else None
     if given is None:
         return None
-    if not given or not given.isprintable() or " " in given or len(given) > _LONGEST_VERSION:
+    if given.lower() == "latest" or not _VERSION.fullmatch(given):
         raise SettingError("--version", given[:200], "a version such as 1.2.3")
     return given
 

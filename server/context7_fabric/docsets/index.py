@@ -21,6 +21,7 @@ from dataclasses import asdict, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.page import estimated_tokens
@@ -161,7 +162,8 @@ def _row(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
     if len(snippet.text) >= COMPRESSED_FROM:
         text = zlib.compress(snippet.text.encode("utf-8", "replace"))
     fields = (snippet.path, snippet.title, snippet.anchor, snippet.kind, snippet.language)
-    tokens = estimated_tokens(f"{snippet.title}\n{snippet.path}\n{snippet.text}")
+    source = f"{quote(snippet.path)}#{snippet.anchor}"
+    tokens = estimated_tokens(f"{snippet.title}\n{source}\n{snippet.text}")
     return (number, *fields, "\n".join(snippet.names), place, tokens, text)
 
 
@@ -232,6 +234,9 @@ def _opened(path: Path, database: sqlite3.Connection) -> DocsetIndex:
         _check(path, database)
         docset, index_form = _facts(path, database)
         if index_form == INDEX_FORM:
+            database.execute(
+                "SELECT rowid FROM words WHERE words MATCH ? LIMIT 1", (LEAD,)
+            ).fetchall()
             return DocsetIndex(docset, database, path)
         with closing(database):
             rebuilt = memory_index(_snippets(database))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from context7_fabric.answers.docset_repeats import DECLINED
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
+from context7_fabric.docsets.ingestion import add_line
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.docsets.versions import choose
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.parsing.ids import LibraryId, parse_id
@@ -65,17 +67,21 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class PurgedDocset:
-    """Docset that a purge changed: `snippets` were removed, `is_gone` says that it was removed."""
+    """Docset that a purge changed: `snippets` were removed, `is_gone` says that it was removed.
+
+    `line` is the command that adds it again.
+    """
 
     name: str
     snippets: int
     is_gone: bool
+    line: str
 
     @property
     def summary(self) -> str:
         """The change in one line, and what brings the text back."""
         if self.is_gone:
-            return f"the docset {self.name} is removed"
+            return f"the docset {self.name} is removed; `{self.line}` adds it again"
         count = "1 snippet" if self.snippets == 1 else f"{self.snippets:,} snippets"
         again = "a refresh reads them again once its source has changed"
         return f"{count} removed from the docset {self.name}; {again}"
@@ -96,8 +102,8 @@ class DocsetPurge:
         """Remove the docsets of a library; with a version, the one of that version."""
         return self._remove(
             lambda docset: (
-                any(_names(each, replace(library, version=None)) for each in docset.ids)
-                and library.version in (None, docset.version)
+                library.base.casefold() in map(str.casefold, docset.ids)
+                and choose(library.version, [docset]) is not None
             )
         )
 
@@ -117,13 +123,17 @@ class DocsetPurge:
         found = [docset for docset in self._docsets.of_all_owners() if is_removed(docset)]
         for docset in found:
             self._docsets.remove(docset)
-        return [PurgedDocset(each.name, each.snippets, is_gone=True) for each in found]
+        return [_purged(each, each.snippets) for each in found]
 
     def _without(self, wanted: str) -> Iterator[PurgedDocset]:
         for docset in self._docsets.of_all_owners():
             removed = self._docsets.leave_out(docset, lambda each: wanted in _snippet_prose(each))
             if removed:
-                yield PurgedDocset(docset.name, removed, is_gone=removed == docset.snippets)
+                yield _purged(docset, removed)
+
+
+def _purged(docset: Docset, removed: int) -> PurgedDocset:
+    return PurgedDocset(docset.name, removed, removed == docset.snippets, add_line(docset))
 
 
 def _snippet_prose(snippet: DocSnippet) -> str:

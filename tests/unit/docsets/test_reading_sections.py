@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,3 +115,12 @@ def test_near_duplicates_are_the_later_ones_that_nearly_repeat_an_earlier_one() 
 def test_near_duplicates_of_short_and_of_different_snippets_are_none() -> None:
     halves = [" ".join(f"w{n}" for n in range(start, start + 60)) for start in (0, 30, 60)]
     assert near_duplicates([snippet(each) for each in ("a", "b", "a b", *halves)]) == []
+
+
+@pytest.mark.parametrize(
+    "heading", ["gizmo " * 3000, "x" * 30_000, "gizmo {#" + "y" * 30_000 + "}"]
+)
+def test_long_heading_leaves_a_short_anchor(heading: str) -> None:
+    reading = read(f"# {heading}\n\nText of the section.\n")
+    assert reading.snippets
+    assert all(len(each.anchor) <= 200 for each in reading.snippets)

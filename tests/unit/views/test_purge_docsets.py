@@ -35,6 +35,8 @@ def names(home: Path) -> list[str]:
         (GEARS, ["1.0", "2.0"]),
         (f"{GEARS}/2.0", ["2.0"]),
         ("/websites/gears", ["1.0"]),
+        (GEARS.upper(), ["1.0", "2.0"]),
+        (f"{GEARS}/v2.0", ["2.0"]),
         ("/acme/gear", []),
     ],
 )
@@ -65,7 +67,10 @@ def test_matching_of_every_snippet_removes_the_docset(tmp_path: Path) -> None:
     place_docset(tmp_path, documents={"a.md": "# Secret\n\nThe word is swordfish.\n"})
     (purged,) = DocsetPurge(library_in(tmp_path)).matching("swordfish")
     assert purged.is_gone
-    assert purged.summary == f"the docset {GEARS} is removed"
+    assert purged.summary == (
+        f"the docset {GEARS} is removed;"
+        f" `context7-fabric add /nowhere/docs --id {GEARS}` adds it again"
+    )
     assert names(tmp_path) == []
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 LONGEST_TITLE = 200
+LONGEST_ANCHOR = 200
+"""Characters of a heading's anchor; a longer one would outweigh the text in every page."""
 """Characters of a heading that become a title; a longer heading is also kept as text."""
 
 CONTENTS = "tables of contents"
@@ -101,8 +103,9 @@ class Outline:
         if not title or len(self._levels) >= DEEPEST:
             self.add(Block(title or "---", lines))
             return
+        link = (anchor or slug(title))[:LONGEST_ANCHOR]
         short = title if len(title) <= LONGEST_TITLE else title[:LONGEST_TITLE] + "…"
-        self._levels.append(_Level(level, short, tuple(lines), self._unique(anchor or slug(title))))
+        self._levels.append(_Level(level, short, tuple(lines), self._unique(link)))
         self._begin()
         self.define(names)
         if short != title:
