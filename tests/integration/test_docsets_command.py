@@ -184,6 +184,8 @@ def test_a_damaged_docset_is_named_by_docsets_and_doctor(
     check = objects(environment, "doctor", code=1)["docsets"]
     assert check["ok"] is False
     assert file.name in check["told"]
+    assert objects(environment, "remove", QUAY) == {"removed": QUAY, "add_again": None}
+    assert objects(environment, "docsets")["damaged"] == []
     assert run_product("add", str(pages), "--id", QUAY, env=environment).returncode == 0
     assert objects(environment, "doctor")["docsets"]["ok"] is True
 

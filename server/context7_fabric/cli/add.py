@@ -124,13 +124,14 @@ def _filed(source: Source, docset_id: str, options: argparse.Namespace) -> Docse
         SettingError: An option cannot be used.
     """
     library, version = _id("--id", docset_id), _version(options.version)
-    if library.version and version and version != library.version:
-        raise SettingError("--version", version, f"the version of the id, {library.version!r}")
+    of_id = _bare(library.version)
+    if of_id and version and version != of_id:
+        raise SettingError("--version", version, f"the version of the id, {of_id!r}")
     also = dict.fromkeys(_id("--also", each).base for each in options.also)
     return DocsetRequest(
         source,
         library.base,
-        version or library.version or _version_of(source),
+        version or of_id or _version_of(source),
         tuple(each for each in also if each != library.base),
         options.max_size,
     )
@@ -165,7 +166,7 @@ def _id(option: str, text: str) -> LibraryId:
 
 
 def _version(text: str | None) -> str | None:
-    """Return a version as it was given.
+    """Return a version as it was given, without a leading `v`.
 
     Raises:
         SettingError: It cannot be one.
@@ -175,7 +176,12 @@ def _version(text: str | None) -> str | None:
         return None
     if given.lower() == "latest" or not _VERSION.fullmatch(given):
         raise SettingError("--version", given[:200], "a version such as 1.2.3")
-    return given
+    return _bare(given)
+
+
+def _bare(version: str | None) -> str | None:
+    """Return a version without the `v` of tags: `v1.2` and `1.2` are one docset."""
+    return version and re.sub(r"^[vV](?=\d)", "", version)
 
 
 def _names_library(options: argparse.Namespace) -> bool:

@@ -67,13 +67,32 @@ def run_remove(words: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     options = parser.parse_args(words)
     library = docset_library(docset_settings())
-    docset = _named(options.name, library.all(Viewer()))
-    library.remove(docset)
+    again = _remove(library, options.name)
     if options.json:
-        print_json({"removed": docset.name, "add_again": add_line(docset)})
+        print_json(again)
+    elif again["add_again"]:
+        print_text(f"{again['removed']} is removed. To add it again:\n{again['add_again']}")
     else:
-        print_text(f"{docset.name} is removed. To add it again:\n{add_line(docset)}")
+        print_text(f"{again['removed']}, which could not be read, is removed.")
     return 0
+
+
+def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
+    """Remove a docset; return its name and the line that adds it again, None for a damaged one.
+
+    Raises:
+        UnknownDocset: There is none, or there are several.
+    """
+    held = library.all(Viewer())
+    try:
+        docset = _named(name, held)
+    except UnknownDocset:
+        docset_id, _, version = name.partition("@")
+        if _of_id(name, held) or not library.remove_damaged(docset_id, version or None):
+            raise
+        return {"removed": name, "add_again": None}
+    library.remove(docset)
+    return {"removed": docset.name, "add_again": add_line(docset)}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -216,8 +216,22 @@ class DocsetLibrary:
         Raises:
             DocsetNotWritten: A file cannot be removed.
         """
-        stem = stem_of(docset.id, docset.version)
-        with self._turn(docset.id, docset.version, f"removes {docset.name}", IngestionReport()):
+        self._discard(docset.id, docset.version)
+
+    def remove_damaged(self, docset_id: str, version: str | None) -> bool:
+        """Remove the files of a docset, which may be damaged; return whether there were any.
+
+        Raises:
+            DocsetNotWritten: A file cannot be removed.
+        """
+        if stem_of(docset_id, version) not in self._folder.files():
+            return False
+        self._discard(docset_id, version)
+        return True
+
+    def _discard(self, docset_id: str, version: str | None) -> None:
+        stem = stem_of(docset_id, version)
+        with self._turn(docset_id, version, f"removes {docset_id}", IngestionReport()):
             with self._lock:  # an open file cannot be removed on Windows
                 self._held = {each: held for each, held in self._held.items() if each != stem}
             self._folder.discard(stem)

@@ -38,6 +38,9 @@ def test_add_line_adds_the_docset_again(docset: Docset) -> None:
         (["--id", "/harbour/quay/1.2"], QUAY, "1.2"),
         (["--id", "/harbour/quay@next"], QUAY, "next"),
         (["--id", QUAY, "--version", "1.2"], QUAY, "1.2"),
+        (["--id", QUAY, "--version", "v1.2"], QUAY, "1.2"),
+        (["--id", "/harbour/quay/v1.2", "--version", "V1.2"], QUAY, "1.2"),
+        (["--id", QUAY, "--version", "vnext"], QUAY, "vnext"),
     ],
 )
 def test_request_takes_the_version_of_the_option_or_of_the_id(
@@ -87,6 +90,8 @@ def test_request_for_a_tag_takes_the_version_that_it_names(ref: str, version: st
         ["./docs", "--id", QUAY, "--also", "quay"],
         ["./docs", "--id", QUAY, "--version", ""],
         ["./docs", "--id", QUAY, "--version", "1 2"],
+        ["./docs", "--id", QUAY, "--version", "latest"],
+        ["./docs", "--id", QUAY, "--version", "../../x"],
         ["./docs", "--id", QUAY, "--version", "1" * 101],
         ["./docs", "--id", "/harbour/quay/1.2", "--version", "1.3"],
         ["https://quay.example/llms.txt"],

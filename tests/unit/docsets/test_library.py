@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,7 +272,27 @@ def empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
-@pytest.mark.parametrize("damage", [truncate, overwrite, empty])
+def unindex(file: Path) -> None:
+    file.chmod(0o600)
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("DELETE FROM words_data")
+
+
+@pytest.mark.parametrize("damage", [truncate, overwrite, empty, unindex])
+def test_remove_damaged_removes_the_file(
+    home: Path, library: DocsetLibrary, pages: Path, damage: Callable[[Path], None]
+) -> None:
+    add(library, pages)
+    (file,) = docset_files(home)
+    damage(file)
+    there = library_in(home)
+    assert [each.path for each in there.damaged()] == [str(file)]
+    assert there.remove_damaged(QUAY, "9.9") is False
+    assert there.remove_damaged(QUAY, None) is True
+    assert docset_files(home) == there.damaged() == []
+
+
+@pytest.mark.parametrize("damage", [truncate, overwrite, empty, unindex])
 def test_a_damaged_file_is_named_once_and_left_aside_until_it_is_added_again(
     home: Path,
     library: DocsetLibrary,
