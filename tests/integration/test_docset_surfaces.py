@@ -85,7 +85,9 @@ def test_docset_by_command_needs_no_upstream_and_is_reached_by_purge(
     assert (answer["tier"], answer["library_id"]) == ("docset", GEARS)
     assert shown(offline, "resolve", "gears")["library_id"] == GEARS
     purged = shown(environment, "purge", "--matching", "compensate_backlash")
-    assert purged["docsets"] == [{"name": GEARS, "snippets": 1, "is_gone": False}]
+    (changed,) = purged["docsets"]
+    assert (changed["name"], changed["snippets"], changed["is_gone"]) == (GEARS, 1, False)
+    assert changed["line"].startswith("context7-fabric add ")
     gone = run_product("purge", "--library", GEARS, env=environment)
     assert f"the docset {GEARS} is removed" in gone.stdout
 

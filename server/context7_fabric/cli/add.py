@@ -12,16 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from context7_fabric.cli.docsets import (
-    INTERRUPTED,
     change_object,
     docset_library,
     docset_settings,
+    interrupted,
     print_change,
     progress_of,
 )
 from context7_fabric.cli.output import plain_console
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, one_line, print_error, print_json, print_note
+from context7_fabric.cli.text import CommandParser, one_line, print_json, print_note
 from context7_fabric.docsets.ingestion import DocsetRequest
 from context7_fabric.docsets.library import DocsetChange
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, undiscovered
@@ -57,8 +57,7 @@ def run(words: list[str]) -> int:
         else:
             change = _added(settings, _request(options))
     except KeyboardInterrupt:
-        print_error("interrupted: the docsets are as they were")
-        return INTERRUPTED
+        return interrupted("the docsets are as they were")
     if change is None:
         return 1
     if options.json:

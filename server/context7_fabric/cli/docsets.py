@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,16 @@ def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
     return {"removed": docset.name, "add_again": add_line(docset)}
 
 
+def interrupted(message: str) -> int:
+    """Print in one line that a Ctrl-C ended a command; return its exit code.
+
+    An object whose creation it broke off may complain when it is freed, of nothing that matters.
+    """
+    sys.unraisablehook = lambda _complaint: None
+    print_error(f"interrupted: {message}")
+    return INTERRUPTED
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         "context7-fabric docsets",
@@ -179,8 +190,7 @@ def _refresh(library: DocsetLibrary, options: argparse.Namespace) -> int:
         for docset in chosen:
             results.append(_refreshed(library, docset, quiet=options.json))  # noqa: PERF401  # kept up to a Ctrl-C
     except KeyboardInterrupt:
-        print_error("interrupted: docsets that are not named here are as they were")
-        return INTERRUPTED
+        return interrupted("docsets that are not named here are as they were")
     if options.json:
         print_json({"refreshed": results})
     elif not chosen:
