@@ -38,6 +38,20 @@ class TokenFileError(_FileError):
     """A token file cannot be used, or does not take a change."""
 
 
+class ClientFileError(_FileError):
+    """A client's configuration file cannot be read or changed; it is as it was."""
+
+
+class ConfigurationSyntaxError(FabricError):
+    """A configuration is not what its client reads; `line` and `column` count from 1."""
+
+    def __init__(self, reason: str, line: int, column: int) -> None:
+        super().__init__(f"line {line}, column {column}: {reason}")
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
 class DaemonAlreadyRunning(FabricError):
     """A daemon already serves the home under the same settings."""
 
