@@ -74,10 +74,6 @@ class JsonText:
         found = self._walk(container)
         return found[-1].value if len(found) > len(container) else {}
 
-    def missing(self, container: Sequence[str]) -> int:
-        """Return how many objects of the path to a container are not there."""
-        return len(container) + 1 - len(self._walk(container))
-
     def with_entry(self, container: Sequence[str], name: str, entry: object) -> str:
         """Return the text with an entry set; it keeps its place if there was one.
 
@@ -86,7 +82,7 @@ class JsonText:
         """
         return self._with(container, name, entry, None)
 
-    def put_back(self, container: Sequence[str], name: str, before: JsonText) -> str:
+    def put_back(self, container: Sequence[str], name: str, before: JsonText | None) -> str:
         """Return the text with the entry as it was written in `before`, or cut if it had none.
 
         Objects of the path that `before` had not and that are left empty are cut as well.
@@ -94,17 +90,15 @@ class JsonText:
         Raises:
             ConfigurationSyntaxError: As `with_entry`.
         """
+        if before is None:
+            return self._without(container, name, 0)
         old = before._entry(container, name)
         if old is not None:
-            return self._with(container, name, old.value, before.text[old.start : old.end])
-        return self.without_entry(container, name, before.missing(container))
+            return self._with(container, name, old.value, before._written(old))
+        return self._without(container, name, len(container) + 1 - len(before._walk(container)))
 
-    def without_entry(self, container: Sequence[str], name: str, created: int) -> str:
-        """Return the text without an entry, and without the last `created` objects if empty.
-
-        Raises:
-            ConfigurationSyntaxError: As `with_entry`.
-        """
+    def _without(self, container: Sequence[str], name: str, created: int) -> str:
+        """Return the text without an entry, and without the last `created` objects if empty."""
         found = self._walk(container)
         if len(found) <= len(container) or self._member(found[-1], name) is None:
             return self.text

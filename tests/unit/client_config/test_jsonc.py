@@ -144,9 +144,8 @@ def test_put_back_gives_the_value_back_and_every_comment(
             '{\n\t"a": 1, // note\n\t"mcpServers": {\n\t\t"context7": "E"\n\t}\n}\n',
         ),
         (
-            '{\r\n    "mcpServers": {\r\n        "x": {},\r\n    }\r\n}',
-            '{\r\n    "mcpServers": {\r\n        "x": {},\r\n'
-            '        "context7": "E",\r\n    }\r\n}',
+            '{\r\n   "mcpServers": {\r\n      "x": {},\r\n   }\r\n}',
+            '{\r\n   "mcpServers": {\r\n      "x": {},\r\n      "context7": "E",\r\n   }\r\n}',
         ),
         ('{"mcpServers": {"x": {}}}', '{"mcpServers": {"x": {}, "context7": "E"}}'),
         (
