@@ -59,12 +59,12 @@ class Context7Entry:
 
     @property
     def replaceable(self) -> bool:
-        """Whether the new entry may take this one's place."""
+        """True if the new entry may take this one's place."""
         return self.obstacle is None
 
     @property
     def ours(self) -> bool:
-        """Whether the entry starts context7-fabric already."""
+        """True if the entry starts context7-fabric already."""
         return self.form is EntryForm.OURS
 
 
@@ -102,7 +102,7 @@ _BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
 
 
 def recognise(name: str, entry: object) -> Context7Entry | None:
-    """Return what `entry`, called `name`, is as an entry for Context7; None if it is none.
+    """Return the parts of `entry` if it reaches Context7, else None.
 
     Args:
         name: Name of the entry in its file.
@@ -192,7 +192,10 @@ def _from_url(name: str, members: Mapping[str, object]) -> Context7Entry | None:
     if key is None:
         key, key_form = _named_variable(members)
     oauth = signs_in(url) or (key is None and any(members.get(each) for each in _SIGN_IN_MEMBERS))
-    obstacle = _sign_in(oauth=oauth) or _helper(members) or _unusable(key, key_form)
+    obstacle = (
+        _sign_in(oauth=oauth) or _helper(members) or _renamed(key, key_form)
+        or _unusable(key, key_form)
+    )  # fmt: skip
     env = {**_texts(members.get("env")), **_texts(members.get("environment"))}
     settings = _settings(members)
     return Context7Entry(
@@ -282,6 +285,15 @@ def _sign_in(*, oauth: bool) -> str | None:
 
 def _helper(members: Mapping[str, object]) -> str | None:
     return "a program of its own makes its headers" if members.get("headersHelper") else None
+
+
+def _renamed(key: str | None, form: KeyForm) -> str | None:
+    """Return the reason that a header's variable is which Codex cannot pass on, else None.
+
+    Codex passes variables to a process under their own names only.
+    """
+    usable = form is not KeyForm.VARIABLE or key == KEY_VARIABLE
+    return None if usable else f"its key is in the variable {key!r}: rename it to {KEY_VARIABLE}"
 
 
 def _unusable(key: str | None, form: KeyForm) -> str | None:

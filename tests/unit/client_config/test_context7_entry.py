@@ -249,8 +249,12 @@ def test_recognise_of_each_documented_form_returns_its_key(form: str) -> None:
             "%K%",
             "reference",
         ),
-        ({"url": URL, "bearer_token_env_var": "K"}, "K", "variable"),
-        ({"url": URL, "env_http_headers": {"CONTEXT7_API_KEY": "K"}}, "K", "variable"),
+        ({"url": URL, "bearer_token_env_var": "CONTEXT7_API_KEY"}, "CONTEXT7_API_KEY", "variable"),
+        (
+            {"url": URL, "env_http_headers": {"CONTEXT7_API_KEY": "CONTEXT7_API_KEY"}},
+            "CONTEXT7_API_KEY",
+            "variable",
+        ),
         (
             {"command": "npx", "args": [PACKAGE], "env_vars": ["CONTEXT7_API_KEY", "HTTPS_PROXY"]},
             "CONTEXT7_API_KEY",
@@ -354,6 +358,7 @@ def test_recognise_names_the_headers_that_a_process_cannot_have() -> None:
         ({"url": URL, "oauth": {"scope": "x"}}, "OAuth"),
         ({"command": "npx", "args": ["-y", "mcp-remote", f"{URL}/oauth"]}, "OAuth"),
         ({"url": URL, "headersHelper": "/bin/key"}, "headers"),
+        ({"url": URL, "bearer_token_env_var": "K"}, "'K'"),
         (
             {"command": "docker", "args": ["run", "-i", "--env-file", "a.env", "mcp/context7"]},
             "'a.env'",
