@@ -42,6 +42,10 @@ class ClientFileError(_FileError):
     """A client's configuration file cannot be read or changed; it is as it was."""
 
 
+class ClientFileChanged(ClientFileError):
+    """A client's configuration file was changed while its change was prepared."""
+
+
 class ConfigurationSyntaxError(FabricError):
     """A configuration is not what its client reads; `line` and `column` count from 1."""
 

@@ -91,6 +91,7 @@ class McpClient:
     passes_environment: bool = False
     """True if the server gets every variable of the client."""
     programs: tuple[str, ...] = ()
+    """Names of its command."""
     signs: Callable[[Machine], tuple[PurePath, ...]] | None = None
     """Paths of which one exists where the client is used; by default the files' folders."""
     also_reads: Callable[[Machine], tuple[PurePath, ...]] | None = None
@@ -98,6 +99,14 @@ class McpClient:
     limit: float = 30.0
     """Seconds in which a server has to answer `initialize`."""
     aliases: tuple[str, ...] = ()
+
+    @property
+    def inherits(self) -> bool:
+        """Tell whether a variable is better inherited than referred to.
+
+        A reference without a default stays as it is written where the variable is not set.
+        """
+        return self.passes_environment and ":-" not in (self.reference or "")
 
     def is_there(self, machine: Machine, exists: Callable[[PurePath], bool]) -> bool:
         """Tell whether one of its files or folders exists."""
@@ -268,7 +277,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             lambda machine: ((_gemini_folder(machine) / "settings.json",),),
             "Gemini CLI 0.61.0, run; its docs/tools/mcp-server.md",
             project_file=".gemini/settings.json",
-            reference="$%s",
+            reference="${%s:-}",
             programs=("gemini",),
             signs=lambda machine: (_gemini_folder(machine) / "settings.json",),
             limit=600.0,

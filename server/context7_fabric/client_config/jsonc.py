@@ -92,10 +92,20 @@ class JsonText:
         """
         if before is None:
             return self._without(container, name, 0)
-        old = before._entry(container, name)
-        if old is not None:
-            return self._with(container, name, old.value, before._written(old))
-        return self._without(container, name, len(container) + 1 - len(before._walk(container)))
+        raw = before.written(container, name)
+        if raw is not None:
+            return self._with(container, name, before.entries(container)[name], raw)
+        return self._without(container, name, before.missing(container))
+
+    def written(self, container: Sequence[str], name: str) -> str | None:
+        """Return an entry as it is written, None if there is none."""
+        found = self._walk(container)
+        member = self._member(found[-1], name) if len(found) > len(container) else None
+        return self._written(member.value) if member else None
+
+    def missing(self, container: Sequence[str]) -> int:
+        """Return how many objects of the path to a container are not there."""
+        return len(container) + 1 - len(self._walk(container))
 
     def _without(self, container: Sequence[str], name: str, created: int) -> str:
         """Return the text without an entry, and without the last `created` objects if empty."""
@@ -106,12 +116,14 @@ class JsonText:
         expected = {key: each for key, each in found[-1].value.items() if key != name}
         self._check(result, container, expected)
         for depth in range(len(container) - 1, len(container) - 1 - created, -1):
-            parent, key = result._walk(container[:depth])[-1], container[depth]
-            inner = result._member(parent, key)
-            if inner is None or result._written(inner.value) != "{}":
+            if result.written(container[:depth], container[depth]) != "{}":
                 break
-            result = JsonText(result._cut(parent, key), self._dialect)
+            result = JsonText(result.cut(container[:depth], container[depth]), self._dialect)
         return result.text
+
+    def cut(self, container: Sequence[str], name: str) -> str:
+        """Return the text without a member that is there; comments around it stay."""
+        return self._cut(self._walk(container)[-1], name)
 
     def _with(self, container: Sequence[str], name: str, entry: object, raw: str | None) -> str:
         found = self._walk(container)
@@ -161,7 +173,6 @@ class JsonText:
         return before + between + separator + member + ("," * has_comma) + text[tail:]
 
     def _cut(self, node: _Node, name: str) -> str:
-        """Return the text without a member; comments around it stay."""
         text = self.text
         index = next(i for i, each in enumerate(node.members) if each.key == name)
         start, end = node.members[index].start, node.members[index].value.end
@@ -179,11 +190,6 @@ class JsonText:
         if comments and comments[-1].startswith("//") and rest.lstrip(" \t")[:1] not in "\r\n":
             rest = self._line_end() + rest
         return text[:begin] + kept + rest
-
-    def _entry(self, container: Sequence[str], name: str) -> _Node | None:
-        found = self._walk(container)
-        member = self._member(found[-1], name) if len(found) > len(container) else None
-        return member.value if member else None
 
     def _walk(self, container: Sequence[str]) -> list[_Node]:
         """Return the objects from the root to a container, or to the last that is there."""

@@ -86,10 +86,13 @@ class TomlText:
         old = before.entries(container).get(name) if before else None
         if before is None or old is None:
             return self._without(container, name)
-        spans = before._spans((*container, name))
-        first = before._statement_at(spans[0][0]) if len(spans) == 1 else None
-        raw = before.text[slice(*spans[0])] if first is not None and first.is_header else None
-        return self._with(container, name, old, raw)
+        return self._with(container, name, old, before.written(container, name))
+
+    def written(self, container: Sequence[str], name: str) -> str | None:
+        """Return the lines of an entry; None if they are not one table with its sub-tables."""
+        spans = self._spans((*container, name))
+        first = self._statement_at(spans[0][0]) if len(spans) == 1 else None
+        return self.text[slice(*spans[0])] if first is not None and first.is_header else None
 
     def _without(self, container: Sequence[str], name: str) -> str:
         if name not in self.entries(container):
