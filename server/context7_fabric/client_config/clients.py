@@ -212,6 +212,9 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
                 *(file for group in _claude_code(machine) for file in group),
                 machine.home / ".claude",
             ),
+            also_reads=lambda machine: (
+                machine.named("CLAUDE_CONFIG_DIR", machine.home / ".claude") / "settings.json",
+            ),
         ),
         McpClient(
             "claude-desktop",
