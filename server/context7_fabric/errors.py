@@ -38,6 +38,10 @@ class TokenFileError(_FileError):
     """A token file cannot be used, or does not take a change."""
 
 
+class UnreadableProjectFile(_FileError):
+    """A manifest or lock file of a project cannot be read."""
+
+
 class DaemonAlreadyRunning(FabricError):
     """A daemon already serves the home under the same settings."""
 
