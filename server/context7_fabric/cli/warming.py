@@ -15,7 +15,7 @@ from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, repository_file
 from context7_fabric.docsets.sources.packages import installed_packages, project_environment
 from context7_fabric.docsets.versions import version_key
-from context7_fabric.errors import DocsetError, DocsetSourceError, SourceNotFound
+from context7_fabric.errors import DocsetError, DocsetSourceError, SourceNotFound, SourceUnavailable
 from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.project.dependencies import Dependency
@@ -24,7 +24,7 @@ from context7_fabric.settings import Settings
 from context7_fabric.settings.values import OffTarget
 
 FAILURES = 2
-"""Failed calls in a row after which Context7 is not asked any more."""
+"""Failed calls in a row after which Context7 is not asked any more; the same for sources."""
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Warming:
         self._settings = settings
         self._folder = folder
         self._failures = 0
-        self._visited = 0
+        self._visited = self._unreached = 0
         self._seed_ids = {row.id.lower() for row in load_seeds(settings.seed_file).rows if row.id}
         if isinstance(settings.upstream.target, OffTarget):
             self.stopped = "CONTEXT7_FABRIC_UPSTREAM=off"
@@ -210,7 +210,7 @@ class Warming:
 
     def _document(self, library: WarmedLibrary, report: IngestionReport) -> None:
         """Hold the documentation of a library, where its source is certain."""
-        if library.id is None or (self.stopped and not library.asked):
+        if library.id is None or self._unreached >= FAILURES:
             return
         sources = self._ask(library, QUESTION)
         found = self._candidates(library, library.id, sources)
@@ -226,8 +226,10 @@ class Warming:
                 library.note = str(error)
             except (DocsetSourceError, DocsetError) as error:
                 library.note = str(error)
+                self._unreached += isinstance(error, SourceUnavailable)
                 return
             else:
+                self._unreached = 0
                 library.docset, library.note = change.docset.name, change.note
                 return
 
