@@ -56,6 +56,10 @@ class ConfigurationSyntaxError(FabricError):
         self.column = column
 
 
+class UnreadableProjectFile(_FileError):
+    """A manifest or lock file of a project cannot be read."""
+
+
 class DaemonAlreadyRunning(FabricError):
     """A daemon already serves the home under the same settings."""
 
@@ -349,6 +353,13 @@ class UpstreamPaused(UpstreamError):
         )
         self.seconds = seconds
         self.why = why
+
+
+class UpstreamCallsSpent(UpstreamError):
+    """The calls that one command may make are spent."""
+
+    def __init__(self) -> None:
+        super().__init__("the calls that this command may make are spent")
 
 
 class UpstreamLimited(UpstreamError):
