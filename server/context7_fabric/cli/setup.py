@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from context7_fabric.cli.output import plain_console
+from context7_fabric.cli.setup_files import FileSetup, plan_entries, plan_rules, write_planned
 from context7_fabric.cli.text import (
     CommandParser,
     one_line,
@@ -27,52 +27,21 @@ from context7_fabric.cli.text import (
 from context7_fabric.cli.trial import EntryDoesNotStart, EntryProcess, process_of, start
 from context7_fabric.client_config.clients import CLIENTS, NAMES, Machine, McpClient
 from context7_fabric.client_config.command import lasting_command, shell_variables
-from context7_fabric.client_config.edit import (
-    FileContent,
-    check_writable,
-    diff_of,
-    read_file,
-)
-from context7_fabric.client_config.entries import FilePlan, NewServer, places_of, plan_file
+from context7_fabric.client_config.edit import read_file
+from context7_fabric.client_config.entries import NewServer, places_of
+from context7_fabric.client_config.launch import EntryForm
 from context7_fabric.client_config.locate import also_named, clients_here, files_of, this_machine
-from context7_fabric.client_config.undo import ChangeRecord, records, undo, write_change
-from context7_fabric.errors import (
-    ClientFileChanged,
-    ClientFileError,
-    ConfigurationSyntaxError,
-    SettingError,
-)
+from context7_fabric.client_config.undo import ChangeRecord, records, undo
+from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError, SettingError
 from context7_fabric.process import harmless, set_up_logging
+from context7_fabric.project.dependencies import read_dependencies
 from context7_fabric.relay.folders import home_of
 from context7_fabric.relay.usage import suggestion
 
-_ATTEMPTS: Final = 3
-"""Writes of a file that its client changes at the same time."""
-
-
-@dataclass(slots=True)
-class FileSetup:
-    """A client's file and its fate: `state` is planned, unchanged, written, left or failed."""
-
-    client: McpClient
-    path: Path
-    state: str = "planned"
-    reason: str | None = None
-    backup: Path | None = None
-    notes: Sequence[str] = ()
-    content: FileContent | None = None
-    plan: FilePlan | None = None
-
-    def as_object(self) -> dict[str, Any]:
-        """Return what `--json` prints about the file."""
-        return {
-            "client": self.client.name,
-            "file": str(self.path),
-            "state": self.state,
-            "reason": self.reason,
-            "backup": str(self.backup) if self.backup else None,
-            "notes": list(self.notes),
-        }
+_WARNING = (
+    "Hold the documentation of this project's libraries on this machine? GitHub and other forges"
+    " then learn which libraries it uses. [y/N] "
+)
 
 
 @dataclass(slots=True)
@@ -98,10 +67,7 @@ def run(words: list[str]) -> int:
     if not (options.yes or options.dry_run) and (options.json or not _is_terminal()):
         print_error("there is no terminal to ask at: --yes writes, --dry-run shows the changes")
         return 2
-    copied, secret = shell_variables(os.environ)
-    server = NewServer(lasting_command(), copied, secret)
-    files = list(_planned(clients, machine, server, options))
-    return _set_up(files, server, options, home)
+    return _set_up(clients, machine, options, home)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="only show the changes")
     parser.add_argument("--yes", action="store_true", help="write without asking")
     parser.add_argument("--undo", action="store_true", help="take the changes back")
+    parser.add_argument(
+        "--rules",
+        action=argparse.BooleanOptionalAction,
+        help="also write the rule that makes agents use the tools",
+    )
     parser.add_argument(
         "--docs",
         action=argparse.BooleanOptionalAction,
@@ -187,118 +158,118 @@ def _entry_in(client: McpClient, path: Path) -> str:
         return f"cannot be read: {error.reason}"
     if not found:
         return "no entry"
-    return "this program" if all(each.ours for each in found) else "Context7's own server"
-
-
-def _planned(
-    clients: Sequence[McpClient],
-    machine: Machine,
-    server: NewServer,
-    options: argparse.Namespace,
-) -> Iterator[FileSetup]:
-    """Yield the change of each file; one that several clients read comes once."""
-    project = Path.cwd() if options.project else None
-    seen: set[Path] = set()
-    for client in clients:
-        for path in files_of(client, machine, project):
-            if path not in seen:
-                seen.add(path)
-                yield _plan(FileSetup(client, path), server, in_project=options.project)
-        if project is None:
-            for path in also_named(client, machine):
-                print_note(one_line(f"{path} names Context7 too; it is never changed."))
-
-
-def _plan(setup: FileSetup, server: NewServer, *, in_project: bool) -> FileSetup:
-    """Return a file with its content and plan, or with the reason why it stays as it is."""
-    try:
-        content = read_file(setup.path, in_project=in_project)
-        plan = plan_file(setup.client, content.text, server, in_project=in_project)
-        if plan.obstacle:
-            return replace(setup, state="left", reason=plan.obstacle)
-        is_same = content.data is not None and content.encoded(plan.text) == content.data
-        if not is_same:
-            check_writable(content)
-    except ClientFileError as error:
-        return replace(setup, state="failed", reason=str(error))
-    except ConfigurationSyntaxError as error:
-        return replace(setup, state="failed", reason=f"{setup.path}, {error}")
-    state = "unchanged" if is_same else "planned"
-    return replace(setup, state=state, content=content, plan=plan, notes=plan.notes)
+    if all(each.form is EntryForm.OURS for each in found):
+        return "this program"
+    return f"Context7's own server: {', '.join(dict.fromkeys(each.form for each in found))}"
 
 
 def _set_up(
-    files: list[FileSetup], server: NewServer, options: argparse.Namespace, home: Path
+    clients: Sequence[McpClient], machine: Machine, options: argparse.Namespace, home: Path
 ) -> int:
+    project = Path.cwd() if options.project else None
+    copied, secret = shell_variables(os.environ)
+    server = NewServer(lasting_command(), copied, secret)
+    files = list(plan_entries(clients, machine, server, project))
+    _show(files, options)
+    for path in [] if project else [path for each in clients for path in also_named(each, machine)]:
+        print_note(one_line(f"{path} names Context7 too; it is never changed."))
     changes = [each for each in files if each.state == "planned"]
-    if not options.json:
-        _show(files)
-    if options.dry_run:
-        return _ended(files, [], options)
-    if changes and not (options.yes or _agreed(f"Write {_counted(len(changes))}? [y/N] ")):
+    question = f"Write {_counted(len(changes))}? [y/N] "
+    if changes and not options.dry_run and not (options.yes or _agreed(question)):
         print_note("Nothing was changed.")
         return 1
-    written = {
-        id(each): _written(each, server, home, in_project=options.project) for each in changes
-    }
-    files = [written.get(id(each), each) for each in files]
-    if not options.json:
-        _report(each for each in files if each.state == "written")
-        _report_failures(each for each in written.values() if each.state != "written")
-    return _ended(files, _starts(files), options)
+    files = _write(files, server, options, home)
+    files += _with_rules(files, machine, server, options, home)
+    starts = [] if options.dry_run else _starts(files)
+    code = _ended(files, starts, options)
+    return code or _documented(options)
 
 
-def _show(files: Sequence[FileSetup]) -> None:
+def _with_rules(
+    files: Sequence[FileSetup],
+    machine: Machine,
+    server: NewServer,
+    options: argparse.Namespace,
+    home: Path,
+) -> list[FileSetup]:
+    """Write the rule for the clients whose entry is in place, if that is wanted."""
+    if options.rules is False:
+        return []
+    clients = [each.client for each in files if not each.is_refused and each.state != "left"]
+    rules = list(plan_rules(clients, machine, Path.cwd() if options.project else None))
+    changes = [each for each in rules if each.state == "planned"]
+    places = ", ".join(str(each.path) for each in changes)
+    question = f"Add the rule that makes agents use the tools to {places}? [y/N] "
+    takes = options.rules or options.yes or options.dry_run
+    if changes and not takes and not _agreed(question):
+        return []
+    _show(rules, options)
+    return _write(rules, server, options, home)
+
+
+def _write(
+    files: Sequence[FileSetup], server: NewServer, options: argparse.Namespace, home: Path
+) -> list[FileSetup]:
+    """Write the files that are planned; return all of them with their fate."""
+    if options.dry_run:
+        return list(files)
+    written = [
+        write_planned(each, server, home) if each.state == "planned" else each for each in files
+    ]
+    for before, each in zip(files, written, strict=True):
+        if each.state == "written" and not options.json:
+            backup = f"; the old one is {each.backup}" if each.backup else ""
+            print_text(f"{each.client.title}: wrote {each.path}{backup}", hanging=4)
+        elif each.state != before.state:
+            _report_failure(each, options)
+    return written
+
+
+def _show(files: Iterable[FileSetup], options: argparse.Namespace) -> None:
     """Print the change of each file, the keys in it redacted."""
     for each in files:
         title = f"{each.client.title}: {each.path}"
-        if each.state == "unchanged":
-            print_text(f"{title} has this entry already")
-        elif each.content is not None and each.plan is not None:
-            secrets = [secret for placed in each.plan.placed for secret in placed.secrets]
+        if each.state == "unchanged" and not options.json:
+            part = "entry" if each.rule is None else "rule"
+            print_text(f"{title} has this {part} already", hanging=4)
+        elif each.state == "planned" and not options.json:
             print_text(title)
-            print(harmless(diff_of(each.content, each.plan.text, secrets)), flush=True)
+            print(harmless(each.diff()), flush=True)
         for note in each.notes:
             print_note(f"{each.client.title}: {one_line(note)}.")
-    _report_failures(each for each in files if each.state in ("left", "failed"))
+        if each.state in ("left", "failed"):
+            _report_failure(each, options)
 
 
-def _report_failures(files: Iterator[FileSetup]) -> None:
-    for each in files:
-        place = "" if str(each.path) in (each.reason or "") else f"{each.path}: "
-        print_error(f"{each.client.title}: {place}{each.reason}; the file is as it was")
+def _report_failure(each: FileSetup, options: argparse.Namespace) -> None:
+    if options.json:
+        return
+    place = "" if str(each.path) in (each.reason or "") else f"{each.path}: "
+    print_error(f"{each.client.title}: {place}{each.reason}; the file is as it was")
 
 
-def _written(setup: FileSetup, server: NewServer, home: Path, *, in_project: bool) -> FileSetup:
-    """Write one file; a change by its client meanwhile is kept, if our entry is the same."""
-    for _attempt in range(_ATTEMPTS):
-        if setup.state != "planned" or setup.content is None or setup.plan is None:
-            return setup
-        try:
-            backup = write_change(
-                setup.client, setup.content, setup.plan, home, datetime.now().astimezone()
-            )
-            return replace(setup, state="written", backup=backup)
-        except ClientFileChanged as error:
-            again = _plan(setup, server, in_project=in_project)
-            is_agreed = again.plan is not None and again.plan.placed == setup.plan.placed
-            setup = again if is_agreed else replace(setup, state="failed", reason=str(error))
-        except ClientFileError as error:
-            return replace(setup, state="failed", reason=str(error))
-    return replace(setup, state="failed", reason="it changes all the time: close the client first")
+def _documented(options: argparse.Namespace) -> int:
+    """Hold the documentation of the project in this folder, if there is one and it is wanted.
 
+    Without an answer nothing is fetched: the hosts of the documentation learn what is used.
+    """
+    if options.docs is False or options.dry_run:
+        return 0
+    is_asked = options.docs is None
+    if is_asked and (options.yes or options.json or not read_dependencies(Path.cwd()).found):
+        return 0
+    if is_asked and not _agreed(_WARNING):
+        return 0
+    from context7_fabric.cli import warm
 
-def _report(files: Iterator[FileSetup]) -> None:
-    for each in files:
-        backup = f"; the old one is {each.backup}" if each.backup else ""
-        print_text(f"{each.client.title}: wrote {each.path}{backup}", hanging=4)
+    return warm.run([*(["--yes"] if options.yes else []), *(["--json"] if options.json else [])])
 
 
 def _starts(files: Sequence[FileSetup]) -> list[StartOutcome]:
     """Start each entry that is in place, equal ones once."""
     outcomes: dict[str, StartOutcome] = {}
     for each in files:
-        for placed in each.plan.placed[:1] if each.plan and each.state != "failed" else ():
+        for placed in each.plan.placed[:1] if each.plan and not each.is_refused else ():
             try:
                 process = process_of(each.client, placed.entry, os.environ)
             except EntryDoesNotStart as error:
@@ -323,7 +294,7 @@ def _ended(
     files: Sequence[FileSetup], starts: Sequence[StartOutcome], options: argparse.Namespace
 ) -> int:
     """Print the end of a run; return its exit code."""
-    failed = any(each.state in ("failed", "left") for each in files)
+    failed = any(each.is_refused for each in files)
     failed = failed or any(each.error for each in starts)
     if options.json:
         print_json(
