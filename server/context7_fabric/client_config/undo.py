@@ -28,6 +28,7 @@ from context7_fabric.client_config.edit import (
     replace_file,
 )
 from context7_fabric.client_config.entries import FilePlan, parse
+from context7_fabric.client_config.rules import has_rule, is_about_context7, without_rule
 from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError
 from context7_fabric.relay.folders import make_home, make_private
 
@@ -41,7 +42,8 @@ class ChangeRecord:
     """A file that was changed; `before` and `after` are digests.
 
     `before` is None for a file that was made, and `after` None once the file cannot be given back
-    as a whole, because the user changed it between two changes of ours.
+    as a whole, because the user changed it between two changes of ours. Without `places` the file
+    holds the client's rule.
     """
 
     path: str
@@ -62,7 +64,8 @@ def write_change(
     """
     check_writable(content)
     data = content.encoded(plan.text)
-    parse(content.encoded(plan.text).decode("utf-8-sig"), client.dialect)
+    if plan.placed:
+        parse(content.encoded(plan.text).decode("utf-8-sig"), client.dialect)
     backup = back_up(content, now)
     record = ChangeRecord(
         str(content.path),
@@ -107,7 +110,9 @@ def undo(record: ChangeRecord, home: Path) -> str:
         outcome = "is as it was before"
     else:
         check_writable(content)
-        outcome = _restored_whole(record, content) or _restored_entry(record, content)
+        outcome = _restored_whole(record, content) or (
+            _restored_entry(record, content) if record.places else _restored_rule(record, content)
+        )
     _forget(home, content.path, None)
     return outcome
 
@@ -148,6 +153,22 @@ def _restored_entry(record: ChangeRecord, content: FileContent) -> str:
     return f"has lost our entry{'; its backup is gone' if lost else ''}, and keeps later changes"
 
 
+def _restored_rule(record: ChangeRecord, content: FileContent) -> str:
+    """Cut our rule, and put ctx7's back if ours took its place."""
+    if not has_rule(content.text):
+        return "has no rule of this program any more"
+    data = _backed_up(record)
+    before = None if data is None else data.decode("utf-8-sig", "replace")
+    text = without_rule(content.text, before)
+    if not text.strip() and before is None and record.before is None:
+        content.target.unlink()
+        return "was made by setup, and is removed"
+    if not text.strip() and before is not None and is_about_context7(before):
+        text = before
+    replace_file(content, content.encoded(text))
+    return "has lost our rule, and keeps later changes"
+
+
 def _backed_up(record: ChangeRecord) -> bytes | None:
     """Return the bytes of the backup if they are those of the record."""
     if record.backup is None:
@@ -164,17 +185,23 @@ def _continued(
     """Return the record of a change after an earlier one: undoing takes both back."""
     if previous is None or previous.client != client.name:
         return record
-    document = parse(content.text, client.dialect)
-    is_ours = [
-        _is_ours(document.entries(container).get(name), name)
-        for *container, name in previous.places
-    ]
-    if not all(is_ours):
+    if not _still_has(previous, client, content):
         return record
     after = record.after if previous.after == record.before else None
     places = dict.fromkeys((*previous.places, *record.places))
     return replace(
         record, places=tuple(places), backup=previous.backup, before=previous.before, after=after
+    )
+
+
+def _still_has(previous: ChangeRecord, client: McpClient, content: FileContent) -> bool:
+    """Return whether a file has the rule or all the entries of a record."""
+    if not previous.places:
+        return has_rule(content.text)
+    document = parse(content.text, client.dialect)
+    return all(
+        _is_ours(document.entries(container).get(name), name)
+        for *container, name in previous.places
     )
 
 
