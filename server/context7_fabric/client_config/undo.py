@@ -29,7 +29,7 @@ from context7_fabric.client_config.edit import (
 )
 from context7_fabric.client_config.entries import FilePlan, parse
 from context7_fabric.client_config.jsonc import JsonText
-from context7_fabric.client_config.rules import has_rule, without_rule
+from context7_fabric.client_config.rules import has_rule, is_about_context7, without_rule
 from context7_fabric.client_config.toml_entry import TomlText
 from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError
 from context7_fabric.relay.folders import make_home, make_private
@@ -143,6 +143,9 @@ def _restored_entry(record: ChangeRecord, content: FileContent) -> str:
         raise ClientFileError(record.path, error.reason, error.line) from None
     if text == content.text:
         return "holds nothing of this program any more"
+    if not text.strip() and record.before is None:
+        content.target.unlink()
+        return "was made by setup, and is removed"
     replace_file(content, content.encoded(text))
     is_lost = data is None and record.before is not None
     return (
@@ -161,7 +164,9 @@ def _without_entries(record: ChangeRecord, text: str, before: str | None) -> str
 
 
 def _without_rule(_record: ChangeRecord, text: str, before: str | None) -> str:
-    return without_rule(text, before)
+    rest = without_rule(text, before)
+    is_replaced = not rest.strip() and before is not None and is_about_context7(before)
+    return before if is_replaced and before is not None else rest
 
 
 def _put_back(
