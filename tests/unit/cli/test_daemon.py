@@ -13,8 +13,8 @@ from threading import Thread
 
 import pytest
 
-from context7_fabric.cli.daemon import stop_all
 from context7_fabric.cli.checks import DaemonFacts, HealthCheck, judge_daemon
+from context7_fabric.cli.daemon import stop_all
 from context7_fabric.cli.facts import daemon_facts
 from context7_fabric.cli.main import main
 from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, probe_all, wait_for_end
