@@ -38,6 +38,28 @@ class TokenFileError(_FileError):
     """A token file cannot be used, or does not take a change."""
 
 
+class ClientFileError(_FileError):
+    """A client's configuration file cannot be read or changed; it is as it was."""
+
+
+class ClientFileChanged(ClientFileError):
+    """A client's configuration file was changed while its change was prepared."""
+
+
+class ConfigurationSyntaxError(FabricError):
+    """A configuration is not what its client reads; `line` and `column` count from 1."""
+
+    def __init__(self, reason: str, line: int, column: int) -> None:
+        super().__init__(f"line {line}, column {column}: {reason}")
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+class UnreadableProjectFile(_FileError):
+    """A manifest or lock file of a project cannot be read."""
+
+
 class DaemonAlreadyRunning(FabricError):
     """A daemon already serves the home under the same settings."""
 
@@ -331,6 +353,13 @@ class UpstreamPaused(UpstreamError):
         )
         self.seconds = seconds
         self.why = why
+
+
+class UpstreamCallsSpent(UpstreamError):
+    """The calls that one command may make are spent."""
+
+    def __init__(self) -> None:
+        super().__init__("the calls that this command may make are spent")
 
 
 class UpstreamLimited(UpstreamError):

@@ -85,6 +85,13 @@ class ResolveService:
         await self._wait_for_registry(look_up, caller)
         return await self._is_fresh(look_up, caller)
 
+    async def is_held(self, look_up: Question, caller: Caller) -> bool:
+        """Tell whether a look-up would be answered at once, perhaps with a refresh behind it."""
+        await self._wait_for_registry(look_up, caller)
+        names = names_of(look_up, self._registry)
+        lookup = self._cache_lookup(look_up, names, caller, refresh=False)
+        return await self._answers.is_held(lookup, caller)
+
     async def used(self, library_id: str, caller: Caller) -> None:
         """Learn from a question about `library_id` what a look-up of the session meant."""
         self.count(library_id)

@@ -1,0 +1,382 @@
+"""Editing of one entry in JSON, with or without comments, by splices. Pure.
+
+The scanner finds spans of the text; an edit inserts, replaces or cuts text there and leaves every
+other character as it was. The grammar is RFC 8259 plus, by dialect, the comments and trailing
+commas of microsoft/node-jsonc-parser. Each result is parsed again and compared with the object
+that it has to be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from context7_fabric.client_config.clients import Dialect
+from context7_fabric.errors import ConfigurationSyntaxError
+
+_BLANKS: Final = " \t\r\n"
+_SPACE = re.compile(r"[ \t\r\n]*")
+_TRIVIA = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*[\s\S]*?\*/)*")
+_COMMENT = re.compile(r"//[^\r\n]*|/\*[\s\S]*?\*/")
+_STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"')
+_SCALAR = re.compile(
+    r"(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![\w.+-])"
+)
+_INDENT = re.compile(r"^([ \t]+)[^ \t\r\n]", re.MULTILINE)
+_DEEPEST: Final = 200
+"""Nesting up to which a file is read; a client's own has a few levels."""
+
+
+@dataclass(slots=True)
+class _Node:
+    """A value and its span; `members` only of an object."""
+
+    start: int
+    end: int
+    value: Any
+    members: list[_Member] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Member:
+    key: str
+    start: int
+    value: _Node
+
+
+class JsonText:
+    """A configuration in a dialect of JSON; each edit returns the new text."""
+
+    def __init__(self, text: str, dialect: Dialect) -> None:
+        """Parse `text`; a blank one stands for an empty object.
+
+        Raises:
+            ConfigurationSyntaxError: It is not in the dialect.
+        """
+        self.text = text if text.strip(_BLANKS) else "{}\n"
+        self._dialect = dialect
+        self._root = _Scanner(self.text, dialect).document()
+
+    @property
+    def value(self) -> Any:  # noqa: ANN401  # whatever JSON can say
+        """The whole value."""
+        return self._root.value
+
+    def entries(self, container: Sequence[str]) -> Mapping[str, Any]:
+        """Return the entries of a container by name; none where there is no container.
+
+        Raises:
+            ConfigurationSyntaxError: A part of the path is no object, or is there twice.
+        """
+        found = self._walk(container)
+        return found[-1].value if len(found) > len(container) else {}
+
+    def with_entry(self, container: Sequence[str], name: str, entry: object) -> str:
+        """Return the text with an entry set; it keeps its place if there was one.
+
+        Raises:
+            ConfigurationSyntaxError: As `entries`, or the entry is there twice.
+        """
+        return self._with(container, name, entry, None)
+
+    def put_back(self, container: Sequence[str], name: str, before: JsonText | None) -> str:
+        """Return the text with the entry as it was written in `before`, or cut if it had none.
+
+        Objects of the path that `before` had not and that are left empty are cut as well.
+
+        Raises:
+            ConfigurationSyntaxError: As `with_entry`.
+        """
+        if before is None:
+            return self._without(container, name, 0)
+        raw = before.written(container, name)
+        if raw is not None:
+            return self._with(container, name, before.entries(container)[name], raw)
+        return self._without(container, name, before.missing(container))
+
+    def written(self, container: Sequence[str], name: str) -> str | None:
+        """Return an entry as it is written, None if there is none."""
+        found = self._walk(container)
+        member = self._member(found[-1], name) if len(found) > len(container) else None
+        return self._written(member.value) if member else None
+
+    def missing(self, container: Sequence[str]) -> int:
+        """Return how many objects of the path to a container are not there."""
+        return len(container) + 1 - len(self._walk(container))
+
+    def _without(self, container: Sequence[str], name: str, created: int) -> str:
+        """Return the text without an entry, and without the last `created` objects if empty."""
+        found = self._walk(container)
+        if len(found) <= len(container) or self._member(found[-1], name) is None:
+            return self.text
+        result = JsonText(self._cut(found[-1], name), self._dialect)
+        expected = {key: each for key, each in found[-1].value.items() if key != name}
+        self._check(result, container, expected)
+        for depth in range(len(container) - 1, len(container) - 1 - created, -1):
+            if result.written(container[:depth], container[depth]) != "{}":
+                break
+            result = JsonText(result.cut(container[:depth], container[depth]), self._dialect)
+        return result.text
+
+    def cut(self, container: Sequence[str], name: str) -> str:
+        """Return the text without a member that is there; comments around it stay."""
+        return self._cut(self._walk(container)[-1], name)
+
+    def _with(self, container: Sequence[str], name: str, entry: object, raw: str | None) -> str:
+        found = self._walk(container)
+        keys = [*container[len(found) - 1 :], name]
+        old = self._member(found[-1], keys[0])
+        if old is not None:
+            text = self._replaced(old, entry, raw)
+        else:
+            nested, raw = entry, raw if len(keys) == 1 else None
+            for key in reversed(keys[1:]):
+                nested = {key: nested}
+            text = self._inserted(found[-1], keys[0], nested, raw)
+        expected = {**self.entries(container), name: entry}
+        self._check(JsonText(text, self._dialect), container, expected)
+        return text
+
+    def _check(self, result: JsonText, container: Sequence[str], expected: object) -> None:
+        """Compare a result with this text: all values outside the container, and those in it."""
+        same = _without(result.value, container) == _without(self.value, container)
+        if not same or result.entries(container) != expected:
+            _refuse(self.text, 0, "it cannot be edited here: edit it by hand")
+
+    def _replaced(self, old: _Member, entry: object, raw: str | None) -> str:
+        is_inline = not self._is_line_start(old.start) and "\n" not in self._written(old.value)
+        base = self._indent_of_line(old.start)
+        new = raw if raw is not None else self._rendered(entry, base, is_inline=is_inline)
+        return self.text[: old.value.start] + new + self.text[old.value.end :]
+
+    def _inserted(self, node: _Node, key: str, value: object, raw: str | None) -> str:
+        text, close = self.text, node.end - 1
+        tail = len(text[:close].rstrip(_BLANKS))
+        gap = text[tail:close]
+        if not node.members:
+            base = self._indent_of_line(node.start)
+            member = self._as_member(key, value, raw, base + self._unit(), is_inline=False)
+            end = gap if "\n" in gap and tail > node.start + 1 else self._line_end() + base
+            return text[:tail] + self._line_end() + member + end + text[close:]
+        last = node.members[-1].value.end
+        has_comma = text[self._after_trivia(last)] == ","
+        is_inline = not re.search(
+            r"[\r\n]", text[node.start : node.members[0].start] + text[last:close]
+        )
+        indent = "" if is_inline else self._indent_of(node)
+        member = self._as_member(key, value, raw, indent, is_inline=is_inline)
+        separator = " " if is_inline else self._line_end()
+        before, between = text[:last] + ("" if has_comma else ","), text[last:tail]
+        return before + between + separator + member + ("," * has_comma) + text[tail:]
+
+    def _cut(self, node: _Node, name: str) -> str:
+        text = self.text
+        index = next(i for i, each in enumerate(node.members) if each.key == name)
+        start, end = node.members[index].start, node.members[index].value.end
+        begin = node.members[index - 1].value.end if index else node.start + 1
+        kept, rest = text[begin:start].rstrip(_BLANKS), text[end:]
+        comma = self._after_trivia(end)
+        if text[comma] == ",":
+            rest = text[end:comma] + text[comma + 1 :]
+        elif index:
+            comma = self._after_trivia(begin) - begin
+            kept = kept[:comma] + kept[comma + 1 :]
+        elif not kept:
+            rest = rest.lstrip(_BLANKS) if rest.lstrip(_BLANKS).startswith("}") else rest
+        comments = _COMMENT.findall(kept)
+        if comments and comments[-1].startswith("//") and rest.lstrip(" \t")[:1] not in "\r\n":
+            rest = self._line_end() + rest
+        return text[:begin] + kept + rest
+
+    def _walk(self, container: Sequence[str]) -> list[_Node]:
+        """Return the objects from the root to a container, or to the last that is there."""
+        found = [self._object(self._root, "the file")]
+        for key in container:
+            member = self._member(found[-1], key)
+            if member is None:
+                break
+            found.append(self._object(member.value, repr(key)))
+        return found
+
+    def _object(self, node: _Node, name: str) -> _Node:
+        if not isinstance(node.value, dict):
+            _refuse(self.text, node.start, f"{name} is no object")
+        return node
+
+    def _member(self, node: _Node, key: str) -> _Member | None:
+        found = [each for each in node.members if each.key == key]
+        if len(found) > 1:
+            _refuse(self.text, found[1].start, f"{key!r} is there twice")
+        return found[0] if found else None
+
+    def _as_member(
+        self, key: str, value: object, raw: str | None, indent: str, *, is_inline: bool
+    ) -> str:
+        written = raw if raw is not None else self._rendered(value, indent, is_inline=is_inline)
+        return f"{indent}{json.dumps(key, ensure_ascii=False)}: {written}"
+
+    def _rendered(self, value: object, base: str, *, is_inline: bool) -> str:
+        if is_inline:
+            return json.dumps(value, ensure_ascii=False)
+        lines = json.dumps(value, ensure_ascii=False, indent=self._unit()).split("\n")
+        return (self._line_end() + base).join(lines)
+
+    def _indent_of(self, node: _Node) -> str:
+        """Return the indentation of an object's members."""
+        first = node.members[0].start
+        if self._is_line_start(first):
+            return self._indent_of_line(first)
+        return self._indent_of_line(node.start) + self._unit()
+
+    def _line_start(self, at: int) -> int:
+        return max(self.text.rfind("\n", 0, at), self.text.rfind("\r", 0, at)) + 1
+
+    def _is_line_start(self, at: int) -> bool:
+        return not self.text[self._line_start(at) : at].strip(_BLANKS)
+
+    def _indent_of_line(self, at: int) -> str:
+        line = self.text[self._line_start(at) : at]
+        return line[: len(line) - len(line.lstrip(" \t"))]
+
+    def _unit(self) -> str:
+        members = self._root.members
+        if members and self._is_line_start(members[0].start):
+            return self._indent_of_line(members[0].start) or "  "
+        found = _INDENT.search(self.text)
+        return found[1] if found else "  "
+
+    def _line_end(self) -> str:
+        first = self.text.find("\n")
+        return "\r\n" if first > 0 and self.text[first - 1] == "\r" else "\n"
+
+    def _written(self, node: _Node) -> str:
+        return self.text[node.start : node.end]
+
+    def _after_trivia(self, at: int) -> int:
+        found = _TRIVIA.match(self.text, at)
+        return found.end() if found else at
+
+
+class _Scanner:
+    """Parser that keeps spans."""
+
+    def __init__(self, text: str, dialect: Dialect) -> None:
+        self._text = text
+        self._trivia = _SPACE if dialect is Dialect.JSON else _TRIVIA
+        self._may_trail = dialect is Dialect.JSONC
+        self._at = 0
+
+    def document(self) -> _Node:
+        """Return the root of the text."""
+        self._skip()
+        root = self._value(0)
+        self._skip()
+        if self._at < len(self._text):
+            self._fail("there is more after the end of the value")
+        return root
+
+    def _value(self, depth: int) -> _Node:
+        start, sign = self._at, self._sign()
+        if depth > _DEEPEST:
+            self._fail(f"it has more than {_DEEPEST} levels")
+        if sign == "{":
+            return self._object(depth)
+        if sign == "[":
+            return self._array(depth)
+        value = self._string() if sign == '"' else self._scalar()
+        return _Node(start, self._at, value)
+
+    def _object(self, depth: int) -> _Node:
+        node = _Node(self._at, self._at, {})
+        while self._goes_on("}", is_first=not node.members):
+            start = self._at
+            key = self._string()
+            self._skip()
+            if self._sign() != ":":
+                self._fail("a colon is missing")
+            self._at += 1
+            self._skip()
+            value = self._value(depth + 1)
+            node.members.append(_Member(key, start, value))
+            node.value[key] = value.value
+        node.end = self._at
+        return node
+
+    def _array(self, depth: int) -> _Node:
+        node = _Node(self._at, self._at, [])
+        while self._goes_on("]", is_first=not node.value):
+            node.value.append(self._value(depth + 1).value)
+        node.end = self._at
+        return node
+
+    def _goes_on(self, close: str, *, is_first: bool) -> bool:
+        """Go to the next member; return False after the closing bracket."""
+        if is_first:
+            self._at += 1
+            self._skip()
+        else:
+            self._skip()
+            if self._sign() not in (",", close):
+                self._fail(f"a comma or {close!r} is missing")
+            if self._sign() == ",":
+                self._at += 1
+                self._skip()
+                if self._sign() == close and not self._may_trail:
+                    self._fail("a comma before the end, which this client cannot read")
+        if self._sign() != close:
+            return True
+        self._at += 1
+        return False
+
+    def _string(self) -> str:
+        found = _STRING.match(self._text, self._at)
+        if found is None:
+            self._fail("a text in double quotes is missing, or has no end")
+        try:
+            value: str = json.loads(found[0])
+        except ValueError:
+            self._fail("a text has a wrong escape")
+        self._at = found.end()
+        return value
+
+    def _scalar(self) -> object:
+        found = _SCALAR.match(self._text, self._at)
+        if found is None:
+            self._fail("a value is missing")
+        self._at = found.end()
+        try:
+            return json.loads(found[0])
+        except ValueError:  # more digits than Python reads
+            return float(found[0])
+
+    def _sign(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _skip(self) -> None:
+        found = self._trivia.match(self._text, self._at)
+        self._at = found.end() if found else self._at
+
+    def _fail(self, reason: str) -> NoReturn:
+        if self._trivia is _SPACE and self._text[self._at : self._at + 2] in ("//", "/*"):
+            reason = "a comment, which this client cannot read"
+        elif self._at >= len(self._text):
+            reason = f"the file ends too early: {reason}"
+        _refuse(self._text, self._at, reason)
+
+
+def _refuse(text: str, at: int, reason: str) -> NoReturn:
+    before = re.sub(r"\r\n?", "\n", text[:at])
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    raise ConfigurationSyntaxError(reason, line, column)
+
+
+def _without(value: object, container: Sequence[str]) -> object:
+    """Return a value without a container, and without objects that hold nothing else."""
+    if not isinstance(value, dict) or not container:
+        return {} if not container else value
+    rest = {key: each for key, each in value.items() if key != container[0]}
+    inner = _without(value.get(container[0], {}), container[1:])
+    return rest | ({container[0]: inner} if inner else {})

@@ -1,0 +1,228 @@
+"""Records of changed files, and their undoing.
+
+A record is a small file in the home (mode 0600): the path, the entries that were set, the digests
+before and after, and the path of the backup beside the file. It holds no part of the file, so that
+no key gets into the home. A file that is as it was left gets its bytes back; of one that was
+changed since, our entry alone is cut, and the entry that it replaced is put back from the backup.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from context7_fabric.client_config.clients import CLIENTS, McpClient
+from context7_fabric.client_config.context7_entry import recognise
+from context7_fabric.client_config.edit import (
+    FileContent,
+    back_up,
+    check_writable,
+    read_file,
+    replace_file,
+)
+from context7_fabric.client_config.entries import FilePlan, parse
+from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError
+from context7_fabric.relay.folders import make_home, make_private
+
+_FOLDER: Final = "client_config"
+_LARGEST: Final = 1_000_000
+"""Bytes of a record that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A file that was changed; `before` and `after` are digests.
+
+    `before` is None for a file that was made, and `after` None once the file cannot be given back
+    as a whole, because the user changed it between two changes of ours.
+    """
+
+    path: str
+    client: str
+    places: tuple[tuple[str, ...], ...]
+    backup: str | None
+    before: str | None
+    after: str | None
+
+
+def write_change(
+    client: McpClient, content: FileContent, plan: FilePlan, home: Path, now: datetime
+) -> Path | None:
+    """Back a file up, record the change, and write it; return the path of the backup.
+
+    Raises:
+        ClientFileError: A file cannot be written; the client's is as it was.
+    """
+    check_writable(content)
+    data = content.encoded(plan.text)
+    parse(content.encoded(plan.text).decode("utf-8-sig"), client.dialect)
+    backup = back_up(content, now)
+    record = ChangeRecord(
+        str(content.path),
+        client.name,
+        tuple((*each.container, each.name) for each in plan.placed),
+        str(backup) if backup else None,
+        _digest(content.data),
+        _digest(data),
+    )
+    previous = _read_record(_record_path(home, content.path))
+    record = _continued(record, previous, client, content)
+    try:
+        _write_record(home, record)
+        replace_file(content, data)
+    except ClientFileError:
+        if _read_record(_record_path(home, content.path)) == record:
+            _forget(home, content.path, previous)
+        if backup:
+            backup.unlink(missing_ok=True)
+        raise
+    return backup
+
+
+def records(home: Path) -> Iterator[ChangeRecord]:
+    """Yield the records of the home, by path."""
+    with suppress(OSError):
+        for path in sorted((home / _FOLDER).glob("*.json")):
+            if (record := _read_record(path)) is not None:
+                yield record
+
+
+def undo(record: ChangeRecord, home: Path) -> str:
+    """Take a change back; return one line about the outcome.
+
+    Raises:
+        ClientFileError: The file cannot be read or written; it is as it was.
+    """
+    content = read_file(Path(record.path))
+    if content.data is None:
+        outcome = "is gone, so there is nothing to undo"
+    elif _digest(content.data) == record.before:
+        outcome = "is as it was before"
+    else:
+        check_writable(content)
+        outcome = _restored_whole(record, content) or _restored_entry(record, content)
+    _forget(home, content.path, None)
+    return outcome
+
+
+def _restored_whole(record: ChangeRecord, content: FileContent) -> str | None:
+    """Give a file its bytes back if it is as it was left; None if it is not."""
+    if record.after is None or _digest(content.data) != record.after:
+        return None
+    if record.before is None:
+        content.target.unlink()
+        return "was made by setup, and is removed"
+    data = _backed_up(record)
+    if data is None:
+        return None
+    replace_file(content, data)
+    Path(record.backup or "").unlink(missing_ok=True)
+    return "is as it was before"
+
+
+def _restored_entry(record: ChangeRecord, content: FileContent) -> str:
+    """Cut our entries, and put those back that they replaced."""
+    client = CLIENTS[record.client]
+    data = _backed_up(record)
+    before = parse(data.decode("utf-8-sig"), client.dialect) if data is not None else None
+    text, is_changed = content.text, False
+    try:
+        for *container, name in record.places:
+            document = parse(text, client.dialect)
+            if _is_ours(document.entries(container).get(name), name):
+                text = document.put_back(container, name, before)  # type: ignore[arg-type]  # of one dialect
+                is_changed = True
+    except ConfigurationSyntaxError as error:
+        raise ClientFileError(record.path, error.reason, error.line) from None
+    if not is_changed:
+        return "has no entry of this program any more"
+    replace_file(content, content.encoded(text))
+    lost = data is None and record.before is not None
+    return f"has lost our entry{'; its backup is gone' if lost else ''}, and keeps later changes"
+
+
+def _backed_up(record: ChangeRecord) -> bytes | None:
+    """Return the bytes of the backup if they are those of the record."""
+    if record.backup is None:
+        return None
+    with suppress(ClientFileError):
+        data = read_file(Path(record.backup)).data
+        return data if data is not None and _digest(data) == record.before else None
+    return None
+
+
+def _continued(
+    record: ChangeRecord, previous: ChangeRecord | None, client: McpClient, content: FileContent
+) -> ChangeRecord:
+    """Return the record of a change after an earlier one: undoing takes both back."""
+    if previous is None or previous.client != client.name:
+        return record
+    document = parse(content.text, client.dialect)
+    is_ours = [
+        _is_ours(document.entries(container).get(name), name)
+        for *container, name in previous.places
+    ]
+    if not all(is_ours):
+        return record
+    after = record.after if previous.after == record.before else None
+    places = dict.fromkeys((*previous.places, *record.places))
+    return replace(
+        record, places=tuple(places), backup=previous.backup, before=previous.before, after=after
+    )
+
+
+def _is_ours(entry: object, name: str) -> bool:
+    found = recognise(name, entry)
+    return found is not None and found.ours
+
+
+def _record_path(home: Path, path: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
+    return home / _FOLDER / f"{name}.json"
+
+
+def _read_record(path: Path) -> ChangeRecord | None:
+    """Return a record, None if there is none that can be read."""
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        with path.open("rb") as file:
+            fields = json.loads(file.read(_LARGEST))
+        places = tuple(tuple(map(str, each)) for each in fields.pop("places"))
+        record = ChangeRecord(places=places, **fields)
+        if record.client in CLIENTS and all(places):
+            return record
+    return None
+
+
+def _write_record(home: Path, record: ChangeRecord) -> None:
+    path = _record_path(home, Path(record.path))
+    try:
+        make_home(str(home))
+        make_private(str(path.parent))
+        temporary = path.with_suffix(f".{os.getpid()}.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump(asdict(record), file)
+        temporary.replace(path)
+    except OSError as error:
+        reason = f"the record of the change cannot be written: {error.strerror or error}"
+        raise ClientFileError(str(path), reason) from None
+
+
+def _forget(home: Path, path: Path, previous: ChangeRecord | None) -> None:
+    """Remove the record of a path, or write the previous one again."""
+    if previous is not None:
+        _write_record(home, previous)
+        return
+    with suppress(OSError):
+        _record_path(home, path).unlink()
+
+
+def _digest(data: bytes | None) -> str | None:
+    return None if data is None else hashlib.sha256(data).hexdigest()

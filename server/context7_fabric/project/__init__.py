@@ -1,0 +1,1 @@
+"""Dependencies of the project in a folder, read from its manifests and lock files."""
