@@ -26,6 +26,7 @@ _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 
 GROUPS: Final = {
     "Set up": {
+        "setup": "write the entry into the files of MCP clients, or take it back",
         "config": "print the configuration entry for a client",
         "model": "download or check the embedding model",
         "completion": "print the completion script of a shell",
