@@ -86,7 +86,8 @@ def _names(environ: Mapping[str, str]) -> str:
 def hidden_words(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what has to be hidden, each with what stands in its place, the longest first."""
     library = DocsetLibrary(settings.home / "docsets", settings.docsets)
-    words = _paths(settings) | _private(library.of_all_owners())
+    words = _paths(settings) | _files(settings.home / "docsets")
+    words |= _private(library.of_all_owners())
     words |= _credentials(settings, environ)
     for name, place in ((_user(), "<user>"), (socket.gethostname(), "<host>")):
         if len(name) >= _SHORTEST_NAME:
@@ -110,6 +111,15 @@ def _paths(settings: Settings) -> dict[str, str]:
         Path.home(): "~",
     }
     return {str(path): place for path, place in named.items() if path is not None}
+
+
+def _files(folder: Path) -> dict[str, str]:
+    """Return the names of the files of docsets, which have the library's in them.
+
+    A damaged file is hidden as well, although it cannot be read which library it is about.
+    """
+    names = sorted(path.name for path in folder.rglob("*") if not path.is_dir())
+    return {name: f"<file {number}>" for number, name in enumerate(names, 1)}
 
 
 def _private(docsets: Sequence[Docset]) -> dict[str, str]:

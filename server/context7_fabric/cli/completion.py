@@ -10,6 +10,7 @@ import os
 
 from context7_fabric.cli.main import COMMANDS, run_of
 from context7_fabric.cli.text import CommandParser, ParserFound, ParserRequest, actions_of
+from context7_fabric.client_config.clients import CLIENTS
 from context7_fabric.errors import SettingError
 from context7_fabric.models import Viewer
 from context7_fabric.settings import read_settings
@@ -86,6 +87,8 @@ def _complete(action: argparse.Action) -> None:
         action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # as above
     elif name in _OF_IDS:
         action.complete = shtab.cmd(IDS)  # type: ignore[attr-defined]  # as above
+    elif name == "CLIENT":
+        action.choices = action.choices or sorted(CLIENTS)
     elif "|" in name and action.choices is None:
         action.choices = name.split("|")
 

@@ -35,6 +35,12 @@ from context7_fabric.cli.checks import (
     judge_upstream,
     judge_variables,
 )
+from context7_fabric.cli.client_checks import (
+    START_SECONDS,
+    ClientFacts,
+    client_facts,
+    judge_clients,
+)
 from context7_fabric.cli.facts import Look, looked
 from context7_fabric.cli.fixes import fixed
 from context7_fabric.cli.output import (
@@ -45,6 +51,7 @@ from context7_fabric.cli.output import (
     settings_of_command,
 )
 from context7_fabric.cli.text import CommandParser
+from context7_fabric.client_config.locate import this_machine
 from context7_fabric.relay.usage import nearest_variables
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
@@ -57,7 +64,7 @@ from context7_fabric.views.upstream_status import (
     describe_opening,
 )
 
-DISK_SECONDS = 5.0
+DISK_SECONDS = 10.0
 """Longest time of a check that reads this machine's disk."""
 
 DAEMON_SECONDS = 12.0
@@ -83,12 +90,15 @@ _ORDER = (
     "sources",
     "index",
     "index server",
+    "clients",
     "client",
     "store",
     "contexts",
     "faults",
 )
 """Names of the lines, in their order; other names come last."""
+
+_GRAVITY: tuple[State, ...] = ("ok", "info", "warning", "wrong")
 
 _MARKS: dict[State, Text] = {
     "ok": Text("ok", "green"),
@@ -158,6 +168,7 @@ def _looks(settings: Settings, *, fix: bool) -> list[Look]:
         *disk,
         Look("daemon", DAEMON_SECONDS, lambda: [judge_daemon(facts.daemon_facts(mode))]),
         *_index_server(settings),
+        Look("clients", DISK_SECONDS + START_SECONDS, lambda: judge_clients(_clients())),
         Look("store", app_seconds, lambda: anyio.run(partial(_app_checks, settings, fix=fix))),
     ]
 
@@ -169,7 +180,11 @@ def _version() -> HealthCheck:
 def _modes(settings: Settings) -> list[HealthCheck]:
     homes = dict.fromkeys((settings.store_home, settings.home))
     checks = [judge_modes(facts.mode_facts(home)) for home in homes]
-    return [max(checks, key=lambda check: check.state != "ok")]
+    return [max(checks, key=lambda check: _GRAVITY.index(check.state))]
+
+
+def _clients() -> list[ClientFacts]:
+    return client_facts(this_machine())
 
 
 def _index_server(settings: Settings) -> list[Look]:
@@ -241,7 +256,8 @@ def _owned(own: bool, text: str) -> str:  # noqa: FBT001  # one of two labels
 
 
 def _place(check: HealthCheck) -> int:
-    return _ORDER.index(check.name) if check.name in _ORDER else len(_ORDER)
+    name = check.name if check.name in _ORDER else check.name.partition(" ")[0]
+    return _ORDER.index(name)
 
 
 def _object(checks: Sequence[HealthCheck]) -> dict[str, dict[str, object]]:
@@ -253,9 +269,9 @@ def _object(checks: Sequence[HealthCheck]) -> dict[str, dict[str, object]]:
 
 
 def _joined(checks: Sequence[HealthCheck]) -> dict[str, object]:
-    last = checks[-1]
+    worst = max(checks, key=lambda check: _GRAVITY.index(check.state))
     line = "; ".join(check.line for check in checks)
-    return {"ok": last.ok, "state": last.state, "told": line, "remedy": last.remedy}
+    return {"ok": worst.ok, "state": worst.state, "told": line, "remedy": worst.remedy}
 
 
 def _show(checks: Sequence[HealthCheck]) -> None:

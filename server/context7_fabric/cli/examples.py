@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 _PROGRAM = "context7-fabric"
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
+    "setup": ("setup cursor --dry-run", "setup --all --yes"),
     "config": ("config cursor", "config claude-code"),
     "model fetch": ("model fetch",),
     "model status": ("model status --json",),

@@ -88,7 +88,6 @@ class ProgressBar:
         """Show that `done` of `total` is done, with the time that is left."""
         self._bar.update(self._task, description=one_line(text), completed=done, total=total)
 
-
     def note(self, line: str) -> None:
         """Print a line above the bar."""
         self._bar.console.print(one_line(line), soft_wrap=True)
