@@ -96,6 +96,11 @@ CASES = {
     "purge": Case(
         ["--matching", "no such text"], wrong=[[], ["--matching", " "], ["--library", "x"]]
     ),
+    "setup": Case(
+        ["cursor", "--dry-run"],
+        wrong=[["ed"], ["cursor"], ["--yes"], ["zed", "--json"], ["cline", "--project", "--yes"]],
+        verbatim=True,
+    ),
     "config": Case(["cursor"], json=False, wrong=[[], ["ed"]], verbatim=True),
     "why": Case([], fails=["ffffffffff"], wrong=[["a", "b"]]),
     "feedback": Case(

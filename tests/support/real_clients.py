@@ -57,6 +57,10 @@ class RealClient:
         return [str(npm_package(self.package, self.version) / ".bin" / self.program)]
 
 
+_CODEX_MODEL = (
+    'model_providers.stand_in={name="stand-in",base_url="{url}/v1",env_key="MODEL_KEY",'
+    'wire_api="responses",request_max_retries=0,stream_max_retries=0}'
+)
 _NPX = ["-y", "@upstash/context7-mcp", "--api-key", KEY]
 _PLAIN = {"command": "npx", "args": _NPX}
 
@@ -104,8 +108,7 @@ CLIENTS = {
                 "--config",
                 "model_provider=stand_in",
                 "--config",
-                'model_providers.stand_in={name="stand-in",base_url="{url}/v1",env_key="MODEL_KEY",'
-                'wire_api="responses",request_max_retries=0,stream_max_retries=0}',
+                _CODEX_MODEL,
                 "say hi",
             ),
             environment={"MODEL_KEY": "none"},

@@ -255,7 +255,9 @@ def library_of(
     look_up, entries = look_up_of(dependency, registry), _entries(found)
     package = _PACKAGES[dependency.ecosystem]
     exact = with_exact_match(look_up, found, registry).library_id
-    if exact is not None and _ecosystem(exact, registry) == package.ecosystem:
+    if exact is not None and (
+        found.tier is Tier.DOCSET or _ecosystem(exact, registry) == package.ecosystem
+    ):
         return exact
     own = {*repositories, *(f"/{each}".lower() for each in _repositories_of(dependency))}
     listed = [entry.id for entry in entries if entry.id.lower() in own]

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "model": "download or check the embedding model",
     "context": "read and write stored contexts",
     "purge": "delete stored answers",
+    "setup": "write the entry into the files of MCP clients, or take it back",
     "config": "print the configuration entry for a client",
     "why": "explain an answer step by step",
     "feedback": "rate an answer",

@@ -76,17 +76,14 @@ def start(process: EntryProcess, limit: float) -> StartedEntry:
     Raises:
         EntryDoesNotStart: It did not answer.
     """
+    from mcp.shared.exceptions import MCPError
+
+    closed = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
-            return anyio.run(_grouped, process, min(limit, _LONGEST_SECONDS), log)
-        except (OSError, ValueError, anyio.ClosedResourceError, ExceptionGroup) as error:
+            return anyio.run(_asked, process, min(limit, _LONGEST_SECONDS), log)
+        except (OSError, ValueError, MCPError, ExceptionGroup, *closed) as error:
             raise EntryDoesNotStart(_reason(_innermost(error), process, limit, log)) from None
-
-
-async def _grouped(process: EntryProcess, limit: float, log: IO[str]) -> StartedEntry:
-    """Ask in a task group, so that each error of the SDK comes in one form."""
-    async with anyio.create_task_group():
-        return await _asked(process, limit, log)
 
 
 async def _asked(process: EntryProcess, limit: float, log: IO[str]) -> StartedEntry:

@@ -15,7 +15,7 @@ from rich.table import Table
 from context7_fabric.cli.docsets import docset_library, docset_settings, interrupted
 from context7_fabric.cli.output import plain_console, print_table
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, one_line, print_json, print_note
+from context7_fabric.cli.text import CommandParser, one_line, print_error, print_json, print_note
 from context7_fabric.cli.warming import WarmedLibrary, Warming, WarmOptions, WarmPlan
 from context7_fabric.docsets.ingestion import IngestionReport
 from context7_fabric.errors import FabricError, SettingError
@@ -53,8 +53,12 @@ def run(words: list[str]) -> int:
         warming = Warming(session, docset_library(settings), settings, bounds, options.folder)
         try:
             plan = warming.look(found.found)
+            is_settled = options.yes or options.dry_run or not (plan.calls or plan.docsets)
+            if not is_settled and not _is_terminal():
+                print_error(f"warm would make {plan.calls} calls at most: --yes agrees to it")
+                return 2
             _announce(plan, found)
-            if plan.calls and not options.dry_run and not _is_agreed(options):
+            if not is_settled and not _is_agreed():
                 return 1
             if not options.dry_run:
                 _run(warming, quiet=options.json)
@@ -62,7 +66,7 @@ def run(words: list[str]) -> int:
             _print(warming, found, as_json=options.json, is_interrupted=True)
             return interrupted("what is listed is kept; run it again to go on")
         _print(warming, found, as_json=options.json)
-    return 1 if warming.stopped and plan.calls and not options.dry_run else 0
+    return 1 if warming.stopped and plan.calls else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,16 +165,12 @@ def _counted(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
 
 
-def _is_agreed(options: argparse.Namespace) -> bool:
-    """Tell whether the user wants the run.
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
-    Raises:
-        SettingError: There is no terminal to ask at, and no `--yes`.
-    """
-    if options.yes:
-        return True
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise SettingError("warm", "no --yes", "given, and there is no terminal to ask at")
+
+def _is_agreed() -> bool:
+    """Ask once whether the user wants the run."""
     try:
         answer = plain_console(stderr=True).input("Go on? [y/N] ", markup=False)
     except EOFError:

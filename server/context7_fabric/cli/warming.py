@@ -32,7 +32,8 @@ class WarmedLibrary:
     """One dependency: the library that it means, and what is held to answer for it.
 
     `id` is the library at the version that questions are asked of, `docset` the name of the one
-    held, `asked` the questions with a stored answer. `is_open` says that a look-up may show more.
+    held, `asked` the questions with a stored answer, `places` where its documentation may lie
+    (None: not known yet), `candidates` what the look-up listed. `is_open`: one may show more.
     """
 
     dependency: Dependency
@@ -41,6 +42,7 @@ class WarmedLibrary:
     is_open: bool = True
     docset: str | None = None
     asked: set[str] = field(default_factory=set)
+    places: Sequence[Discovered] | None = None
     candidates: Sequence[str] = ()
     note: str = ""
 
@@ -95,13 +97,15 @@ class Warming:
         self._failures = 0
         self._visited = self._unreached = 0
         self._seed_ids = {row.id.lower() for row in load_seeds(settings.seed_file).rows if row.id}
+        self._makes_docsets = options.with_docsets
         if isinstance(settings.upstream.target, OffTarget):
             self.stopped = "CONTEXT7_FABRIC_UPSTREAM=off"
+            self._makes_docsets = False
 
     @property
     def left(self) -> int:
         """Number of calls that may still be made."""
-        return 0 if self.stopped else self.options.max_calls - self.calls
+        return 0 if self.stopped else max(self.options.max_calls - self.calls, 0)
 
     @property
     def to_do(self) -> int:
@@ -110,7 +114,7 @@ class Warming:
         questions = sum(
             len(self._lacking(each)) for each in self.libraries if each.id and not each.docset
         )
-        return unknown + min(questions, max(self.left, 0))
+        return unknown + min(questions, self.left)
 
     def look(self, dependencies: Sequence[Dependency]) -> WarmPlan:
         """Read what is held for `dependencies`, without a call; return what a run would do."""
@@ -122,17 +126,19 @@ class Warming:
         return self._plan()
 
     def _plan(self) -> WarmPlan:
-        most = [self._most_calls(each) for each in self.libraries]
-        makes = self.options.with_docsets and not self.stopped
         return WarmPlan(
             libraries=len(self.libraries),
             held=sum(1 for each in self.libraries if each.docset or each.asked),
             look_ups=sum(each.is_open for each in self.libraries),
-            docsets=sum(1 for each, calls in zip(self.libraries, most, strict=True) if calls)
-            if makes
-            else 0,
-            calls=min(sum(most), max(self.left, 0)),
+            docsets=sum(map(self._may_get_docset, self.libraries)),
+            calls=min(sum(map(self._most_calls, self.libraries)), self.left),
         )
+
+    def _may_get_docset(self, library: WarmedLibrary) -> bool:
+        is_known = library.id is not None or (library.is_open and self.left > 0)
+        places = library.places
+        is_placed = places is None or any(each.certain for each in places)
+        return self._makes_docsets and is_known and is_placed and not library.docset
 
     def _most_calls(self, library: WarmedLibrary) -> int:
         if library.docset or (library.id is None and not library.is_open):
@@ -141,7 +147,7 @@ class Warming:
 
     def _lacking(self, library: WarmedLibrary) -> list[str]:
         """Return the questions without a stored answer; the one for the source is the first."""
-        first = [QUESTION] if self.options.with_docsets else []
+        first = [QUESTION] if self._makes_docsets else []
         wanted = dict.fromkeys((*first, *self.options.questions))
         return [each for each in wanted if each not in library.asked]
 
@@ -154,14 +160,14 @@ class Warming:
         for each in self.libraries:
             if each.is_open and each.id is None and self.left > 0:
                 self._identify(each, self.left)
-            if self.options.with_docsets and each.id and not each.docset:
+            if self._may_get_docset(each):
                 self._document(each, report(each))
             self._visited += 1
             yield each
         for question in self.options.questions:
             for each in self.libraries:
                 if each.id and not each.docset and question not in each.asked:
-                    self._ask(each, question)
+                    self._ask(each, question, self.left)
                     yield each
 
     def _identify(self, library: WarmedLibrary, calls: int) -> None:
@@ -182,17 +188,20 @@ class Warming:
         library.id = _at_version(base, library.dependency.version, found["versions"])
         library.is_open = False
         library.asked = {text for subject, text in found["answers"] if subject == str(library.id)}
+        self._find_docset(library, base)
+        if self._makes_docsets and not library.docset and QUESTION in library.asked:
+            self._locate(library, base, 0)
+
+    def _find_docset(self, library: WarmedLibrary, base: LibraryId) -> None:
         wanted = LibraryId(base.org, base.project, library.dependency.version or base.version)
         index = self._docsets.find(wanted, Viewer())
         library.docset = index.docset.name if index else None
 
-    def _ask(self, library: WarmedLibrary, question: str) -> Sequence[str]:
+    def _ask(self, library: WarmedLibrary, question: str, calls: int) -> Sequence[str]:
         """Ask a question so that its answer is stored; return the addresses of its snippets."""
-        if self.left <= 0 and question not in library.asked:
+        if not calls and question not in library.asked:
             return ()
-        answer = self._session.ask(
-            "warm", library=str(library.id), question=question, calls=max(self.left, 0)
-        )
+        answer = self._session.ask("warm", library=str(library.id), question=question, calls=calls)
         self._count(answer)
         if answer["is_stored"]:
             library.asked.add(question)
@@ -208,18 +217,43 @@ class Warming:
         if reply.get("paused") or self._failures >= FAILURES:
             self.stopped = self.stopped or reply.get("paused") or reply["failure"]
 
+    def _locate(self, library: WarmedLibrary, base: LibraryId, calls: int) -> None:
+        """Find where the documentation of a library may lie, with at most `calls` calls."""
+        sources = self._ask(library, QUESTION, calls)
+        library.places = candidates(
+            base.base,
+            sources,
+            version=library.dependency.version,
+            known_ids={base.base} if base.base.lower() in self._seed_ids else (),
+            project_urls=library.urls,
+            hosts=self._settings.docsets.hosts,
+        )
+
     def _document(self, library: WarmedLibrary, report: IngestionReport) -> None:
         """Hold the documentation of a library, where its source is certain."""
         if library.id is None or self._unreached >= FAILURES:
             return
-        sources = self._ask(library, QUESTION)
-        found = self._candidates(library, library.id, sources)
-        certain = [each for each in found if each.certain]
-        if not certain:
-            line = f": `context7-fabric add {library.id.base}` asks" if found else ""
-            library.note = f"the source of its documentation is not certain{line}"
-        for each in certain:
-            request = DocsetRequest(each.source, library.id.base, library.dependency.version)
+        self._find_docset(library, library.id)  # another dependency may be of the same library
+        if library.docset:
+            return
+        if library.places is None:
+            self._locate(library, library.id, self.left)
+        certain = [each for each in library.places or () if each.certain]
+        if not certain and library.places:
+            line = f"`context7-fabric add {library.id.base}` asks"
+            library.note = f"the source of its documentation is not certain: {line}"
+        self._add(library, library.id, certain, report)
+
+    def _add(
+        self,
+        library: WarmedLibrary,
+        library_id: LibraryId,
+        places: Sequence[Discovered],
+        report: IngestionReport,
+    ) -> None:
+        """Add the first of `places` that has documentation."""
+        for each in places:
+            request = DocsetRequest(each.source, library_id.base, library.dependency.version)
             try:
                 change = self._docsets.add(request, report)
             except SourceNotFound as error:
@@ -232,18 +266,6 @@ class Warming:
                 self._unreached = 0
                 library.docset, library.note = change.docset.name, change.note
                 return
-
-    def _candidates(
-        self, library: WarmedLibrary, library_id: LibraryId, sources: Sequence[str]
-    ) -> Sequence[Discovered]:
-        return candidates(
-            library_id.base,
-            sources,
-            version=library.dependency.version,
-            known_ids={library_id.base} if library_id.base.lower() in self._seed_ids else (),
-            project_urls=library.urls,
-            hosts=self._settings.docsets.hosts,
-        )
 
 
 def _urls(dependency: Dependency, folder: Path, environment: Path | None) -> Sequence[str]:

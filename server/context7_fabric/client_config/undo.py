@@ -28,7 +28,9 @@ from context7_fabric.client_config.edit import (
     replace_file,
 )
 from context7_fabric.client_config.entries import FilePlan, parse
+from context7_fabric.client_config.jsonc import JsonText
 from context7_fabric.client_config.rules import has_rule, is_about_context7, without_rule
+from context7_fabric.client_config.toml_entry import TomlText
 from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError
 from context7_fabric.relay.folders import make_home, make_private
 
@@ -41,9 +43,9 @@ _LARGEST: Final = 1_000_000
 class ChangeRecord:
     """A file that was changed; `before` and `after` are digests.
 
-    `before` is None for a file that was made, and `after` None once the file cannot be given back
-    as a whole, because the user changed it between two changes of ours. Without `places` the file
-    holds the client's rule.
+    `places` has the path of each entry; it is empty for a file that got the rule. `before` is None
+    for a file that was made, and `after` None once the file cannot be given back as a whole,
+    because the user changed it between two changes of ours.
     """
 
     path: str
@@ -65,7 +67,7 @@ def write_change(
     check_writable(content)
     data = content.encoded(plan.text)
     if plan.placed:
-        parse(content.encoded(plan.text).decode("utf-8-sig"), client.dialect)
+        parse(data.decode("utf-8-sig"), client.dialect)
     backup = back_up(content, now)
     record = ChangeRecord(
         str(content.path),
@@ -76,7 +78,7 @@ def write_change(
         _digest(data),
     )
     previous = _read_record(_record_path(home, content.path))
-    record = _continued(record, previous, client, content)
+    record = _continued(record, previous, content)
     try:
         _write_record(home, record)
         replace_file(content, data)
@@ -110,9 +112,7 @@ def undo(record: ChangeRecord, home: Path) -> str:
         outcome = "is as it was before"
     else:
         check_writable(content)
-        outcome = _restored_whole(record, content) or (
-            _restored_entry(record, content) if record.places else _restored_rule(record, content)
-        )
+        outcome = _restored_whole(record, content) or _restored_entry(record, content)
     _forget(home, content.path, None)
     return outcome
 
@@ -133,40 +133,51 @@ def _restored_whole(record: ChangeRecord, content: FileContent) -> str | None:
 
 
 def _restored_entry(record: ChangeRecord, content: FileContent) -> str:
-    """Cut our entries, and put those back that they replaced."""
-    client = CLIENTS[record.client]
+    """Cut our part of a file, and put the part back that it replaced."""
     data = _backed_up(record)
-    before = parse(data.decode("utf-8-sig"), client.dialect) if data is not None else None
-    text, is_changed = content.text, False
+    before = None if data is None else data.decode("utf-8-sig")
     try:
-        for *container, name in record.places:
-            document = parse(text, client.dialect)
-            if _is_ours(document.entries(container).get(name), name):
-                text = document.put_back(container, name, before)  # type: ignore[arg-type]  # of one dialect
-                is_changed = True
+        cut = _without_entries if record.places else _without_rule
+        text = cut(record, content.text, before)
     except ConfigurationSyntaxError as error:
         raise ClientFileError(record.path, error.reason, error.line) from None
-    if not is_changed:
-        return "has no entry of this program any more"
-    replace_file(content, content.encoded(text))
-    lost = data is None and record.before is not None
-    return f"has lost our entry{'; its backup is gone' if lost else ''}, and keeps later changes"
-
-
-def _restored_rule(record: ChangeRecord, content: FileContent) -> str:
-    """Cut our rule, and put ctx7's back if ours took its place."""
-    if not has_rule(content.text):
-        return "has no rule of this program any more"
-    data = _backed_up(record)
-    before = None if data is None else data.decode("utf-8-sig", "replace")
-    text = without_rule(content.text, before)
-    if not text.strip() and before is None and record.before is None:
+    if text == content.text:
+        return "holds nothing of this program any more"
+    if not record.places and record.before is None and not text.strip():
         content.target.unlink()
         return "was made by setup, and is removed"
-    if not text.strip() and before is not None and is_about_context7(before):
-        text = before
     replace_file(content, content.encoded(text))
-    return "has lost our rule, and keeps later changes"
+    is_lost = data is None and record.before is not None
+    return (
+        f"keeps its later changes{', and its backup is gone' if is_lost else ''}: ours is taken out"
+    )
+
+
+def _without_entries(record: ChangeRecord, text: str, before: str | None) -> str:
+    dialect = CLIENTS[record.client].dialect
+    earlier = None if before is None else parse(before, dialect)
+    for *container, name in record.places:
+        document = parse(text, dialect)
+        if _is_ours(document.entries(container).get(name), name):
+            text = _put_back(document, tuple(container), name, earlier)
+    return text
+
+
+def _without_rule(_record: ChangeRecord, text: str, before: str | None) -> str:
+    kept = without_rule(text, before)
+    is_theirs = before is not None and is_about_context7(before)
+    return before if before is not None and is_theirs and not kept.strip() else kept
+
+
+def _put_back(
+    document: JsonText | TomlText,
+    container: tuple[str, ...],
+    name: str,
+    before: JsonText | TomlText | None,
+) -> str:
+    if isinstance(document, JsonText):
+        return document.put_back(container, name, before if isinstance(before, JsonText) else None)
+    return document.put_back(container, name, before if isinstance(before, TomlText) else None)
 
 
 def _backed_up(record: ChangeRecord) -> bytes | None:
@@ -180,12 +191,12 @@ def _backed_up(record: ChangeRecord) -> bytes | None:
 
 
 def _continued(
-    record: ChangeRecord, previous: ChangeRecord | None, client: McpClient, content: FileContent
+    record: ChangeRecord, previous: ChangeRecord | None, content: FileContent
 ) -> ChangeRecord:
     """Return the record of a change after an earlier one: undoing takes both back."""
-    if previous is None or previous.client != client.name:
+    if previous is None or bool(previous.places) != bool(record.places):
         return record
-    if not _still_has(previous, client, content):
+    if not _holds_ours(previous, content.text):
         return record
     after = record.after if previous.after == record.before else None
     places = dict.fromkeys((*previous.places, *record.places))
@@ -194,14 +205,13 @@ def _continued(
     )
 
 
-def _still_has(previous: ChangeRecord, client: McpClient, content: FileContent) -> bool:
-    """Return whether a file has the rule or all the entries of a record."""
-    if not previous.places:
-        return has_rule(content.text)
-    document = parse(content.text, client.dialect)
+def _holds_ours(record: ChangeRecord, text: str) -> bool:
+    """Tell whether a text still holds all that a change set."""
+    if not record.places:
+        return has_rule(text)
+    document = parse(text, CLIENTS[record.client].dialect)
     return all(
-        _is_ours(document.entries(container).get(name), name)
-        for *container, name in previous.places
+        _is_ours(document.entries(container).get(name), name) for *container, name in record.places
     )
 
 
@@ -217,7 +227,7 @@ def _record_path(home: Path, path: Path) -> Path:
 
 def _read_record(path: Path) -> ChangeRecord | None:
     """Return a record, None if there is none that can be read."""
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         with path.open("rb") as file:
             fields = json.loads(file.read(_LARGEST))
         places = tuple(tuple(map(str, each)) for each in fields.pop("places"))

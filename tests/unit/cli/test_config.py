@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from context7_fabric.cli.config import run, source_in
+from context7_fabric.cli.config import run
+from context7_fabric.client_config.command import source_in
 
 
 @pytest.fixture

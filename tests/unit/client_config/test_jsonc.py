@@ -78,7 +78,7 @@ def documents(draw: st.DrawFn) -> tuple[dict[str, Any], str, Dialect]:
 
 
 def plain(text: str) -> object:
-    """Parse by another way: strings, comments and commas are told apart by one pattern."""
+    """Parse by another way: one pattern separates strings, comments and commas."""
     token = r'("(?:[^"\\]|\\.)*")|//[^\r\n]*|/\*[\s\S]*?\*/'
     bare = re.sub(token, lambda found: found[1] or " ", text)
     trailing = r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])'

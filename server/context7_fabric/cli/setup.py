@@ -1,0 +1,366 @@
+"""`setup`: write this program's entry into the configuration files of MCP clients.
+
+Nothing is written before the changes are shown and agreed to. A key stays where it is: in the
+client's own file, as the value or reference that it was; the home gets no copy of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from context7_fabric.cli.output import plain_console
+from context7_fabric.cli.setup_files import FileSetup, plan_entries, plan_rules, write_planned
+from context7_fabric.cli.text import (
+    CommandParser,
+    one_line,
+    print_error,
+    print_json,
+    print_note,
+    print_text,
+)
+from context7_fabric.cli.trial import EntryDoesNotStart, EntryProcess, process_of, start
+from context7_fabric.client_config.clients import CLIENTS, NAMES, Machine, McpClient
+from context7_fabric.client_config.command import lasting_command, shell_variables
+from context7_fabric.client_config.edit import read_file
+from context7_fabric.client_config.entries import NewServer, places_of
+from context7_fabric.client_config.launch import EntryForm
+from context7_fabric.client_config.locate import also_named, clients_here, files_of, this_machine
+from context7_fabric.client_config.undo import ChangeRecord, records, undo
+from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError, SettingError
+from context7_fabric.process import harmless, set_up_logging
+from context7_fabric.project.dependencies import read_dependencies
+from context7_fabric.relay.folders import home_of
+from context7_fabric.relay.usage import suggestion
+
+_WARNING = (
+    "Hold the documentation of this project's libraries on this machine? GitHub and other forges"
+    " then learn which libraries it uses. [y/N] "
+)
+
+
+@dataclass(slots=True)
+class StartOutcome:
+    """The start of an entry, which clients with equal ones share."""
+
+    clients: list[str] = field(default_factory=list)
+    seconds: float | None = None
+    tools: Sequence[str] = ()
+    error: str | None = None
+
+
+def run(words: list[str]) -> int:
+    """Set clients up, or undo it; the exit code is 1 if a file or a start failed."""
+    options = _parser().parse_args(words)
+    set_up_logging("warning")
+    machine, home = this_machine(), Path(home_of(os.environ))
+    if options.undo:
+        return _undone(options, home)
+    clients = _clients(options, machine)
+    if clients is None:
+        return _listed(machine, as_json=options.json)
+    if not (options.yes or options.dry_run) and (options.json or not _is_terminal()):
+        print_error("there is no terminal to ask at: --yes writes, --dry-run shows the changes")
+        return 2
+    return _set_up(clients, machine, options, home)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandParser(
+        "context7-fabric setup",
+        description="Write this program's entry into the configuration files of MCP clients."
+        " Without a client it lists those that are here.",
+    )
+    parser.add_argument("client", nargs="*", type=_name, metavar="CLIENT", help=", ".join(CLIENTS))
+    parser.add_argument("--all", action="store_true", help="every client that is here")
+    parser.add_argument(
+        "--project", action="store_true", help="the files of the project in this folder"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show the changes")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--undo", action="store_true", help="take the changes back")
+    parser.add_argument(
+        "--rules",
+        action=argparse.BooleanOptionalAction,
+        help="also write the rule that makes agents use the tools",
+    )
+    parser.add_argument(
+        "--docs",
+        action=argparse.BooleanOptionalAction,
+        help="then hold the documentation of this folder's project, as `warm` does",
+    )
+    parser.add_argument("--json", action="store_true", help="the result as a JSON object")
+    return parser
+
+
+def _name(text: str) -> str:
+    """Return the name of a client for one of its names."""
+    if text not in NAMES:
+        hint = suggestion(text, NAMES) or f": {', '.join(CLIENTS)}"
+        raise argparse.ArgumentTypeError(f"there is no client {text!r}{hint}")
+    return NAMES[text]
+
+
+def _clients(options: argparse.Namespace, machine: Machine) -> list[McpClient] | None:
+    """Return the clients to set up; None if they are to be listed.
+
+    Raises:
+        SettingError: `--yes` names none, or a client has no file in a project.
+    """
+    named = [CLIENTS[name] for name in dict.fromkeys(options.client)]
+    if options.all:
+        found = [each for each in clients_here(machine) if each not in named]
+        found = [each for each in found if each.project_file or not options.project]
+        return [*named, *found]
+    if not named and (options.yes or options.dry_run):
+        raise SettingError("setup", "", "a name of a client, or --all")
+    for each in named:
+        if options.project and not each.project_file:
+            raise SettingError("--project", each.name, "a client with a file in a project")
+    return named or None
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _listed(machine: Machine, *, as_json: bool) -> int:
+    """Print the clients that are here, with their files and the entry that each has."""
+    rows = [
+        {"client": client.name, "file": str(path), "entry": _entry_in(client, path)}
+        for client in clients_here(machine)
+        for path in files_of(client, machine)
+    ]
+    if as_json:
+        print_json({"clients": rows})
+        return 0
+    for row in rows:
+        print_text(f"{row['client']}: {row['file']} ({row['entry']})", hanging=4)
+    names = f"all of them: {', '.join(CLIENTS)}"
+    print_note(
+        "Set one up with `context7-fabric setup CLIENT`, or these with `--all`."
+        if rows
+        else f"No client was found here; one can be named all the same ({names})."
+    )
+    return 0
+
+
+def _entry_in(client: McpClient, path: Path) -> str:
+    """Return in words which entry a file has."""
+    try:
+        found = [each for _container, each in places_of(client, read_file(path).text)]
+    except (ClientFileError, ConfigurationSyntaxError) as error:
+        return f"cannot be read: {error.reason}"
+    if not found:
+        return "no entry"
+    if all(each.form is EntryForm.OURS for each in found):
+        return "this program"
+    return f"Context7's own server: {', '.join(dict.fromkeys(each.form for each in found))}"
+
+
+def _set_up(
+    clients: Sequence[McpClient], machine: Machine, options: argparse.Namespace, home: Path
+) -> int:
+    project = Path.cwd() if options.project else None
+    copied, secret = shell_variables(os.environ)
+    server = NewServer(lasting_command(), copied, secret)
+    files = list(plan_entries(clients, machine, server, project))
+    _show(files, options)
+    for path in [] if project else [path for each in clients for path in also_named(each, machine)]:
+        print_note(one_line(f"{path} names Context7 too; it is never changed."))
+    changes = [each for each in files if each.state == "planned"]
+    question = f"Write {_counted(len(changes))}? [y/N] "
+    if changes and not options.dry_run and not (options.yes or _agreed(question)):
+        print_note("Nothing was changed.")
+        return 1
+    files = _write(files, server, options, home)
+    files += _with_rules(files, machine, server, options, home)
+    starts = [] if options.dry_run else _starts(files)
+    code = _ended(files, starts, options)
+    return code or _documented(options)
+
+
+def _with_rules(
+    files: Sequence[FileSetup],
+    machine: Machine,
+    server: NewServer,
+    options: argparse.Namespace,
+    home: Path,
+) -> list[FileSetup]:
+    """Write the rule for the clients whose entry is in place, if that is wanted."""
+    if options.rules is False:
+        return []
+    clients = [each.client for each in files if not each.is_refused and each.state != "left"]
+    rules = list(plan_rules(clients, machine, Path.cwd() if options.project else None))
+    changes = [each for each in rules if each.state == "planned"]
+    places = ", ".join(str(each.path) for each in changes)
+    question = f"Add the rule that makes agents use the tools to {places}? [y/N] "
+    takes = options.rules or options.yes or options.dry_run
+    if changes and not takes and not _agreed(question):
+        return []
+    _show(rules, options)
+    return _write(rules, server, options, home)
+
+
+def _write(
+    files: Sequence[FileSetup], server: NewServer, options: argparse.Namespace, home: Path
+) -> list[FileSetup]:
+    """Write the files that are planned; return all of them with their fate."""
+    if options.dry_run:
+        return list(files)
+    written = [
+        write_planned(each, server, home) if each.state == "planned" else each for each in files
+    ]
+    for before, each in zip(files, written, strict=True):
+        if each.state == "written" and not options.json:
+            backup = f"; the old one is {each.backup}" if each.backup else ""
+            print_text(f"{each.client.title}: wrote {each.path}{backup}", hanging=4)
+        elif each.state != before.state:
+            _report_failure(each, options)
+    return written
+
+
+def _show(files: Iterable[FileSetup], options: argparse.Namespace) -> None:
+    """Print the change of each file, the keys in it redacted."""
+    for each in files:
+        title = f"{each.client.title}: {each.path}"
+        if each.state == "unchanged" and not options.json:
+            part = "entry" if each.rule is None else "rule"
+            print_text(f"{title} has this {part} already", hanging=4)
+        elif each.state == "planned" and not options.json:
+            print_text(title)
+            print(harmless(each.diff()), flush=True)
+        for note in each.notes:
+            print_note(f"{each.client.title}: {one_line(note)}.")
+        if each.state in ("left", "failed"):
+            _report_failure(each, options)
+
+
+def _report_failure(each: FileSetup, options: argparse.Namespace) -> None:
+    if options.json:
+        return
+    place = "" if str(each.path) in (each.reason or "") else f"{each.path}: "
+    print_error(f"{each.client.title}: {place}{each.reason}; the file is as it was")
+
+
+def _documented(options: argparse.Namespace) -> int:
+    """Hold the documentation of the project in this folder, if there is one and it is wanted.
+
+    Without an answer nothing is fetched: the hosts of the documentation learn what is used.
+    """
+    if options.docs is False or options.dry_run:
+        return 0
+    is_asked = options.docs is None
+    if is_asked and (options.yes or options.json or not read_dependencies(Path.cwd()).found):
+        return 0
+    if is_asked and not _agreed(_WARNING):
+        return 0
+    from context7_fabric.cli import warm
+
+    return warm.run([*(["--yes"] if options.yes else []), *(["--json"] if options.json else [])])
+
+
+def _starts(files: Sequence[FileSetup]) -> list[StartOutcome]:
+    """Start each entry that is in place, equal ones once."""
+    outcomes: dict[str, StartOutcome] = {}
+    for each in files:
+        for placed in each.plan.placed[:1] if each.plan and not each.is_refused else ():
+            try:
+                process = process_of(each.client, placed.entry, os.environ)
+            except EntryDoesNotStart as error:
+                outcomes[each.client.name] = StartOutcome([each.client.title], error=str(error))
+                continue
+            key = repr((process.command, process.args, sorted(process.env.items())))
+            if key not in outcomes:
+                outcomes[key] = _started(process, each.client)
+            outcomes[key].clients.append(each.client.title)
+    return list(outcomes.values())
+
+
+def _started(process: EntryProcess, client: McpClient) -> StartOutcome:
+    try:
+        done = start(process, client.limit)
+    except EntryDoesNotStart as error:
+        return StartOutcome(error=str(error))
+    return StartOutcome(seconds=done.seconds, tools=done.tools)
+
+
+def _ended(
+    files: Sequence[FileSetup], starts: Sequence[StartOutcome], options: argparse.Namespace
+) -> int:
+    """Print the end of a run; return its exit code."""
+    failed = any(each.is_refused for each in files)
+    failed = failed or any(each.error for each in starts)
+    if options.json:
+        print_json(
+            {
+                "files": [each.as_object() for each in files],
+                "starts": [asdict(each) for each in starts],
+            }
+        )
+        return int(failed)
+    for each in starts:
+        _print_start(each)
+    if not failed and starts and not options.dry_run:
+        print_text("Restart the client, or reload its servers. `--undo` takes this back.")
+    return int(failed)
+
+
+def _print_start(outcome: StartOutcome) -> None:
+    clients = ", ".join(dict.fromkeys(outcome.clients))
+    if outcome.error is None:
+        tools = ", ".join(outcome.tools)
+        print_text(f"{clients}: the entry starts in {outcome.seconds:.1f} s and offers {tools}")
+        return
+    print_error(
+        f"{clients}: the entry does not start: {outcome.error}; `context7-fabric doctor` checks"
+        " the installation, `context7-fabric setup --undo` takes the change back"
+    )
+
+
+def _undone(options: argparse.Namespace, home: Path) -> int:
+    """Take changes back, of the named clients or of all."""
+    named = set(options.client)
+    found = [each for each in records(home) if not named or each.client in named]
+    results, failed = [], False
+    for record in found:
+        result = _undone_file(record, home, is_dry=options.dry_run, as_json=options.json)
+        results.append(result)
+        failed |= result["state"] == "failed"
+    if options.json:
+        print_json({"files": results})
+    elif not results:
+        print_note("There is nothing to undo.")
+    return int(failed)
+
+
+def _undone_file(
+    record: ChangeRecord, home: Path, *, is_dry: bool, as_json: bool
+) -> Mapping[str, Any]:
+    title = CLIENTS[record.client].title
+    result = {"client": record.client, "file": record.path, "state": "undone", "reason": None}
+    try:
+        outcome = "would be undone" if is_dry else undo(record, home)
+    except ClientFileError as error:
+        print_error(f"{title}: {error}; the file is as it was")
+        return {**result, "state": "failed", "reason": str(error)}
+    if not as_json:
+        print_text(f"{title}: {record.path} {outcome}", hanging=4)
+    return {**result, "reason": outcome}
+
+
+def _agreed(question: str) -> bool:
+    try:
+        answer = plain_console(stderr=True).input(question, markup=False)
+    except EOFError:
+        answer = ""
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _counted(files: int) -> str:
+    return "this file" if files == 1 else f"these {files} files"
