@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any, Final
 from context7_fabric.client_config.clients import Machine, McpClient
 from context7_fabric.client_config.edit import FileContent, check_writable, diff_of, read_file
 from context7_fabric.client_config.entries import FilePlan, NewServer, plan_file
-from context7_fabric.client_config.locate import files_of
-from context7_fabric.client_config.rules import RulePlace, rule_place, with_rule
+from context7_fabric.client_config.locate import files_of, rule_file
+from context7_fabric.client_config.rules import with_rule
 from context7_fabric.client_config.undo import write_change
 from context7_fabric.errors import ClientFileChanged, ClientFileError, ConfigurationSyntaxError
 
@@ -25,12 +24,12 @@ _ATTEMPTS: Final = 3
 class FileSetup:
     """A client's file and its fate: `state` is planned, unchanged, written, left or failed.
 
-    `rule` is None for a file with entries.
+    `rule` is None for a file with entries; else it tells whether the file holds the rule alone.
     """
 
     client: McpClient
     path: Path
-    rule: RulePlace | None = None
+    rule: bool | None = None
     in_project: bool = False
     state: str = "planned"
     reason: str | None = None
@@ -87,21 +86,10 @@ def plan_rules(
     """Yield the change of each file for the rule; one that several clients read comes once."""
     seen: set[Path] = set()
     for client in dict.fromkeys(clients):
-        place = rule_place(client.name, machine, project)
-        if place is None:
-            continue
-        paths = [Path(each) for each in place.paths]
-        path = next((each for each in paths if _has_text(each)), paths[-1])
-        if path not in seen:
-            seen.add(path)
-            yield _planned(FileSetup(client, path, place, project is not None), None)
-
-
-def _has_text(path: Path) -> bool:
-    """Return whether a file is there and not empty: Codex passes an empty override by."""
-    with suppress(OSError):
-        return path.stat().st_size > 0
-    return False
+        found = rule_file(client, machine, project)
+        if found is not None and found[0] not in seen:
+            seen.add(found[0])
+            yield _planned(FileSetup(client, *found, in_project=project is not None), None)
 
 
 def write_planned(setup: FileSetup, server: NewServer, home: Path) -> FileSetup:
@@ -143,7 +131,7 @@ def _planned(setup: FileSetup, server: NewServer | None) -> FileSetup:
 def _plan_of(setup: FileSetup, content: FileContent, server: NewServer | None) -> FilePlan:
     if setup.rule is None and server is not None:
         return plan_file(setup.client, content.text, server, in_project=setup.in_project)
-    text = with_rule(setup.rule, content.text) if setup.rule else None
+    text = with_rule(content.text, is_own=setup.rule is True)
     if text is None:
         return FilePlan(content.text, obstacle="it holds another text, so the rule is left out")
     return FilePlan(text)

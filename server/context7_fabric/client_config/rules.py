@@ -114,19 +114,19 @@ def is_about_context7(text: str) -> bool:
     return _OF_CONTEXT7.search(text) is not None
 
 
-def with_rule(place: RulePlace, text: str) -> str | None:
+def with_rule(text: str, *, is_own: bool) -> str | None:
     """Return a file's text with the rule, once, in place of an older one or of ctx7's.
 
     Args:
-        place: The place whose file it is.
         text: Text of the file, empty if there is none.
+        is_own: True for a file that holds nothing but the rule.
 
     Returns:
         None if the file of its own holds something else, so that it has to stay.
     """
     block = _block("\r\n" if "\r\n" in text else "\n")
     found = _BLOCK.search(text) or _OTHERS.search(text)
-    if place.is_own and not found:
+    if is_own and not found:
         return block if not text.strip() or is_about_context7(text) else None
     if not found:
         return text + (_line_end(block) if text else "") + block

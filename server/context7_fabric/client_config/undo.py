@@ -11,18 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from context7_fabric.client_config.clients import CLIENTS, McpClient
 from context7_fabric.client_config.context7_entry import recognise
 from context7_fabric.client_config.edit import (
     FileContent,
     back_up,
+    check_unchanged,
     check_writable,
     read_file,
     replace_file,
@@ -35,6 +38,7 @@ from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError
 from context7_fabric.relay.folders import make_home, make_private
 
 _FOLDER: Final = "client_config"
+_PATIENCE_SECONDS: Final = 30.0
 _LARGEST: Final = 1_000_000
 """Bytes of a record that are read."""
 
@@ -65,9 +69,17 @@ def write_change(
         ClientFileError: A file cannot be written; the client's is as it was.
     """
     check_writable(content)
-    data = content.encoded(plan.text)
     if plan.placed:
-        parse(data.decode("utf-8-sig"), client.dialect)
+        parse(content.encoded(plan.text).decode("utf-8-sig"), client.dialect)
+    with _turn(home):
+        check_unchanged(content)
+        return _written(client, content, plan, home, now)
+
+
+def _written(
+    client: McpClient, content: FileContent, plan: FilePlan, home: Path, now: datetime
+) -> Path | None:
+    data = content.encoded(plan.text)
     backup = back_up(content, now)
     record = ChangeRecord(
         str(content.path),
@@ -83,8 +95,7 @@ def write_change(
         _write_record(home, record)
         replace_file(content, data)
     except ClientFileError:
-        if _read_record(_record_path(home, content.path)) == record:
-            _forget(home, content.path, previous)
+        _forget(home, content.path, previous)
         if backup:
             backup.unlink(missing_ok=True)
         raise
@@ -105,6 +116,11 @@ def undo(record: ChangeRecord, home: Path) -> str:
     Raises:
         ClientFileError: The file cannot be read or written; it is as it was.
     """
+    with _turn(home):
+        return _undone(record, home)
+
+
+def _undone(record: ChangeRecord, home: Path) -> str:
     content = read_file(Path(record.path))
     if content.data is None:
         outcome = "is gone, so there is nothing to undo"
@@ -143,7 +159,7 @@ def _restored_entry(record: ChangeRecord, content: FileContent) -> str:
         raise ClientFileError(record.path, error.reason, error.line) from None
     if text == content.text:
         return "holds nothing of this program any more"
-    if not record.places and record.before is None and not text.strip():
+    if not text.strip() and record.before is None:
         content.target.unlink()
         return "was made by setup, and is removed"
     replace_file(content, content.encoded(text))
@@ -164,9 +180,9 @@ def _without_entries(record: ChangeRecord, text: str, before: str | None) -> str
 
 
 def _without_rule(_record: ChangeRecord, text: str, before: str | None) -> str:
-    kept = without_rule(text, before)
-    is_theirs = before is not None and is_about_context7(before)
-    return before if before is not None and is_theirs and not kept.strip() else kept
+    rest = without_rule(text, before)
+    is_replaced = not rest.strip() and before is not None and is_about_context7(before)
+    return before if is_replaced and before is not None else rest
 
 
 def _put_back(
@@ -237,11 +253,33 @@ def _read_record(path: Path) -> ChangeRecord | None:
     return None
 
 
+@contextmanager
+def _turn(home: Path) -> Generator[None]:
+    """Hold the lock of the records for the block, so that two runs change files in turn.
+
+    Raises:
+        ClientFileError: Another run holds it all the time, or the home cannot be written.
+    """
+    folder = home / _FOLDER
+    try:
+        make_home(str(home))
+        make_private(str(folder))
+        lock = FileLock(folder / "lock", timeout=_PATIENCE_SECONDS, mode=0o600)
+        lock.acquire()
+    except Timeout:
+        raise ClientFileError(str(folder), "another `setup` is at work: wait for its end") from None
+    except OSError as error:
+        reason = f"the record of the change cannot be written: {error.strerror or error}"
+        raise ClientFileError(str(folder), reason) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _write_record(home: Path, record: ChangeRecord) -> None:
     path = _record_path(home, Path(record.path))
     try:
-        make_home(str(home))
-        make_private(str(path.parent))
         temporary = path.with_suffix(f".{os.getpid()}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:

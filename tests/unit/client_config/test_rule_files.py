@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.cli.setup_files import plan_rules
 from context7_fabric.client_config.clients import CLIENTS, Machine
 from context7_fabric.client_config.edit import read_file
 from context7_fabric.client_config.entries import FilePlan
-from context7_fabric.client_config.rules import RulePlace, has_rule, with_rule
+from context7_fabric.client_config.locate import rule_file
+from context7_fabric.client_config.rules import has_rule, with_rule
 from context7_fabric.client_config.undo import records, undo, write_change
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -105,22 +105,19 @@ def test_undo_after_two_versions_of_the_rule_takes_both_back(tmp_path: Path, pat
     assert path.read_text("utf-8") == "# Mine\n"
 
 
-def test_rule_of_codex_goes_to_the_override_if_that_has_text(tmp_path: Path) -> None:
+def test_rule_file_of_codex_is_the_override_if_that_has_text(tmp_path: Path) -> None:
     machine = Machine("linux", {"CODEX_HOME": str(tmp_path)}, tmp_path)
     override = tmp_path / "AGENTS.override.md"
     override.touch()
-    assert _planned(machine) == [tmp_path / "AGENTS.md"]
+    assert rule_file(CLIENTS["codex"], machine) == (tmp_path / "AGENTS.md", False)
     override.write_text("Mine\n", "utf-8")
-    assert _planned(machine) == [override]
-
-
-def _planned(machine: Machine) -> list[Path]:
-    return [each.path for each in plan_rules([CLIENTS["codex"], CLIENTS["zed"]], machine, None)]
+    assert rule_file(CLIENTS["codex"], machine) == (override, False)
+    assert rule_file(CLIENTS["zed"], machine) is None
 
 
 def _set(path: Path, folder: Path, *, is_own: bool = False) -> None:
     content = read_file(path)
-    text = with_rule(RulePlace((path,), is_own), content.text)
+    text = with_rule(content.text, is_own=is_own)
     assert text is not None
     write_change(CLIENTS["codex"], content, FilePlan(text), folder / "home", NOW)
 

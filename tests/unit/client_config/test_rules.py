@@ -19,8 +19,6 @@ from context7_fabric.client_config.rules import (
 )
 
 HOME = PurePosixPath("/home/u")
-SHARED = RulePlace((HOME / "AGENTS.md",))
-OWN = RulePlace((HOME / "rules" / "context7.md",), is_own=True)
 OTHERS = "<!-- context7 -->\nUse Context7 MCP.\n\n1. Resolve.\n<!-- context7 -->\n"
 _LINES = st.lists(
     st.sampled_from(["# Mine", "", " ", "- a rule", "<!-- note -->", "\u00e9\u2028x", "`context7`"])
@@ -40,7 +38,7 @@ def test_without_of_a_text_with_the_rule_is_the_text(text: str) -> None:
     changed = _with(text)
     assert changed.startswith(text)
     assert without_rule(changed) == text
-    assert with_rule(SHARED, changed) == changed
+    assert with_rule(changed, is_own=False) == changed
 
 
 @given(_texts(), _texts())
@@ -88,11 +86,11 @@ def test_with_rule_beside_an_open_block_leaves_it(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n", "---\nalwaysApply: true\n---\nUse Context7 MCP.\n"])
 def test_with_rule_in_a_file_of_its_own_takes_the_place_of_all(text: str) -> None:
-    assert with_rule(OWN, text) == _with("")
+    assert with_rule(text, is_own=True) == _with("")
 
 
 def test_with_rule_in_a_file_of_its_own_leaves_a_text_about_something_else() -> None:
-    assert with_rule(OWN, "Write short functions.\n") is None
+    assert with_rule("Write short functions.\n", is_own=True) is None
 
 
 def test_without_of_a_text_that_has_no_rule_is_the_text() -> None:
@@ -147,6 +145,6 @@ def test_rule_place_in_a_project_is_below_it() -> None:
 
 
 def _with(text: str) -> str:
-    changed = with_rule(SHARED, text)
+    changed = with_rule(text, is_own=False)
     assert changed is not None
     return changed
