@@ -346,6 +346,13 @@ class UpstreamPaused(UpstreamError):
         self.why = why
 
 
+class UpstreamCallsSpent(UpstreamError):
+    """The calls that one command may make are spent."""
+
+    def __init__(self) -> None:
+        super().__init__("the calls that this command may make are spent")
+
+
 class UpstreamLimited(UpstreamError):
     """Upstream's HTTP server limits calls; `seconds` is its Retry-After."""
 

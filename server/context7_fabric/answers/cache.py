@@ -23,7 +23,13 @@ from context7_fabric.answers.response import served
 from context7_fabric.answers.single_flight import Flight, SingleFlight
 from context7_fabric.answers.stored import AnswerStore, AnswerWriter, StoredAnswer
 from context7_fabric.durations import format_duration
-from context7_fabric.errors import UpstreamError, UpstreamOff, UpstreamPaused, UpstreamSlow
+from context7_fabric.errors import (
+    UpstreamCallsSpent,
+    UpstreamError,
+    UpstreamOff,
+    UpstreamPaused,
+    UpstreamSlow,
+)
 from context7_fabric.models import (
     Answer,
     Caller,
@@ -110,7 +116,7 @@ REFRESH_EVERY = 60.0
 PRAISED = 2.0
 """Factor by which a text that was rated well stays fresh, and then stale, longer."""
 
-_UNASKED = (UpstreamOff, UpstreamPaused)
+_UNASKED = (UpstreamOff, UpstreamPaused, UpstreamCallsSpent)
 """Errors of a call that was not sent."""
 
 
@@ -162,6 +168,12 @@ class AnswerCache:
         """Tell whether `lookup` would be answered without upstream."""
         held = await self._store.read(lookup.keys, caller.principal)
         return held is not None and self._judge(held, lookup) is Freshness.FRESH
+
+    async def is_held(self, lookup: CacheLookup, caller: Caller) -> bool:
+        """Tell whether `lookup` would be answered at once, perhaps with a refresh behind it."""
+        held = await self._store.read(lookup.keys, caller.principal)
+        served = (Freshness.FRESH, Freshness.STALE)
+        return held is not None and self._judge(held, lookup) in served
 
     async def _found(self, lookup: CacheLookup, caller: Caller) -> Found:
         held = await self._store.read(lookup.keys, caller.principal)

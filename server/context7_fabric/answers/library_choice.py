@@ -1,11 +1,12 @@
-"""Exact choice of the library that a name means for one holder, and the lessons it stores."""
+"""Exact choice of the library that a name or a project's dependency means, and stored lessons."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from context7_fabric.answers.lookup import names_of
 from context7_fabric.errors import StoreError
@@ -15,8 +16,12 @@ from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import Library, parse_list
 from context7_fabric.registry.choices import LearnedChoices, TaughtName, found_row, learned_rows
 from context7_fabric.registry.matching import NameIndex
+from context7_fabric.registry.readings import Ecosystems, languages_in
 from context7_fabric.registry.registry import Registry, RowTable
 from context7_fabric.registry.rows import Row
+
+if TYPE_CHECKING:
+    from context7_fabric.project.dependencies import Dependency
 
 IN_PYTHON = "in Python"
 """Purpose of a look-up by the client library, whose callers are Python programs."""
@@ -187,3 +192,104 @@ def row_of_entry(entry: Library, known: Row | None) -> Row:
     project = library.project if library and library.version is None else ""
     named = "" if "/" in project or _GENERIC.fullmatch(project.casefold()) else project
     return Row(entry.id, "", entry.id, (entry.title, named))
+
+
+@dataclass(frozen=True, slots=True)
+class _PackageIndex:
+    """Ecosystem of dependencies: the purpose of their look-ups, and its name in the registry.
+
+    The purpose names the language so that the exact rule admits no library of another one.
+    """
+
+    purpose: str
+    ecosystem: str
+    language: re.Pattern[str]
+
+
+def _index(purpose: str, ecosystem: str, language: str) -> _PackageIndex:
+    return _PackageIndex(purpose, ecosystem, re.compile(rf"\b(?:{language})\b", re.IGNORECASE))
+
+
+_PACKAGES = {
+    "python": _index("Python package from PyPI", "pypi", "python"),
+    "javascript": _index("JavaScript package from npm", "npm", "javascript|typescript|node"),
+    "rust": _index("Rust crate from crates.io", "crates", "rust"),
+    "go": _index("Golang module", "go", "go|golang"),
+    "php": _index("PHP package from Packagist", "other", "php"),
+    "ruby": _index("Ruby gem from RubyGems", "other", "ruby|rails"),
+}
+_MAJOR_SUFFIX = re.compile(r"(?:/|\.)v\d+$")
+_NAMES_REPOSITORY = re.compile(r"(?:github\.com/)?(?P<id>[\w.-]+/[\w.-]+)", re.ASCII)
+
+
+def look_up_of(dependency: Dependency, registry: Registry) -> Question:
+    """Return the look-up for a project's dependency: its name, and its language as the purpose.
+
+    A Go module is called as the registry knows it, else by its repository.
+    """
+    purpose = _PACKAGES[dependency.ecosystem].purpose
+    names = list(_names_of_package(dependency))
+    known = (name for name in names if registry.find(name, purpose) is not None)
+    return Question(next(known, names[-1]), purpose)
+
+
+def _names_of_package(dependency: Dependency) -> Iterator[str]:
+    yield dependency.name
+    if dependency.ecosystem == "go":
+        bare = _MAJOR_SUFFIX.sub("", dependency.name)
+        yield bare
+        if match := _NAMES_REPOSITORY.fullmatch(bare):
+            yield match["id"]
+
+
+def library_of(
+    dependency: Dependency, found: Answer, registry: Registry, repositories: Collection[str] = ()
+) -> str | None:
+    """Return the id of the library that a dependency means; None if that is not certain.
+
+    `found` is the answer to its look-up. The exact rule decides, with the dependency's language as
+    a part of the name. A listed library whose language the registry does not know counts only with
+    proof: it is the repository that the name itself or an installed package names (`repositories`:
+    ids in lower case), or it has the name and is described as one of that language.
+    """
+    look_up, entries = look_up_of(dependency, registry), _entries(found)
+    package = _PACKAGES[dependency.ecosystem]
+    exact = with_exact_match(look_up, found, registry).library_id
+    if exact is not None and (
+        found.tier is Tier.DOCSET or _ecosystem(exact, registry) == package.ecosystem
+    ):
+        return exact
+    own = {*repositories, *(f"/{each}".lower() for each in _repositories_of(dependency))}
+    listed = [entry.id for entry in entries if entry.id.lower() in own]
+    if len(listed) == 1 and _ecosystem(listed[0], registry) in ("", package.ecosystem):
+        return listed[0]
+    plain = replace(found, library_id=None)
+    named = with_exact_match(Question(look_up.library), plain, registry).library_id
+    entry = next((each for each in entries if each.id == named), None)
+    return entry.id if entry and _is_written_in(package, entry, registry) else None
+
+
+def _repositories_of(dependency: Dependency) -> Iterator[str]:
+    """Yield the repository that the dependency's name itself is."""
+    name = _MAJOR_SUFFIX.sub("", dependency.name)
+    match = _NAMES_REPOSITORY.fullmatch(name)
+    if match and (dependency.ecosystem == "php" or name.startswith("github.com/")):
+        yield match["id"]
+
+
+def _ecosystem(library_id: str, registry: Registry) -> str:
+    parsed = parse_id(library_id)
+    row = registry.row(parsed.base if parsed else library_id)
+    return row.ecosystem if row else ""
+
+
+def _is_written_in(package: _PackageIndex, entry: Library, registry: Registry) -> bool:
+    """Tell whether an entry is of a package's ecosystem, by its row or its description."""
+    ecosystem = _ecosystem(entry.id, registry)
+    if ecosystem and ecosystem != package.ecosystem:
+        return False
+    if ecosystem and ecosystem != "other":
+        return True
+    languages = languages_in(entry.description)
+    permitted: Ecosystems = frozenset({package.ecosystem} - {"other"})
+    return package.language.search(entry.description) is not None and languages == permitted

@@ -17,20 +17,19 @@ import anyio
 from anyio import to_thread
 
 from context7_fabric.answers.docset_names import HeldLibrary, joined_ids
+from context7_fabric.answers.library_choice import library_of
 from context7_fabric.answers.response import entries
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.versions import are_same, not_above
 from context7_fabric.models import Answer, Caller, CallTrace, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
-from context7_fabric.parsing.libraries import Library, format_entry, with_id
+from context7_fabric.parsing.libraries import Library, LibraryList, format_entry, with_id
 from context7_fabric.project.dependencies import Dependency
-from context7_fabric.project.libraries import PUBLISHED, library_of
 from context7_fabric.project.pins import Pin, ProjectPins
 from context7_fabric.project.projects import Projects
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.readings import both, languages_in, readings
-from context7_fabric.registry.registry import Registry, names_another_language
-from context7_fabric.registry.rows import Row
+from context7_fabric.registry.registry import Registry
 
 LOAD_SECONDS: Final = 3.0
 """Seconds that a call in a project waits for the registry to be loaded, after the start."""
@@ -38,6 +37,7 @@ LOAD_SECONDS: Final = 3.0
 WORKERS: Final = 2
 """Threads that read the versions of docsets at once."""
 
+_FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 _SHOWN = re.compile(r"[\w./@+-]{1,120}", re.ASCII)
 
 Versions = Mapping[str, Sequence[str]]
@@ -48,17 +48,15 @@ Versions = Mapping[str, Sequence[str]]
 class WantedLibrary:
     """Library and version that a pin or a lock file asks for.
 
-    `base` is the id that a pin names, None for a dependency; `row` is the library that the name
-    means, if the registry knows it. `version` is None for a pin without one; `origin` is the file.
+    `base` is the id that a pin names; without one it is the library of a `dependency`. `version` is
+    None for a pin without one; `origin` is the file.
     """
 
-    name: str
-    ecosystem: str
     base: str | None
     version: str | None
     origin: str
     trusted: bool = False
-    row: Row | None = None
+    dependency: Dependency | None = None
 
     @property
     def reason(self) -> str:
@@ -126,15 +124,15 @@ class LookUpPins:
     registry: Registry
 
     def first(
-        self, listed: Sequence[Library], named: Collection[str], choice: str | None
+        self, answer: Answer, listed: LibraryList, named: Collection[str]
     ) -> tuple[PinInForce, Library] | None:
         """Return the pin that counts for a list, and the entry that goes first; None without one.
 
-        `named` are the ids that the name means by the exact rule, `choice` the one learned.
+        `answer` is that with the list; `named` are the ids that the name means by the exact rule.
         """
-        by_id = {entry.id: entry for entry in listed}
+        by_id = {entry.id: entry for entry in listed.libraries}
         for wanted in self.wanted:
-            entries = self._candidates(wanted, by_id, named, choice)
+            entries = self._candidates(wanted, answer, by_id, named)
             found = [each for each in (self._pinned(wanted, one) for one in entries) if each]
             if found:
                 return next((each for each in found if each[0].is_exact), found[0])
@@ -142,9 +140,11 @@ class LookUpPins:
 
     def alone(self, answer: Answer, trace: CallTrace) -> Answer:
         """Return the library that the user pins in place of a failure or of no result."""
-        pinned = (each for each in self.wanted if each.trusted and each.base is not None)
-        found = next((self._pinned(each, self._made(each.base or "")) for each in pinned), None)
-        if found is None or answer.outcome not in (Outcome.ERROR, Outcome.NEGATIVE):
+        own = next((each for each in self.wanted if each.trusted), None)
+        if own is None or own.base is None or answer.outcome not in _FAILED:
+            return answer
+        found = self._pinned(own, made_entry(own.base, self.registry))
+        if found is None:
             return answer
         pin, entry = found
         trace.pin = pin.as_listed
@@ -158,10 +158,12 @@ class LookUpPins:
     ) -> tuple[Sequence[HeldLibrary], PinInForce | None]:
         """Return held libraries, that of the version wanted first and with its entry; its pin."""
         for wanted in self.wanted:
+            meant = wanted.base
+            if wanted.dependency is not None:
+                listed = _listing([each.entry for each in held], Tier.DOCSET)
+                meant = library_of(wanted.dependency, listed, self.registry) if held else None
             for at, each in enumerate(held):
-                is_meant = each.ids & {wanted.base, wanted.row.id if wanted.row else None}
-                is_lone = len(held) == 1 and wanted.base is None and not is_meant
-                found = self._pinned(wanted, each.entry) if is_meant or is_lone else None
+                found = self._pinned(wanted, each.entry) if meant in each.ids else None
                 if found is not None:
                     first = replace(each, entry=found[1])
                     return [first, *held[:at], *held[at + 1 :]], found[0]
@@ -179,31 +181,22 @@ class LookUpPins:
     def _candidates(
         self,
         wanted: WantedLibrary,
+        answer: Answer,
         by_id: Mapping[str, Library],
         named: Collection[str],
-        choice: str | None,
-    ) -> Iterator[Library]:
-        """Yield the entries that may be the library wanted, the likeliest first.
+    ) -> Sequence[Library]:
+        """Return the entries that are the library wanted, the likeliest first.
 
-        They are that of the pin's id; for a dependency that of its row, with other ids of the same
-        product, else the only entry that the name means.
+        They are that of the pin's id; for a dependency that of its library, and those of the other
+        ids of the same product.
         """
-        if wanted.base is not None:
-            listed = by_id.get(wanted.base)
-            if listed is not None or wanted.trusted:
-                yield listed or self._made(wanted.base)
-            return
-        if wanted.row is not None and wanted.row.id:
-            joined = joined_ids(wanted.row.id, named, self.registry)
-            ids = [wanted.row.id, *(each for each in by_id if each in joined)]
-            entries = [by_id[each] for each in ids if each in by_id]
-            if entries:
-                yield from entries
-                return
-        lone = [each for each in named if each == choice] or list(named)
-        entry = by_id[lone[0]] if len(lone) == 1 else None
-        if entry and not names_another_language(entry, wanted.name, wanted.ecosystem):
-            yield entry
+        if wanted.dependency is None:
+            base = wanted.base or ""
+            made = [made_entry(base, self.registry)] if wanted.trusted else []
+            return [by_id[base]] if base in by_id else made
+        own = library_of(wanted.dependency, answer, self.registry)
+        joined = {own, *joined_ids(own, named, self.registry)} if own else set()
+        return sorted((by_id[each] for each in by_id if each in joined), key=lambda e: e.id != own)
 
     def _pinned(self, wanted: WantedLibrary, entry: Library) -> tuple[PinInForce, Library] | None:
         library = parse_id(entry.id)
@@ -218,23 +211,28 @@ class LookUpPins:
             return None
         return PinInForce(library, wanted), with_id(entry, str(library))
 
-    def _made(self, base: str) -> Library:
-        """Return an entry of ours for an id that is not listed."""
-        row, library = self.registry.row(base), parse_id(base)
-        project = library.project if library is not None else base
-        bare = Library(
-            id=base,
-            title=(row.title if row else "") or project,
-            description=row.description if row else "",
-            snippets=row.snippets if row else None,
-            reputation=(row.reputation if row else None) or "Unknown",
-            trust_score=None,
-            benchmark=row.score if row else None,
-            versions=row.versions if row else (),
-            source=None,
-            text="",
-        )
-        return replace(bare, text=format_entry(bare))
+
+def made_entry(base: str, registry: Registry) -> Library:
+    """Return an entry of ours for an id, with what `registry` knows of it."""
+    row, library = registry.row(base), parse_id(base)
+    project = library.project if library is not None else base
+    bare = Library(
+        id=base,
+        title=(row.title if row else "") or project,
+        description=row.description if row else "",
+        snippets=row.snippets if row else None,
+        reputation=(row.reputation if row else None) or "Unknown",
+        trust_score=None,
+        benchmark=row.score if row else None,
+        versions=row.versions if row else (),
+        source=None,
+        text="",
+    )
+    return replace(bare, text=format_entry(bare))
+
+
+def _listing(listed: Sequence[Library], tier: Tier) -> Answer:
+    return Answer(entries(listed), Outcome.HIT, tier)
 
 
 def chosen_version(wanted: WantedLibrary, known: Sequence[str]) -> str | None:
@@ -307,11 +305,12 @@ class PinnedLibraries:
         moved = parse_id(await self._learned.moved(str(asked), caller.principal)) or asked
         if moved.version is not None:
             return None
-        wanted = self._wanted_of(pins, dict.fromkeys((moved.base, asked.base)))
+        bases = dict.fromkeys((moved.base, asked.base))
+        held = await self._held(caller)
+        wanted = self._wanted_of(pins, bases, held)
         if wanted is None:
             return None
-        known = [each for base in (moved.base, asked.base) for each in self._listed(base)]
-        held = await self._held(caller)
+        known = [version for base in bases for version in self._listed(base)]
         known += held.get(moved.base.casefold(), ())
         version = chosen_version(wanted, known)
         return None if version is None else PinInForce(replace(moved, version=version), wanted)
@@ -350,11 +349,11 @@ class PinnedLibraries:
 
     def _wanted(self, pins: ProjectPins, look_up: Question) -> Iterator[WantedLibrary]:
         """Yield what pins, and then lock files, want for a look-up."""
-        found = pins.index.meant(look_up.library, look_up.text, self._registry)
         for pin in self._named(pins.pins, look_up):
-            yield self._of_pin(pin, pins)
-        for each in found:
-            yield self._of_dependency(each)
+            yield _of_pin(pin, pins)
+        found = pins.index.meant(look_up.library, look_up.text, self._registry)
+        if found is not None:
+            yield _of_dependency(found)
 
     def _named(self, pins: Sequence[Pin], look_up: Question) -> Iterator[Pin]:
         """Yield the pins whose name a look-up means; one that names a version means none."""
@@ -371,28 +370,21 @@ class PinnedLibraries:
             if admits and (pin.called in names or is_one):
                 yield pin
 
-    def _of_pin(self, pin: Pin, pins: ProjectPins) -> WantedLibrary:
-        version = pin.library.version
-        if version is None:
-            named = [each for each in pins.index.called(pin.called) if _admits(pin, each)]
-            version = named[0].version if len(named) == 1 else None
-        return WantedLibrary(pin.called, "", pin.library.base, version, pin.origin, pin.trusted)
-
-    def _of_dependency(self, each: Dependency) -> WantedLibrary:
-        published, _ = PUBLISHED.get(each.ecosystem, ("", ""))
-        row = library_of(each.ecosystem, each.name, self._registry)
-        return WantedLibrary(each.name, published, None, each.version, each.file, row=row)
-
-    def _wanted_of(self, pins: ProjectPins, bases: Collection[str]) -> WantedLibrary | None:
+    def _wanted_of(
+        self, pins: ProjectPins, bases: Collection[str], held: Versions
+    ) -> WantedLibrary | None:
         """Return what pins, and then lock files, want for a library with one of the ids."""
         for pin in pins.pins:
-            wanted = self._of_pin(pin, pins) if pin.library.base in bases else None
+            wanted = _of_pin(pin, pins) if pin.library.base in bases else None
             if wanted is not None and wanted.version is not None:
                 return wanted
         for base in bases:
-            found = [each for each in self._dependencies(pins, base) if self._is(base, each)]
-            if len({(each.ecosystem, each.name) for each in found}) == 1:
-                return self._of_dependency(found[0])
+            tier = Tier.DOCSET if base.casefold() in held else Tier.UPSTREAM
+            own = _listing([made_entry(base, self._registry)], tier)
+            named = self._dependencies(pins, base)
+            found = [each for each in named if self._is(base, own, each)]
+            if len(found) == 1:
+                return _of_dependency(found[0])
         return None
 
     def _dependencies(self, pins: ProjectPins, base: str) -> Sequence[Dependency]:
@@ -404,22 +396,20 @@ class PinnedLibraries:
         found = (each for name in names if name for each in pins.index.called(name))
         return list(dict.fromkeys(found))
 
-    def _is(self, base: str, each: Dependency) -> bool:
-        """Tell whether a dependency is the library `base`, by the exact rule."""
-        row = library_of(each.ecosystem, each.name, self._registry)
-        if row is not None and row.id:
-            return row.id == base or base in joined_ids(row.id, [base], self._registry)
-        known = self._registry.row(base)
-        if known is None or known.broken:
-            return False
-        published, _ = PUBLISHED.get(each.ecosystem, ("", ""))
-        others = {other.key for other in self._registry.namesakes(each.name)}
-        if others - {row.key if row else ""} or known.ecosystem not in ("", published):
-            return False
-        named = self._registry.named(each.name, {base: known.title})
-        return base in named and not names_another_language(known, each.name, published)
+    def _is(self, base: str, listed: Answer, each: Dependency) -> bool:
+        """Tell whether a dependency is the library `base`, which alone is `listed`."""
+        own = library_of(each, listed, self._registry)
+        return own is not None and (own == base or base in joined_ids(own, [base], self._registry))
 
 
-def _admits(pin: Pin, each: Dependency) -> bool:
-    published, _ = PUBLISHED.get(each.ecosystem, ("", ""))
-    return pin.ecosystems is None or published in pin.ecosystems
+def _of_pin(pin: Pin, pins: ProjectPins) -> WantedLibrary:
+    """Return what a pin wants; one without a version takes that of the dependency of its name."""
+    version = pin.library.version
+    if version is None:
+        named = pins.index.called(pin.called, pin.ecosystems)
+        version = named[0].version if len(named) == 1 else None
+    return WantedLibrary(pin.library.base, version, pin.origin, pin.trusted)
+
+
+def _of_dependency(each: Dependency) -> WantedLibrary:
+    return WantedLibrary(None, each.version, each.file, dependency=each)

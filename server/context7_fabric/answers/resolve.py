@@ -92,9 +92,9 @@ class ResolveService:
         )
         if not isinstance(found, Answer):
             answer = await self._without_list(look_up, found)
-            return await self._pinned(answer, look_up, names, caller, pins) or answer
+            return await self._pinned(answer, look_up, caller, pins) or answer
         self._remember(caller, look_up, names, found)
-        pinned = await self._pinned(found, look_up, names, caller, pins)
+        pinned = await self._pinned(found, look_up, caller, pins)
         if pinned is not None or found.outcome is Outcome.MISS:
             return pinned or found
         return await self._shortened(found, look_up, names, caller)
@@ -103,6 +103,13 @@ class ResolveService:
         """Tell whether a look-up would be answered without upstream."""
         await self._wait_for_registry(look_up, caller)
         return await self._is_fresh(look_up, caller)
+
+    async def is_held(self, look_up: Question, caller: Caller) -> bool:
+        """Tell whether a look-up would be answered at once, perhaps with a refresh behind it."""
+        await self._wait_for_registry(look_up, caller)
+        names = names_of(look_up, self._registry)
+        lookup = self._cache_lookup(look_up, names, caller, refresh=False)
+        return await self._answers.is_held(lookup, caller)
 
     async def used(self, library_id: str, caller: Caller) -> None:
         """Learn from a question about `library_id` what a look-up of the session meant."""
@@ -203,7 +210,6 @@ class ResolveService:
         self,
         answer: Answer,
         look_up: Question,
-        names: tuple[str, ...],
         caller: Caller,
         pins: LookUpPins | None,
     ) -> Answer | None:
@@ -211,12 +217,13 @@ class ResolveService:
 
         A list of upstream's own just now stays whole behind it; any other is shortened.
         """
-        listed = None if pins is None else parse_list(answer.text)
-        if pins is None or listed is None:
+        if pins is None or answer.outcome is Outcome.SUGGESTION:
+            return None
+        listed = parse_list(answer.text)
+        if listed is None:
             return None
         named = self._named(look_up, listed.libraries)
-        choice = await self._learned.choice(names, caller.holder)
-        found = pins.first(listed.libraries, named, choice)
+        found = pins.first(answer, listed, named)
         if found is None:
             return None
         pin, entry = found

@@ -43,7 +43,9 @@ _SIZE = re.compile(
 )
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3}
 _TAG = re.compile(r"(?P<version>\d+[._]\d[^/@]*)$")
-_SOURCE = re.compile(r"^Source: (https?://\S+)", re.MULTILINE)
+SOURCE_LINE = re.compile(r"^Source: (https?://\S+)", re.MULTILINE)
+"""Line of an answer that names where a snippet stands."""
+
 _VERSION = re.compile(r"(?!\.)[\w.+@-]{1,100}")
 
 
@@ -236,7 +238,7 @@ def _identified(session: CommandSession, text: str) -> LibraryId:
 def _sources(session: CommandSession, library: str) -> Sequence[str]:
     """Return the addresses of the snippets of an answer; none if there is no answer."""
     answer = session.ask("docs", library=library, question=QUESTION)
-    return [] if answer["is_error"] else _SOURCE.findall(answer["text"])
+    return [] if answer["is_error"] else SOURCE_LINE.findall(answer["text"])
 
 
 def _candidates(

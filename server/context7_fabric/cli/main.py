@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "add": "hold a library's own documentation here",
     "docsets": "list or refresh the documentation held here",
     "remove": "remove a docset",
+    "warm": "hold the documentation of what a project depends on",
     "index": "resolve the seed libraries ahead of time",
     "model": "download or check the embedding model",
     "context": "read and write stored contexts",

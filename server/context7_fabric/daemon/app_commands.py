@@ -1,13 +1,16 @@
-"""Requests of the command line that need an app: `resolve`, `docs` and `stats`."""
+"""Requests of the command line that need an app: `resolve`, `docs`, `stats`, those of `warm`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from secrets import token_hex
 from typing import Any
 
-from context7_fabric.answers.library_choice import candidates
+import anyio
+
+from context7_fabric.answers.library_choice import candidates, library_of, look_up_of
+from context7_fabric.answers.prefetch import UnknownNames
 from context7_fabric.answers.response import noted
 from context7_fabric.call_log.statistics import as_object, read_statistics
 from context7_fabric.daemon.commands import RecordCommands
@@ -22,9 +25,13 @@ from context7_fabric.models import (
     Tier,
 )
 from context7_fabric.parsing.ids import parse_id
-from context7_fabric.runtime.app import App
+from context7_fabric.parsing.libraries import parse_list
+from context7_fabric.project.dependencies import Dependency
+from context7_fabric.registry.rows import Row
+from context7_fabric.runtime.app import LIST_FRESH, App
+from context7_fabric.services import LOAD_SECONDS
 from context7_fabric.settings import Settings
-from context7_fabric.upstream.call_gate import UpstreamStatus
+from context7_fabric.upstream.call_gate import CallBudget, UpstreamStatus, calls_at_most
 from context7_fabric.views.upstream_status import back_off_end, opening_end
 
 CLIENT = "context7-fabric cli"
@@ -33,13 +40,18 @@ CLIENT = "context7-fabric cli"
 LONGEST_REASON = 500
 """Characters of an answer without a list that are shown as the reason."""
 
+MOST_STORED = 1_000
+"""Stored answers about one library that `dependency` lists."""
+
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
+_FAILED_UPSTREAM = frozenset({Outcome.ERROR, Outcome.OFFLINE, Outcome.SUGGESTION})
+_STORED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
 
 class AppCommands(RecordCommands):
-    """The requests that need an app as well: `resolve`, `docs` and `stats`."""
+    """The requests that need an app as well."""
 
-    requests = RecordCommands.requests | {"resolve", "docs", "stats"}
+    requests = RecordCommands.requests | {"resolve", "docs", "stats", "dependency", "warm"}
 
     def __init__(self, app: App, settings: Settings, *, repeats: bool = False) -> None:
         """Answer from `app`, as one session of a client whose `settings` these are.
@@ -63,6 +75,49 @@ class AppCommands(RecordCommands):
         answer = await self._documentation(library, question)
         return {"query": question} | asdict(answer)
 
+    async def dependency(
+        self, dependency: Mapping[str, Any], repositories: Sequence[str], calls: int
+    ) -> dict[str, Any]:
+        """Return the library that a project's dependency means, and what is stored about it.
+
+        At most `calls` calls go upstream; with 0 only what is stored counts, and `is_open` says
+        whether a call would show more. `repositories` are those of the installed package.
+        """
+        asked = Dependency(**dependency)
+        with anyio.move_on_after(LOAD_SECONDS):
+            await self._services.registry.loaded.wait()
+        look_up = look_up_of(asked, self._services.registry)
+        unknown, row = self._unknown_names(), Row(asked.name, asked.ecosystem)
+        if not await self._services.resolver.is_held(look_up, self._anonymous()):
+            if await unknown.among([row]):
+                return {"library_id": None, "is_open": False, "calls": 0}
+            if calls == 0:
+                return {"library_id": None, "is_open": True, "calls": 0}
+        with calls_at_most(calls) as budget:
+            found = await self._find_as(self._anonymous(), look_up)
+        if found.outcome is Outcome.NEGATIVE:
+            await unknown.remember(row)
+        library_id = library_of(asked, found, self._services.registry, repositories)
+        return {
+            "library_id": library_id,
+            "is_open": found.outcome in _FAILED_UPSTREAM,
+            "candidates": list(candidates(found)),
+            "versions": _versions(found, library_id),
+            "answers": await self._stored_about(library_id),
+            **await self._end(found, budget),
+        }
+
+    async def warm(self, library: str, question: str, calls: int) -> dict[str, Any]:
+        """Ask a question so that its answer is stored, with at most `calls` calls upstream."""
+        caller = self._anonymous()
+        with calls_at_most(calls) as budget:
+            answer = await self._services.query(Question(library, question), caller)
+        arguments = {"libraryId": library, "query": question}
+        self._recorded(QUERY_DOCS, arguments, caller, answer)
+        is_stored = answer.outcome in _STORED
+        text = answer.text if is_stored else ""
+        return {"is_stored": is_stored, "text": text, **await self._end(answer, budget)}
+
     async def stats(self, since: float, until: float) -> dict[str, Any]:
         """Return the counts of every process on this store, and the sums of its records."""
         records = as_object(await read_statistics(self._app.fabric, since, until))
@@ -82,10 +137,41 @@ class AppCommands(RecordCommands):
         return self._recorded(QUERY_DOCS, {"libraryId": library, "query": question}, caller, answer)
 
     async def _find(self, name: str, question: str) -> Answer:
-        caller = self._caller()
-        found = await self._services.find(Question(name, question), caller)
-        arguments = {"libraryName": name, "query": question}
+        return await self._find_as(self._caller(), Question(name, question))
+
+    async def _find_as(self, caller: Caller, look_up: Question) -> Answer:
+        found = await self._services.find(look_up, caller)
+        arguments = {"libraryName": look_up.library, "query": look_up.text}
         return self._recorded(RESOLVE, arguments, caller, found)
+
+    async def _end(self, answer: Answer, budget: CallBudget) -> dict[str, Any]:
+        """Return the calls made for an answer, why it failed, and why no call can go out now."""
+        gate = self._services.call_gate
+        back_off = await gate.back_off()
+        paused = back_off.why if back_off else None
+        if paused is None and gate.is_open:
+            opening = (await gate.status()).opening
+            paused = opening.why if opening else "it did not answer"
+        failure = _reason(answer) if answer.outcome in _FAILED_UPSTREAM else None
+        return {"calls": budget.used, "failure": failure, "paused": paused}
+
+    async def _stored_about(self, library_id: str | None) -> list[tuple[str, str]]:
+        """Return library id and question of the stored answers about a library, of any version."""
+        library = parse_id(library_id or "")
+        if library is None:
+            return []
+        records = await self._services.answer_store.about(library.base, self._app.principal)
+        return [(each.subject, each.question) for each in records[:MOST_STORED]]
+
+    def _unknown_names(self) -> UnknownNames:
+        ttl = self._app.settings.freshness.library_ttl
+        origin = self._app.settings.upstream.origin
+        lasts = LIST_FRESH if ttl is None else ttl
+        return UnknownNames(self._app.fabric, origin, self._app.principal, lasts)
+
+    def _anonymous(self) -> Caller:
+        """Return a caller without a session, so that questions teach nothing, docsets and pins."""
+        return replace(self._caller(), connection=None, address=None, docsets="off", project="")
 
     def _caller(self) -> Caller:
         return Caller(
@@ -103,6 +189,13 @@ class AppCommands(RecordCommands):
         numbered = replace(answer, execution_id=self._services.call_log.new_id())
         self._services.note(tool, arguments, caller, numbered)
         return numbered
+
+
+def _versions(found: Answer, library_id: str | None) -> list[str]:
+    """Return the versions that a list has of a library."""
+    listed = parse_list(found.text)
+    entries = listed.libraries if listed else ()
+    return [version for each in entries if each.id == library_id for version in each.versions]
 
 
 def _listed(text: str, found: Answer) -> str | None:

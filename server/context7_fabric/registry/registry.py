@@ -149,7 +149,7 @@ class RowTable:
     def _meant(self, entry: Library, asked: NameMatch[Row] | None) -> Row | None:
         """Return the row asked for if it has no id yet and the entry's title is its name."""
         row = None if asked is None else self.rows.get(asked.row.key)
-        if row is None or row.id or names_another_language(entry, row.name, row.ecosystem):
+        if row is None or row.id or _names_another_language(entry, row):
             return None
         titled = self.find(entry.title)
         return row if titled is not None and titled.row.key == row.key else None
@@ -159,14 +159,11 @@ class RowTable:
         return self.rows.get(row.key, row)
 
 
-def names_another_language(entry: Library | Row, name: str, ecosystem: str) -> bool:
-    """Return whether an entry's project or description names languages, but not the ecosystem's.
-
-    `name` is the library's: its words are not languages.
-    """
+def _names_another_language(entry: Library, row: Row) -> bool:
+    """Return whether an entry's project or description names languages, but not the row's."""
     words = f"{entry.id.rpartition('/')[2].replace('-', ' ')}. {entry.description}"
-    languages = languages_in(words, besides=name)
-    return languages is not None and ecosystem not in (languages | {"other"})
+    languages = languages_in(words, besides=row.name)
+    return languages is not None and row.ecosystem not in (languages | {"other"})
 
 
 def _project(library_id: str) -> tuple[str, ...]:

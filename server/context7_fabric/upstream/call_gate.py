@@ -7,14 +7,16 @@ breaker, the last lost session and the last message about the quota are stored t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import cast
 
 from context7_fabric.errors import (
     StoreError,
+    UpstreamCallsSpent,
     UpstreamError,
     UpstreamLimited,
     UpstreamOff,
@@ -124,6 +126,31 @@ async def _message(fabric: Fabric, key: str) -> TimedMessage | None:
     return TimedMessage(context.created_at, context.value)
 
 
+@dataclass(slots=True)
+class CallBudget:
+    """Calls upstream that one piece of work may still make, and those that it has made."""
+
+    left: int
+    used: int = 0
+
+
+_budget: ContextVar[CallBudget | None] = ContextVar("call_budget", default=None)
+
+
+@contextmanager
+def calls_at_most(calls: int) -> Generator[CallBudget]:
+    """Permit at most `calls` calls in the block and in the flights that it starts.
+
+    Nothing is refreshed behind an answer meanwhile: such a call could go out after the block.
+    """
+    budget = CallBudget(calls)
+    token = _budget.set(budget)
+    try:
+        yield budget
+    finally:
+        _budget.reset(token)
+
+
 @dataclass(frozen=True, slots=True)
 class CallPermit:
     """Permit for one call: its number at the breaker, and the back-off that it probes."""
@@ -170,8 +197,14 @@ class CallGate:
 
         Raises:
             UpstreamPaused: No call may go out now.
+            UpstreamCallsSpent: The work that it is for may make no more calls.
         """
+        budget = _budget.get()
+        if budget is not None and budget.left <= 0:
+            raise UpstreamCallsSpent
         permit = await self._admit()
+        if budget is not None:
+            budget.left, budget.used = budget.left - 1, budget.used + 1
         try:
             yield permit
         except UpstreamError as error:
@@ -191,6 +224,8 @@ class CallGate:
 
     async def may_refresh(self) -> bool:
         """Return whether a background refresh may cost a call now."""
+        if _budget.get() is not None:
+            return False
         return await self.back_off() is None and await self.quota.may_refresh()
 
     async def status(self) -> UpstreamStatus:

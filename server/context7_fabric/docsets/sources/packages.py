@@ -128,13 +128,17 @@ def project_environment(
 
 
 def installed_packages(
-    name: str, directory: Path, environment: Path | None
+    name: str, directory: Path | None, environment: Path | None
 ) -> tuple[InstalledPackage, ...]:
     """Return what a project has installed under a name, from PyPI and from npm.
 
-    `directory` is that of the project. This blocks on the disk; what cannot be read is left out.
+    `directory` is that of the project, `environment` its Python environment; None leaves out the
+    packages of npm or of PyPI. This blocks on the disk; what cannot be read is left out.
     """
-    found = [_of_npm(name, directory), _of_python(name, environment) if environment else None]
+    found = [
+        _of_npm(name, directory) if directory else None,
+        _of_python(name, environment) if environment else None,
+    ]
     return tuple(each for each in found if each is not None)
 
 
