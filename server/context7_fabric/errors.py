@@ -60,6 +60,15 @@ class UnreadableProjectFile(_FileError):
     """A manifest or lock file of a project cannot be read."""
 
 
+class UnusablePin(FabricError):
+    """A pin cannot be kept, or does not count; `name` is that of its library."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the pin of {name!r} cannot be used: {reason}")
+        self.name = name
+        self.reason = reason
+
+
 class DaemonAlreadyRunning(FabricError):
     """A daemon already serves the home under the same settings."""
 

@@ -131,7 +131,7 @@ def shown_moment(moment: float) -> str:
 
 UNLISTED = "Context7 does not list this id for the name; it comes from the local registry."
 
-_DECIDED = frozenset({Tier.LEARNED, Tier.SEED, Tier.LOCAL})
+_DECIDED = frozenset({Tier.LEARNED, Tier.PIN, Tier.SEED, Tier.LOCAL})
 """Tiers of answers that name the library meant themselves, if there is one."""
 
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})

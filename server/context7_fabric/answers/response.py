@@ -112,11 +112,17 @@ def _cut_notices(screening: Screening) -> str | None:
     return f"A notice was cut off this text: “{cut}”"
 
 
+def noted(answer: Answer, note: str | None) -> Answer:
+    """Return `answer` with `note` in front of its own."""
+    return replace(answer, note=_joined(note, answer.note))
+
+
 def _joined(*notes: str | None) -> str | None:
     return " ".join(note for note in notes if note) or None
 
 
 HEADER = "Available Libraries:\n\n"
+_FIRST_ENTRY = "- Title: "
 _RULED = f"\n{RULE}\n"
 MOST_OTHERS = 9
 """Other ids that the short form of a list names before it only counts."""
@@ -136,6 +142,13 @@ def _some(ids: Sequence[str]) -> str:
     shown = ",".join(ids[:MOST_OTHERS])
     more = len(ids) - MOST_OTHERS
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def in_front(text: str, libraries: Sequence[Library]) -> str:
+    """Return the text of a list with entries of ours in front of its own, which stay as sent."""
+    at = text.index(_FIRST_ENTRY)
+    ours = _RULED.join(library.text for library in libraries)
+    return f"{text[:at]}{ours}{_RULED}{text[at:]}"
 
 
 def entries(libraries: Sequence[Library]) -> str:
