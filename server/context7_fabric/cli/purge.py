@@ -24,12 +24,15 @@ def run(words: list[str]) -> int:
         removed = await _removed(Purge(app.fabric), library, options.matching)
         purge = DocsetPurge(app.services.docsets)
         docsets = await to_thread.run_sync(_purged, purge, library, options.matching)
+        kept = [] if library is None else await to_thread.run_sync(purge.named_beside, library)
         if options.json:
-            print_json({"removed": removed, "docsets": [asdict(each) for each in docsets]})
+            changed = [asdict(each) for each in docsets]
+            named = [{**asdict(each), "line": each.line} for each in kept]
+            print_json({"removed": removed, "docsets": changed, "kept": named})
             return 0
         print(f"{removed} stored {'entry' if removed == 1 else 'entries'} removed")
-        for each in docsets:
-            print(each.summary)
+        for line in (*(each.summary for each in docsets), *(each.summary for each in kept)):
+            print(line)
         return 0
 
     return with_app(work)

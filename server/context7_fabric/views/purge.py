@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -87,6 +88,27 @@ class PurgedDocset:
         return f"{count} removed from the docset {self.name}; {again}"
 
 
+@dataclass(frozen=True, slots=True)
+class KeptDocset:
+    """Docset of another library that a purge leaves, though it also answers for the id `also`."""
+
+    name: str
+    also: str
+
+    @property
+    def line(self) -> str:
+        """The command that removes it."""
+        return f"context7-fabric remove {shlex.quote(self.name)}"
+
+    @property
+    def summary(self) -> str:
+        """The reason why answers about the id may still come, and the way to end them."""
+        return (
+            f"the docset {self.name} also answers for {self.also} and is kept;"
+            f" `{self.line}` removes it"
+        )
+
+
 class DocsetPurge:
     """Removes docsets of every owner, or snippets of them.
 
@@ -99,13 +121,22 @@ class DocsetPurge:
         self._docsets = docsets
 
     def library(self, library: LibraryId) -> list[PurgedDocset]:
-        """Remove the docsets of a library; with a version, the one of that version."""
+        """Remove the docsets of a library; with a version, the one of that version.
+
+        Those of other libraries that name it beside their own id stay: `named_beside` has them.
+        """
         return self._remove(
-            lambda docset: (
-                library.base.casefold() in map(str.casefold, docset.ids)
-                and choose(library.version, [docset]) is not None
-            )
+            lambda docset: _same(docset.id, library.base) and _is_of_version(docset, library)
         )
+
+    def named_beside(self, library: LibraryId) -> list[KeptDocset]:
+        """Return the docsets of other libraries that also answer for this one."""
+        return [
+            KeptDocset(docset.name, also)
+            for docset in self._docsets.of_all_owners()
+            for also in docset.also
+            if _same(also, library.base) and _is_of_version(docset, library)
+        ]
 
     def fetched(self) -> list[PurgedDocset]:
         """Remove the docsets that no person added."""
@@ -130,6 +161,14 @@ class DocsetPurge:
             removed = self._docsets.leave_out(docset, lambda each: wanted in _snippet_prose(each))
             if removed:
                 yield _purged(docset, removed)
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _is_of_version(docset: Docset, library: LibraryId) -> bool:
+    return choose(library.version, [docset]) is not None
 
 
 def _purged(docset: Docset, removed: int) -> PurgedDocset:

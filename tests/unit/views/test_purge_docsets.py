@@ -34,7 +34,6 @@ def names(home: Path) -> list[str]:
     [
         (GEARS, ["1.0", "2.0"]),
         (f"{GEARS}/2.0", ["2.0"]),
-        ("/websites/gears", ["1.0"]),
         (GEARS.upper(), ["1.0", "2.0"]),
         (f"{GEARS}/v2.0", ["2.0"]),
         ("/acme/gear", []),
@@ -46,6 +45,28 @@ def test_library_when_purged_loses_its_docsets(home: Path, library: str, gone: l
     assert all(each.is_gone for each in purged)
     left = [f"{GEARS}@{each}" for each in ("1.0", "2.0") if each not in gone]
     assert names(home) == [*left, "/local/notes"]
+
+
+@pytest.mark.parametrize("library", ["/websites/gears", "/Websites/Gears/1.0"])
+def test_library_that_a_docset_names_beside_its_own_is_left_and_named(
+    home: Path, library: str
+) -> None:
+    purge, other = DocsetPurge(library_in(home)), parse_id(library)
+    assert other is not None
+    assert purge.library(other) == []
+    (kept,) = purge.named_beside(other)
+    assert kept.name == f"{GEARS}@1.0"
+    assert kept.summary == (
+        f"the docset {GEARS}@1.0 also answers for /websites/gears and is kept;"
+        f" `context7-fabric remove {GEARS}@1.0` removes it"
+    )
+    assert len(names(home)) == 3
+
+
+def test_library_of_its_own_and_of_another_version_is_named_beside_none(home: Path) -> None:
+    purge = DocsetPurge(library_in(home))
+    for library in (GEARS, "/websites/gears/2.0", "/acme/other"):
+        assert purge.named_beside(parse_id(library)) == []  # type: ignore[arg-type]
 
 
 def test_matching_when_purged_leaves_the_other_snippets(home: Path) -> None:
