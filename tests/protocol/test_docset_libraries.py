@@ -243,6 +243,20 @@ async def test_look_up_lists_a_library_that_only_a_docset_knows_first(
     assert [each.arguments["libraryName"] for each in upstream.calls] == ["gears"]
 
 
+async def test_look_up_of_ids_that_differ_in_case_lists_one_library(
+    app: App, upstream: ScriptedUpstream, home: Path
+) -> None:
+    await hold(home, GEARS, "1.0")
+    await hold(home, "/Acme/Gears", "2.0")
+    for name in ("gears", "/ACME/gears"):
+        found = await app.services.resolve(Question(name, "x"), Caller(app.principal))
+        listed = parse_list(found.text)
+        assert listed is not None
+        ours, *others = [each for each in listed.libraries if each.id.lower() == GEARS]
+        assert sorted(ours.versions) == ["1.0", "2.0"]
+        assert others == []
+
+
 async def test_look_up_that_lists_the_docsets_library_is_byte_identical(
     app: App, home: Path
 ) -> None:

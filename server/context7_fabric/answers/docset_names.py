@@ -14,7 +14,7 @@ from context7_fabric.answers.response import entries
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.models import PUBLIC, Answer, Outcome, Question, Tier, Viewer
-from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.ids import folded_id, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.parsing.libraries import RULE, Library, format_entry, parse_list
 from context7_fabric.registry.matching import NameIndex
@@ -52,7 +52,7 @@ def no_such_local(library_id: str, why: str = "no documentation of it is held he
 
 @dataclass(frozen=True, slots=True)
 class HeldLibrary:
-    """A library that docsets document, by all its ids; `entry` is that of a list."""
+    """A library that docsets document; `entry` is that of a list, `ids` are all ids, folded."""
 
     entry: Library
     ids: frozenset[str]
@@ -93,7 +93,7 @@ class DocsetNames:
     def _named(self, look_up: Question, viewer: Viewer) -> Sequence[HeldLibrary]:
         held = _libraries(self._library.all(viewer), self._registry)
         asked = parse_id(look_up.library) or parse_id(f"/{look_up.library.strip()}")
-        found = [each for each in held if asked is not None and asked.base in each.ids]
+        found = [each for each in held if asked is not None and folded_id(asked.base) in each.ids]
         found = found or self._fitting(look_up, held)
         return [each for each in found if each.is_private] or found
 
@@ -113,7 +113,7 @@ def _libraries(docsets: Iterable[Docset], registry: Registry) -> list[HeldLibrar
     """Return the libraries that `docsets` document, each once with its versions."""
     by_id: dict[str, list[Docset]] = {}
     for docset in docsets:
-        by_id.setdefault(docset.id, []).append(docset)
+        by_id.setdefault(folded_id(docset.id), []).append(docset)
     return [_held(each, registry.row(each[0].id)) for each in by_id.values()]
 
 
@@ -135,7 +135,7 @@ def _held(docsets: Sequence[Docset], row: Row | None) -> HeldLibrary:
     )
     return HeldLibrary(
         replace(bare, text=format_entry(bare)),
-        frozenset(each for docset in docsets for each in docset.ids),
+        frozenset(folded_id(each) for docset in docsets for each in docset.ids),
         is_local(library_id) or any(each.owner != PUBLIC for each in docsets),
     )
 
@@ -157,7 +157,7 @@ def with_held(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
     listed = parse_list(answer.text)
     if listed is None:
         return _noted(answer, f"{_joined(held)}: its documentation is held here.")
-    ids = {each.id for each in listed.libraries}
+    ids = {folded_id(each.id) for each in listed.libraries}
     missing = [each for each in held if ids.isdisjoint(each.ids)]
     if not missing:
         return answer

@@ -41,7 +41,7 @@ from context7_fabric.models import (
     Question,
     Tier,
 )
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
@@ -96,9 +96,9 @@ class DocsetPages:
 
     def _located(self, library: LibraryId, caller: Caller, ids: Collection[str]) -> _Located:
         """Return the docset of a library, and whether any version of it is private; blocks."""
-        folded = {each.casefold() for each in ids}
+        folded = set(map(folded_id, ids))
         private = any(
-            docset.owner != PUBLIC and not folded.isdisjoint(map(str.casefold, docset.ids))
+            docset.owner != PUBLIC and not folded.isdisjoint(map(folded_id, docset.ids))
             for docset in self._library.all(caller.viewer)
         )
         found = self._library.find(library, caller.viewer, ids)
@@ -138,7 +138,8 @@ class DocsetPages:
         held = dict.fromkeys(each for docset in docsets for each in docset.ids)
         ends = {each: await self._learned.moved(each, caller.principal) for each in held}
         named = joined_ids(moved.base, held, self._registry)
-        return {asked.base, *named, *(each for each, end in ends.items() if end == moved.base)}
+        led = (each for each, end in ends.items() if folded_id(end) == folded_id(moved.base))
+        return {asked.base, *named, *led}
 
     async def read(self, work: Callable[..., T], *arguments: object) -> T:
         """Run `work`, which blocks, in a thread."""

@@ -29,7 +29,7 @@ from context7_fabric.docsets.sources.packages import installed_packages, project
 from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
 from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.errors import FabricError, SettingError, SourceNotFound, UnusableSource
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.settings import Settings
@@ -126,12 +126,13 @@ def _filed(source: Source, docset_id: str, options: argparse.Namespace) -> Docse
     of_id = _bare(library.version)
     if of_id and version and version != of_id:
         raise SettingError("--version", version, f"the version of the id, {of_id!r}")
-    also = dict.fromkeys(_id("--also", each).base for each in options.also)
+    also = {folded_id(base): base for each in options.also if (base := _id("--also", each).base)}
+    also.pop(folded_id(library.base), None)
     return DocsetRequest(
         source,
         library.base,
         version or of_id or _version_of(source),
-        tuple(each for each in also if each != library.base),
+        tuple(also.values()),
         options.max_size,
     )
 

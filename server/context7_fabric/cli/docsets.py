@@ -33,6 +33,7 @@ from context7_fabric.docsets.models import Docset
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import FabricError, SettingError, UnknownDocset
 from context7_fabric.models import Viewer
+from context7_fabric.parsing.ids import folded_id
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import Settings, read_settings
 
@@ -143,7 +144,7 @@ def _named(name: str, held: Sequence[Docset]) -> Docset:
 
 
 def _of_id(name: str, held: Sequence[Docset]) -> list[Docset]:
-    return [each for each in held if each.id.casefold() == name.casefold()]
+    return [each for each in held if folded_id(each.id) == folded_id(name)]
 
 
 def _list(library: DocsetLibrary, *, as_json: bool) -> None:

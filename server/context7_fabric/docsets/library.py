@@ -41,7 +41,7 @@ from context7_fabric.errors import (
     UnknownDocset,
 )
 from context7_fabric.models import PUBLIC, Clock, Viewer
-from context7_fabric.parsing.ids import LibraryId
+from context7_fabric.parsing.ids import LibraryId, folded_id
 from context7_fabric.process import can_open
 from context7_fabric.settings.values import DocsetSettings
 
@@ -185,6 +185,8 @@ class DocsetLibrary:
     def add(self, request: DocsetRequest, report: IngestionReport) -> DocsetChange:
         """Read a source into a docset, in place of the one with the same id and version.
 
+        Its id is spelled as in the docsets of the library's other versions.
+
         Raises:
             DocsetSourceError: The source cannot be read.
             DocsetsFull: The docsets together would be too large.
@@ -192,6 +194,7 @@ class DocsetLibrary:
             SearchUnavailable: This Python cannot search a docset.
         """
         probe_search()
+        request = replace(request, id=self._spelled(request.id))
         name = _name(request.id, request.version)
         with self._turn(request.id, request.version, f"adds {name}", report) as work:
             return self._written(request, work, report, time.perf_counter())
@@ -228,6 +231,12 @@ class DocsetLibrary:
             return False
         self._discard(docset_id, version)
         return True
+
+    def _spelled(self, docset_id: str) -> str:
+        """Return an id as the docsets that are held spell it."""
+        wanted = folded_id(docset_id)
+        held = (each.id for each in self.of_all_owners() if folded_id(each.id) == wanted)
+        return next(held, docset_id)
 
     def _discard(self, docset_id: str, version: str | None) -> None:
         stem = stem_of(docset_id, version)
@@ -383,12 +392,13 @@ class DocsetLibrary:
         self, rule: Choice, library: LibraryId, viewer: Viewer, also: Collection[str]
     ) -> DocsetIndex | None:
         held = [(index, index.docset) for index in self._open(viewer)]
-        own, joined = library.base.casefold(), {each.casefold() for each in also}
-        for is_of in (
-            lambda docset: docset.id.casefold() == own,
+        own, joined = folded_id(library.base), set(map(folded_id, also))
+        ways: tuple[Callable[[Docset], bool], ...] = (
+            lambda docset: folded_id(docset.id) == own,
             lambda docset: own in _folded(docset),
             lambda docset: bool(joined & _folded(docset)),
-        ):
+        )
+        for is_of in ways:
             chosen = rule(library.version, [docset for _, docset in held if is_of(docset)])
             if chosen is not None:
                 return next(index for index, docset in held if docset is chosen)
@@ -490,7 +500,7 @@ def _name(docset_id: str, version: str | None) -> str:
 
 
 def _folded(docset: Docset) -> set[str]:
-    return {each.casefold() for each in docset.ids}
+    return set(map(folded_id, docset.ids))
 
 
 def _is_readable(docset: Docset, viewer: Viewer) -> bool:

@@ -15,7 +15,7 @@ from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.models import PUBLIC, QUERY_DOCS, Question, Viewer
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
@@ -99,7 +99,9 @@ class LibraryViews:
     async def projects(self, org: str, prefix: str, viewer: Viewer) -> list[str]:
         """Return the projects of `org` that begin with `prefix`, in any case."""
         return await self._complete_ids(
-            prefix, viewer, lambda each: each.project if each.org == org else ""
+            prefix,
+            viewer,
+            lambda each: each.project if each.org == org else "",
         )
 
     async def names(self, prefix: str) -> list[str]:
@@ -206,8 +208,8 @@ def _line(rank: int, ranked: RankedLibrary) -> dict[str, Json]:
 async def docsets_of(docsets: DocsetLibrary, library_id: str, viewer: Viewer) -> list[Docset]:
     """Return the docsets that answer for an id (no version) and that `viewer` may read."""
     found = await to_thread.run_sync(docsets.all, viewer)
-    wanted = library_id.casefold()
-    return [docset for docset in found if wanted in map(str.casefold, docset.ids)]
+    wanted = folded_id(library_id)
+    return [docset for docset in found if wanted in map(folded_id, docset.ids)]
 
 
 def _docset_json(docset: Docset) -> Json:

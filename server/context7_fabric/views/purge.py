@@ -14,7 +14,7 @@ from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.versions import choose
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
@@ -164,7 +164,7 @@ class DocsetPurge:
 
 
 def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+    return folded_id(one) == folded_id(other)
 
 
 def _is_of_version(docset: Docset, library: LibraryId) -> bool:
@@ -217,6 +217,6 @@ def _ids(context: Context) -> tuple[str, ...]:
 
 def _names(text: str, library: LibraryId) -> bool:
     other = parse_id(text)
-    if other is None or other.base != library.base:
+    if other is None or not _same(other.base, library.base):
         return False
     return library.version in (None, other.version)

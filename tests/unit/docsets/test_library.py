@@ -208,6 +208,15 @@ def test_add_again_replaces_the_docset_and_leaves_one_file(
     assert list((home / "docsets" / "work").iterdir()) == []
 
 
+def test_add_of_an_id_in_another_case_is_filed_under_the_spelling_that_is_held(
+    library: DocsetLibrary, pages: Path
+) -> None:
+    add(library, pages, "/Harbour/Quay", version="1.0")
+    assert add(library, pages, version="2.0").docset.id == "/Harbour/Quay"
+    assert add(library, pages, version="2.0").docset.name == "/Harbour/Quay@2.0"
+    assert [each.name for each in library.all(ANYONE)] == ["/Harbour/Quay@1.0", "/Harbour/Quay@2.0"]
+
+
 def test_files_and_folders_are_private(home: Path, library: DocsetLibrary, pages: Path) -> None:
     add(library, pages)
     paths = [home, home / "docsets", *(home / "docsets").rglob("*")]
