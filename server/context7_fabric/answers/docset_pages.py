@@ -20,7 +20,7 @@ from context7_fabric.answers.docset_names import is_local, joined_ids, no_such_l
 from context7_fabric.answers.docset_repeats import DeclinedQuestions, DeliveredPages
 from context7_fabric.answers.response import no_further_page, screened
 from context7_fabric.answers.stored import docs_key
-from context7_fabric.docsets.confidence import THRESHOLD
+from context7_fabric.docsets.confidence import THRESHOLD, compared
 from context7_fabric.docsets.index import DocsetIndex
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
@@ -296,8 +296,8 @@ class DocsetAnswer:
         trace = self._caller.trace
         trace.docset = decision
         trace.step(
-            f"docset {decision.name}: confidence {decision.confidence:.2f},"
-            f" {decision.threshold:.2f} needed; {decision.reason}"
+            f"docset {decision.name}: {compared(decision.confidence, decision.threshold)};"
+            f" {decision.reason}"
         )
 
     async def _retrieved(self, index: DocsetIndex) -> Retrieval | None:
@@ -349,7 +349,7 @@ class DocsetAnswer:
             return "This is its overview."
         if decision.is_confident:
             return ""
-        shares = f"confidence {decision.confidence:.2f}, {decision.threshold:.2f} needed"
+        shares = compared(decision.confidence, decision.threshold)
         return f"It may not answer the question ({shares})."
 
 
@@ -377,7 +377,7 @@ def _decision(docset: Docset, found: Retrieval, reason: DocsetReason) -> DocsetD
     words = tuple((word[:LONGEST_WORD], round(weight, 3)) for word, weight in found.words.items())
     return DocsetDecision(
         name=docset.name,
-        confidence=round(found.confidence, 4),
+        confidence=found.confidence,  # rounded, it might reach the threshold
         threshold=THRESHOLD,
         reason=reason,
         words=words[:MOST_WORDS],
