@@ -16,8 +16,9 @@ import pytest
 from context7_fabric.docsets import index as file_format
 from context7_fabric.docsets.index import DocsetIndex, write_docset
 from context7_fabric.docsets.ingestion import request_again
-from context7_fabric.docsets.library import LOOK_SECONDS, DocsetLibrary
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
+from context7_fabric.docsets.opened import LOOK_SECONDS
 from context7_fabric.errors import (
     DamagedDocset,
     DocsetNotWritten,
@@ -316,6 +317,9 @@ def test_a_damaged_file_is_named_once_and_left_aside_until_it_is_added_again(
     ticks = [0.0]
     there = library_in(home, ticks=lambda: ticks[0])
     with caplog.at_level(logging.ERROR):
+        assert found(there, "/harbour/other") is found(there, f"{QUAY}/2.0") is None
+        assert [each.path for each in there.damaged()] == [str(file)]
+        assert caplog.records == []
         for _look in range(3):
             ticks[0] += LOOK_SECONDS
             assert found(there, QUAY) is None
