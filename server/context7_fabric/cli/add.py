@@ -23,12 +23,13 @@ from context7_fabric.cli.output import plain_console
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, one_line, print_json, print_note
 from context7_fabric.docsets.ingestion import DocsetRequest
-from context7_fabric.docsets.library import DocsetChange
+from context7_fabric.docsets.library import DocsetChange, shared_ids
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, undiscovered
 from context7_fabric.docsets.sources.packages import installed_packages, project_environment
 from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
 from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.errors import FabricError, SettingError, SourceNotFound, UnusableSource
+from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.seeds import load_seeds
@@ -60,10 +61,11 @@ def run(words: list[str]) -> int:
         return interrupted("the docsets are as they were")
     if change is None:
         return 1
+    shared = list(shared_ids(change.docset, docset_library(settings).all(Viewer())))
     if options.json:
-        print_json(change_object(change))
+        print_json({**change_object(change), "shared_ids": shared})
     else:
-        print_change(change)
+        print_change(change, *shared)
     return 0
 
 

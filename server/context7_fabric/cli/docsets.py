@@ -235,8 +235,8 @@ def change_object(change: DocsetChange) -> dict[str, Any]:
     }
 
 
-def print_change(change: DocsetChange) -> None:
-    """Print what was read and what was left out."""
+def print_change(change: DocsetChange, *notes: str) -> None:
+    """Print what was read and what was left out, and further notes."""
     docset = change.docset
     print_text(
         f"{docset.name}: {_counted(docset.files, 'file')}, {_counted(docset.snippets, 'snippet')},"
@@ -246,7 +246,7 @@ def print_change(change: DocsetChange) -> None:
     print_text(f"  revision  {docset.revision[:12]}, licence {docset.licence}", hanging=12)
     for line in omissions(docset.left_out, change.examples):
         print_text(f"  left out  {line}", hanging=12)
-    for note in (change.note, _thin(docset)):
+    for note in (change.note, *notes, _thin(docset)):
         if note:
             print_text(f"  note      {note}", hanging=12)
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -124,7 +124,8 @@ class DocsetLibrary:
     ) -> DocsetIndex | None:
         """Return the docset that answers for a library at its version, None without one.
 
-        `also` are other ids of the library, as redirects and the registry join them.
+        `also` are other ids of the library, as redirects and the registry join them. A docset of
+        the very id precedes those that give it beside their own; of these, the one added last.
         """
         return self._chosen(choose, library, viewer, also)
 
@@ -342,7 +343,8 @@ class DocsetLibrary:
     def _chosen(
         self, rule: Choice, library: LibraryId, viewer: Viewer, also: Collection[str]
     ) -> DocsetIndex | None:
-        held = [(index, index.docset) for index in self._readable(viewer)]
+        indexes = sorted(self._readable(viewer), key=lambda each: -_filed_at(each.docset))
+        held = [(index, index.docset) for index in indexes]
         own, joined = folded_id(library.base), set(map(folded_id, also))
         ways: tuple[Callable[[Docset], bool], ...] = (
             lambda docset: folded_id(docset.id) == own,
@@ -362,6 +364,24 @@ class DocsetLibrary:
 
 def _name(docset_id: str, version: str | None) -> str:
     return docset_id if version is None else f"{docset_id}@{version}"
+
+
+def _filed_at(docset: Docset) -> float:
+    return docset.filed_at or docset.added_at
+
+
+def shared_ids(docset: Docset, held: Iterable[Docset]) -> Iterator[str]:
+    """Yield a line for each id for which a docset that was added, and one `held`, both answer."""
+    for other in held:
+        if folded_id(other.id) == folded_id(docset.id):
+            continue
+        for also in docset.also:
+            if folded_id(also) == folded_id(other.id):
+                yield f"{also} has a docset of its own, {other.name}, which answers for it first"
+            elif folded_id(also) in _folded(other):
+                yield f"{other.name} also answers for {also}; this docset comes first, added last"
+        if folded_id(docset.id) in _folded(other):
+            yield f"{other.name} also answers for {docset.id}; this docset comes first"
 
 
 def _folded(docset: Docset) -> set[str]:
