@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from context7_fabric.docsets.sources.selection import Listing, reasons
-from context7_fabric.docsets.sources.source import Document, Omitted, SourceBounds, SourceTree
+from context7_fabric.docsets.sources.source import (
+    SIZE_OPTION,
+    Document,
+    Omitted,
+    SourceBounds,
+    SourceTree,
+)
 from context7_fabric.errors import SourceTooLarge
 
 LINK = "symbolic link"
@@ -51,7 +57,7 @@ def documents(tree: SourceTree, bounds: SourceBounds) -> Iterator[Document | Omi
         if isinstance(each, Document):
             count, size = count + 1, size + len(each.text)
             _check(tree, count, bounds.documents, "documents")
-            _check(tree, size, bounds.text_bytes, "characters of text")
+            _check(tree, size, bounds.text_bytes, "characters of text", SIZE_OPTION)
         yield each
 
 
@@ -174,9 +180,9 @@ class _Walk:
         _check(self._tree, self._entries, self._bounds.entries, "files and folders")
 
 
-def _check(tree: SourceTree, count: int, most: int, things: str) -> None:
+def _check(tree: SourceTree, count: int, most: int, things: str, option: str | None = None) -> None:
     if count > most:
-        raise SourceTooLarge(tree.source, f"it has more than {most:,} {things}", _FEWER)
+        raise SourceTooLarge(tree.source, f"it has more than {most:,} {things}", _FEWER, option)
 
 
 def _read(root: Path, name: str, path: str, most: int) -> Document | Omitted:
