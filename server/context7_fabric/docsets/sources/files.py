@@ -11,9 +11,14 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from context7_fabric.docsets.sources.selection import Listing, reasons
+from context7_fabric.docsets.sources.selection import (
+    Listing,
+    reasons,
+    refused_form,
+    unread_form,
+)
 from context7_fabric.docsets.sources.source import (
     SIZE_OPTION,
     Document,
@@ -39,6 +44,10 @@ _OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in _FLAGS)  # no system 
 _GIT = ".git"
 _PROBE = 8192
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SIGNS = ((b"%pdf-", ".pdf"), (b"{\\rtf", ".rtf"), (b"%!ps", ".ps"))
+"""First bytes, in lower case, of forms that may hold no zero byte (ISO 32000, RTF 1.9.1)."""
+
+_HTML = (b"<!doctype html", b"<html")
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -130,6 +139,8 @@ class _Walk:
             yield Omitted(_printable(part), LINK)
         elif path.is_dir():
             yield from self._folders(part)
+        elif reason := refused_form(part):
+            yield Omitted(_printable(part), reason)
         else:
             yield part, _printable(part)
 
@@ -192,6 +203,9 @@ def _read(root: Path, name: str, path: str, most: int) -> Document | Omitted:
         return Omitted(path, _reason(error))
     if isinstance(data, str):
         return Omitted(path, data)
+    form = _rendered_form(name, data)
+    if form is not None:
+        return Omitted(path, unread_form(form))
     text = decoded(data)
     if text is None:
         return Omitted(path, BINARY)
@@ -212,6 +226,14 @@ def _bytes(path: Path, most: int) -> bytes | str:
             return SPECIAL
         data = file.read(most + 1)
     return TOO_LARGE if len(data) > most else data
+
+
+def _rendered_form(name: str, data: bytes) -> str | None:
+    """Return the form of a file that is no text for readers, whatever its name says."""
+    start = data[:_PROBE].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    form = next((form for sign, form in _SIGNS if start.startswith(sign)), None)
+    is_plain = name.lower().endswith(".txt") or not PurePath(name).suffix
+    return form or (".html" if is_plain and start.startswith(_HTML) else None)
 
 
 def decoded(data: bytes) -> str | None:
