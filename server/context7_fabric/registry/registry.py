@@ -22,7 +22,7 @@ from context7_fabric.parsing.libraries import Library, LibraryList
 from context7_fabric.registry.matching import NameIndex, NameMatch, fitting, shares_name
 from context7_fabric.registry.readings import is_version, languages_in
 from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, RowsRevision, RowStore
-from context7_fabric.registry.rows import Row, naming, vouched
+from context7_fabric.registry.rows import OTHER, Row, naming, vouched
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.seed_files import log_left_out
 
@@ -175,7 +175,7 @@ def _names_another_language(entry: Library, row: Row) -> bool:
     """Return whether an entry's project or description names languages, but not the row's."""
     words = f"{entry.id.rpartition('/')[2].replace('-', ' ')}. {entry.description}"
     languages = languages_in(words, besides=row.name)
-    return languages is not None and row.ecosystem not in (languages | {"other"})
+    return languages is not None and row.ecosystem not in (languages | {OTHER})
 
 
 def _project(library_id: str) -> tuple[str, ...]:
