@@ -90,6 +90,14 @@ class DocsetNames:
         """
         return await to_thread.run_sync(self._named, look_up, viewer, limiter=self._limiter)
 
+    async def unlisted(self, viewer: Viewer) -> Sequence[HeldLibrary]:
+        """Return the held libraries of which the registry knows no id."""
+        return await to_thread.run_sync(self._unlisted, viewer, limiter=self._limiter)
+
+    def _unlisted(self, viewer: Viewer) -> Sequence[HeldLibrary]:
+        held = _libraries(self._library.all(viewer), self._registry)
+        return [each for each in held if not _rows_of(each, self._registry)]
+
     def _named(self, look_up: Question, viewer: Viewer) -> Sequence[HeldLibrary]:
         held = _libraries(self._library.all(viewer), self._registry)
         asked = parse_id(look_up.library) or parse_id(f"/{look_up.library.strip()}")

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from anyio import to_thread
 
+from context7_fabric.answers.docset_names import DocsetNames
 from context7_fabric.answers.library_choice import LibraryChoices
 from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.docsets.library import DocsetLibrary
@@ -23,7 +24,7 @@ from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import LONGEST_PHRASE, Suggester
 from context7_fabric.views.visibility import PAGE, VisibleEntries, as_data
 
-RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
+RankedBy = Literal["usage", "exact", "namesake", "words", "vectors", "docset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,18 @@ class LibraryViews:
         self._suggester = suggester
         self._choices = choices
         self._docsets = docsets
+        self._names = DocsetNames(docsets, registry)
 
-    async def registry(self, phrase: str) -> dict[str, Json]:
+    async def registry(self, phrase: str, viewer: Viewer) -> dict[str, Json]:
         """Return the rows that `phrase` may mean, the best first; without one, the most used.
 
+        Libraries that only docsets know, and that `viewer` may read, go first: they are few.
         `ranked_by` is the reason of each rank: `exact` is the exact match of the phrase,
-        `namesake` one of several of that name, `words` and `vectors` are suggestions.
+        `namesake` one of several of that name, `words` and `vectors` are suggestions, `docset` is
+        documentation that is held here.
         """
-        ranked = await self.ranked(phrase)
+        known = await self.ranked(phrase)
+        ranked = [*await self._held(phrase, viewer), *known][:PAGE]
         rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked, start=1)]
         return as_data({"q": phrase, "count": len(rows), "rows": rows}, "rows")
 
@@ -70,6 +75,19 @@ class LibraryViews:
         """Return the rows that `registry` shows, before they are JSON."""
         await self._registry.loaded.wait()
         return (await (self._matching(phrase) if phrase.strip() else self._most_used()))[:PAGE]
+
+    async def _held(self, phrase: str, viewer: Viewer) -> list[RankedLibrary]:
+        """Return the libraries that docsets alone know; with a phrase, those that share its words.
+
+        A name counts by the exact rule.
+        """
+        unlisted = {each.entry.id: each.row for each in await self._names.unlisted(viewer)}
+        if not phrase.strip():
+            return [RankedLibrary(row, "docset") for row in unlisted.values()]
+        named = await self._names.named(Question(phrase), viewer)
+        meant = [unlisted[each.entry.id] for each in named if each.entry.id in unlisted]
+        alike = _sharing_words(phrase, list(unlisted.values()))
+        return _each_once([*(RankedLibrary(row, "namesake", 1.0) for row in meant), *alike], ())
 
     async def library(self, library: LibraryId, viewer: Viewer) -> dict[str, Json] | None:
         """Return a library's row, versions, docsets, and the newest stored questions about it.
