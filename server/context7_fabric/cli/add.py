@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +18,9 @@ from context7_fabric.cli.docsets import (
     print_change,
     progress_of,
 )
-from context7_fabric.cli.output import plain_console
+from context7_fabric.cli.output import can_ask, is_agreed, plain_console
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, one_line, print_json, print_note
+from context7_fabric.cli.text import CommandParser, one_line, print_json
 from context7_fabric.docsets.ingestion import DocsetRequest
 from context7_fabric.docsets.library import DocsetChange, shared_ids
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, undiscovered
@@ -280,23 +279,12 @@ def _is_agreed(each: Discovered, request: DocsetRequest, options: argparse.Names
     """
     if each.certain or options.yes:
         return True
-    asks = not options.json and sys.stdin is not None and sys.stdin.isatty()
-    if not asks:
+    if options.json or not can_ask():
         line = f"context7-fabric add {request.source.line} --id {shlex.quote(request.id)}"
         line += f" --version {shlex.quote(request.version)}" if request.version else ""
         reason = f"its documentation may lie at {request.source.line} ({each.reason})"
         raise UnusableSource(options.source, reason, f"to take that, type: {line}")
     console = plain_console(stderr=True)
     console.print(one_line(f"{request.source.line} ({each.reason})"), soft_wrap=True)
-    return _answered(f"Add this as the documentation of {one_line(request.id)}? [y/N] ")
-
-
-def _answered(question: str) -> bool:
-    try:
-        answer = plain_console(stderr=True).input(question, markup=False)
-    except EOFError:
-        answer = ""
-    agreed = answer.strip().lower() in ("y", "yes")
-    if not agreed:
-        print_note("Nothing was added.")
-    return agreed
+    question = f"Add this as the documentation of {one_line(request.id)}? [y/N] "
+    return is_agreed(question, "Nothing was added.")

@@ -14,7 +14,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from context7_fabric.cli.output import plain_console, print_table
+from context7_fabric.cli.output import can_ask, is_agreed, plain_console, print_table
 from context7_fabric.cli.text import (
     CommandParser,
     one_line,
@@ -66,10 +66,14 @@ def run_remove(words: list[str]) -> int:
     """Remove a docset and print the line that adds it again."""
     parser = CommandParser("context7-fabric remove", description="Remove a docset.")
     parser.add_argument("name", metavar="ID[@V]", help="as `context7-fabric docsets` lists it")
+    parser.add_argument("--yes", action="store_true", help="remove it without asking")
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     options = parser.parse_args(words)
     library = docset_library(docset_settings())
-    again = _remove(library, options.name)
+    asks = not (options.yes or options.json) and can_ask()
+    again = _remove(library, options.name, asks=asks)
+    if again is None:
+        return 1
     if options.json:
         print_json(again)
     elif again["add_again"]:
@@ -79,8 +83,10 @@ def run_remove(words: list[str]) -> int:
     return 0
 
 
-def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
-    """Remove a docset; return its name and the line that adds it again, None for a damaged one.
+def _remove(library: DocsetLibrary, name: str, *, asks: bool) -> dict[str, str | None] | None:
+    """Remove a docset; return its name and the line that adds it again, None if that was declined.
+
+    There is no such line for a damaged one.
 
     Raises:
         UnknownDocset: There is none, or there are several.
@@ -93,6 +99,10 @@ def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
         if _of_id(name, held) or not library.remove_damaged(docset_id, version or None):
             raise
         return {"removed": name, "add_again": None}
+    size = f"{_counted(docset.files, 'file')}, {_counted(docset.snippets, 'snippet')}"
+    question = one_line(f"Remove {docset.name} ({size} of {docset.source})?")
+    if asks and not is_agreed(f"{question} [y/N] ", "Nothing was removed."):
+        return None
     library.remove(docset)
     return {"removed": docset.name, "add_again": add_line(docset)}
 

@@ -206,6 +206,16 @@ class DocsetLibrary:
         found = (index.docset for index in self._open.indexes())
         return sorted(found, key=lambda each: each.name)
 
+    def count(self, docset: Docset, is_counted: Callable[[DocSnippet], bool]) -> int:
+        """Return the number of some snippets of a docset.
+
+        Raises:
+            UnknownDocset: There is none.
+            DamagedDocset: It cannot be read.
+        """
+        _file, index = self._current(docset)
+        return sum(map(is_counted, index.snippets()))
+
     def leave_out(self, docset: Docset, is_left_out: Callable[[DocSnippet], bool]) -> int:
         """Write a docset again without some snippets, if it has any; return their number.
 

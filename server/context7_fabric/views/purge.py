@@ -36,9 +36,10 @@ class Purge:
     be searched or an entry not be removed.
     """
 
-    def __init__(self, fabric: Fabric) -> None:
-        """Remove from `fabric`'s GLOBAL scope."""
+    def __init__(self, fabric: Fabric, *, counts_only: bool = False) -> None:
+        """Remove from `fabric`'s GLOBAL scope; with `counts_only` say what would be removed."""
         self._fabric = fabric
+        self._counts_only = counts_only
 
     async def library(self, library: LibraryId) -> int:
         """Remove answers about a library, lists that name it, and what was learned of it.
@@ -54,14 +55,15 @@ class Purge:
 
     async def everything(self) -> int:
         """Remove all that was fetched or learned, and reset back-off and circuit breaker."""
-        await clear_statuses(self._fabric)
+        if not self._counts_only:
+            await clear_statuses(self._fabric)
         return await self._remove(lambda _context: True)
 
     async def _remove(self, is_removed: Callable[[Context], bool]) -> int:
-        counts = {
-            prefix: await self._fabric.delete_matching(prefix, is_removed) for prefix in FETCHED
-        }
-        if counts[ROWS]:
+        fabric = self._fabric
+        remove = fabric.count_matching if self._counts_only else fabric.delete_matching
+        counts = {prefix: await remove(prefix, is_removed) for prefix in FETCHED}
+        if counts[ROWS] and not self._counts_only:
             await announce_changed_rows(self._fabric)
         return sum(counts.values())
 
@@ -83,9 +85,19 @@ class PurgedDocset:
         """The change in one line, and what brings the text back."""
         if self.is_gone:
             return f"the docset {self.name} is removed; `{self.line}` adds it again"
-        count = "1 snippet" if self.snippets == 1 else f"{self.snippets:,} snippets"
         again = "a refresh reads them again once its source has changed"
-        return f"{count} removed from the docset {self.name}; {again}"
+        return f"{self._count} removed from the docset {self.name}; {again}"
+
+    @property
+    def prospect(self) -> str:
+        """That which is removed, before it is."""
+        if self.is_gone:
+            return f"the docset {self.name} ({self._count})"
+        return f"{self._count} of the docset {self.name}"
+
+    @property
+    def _count(self) -> str:
+        return "1 snippet" if self.snippets == 1 else f"{self.snippets:,} snippets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +128,10 @@ class DocsetPurge:
     cannot be written.
     """
 
-    def __init__(self, docsets: DocsetLibrary) -> None:
-        """Remove from `docsets`."""
+    def __init__(self, docsets: DocsetLibrary, *, counts_only: bool = False) -> None:
+        """Remove from `docsets`; with `counts_only` say what would be removed."""
         self._docsets = docsets
+        self._counts_only = counts_only
 
     def library(self, library: LibraryId) -> list[PurgedDocset]:
         """Remove the docsets of a library; with a version, the one of that version.
@@ -152,13 +165,15 @@ class DocsetPurge:
 
     def _remove(self, is_removed: Callable[[Docset], bool]) -> list[PurgedDocset]:
         found = [docset for docset in self._docsets.of_all_owners() if is_removed(docset)]
-        for docset in found:
+        for docset in found if not self._counts_only else ():
             self._docsets.remove(docset)
         return [_purged(each, each.snippets) for each in found]
 
     def _without(self, wanted: str) -> Iterator[PurgedDocset]:
-        for docset in self._docsets.of_all_owners():
-            removed = self._docsets.leave_out(docset, lambda each: wanted in _snippet_prose(each))
+        docsets = self._docsets
+        leave_out = docsets.count if self._counts_only else docsets.leave_out
+        for docset in docsets.of_all_owners():
+            removed = leave_out(docset, lambda each: wanted in _snippet_prose(each))
             if removed:
                 yield _purged(docset, removed)
 

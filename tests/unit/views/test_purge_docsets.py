@@ -1,5 +1,6 @@
 """Purge of docsets: of a library, of a version, of the snippets with a text."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.settings.values import DocsetSettings
-from context7_fabric.views.purge import DocsetPurge
+from context7_fabric.views.purge import DocsetPurge, PurgedDocset
 from support.held_docsets import GEARS, place_docset
 
 
@@ -93,6 +94,26 @@ def test_matching_of_every_snippet_removes_the_docset(tmp_path: Path) -> None:
         f" `context7-fabric add /nowhere/docs --id {GEARS}` adds it again"
     )
     assert names(tmp_path) == []
+
+
+def test_purge_that_counts_only_returns_the_same_and_removes_nothing(home: Path) -> None:
+    before = names(home)
+    gears = parse_id(GEARS)
+    assert gears is not None
+    ways: tuple[Callable[[DocsetPurge], list[PurgedDocset]], ...] = (
+        lambda purge: purge.library(gears),
+        lambda purge: purge.matching("backlash"),
+        lambda purge: purge.fetched(),
+    )
+    for purge_of in ways:
+        counted = purge_of(DocsetPurge(library_in(home), counts_only=True))
+        assert names(home) == before
+        assert counted
+        if counted[0].is_gone:
+            assert counted[0].prospect == f"the docset {counted[0].name} ({counted[0].snippets} snippets)"
+        else:
+            assert counted[0].prospect == f"1 snippet of the docset {GEARS}@1.0"
+            assert purge_of(DocsetPurge(library_in(home))) == counted
 
 
 def test_matching_of_a_blank_text_removes_nothing(home: Path) -> None:
