@@ -312,7 +312,12 @@ class SourceRefused(DocsetSourceError):
 
 
 class SourceTooLarge(DocsetSourceError):
-    """A source exceeds a bound of size, number or time."""
+    """A source exceeds a bound of size, number or time; `option` of `add` raises it, if any."""
+
+    def __init__(self, source: str, reason: str, remedy: str, option: str | None = None) -> None:
+        more = f"or give `add` a larger {option}" if option else "no option raises this bound"
+        super().__init__(source, reason, f"{remedy}; {more}")
+        self.option = option
 
 
 class SourceUnavailable(DocsetSourceError):

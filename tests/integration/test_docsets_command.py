@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
 import shutil
 import signal
@@ -170,6 +171,37 @@ def test_wrong_words_end_with_2_and_change_nothing(
     assert not (Path(environment["CONTEXT7_FABRIC_HOME"]) / "docsets").exists()
 
 
+def typed(answer: str, *words: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
+    """Run a command with a keyboard; return its exit code and what it prints to both streams."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs, "rb") as terminal:
+        keyboard.write(f"{answer}\n".encode())
+        done = run_product(*words, env=environment, stdin=terminal)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_purge_and_remove_at_a_terminal_say_how_much_goes_and_ask_once(
+    home: Path, environment: dict[str, str], pages: Path
+) -> None:
+    add(library_in(home), pages)
+    for words, question, declined in (
+        (["purge", "--matching", "moor"], f"1 snippet of the docset {QUAY}", "deleted"),
+        (["purge", "--library", QUAY], f"the docset {QUAY} (2 snippets)", "deleted"),
+        (["remove", QUAY], f"Remove {QUAY} (2 files, 2 snippets of {pages})?", "removed"),
+    ):
+        code, out, err = typed("n", *words, environment=environment)
+        assert (code, out, err.count("[y/N]")) == (1, "", 1)
+        assert question in err
+        assert f"Nothing was {declined}." in err
+    code, out, err = typed("y", "purge", "--matching", "moor", environment=environment)
+    assert (code, err.count("[y/N]")) == (0, 1)
+    assert f"1 snippet removed from the docset {QUAY}" in out
+    assert typed("", "purge", "--matching", "moor", environment=environment)[2] == ""
+    code, out, err = typed("", "remove", QUAY, "--yes", environment=environment)
+    assert (code, err) == (0, "")
+    assert library_in(home).all(Viewer()) == []
+
+
 def test_a_damaged_docset_is_named_by_docsets_and_doctor(
     home: Path, environment: dict[str, str], pages: Path
 ) -> None:
@@ -178,7 +210,7 @@ def test_a_damaged_docset_is_named_by_docsets_and_doctor(
     os.truncate(file, 100)
     listed = run_product("docsets", env=environment)
     assert listed.returncode == 0
-    assert file.name in listed.stderr
+    assert listed.stderr.count(file.name) == 1
     (damaged,) = objects(environment, "docsets")["damaged"]
     assert damaged["path"] == str(file)
     check = objects(environment, "doctor", code=1)["docsets"]

@@ -243,6 +243,20 @@ async def test_look_up_lists_a_library_that_only_a_docset_knows_first(
     assert [each.arguments["libraryName"] for each in upstream.calls] == ["gears"]
 
 
+async def test_look_up_of_ids_that_differ_in_case_lists_one_library(
+    app: App, upstream: ScriptedUpstream, home: Path
+) -> None:
+    await hold(home, GEARS, "1.0")
+    await hold(home, "/Acme/Gears", "2.0")
+    for name in ("gears", "/ACME/gears"):
+        found = await app.services.resolve(Question(name, "x"), Caller(app.principal))
+        listed = parse_list(found.text)
+        assert listed is not None
+        ours, *others = [each for each in listed.libraries if each.id.lower() == GEARS]
+        assert sorted(ours.versions) == ["1.0", "2.0"]
+        assert others == []
+
+
 async def test_look_up_that_lists_the_docsets_library_is_byte_identical(
     app: App, home: Path
 ) -> None:
@@ -269,6 +283,55 @@ async def test_look_up_in_an_outage_resolves_a_docsets_library_exactly(
     assert found.library_id == GEARS
     assert (found.outcome, found.tier) == ("offline", "docset")
     assert "no route to host" in (found.note or "")
+
+
+@pytest.mark.parametrize(
+    ("filed", "also", "name", "question", "is_found"),
+    [
+        ("/python/cpython", (), "cpython", "run a coroutine", True),
+        ("/python/cpython", (), "CPython", "run a coroutine in python", True),
+        ("/python/cpython", (), "unittest", "in python", True),
+        ("/python/cpython", (), "python", "run a coroutine", False),
+        ("/opencv/opencv", (), "opencv", "in python", True),
+        ("/opencv/opencv", (), "opencv javascript", "", False),
+        ("/microsoft/TypeScript", (), "typescript", "in javascript", True),
+        ("/microsoft/TypeScript", (), "typescript", "in python", False),
+        ("/websites/fastapi_tiangolo", ("/fastapi/fastapi",), "fastapi", "in python", True),
+        ("/websites/fastapi_tiangolo", ("/fastapi/fastapi",), "fastapi", "in rust", False),
+        ("/mongodb/docs", (), "mongodb", "in rust", True),
+        ("/mongodb/docs", (), "docs", "in rust", False),
+    ],
+)
+async def test_look_up_of_a_docset_that_the_registry_knows_by_another_name(
+    app: App,
+    home: Path,
+    filed: str,
+    also: tuple[str, ...],
+    name: str,
+    question: str,
+    is_found: bool,
+) -> None:
+    await hold(home, filed, also=also)
+    await app.services.registry.loaded.wait()
+    caller = Caller(app.principal)
+    assert [
+        each.entry.id
+        for each in await app.services.docset_names.named(Question(name, question), caller.viewer)
+    ] == [filed] * is_found
+
+
+async def test_look_up_by_project_of_a_docset_that_upstream_titled(
+    app: App, upstream: ScriptedUpstream, home: Path
+) -> None:
+    upstream.texts["resolve-library-id"] = list_text(1, title="Python").replace(
+        "/widgets/widget1", "/python/cpython"
+    )
+    await hold(home, "/python/cpython")
+    await app.services.registry.loaded.wait()
+    await app.services.resolve(Question("unittest"), Caller(app.principal))
+    upstream.error = GONE
+    found = await app.services.find(Question("cpython", "in python"), Caller(app.principal))
+    assert (found.library_id, found.tier) == ("/python/cpython", "docset")
 
 
 async def test_look_up_that_upstream_knows_nothing_of_lists_the_docsets_library(

@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from context7_fabric.docsets.library import DocsetLibrary
-from context7_fabric.models import Viewer
+from context7_fabric.models import PUBLIC, Viewer
 from context7_fabric.runtime.app import App
 from context7_fabric.settings.values import DocsetSettings
 from support.app_server import MODES, connected
@@ -56,6 +56,28 @@ async def test_library_shows_its_docsets_and_the_way_to_ask_them(app: App, home:
             "ask": {"tool": "query-docs", "libraryId": f"{GEARS}/2.1"},
         }
     ]
+
+
+async def test_registry_lists_the_libraries_that_only_docsets_know(app: App, home: Path) -> None:
+    for library_id, version, owner in (
+        (GEARS, "1.0", PUBLIC),
+        ("/Acme/Gears", "2.0", PUBLIC),
+        ("/pallets/flask", None, PUBLIC),
+        ("/alice/notes", None, "alice"),
+    ):
+        await to_thread.run_sync(partial(place_docset, home, library_id, version, owner=owner))
+    async with connected(app) as client:
+        listed = (await read(client, "library://registry"))["rows"]
+        named = (await read(client, "library://registry?q=gears"))["rows"]
+        alike = (await read(client, "library://registry?q=gears%20machine"))["rows"]
+        private = (await read(client, "library://registry?q=notes"))["rows"]
+    assert isinstance(listed, list)
+    held = [each for each in listed if each["ranked_by"] == "docset"]
+    assert [(each["id"].lower(), each["name"].lower()) for each in held] == [(GEARS, "gears")]
+    for rows, by in ((named, "namesake"), (alike, "words")):
+        assert isinstance(rows, list)
+        assert (rows[0]["id"].lower(), rows[0]["ranked_by"]) == (GEARS, by)
+    assert "/alice/notes" not in str(private) + str(listed)
 
 
 async def test_private_docset_is_shown_to_its_owner_alone(app: App, home: Path) -> None:

@@ -9,17 +9,17 @@ import anyio
 from anyio import to_thread
 
 from context7_fabric.answers.library_choice import row_of_entry
-from context7_fabric.answers.lookup import agrees
 from context7_fabric.answers.response import entries, in_front, noted
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.models import PUBLIC, Answer, Outcome, Question, Tier, Viewer
-from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.ids import folded_id, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.parsing.libraries import Library, format_entry, parse_list
-from context7_fabric.registry.matching import NameIndex
+from context7_fabric.registry.matching import fitting
+from context7_fabric.registry.readings import languages_in
 from context7_fabric.registry.registry import Registry
-from context7_fabric.registry.rows import Row
+from context7_fabric.registry.rows import OTHER, Row
 
 LOCAL = "/local/"
 """Beginning of ids that exist on this machine only."""
@@ -51,7 +51,7 @@ def no_such_local(library_id: str, why: str = "no documentation of it is held he
 
 @dataclass(frozen=True, slots=True)
 class HeldLibrary:
-    """A library that docsets document, by all its ids; `entry` is that of a list."""
+    """A library that docsets document; `entry` is that of a list, `ids` are all ids, folded."""
 
     entry: Library
     ids: frozenset[str]
@@ -89,30 +89,66 @@ class DocsetNames:
         """
         return await to_thread.run_sync(self._named, look_up, viewer, limiter=self._limiter)
 
+    async def unlisted(self, viewer: Viewer) -> Sequence[HeldLibrary]:
+        """Return the held libraries of which the registry knows no id."""
+        return await to_thread.run_sync(self._unlisted, viewer, limiter=self._limiter)
+
+    def _unlisted(self, viewer: Viewer) -> Sequence[HeldLibrary]:
+        held = _libraries(self._library.all(viewer), self._registry)
+        return [each for each in held if not _rows_of(each, self._registry)]
+
     def _named(self, look_up: Question, viewer: Viewer) -> Sequence[HeldLibrary]:
         held = _libraries(self._library.all(viewer), self._registry)
         asked = parse_id(look_up.library) or parse_id(f"/{look_up.library.strip()}")
-        found = [each for each in held if asked is not None and asked.base in each.ids]
+        found = [each for each in held if asked is not None and folded_id(asked.base) in each.ids]
         found = found or self._fitting(look_up, held)
         return [each for each in found if each.is_private] or found
 
     def _fitting(self, look_up: Question, held: Sequence[HeldLibrary]) -> list[HeldLibrary]:
-        rows = {each.entry.id: self._registry.row(each.entry.id) for each in held}
-        index = NameIndex[Row](row_of_entry(each.entry, rows[each.entry.id]) for each in held)
-        meant = {row.id for row in index.namesakes(look_up.library)}
+        known = {each.entry.id: _rows_of(each, self._registry) for each in held}
+        named = {each.entry.id: _named_rows(each, known[each.entry.id]) for each in held}
+        rows = [row for each in named.values() for row in each]
+        meant = {row.id for row in fitting(look_up.library, rows)}
+        if not meant:  # the name may be a language word: "cpython" is a library all the same
+            asked = name_key(look_up.library)
+            meant = {row.id for row in rows if asked in map(name_key, (row.name, *row.aliases))}
         return [
             each
             for each in held
             if each.entry.id in meant
-            and (each.is_private or agrees(look_up, each.entry.id, self._registry))
+            and (each.is_private or _is_of_language(look_up, known[each.entry.id]))
         ]
+
+
+def _rows_of(held: HeldLibrary, registry: Registry) -> list[Row]:
+    """Return the rows that the registry has for the ids of a library."""
+    found = (registry.row(each) for each in sorted(held.ids))
+    return [row for row in found if row is not None]
+
+
+def _named_rows(held: HeldLibrary, known: Sequence[Row]) -> list[Row]:
+    """Return rows with every name of a library: title, project, and those of its `known` rows."""
+    own = row_of_entry(held.entry, None)
+    packages = [row for row in known if row.ecosystem]
+    named = [replace(row, id=own.id, aliases=(*row.aliases, *own.aliases)) for row in packages]
+    return named or [own]
+
+
+def _is_of_language(look_up: Question, known: Sequence[Row]) -> bool:
+    """Tell whether the languages that the question names permit a library to be meant.
+
+    They do where the registry knows of no package of it: the rows of `OTHER` are in none.
+    """
+    hints = languages_in(look_up.text)
+    packages = {row.ecosystem for row in known} - {"", OTHER}
+    return hints is None or not packages or not packages.isdisjoint(hints)
 
 
 def _libraries(docsets: Iterable[Docset], registry: Registry) -> list[HeldLibrary]:
     """Return the libraries that `docsets` document, each once with its versions."""
     by_id: dict[str, list[Docset]] = {}
     for docset in docsets:
-        by_id.setdefault(docset.id, []).append(docset)
+        by_id.setdefault(folded_id(docset.id), []).append(docset)
     return [_held(each, registry.row(each[0].id)) for each in by_id.values()]
 
 
@@ -134,7 +170,7 @@ def _held(docsets: Sequence[Docset], row: Row | None) -> HeldLibrary:
     )
     return HeldLibrary(
         replace(bare, text=format_entry(bare)),
-        frozenset(each for docset in docsets for each in docset.ids),
+        frozenset(folded_id(each) for docset in docsets for each in docset.ids),
         is_local(library_id) or any(each.owner != PUBLIC for each in docsets),
     )
 
@@ -156,7 +192,7 @@ def with_held(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
     listed = parse_list(answer.text)
     if listed is None:
         return noted(answer, f"{_joined(held)}: its documentation is held here.")
-    ids = {each.id for each in listed.libraries}
+    ids = {folded_id(each.id) for each in listed.libraries}
     missing = [each for each in held if ids.isdisjoint(each.ids)]
     if not missing:
         return answer

@@ -20,7 +20,7 @@ from context7_fabric.answers.docset_names import is_local, joined_ids, no_such_l
 from context7_fabric.answers.docset_repeats import DeclinedQuestions, DeliveredPages
 from context7_fabric.answers.response import no_further_page, screened
 from context7_fabric.answers.stored import docs_key
-from context7_fabric.docsets.confidence import THRESHOLD
+from context7_fabric.docsets.confidence import THRESHOLD, compared
 from context7_fabric.docsets.index import DocsetIndex
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
@@ -41,7 +41,7 @@ from context7_fabric.models import (
     Question,
     Tier,
 )
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
@@ -96,9 +96,9 @@ class DocsetPages:
 
     def _located(self, library: LibraryId, caller: Caller, ids: Collection[str]) -> _Located:
         """Return the docset of a library, and whether any version of it is private; blocks."""
-        folded = {each.casefold() for each in ids}
+        folded = set(map(folded_id, ids))
         private = any(
-            docset.owner != PUBLIC and not folded.isdisjoint(map(str.casefold, docset.ids))
+            docset.owner != PUBLIC and not folded.isdisjoint(map(folded_id, docset.ids))
             for docset in self._library.all(caller.viewer)
         )
         found = self._library.find(library, caller.viewer, ids)
@@ -138,7 +138,8 @@ class DocsetPages:
         held = dict.fromkeys(each for docset in docsets for each in docset.ids)
         ends = {each: await self._learned.moved(each, caller.principal) for each in held}
         named = joined_ids(moved.base, held, self._registry)
-        return {asked.base, *named, *(each for each, end in ends.items() if end == moved.base)}
+        led = (each for each, end in ends.items() if folded_id(end) == folded_id(moved.base))
+        return {asked.base, *named, *led}
 
     async def read(self, work: Callable[..., T], *arguments: object) -> T:
         """Run `work`, which blocks, in a thread."""
@@ -295,8 +296,8 @@ class DocsetAnswer:
         trace = self._caller.trace
         trace.docset = decision
         trace.step(
-            f"docset {decision.name}: confidence {decision.confidence:.2f},"
-            f" {decision.threshold:.2f} needed; {decision.reason}"
+            f"docset {decision.name}: {compared(decision.confidence, decision.threshold)};"
+            f" {decision.reason}"
         )
 
     async def _retrieved(self, index: DocsetIndex) -> Retrieval | None:
@@ -348,7 +349,7 @@ class DocsetAnswer:
             return "This is its overview."
         if decision.is_confident:
             return ""
-        shares = f"confidence {decision.confidence:.2f}, {decision.threshold:.2f} needed"
+        shares = compared(decision.confidence, decision.threshold)
         return f"It may not answer the question ({shares})."
 
 
@@ -376,7 +377,7 @@ def _decision(docset: Docset, found: Retrieval, reason: DocsetReason) -> DocsetD
     words = tuple((word[:LONGEST_WORD], round(weight, 3)) for word, weight in found.words.items())
     return DocsetDecision(
         name=docset.name,
-        confidence=round(found.confidence, 4),
+        confidence=found.confidence,  # rounded, it might reach the threshold
         threshold=THRESHOLD,
         reason=reason,
         words=words[:MOST_WORDS],

@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +17,19 @@ from context7_fabric.cli.docsets import (
     print_change,
     progress_of,
 )
-from context7_fabric.cli.output import plain_console
+from context7_fabric.cli.output import can_ask, is_agreed, plain_console
 from context7_fabric.cli.progress import interrupted
 from context7_fabric.cli.session import CommandSession
-from context7_fabric.cli.text import CommandParser, one_line, print_json, print_note
+from context7_fabric.cli.text import CommandParser, one_line, print_json
 from context7_fabric.docsets.ingestion import DocsetRequest
-from context7_fabric.docsets.library import DocsetChange
+from context7_fabric.docsets.library import DocsetChange, shared_ids
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, undiscovered
 from context7_fabric.docsets.sources.packages import installed_packages, project_environment
 from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
 from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.errors import FabricError, SettingError, SourceNotFound, UnusableSource
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.models import Viewer
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.seeds import load_seeds
 from context7_fabric.settings import Settings
@@ -62,10 +62,11 @@ def run(words: list[str]) -> int:
         return interrupted("the docsets are as they were")
     if change is None:
         return 1
+    shared = list(shared_ids(change.docset, docset_library(settings).all(Viewer())))
     if options.json:
-        print_json(change_object(change))
+        print_json({**change_object(change), "shared_ids": shared})
     else:
-        print_change(change)
+        print_change(change, *shared)
     return 0
 
 
@@ -128,12 +129,13 @@ def _filed(source: Source, docset_id: str, options: argparse.Namespace) -> Docse
     of_id = _bare(library.version)
     if of_id and version and version != of_id:
         raise SettingError("--version", version, f"the version of the id, {of_id!r}")
-    also = dict.fromkeys(_id("--also", each).base for each in options.also)
+    also = {folded_id(base): base for each in options.also if (base := _id("--also", each).base)}
+    also.pop(folded_id(library.base), None)
     return DocsetRequest(
         source,
         library.base,
         version or of_id or _version_of(source),
-        tuple(each for each in also if each != library.base),
+        tuple(also.values()),
         options.max_size,
     )
 
@@ -279,23 +281,12 @@ def _is_agreed(each: Discovered, request: DocsetRequest, options: argparse.Names
     """
     if each.certain or options.yes:
         return True
-    asks = not options.json and sys.stdin is not None and sys.stdin.isatty()
-    if not asks:
+    if options.json or not can_ask():
         line = f"context7-fabric add {request.source.line} --id {shlex.quote(request.id)}"
         line += f" --version {shlex.quote(request.version)}" if request.version else ""
         reason = f"its documentation may lie at {request.source.line} ({each.reason})"
         raise UnusableSource(options.source, reason, f"to take that, type: {line}")
     console = plain_console(stderr=True)
     console.print(one_line(f"{request.source.line} ({each.reason})"), soft_wrap=True)
-    return _answered(f"Add this as the documentation of {one_line(request.id)}? [y/N] ")
-
-
-def _answered(question: str) -> bool:
-    try:
-        answer = plain_console(stderr=True).input(question, markup=False)
-    except EOFError:
-        answer = ""
-    agreed = answer.strip().lower() in ("y", "yes")
-    if not agreed:
-        print_note("Nothing was added.")
-    return agreed
+    question = f"Add this as the documentation of {one_line(request.id)}? [y/N] "
+    return is_agreed(question, "Nothing was added.")

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
-from context7_fabric.cli.output import print_table
+from context7_fabric.cli.output import can_ask, is_agreed, print_table
 from context7_fabric.cli.progress import interrupted, progress
 from context7_fabric.cli.text import (
     CommandParser,
@@ -32,6 +32,7 @@ from context7_fabric.docsets.models import Docset
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import FabricError, SettingError, UnknownDocset
 from context7_fabric.models import Viewer
+from context7_fabric.parsing.ids import folded_id
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import Settings, read_settings
 
@@ -61,10 +62,14 @@ def run_remove(words: list[str]) -> int:
     """Remove a docset and print the line that adds it again."""
     parser = CommandParser("context7-fabric remove", description="Remove a docset.")
     parser.add_argument("name", metavar="ID[@V]", help="as `context7-fabric docsets` lists it")
+    parser.add_argument("--yes", action="store_true", help="remove it without asking")
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     options = parser.parse_args(words)
     library = docset_library(docset_settings())
-    again = _remove(library, options.name)
+    asks = not (options.yes or options.json) and can_ask()
+    again = _remove(library, options.name, asks=asks)
+    if again is None:
+        return 1
     if options.json:
         print_json(again)
     elif again["add_again"]:
@@ -74,8 +79,10 @@ def run_remove(words: list[str]) -> int:
     return 0
 
 
-def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
-    """Remove a docset; return its name and the line that adds it again, None for a damaged one.
+def _remove(library: DocsetLibrary, name: str, *, asks: bool) -> dict[str, str | None] | None:
+    """Remove a docset; return its name and the line that adds it again, None if that was declined.
+
+    There is no such line for a damaged one.
 
     Raises:
         UnknownDocset: There is none, or there are several.
@@ -88,6 +95,10 @@ def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
         if _of_id(name, held) or not library.remove_damaged(docset_id, version or None):
             raise
         return {"removed": name, "add_again": None}
+    size = f"{_counted(docset.files, 'file')}, {_counted(docset.snippets, 'snippet')}"
+    question = one_line(f"Remove {docset.name} ({size} of {docset.source})?")
+    if asks and not is_agreed(f"{question} [y/N] ", "Nothing was removed."):
+        return None
     library.remove(docset)
     return {"removed": docset.name, "add_again": add_line(docset)}
 
@@ -129,7 +140,7 @@ def _named(name: str, held: Sequence[Docset]) -> Docset:
 
 
 def _of_id(name: str, held: Sequence[Docset]) -> list[Docset]:
-    return [each for each in held if each.id.casefold() == name.casefold()]
+    return [each for each in held if folded_id(each.id) == folded_id(name)]
 
 
 def _list(library: DocsetLibrary, *, as_json: bool) -> None:
@@ -220,8 +231,8 @@ def change_object(change: DocsetChange) -> dict[str, Any]:
     }
 
 
-def print_change(change: DocsetChange) -> None:
-    """Print what was read and what was left out."""
+def print_change(change: DocsetChange, *notes: str) -> None:
+    """Print what was read and what was left out, and further notes."""
     docset = change.docset
     print_text(
         f"{docset.name}: {_counted(docset.files, 'file')}, {_counted(docset.snippets, 'snippet')},"
@@ -231,7 +242,7 @@ def print_change(change: DocsetChange) -> None:
     print_text(f"  revision  {docset.revision[:12]}, licence {docset.licence}", hanging=12)
     for line in omissions(docset.left_out, change.examples):
         print_text(f"  left out  {line}", hanging=12)
-    for note in (change.note, _thin(docset)):
+    for note in (change.note, *notes, _thin(docset)):
         if note:
             print_text(f"  note      {note}", hanging=12)
 

@@ -17,7 +17,13 @@ from anyio.from_thread import start_blocking_portal
 from rich.console import Console
 from rich.table import Table
 
-from context7_fabric.cli.text import CommandParser, columns, notice_of_a_wait, print_json
+from context7_fabric.cli.text import (
+    CommandParser,
+    columns,
+    notice_of_a_wait,
+    print_json,
+    print_note,
+)
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.process import harmless, imported, set_up_logging
@@ -32,8 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "asks_for_json",
+    "can_ask",
     "commands_in_process",
     "harmless",
+    "is_agreed",
     "notice_of_a_wait",
     "plain_console",
     "print_json",
@@ -150,6 +158,23 @@ def asks_for_json(command: str, description: str, words: Sequence[str]) -> bool:
     parser = CommandParser(f"context7-fabric {command}", description=description)
     parser.add_argument("--json", action="store_true", help="the same as a JSON object")
     return bool(parser.parse_args(words).json)
+
+
+def can_ask() -> bool:
+    """Tell whether a person can answer at the terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def is_agreed(question: str, otherwise: str) -> bool:
+    """Ask on the terminal, whose end counts as no; print `otherwise` after a no."""
+    try:
+        answer = plain_console(stderr=True).input(question, markup=False)
+    except EOFError:
+        answer = ""
+    agreed = answer.strip().lower() in ("y", "yes")
+    if not agreed:
+        print_note(otherwise)
+    return agreed
 
 
 class _Console(Console):

@@ -15,6 +15,7 @@ from context7_fabric.cli.text import (
     print_note,
     print_text,
 )
+from context7_fabric.docsets.confidence import compared
 from context7_fabric.lenient_json import readable
 
 TYPE_CHECKING = False
@@ -85,7 +86,7 @@ def _decision(docset: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     """Yield the lines about a docset: the decision, the words, the snippets considered."""
     if docset is None:
         return
-    needed = f"confidence {docset['confidence']:.2f}, {docset['threshold']:.2f} needed"
+    needed = compared(docset["confidence"], docset["threshold"])
     yield "docset", f"{docset['name']}: {needed}; {docset['reason']}"
     words = ", ".join(f"{word} {weight:.2f}" for word, weight in docset["words"])
     yield "words", words or "-"

@@ -12,6 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+_DIGITS = range(2, 22)
+"""Digits of a confidence in messages; doubles from 0.001 to 1 differ in the first twenty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -43,6 +46,18 @@ class Rule:
         values = [getattr(evidence, each.name) for each in fields(evidence)]
         products = zip(self.coefficients, values, strict=True)
         return 1 / (1 + math.exp(-self.intercept - sum(by * value for by, value in products)))
+
+
+def compared(confidence: float, threshold: float) -> str:
+    """Return a confidence beside the threshold, with as many digits as tell the two apart."""
+    pairs = (_written(confidence, threshold, digits) for digits in _DIGITS)
+    differing = (pair for pair in pairs if pair[0] != pair[1])
+    own, needed = next(differing, _written(confidence, threshold, _DIGITS[0]))
+    return f"confidence {own}, {needed} needed"
+
+
+def _written(confidence: float, threshold: float, digits: int) -> tuple[str, str]:
+    return f"{confidence:.{digits}f}", f"{threshold:.{digits}f}"
 
 
 def _read_rule() -> Rule:

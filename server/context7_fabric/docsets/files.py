@@ -56,11 +56,26 @@ def stem_of(docset_id: str, version: str | None) -> str:
 
     It is readable, has no separator of folders, and is the same for ids that differ in case only.
     """
-    name = docset_id.casefold() + ("" if version is None else f"@{version.casefold()}")
+    name = docset_id if version is None else f"{docset_id}@{version}"
     whole = f"{docset_id}\0{version}".casefold()
     digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    slug = _UNSAFE.sub("-", name.strip("/").replace("/", "-")).lstrip(".-")[:_LONGEST_SLUG]
-    return f"{slug or 'docset'}.{digest}"
+    return f"{_slug(name)}.{digest}"
+
+
+def may_be_of(stem: str, docset_id: str, version: str | None) -> bool:
+    """Tell whether a stem is that of a docset; without a version, of any version of the library.
+
+    Of two libraries whose ids differ in signs such as `/` and `-` alone, both may be meant.
+    """
+    if version is not None:
+        return stem == stem_of(docset_id, version)
+    name, own = stem.rpartition(".")[0], _slug(docset_id)
+    return name == own or name.startswith(f"{own}@")
+
+
+def _slug(name: str) -> str:
+    safe = _UNSAFE.sub("-", name.casefold().strip("/").replace("/", "-")).lstrip(".-")
+    return safe[:_LONGEST_SLUG] or "docset"
 
 
 class DocsetFolder:

@@ -38,6 +38,7 @@ class DocsetRequest:
     """Source to add, and the id, version and other ids that it is filed under.
 
     `max_bytes` bounds its text in place of `TEXT_BYTES`, and lifts the bound of all together.
+    `filed_at` (epoch seconds) is the time at which it was added, None for now.
     """
 
     source: Source
@@ -45,6 +46,7 @@ class DocsetRequest:
     version: str | None = None
     also: tuple[str, ...] = ()
     max_bytes: int | None = None
+    filed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ def request_again(docset: Docset) -> DocsetRequest:
     """Return the request that adds a docset again."""
     source = parse_source(docset.source, Path("/"))
     larger = 2 * docset.characters if docset.characters > TEXT_BYTES else None
-    return DocsetRequest(source, docset.id, docset.version, docset.also, larger)
+    filed_at = docset.filed_at or docset.added_at or None
+    return DocsetRequest(source, docset.id, docset.version, docset.also, larger, filed_at)
 
 
 def add_line(docset: Docset) -> str:
@@ -189,6 +192,7 @@ def facts_of(request: DocsetRequest, tree: SourceTree, now: float) -> Docset:
         address=tree.address,
         licence=tree.licence,
         also=request.also,
+        filed_at=now if request.filed_at is None else request.filed_at,
     )
 
 

@@ -1,7 +1,6 @@
 """The docsets of a home: found by id and version, added, refreshed, removed.
 
-Every method blocks, and threads may share a library. What another process adds or removes is seen
-within a second: the folder's stamp is read once in `LOOK_SECONDS` at most.
+Every method blocks, and threads may share a library.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-import weakref
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,7 +20,7 @@ from pathlib import Path
 import anyio
 
 from context7_fabric.docsets.files import DocsetFile, DocsetFolder, stem_of
-from context7_fabric.docsets.index import DocsetIndex, open_docset, probe_search, write_docset
+from context7_fabric.docsets.index import DocsetIndex, probe_search, write_docset
 from context7_fabric.docsets.ingestion import (
     DocsetRequest,
     IngestionReport,
@@ -32,17 +30,16 @@ from context7_fabric.docsets.ingestion import (
     request_again,
 )
 from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.docsets.opened import OpenDocsets
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import (
     DamagedDocset,
     DocsetNotWritten,
     DocsetsFull,
-    SearchUnavailable,
     UnknownDocset,
 )
 from context7_fabric.models import PUBLIC, Clock, Viewer
-from context7_fabric.parsing.ids import LibraryId
-from context7_fabric.process import can_open
+from context7_fabric.parsing.ids import LibraryId, folded_id
 from context7_fabric.settings.values import DocsetSettings
 
 log = logging.getLogger(__name__)
@@ -51,20 +48,8 @@ REFRESHER = [sys.executable, "-P", "-m", "context7_fabric.docsets.refresher"]
 RETRY_SECONDS = 6 * 3600.0
 """Time between two attempts to refresh a docset behind an answer, by any process."""
 
-LOOK_SECONDS = 0.5
-"""Time between two looks at the folder."""
-
 TOTAL_BYTES = 2**30
 """Bound of the files of all docsets together."""
-
-_SCANS = 3
-"""Attempts to read the folder while other processes replace files in it."""
-
-_PARTLY = -1
-"""Stamp of a folder that was read in part: it is read again at the next look."""
-
-_FILES = 2
-"""Open files that a docset takes, and that a limit may refuse."""
 
 PURGED = "snippets: purged"
 """Reason for which `leave_out` counts what a docset does not hold."""
@@ -87,20 +72,6 @@ class DocsetChange:
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A docset's file, with its index or the reason why it cannot be read."""
-
-    file: DocsetFile
-    index: DocsetIndex | None = None
-    damage: DamagedDocset | None = None
-
-    @property
-    def is_lost(self) -> bool:
-        """It was removed while the folder was read, or could not be opened for now."""
-        return self.index is None and self.damage is None
-
-
 class DocsetLibrary:
     """The docsets in one folder."""
 
@@ -118,11 +89,7 @@ class DocsetLibrary:
         self._folder = DocsetFolder(folder)
         self._settings = settings
         self._clock = clock
-        self._ticks = ticks
-        self._lock = threading.Lock()
-        self._held: Mapping[str, Sequence[_Held]] = {}
-        self._stamp = self._seen = 0
-        self._next_look = self._next_scan = float("-inf")
+        self._open = OpenDocsets(self._folder, ticks)
         self._refreshing = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -134,21 +101,15 @@ class DocsetLibrary:
 
     def revision(self) -> int:
         """Return a number that changes when a docset comes, changes or goes."""
-        now = self._ticks()
-        if now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
-            self._stamp = self._folder.stamp()
-        return self._stamp
+        return self._open.revision()
 
     def all(self, viewer: Viewer) -> Sequence[Docset]:
         """Return the docsets that `viewer` may read, sorted by name."""
-        return sorted((each.docset for each in self._open(viewer)), key=lambda each: each.name)
+        return sorted((each.docset for each in self._readable(viewer)), key=lambda each: each.name)
 
     def damaged(self) -> Sequence[DamagedDocset]:
         """Return the error of each file that cannot be read, sorted by its path."""
-        self._look()
-        found = (each.damage for held in self._held.values() for each in held)
-        return sorted((each for each in found if each is not None), key=lambda each: each.path)
+        return self._open.damaged()
 
     def size(self) -> int:
         """Return the bytes of the files of all docsets.
@@ -163,7 +124,8 @@ class DocsetLibrary:
     ) -> DocsetIndex | None:
         """Return the docset that answers for a library at its version, None without one.
 
-        `also` are other ids of the library, as redirects and the registry join them.
+        `also` are other ids of the library, as redirects and the registry join them. A docset of
+        the very id precedes those that give it beside their own; of these, the one added last.
         """
         return self._chosen(choose, library, viewer, also)
 
@@ -175,15 +137,12 @@ class DocsetLibrary:
 
     def set_aside(self, index: DocsetIndex, damage: DamagedDocset) -> None:
         """Leave a docset aside from now on: reading it failed with `damage`."""
-        with self._lock:
-            self._held = {
-                stem: [_aside(each, damage) if each.index is index else each for each in held]
-                for stem, held in self._held.items()
-            }
-        log.error("%s", damage)
+        self._open.set_aside(index, damage)
 
     def add(self, request: DocsetRequest, report: IngestionReport) -> DocsetChange:
         """Read a source into a docset, in place of the one with the same id and version.
+
+        Its id is spelled as in the docsets of the library's other versions.
 
         Raises:
             DocsetSourceError: The source cannot be read.
@@ -192,6 +151,7 @@ class DocsetLibrary:
             SearchUnavailable: This Python cannot search a docset.
         """
         probe_search()
+        request = replace(request, id=self._spelled(request.id))
         name = _name(request.id, request.version)
         with self._turn(request.id, request.version, f"adds {name}", report) as work:
             return self._written(request, work, report, time.perf_counter())
@@ -204,10 +164,10 @@ class DocsetLibrary:
             DocsetSourceError, DocsetsFull, DocsetNotWritten: As `add`; the docset is unchanged.
         """
         with self._turn(docset.id, docset.version, f"refreshes {docset.name}", report) as work:
-            began, held = time.perf_counter(), self._current(docset)
-            request = request_again(held.docset)
+            began, (file, index) = time.perf_counter(), self._current(docset)
+            request = request_again(index.docset)
             report.step(f"comparing {docset.name} with its source")
-            unchanged = self._unchanged(held, request, began)
+            unchanged = self._unchanged(file, index.docset, request, began)
             return unchanged or self._written(request, work, report, began)
 
     def remove(self, docset: Docset) -> None:
@@ -229,19 +189,32 @@ class DocsetLibrary:
         self._discard(docset_id, version)
         return True
 
+    def _spelled(self, docset_id: str) -> str:
+        """Return an id as the docsets that are held spell it."""
+        wanted = folded_id(docset_id)
+        held = (each.id for each in self.of_all_owners() if folded_id(each.id) == wanted)
+        return next(held, docset_id)
+
     def _discard(self, docset_id: str, version: str | None) -> None:
         stem = stem_of(docset_id, version)
         with self._turn(docset_id, version, f"removes {docset_id}", IngestionReport()):
-            with self._lock:  # an open file cannot be removed on Windows
-                self._held = {each: held for each, held in self._held.items() if each != stem}
+            self._open.forget(stem)
             self._folder.discard(stem)
 
     def of_all_owners(self) -> Sequence[Docset]:
         """Return every docset, private ones of any owner included, sorted by name."""
-        self._look()
-        indexes = (each.index for held in self._held.values() for each in held)
-        found = (index.docset for index in indexes if index is not None)
+        found = (index.docset for index in self._open.indexes())
         return sorted(found, key=lambda each: each.name)
+
+    def count(self, docset: Docset, is_counted: Callable[[DocSnippet], bool]) -> int:
+        """Return the number of some snippets of a docset.
+
+        Raises:
+            UnknownDocset: There is none.
+            DamagedDocset: It cannot be read.
+        """
+        _file, index = self._current(docset)
+        return sum(map(is_counted, index.snippets()))
 
     def leave_out(self, docset: Docset, is_left_out: Callable[[DocSnippet], bool]) -> int:
         """Write a docset again without some snippets, if it has any; return their number.
@@ -255,8 +228,8 @@ class DocsetLibrary:
         """
         task = f"purges {docset.name}"
         with self._turn(docset.id, docset.version, task, IngestionReport()) as work:
-            facts, stem = self._current(docset).docset, stem_of(docset.id, docset.version)
-            index = next(each.index for each in self._held[stem] if each.index is not None)
+            _file, index = self._current(docset)
+            facts, stem = index.docset, stem_of(docset.id, docset.version)
             snippets = index.snippets()
             kept = [each for each in snippets if not is_left_out(each)]
             removed = len(snippets) - len(kept)
@@ -305,18 +278,18 @@ class DocsetLibrary:
         log.debug("refresh of %s: %s", docset.name, said.decode(errors="replace").strip() or "done")
 
     def _unchanged(
-        self, held: _Current, request: DocsetRequest, began: float
+        self, file: DocsetFile, held: Docset, request: DocsetRequest, began: float
     ) -> DocsetChange | None:
         """Note that a docset is at its source's revision; None if it is not."""
         from context7_fabric.docsets.sources.fetching import latest_revision  # noqa: PLC0415  # slow
 
-        asking = partial(latest_revision, version=request.version, known=held.docset.revision)
+        asking = partial(latest_revision, version=request.version, known=held.revision)
         latest = anyio.run(asking, request.source, bounds_of(request), self._settings)
-        if latest != held.docset.revision:
+        if latest != held.revision:
             return None
         now = self._clock()
-        self._folder.check(held.file, now)
-        docset = replace(held.docset, checked_at=now)
+        self._folder.check(file, now)
+        docset = replace(held, checked_at=now)
         return DocsetChange(docset, time.perf_counter() - began, is_new=False)
 
     def _written(
@@ -340,7 +313,7 @@ class DocsetLibrary:
     def _place(self, written: Path, docset: Docset) -> None:
         stem = stem_of(docset.id, docset.version)
         self._folder.place(written, stem, docset.revision, docset.checked_at)
-        self._next_look = self._next_scan = float("-inf")
+        self._open.look_again()
 
     def _check_room(self, request: DocsetRequest, written: Path) -> None:
         """Raise `DocsetsFull` if all docsets with the new one take more than they may."""
@@ -364,133 +337,65 @@ class DocsetLibrary:
             reason = error.strerror or str(error.__cause__ or error)
             raise DocsetNotWritten(_name(docset_id, version), reason) from error
         finally:
-            self._next_look = self._next_scan = float("-inf")
+            self._open.look_again()
 
-    def _current(self, docset: Docset) -> _Current:
-        """Return the file of a docset and its facts as they are now.
+    def _current(self, docset: Docset) -> tuple[DocsetFile, DocsetIndex]:
+        """Return the file and the index of a docset as they are now.
 
         Raises:
             UnknownDocset: There is none.
         """
-        self._next_look = self._next_scan = float("-inf")
-        self._look()
-        for each in self._held.get(stem_of(docset.id, docset.version), ()):
-            if each.index is not None:
-                return _Current(each.file, each.index.docset)
-        raise UnknownDocset(docset.name, ())
+        found = self._open.of(stem_of(docset.id, docset.version))
+        if found is None:
+            raise UnknownDocset(docset.name, ())
+        return found
 
     def _chosen(
         self, rule: Choice, library: LibraryId, viewer: Viewer, also: Collection[str]
     ) -> DocsetIndex | None:
-        held = [(index, index.docset) for index in self._open(viewer)]
-        own, joined = library.base.casefold(), {each.casefold() for each in also}
-        for is_of in (
-            lambda docset: docset.id.casefold() == own,
+        indexes = sorted(self._readable(viewer), key=lambda each: -_filed_at(each.docset))
+        held = [(index, index.docset) for index in indexes]
+        own, joined = folded_id(library.base), set(map(folded_id, also))
+        ways: tuple[Callable[[Docset], bool], ...] = (
+            lambda docset: folded_id(docset.id) == own,
             lambda docset: own in _folded(docset),
             lambda docset: bool(joined & _folded(docset)),
-        ):
+        )
+        for is_of in ways:
             chosen = rule(library.version, [docset for _, docset in held if is_of(docset)])
             if chosen is not None:
                 return next(index for index, docset in held if docset is chosen)
+        self._open.log_damaged(library)
         return None
 
-    def _open(self, viewer: Viewer) -> Iterator[DocsetIndex]:
-        self._look()
-        for held in self._held.values():
-            for each in held:
-                if each.index is not None and _is_readable(each.index.docset, viewer):
-                    yield each.index
-
-    def _look(self) -> None:
-        """Bring the open docsets in step with the folder."""
-        if self.revision() == self._seen:
-            return
-        with self._lock:
-            stamp, now = self._stamp, self._ticks()
-            if stamp == self._seen or now < self._next_scan:
-                return
-            is_whole = any(self._scan() for _attempt in range(_SCANS))
-            self._seen = stamp if is_whole else _PARTLY
-            self._next_scan = now if is_whole else now + LOOK_SECONDS
-
-    def _scan(self) -> bool:
-        """Open what is new in the folder; return False if a file could not be opened for now."""
-        before = {each.file.path: each for held in self._held.values() for each in held}
-        try:
-            found = self._folder.files()
-        except OSError as error:
-            log.debug("the docsets cannot be read now: %s", error)
-            return False
-        self._held = {stem: list(self._read(found[stem], before)) for stem in found}
-        return not any(each.is_lost for held in self._held.values() for each in held)
-
-    def _read(self, files: Sequence[DocsetFile], before: Mapping[Path, _Held]) -> Iterator[_Held]:
-        """Yield the newest generation that can be read, after those that cannot."""
-        for file in files:
-            if file.is_gone:
-                return
-            held = before.get(file.path)
-            if held is None or held.is_lost or held.file.size != file.size:
-                held = self._opened(file)
-            yield replace(held, file=file)
-            if held.index is not None:
-                held.index.docset = replace(held.index.docset, checked_at=file.checked_at)
-                return
-
-    def _opened(self, file: DocsetFile) -> _Held:
-        try:
-            index = _open_file(file.path)
-        except SearchUnavailable:
-            return _Held(file)
-        except DamagedDocset as damage:
-            if not file.path.exists() or not can_open(_FILES):  # removed meanwhile, or a limit
-                return _Held(file)
-            log.error("%s", damage)  # noqa: TRY400  # one line is wanted, no traceback
-            return _Held(file, None, damage)
-        if index.is_outdated:
-            self._rewrite(file, index)
-        return _Held(file, index)
-
-    def _rewrite(self, file: DocsetFile, index: DocsetIndex) -> None:
-        """Write a docset again whose index has an older form, so that it is built once."""
-        docset = replace(index.docset, checked_at=file.checked_at)
-        try:
-            with self._folder.turn(file.stem, f"rebuilds {docset.name}", lambda _: None) as work:
-                if not file.path.exists():  # another process was first
-                    return
-                write_docset(work / "docset.sqlite", docset, index.snippets())
-                self._folder.place(
-                    work / "docset.sqlite", file.stem, docset.revision, docset.checked_at
-                )
-        except (OSError, DamagedDocset) as error:
-            log.warning("the index of %s is rebuilt at each start: %s", docset.name, error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Current:
-    """File and facts of a docset."""
-
-    file: DocsetFile
-    docset: Docset
-
-
-def _open_file(path: Path) -> DocsetIndex:
-    index = open_docset(path)
-    # Not sooner: a call may still read an index that is no longer held here.
-    weakref.finalize(index, index.database.close)
-    return index
-
-
-def _aside(held: _Held, damage: DamagedDocset) -> _Held:
-    return _Held(held.file, None, damage)
+    def _readable(self, viewer: Viewer) -> Iterator[DocsetIndex]:
+        return (each for each in self._open.indexes() if _is_readable(each.docset, viewer))
 
 
 def _name(docset_id: str, version: str | None) -> str:
     return docset_id if version is None else f"{docset_id}@{version}"
 
 
+def _filed_at(docset: Docset) -> float:
+    return docset.filed_at or docset.added_at
+
+
+def shared_ids(docset: Docset, held: Iterable[Docset]) -> Iterator[str]:
+    """Yield a line for each id for which a docset that was added, and one `held`, both answer."""
+    for other in held:
+        if folded_id(other.id) == folded_id(docset.id):
+            continue
+        for also in docset.also:
+            if folded_id(also) == folded_id(other.id):
+                yield f"{also} has a docset of its own, {other.name}, which answers for it first"
+            elif folded_id(also) in _folded(other):
+                yield f"{other.name} also answers for {also}; this docset comes first, added last"
+        if folded_id(docset.id) in _folded(other):
+            yield f"{other.name} also answers for {docset.id}; this docset comes first"
+
+
 def _folded(docset: Docset) -> set[str]:
-    return {each.casefold() for each in docset.ids}
+    return set(map(folded_id, docset.ids))
 
 
 def _is_readable(docset: Docset, viewer: Viewer) -> bool:

@@ -39,7 +39,8 @@ class Docset:
     `source` is the line that adds it again, `revision` the commit, the ETag or the digest of what
     was read, `address` a format string with `{path}` for the web address of a document (empty for
     a folder that is on no server). `licence` is an SPDX id or "unknown". `added_at`, when its
-    snippets were read, and `checked_at`, when the source was last compared, are in epoch seconds.
+    snippets were read, `checked_at`, when the source was last compared, and `filed_at`, when `add`
+    filed it last (0 in older files), are in epoch seconds.
     `owner` is the one who may read it, PUBLIC for all; `fetched` tells that no person added it.
     `left_out` counts what was not read, by the reason.
     """
@@ -59,6 +60,7 @@ class Docset:
     snippets: int = 0
     characters: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    filed_at: float = 0.0
 
     @property
     def name(self) -> str:

@@ -262,13 +262,28 @@ class Fabric:
         Raises:
             StoreError: The store cannot be searched, or a context cannot be removed.
         """
-        scope, removed = Scope(scope), 0
-        start = address(scope, "")
+        found = await self._matching(prefix, matches, Scope(scope))
+        return sum([await self.backend.delete(key) for key in found])
+
+    async def count_matching(
+        self, prefix: str, matches: Callable[[Context], bool], scope: Scope | str = Scope.GLOBAL
+    ) -> int:
+        """Return the number of contexts that `delete_matching` would remove.
+
+        Raises:
+            StoreError: The store cannot be searched.
+        """
+        return len(await self._matching(prefix, matches, Scope(scope)))
+
+    async def _matching(
+        self, prefix: str, matches: Callable[[Context], bool], scope: Scope
+    ) -> list[str]:
+        found, start = list[str](), address(scope, "")
         for key in await self.backend.keys(start + prefix):
             context = await self._reader.get(key.removeprefix(start), scope)
             if context is None or matches(context):
-                removed += await self.backend.delete(key)
-        return removed
+                found.append(key)
+        return found
 
     async def keys(self, scope: Scope, prefix: str = "") -> list[str]:
         """Return the keys of `scope` that begin with `prefix`."""

@@ -215,7 +215,7 @@ class Resources:
                 page = await self._views.page(scope, after, self._viewer)
                 return _index(page) if page else None
             case RegistryUri(phrase):
-                return await self._libraries.registry(phrase)
+                return await self._libraries.registry(phrase, self._viewer)
             case LibraryUri(library):
                 return await self._library(library)
             case StatsUri():

@@ -65,5 +65,10 @@ def parse_id(text: str) -> LibraryId | None:
     return LibraryId(org, project, tagged["version"] if tagged else None)
 
 
+def folded_id(library_id: str) -> str:
+    """Return the form by which ids are compared: ids that differ in case alone are one library."""
+    return library_id.casefold()
+
+
 def _starts_as_version(text: str) -> bool:
     return _VERSION.fullmatch(text.partition("@")[0]) is not None

@@ -17,11 +17,12 @@ from anyio import to_thread
 
 from context7_fabric.errors import SeedError, StoreError
 from context7_fabric.models import Clock
+from context7_fabric.parsing.ids import folded_id
 from context7_fabric.parsing.libraries import Library, LibraryList
 from context7_fabric.registry.matching import NameIndex, NameMatch, fitting, shares_name
 from context7_fabric.registry.readings import is_version, languages_in
 from context7_fabric.registry.row_store import MARGIN, MOST_ROWS, RowsRevision, RowStore
-from context7_fabric.registry.rows import Row, naming, vouched
+from context7_fabric.registry.rows import OTHER, Row, naming, vouched
 from context7_fabric.registry.seeds import Seeds
 from context7_fabric.seed_files import log_left_out
 
@@ -70,11 +71,16 @@ class RowTable:
         """Hold `rows`; with 100,000 of them this takes seconds."""
         self.rows = {row.key: row for row in rows}
         self._keys = {row.id: key for key, row in self.rows.items() if row.id}
+        # Of ids with capitals alone: for the others it would be a copy of `_keys`.
+        self._capitals = dict(_with_capitals(self._keys))
         self._index = NameIndex(row for row in self.rows.values() if row.ecosystem)
 
     def row(self, library_id: str) -> Row | None:
-        """Return the row of the library with id `library_id` (no version)."""
+        """Return the row of the library with id `library_id` (no version), in any case."""
         key = self._keys.get(library_id)
+        if key is None:
+            folded = folded_id(library_id)
+            key = self._keys.get(self._capitals.get(folded, folded))
         return None if key is None else self.rows[key]
 
     def find(self, text: str, question: str = "") -> NameMatch[Row] | None:
@@ -94,6 +100,7 @@ class RowTable:
         self.rows[row.key] = row
         if row.id:
             self._keys[row.id] = row.key
+            self._capitals.update(_with_capitals((row.id,)))
         if row.ecosystem and (before is None or naming(before) != naming(row)):
             self._index.add(row)
 
@@ -159,11 +166,16 @@ class RowTable:
         return self.rows.get(row.key, row)
 
 
+def _with_capitals(ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the ids that are not in lower case, each after its folded form."""
+    return ((folded, each) for each in ids if (folded := folded_id(each)) != each)
+
+
 def _names_another_language(entry: Library, row: Row) -> bool:
     """Return whether an entry's project or description names languages, but not the row's."""
     words = f"{entry.id.rpartition('/')[2].replace('-', ' ')}. {entry.description}"
     languages = languages_in(words, besides=row.name)
-    return languages is not None and row.ecosystem not in (languages | {"other"})
+    return languages is not None and row.ecosystem not in (languages | {OTHER})
 
 
 def _project(library_id: str) -> tuple[str, ...]:

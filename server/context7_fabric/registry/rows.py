@@ -20,6 +20,9 @@ NAMESPACE = UUID("6f1c5cf5-5d0e-5b0c-9d1e-2a4c2d1b7f10")
 COLLECTION = "library_registry"
 FILE_NAME = "collections.yaml"
 
+OTHER = "other"
+"""Ecosystem of what is published in none, such as a database: no language is that of it."""
+
 LIVE = "context7-live-resolve"
 """Source of rows that callers added."""
 

@@ -9,6 +9,7 @@ from typing import Literal, cast
 
 from anyio import to_thread
 
+from context7_fabric.answers.docset_names import DocsetNames
 from context7_fabric.answers.library_choice import LibraryChoices
 from context7_fabric.answers.pinned import PinInForce
 from context7_fabric.answers.stored import docs_key, record_of
@@ -16,7 +17,7 @@ from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.models import PUBLIC, QUERY_DOCS, Question, Viewer
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.keys import question_key
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
@@ -24,7 +25,7 @@ from context7_fabric.suggestions.bm25 import terms_in
 from context7_fabric.suggestions.suggester import LONGEST_PHRASE, Suggester
 from context7_fabric.views.visibility import PAGE, VisibleEntries, as_data
 
-RankedBy = Literal["usage", "exact", "namesake", "words", "vectors"]
+RankedBy = Literal["usage", "exact", "namesake", "words", "vectors", "docset"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,18 @@ class LibraryViews:
         self._suggester = suggester
         self._choices = choices
         self._docsets = docsets
+        self._names = DocsetNames(docsets, registry)
 
-    async def registry(self, phrase: str) -> dict[str, Json]:
+    async def registry(self, phrase: str, viewer: Viewer) -> dict[str, Json]:
         """Return the rows that `phrase` may mean, the best first; without one, the most used.
 
+        Libraries that only docsets know, and that `viewer` may read, go first: they are few.
         `ranked_by` is the reason of each rank: `exact` is the exact match of the phrase,
-        `namesake` one of several of that name, `words` and `vectors` are suggestions.
+        `namesake` one of several of that name, `words` and `vectors` are suggestions, `docset` is
+        documentation that is held here.
         """
-        ranked = await self.ranked(phrase)
+        known = await self.ranked(phrase)
+        ranked = [*await self._held(phrase, viewer), *known][:PAGE]
         rows: list[Json] = [_line(rank, each) for rank, each in enumerate(ranked, start=1)]
         return as_data({"q": phrase, "count": len(rows), "rows": rows}, "rows")
 
@@ -71,6 +76,19 @@ class LibraryViews:
         """Return the rows that `registry` shows, before they are JSON."""
         await self._registry.loaded.wait()
         return (await (self._matching(phrase) if phrase.strip() else self._most_used()))[:PAGE]
+
+    async def _held(self, phrase: str, viewer: Viewer) -> list[RankedLibrary]:
+        """Return the libraries that docsets alone know; with a phrase, those that share its words.
+
+        A name counts by the exact rule.
+        """
+        unlisted = {each.entry.id: each.row for each in await self._names.unlisted(viewer)}
+        if not phrase.strip():
+            return [RankedLibrary(row, "docset") for row in unlisted.values()]
+        named = await self._names.named(Question(phrase), viewer)
+        meant = [unlisted[each.entry.id] for each in named if each.entry.id in unlisted]
+        alike = _sharing_words(phrase, list(unlisted.values()))
+        return _each_once([*(RankedLibrary(row, "namesake", 1.0) for row in meant), *alike], ())
 
     async def library(self, library: LibraryId, viewer: Viewer) -> dict[str, Json] | None:
         """Return a library's row, versions, docsets, and the newest stored questions about it.
@@ -100,7 +118,9 @@ class LibraryViews:
     async def projects(self, org: str, prefix: str, viewer: Viewer) -> list[str]:
         """Return the projects of `org` that begin with `prefix`, in any case."""
         return await self._complete_ids(
-            prefix, viewer, lambda each: each.project if each.org == org else ""
+            prefix,
+            viewer,
+            lambda each: each.project if each.org == org else "",
         )
 
     async def names(self, prefix: str) -> list[str]:
@@ -207,8 +227,8 @@ def _line(rank: int, ranked: RankedLibrary) -> dict[str, Json]:
 async def docsets_of(docsets: DocsetLibrary, library_id: str, viewer: Viewer) -> list[Docset]:
     """Return the docsets that answer for an id (no version) and that `viewer` may read."""
     found = await to_thread.run_sync(docsets.all, viewer)
-    wanted = library_id.casefold()
-    return [docset for docset in found if wanted in map(str.casefold, docset.ids)]
+    wanted = folded_id(library_id)
+    return [docset for docset in found if wanted in map(folded_id, docset.ids)]
 
 
 def _docset_json(docset: Docset) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.versions import choose
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
-from context7_fabric.parsing.ids import LibraryId, parse_id
+from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.parsing.screening import screen
 from context7_fabric.registry.choices import LESSONS
@@ -35,9 +36,10 @@ class Purge:
     be searched or an entry not be removed.
     """
 
-    def __init__(self, fabric: Fabric) -> None:
-        """Remove from `fabric`'s GLOBAL scope."""
+    def __init__(self, fabric: Fabric, *, counts_only: bool = False) -> None:
+        """Remove from `fabric`'s GLOBAL scope; with `counts_only` say what would be removed."""
         self._fabric = fabric
+        self._counts_only = counts_only
 
     async def library(self, library: LibraryId) -> int:
         """Remove answers about a library, lists that name it, and what was learned of it.
@@ -53,14 +55,15 @@ class Purge:
 
     async def everything(self) -> int:
         """Remove all that was fetched or learned, and reset back-off and circuit breaker."""
-        await clear_statuses(self._fabric)
+        if not self._counts_only:
+            await clear_statuses(self._fabric)
         return await self._remove(lambda _context: True)
 
     async def _remove(self, is_removed: Callable[[Context], bool]) -> int:
-        counts = {
-            prefix: await self._fabric.delete_matching(prefix, is_removed) for prefix in FETCHED
-        }
-        if counts[ROWS]:
+        fabric = self._fabric
+        remove = fabric.count_matching if self._counts_only else fabric.delete_matching
+        counts = {prefix: await remove(prefix, is_removed) for prefix in FETCHED}
+        if counts[ROWS] and not self._counts_only:
             await announce_changed_rows(self._fabric)
         return sum(counts.values())
 
@@ -82,9 +85,40 @@ class PurgedDocset:
         """The change in one line, and what brings the text back."""
         if self.is_gone:
             return f"the docset {self.name} is removed; `{self.line}` adds it again"
-        count = "1 snippet" if self.snippets == 1 else f"{self.snippets:,} snippets"
         again = "a refresh reads them again once its source has changed"
-        return f"{count} removed from the docset {self.name}; {again}"
+        return f"{self._count} removed from the docset {self.name}; {again}"
+
+    @property
+    def prospect(self) -> str:
+        """That which is removed, before it is."""
+        if self.is_gone:
+            return f"the docset {self.name} ({self._count})"
+        return f"{self._count} of the docset {self.name}"
+
+    @property
+    def _count(self) -> str:
+        return "1 snippet" if self.snippets == 1 else f"{self.snippets:,} snippets"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocset:
+    """Docset of another library that a purge leaves, though it also answers for the id `also`."""
+
+    name: str
+    also: str
+
+    @property
+    def line(self) -> str:
+        """The command that removes it."""
+        return f"context7-fabric remove {shlex.quote(self.name)}"
+
+    @property
+    def summary(self) -> str:
+        """The reason why answers about the id may still come, and the way to end them."""
+        return (
+            f"the docset {self.name} also answers for {self.also} and is kept;"
+            f" `{self.line}` removes it"
+        )
 
 
 class DocsetPurge:
@@ -94,18 +128,28 @@ class DocsetPurge:
     cannot be written.
     """
 
-    def __init__(self, docsets: DocsetLibrary) -> None:
-        """Remove from `docsets`."""
+    def __init__(self, docsets: DocsetLibrary, *, counts_only: bool = False) -> None:
+        """Remove from `docsets`; with `counts_only` say what would be removed."""
         self._docsets = docsets
+        self._counts_only = counts_only
 
     def library(self, library: LibraryId) -> list[PurgedDocset]:
-        """Remove the docsets of a library; with a version, the one of that version."""
+        """Remove the docsets of a library; with a version, the one of that version.
+
+        Those of other libraries that name it beside their own id stay: `named_beside` has them.
+        """
         return self._remove(
-            lambda docset: (
-                library.base.casefold() in map(str.casefold, docset.ids)
-                and choose(library.version, [docset]) is not None
-            )
+            lambda docset: _same(docset.id, library.base) and _is_of_version(docset, library)
         )
+
+    def named_beside(self, library: LibraryId) -> list[KeptDocset]:
+        """Return the docsets of other libraries that also answer for this one."""
+        return [
+            KeptDocset(docset.name, also)
+            for docset in self._docsets.of_all_owners()
+            for also in docset.also
+            if _same(also, library.base) and _is_of_version(docset, library)
+        ]
 
     def fetched(self) -> list[PurgedDocset]:
         """Remove the docsets that no person added."""
@@ -121,15 +165,25 @@ class DocsetPurge:
 
     def _remove(self, is_removed: Callable[[Docset], bool]) -> list[PurgedDocset]:
         found = [docset for docset in self._docsets.of_all_owners() if is_removed(docset)]
-        for docset in found:
+        for docset in found if not self._counts_only else ():
             self._docsets.remove(docset)
         return [_purged(each, each.snippets) for each in found]
 
     def _without(self, wanted: str) -> Iterator[PurgedDocset]:
-        for docset in self._docsets.of_all_owners():
-            removed = self._docsets.leave_out(docset, lambda each: wanted in _snippet_prose(each))
+        docsets = self._docsets
+        leave_out = docsets.count if self._counts_only else docsets.leave_out
+        for docset in docsets.of_all_owners():
+            removed = leave_out(docset, lambda each: wanted in _snippet_prose(each))
             if removed:
                 yield _purged(docset, removed)
+
+
+def _same(one: str, other: str) -> bool:
+    return folded_id(one) == folded_id(other)
+
+
+def _is_of_version(docset: Docset, library: LibraryId) -> bool:
+    return choose(library.version, [docset]) is not None
 
 
 def _purged(docset: Docset, removed: int) -> PurgedDocset:
@@ -178,6 +232,6 @@ def _ids(context: Context) -> tuple[str, ...]:
 
 def _names(text: str, library: LibraryId) -> bool:
     other = parse_id(text)
-    if other is None or other.base != library.base:
+    if other is None or not _same(other.base, library.base):
         return False
     return library.version in (None, other.version)

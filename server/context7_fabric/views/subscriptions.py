@@ -108,7 +108,7 @@ class TopicStates:
 
     async def stamp(self, topics: Collection[Topic]) -> object:
         """Return a value that changes when one of `topics` may have, other than by the store."""
-        if any(isinstance(topic, LibraryTopic) for topic in topics):
+        if any(isinstance(topic, LibraryTopic) or topic is ListTopic.LIBRARIES for topic in topics):
             return await to_thread.run_sync(self._docsets.revision)
         return None
 
@@ -129,7 +129,8 @@ class TopicStates:
             case Scope():
                 return await self._newest(topic, "", 1)
             case ListTopic.LIBRARIES:
-                return self._registry.rows()
+                held = await to_thread.run_sync(self._docsets.all, self._viewer)
+                return self._registry.rows(), {docset.id for docset in held}
             case ListTopic.TOOLS:
                 return await self._tools.stored()
             case ListTopic.PROMPTS:

@@ -61,7 +61,7 @@ def test_with_held_of_a_text_in_an_unknown_form_adds_a_note_alone() -> None:
     assert (found.note or "").startswith("/acme/gears: its documentation is held here.")
 
 
-@pytest.mark.parametrize("listed", ["/acme/gears", "/websites/gears"])
+@pytest.mark.parametrize("listed", ["/acme/gears", "/websites/gears", "/Acme/Gears"])
 def test_with_held_of_a_list_that_has_the_library_changes_nothing(listed: str) -> None:
     whole = answer(format_list([replace(PLAIN, id=listed)]))
     assert with_held(whole, [HELD]) is whole

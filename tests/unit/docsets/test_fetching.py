@@ -44,6 +44,45 @@ async def test_fetch_of_a_folder_that_fails_removes_nothing(tmp_path: Path) -> N
     assert (tmp_path / "code.py").read_text() == "x = 1"
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("page.html", b"<p>Quay moors ships.</p>", "format .html is not read"),
+        ("PAGE.HTM", b"<p>Quay moors ships.</p>", "format .htm is not read"),
+        ("notes.ipynb", b"{}", "format .ipynb is not read"),
+        ("manual.pdf", b"%PDF-1.7 no zero byte", "format .pdf is not read"),
+        ("manual.txt", b"%PDF-1.7 no zero byte", "format .pdf is not read"),
+        ("manual", b"{\\rtf1 text}", "format .rtf is not read"),
+        ("page.txt", b"\xef\xbb\xbf\n<!DOCTYPE HTML>\n<p>Quay", "format .html is not read"),
+        ("quay.py", b"print('quay')", "format .py is not read"),
+        ("quay.docx", b"PK\x03\x04", "format .docx is not read"),
+        ("quay.md", b"quay\0", "binary"),
+        ("quay.md", b" \n", "empty"),
+    ],
+)
+async def test_fetch_of_a_form_that_is_not_read_is_refused_as_a_file_and_in_a_folder(
+    tmp_path: Path, name: str, data: bytes, reason: str
+) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / name).write_bytes(data)
+    with pytest.raises(SourceNotFound, match=f"left out: {reason}") as caught:
+        await fetched(folder / name, tmp_path)
+    converts = "give what it was made from, or convert it to Markdown, reST or plain text (.txt)"
+    assert (caught.value.remedy == converts) is reason.startswith("format")
+    with pytest.raises(SourceNotFound, match="no documentation stands in it"):
+        await fetched(folder, tmp_path)
+
+
+async def test_fetch_of_markdown_that_begins_with_html_reads_it(tmp_path: Path) -> None:
+    for name in ("README", "README.md", "licence.txt"):
+        text = "A text." if "." not in name else "# Quay\n\n<html>Moors.</html>"
+        (tmp_path / name).write_text(text)
+        await fetched(tmp_path / name, tmp_path)
+    (tmp_path / "page.md").write_text("<!doctype html>\n\n# Quay\n")
+    await fetched(tmp_path / "page.md", tmp_path)
+
+
 async def test_fetch_of_a_folder_without_documentation_raises(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFound, match="no documentation"):
         await fetched(tmp_path, tmp_path)

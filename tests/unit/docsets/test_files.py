@@ -161,23 +161,35 @@ def test_documents_with_names_that_are_not_utf8_are_read(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("fill", "counted"),
+    ("fill", "counted", "option"),
     [
-        (lambda root: [(root / f"{n}.png").touch() for n in range(61)], "60 files and folders"),
-        (lambda root: [(root / f"{n}.md").write_text("#") for n in range(21)], "20 documents"),
+        (
+            lambda root: [(root / f"{n}.png").touch() for n in range(61)],
+            "60 files and folders",
+            None,
+        ),
+        (
+            lambda root: [(root / f"{n}.md").write_text("#") for n in range(21)],
+            "20 documents",
+            None,
+        ),
         (
             lambda root: [(root / f"{n}.md").write_text("x" * 1999) for n in range(6)],
             "10,000 characters of text",
+            "--max-size",
         ),
     ],
 )
 def test_documents_beyond_a_bound_raise_one_line(
-    tmp_path: Path, fill: Callable[[Path], object], counted: str
+    tmp_path: Path, fill: Callable[[Path], object], counted: str, option: str | None
 ) -> None:
     fill(tmp_path)
     with pytest.raises(SourceTooLarge, match=f"more than {counted}") as caught:
         list(documents(tree(tmp_path), BOUNDS))
     assert str(caught.value).isprintable()
+    assert caught.value.option == option
+    raised = f"or give `add` a larger {option}" if option else "no option raises this bound"
+    assert str(caught.value).endswith(f"; {raised}")
 
 
 def test_documents_of_pages_have_their_paths(tmp_path: Path) -> None:

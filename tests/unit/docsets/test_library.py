@@ -16,8 +16,9 @@ import pytest
 from context7_fabric.docsets import index as file_format
 from context7_fabric.docsets.index import DocsetIndex, write_docset
 from context7_fabric.docsets.ingestion import request_again
-from context7_fabric.docsets.library import LOOK_SECONDS, DocsetLibrary
+from context7_fabric.docsets.library import DocsetLibrary, shared_ids
 from context7_fabric.docsets.models import Docset
+from context7_fabric.docsets.opened import LOOK_SECONDS
 from context7_fabric.errors import (
     DamagedDocset,
     DocsetNotWritten,
@@ -83,6 +84,7 @@ def test_add_of_a_folder_is_found_with_its_facts(library: DocsetLibrary, pages: 
         revision=change.docset.revision,
         added_at=1e9,
         checked_at=1e9,
+        filed_at=1e9,
         also=("/websites/quay",),
         files=2,
         snippets=change.docset.snippets,
@@ -119,6 +121,38 @@ def test_find_prefers_the_docset_of_the_id_to_one_that_has_it_as_another(
     assert found(library, QUAY) == f"{QUAY}@1.2"
     assert found(library, f"{QUAY}/1.3") is None
     assert found(library, "/old/name", "/a/mirror", QUAY) == "/a/mirror"
+
+
+def test_find_of_an_id_that_several_give_beside_their_own_is_of_the_one_added_last(
+    home: Path, pages: Path
+) -> None:
+    now = [1e9]
+    library = library_in(home, clock=lambda: now[0])
+    changes = []
+    for docset_id in ("/b/second", "/c/third", "/a/first", "/b/second"):
+        now[0] += 1
+        changes.append(add(library, pages, docset_id, also=("/websites/quay",)))
+    write_pages(pages, {"new.md": "# New\n\nA new page of the documentation.\n"})
+    for docset in library.all(ANYONE):
+        if docset.id != "/b/second":
+            now[0] += 1
+            assert library.refresh(docset, QUIET).is_new
+    assert found(library, "/websites/quay") == "/b/second"
+    assert list(shared_ids(changes[-1].docset, library.all(ANYONE))) == [
+        f"{other} also answers for /websites/quay; this docset comes first, added last"
+        for other in ("/a/first", "/c/third")
+    ]
+
+
+def test_shared_ids_name_a_docset_of_the_very_id(library: DocsetLibrary, pages: Path) -> None:
+    mirror = add(library, pages, "/a/mirror", also=("/Harbour/Quay", "/w/quay")).docset
+    versions = [add(library, pages, version=version).docset for version in ("1.0", "2.0")]
+    assert list(shared_ids(mirror, [mirror, versions[0]])) == [
+        f"/Harbour/Quay has a docset of its own, {QUAY}@1.0, which answers for it first"
+    ]
+    assert list(shared_ids(versions[0], [mirror, *versions])) == [
+        f"/a/mirror also answers for {QUAY}; this docset comes first"
+    ]
 
 
 def test_nearest_lower_is_offered_for_a_version_that_no_docset_has(
@@ -206,6 +240,15 @@ def test_add_again_replaces_the_docset_and_leaves_one_file(
     assert "Quay > Docks" in titles(opened(library))
     assert len(docset_files(home)) == 1
     assert list((home / "docsets" / "work").iterdir()) == []
+
+
+def test_add_of_an_id_in_another_case_is_filed_under_the_spelling_that_is_held(
+    library: DocsetLibrary, pages: Path
+) -> None:
+    add(library, pages, "/Harbour/Quay", version="1.0")
+    assert add(library, pages, version="2.0").docset.id == "/Harbour/Quay"
+    assert add(library, pages, version="2.0").docset.name == "/Harbour/Quay@2.0"
+    assert [each.name for each in library.all(ANYONE)] == ["/Harbour/Quay@1.0", "/Harbour/Quay@2.0"]
 
 
 def test_files_and_folders_are_private(home: Path, library: DocsetLibrary, pages: Path) -> None:
@@ -307,6 +350,9 @@ def test_a_damaged_file_is_named_once_and_left_aside_until_it_is_added_again(
     ticks = [0.0]
     there = library_in(home, ticks=lambda: ticks[0])
     with caplog.at_level(logging.ERROR):
+        assert found(there, "/harbour/other") is found(there, f"{QUAY}/2.0") is None
+        assert [each.path for each in there.damaged()] == [str(file)]
+        assert caplog.records == []
         for _look in range(3):
             ticks[0] += LOOK_SECONDS
             assert found(there, QUAY) is None

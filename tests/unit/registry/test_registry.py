@@ -1,5 +1,7 @@
 """Rows that a name finds are up to date."""
 
+from dataclasses import replace
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
@@ -34,6 +36,19 @@ async def test_a_row_that_broke_is_found_broken() -> None:
         found = registry.find("Flask")
     assert found is not None
     assert found.row.broken
+
+
+@pytest.mark.parametrize("asked", ["/Pallets/Flask", "/pallets/flask", "/PALLETS/flask"])
+async def test_row_of_an_id_in_another_case_is_that_of_the_library(asked: str) -> None:
+    clock = FakeClock()
+    async with Fabric(MemoryBackend(), clock) as fabric:
+        seeded = await registry_of(fabric, clock, replace(ROW, id="/Pallets/Flask"))
+        row = seeded.row(asked)
+        await seeded.moved("/pallets/flask", "/pallets/FLASK3")
+        moved = seeded.row(asked.replace("lask", "lask3"))
+    assert row is not None
+    assert moved is not None
+    assert (row.id, moved.id) == ("/Pallets/Flask", "/pallets/FLASK3")
 
 
 async def test_a_row_that_moved_is_found_under_its_new_id() -> None:

@@ -55,7 +55,7 @@ async def test_the_registry_ranks_what_a_phrase_means_before_what_is_alike(
     views: VisibleEntries, fabric: Fabric
 ) -> None:
     async with libraries_of(views, fabric, ME, WIDGET, GADGET) as libraries:
-        view = await libraries.registry("widget")
+        view = await libraries.registry("widget", VIEWER)
     rows = cast("list[dict[str, Json]]", view["rows"])
     assert [(row["rank"], row["ranked_by"], row["id"]) for row in rows] == [
         (1, "exact", WIDGET.id),
@@ -70,7 +70,7 @@ async def test_registry_of_a_shared_name_ranks_all_as_namesakes(
 ) -> None:
     twin = Row("widget", "npm", "/twins/widget")
     async with libraries_of(views, fabric, ME, WIDGET, twin) as libraries:
-        rows = (await libraries.registry("widget"))["rows"]
+        rows = (await libraries.registry("widget", VIEWER))["rows"]
     view = {(row["ranked_by"], row["id"]) for row in cast("list[dict[str, Json]]", rows)}
     assert view == {("namesake", WIDGET.id), ("namesake", twin.id)}
 
@@ -80,7 +80,7 @@ async def test_without_a_phrase_the_most_used_come_first(
 ) -> None:
     often = Row("often", "pypi", "/a/often", usage_count=9)
     async with libraries_of(views, fabric, ME, WIDGET, often) as libraries:
-        rows = cast("list[dict[str, Json]]", (await libraries.registry(" "))["rows"])
+        rows = cast("list[dict[str, Json]]", (await libraries.registry(" ", VIEWER))["rows"])
     assert [(row["name"], row["usage"], row["ranked_by"]) for row in rows] == [
         ("often", 9, "usage"),
         ("widget", 0, "usage"),

@@ -84,6 +84,24 @@ class TestLibrary:
             for owner in ("", f"#{MINE}", f"#{THEIRS}")
         }
 
+    async def test_a_purge_that_counts_only_leaves_what_it_counts(
+        self, store: Store, purge: Purge
+    ) -> None:
+        await store.docs("/acme/widgets")
+        await store.list("widgets", "/acme/widgets")
+        before = await store.left()
+        counting = Purge(store.fabric, counts_only=True)
+        counts = (await counting.library(WIDGETS), await counting.everything())
+        assert await store.left() == before
+        assert counts == (2, 2) == (await purge.library(WIDGETS), 2)
+
+    async def test_ids_in_another_case_are_the_same_library(
+        self, store: Store, purge: Purge
+    ) -> None:
+        await store.docs("/Acme/Widgets")
+        await store.docs("/acme/widgets/1.0")
+        assert await purge.library(LibraryId("ACME", "widgets")) == 2
+
     async def test_one_version_leaves_the_others_and_the_look_ups(
         self, store: Store, purge: Purge
     ) -> None:

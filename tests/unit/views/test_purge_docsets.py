@@ -1,5 +1,6 @@
 """Purge of docsets: of a library, of a version, of the snippets with a text."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.settings.values import DocsetSettings
-from context7_fabric.views.purge import DocsetPurge
+from context7_fabric.views.purge import DocsetPurge, PurgedDocset
 from support.held_docsets import GEARS, place_docset
 
 
@@ -34,7 +35,6 @@ def names(home: Path) -> list[str]:
     [
         (GEARS, ["1.0", "2.0"]),
         (f"{GEARS}/2.0", ["2.0"]),
-        ("/websites/gears", ["1.0"]),
         (GEARS.upper(), ["1.0", "2.0"]),
         (f"{GEARS}/v2.0", ["2.0"]),
         ("/acme/gear", []),
@@ -46,6 +46,28 @@ def test_library_when_purged_loses_its_docsets(home: Path, library: str, gone: l
     assert all(each.is_gone for each in purged)
     left = [f"{GEARS}@{each}" for each in ("1.0", "2.0") if each not in gone]
     assert names(home) == [*left, "/local/notes"]
+
+
+@pytest.mark.parametrize("library", ["/websites/gears", "/Websites/Gears/1.0"])
+def test_library_that_a_docset_names_beside_its_own_is_left_and_named(
+    home: Path, library: str
+) -> None:
+    purge, other = DocsetPurge(library_in(home)), parse_id(library)
+    assert other is not None
+    assert purge.library(other) == []
+    (kept,) = purge.named_beside(other)
+    assert kept.name == f"{GEARS}@1.0"
+    assert kept.summary == (
+        f"the docset {GEARS}@1.0 also answers for /websites/gears and is kept;"
+        f" `context7-fabric remove {GEARS}@1.0` removes it"
+    )
+    assert len(names(home)) == 3
+
+
+def test_library_of_its_own_and_of_another_version_is_named_beside_none(home: Path) -> None:
+    purge = DocsetPurge(library_in(home))
+    for library in (GEARS, "/websites/gears/2.0", "/acme/other"):
+        assert purge.named_beside(parse_id(library)) == []  # type: ignore[arg-type]
 
 
 def test_matching_when_purged_leaves_the_other_snippets(home: Path) -> None:
@@ -72,6 +94,29 @@ def test_matching_of_every_snippet_removes_the_docset(tmp_path: Path) -> None:
         f" `context7-fabric add /nowhere/docs --id {GEARS}` adds it again"
     )
     assert names(tmp_path) == []
+
+
+def test_purge_that_counts_only_returns_the_same_and_removes_nothing(home: Path) -> None:
+    before = names(home)
+    gears = parse_id(GEARS)
+    assert gears is not None
+    ways: tuple[Callable[[DocsetPurge], list[PurgedDocset]], ...] = (
+        lambda purge: purge.library(gears),
+        lambda purge: purge.matching("backlash"),
+        lambda purge: purge.fetched(),
+    )
+    for purge_of in ways:
+        counted = purge_of(DocsetPurge(library_in(home), counts_only=True))
+        assert names(home) == before
+        assert counted
+        if counted[0].is_gone:
+            assert (
+                counted[0].prospect
+                == f"the docset {counted[0].name} ({counted[0].snippets} snippets)"
+            )
+        else:
+            assert counted[0].prospect == f"1 snippet of the docset {GEARS}@1.0"
+            assert purge_of(DocsetPurge(library_in(home))) == counted
 
 
 def test_matching_of_a_blank_text_removes_nothing(home: Path) -> None:

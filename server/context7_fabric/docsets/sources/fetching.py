@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from context7_fabric.docsets.models import UNKNOWN_LICENCE
 from context7_fabric.docsets.sources.files import documents
 from context7_fabric.docsets.sources.git import fetch_git, latest_commit
 from context7_fabric.docsets.sources.packages import licence_of
+from context7_fabric.docsets.sources.selection import is_unread_form
 from context7_fabric.docsets.sources.source import (
     Document,
     FolderSource,
@@ -35,6 +37,9 @@ from context7_fabric.errors import SourceNotFound, SourceTooLarge
 from context7_fabric.settings.values import DocsetSettings
 
 _T = TypeVar("_T")
+
+MOST_NAMED = 3
+"""Reasons that an error names for which the files of a source are left out."""
 
 
 async def fetch(
@@ -159,11 +164,24 @@ def _described(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
     Raises:
         SourceNotFound: There is no documentation in it.
     """
-    if not any(isinstance(each, Document) for each in documents(tree, bounds)):
-        raise SourceNotFound(
-            tree.source, "no documentation stands in it", "give a folder of Markdown, reST or text"
-        )
+    left_out = Counter[str]()
+    for each in documents(tree, bounds):
+        if isinstance(each, Document):
+            break
+        left_out[each.reason] += 1
+    else:
+        raise _nothing_read(tree.source, left_out)
     return replace(tree, licence=licence_of(tree.root) if _has_files(tree) else UNKNOWN_LICENCE)
+
+
+def _nothing_read(source: str, left_out: Counter[str]) -> SourceNotFound:
+    """Return the error for a source without a document, by the reasons why it has none."""
+    named = [f"{count:,} left out: {reason}" for reason, count in left_out.most_common(MOST_NAMED)]
+    listed = f" ({'; '.join(named)})" if named else ""
+    remedy = "give a folder of Markdown, reST or text"
+    if any(is_unread_form(reason) for reason in left_out):
+        remedy = "give what it was made from, or convert it to Markdown, reST or plain text (.txt)"
+    return SourceNotFound(source, f"no documentation stands in it{listed}", remedy)
 
 
 def _has_files(tree: SourceTree) -> bool:

@@ -11,10 +11,21 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from context7_fabric.docsets.sources.selection import Listing, reasons
-from context7_fabric.docsets.sources.source import Document, Omitted, SourceBounds, SourceTree
+from context7_fabric.docsets.sources.selection import (
+    Listing,
+    reasons,
+    refused_form,
+    unread_form,
+)
+from context7_fabric.docsets.sources.source import (
+    SIZE_OPTION,
+    Document,
+    Omitted,
+    SourceBounds,
+    SourceTree,
+)
 from context7_fabric.errors import SourceTooLarge
 
 LINK = "symbolic link"
@@ -33,6 +44,10 @@ _OPEN = os.O_RDONLY | sum(getattr(os, name, 0) for name in _FLAGS)  # no system 
 _GIT = ".git"
 _PROBE = 8192
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SIGNS = ((b"%pdf-", ".pdf"), (b"{\\rtf", ".rtf"), (b"%!ps", ".ps"))
+"""First bytes, in lower case, of forms that may hold no zero byte (ISO 32000, RTF 1.9.1)."""
+
+_HTML = (b"<!doctype html", b"<html")
 _DAMAGE = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -51,7 +66,7 @@ def documents(tree: SourceTree, bounds: SourceBounds) -> Iterator[Document | Omi
         if isinstance(each, Document):
             count, size = count + 1, size + len(each.text)
             _check(tree, count, bounds.documents, "documents")
-            _check(tree, size, bounds.text_bytes, "characters of text")
+            _check(tree, size, bounds.text_bytes, "characters of text", SIZE_OPTION)
         yield each
 
 
@@ -124,6 +139,8 @@ class _Walk:
             yield Omitted(_printable(part), LINK)
         elif path.is_dir():
             yield from self._folders(part)
+        elif reason := refused_form(part):
+            yield Omitted(_printable(part), reason)
         else:
             yield part, _printable(part)
 
@@ -174,9 +191,9 @@ class _Walk:
         _check(self._tree, self._entries, self._bounds.entries, "files and folders")
 
 
-def _check(tree: SourceTree, count: int, most: int, things: str) -> None:
+def _check(tree: SourceTree, count: int, most: int, things: str, option: str | None = None) -> None:
     if count > most:
-        raise SourceTooLarge(tree.source, f"it has more than {most:,} {things}", _FEWER)
+        raise SourceTooLarge(tree.source, f"it has more than {most:,} {things}", _FEWER, option)
 
 
 def _read(root: Path, name: str, path: str, most: int) -> Document | Omitted:
@@ -186,6 +203,9 @@ def _read(root: Path, name: str, path: str, most: int) -> Document | Omitted:
         return Omitted(path, _reason(error))
     if isinstance(data, str):
         return Omitted(path, data)
+    form = _rendered_form(name, data)
+    if form is not None:
+        return Omitted(path, unread_form(form))
     text = decoded(data)
     if text is None:
         return Omitted(path, BINARY)
@@ -206,6 +226,14 @@ def _bytes(path: Path, most: int) -> bytes | str:
             return SPECIAL
         data = file.read(most + 1)
     return TOO_LARGE if len(data) > most else data
+
+
+def _rendered_form(name: str, data: bytes) -> str | None:
+    """Return the form of a file that is no text for readers, whatever its name says."""
+    start = data[:_PROBE].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    form = next((form for sign, form in _SIGNS if start.startswith(sign)), None)
+    is_plain = name.lower().endswith(".txt") or not PurePath(name).suffix
+    return form or (".html" if is_plain and start.startswith(_HTML) else None)
 
 
 def decoded(data: bytes) -> str | None:

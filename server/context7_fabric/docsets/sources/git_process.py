@@ -16,7 +16,7 @@ import anyio
 from anyio import to_thread
 from anyio.abc import ByteReceiveStream, Process, TaskGroup
 
-from context7_fabric.docsets.sources.source import CREDENTIALS, SourceFetch
+from context7_fabric.docsets.sources.source import CREDENTIALS, SIZE_OPTION, SourceFetch
 from context7_fabric.errors import (
     DocsetSourceError,
     SourceNotFound,
@@ -261,7 +261,8 @@ class GitProcess:
         size = await to_thread.run_sync(folder_size, self._folder)
         if size > self._most:
             reason = f"more than {self._most / 1e6:g} MB would be fetched"
-            raise SourceTooLarge(self.source, reason, "name its documentation by --path")
+            remedy = "name its documentation by --path"
+            raise SourceTooLarge(self.source, reason, remedy, SIZE_OPTION)
         return size
 
 

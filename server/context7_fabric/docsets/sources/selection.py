@@ -20,6 +20,7 @@ OLDER = "older version of the documentation"
 HIDDEN = "hidden"
 GENERATED = "generated or installed files"
 OTHER = "not documentation"
+_FORM = "format "
 NOT_PROSE = "plain text that is not documentation"
 
 _ALWAYS_GENERATED = frozenset(
@@ -118,7 +119,26 @@ def _unread(name: str) -> str | None:
         return NOT_PROSE
     if ending in READ or name == "README":
         return None
-    return f"format {ending} is not read" if ending in UNREAD else OTHER
+    return unread_form(ending) if ending in UNREAD else OTHER
+
+
+def unread_form(form: str) -> str:
+    """Return the reason why a file in a form such as `.pdf` is left out."""
+    return f"{_FORM}{form} is not read"
+
+
+def is_unread_form(reason: str) -> bool:
+    """Tell whether a reason is one of `unread_form`."""
+    return reason.startswith(_FORM)
+
+
+def refused_form(name: str) -> str | None:
+    """Return the reason why a file that is given by itself is not read, None if it is.
+
+    Any name without an ending is that of a text, as is one that a folder would leave out.
+    """
+    ending = _ending(name)
+    return None if not ending or ending in READ else unread_form(ending)
 
 
 def _ending(name: str) -> str:

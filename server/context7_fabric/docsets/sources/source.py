@@ -17,6 +17,9 @@ from context7_fabric.settings.values import DocsetSettings
 LLMS_FILES = ("llms-full.txt", "llms.txt")
 """Names of files with a site's documentation for models, the fullest first (llmstxt.org)."""
 
+SIZE_OPTION = "--max-size"
+"""Option of `add` that sets the bounds of the text and of what comes over the network."""
+
 Progress = Callable[[str], None]
 """Takes one line about the step that begins."""
 

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from context7_fabric.docsets.sources.llms import WebPage, is_list, is_llms, links, pages
 from context7_fabric.docsets.sources.source import (
+    SIZE_OPTION,
     LlmsSource,
     Omitted,
     Progress,
@@ -175,7 +176,8 @@ class _Pages:
         if self._size > bounds.text_bytes or self.client.is_exhausted:
             most = min(bounds.text_bytes, bounds.transfer_bytes)
             reason = f"its pages take more than {most / 1e6:g} MB"
-            raise SourceTooLarge(self.source, reason, "add its repository, or a part as a folder")
+            remedy = "add its repository, or a part as a folder"
+            raise SourceTooLarge(self.source, reason, remedy, SIZE_OPTION)
         if silent > MOST_SILENT * len(self.urls):
             reason = f"{silent} of its {len(self.urls)} pages give no answer"
             raise SourceUnavailable(self.source, reason, "try again later")

@@ -23,7 +23,7 @@ from anyio import to_thread
 
 from context7_fabric.docsets.sources.addresses import CheckedAddress, checked_address
 from context7_fabric.docsets.sources.files import decoded
-from context7_fabric.docsets.sources.source import CREDENTIALS, SourceBounds
+from context7_fabric.docsets.sources.source import CREDENTIALS, SIZE_OPTION, SourceBounds
 from context7_fabric.errors import (
     SettingError,
     SourceNotFound,
@@ -199,7 +199,8 @@ class WebClient:
 
     def _too_large(self, most: int, what: str) -> SourceTooLarge:
         reason = f"{what} exceeds {most / 1e6:g} MB"
-        return SourceTooLarge(self._source, reason, "add its repository, or a part as a folder")
+        remedy = "add its repository, or a part as a folder"
+        return SourceTooLarge(self._source, reason, remedy, SIZE_OPTION)
 
 
 @asynccontextmanager

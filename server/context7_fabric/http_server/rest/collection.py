@@ -26,7 +26,7 @@ from context7_fabric.models import (
     Question,
     Viewer,
 )
-from context7_fabric.parsing.ids import parse_id
+from context7_fabric.parsing.ids import folded_id, parse_id
 from context7_fabric.parsing.keys import name_key
 from context7_fabric.registry.choices import TaughtName
 from context7_fabric.registry.readings import read_name
@@ -241,7 +241,7 @@ def _with_held(found: list[RankedLibrary], held: Sequence[HeldLibrary]) -> list[
     """
     if held and held[0].is_private:
         found = []
-    known = {each.row.id for each in found}
+    known = {folded_id(each.row.id) for each in found}
     new = [each.row for each in held if known.isdisjoint(each.ids)]
     if not found and len(new) == 1:
         return [RankedLibrary(new[0], "exact", 1.0)]
