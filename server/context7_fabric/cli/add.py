@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
+
 from context7_fabric.cli.docsets import (
     change_object,
     docset_library,
@@ -25,7 +27,13 @@ from context7_fabric.docsets.ingestion import DocsetRequest
 from context7_fabric.docsets.library import DocsetChange, shared_ids
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, undiscovered
 from context7_fabric.docsets.sources.packages import installed_packages, project_environment
-from context7_fabric.docsets.sources.source import GitSource, Source, parse_source
+from context7_fabric.docsets.sources.python_package import installed_version
+from context7_fabric.docsets.sources.source import (
+    GitSource,
+    PythonSource,
+    Source,
+    parse_source,
+)
 from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.errors import FabricError, SettingError, SourceNotFound, UnusableSource
 from context7_fabric.models import Viewer
@@ -54,10 +62,11 @@ def run(words: list[str]) -> int:
     options = _parser().parse_args(words)
     settings = docset_settings()
     try:
-        if _names_library(options):
+        if options.source and _names_library(options):
             change = _discovered(settings, options)
         else:
-            change = _added(settings, _request(options))
+            request = _of_package(options) if options.python else _request(options)
+            change = _added(settings, request)
     except KeyboardInterrupt:
         return interrupted("the docsets are as they were")
     if change is None:
@@ -76,11 +85,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Hold a library's documentation here, so that new questions are answered from"
         " it. Adding it again replaces it.",
     )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "source",
         metavar="SOURCE",
+        nargs="?",
         help="a folder or file, git+https://HOST/ORG/REPOSITORY[@REF], the address of an llms.txt"
         " or llms-full.txt; or an id or a name alone, whose documentation is looked for",
+    )
+    source.add_argument(
+        "--python", metavar="NAME", help="the docstrings of a package that the project here uses"
+    )
+    parser.add_argument(
+        "--env", type=Path, metavar="FOLDER", help="its environment (VIRTUAL_ENV, else .venv)"
     )
     parser.add_argument("--id", metavar="/ORG/PROJECT", help="the library that it documents")
     parser.add_argument("--version", metavar="V", help="the version that it documents")
@@ -117,6 +134,27 @@ def _added(settings: Settings, request: DocsetRequest) -> DocsetChange:
 def _request(options: argparse.Namespace) -> DocsetRequest:
     source = parse_source(options.source, Path.cwd(), tuple(options.path))
     return _filed(source, options.id or _own_id(source, options.source), options)
+
+
+def _of_package(options: argparse.Namespace) -> DocsetRequest:
+    """Return the request for an installed package, filed under the id that its name means.
+
+    Raises:
+        FabricError: There is no environment, no such package, or no library of that name.
+    """
+    given = options.env.absolute() if options.env else None
+    environment = project_environment(os.environ, Path.cwd(), given)
+    if environment is None or (given is not None and environment != given):
+        reason = f"there is no environment at {given or Path.cwd() / '.venv'}"
+        raise UnusableSource(options.python, reason, "name one with --env FOLDER")
+    source = PythonSource(options.python, environment.absolute())
+    parse_source(source.line, Path("/"))
+    options.version = options.version or anyio.run(installed_version, source) or None
+    options.source = options.python
+    if options.id:
+        return _filed(source, options.id, options)
+    with CommandSession() as session:
+        return _filed(source, _identified(session, options.python).base, options)
 
 
 def _filed(source: Source, docset_id: str, options: argparse.Namespace) -> DocsetRequest:

@@ -56,7 +56,7 @@ def test_documents_of_a_folder_come_in_order_with_what_is_left_out(tmp_path: Pat
         "a/z.md",
     ]
     assert found["logo.png"] == "(not documentation)"
-    assert found["page.html"] == "(format .html is not read)"
+    assert found["page.html"] == "(rendered pages beside documents in another form)"
     assert found["empty.md"] == "(empty)"
 
 
@@ -142,7 +142,7 @@ def test_documents_that_vanish_while_they_are_read_are_named(tmp_path: Path) -> 
     assert next(found) == Document("a.md", "# A")
     (tmp_path / "b.md").unlink()
     (tmp_path / "c").rename(tmp_path / "moved")
-    assert list(found) == [Omitted("b.md", files.VANISHED), Omitted("c", files.VANISHED)]
+    assert list(found) == [Omitted("b.md", files.VANISHED), Omitted("c/d.md", files.VANISHED)]
 
 
 def test_documents_that_become_links_are_not_followed(tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ LINES = st.sampled_from(
 ANY_LINES = st.lists(st.one_of(LINES, st.text(max_size=30)), max_size=40)
 
 
-@pytest.mark.parametrize("path", ["any.md", "any.mdx", "any.rst", "any.txt"])
+@pytest.mark.parametrize(
+    "path", ["any.md", "any.mdx", "any.rst", "any.txt", "any.adoc", "any.html"]
+)
 @settings(deadline=None)
 @given(lines=ANY_LINES)
 def test_any_lines_are_in_a_snippet_or_counted(path: str, lines: list[str]) -> None:
@@ -100,7 +102,7 @@ def test_any_lines_are_in_a_snippet_or_counted(path: str, lines: list[str]) -> N
 @settings(deadline=None)
 @given(
     lines=st.lists(st.one_of(LINES, st.sampled_from(["{}", "  {}", "    {}", "## {}", "- {}"]))),
-    path=st.sampled_from(["any.md", "any.mdx", "any.rst"]),
+    path=st.sampled_from(["any.md", "any.mdx", "any.rst", "any.adoc"]),
 )
 def test_lines_that_are_in_no_snippet_are_counted(lines: list[str], path: str) -> None:
     """Plain lines among odd ones carry a word of their own each, so a missing line is seen."""

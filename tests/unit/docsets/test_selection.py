@@ -13,6 +13,7 @@ from context7_fabric.docsets.sources.selection import (
     TRANSLATION,
     Listing,
     reasons,
+    rendered_beside,
 )
 
 
@@ -81,14 +82,44 @@ def test_reasons_for_hidden_and_generated_folders() -> None:
 
 
 def test_reasons_for_files_name_their_kind() -> None:
-    found = left_out("", "", "a.md b.MDX c.rst d.txt README e.ipynb requirements.txt f.py LICENSE")
+    found = left_out(
+        "",
+        "",
+        "a.md b.MDX c.rst d.txt g.adoc h.ipynb i.html README"
+        " e.pdf 404.html requirements.txt f.py LICENSE",
+    )
     assert found == {
-        "e.ipynb": "format .ipynb is not read",
+        "e.pdf": "format .pdf is not read",
+        "404.html": GENERATED,
         "requirements.txt": "plain text that is not documentation",
         "f.py": "not documentation",
         "LICENSE": "not documentation",
     }
     assert left_out("", "", "CHANGELOG.md HISTORY.rst RELEASES.txt") == {}
+
+
+def test_reasons_for_folders_that_sphinx_writes_beside_its_pages() -> None:
+    assert left_out("", "_sources _static library", "index.html searchindex.js genindex.html") == {
+        "_sources": GENERATED,
+        "_static": GENERATED,
+        "searchindex.js": "not documentation",
+        "genindex.html": GENERATED,
+    }
+    assert left_out("", "_static library", "index.md") == {}
+
+
+@pytest.mark.parametrize(
+    ("paths", "beside"),
+    [
+        ("a.html b.htm c.md", ""),
+        ("a.html", ""),
+        ("a.html b.md", "a.html"),
+        ("a.html b.HTM c.md d.rst", "a.html b.HTM"),
+        ("a.md", ""),
+    ],
+)
+def test_rendered_beside_leaves_pages_out_unless_most_are_pages(paths: str, beside: str) -> None:
+    assert set(rendered_beside(paths.split())) == set(beside.split())
 
 
 NAMES = st.lists(

@@ -1,1 +1,1 @@
-"""Reader of documents: Markdown, MDX, reStructuredText and plain text into snippets; pure."""
+"""Readers of documents in all their forms, from Markdown to notebooks, into snippets; pure."""

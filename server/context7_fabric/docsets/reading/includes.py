@@ -31,6 +31,7 @@ MOST_FOLDERS = 8
 """Folders above a document in which a target is looked for."""
 
 NOT_FOUND = "include of {}"
+LAYOUT = "layout"
 
 
 @dataclass(slots=True)
@@ -98,6 +99,11 @@ def expand_rst(path: str, lines: list[str], first: int, include: Include) -> Exp
     return _expand(_Expansion.rst, ("include::",), path, lines, first, include)
 
 
+def expand_asciidoc(path: str, lines: list[str], first: int, include: Include) -> Expanded:
+    """Return the lines of an AsciiDoc document with its includes in place."""
+    return _expand(_Expansion.asciidoc, ("include::",), path, lines, first, include)
+
+
 class _Expansion:
     """One document being expanded, with the characters that its includes may still add.
 
@@ -146,7 +152,7 @@ class _Expansion:
         for number, line in lines:
             if _CUTS.fullmatch(line.strip()):
                 is_list = not is_list
-                self._leave_out(number, "layout", above)
+                self._leave_out(number, LAYOUT, above)
                 continue
             before, fence = fence, _fence_after(fence, line)
             found = _reference(line, imports, is_list=is_list)
@@ -233,6 +239,48 @@ class _Expansion:
                 self._add(number, each)
         else:
             self.rst([(number, indent + each) for each in ("", *body, "")], (*above, name))
+
+    # ----------------------------------------------------------------------- AsciiDoc
+
+    def asciidoc(self, lines: Numbered, above: tuple[str, ...], deeper: int = 0) -> None:
+        """Add numbered lines of an AsciiDoc file, its headings `deeper` levels down."""
+        for number, line in lines:
+            found = _ASCIIDOC_FORM.fullmatch(line) if "include::" in line else None
+            if found is None:
+                is_heading = deeper and _ASCIIDOC_HEADING.match(line)
+                self._add(number, "=" * deeper + line if is_heading else line)
+                continue
+            file = self._file(found["target"], above)
+            kind = LAYOUT if file else NOT_FOUND.format(found["target"][:LONGEST_NAME])
+            self._leave_out(number, kind, above)
+            if file is not None:
+                options = dict(
+                    each.split("=", 1) for each in found["list"].split(",") if "=" in each
+                )
+                body = _tagged(file[1], options.get("tag") or options.get("tags", ""))
+                offset = _number(options.get("leveloffset", "").lstrip("+"), 0) or 0
+                self.asciidoc([(number, each) for each in body], (*above, file[0]), deeper + offset)
+
+
+_ASCIIDOC_FORM = re.compile(r"include::(?P<target>[^\s\[]+)\[(?P<list>[^\]]*)\]")
+_ASCIIDOC_HEADING = re.compile(r"={1,6}[ \t]+\S")
+_TAG = re.compile(r"(?P<end>end|tag)::(?P<name>[\w.-]+)\[\]")
+
+
+def _tagged(lines: list[str], names: str) -> list[str]:
+    """Return the lines of the regions that `names` lists, all of them if it lists none."""
+    wanted = {each.strip() for each in re.split(r"[,;]", names.strip('"')) if each.strip()}
+    kept, open_tags = list[str](), list[str]()
+    for line in lines:
+        mark = _TAG.search(line) if "::" in line else None
+        if mark is None:
+            if not wanted or wanted & set(open_tags):
+                kept.append(line)
+        elif mark["end"] == "tag":
+            open_tags.append(mark["name"])
+        elif mark["name"] in open_tags:
+            open_tags.remove(mark["name"])
+    return dedent(kept) if wanted else kept
 
 
 def _expand(

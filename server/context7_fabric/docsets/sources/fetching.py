@@ -16,10 +16,10 @@ from typing import TypeVar
 import anyio
 from anyio import CapacityLimiter, to_thread
 
-from context7_fabric.docsets.models import UNKNOWN_LICENCE
 from context7_fabric.docsets.sources.files import documents
 from context7_fabric.docsets.sources.git import fetch_git, latest_commit
 from context7_fabric.docsets.sources.packages import licence_of
+from context7_fabric.docsets.sources.python_package import fetch_python, installed_revision
 from context7_fabric.docsets.sources.selection import is_unread_form
 from context7_fabric.docsets.sources.source import (
     Document,
@@ -27,6 +27,7 @@ from context7_fabric.docsets.sources.source import (
     GitSource,
     LlmsSource,
     Progress,
+    PythonSource,
     Source,
     SourceBounds,
     SourceFetch,
@@ -102,17 +103,23 @@ async def _within(bounds: SourceBounds, source: Source, reading: Awaitable[_T]) 
     raise SourceTooLarge(source.line, reason, "try again, or add a copy as a folder")
 
 
-async def _fetched(source: GitSource | LlmsSource, fetch: SourceFetch) -> SourceTree:
+async def _fetched(source: GitSource | LlmsSource | PythonSource, fetch: SourceFetch) -> SourceTree:
     if isinstance(source, GitSource):
         tree = await fetch_git(source, fetch)
+    elif isinstance(source, PythonSource):
+        tree = await fetch_python(source, fetch)
     else:
         tree = await fetch_llms(source, fetch)
     return await _in_thread(partial(_described, tree, fetch.bounds))
 
 
-async def _revision(source: GitSource | LlmsSource, fetch: SourceFetch, known: str) -> str:
+async def _revision(
+    source: GitSource | LlmsSource | PythonSource, fetch: SourceFetch, known: str
+) -> str:
     if isinstance(source, GitSource):
         return await latest_commit(source, fetch)
+    if isinstance(source, PythonSource):
+        return await installed_revision(source)
     return await latest_web_revision(source, fetch, known)
 
 
@@ -171,7 +178,7 @@ def _described(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
         left_out[each.reason] += 1
     else:
         raise _nothing_read(tree.source, left_out)
-    return replace(tree, licence=licence_of(tree.root) if _has_files(tree) else UNKNOWN_LICENCE)
+    return replace(tree, licence=licence_of(tree.root) if _has_files(tree) else tree.licence)
 
 
 def _nothing_read(source: str, left_out: Counter[str]) -> SourceNotFound:

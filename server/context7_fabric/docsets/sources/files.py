@@ -10,13 +10,15 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from context7_fabric.docsets.sources.selection import (
+    BESIDE_SOURCES,
     Listing,
     reasons,
     refused_form,
+    rendered_beside,
     unread_form,
 )
 from context7_fabric.docsets.sources.source import (
@@ -61,7 +63,7 @@ def documents(tree: SourceTree, bounds: SourceBounds) -> Iterator[Document | Omi
     """
     yield from tree.omitted
     count = size = 0
-    for found in _candidates(tree, bounds):
+    for found in _chosen(list(_candidates(tree, bounds))):
         each = found if isinstance(found, Omitted) else _read(tree.root, *found, bounds.file_bytes)
         if isinstance(each, Document):
             count, size = count + 1, size + len(each.text)
@@ -116,6 +118,16 @@ def _candidates(tree: SourceTree, bounds: SourceBounds) -> Iterator[Candidate | 
     walk = _Walk(tree, bounds)
     for part in _outermost(tree.parts):
         yield from walk.part(part)
+
+
+def _chosen(found: Sequence[Candidate | Omitted]) -> Iterator[Candidate | Omitted]:
+    """Yield the candidates, with rendered pages left out where most documents are no pages."""
+    beside = rendered_beside([each[1] for each in found if not isinstance(each, Omitted)])
+    for each in found:
+        if isinstance(each, Omitted) or each[1] not in beside:
+            yield each
+        else:
+            yield Omitted(each[1], BESIDE_SOURCES)
 
 
 def _outermost(parts: tuple[str, ...]) -> tuple[str, ...]:

@@ -143,12 +143,40 @@ def installed_packages(
 
 
 def _of_python(name: str, environment: Path) -> InstalledPackage | None:
+    folder = metadata_folder(name, environment)
+    return None if folder is None else _read_metadata(text_of(folder / "METADATA") or "")
+
+
+def metadata_folder(name: str, environment: Path) -> Path | None:
+    """Return the folder of a package's metadata in an environment; this blocks on the disk."""
     for folder in _site_packages(environment):
         with suppress(OSError):
             for entry in islice(folder.iterdir(), MOST_ENTRIES):
                 if _is_metadata_of(name, entry.name):
-                    return _read_metadata(text_of(entry / "METADATA") or "")
+                    return entry
     return None
+
+
+def declared_licence(metadata: str) -> str:
+    """Return the licence that the METADATA of a package declares, "unknown" if it names none."""
+    message = HeaderParser().parsestr(metadata.partition("\n\n")[0])
+    declared = str(message.get("License-Expression") or message.get("License") or "").strip()
+    if _is_expression(declared):
+        return declared
+    labels = message.get_all("Classifier", [])
+    found = (_BY_CLASSIFIER.get(label.rpartition(" :: ")[2]) for label in labels)
+    known = next((each for each in found if each), None)
+    return known or licence_of_text(declared) or UNKNOWN_LICENCE
+
+
+_BY_CLASSIFIER = {
+    "MIT License": "MIT",
+    "Apache Software License": "Apache-2.0",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "ISC License (ISCL)": "ISC",
+    "Python Software Foundation License": "PSF-2.0",
+}
+"""SPDX ids of the classifiers of packages that name one licence."""
 
 
 def _site_packages(environment: Path) -> Iterator[Path]:

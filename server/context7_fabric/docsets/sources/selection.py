@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-READ = frozenset(
-    {".md", ".mdx", ".markdown", ".mdown", ".mkd", ".qmd", ".rmd", ".rst", ".rest", ".txt"}
-)
+RENDERED = frozenset({".htm", ".html"})
+"""Endings of pages that a site generator has made, if not written by hand."""
+
+READ = RENDERED | {
+    *(".md", ".mdx", ".markdown", ".mdown", ".mkd", ".qmd", ".rmd", ".rst", ".rest", ".txt"),
+    *(".adoc", ".asciidoc", ".asc", ".ipynb"),
+}
 """Endings of documents; plain text is read as it stands."""
 
-UNREAD = frozenset({".adoc", ".asciidoc", ".htm", ".html", ".ipynb", ".org", ".pdf", ".textile"})
+UNREAD = frozenset({".org", ".pdf", ".textile"})
 """Endings of documentation in a form that is not read, and is counted under it."""
 
 TRANSLATION = "translation"
@@ -22,6 +26,7 @@ GENERATED = "generated or installed files"
 OTHER = "not documentation"
 _FORM = "format "
 NOT_PROSE = "plain text that is not documentation"
+BESIDE_SOURCES = "rendered pages beside documents in another form"
 
 _ALWAYS_GENERATED = frozenset(
     {"node_modules", "bower_components", "__pycache__", "site-packages", "_build", "venv"}
@@ -44,6 +49,10 @@ _BUILT_FROM = frozenset(
     }
 )
 """Files beside which a folder called `build` holds results; elsewhere it may be about building."""
+
+_SPHINX_INDEXES = frozenset({"objects.inv", "searchindex.js"})
+_OF_SPHINX = frozenset({"_modules", "_sources", "_static", "_images", "_downloads"})
+_NOT_A_PAGE = re.compile(r"(?:404|search|(?:py-)?(?:mod|gen)index(?:-.*)?)\.html?", re.IGNORECASE)
 
 _NOT_PROSE = re.compile(
     r"(requirements|constraints|licen[cs]e|copying|notice|patents|cmakelists|robots|humans"
@@ -102,10 +111,14 @@ def reasons(listing: Listing, version: str | None) -> Mapping[str, str]:
 
 def _by_name(listing: Listing) -> Iterator[tuple[str, str]]:
     builds = any(name.lower() in _BUILT_FROM for name in listing.files)
+    is_sphinx = not _SPHINX_INDEXES.isdisjoint(listing.files)
+    generated = _ALWAYS_GENERATED.union(
+        _PERHAPS_GENERATED if builds else (), _OF_SPHINX if is_sphinx else ()
+    )
     for name in listing.folders:
         if name.startswith("."):
             yield name, HIDDEN
-        elif name in _ALWAYS_GENERATED or (builds and name in _PERHAPS_GENERATED):
+        elif name in generated:
             yield name, GENERATED
     for name in listing.files:
         reason = HIDDEN if name.startswith(".") else _unread(name)
@@ -117,6 +130,8 @@ def _unread(name: str) -> str | None:
     ending = _ending(name)
     if _NOT_PROSE.fullmatch(name):
         return NOT_PROSE
+    if _NOT_A_PAGE.fullmatch(name):
+        return GENERATED
     if ending in READ or name == "README":
         return None
     return unread_form(ending) if ending in UNREAD else OTHER
@@ -139,6 +154,16 @@ def refused_form(name: str) -> str | None:
     """
     ending = _ending(name)
     return None if not ending or ending in READ else unread_form(ending)
+
+
+def rendered_beside(paths: Sequence[str]) -> Collection[str]:
+    """Return the rendered pages among the documents of a source if most are in another form.
+
+    Where most are pages, the source is a folder of rendered documentation; elsewhere they are
+    templates, examples, or results of what is read already.
+    """
+    pages = {path for path in paths if _ending(path) in RENDERED}
+    return pages if 2 * len(pages) <= len(paths) else ()
 
 
 def _ending(name: str) -> str:

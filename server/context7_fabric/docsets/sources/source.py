@@ -24,6 +24,8 @@ Progress = Callable[[str], None]
 """Takes one line about the step that begins."""
 
 _GIT = "git+"
+_PYTHON = "python:"
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[\w.-]{0,98}[A-Za-z0-9])?", re.ASCII)
 _PATH = "--path"
 _REF = re.compile(r"[\w@][\w@./+#=~-]{0,254}")
 CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
@@ -75,7 +77,20 @@ class LlmsSource:
         return self.url
 
 
-Source = FolderSource | GitSource | LlmsSource
+@dataclass(frozen=True, slots=True)
+class PythonSource:
+    """An installed Python package by its name on PyPI, in the environment of a project."""
+
+    name: str
+    environment: Path
+
+    @property
+    def line(self) -> str:
+        """The text that `parse_source` reads back."""
+        return f"{_PYTHON}{self.name} --env {shlex.quote(str(self.environment))}"
+
+
+Source = FolderSource | GitSource | LlmsSource | PythonSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +173,8 @@ def parse_source(text: str, cwd: Path, paths: tuple[str, ...] = ()) -> Source:
     """Read a source as a user wrote it, or as a docset keeps it.
 
     `text` is a folder or file, relative to `cwd`; `git+https://host/org/repo[@REF]`, which
-    ` --path FOLDER` may follow; or the address of an llms.txt. `paths` adds folders of a
-    repository. Nothing is looked for on the disk or in the network.
+    ` --path FOLDER` may follow; `python:NAME --env FOLDER`; or the address of an llms.txt.
+    `paths` adds folders of a repository. Nothing is looked for on the disk or in the network.
 
     Raises:
         UnusableSource: It is none of these, or holds a credential.
@@ -171,9 +186,22 @@ def parse_source(text: str, cwd: Path, paths: tuple[str, ...] = ()) -> Source:
         return _git_source(written, paths)
     if paths:
         raise UnusableSource(_shown(text), "--path is for git sources", "name the folder itself")
+    if written.startswith(_PYTHON):
+        return _python_source(written)
     if "://" in written:
         return _llms_source(written)
     return FolderSource(_folder(text, cwd))
+
+
+def _python_source(text: str) -> PythonSource:
+    name, *words = _words(text.removeprefix(_PYTHON)) or [""]
+    if not _PACKAGE.fullmatch(name):
+        raise UnusableSource(_shown(text), f"{name!r} is no name of a package", "correct it")
+    if len(words) != 2 or words[0] != "--env" or not Path(words[1]).is_absolute():  # noqa: PLR2004
+        raise UnusableSource(
+            _shown(text), "the environment of the project is not named", "add it with --python"
+        )
+    return PythonSource(name, Path(words[1]))
 
 
 def _folder(text: str, cwd: Path) -> Path:
