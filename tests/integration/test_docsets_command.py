@@ -198,11 +198,11 @@ def test_a_second_add_waits_for_the_first_and_ctrl_c_ends_the_wait(
     with spawn(words, environment) as ended, spawn(words, environment) as waiting:
         with folder.turn(stem_of(QUAY, None), f"adds {QUAY}", lambda _line: None):
             for each in (ended, waiting):
-                each.err.wait_for(f"Waiting for another process, which adds {QUAY}", 20)
+                each.err.wait_for(f"Waiting for another process, which adds {QUAY}")
             os.killpg(ended.pid, signal.SIGINT)
-            assert ended.wait(20) == 130
-            ended.err.wait_for("interrupted: the docsets are as they were", 5)
-        assert waiting.wait(20) == 0
+            assert ended.wait() == 130
+            ended.err.wait_for("interrupted: the docsets are as they were")
+        assert waiting.wait() == 0
     assert [each.id for each in library_in(home).all(Viewer())] == [QUAY]
 
 
@@ -214,9 +214,8 @@ def test_ctrl_c_during_an_add_leaves_the_old_docset_whole(
     with spawn([PROGRAM, "add", str(large), "--id", QUAY], environment) as process:
         _until_at_work(home, process.popen)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) == 130
-        assert process.err.text.count("\n") == 0
-        assert "interrupted" in process.err.text
+        (line,) = process.complaints(130)
+        assert "interrupted" in line
     assert library_in(home).all(Viewer()) == [before]
     assert list((home / "docsets" / "work").iterdir()) == []
 
@@ -369,7 +368,7 @@ def test_close_ends_a_refresh_behind_and_keeps_the_docset(home: Path, pages: Pat
         assert now._refreshing.locked()
         os.sched_yield()
     now.close()
-    assert now._refreshing.acquire(timeout=20)
+    assert now._refreshing.acquire(timeout=40)
     assert child.returncode == -signal.SIGKILL
     assert library_in(home).all(Viewer()) == [old]
 

@@ -40,7 +40,7 @@ def sent(served: Served, content: bytes, path: str = "/mcp", **headers: str) -> 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     every = {**HEADERS, **named}
     return httpx2.post(
-        served.url(path), content=content, headers=every, verify=PLAIN, trust_env=False, timeout=20
+        served.url(path), content=content, headers=every, verify=PLAIN, trust_env=False, timeout=40
     )
 
 
@@ -160,7 +160,7 @@ def test_a_body_of_more_than_a_mebibyte_is_refused(
         headers=HEADERS,
         verify=PLAIN,
         trust_env=False,
-        timeout=20,
+        timeout=40,
     )
     assert reply.status_code == 413
     assert "1,048,576 bytes" in reply.json()["error"]

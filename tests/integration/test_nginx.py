@@ -188,7 +188,7 @@ def team(
 ) -> Iterator[Team]:
     """Replicas that trust nginx alone, on one home, as in one volume, and on an empty Redis."""
     redis.cli("flushall")
-    own = {"CONTEXT7_FABRIC_BACKEND": redis.url, "CONTEXT7_FABRIC_PROXIES": "127.0.0.1"}
+    own = {"CONTEXT7_FABRIC_BACKEND": redis.patient_url, "CONTEXT7_FABRIC_PROXIES": "127.0.0.1"}
     environment = product_environment(tmp_path / "home", {**by_http, **own})
     tokens = [TokenFile(tmp_path / "home" / "tokens").add(name) for name in NAMES]
     with ExitStack() as stack:

@@ -150,4 +150,4 @@ class TestTheExtra:
         traced_environment = environment(home, asked, PYTHONPROFILEIMPORTTIME="1", **variables)
         with talking([PROGRAM], traced_environment) as dialogue:
             assert ask(dialogue) == "miss"
-            assert (f" {SDK}" in dialogue.process.err.text) is imported
+            assert (f" {SDK}" in "\n".join(dialogue.process.complaints())) is imported
