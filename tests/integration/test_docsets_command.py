@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -195,14 +196,16 @@ def test_a_second_add_waits_for_the_first_and_ctrl_c_ends_the_wait(
 ) -> None:
     folder = DocsetFolder(home / "docsets")
     words = [PROGRAM, "add", str(pages), "--id", QUAY]
-    with spawn(words, environment) as ended, spawn(words, environment) as waiting:
-        with folder.turn(stem_of(QUAY, None), f"adds {QUAY}", lambda _line: None):
+    with ExitStack() as holding:
+        holding.enter_context(folder.turn(stem_of(QUAY, None), f"adds {QUAY}", lambda _line: None))
+        with spawn(words, environment) as ended, spawn(words, environment) as waiting:
             for each in (ended, waiting):
                 each.err.wait_for(f"Waiting for another process, which adds {QUAY}")
             os.killpg(ended.pid, signal.SIGINT)
             assert ended.wait() == 130
             ended.err.wait_for("interrupted: the docsets are as they were")
-        assert waiting.wait() == 0
+            holding.close()
+            assert waiting.wait() == 0
     assert [each.id for each in library_in(home).all(Viewer())] == [QUAY]
 
 
