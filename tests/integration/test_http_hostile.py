@@ -138,7 +138,7 @@ def test_a_session_that_is_named_to_mcp_does_not_matter(served: Served) -> None:
 def test_a_stream_of_events_is_its_clients_alone(served: Served) -> None:
     ann, bob = {"context7-api-key": "ctx7sk-ann"}, {"context7-api-key": "ctx7sk-bob"}
     with httpx2.stream(
-        "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False
+        "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=40
     ) as stream:
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data:").strip()

@@ -109,7 +109,7 @@ def test_metrics_contain_no_question_and_no_key(watched: Served) -> None:
 @pytest.mark.parametrize("transport", ["http", "sse"])
 def test_reading_metrics_opens_no_app(environment: dict[str, str], transport: str) -> None:
     with product_at_port(transport, environment) as served:
-        with httpx2.Client(verify=PLAIN, trust_env=False) as prometheus:
+        with httpx2.Client(verify=PLAIN, trust_env=False, timeout=40) as prometheus:
             for number in range(MOST_IDENTITIES + 1):
                 key = {"context7-api-key": f"ctx7sk-{number}"}
                 assert prometheus.get(served.url("/metrics"), headers=key).status_code == 200

@@ -21,6 +21,7 @@ from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
 from support import misbehaving_upstream
 from support.listener import serving
+from support.processes import one_soon
 from support.product import product_environment, run_product
 from support.scripted import settings_for
 from support.sessions import session_upstream
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 LIBRARY = "/widgets/widget1"
 SHORT = "1s"
-SOON = 5.0
+SOON = 12.0
 """Longest duration in seconds of what `SHORT` bounds, also on a busy machine."""
 
 
@@ -92,12 +93,15 @@ async def test_a_black_hole_keeps_a_call_for_its_time_out_and_the_next_one_not_a
         started = time.monotonic()
         first = await ask(app, "first")
         took = time.monotonic() - started
-        second = await ask(app, "second")
-        again = time.monotonic() - started - took
+
+        async def again() -> float:
+            started = time.monotonic()
+            assert (await ask(app, "second")).is_error
+            return time.monotonic() - started
+
+        await one_soon(0.9, again)
     assert first.is_error
-    assert second.is_error
     assert 0.9 < took < SOON
-    assert again < 0.9
 
 
 async def test_a_black_hole_is_not_waited_for_where_a_seed_has_the_name(
