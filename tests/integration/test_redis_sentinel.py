@@ -15,7 +15,8 @@ from contracts.entries import got, put
 from support.redis_servers import Watched, watched_servers
 
 TIMEOUT = 30.0
-SECONDS_FOR_A_NEW_MASTER = 40.0
+SECONDS_FOR_A_NEW_MASTER = 100.0
+"""A Sentinel that was stalled names no new master for half a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ class TestRedisBackendBehindASentinel(BackendContract):
         return spoil
 
 
+@pytest.mark.timeout(120)
 async def test_when_the_master_dies_its_replica_is_used() -> None:
     with watched_servers() as servers:
         backend = RedisBackend(servers.url, timeout=10)
