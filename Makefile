@@ -11,7 +11,10 @@ BENCH_READY := $(VENV)/.ready-bench
 COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--quiet $(if $(UPGRADE),--upgrade)
 # Twice as many workers as the two cores that we count on: tests also wait, for time-outs above all.
-PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
+WORKERS := -n 4 --dist worksteal
+PYTEST := $(BIN)/python -m pytest $(WORKERS)
+# The tests that failed run a second time, alone, which decides.
+PYTEST_TWICE := $(BIN)/python .ci/twice.py $(WORKERS)
 BENCHES := tokens outage registry_load registry_scale fabric records peers http_calls replicas \
 	growth
 # What tests/bench/peers.py measures beside us, in an environment of its own; the constraints keep
@@ -44,11 +47,11 @@ test: $(DEV_READY) ## Run every check: lint, format, types, import contracts, te
 	$(BIN)/lint-imports --no-logo
 	@echo "$(BIN)/mypy (its report follows that of the tests)"; \
 	$(BIN)/mypy > $(VENV)/.types 2>&1 & types=$$!; \
-	$(PYTEST) -m "not long" --hypothesis-profile=ci; tests=$$?; \
+	$(PYTEST_TWICE) -m "not long" --hypothesis-profile=ci; tests=$$?; \
 	wait $$types; types=$$?; cat $(VENV)/.types; exit $$((tests || types))
 
 test-daemon: $(DEV_READY) ## Run the tests of windows on stdio again, through a daemon
-	TEST_DAEMON=auto $(PYTEST) tests/integration -m "either_mode and not long"
+	TEST_DAEMON=auto $(PYTEST_TWICE) tests/integration -m "either_mode and not long"
 
 test-long: $(DEV_READY) ## Run the tests that `make test` leaves out because they take minutes
 	$(PYTEST) tests/integration -m long

@@ -120,7 +120,7 @@ def test_a_file_named_like_a_variable_sets_it_and_the_command_takes_over(tmp_pat
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        said, _nothing = process.communicate(timeout=10)
+        said, _nothing = process.communicate(timeout=40)
     assert process.returncode == 0
     assert said == f"{process.pid} redis://:a b'$c\"@redis:6379/0\n<token><add><ann lee>"
 
@@ -130,6 +130,6 @@ def test_without_secrets_the_command_is_run_all_the_same(tmp_path: Path) -> None
     script = tmp_path / "start"
     script.write_text(text.replace("context7-fabric", "echo"))
     done = subprocess.run(
-        ["sh", str(script), "serve"], capture_output=True, text=True, check=True, timeout=10
+        ["sh", str(script), "serve"], capture_output=True, text=True, check=True, timeout=40
     )
     assert done.stdout == "serve\n"

@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PYTHON_FILES = sorted(
     path for folder in ("server", "tests") for path in (ROOT / folder).rglob("*.py")
@@ -36,18 +34,19 @@ WIRE_NAME = '"' + UNCLEAR[4] + '"'
 FOUND = re.compile(rf"(?<![a-z])({'|'.join(UNCLEAR)})(?![a-z])", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_first_docstring_lines_name_the_thing(path: Path) -> None:
-    asking = [line for line in _first_lines(path) if line.lower().startswith(QUESTION_WORDS)]
-    assert [line for line in asking if line.split()[0].lower() in QUESTION_WORDS] == []
+def test_first_docstring_lines_name_the_thing() -> None:
+    asking = {path: list(filter(_asks, _first_lines(path))) for path in PYTHON_FILES}
+    assert {path: lines for path, lines in asking.items() if lines} == {}
 
 
-@pytest.mark.parametrize(
-    "path", [*PYTHON_FILES, *TEXTS], ids=lambda path: path.relative_to(ROOT).as_posix()
-)
-def test_unclear_words_are_nowhere(path: Path) -> None:
-    lines = path.read_text("utf-8").splitlines()
-    assert [line for line in lines if _is_unclear(line)] == []
+def test_unclear_words_are_nowhere() -> None:
+    texts = {path: path.read_text("utf-8").splitlines() for path in (*PYTHON_FILES, *TEXTS)}
+    unclear = {path: list(filter(_is_unclear, lines)) for path, lines in texts.items()}
+    assert {path: lines for path, lines in unclear.items() if lines} == {}
+
+
+def _asks(line: str) -> bool:
+    return line.split(maxsplit=1)[0].lower() in QUESTION_WORDS
 
 
 def _is_unclear(line: str) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
+from context7_fabric.durations import parse_duration
+
 FORMS = (
     "redis://[user:password@]host[:port][/db], rediss://…, unix:///path[?db=…]"
     " or redis+sentinel://host[:port],…/service[/db]"
@@ -36,7 +38,8 @@ class SentinelAddress:
 class RedisAddress:
     """Address of a server or a cluster's node, or the `path` of a socket on this machine.
 
-    With `sentinels` it is the server that they name; host and port mean nothing then.
+    With `sentinels` it is the server that they name; host and port mean nothing then. `timeout` is
+    the longest wait for a reply in seconds, None where the URL names none.
     """
 
     host: str
@@ -47,6 +50,7 @@ class RedisAddress:
     password: str | None = field(repr=False)
     ssl: bool
     files: Mapping[str, str]
+    timeout: float | None = None
     sentinels: SentinelAddress | None = None
 
     def arguments(self, *, cluster: bool) -> dict[str, Any]:
@@ -73,9 +77,10 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Redis
     local = parts.scheme == "unix"
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     named = options.pop("db", "" if local else parts.path.strip("/"))
+    timeout = _seconds(options.pop("timeout", None))
     if unknown := options.keys() - FILES:
         raise ValueError(
-            f"a Redis URL takes db and {', '.join(sorted(FILES))} behind its ?"
+            f"a Redis URL takes db, timeout, {', '.join(sorted(FILES))} behind its ?"
             f", not {', '.join(sorted(unknown))}"
         )
     tls = ssl or parts.scheme == "rediss"
@@ -90,6 +95,7 @@ def parse(url: str, db: int | None, password: str | None, *, ssl: bool) -> Redis
         password=password or _unquoted(parts.password),
         ssl=tls,
         files=options,
+        timeout=timeout,
     )
 
 
@@ -141,6 +147,15 @@ def _number(db: str) -> int:
     if db and not (db.isascii() and db.isdigit()):
         raise ValueError("the database of a Redis URL is a number, such as redis://localhost/1")
     return int(db or 0)
+
+
+def _seconds(timeout: str | None) -> float | None:
+    seconds = None if timeout is None else parse_duration(timeout)
+    if timeout is not None and not seconds:
+        raise ValueError(
+            "the timeout of a Redis URL is longer than 0 s, such as redis://localhost?timeout=5s"
+        )
+    return seconds
 
 
 def _unquoted(text: str | None) -> str | None:

@@ -59,7 +59,7 @@ def fabric(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fabric]:
     elif request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis")
         server.cli("FLUSHALL")
-        fabric = RedisFabric(server.url)
+        fabric = RedisFabric(server.patient_url)
     yield fabric
     asyncio.run(fabric.aclose())
 

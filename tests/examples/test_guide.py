@@ -215,7 +215,7 @@ def test_what_redis_saved_is_there_after_a_restart() -> None:
     assert len(saves) == 3
     options = [word for name, *rest in saves for word in (f"--{name}", " ".join(rest))]
     with redis_server(*options) as server:
-        fabric = RedisFabric(server.url)
+        fabric = RedisFabric(server.patient_url)
         assert asyncio.run(fabric.set_context("key", "value"))
         server.stop()
         server.start()

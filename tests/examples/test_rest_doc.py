@@ -41,7 +41,7 @@ def curl(command: Command, address: str) -> Any:  # noqa: ANN401  # JSON
     """Run a command of the document."""
     needed("curl")
     words = [word.replace(ADDRESS, address) for word in command.words]
-    done = subprocess.run(words, capture_output=True, check=True, timeout=10)
+    done = subprocess.run(words, capture_output=True, check=True, timeout=40)
     return json.loads(done.stdout)
 
 

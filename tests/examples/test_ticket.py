@@ -68,7 +68,7 @@ async def curl(line: str, service: str) -> Any:  # noqa: ANN401  # JSON
     needed("curl")
     words = [word.replace(SERVICE, service) for word in shlex.split(line)]
     done = await to_thread.run_sync(
-        lambda: subprocess.run([*words, "-sS"], capture_output=True, check=True, timeout=10)
+        lambda: subprocess.run([*words, "-sS"], capture_output=True, check=True, timeout=40)
     )
     return json.loads(done.stdout)
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from support.client import HEADERS, PLAIN, Dialogue, outcome_of, texts_of
+from support.client import HEADERS, PLAIN, Dialogue, outcome_of, texts_of, until
 from support.daemons import daemons, log_of, with_daemon
 from support.mcp_upstream import McpUpstream, mcp_upstream
 from support.processes import spawn
@@ -22,6 +22,7 @@ CUT = [
     (b"\\ud83c\\ud83c\\udf89", "\ufffd\U0001f389"),
 ]
 IDS = [ascii(written)[2:-1] for written, _text in CUT]
+UNREADABLE = "was not a message"
 DEEP = b"[" * 50_000 + b"]" * 50_000
 
 
@@ -59,7 +60,7 @@ def session(
 def replied(dialogue: Dialogue, line: bytes, number: str) -> dict[str, Any]:
     """The reply to a line, by the number in it as JSON, which stands in no other reply."""
     dialogue.process.send(line)
-    found = dialogue.process.out.wait_for(rf'^.*"id": ?{number}[,}}].*$', 20)[0]
+    found = dialogue.process.out.wait_for(rf'^.*"id": ?{number}[,}}].*$')[0]
     message: dict[str, Any] = json.loads(found)
     return message
 
@@ -99,9 +100,10 @@ def test_stdio_with_an_unreadable_line_answers_an_error_and_logs_it(
     session: tuple[Dialogue, Callable[[], str]], line: bytes, number: str, code: int
 ) -> None:
     dialogue, logged = session
+    known = logged().count(UNREADABLE)
     assert replied(dialogue, line, number)["error"]["code"] == code
     assert dialogue.ask("ping") == {}
-    assert "was not a message" in logged()
+    until(dialogue, lambda: logged().count(UNREADABLE) > known)
     assert "Traceback" not in logged()
 
 
@@ -174,7 +176,7 @@ def posted(served: Served, path: str, body: bytes, **headers: str) -> httpx2.Res
         headers=HEADERS | named,
         verify=PLAIN,
         trust_env=False,
-        timeout=20,
+        timeout=40,
     )
 
 
@@ -231,7 +233,7 @@ def test_sse_with_broken_text_answers_the_question_that_is_left(
     served: Served, written: bytes, text: str
 ) -> None:
     with httpx2.stream(
-        "GET", served.url("/sse"), headers={}, verify=PLAIN, trust_env=False, timeout=20
+        "GET", served.url("/sse"), headers={}, verify=PLAIN, trust_env=False, timeout=40
     ) as stream:
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data: ").strip()

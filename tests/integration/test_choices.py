@@ -190,7 +190,7 @@ class Stream:
     def __init__(self, served: Served, stack: ExitStack) -> None:
         self.served = served
         reply = httpx2.stream(
-            "GET", served.url("/sse"), headers=HEADERS, verify=PLAIN, trust_env=False, timeout=20
+            "GET", served.url("/sse"), headers=HEADERS, verify=PLAIN, trust_env=False, timeout=40
         )
         self.lines = stack.enter_context(reply).iter_lines()
         self.path = self._data("/messages/")

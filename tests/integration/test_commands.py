@@ -262,7 +262,7 @@ def test_the_demo_shows_a_miss_a_hit_a_restart_and_an_outage_without_a_network(h
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=40,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -39,7 +39,7 @@ def piped(
     """Run `context` with bytes going in and out."""
     command = [PROGRAM, "context", *words]
     return subprocess.run(
-        command, env=env, input=typed, capture_output=True, timeout=20, check=False
+        command, env=env, input=typed, capture_output=True, timeout=40, check=False
     )
 
 
@@ -274,7 +274,7 @@ def test_neither_upstream_nor_a_worker_is_started(environment: dict[str, str]) -
         env=environment,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=40,
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[0, 0, 0, 0, 0] set()"

@@ -38,14 +38,6 @@ def environment(home: Path, by_http: Variables) -> dict[str, str]:
     return with_daemon(home, by_http)
 
 
-def complaints_of(dialogue: Dialogue) -> list[str]:
-    """Return the lines on stderr when its client has left."""
-    dialogue.process.close_stdin()
-    assert dialogue.process.wait() == 0
-    dialogue.process.err.close()
-    return dialogue.process.err.text.splitlines()
-
-
 class TestRaces:
     def test_ten_clients_at_once_on_a_new_home_get_one_daemon(
         self, api: Api, home: Path, environment: dict[str, str]
@@ -71,7 +63,7 @@ class TestRaces:
         for _ in range(4):
             with talking([PROGRAM], impatient) as dialogue:
                 assert dialogue.ask("tools/list")["tools"]
-                assert complaints_of(dialogue) == []
+                assert dialogue.process.complaints() == []
 
 
 class TestKilledDaemon:
@@ -88,7 +80,7 @@ class TestKilledDaemon:
             assert outcome_of(dialogue.reply(number)) == "miss"
             assert daemon_of(home) != first
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "hit"
-            assert complaints_of(dialogue) == []
+            assert dialogue.process.complaints() == []
         answered = [line for line in dialogue.process.out.text.splitlines() if '"id":1,' in line]
         assert len(answered) == 1  # the handshake was replayed, and its second reply dropped
 
@@ -115,7 +107,7 @@ class TestKilledDaemon:
             dialogue.call("query-docs", **ASKED)
             kill([daemon_of(home)])
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "hit"
-            assert complaints_of(dialogue) == []
+            assert dialogue.process.complaints() == []
 
     def test_clients_of_a_killed_daemon_share_the_next_one(
         self, home: Path, environment: dict[str, str]
@@ -136,7 +128,7 @@ class TestKilledDaemon:
         assert list((home / "daemon").glob("*.sock"))
         with talking([PROGRAM], environment) as dialogue:
             assert len(daemons_of(home)) == 1
-            assert complaints_of(dialogue) == []
+            assert dialogue.process.complaints() == []
 
     def test_client_without_a_next_daemon_is_served_in_process(
         self, api: Api, home: Path, environment: dict[str, str]
@@ -152,7 +144,7 @@ class TestKilledDaemon:
             assert outcome_of(dialogue.reply(number)) == "miss"
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "hit"
             assert daemons_of(home) == set()
-            assert complaints_of(dialogue) == []
+            assert dialogue.process.complaints() == []
 
 
 class TestNoDaemon:
@@ -163,7 +155,7 @@ class TestNoDaemon:
         (tmp_path / "sitecustomize.py").write_text(failing, "utf-8")
         with talking([PROGRAM], {**environment, "PYTHONPATH": str(tmp_path)}) as dialogue:
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
-            (line,) = complaints_of(dialogue)
+            (line,) = dialogue.process.complaints()
         assert LOCAL in line
         assert str(home) in line
 
@@ -180,13 +172,11 @@ class TestNoDaemon:
         (tmp_path / "sitecustomize.py").write_text(dying, "utf-8")
         with talking([PROGRAM], {**environment, "PYTHONPATH": str(tmp_path)}) as dialogue:
             assert outcome_of(dialogue.call("query-docs", **ASKED)) == "miss"
-            assert len(complaints_of(dialogue)) == 1
+            assert len(dialogue.process.complaints()) == 1
 
     def test_unusable_setting_is_named_and_ends_with_2(self, environment: dict[str, str]) -> None:
         with spawn([PROGRAM], {**environment, "CONTEXT7_FABRIC_PATIENCE": "soon"}) as process:
-            assert process.wait() == 2
-            process.err.close()
-            (line,) = process.err.text.splitlines()
+            (line,) = process.complaints(2)
         assert "CONTEXT7_FABRIC_PATIENCE" in line
 
     def test_unusable_key_is_reported_although_a_daemon_runs(
@@ -196,9 +186,7 @@ class TestNoDaemon:
             talking([PROGRAM], environment),
             spawn([PROGRAM, "--api-key", "a b"], environment) as process,
         ):
-            assert process.wait() == 2
-            process.err.close()
-            (line,) = process.err.text.splitlines()
+            (line,) = process.complaints(2)
         assert "CONTEXT7_API_KEY" in line
 
 
@@ -208,7 +196,7 @@ class TestHomes:
             for _ in range(2):
                 with talking([PROGRAM], with_daemon(home, by_http)) as dialogue:
                     dialogue.call("query-docs", **ASKED)
-                    assert complaints_of(dialogue) == []
+                    assert dialogue.process.complaints() == []
             (pid,) = daemons_of(home)
             os.kill(pid, signal.SIGTERM)
             wait_gone([pid])
@@ -239,7 +227,7 @@ def assert_answered(command: Sequence[str], environment: dict[str, str]) -> None
     """Assert that two calls are answered, with at most one line on stderr for each reason."""
     with talking(command, environment) as dialogue:
         outcomes = [outcome_of(dialogue.call("query-docs", **ASKED)) for _ in range(2)]
-        complaints = complaints_of(dialogue)
+        complaints = dialogue.process.complaints()
     assert outcomes[0] == "miss"
     assert len(complaints) == len(set(complaints)) <= 2
     assert not any("Traceback" in line for line in complaints)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from context7_fabric.relay.handshake import STATUS, hello, resolved
-from support.client import Dialogue, outcome_of, talking
+from support.client import Dialogue, outcome_of, talking, until
 from support.context7_api import Api
 from support.daemons import daemon_of, daemons, daemons_of, kill, log_of, with_daemon
 from support.product import PROGRAM, Variables
@@ -22,6 +22,7 @@ ASKED = {"libraryId": "/fastapi/fastapi", "query": "How do I test a WebSocket?"}
 OTHERS = {"libraryId": "/fastapi/fastapi", "query": "How do I serve static files?"}
 ONE, OTHER = "ctx7sk-one-0123456789", "ctx7sk-other-0123456789"
 OTHER_USER = 65534
+REFUSED = "refused a connection of another user's process"
 
 VISIT = """
 import os, socket, sys
@@ -75,7 +76,7 @@ class TestTheUserAlone:
     ) -> None:
         if os.geteuid() != 0:
             pytest.skip("only root can act as another user")
-        with talking([PROGRAM], environment):
+        with talking([PROGRAM], environment) as dialogue:
             path = socket_of(home)
             if opened:
                 path.parent.chmod(0o755)
@@ -83,7 +84,9 @@ class TestTheUserAlone:
             done = visited(path, OTHER_USER)
             assert done.stdout == b""
             assert (b"PermissionError" in done.stderr) is not opened
-            assert ("refused a connection of another user's process" in log_of(home)) is opened
+            if opened:
+                until(dialogue, lambda: REFUSED in log_of(home))
+            assert (REFUSED in log_of(home)) is opened
             path.chmod(0o600)
             path.parent.chmod(0o700)
             result: dict[str, Any] = json.loads(visited(path, os.getuid()).stdout)
@@ -114,7 +117,7 @@ def visited(path: Path, user: int) -> subprocess.CompletedProcess[bytes]:
     said = hello(STATUS, resolved(os.environ, "/"), "/", None)
     words = [sys.executable, "-c", VISIT, str(path.parent), path.name, str(user)]
     # Without our environment: measuring its coverage would have another user write into our folder.
-    return subprocess.run(words, input=said, env={}, capture_output=True, timeout=10, check=False)
+    return subprocess.run(words, input=said, env={}, capture_output=True, timeout=40, check=False)
 
 
 def listen_as_another_user(listener: socket.socket) -> None:

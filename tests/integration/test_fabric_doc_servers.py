@@ -43,7 +43,7 @@ def models(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     command = [sys.executable, "-c", FETCH, str(folder)]
     with hub() as variables:
-        subprocess.run(command, env={**os.environ, **variables}, check=True, timeout=25)
+        subprocess.run(command, env={**os.environ, **variables}, check=True, timeout=40)
     return folder
 
 
@@ -106,7 +106,7 @@ def test_a_restart_leaves_what_redis_was_configured_to_keep(
     options: list[str], stopped: str | None, killed: str | None
 ) -> None:
     with redis_server(*options) as server:
-        fabric = RedisFabric(server.url)
+        fabric = RedisFabric(server.patient_url)
         assert asyncio.run(fabric.set_context("key", "first"))
         server.stop()
         server.start()
@@ -126,7 +126,7 @@ def test_redis_takes_the_configuration_as_it_stands() -> None:
 
 def test_other_policies_drop_authored_contexts_too() -> None:
     with redis_server("--maxmemory", "3mb", "--maxmemory-policy", "allkeys-random") as server:
-        fabric = RedisFabric(server.url)
+        fabric = RedisFabric(server.patient_url)
         asyncio.run(_fill(fabric))
         assert len(asyncio.run(fabric.get_many([f"authored:{n}" for n in range(200)]))) < 200
         asyncio.run(fabric.aclose())
@@ -152,10 +152,10 @@ def test_commands_print_the_output_in_the_document(tmp_path: Path) -> None:
 
 def test_a_program_and_the_shell_share_a_store(tmp_path: Path) -> None:
     with redis_server() as server:
-        redis = {"CONTEXT7_FABRIC_BACKEND": server.url}
+        redis = {"CONTEXT7_FABRIC_BACKEND": server.patient_url}
         run_product("context", "set", "a", "in redis", env=product_environment(tmp_path, redis))
         run_product("context", "set", "a", "on disk", env=product_environment(tmp_path))
-        fabrics = (RedisFabric(server.url), DiskFabric(tmp_path / "fabric"))
+        fabrics = (RedisFabric(server.patient_url), DiskFabric(tmp_path / "fabric"))
         assert [value_of(fabric, "a") for fabric in fabrics] == ["in redis", "on disk"]
         for fabric in fabrics:
             asyncio.run(fabric.aclose())

@@ -34,7 +34,7 @@ def test_unknown_options_are_ignored(home: Path) -> None:
     command = [PROGRAM, "--yes", "--stdio", "--colour=always", "-q", "extra"]
     with talking(command, product_environment(home, OFF)) as dialogue:
         assert len(dialogue.ask("tools/list")["tools"]) == 3
-        warnings = dialogue.process.err.text.splitlines()
+        warnings = dialogue.process.complaints()
     assert warnings == [
         f"context7-fabric: unknown option '{each}' is ignored"
         for each in ("--yes", "--stdio", "--colour", "-q")
@@ -137,11 +137,7 @@ def assert_served_from_memory(command: list[str], environment: dict[str, str]) -
     with talking(command, environment) as dialogue:
         outcomes = [outcome_of(dialogue.call("query-docs", **ASKED)) for _ in range(3)]
         dialogue.call("resolve-library-id", libraryName="react", query="x")
-        process = dialogue.process
-        process.close_stdin()
-        assert process.wait() == 0
-        process.err.close()
-        complaints = process.err.text.splitlines()
+        complaints = dialogue.process.complaints()
     assert outcomes == ["miss", "hit", "hit"]
     assert len(complaints) == 1
     assert MEMORY_ONLY in complaints[0]

@@ -114,7 +114,7 @@ async def test_clients_of_both_transports_at_the_same_time_get_the_same_answer(
 
 
 def test_ping_is_answered(served: Served) -> None:
-    reply = httpx2.get(served.url("/ping"), verify=PLAIN, trust_env=False)
+    reply = httpx2.get(served.url("/ping"), verify=PLAIN, trust_env=False, timeout=40)
     assert reply.status_code == 200
     assert reply.json() == {"status": "ok", "message": "pong"}
 
@@ -153,7 +153,12 @@ def test_local_host_is_accepted_by_either_name(served: Served, host: str) -> Non
     origin = f"http://{host}:{served.port}"
     headers = {**ACCEPT, "host": f"{host}:{served.port}", "origin": origin}
     reply = httpx2.post(
-        served.url("/mcp"), headers=headers, json=INITIALIZE, verify=PLAIN, trust_env=False
+        served.url("/mcp"),
+        headers=headers,
+        json=INITIALIZE,
+        verify=PLAIN,
+        trust_env=False,
+        timeout=SECONDS,
     )
     assert reply.status_code == 200
 
@@ -168,7 +173,10 @@ def test_taken_port_is_skipped_and_the_ready_line_names_the_one_in_use(
         product_at_port(transport, offline, taken.getsockname()[1]) as served,
     ):
         assert taken.getsockname()[1] < served.port <= taken.getsockname()[1] + 10
-        assert httpx2.get(served.url("/ping"), verify=PLAIN, trust_env=False).status_code == 200
+        assert (
+            httpx2.get(served.url("/ping"), verify=PLAIN, trust_env=False, timeout=40).status_code
+            == 200
+        )
         assert served.process.out.text == ""
 
 

@@ -178,7 +178,7 @@ def test_an_open_stream_ends_soon_when_its_token_is_taken_back(
     with (
         product_at_port("http", environment) as served,
         httpx2.stream(
-            "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=5
+            "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=40
         ) as stream,
     ):
         assert stream.status_code == 200
@@ -194,7 +194,7 @@ def test_an_open_stream_says_nothing_more_for_a_token_that_is_taken_back(
     with (
         product_at_port("http", environment) as served,
         httpx2.stream(
-            "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=20
+            "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=40
         ) as stream,
     ):
         lines = stream.iter_lines()

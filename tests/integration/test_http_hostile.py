@@ -40,7 +40,7 @@ def sent(served: Served, content: bytes, path: str = "/mcp", **headers: str) -> 
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     every = {**HEADERS, **named}
     return httpx2.post(
-        served.url(path), content=content, headers=every, verify=PLAIN, trust_env=False, timeout=20
+        served.url(path), content=content, headers=every, verify=PLAIN, trust_env=False, timeout=40
     )
 
 
@@ -138,7 +138,7 @@ def test_a_session_that_is_named_to_mcp_does_not_matter(served: Served) -> None:
 def test_a_stream_of_events_is_its_clients_alone(served: Served) -> None:
     ann, bob = {"context7-api-key": "ctx7sk-ann"}, {"context7-api-key": "ctx7sk-bob"}
     with httpx2.stream(
-        "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False
+        "GET", served.url("/sse"), headers=ann, verify=PLAIN, trust_env=False, timeout=40
     ) as stream:
         lines = stream.iter_lines()
         path = next(line for line in lines if "/messages/" in line).removeprefix("data:").strip()
@@ -160,7 +160,7 @@ def test_a_body_of_more_than_a_mebibyte_is_refused(
         headers=HEADERS,
         verify=PLAIN,
         trust_env=False,
-        timeout=20,
+        timeout=40,
     )
     assert reply.status_code == 413
     assert "1,048,576 bytes" in reply.json()["error"]

@@ -147,7 +147,7 @@ def test_a_principal_at_its_limit_of_keys_does_not_lock_others_out(
     ann, bob = (token_of(name, environment) if tokens else None for name in ("ann", "bob"))
     *held, one_more = keys_of(ann, MOST_OF_ONE + 1)
     with product_at_port("http", environment) as served, ExitStack() as stack:
-        client = stack.enter_context(httpx2.Client(verify=PLAIN, trust_env=False))
+        client = stack.enter_context(httpx2.Client(verify=PLAIN, trust_env=False, timeout=40))
         for key in held:
             stream = client.stream("GET", served.url("/sse"), headers=key)
             assert stack.enter_context(stream).status_code == 200

@@ -137,9 +137,7 @@ def test_store_that_cannot_be_opened_is_reported_and_nothing_is_called_stored(
     UNUSABLE[reason](home)
     with talking([PROGRAM], environment) as dialogue:
         text = set_by_tool(dialogue, "key", "value")
-        dialogue.process.close_stdin()
-        assert dialogue.process.wait() == 0
-        complaints = dialogue.process.err.text.splitlines()
+        complaints = dialogue.process.complaints()
     assert "nothing is kept" in text
     assert "nothing will be remembered past this process" in complaints[0]
     set_by_command = context("set", "key", "value", env=environment)

@@ -78,7 +78,7 @@ def test_meta_over_http_has_the_extent_of_the_server(home: Path, by_http: Variab
     headers = {"accept": "application/json, text/event-stream"}
     with product_at_port("http", environment) as served:
         replies = [
-            httpx2.post(served.url("/mcp"), json=asked, headers=headers, timeout=20).text
+            httpx2.post(served.url("/mcp"), json=asked, headers=headers, timeout=40).text
             for _ in range(3)
         ]
     assert all("WebSocket" in each and "_meta" not in each for each in replies)

@@ -35,7 +35,7 @@ from support.redis_servers import RedisServer, redis_server
 from support.upstreams import free_port
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx.conf"
-PATIENCE = 10.0
+PATIENCE = 40.0
 """Longest wait in seconds for a reply or for an end."""
 
 
@@ -115,7 +115,7 @@ def _another(port: int) -> int:
 def client_from(address: str, verify: ssl.SSLContext | bool = True) -> httpx2.Client:  # noqa: FBT002
     """Return a client that calls from another address of this machine."""
     transport = httpx2.HTTPTransport(local_address=address, verify=verify)
-    return httpx2.Client(transport=transport, trust_env=False)
+    return httpx2.Client(transport=transport, trust_env=False, timeout=40)
 
 
 @contextmanager
@@ -188,7 +188,7 @@ def team(
 ) -> Iterator[Team]:
     """Replicas that trust nginx alone, on one home, as in one volume, and on an empty Redis."""
     redis.cli("flushall")
-    own = {"CONTEXT7_FABRIC_BACKEND": redis.url, "CONTEXT7_FABRIC_PROXIES": "127.0.0.1"}
+    own = {"CONTEXT7_FABRIC_BACKEND": redis.patient_url, "CONTEXT7_FABRIC_PROXIES": "127.0.0.1"}
     environment = product_environment(tmp_path / "home", {**by_http, **own})
     tokens = [TokenFile(tmp_path / "home" / "tokens").add(name) for name in NAMES]
     with ExitStack() as stack:

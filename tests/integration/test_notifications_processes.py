@@ -1,7 +1,7 @@
 """Notifications of changes by other processes: within a second, over every transport."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +19,7 @@ from mcp.shared.exceptions import MCPError
 
 from support.client import FASTAPI, PLAIN, asked, call, outcome_of, result_of
 from support.mcp_upstream import mcp_upstream
-from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, subscribe, subscribed
+from support.notices import PROMPTS, TOOLS, UPDATED, Inbox, noticed_within, subscribe, subscribed
 from support.product import PROGRAM, Variables, context, product_at_port, product_environment
 
 ENTRY = "fabric://GLOBAL/note%3Abread"
@@ -42,7 +42,7 @@ async def over_stdio(mode: str, environment: Variables, inbox: Inbox) -> AsyncIt
 async def over_mcp(mode: str, environment: Variables, inbox: Inbox) -> AsyncIterator[Client]:
     """A client of the product's `/mcp`."""
     with product_at_port("http", environment) as served:
-        async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=20) as http:
+        async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=40) as http:
             transport = streamable_http_client(served.url("/mcp"), http_client=http)
             async with Client(
                 transport, mode=mode, cache=None, message_handler=inbox.take
@@ -95,11 +95,11 @@ async def stored_elsewhere(environment: Variables, key: str, value: str) -> None
 async def test_a_client_is_notified_of_what_another_process_stored(
     environment: dict[str, str], connect: Connect
 ) -> None:
-    inbox = Inbox(SECOND)
+    inbox = Inbox()
+    note = partial(stored_elsewhere, environment, "note:bread")
     async with connect(environment, inbox) as client, subscribed(client, ENTRY):
         assert promised(client) == (True, True, True)
-        await stored_elsewhere(environment, "note:bread", "flour")
-        await inbox.wait_for(UPDATED, ENTRY)
+        await noticed_within(SECOND, [inbox], note, UPDATED, ENTRY)
         await stored_elsewhere(environment, "prompt:use-library", "Just do {this}.")
         await inbox.wait_for(PROMPTS)
         result = await client.get_prompt("use-library", {"this": "it"})
@@ -111,17 +111,25 @@ async def test_a_client_is_notified_of_what_another_process_stored(
 async def test_a_client_is_notified_of_tools_that_another_process_fetched(
     home: Path, connect: Connect
 ) -> None:
-    inbox = Inbox(SECOND)
+    inbox = Inbox()
     with mcp_upstream() as upstream:
         environment = product_environment(home, {"CONTEXT7_FABRIC_UPSTREAM": upstream.url})
         async with asked_elsewhere(environment, "What is there first?"):
             pass
-        async with connect(environment, inbox) as client, subscribed(client):
+        async with (
+            AsyncExitStack() as stack,
+            connect(environment, inbox) as client,
+            subscribed(client),
+        ):
+
+            async def described_anew(number: str) -> None:
+                upstream.described = f"In other words {number}."
+                others = asked_elsewhere(environment, f"What is there now, {number}?")
+                await stack.enter_async_context(others)
+
             assert await described(client) == {"As sent."}
-            upstream.described = "In other words."
-            async with asked_elsewhere(environment, "What is there now?"):
-                await inbox.wait_for(TOOLS)
-            assert await described(client) == {"In other words."}
+            await noticed_within(SECOND, [inbox], described_anew, TOOLS)
+            assert await described(client) == {upstream.described}
     assert set(inbox.notices) == {(TOOLS, "")}
 
 
@@ -154,7 +162,7 @@ async def test_a_legacy_client_of_mcp_is_promised_nothing_that_cannot_be_kept(
 async def test_a_client_that_left_takes_nothing_from_the_others(
     environment: dict[str, str],
 ) -> None:
-    stays, leaves = Inbox(SECOND), Inbox(SECOND)
+    stays, leaves = Inbox(), Inbox()
     with product_at_port("sse", environment) as served:
 
         def another(inbox: Inbox) -> Client:

@@ -91,7 +91,7 @@ def answer(port: int, odd: Odd) -> tuple[int, list[object]]:
         f"Content-Length: {len(odd.body)}",
         *odd.headers,
     ]
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=40) as client:
         client.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + odd.body)
         whole = b""
         while not _is_whole(whole):
@@ -124,7 +124,7 @@ def test_http_with_and_without_a_slash_serves_without_a_redirect(
 ) -> None:
     method = "POST" if "messages" in path else "GET"
     request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", ports[1]), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", ports[1]), timeout=40) as client:
         client.sendall(request.encode() + b"Content-Length: 0\r\n\r\n")
         assert int(client.recv(12)[9:]) == status
 
@@ -139,7 +139,7 @@ def test_http_with_and_without_a_slash_serves_without_a_redirect(
     ids=["one long", "many", "some long"],
 )
 def test_http_with_a_head_beyond_the_limit_answers_431(ports: tuple[int, int], head: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", ports[1]), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", ports[1]), timeout=40) as client:
         client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n")
         assert client.recv(12) == b"HTTP/1.1 431"
 

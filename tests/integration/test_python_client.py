@@ -77,7 +77,7 @@ def lines_of(program: str, environment: dict[str, str]) -> list[str]:
     """Run a Python program with warnings as errors and return the lines it prints."""
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=20
+        command, env=environment, capture_output=True, text=True, check=False, timeout=40
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

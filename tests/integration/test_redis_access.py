@@ -16,8 +16,8 @@ SECRET = "s3cr3t %/@: word"
 async def test_with_the_password_one_gets_in() -> None:
     with redis_server(password=SECRET) as server:
         for backend in (
-            RedisBackend(server.url),
-            RedisBackend(f"redis://127.0.0.1:{server.port}", password=SECRET),
+            RedisBackend(server.url, timeout=30),
+            RedisBackend(f"redis://127.0.0.1:{server.port}", password=SECRET, timeout=30),
         ):
             await put(backend, "key", b"value")
             assert await got(backend, "key") == b"value"
@@ -32,7 +32,7 @@ async def test_without_the_password_the_error_says_why_and_shows_no_secret(
 ) -> None:
     caplog.set_level("DEBUG")
     with redis_server(password=SECRET) as server:
-        backend = RedisBackend(f"redis://127.0.0.1:{server.port}", password=password)
+        backend = RedisBackend(f"redis://127.0.0.1:{server.port}", password=password, timeout=30)
         with pytest.raises(StoreUnavailable, match=r"(?i)auth|password") as caught:
             await CALLS[call](backend)
         await backend.aclose()
@@ -44,7 +44,7 @@ async def test_without_the_password_the_error_says_why_and_shows_no_secret(
 async def test_who_may_use_no_channels_stores_and_removes_and_hears_nothing() -> None:
     with redis_server() as server:
         server.cli("ACL", "SETUSER", "fabric", "on", ">pass", "~*", "+@all", "resetchannels")
-        backend = RedisBackend(f"redis://fabric:pass@127.0.0.1:{server.port}", timeout=5)
+        backend = RedisBackend(f"redis://fabric:pass@127.0.0.1:{server.port}", timeout=30)
         await put(backend, "key", b"value")
         assert await got(backend, "key") == b"value"
         assert await backend.delete("key")
@@ -55,7 +55,7 @@ async def test_who_may_use_no_channels_stores_and_removes_and_hears_nothing() ->
 
 async def test_tls_goes_to_who_has_a_trusted_certificate() -> None:
     with redis_server(password=SECRET, tls=True) as server:
-        backend = RedisBackend(server.url, timeout=5)
+        backend = RedisBackend(server.url, timeout=30)
         await put(backend, "key", b"value")
         assert await got(backend, "key") == b"value"
         assert backend.dbsize() == 1
@@ -64,7 +64,7 @@ async def test_tls_goes_to_who_has_a_trusted_certificate() -> None:
 
 async def test_tls_does_not_go_to_who_has_a_strange_certificate() -> None:
     with redis_server(tls=True) as server:
-        backend = RedisBackend(f"redis://127.0.0.1:{server.port}", ssl=True, timeout=5)
+        backend = RedisBackend(f"redis://127.0.0.1:{server.port}", ssl=True, timeout=30)
         for call in CALLS.values():
             with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
                 await call(backend)

@@ -39,6 +39,16 @@ def test_a_path_takes_the_place_of_host_and_port() -> None:
     assert address.arguments(cluster=True) == {"path": path} | login
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis://cache?timeout=90s", "rediss://a?timeout=1.5m", "redis+sentinel://a/b?timeout=90s"],
+)
+def test_a_url_with_a_timeout_names_its_seconds_and_nothing_to_redis_py(url: str) -> None:
+    address = parse(url, None, None, ssl=False)
+    assert address.timeout == 90.0
+    assert "timeout" not in address.arguments(cluster=False)
+
+
 def test_what_is_given_apart_overrides_the_url() -> None:
     arguments = parse("redis://:old@cache/1", 0, "new", ssl=True).arguments(cluster=False)
     assert arguments == PLAIN | {"host": "cache", "password": "new", "ssl": True}
@@ -57,6 +67,9 @@ def test_what_is_given_apart_overrides_the_url() -> None:
         f"redis://:{SECRET}@cache?ssl_ca_certs=x",
         f"redis://:{SECRET}@cache?color=blue",
         f"unix://:{SECRET}@/run/redis.sock?db=-1",
+        f"redis://:{SECRET}@cache?timeout=",
+        f"redis://:{SECRET}@cache?timeout=0s",
+        f"redis://:{SECRET}@cache?timeout=5",
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_in_one_line_without_its_secrets(url: str) -> None:

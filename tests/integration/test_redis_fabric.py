@@ -11,7 +11,7 @@ from contracts.backend_contract import Spoil
 from contracts.fabric_contract import FabricContract
 from support.redis_servers import RedisServer, redis_cluster, redis_server
 
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 """Seconds for a call: a hundred writers at once take their time where others use the machine."""
 
 

@@ -76,9 +76,7 @@ def test_it_imports_only_a_few_modules_of_the_standard_library(
         before = imported(process.err.text)
         os.kill(pid, signal.SIGCONT)
         Dialogue(process).introduce()
-        process.close_stdin()
-        assert process.wait() == 0
-        process.err.close()
+        process.complaints()
     assert before - anyway <= BEFORE_THE_HAND_SHAKE
     assert imported(process.err.text) - anyway - BEFORE_THE_HAND_SHAKE <= BEHIND_IT
     assert f"{OURS}.relay.replay" in imported(process.err.text)

@@ -25,7 +25,7 @@ from support.redis_servers import RedisServer, redis_server
 from support.replicas import Callers, Replica, answers, on_redis, replica_of, replicas, text_of
 
 VERSION = "9.9.9"
-TIMEOUT = 5.0
+TIMEOUT = 30.0
 QUESTION, MOVED = "What is new in this version?", "/old/fastapi"
 LOOK_UP = {"libraryName": "fastapi", "query": QUESTION}
 NOTE = {"key": "note:bread", "scope": "USER"}
@@ -85,7 +85,7 @@ def redis() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def variables(by_http: Variables, redis: RedisServer) -> dict[str, str]:
-    return on_redis(by_http, redis.url)
+    return on_redis(by_http, redis.patient_url)
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ class Curl:
             words += ["-H", f"Authorization: Bearer {self.token}"]
         if body is not None:
             words += ["-X", "POST", "-H", "Content-Type: application/json", "-d", json.dumps(body)]
-        done = subprocess.run(words, capture_output=True, check=True, timeout=20)
+        done = subprocess.run(words, capture_output=True, check=True, timeout=40)
         return json.loads(done.stdout)
 
 

@@ -49,7 +49,7 @@ def test_on_http_both_lanes_are_traced_alike(
     env = product_environment(home, to_langsmith(asked, receiver))
     with (
         product_at_port("http", env) as served,
-        httpx2.Client(verify=PLAIN, trust_env=False) as client,
+        httpx2.Client(verify=PLAIN, trust_env=False, timeout=40) as client,
     ):
         url = served.url("/mcp")
         assert '"miss"' in post(client, url)

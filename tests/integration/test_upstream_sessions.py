@@ -54,7 +54,8 @@ FORMS = CERTAIN | POSSIBLE
 async def warm_app(upstream: SessionUpstream, home: Path) -> AsyncIterator[App]:
     """The app in front of a server, with a connection that has answered."""
     async with open_app(settings_for(home, UPSTREAM=upstream.url)) as app:
-        assert (await ask(app, "warm")).outcome == "miss"
+        answer = await ask(app, "warm")
+        assert answer.outcome == "miss", answer.text
         yield app
 
 

@@ -77,7 +77,7 @@ def printed_and_logged(folder: Path, **variables: str) -> tuple[list[object], st
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=28,
+        timeout=40,
         check=True,
     )
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr

@@ -163,7 +163,7 @@ async def test_of_those_who_wait_for_the_same_one_asked(
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(app.services.query, question, callers[0])
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await upstream.arrived.wait()
         tasks.start_soon(app.services.query, question, callers[1])
         tasks.start_soon(elsewhere.services.query, question, callers[2])

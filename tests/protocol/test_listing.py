@@ -75,7 +75,7 @@ async def test_tools_list_of_a_new_home_with_a_slow_upstream_waits_once_and_noti
 ) -> None:
     app.services.tools.patience = 0.05
     upstream.tools, upstream.list_gate = DESCRIBED, anyio.Event()
-    inbox = Inbox(seconds=10)
+    inbox = Inbox()
     async with connected(app, mode, inbox) as client, subscribed(client):
         assert {await query_docs(client) for _time in range(3)} == {
             OWN["query-docs"]["description"]

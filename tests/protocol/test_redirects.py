@@ -143,7 +143,7 @@ async def test_query_when_the_target_goes_behind_a_stale_copy_asks_the_original_
         upstream.world = {A: DOCS}
         upstream.calls.clear()
         assert (await ask(app, "start")).outcome == "stale"
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while await app.fabric.keys(Scope.GLOBAL, "move:"):
                 await anyio.lowlevel.checkpoint()
         assert (await ask(app, "start")).text == said(upstream.world, A, "start")

@@ -172,7 +172,7 @@ class RawClient(Counting):
 
     async def receive(self) -> Reply:
         """Return the next reply; notifications are skipped."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while "id" not in (reply := json.loads(await self.incoming.readline())):
                 pass
         return cast("Reply", reply)

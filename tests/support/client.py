@@ -25,7 +25,7 @@ from support.forked import started
 from support.processes import Process, spawn
 from support.product import Served, run_product
 
-SECONDS = 20.0
+SECONDS = 40.0
 VERSION = "2025-06-18"
 META_KEY = "context7-fabric/answer"
 FASTAPI = "/fastapi/fastapi"
@@ -37,8 +37,8 @@ HEADERS = {
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of plain HTTP, which would read the system's authorities, 60 ms each time."""
 
-PATIENCE = 500
-"""Number of tries of `until`: ten seconds, five times what a change of the tokens may take."""
+PATIENCE = 1500
+"""Number of tries of `until`: half a minute at least."""
 
 
 def message(method: str, params: object = None, number: object = 1) -> dict[str, Any]:
@@ -222,11 +222,11 @@ def result_of(reply: httpx2.Response) -> Any:  # noqa: ANN401  # JSON
     return json.loads(reply_line)["result"]
 
 
-def until(served: Served, true: Callable[[], bool]) -> None:
+def until(running: Served | Dialogue, true: Callable[[], bool]) -> None:
     """Wait for `true` while the product runs."""
     for _look in range(PATIENCE):
         if true():
             return
         with suppress(subprocess.TimeoutExpired):
-            raise AssertionError(f"it ended with {served.process.wait(0.02)}")
+            raise AssertionError(f"it ended with {running.process.wait(0.02)}")
     raise AssertionError("it has not come true")

@@ -12,7 +12,7 @@ from pathlib import Path
 from support.processes import wait_gone
 from support.product import Variables, product_environment
 
-SECONDS = 5
+SECONDS = 30
 RUNS_A_DAEMON = b"\0daemon\0run\0"
 
 

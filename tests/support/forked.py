@@ -32,7 +32,7 @@ PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
 READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_")
 """Beginnings of variables that an interpreter reads when it starts."""
 
-SECONDS = 20
+SECONDS = 40
 COVERAGE = "COV"
 """Beginning of those by which coverage measures a process from its start."""
 
@@ -167,7 +167,6 @@ class _Parent:
                     _become(fds, **json.loads(message))
                     return True
                 ended, saying = os.pidfd_open(child), fds.pop()
-                os.write(saying, _NUMBER.pack(child))
                 self._children[ended] = child, saying
                 looked_at.register(ended, select.POLLIN)
                 for each in fds:
@@ -183,16 +182,22 @@ class _Parent:
 
 
 def _become(fds: list[int], words: list[str], env: dict[str, str], cwd: str) -> None:
-    """Take on a command's session, folder, streams, words and environment."""
+    """Take on a command's session, folder, streams, words and environment, and report the pid.
+
+    What gets it may signal the process group, or look for the process by its environment.
+    """
     os.setsid()
+    saying = fds[3]
     for number, source in enumerate(fds[:3]):
         os.dup2(source, number)
     for descriptor in [int(each.name) for each in Path("/dev/fd").iterdir()]:
-        if descriptor > 2:
+        if descriptor > 2 and descriptor != saying:
             with suppress(OSError):  # the one that listed them
                 os.close(descriptor)
     os.chdir(cwd)
     _take_on(words, env)
+    os.write(saying, _NUMBER.pack(os.getpid()))
+    os.close(saying)
     os.execve = _execute  # type: ignore[assignment]  # no imports for a daemon either
 
 

@@ -108,13 +108,13 @@ class Arrivals:
         with self._changed:
             self._count = 0
 
-    def wait_for(self, count: int, seconds: float = 10) -> None:
+    def wait_for(self, count: int, seconds: float = 30) -> None:
         """Block until so many have arrived; raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._count >= count, seconds):
                 raise TimeoutError(f"{self._count} of {count} requests after {seconds} s")
 
-    async def arrived(self, count: int, seconds: float = 10) -> None:
+    async def arrived(self, count: int, seconds: float = 30) -> None:
         await to_thread.run_sync(self.wait_for, count, seconds)
 
 

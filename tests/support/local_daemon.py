@@ -111,7 +111,7 @@ class LocalDaemon:
         return Path(self.endpoint.folder, f"{self.endpoint.name}.sock")
 
     async def wait_ended(self) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await self.ended.wait()
 
 

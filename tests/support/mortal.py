@@ -46,7 +46,7 @@ class MortalCommand:
         running = living(started)
         for pid in running:
             os.kill(pid, signal.SIGKILL)
-        wait_gone(running, 5)
+        wait_gone(running)
 
     def come_back(self) -> None:
         self._write(f"exec {shlex.join(context7_command())}")

@@ -1,11 +1,15 @@
 """Notices of changes as a client of either era gets them, and waiting for them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
+from time import monotonic
 
 import anyio
 import mcp_types as types
 from mcp import Client
+
+from support.processes import one_soon
 
 PROMPTS = "notifications/prompts/list_changed"
 TOOLS = "notifications/tools/list_changed"
@@ -15,8 +19,7 @@ UPDATED = "notifications/resources/updated"
 class Inbox:
     """Every notice of a change that came to a client: its method, and the URI or nothing."""
 
-    def __init__(self, seconds: float = 2) -> None:
-        self._seconds = seconds
+    def __init__(self) -> None:
         self.notices: list[tuple[str, str]] = []
         self._came = anyio.Event()
 
@@ -33,9 +36,9 @@ class Inbox:
         """Wait until this notice has come so often.
 
         Raises:
-            TimeoutError: It has not within the seconds that one waits.
+            TimeoutError: It has not within half a minute, where no other time is promised.
         """
-        with anyio.fail_after(self._seconds):
+        with anyio.fail_after(30):
             while self.notices.count((method, uri)) < times:
                 await self._came.wait()
 
@@ -43,6 +46,27 @@ class Inbox:
         self.notices.append((method, uri))
         self._came.set()
         self._came = anyio.Event()
+
+
+async def noticed_within(
+    seconds: float,
+    inboxes: Sequence[Inbox],
+    change: Callable[[str], Awaitable[object]],
+    method: str,
+    uri: str = "",
+) -> None:
+    """Make changes by number until every inbox has the notice within `seconds`, as `one_soon`."""
+    numbers = count()
+
+    async def took() -> float:
+        known = [each.notices.count((method, uri)) for each in inboxes]
+        await change(str(next(numbers)))
+        begun = monotonic()
+        for each, times in zip(inboxes, known, strict=True):
+            await each.wait_for(method, uri, times + 1)
+        return monotonic() - begun
+
+    await one_soon(seconds, took)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from support.listener import Latch, serving
 
-SECONDS = 10
+SECONDS = 30
 SERVER, CLIENT = 2, 3
 """Kinds of spans."""
 

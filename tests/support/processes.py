@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Thread
@@ -18,7 +18,7 @@ from typing import IO
 
 from support.forked import started
 
-TO_END = 10.0
+TO_END = 30.0
 """Seconds that a process may take to end on a busy machine, where no other time is promised."""
 
 
@@ -37,7 +37,7 @@ class Lines:
     def text(self) -> str:
         return "\n".join(self._lines)
 
-    def wait_for(self, pattern: str, seconds: float = 10, after: int = 0) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 30, after: int = 0) -> re.Match[str]:
         """The first line in which the pattern is found, leaving out the first `after` lines.
 
         Raises:
@@ -50,7 +50,7 @@ class Lines:
             raise TimeoutError(f"no line like {pattern!r} within {seconds} s, but:\n{self.text}")
         return found
 
-    def close(self, seconds: float = 2) -> None:
+    def close(self, seconds: float = TO_END) -> None:
         """Wait for the end of the pipe, which a grandchild may hold open, and close it."""
         self._reader.join(seconds)
         if not self._reader.is_alive():
@@ -94,9 +94,20 @@ class Process:
         with suppress(BrokenPipeError):
             self._stdin.close()
 
-    def wait(self, seconds: float = 10) -> int:
+    def wait(self, seconds: float = TO_END) -> int:
         """Its exit code; raises subprocess.TimeoutExpired when it has none in time."""
         return self.popen.wait(seconds)
+
+    def complaints(self, code: int = 0) -> list[str]:
+        """Close its input, wait for its end with this exit code, and return its lines on stderr.
+
+        While it runs, a line may come later than the reply that was written after it.
+        """
+        self.close_stdin()
+        ended = self.wait()
+        self.err.close()
+        assert ended == code, self.err.text
+        return self.err.text.splitlines()
 
     def stop(self, seconds: float = 5) -> None:
         """End it, with patience first and by force then, and everything in its process group."""
@@ -107,8 +118,8 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait(seconds)
-        self.out.close()
-        self.err.close()
+        self.out.close(2)
+        self.err.close(2)
 
 
 @contextmanager
@@ -160,9 +171,28 @@ def one_within(limit: float, measure: Callable[[], float], tries: int = 3) -> No
         AssertionError: none of `tries` times is.
     """
     took: list[float] = []
-    while not took or took[-1] >= limit:
-        assert len(took) < tries, f"never below {limit} s: {took}"
+    while _is_to_try(limit, took, tries):
         took.append(measure())
+
+
+async def one_soon(limit: float, measure: Callable[[], Awaitable[float]], tries: int = 3) -> None:
+    """Do as `one_within`, in an event loop."""
+    took: list[float] = []
+    while _is_to_try(limit, took, tries):
+        took.append(await measure())
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the duration of `work`."""
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+def _is_to_try(limit: float, took: Sequence[float], tries: int) -> bool:
+    is_to_try = not took or took[-1] >= limit
+    assert not is_to_try or len(took) < tries, f"never below {limit} s: {took}"
+    return is_to_try
 
 
 def _ended(pid: int, seconds: float) -> bool:

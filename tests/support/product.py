@@ -37,12 +37,13 @@ Variables = Mapping[str, str]
 def product_environment(home: Path, variables: Variables | None = None) -> dict[str, str]:
     """The environment of the product on a home of its own; `variables` say where upstream is.
 
-    No model is downloaded behind its back.
+    No model is downloaded behind its back, and a slow start of upstream is no outage.
     """
     own = {
         EITHER_MODE: "1",
         "CONTEXT7_FABRIC_HOME": str(home),
         "CONTEXT7_FABRIC_MODEL": "off",
+        "CONTEXT7_FABRIC_PATIENCE": "20s",
         "CONTEXT7_FABRIC_DAEMON": DAEMON,
         "CONTEXT7_FABRIC_DAEMON_IDLE": "1s",
         "CONTEXT7_FABRIC_PROJECT": "off",

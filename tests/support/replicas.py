@@ -189,7 +189,7 @@ class Callers:
         """Have them call for the length of the block; the last calls are waited for."""
         self._ended = anyio.Event()
         async with (
-            httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=20, limits=_MANY) as http,
+            httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=40, limits=_MANY) as http,
             anyio.create_task_group() as tasks,
         ):
             for number in range(self._callers):

@@ -21,7 +21,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 async def client(api: Api) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=10) as client:
+    async with httpx2.AsyncClient(verify=PLAIN, trust_env=False, timeout=40) as client:
         yield client
 
 

@@ -33,7 +33,7 @@ async def test_many_records_are_written_at_once() -> None:
         tasks.start_soon(executions.write_behind)
         for number in range(MANY):
             record(executions, number)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while len(await fabric.keys(Scope.EXECUTION, "")) < MANY:
                 await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
@@ -48,7 +48,7 @@ async def test_records_are_written_after_a_find_without_result() -> None:
         with pytest.raises(UnknownExecution):
             await executions.find("", lambda _context: True)
         record(executions, 1)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while executions.waiting:
                 await checkpoint()
         assert len(await fabric.keys(Scope.EXECUTION, "")) == 1
@@ -78,7 +78,7 @@ async def test_records_that_the_store_refused_are_written_later_without_another_
         )
         tasks.start_soon(executions.write_behind)
         record(executions, 1)
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await backend.refused.wait()
             backend.refuses = False
             while not await fabric.keys(Scope.EXECUTION, ""):

@@ -173,7 +173,7 @@ class TestStatus:
         started = time.monotonic()
         with Endpoint(str(home), "mute").listen():
             (visit,) = probe_all(str(home), STATUS, 0.01)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         assert (visit.status, visit.trouble) == (None, "did not answer within 0.01 s")
 
     def test_probe_of_another_users_daemon_sends_nothing(

@@ -27,7 +27,7 @@ def wrote(log: Path, program: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", WRITING + program, str(log)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=40,
         check=True,
     )
 

@@ -97,7 +97,7 @@ def waiting() -> list[anyio.TaskInfo]:
 class TestWaiting:
     async def test_wait_ends_with_the_first_key_of_the_prefixes(self, medium: Announcer) -> None:
         feed = ChangeFeed(medium)
-        with feed.listen("a/") as listener, anyio.fail_after(5):
+        with feed.listen("a/") as listener, anyio.fail_after(30):
             async with running(feed), anyio.create_task_group() as tasks:
                 listener.take()
                 tasks.start_soon(listener.wait, LONG, LONG)
@@ -110,7 +110,7 @@ class TestWaiting:
         self, medium: Announcer
     ) -> None:
         feed = ChangeFeed(medium)
-        with feed.listen("a/") as listener, anyio.fail_after(5):
+        with feed.listen("a/") as listener, anyio.fail_after(30):
             async with running(feed), anyio.create_task_group() as tasks:
                 listener.take()
                 tasks.start_soon(listener.wait, LONG, LONG)
@@ -120,7 +120,7 @@ class TestWaiting:
                 assert not waiting()
 
     async def test_wait_without_announcements_lasts_as_long_as_alone(self) -> None:
-        with ChangeFeed(MemoryBackend()).listen("a/") as listener, anyio.fail_after(5):
+        with ChangeFeed(MemoryBackend()).listen("a/") as listener, anyio.fail_after(30):
             await listener.wait(LONG, alone=0.001)
             assert listener.take() is None
 
@@ -134,7 +134,7 @@ class TestBrokenMedium:
             async with running(feed):
                 listener.take()
                 await said(medium, BROKEN)
-                with anyio.fail_after(5):
+                with anyio.fail_after(30):
                     while medium.listened < 2 or not feed.is_live:  # a task's state
                         await checkpoint()
                 assert listener.take() is None
@@ -146,7 +146,7 @@ class TestBrokenMedium:
         feed = ChangeFeed(medium, unexpected_retry=0.001)
         async with running(feed):
             await said(medium, AttributeError("pubsub"))
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 while medium.listened < 2 or not feed.is_live:  # a task's state
                     await checkpoint()
         (warned,) = caplog.messages
@@ -172,5 +172,5 @@ async def test_a_removed_listener_receives_nothing(medium: Announcer) -> None:
 
 
 async def test_a_medium_that_announces_nothing_is_not_listened_to() -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await ChangeFeed(MemoryBackend()).run()

@@ -206,7 +206,7 @@ class TestAllTogether:
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(guarded(stream).__call__, scope_of(), receive, send)
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await seen.wait()
             assert answer.body == b"one"
             go_on.set()

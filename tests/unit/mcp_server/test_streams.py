@@ -209,7 +209,7 @@ class TestMessages:
                 await ends.reader.receive()
             ended.set()
 
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(read_on)
                 await anyio.wait_all_tasks_blocked()
@@ -222,7 +222,7 @@ class TestMessages:
             await ends.theirs.send(PING + b"\n")
             await ends.reader.receive()
         await ends.theirs.send_eof()
-        with anyio.fail_after(10), pytest.raises(anyio.EndOfStream):
+        with anyio.fail_after(30), pytest.raises(anyio.EndOfStream):
             await ends.reader.receive()
 
     async def test_one_is_written_as_one_line(self, ends: Ends) -> None:
@@ -258,7 +258,7 @@ class TestMessages:
             tasks.start_soon(ends.writer.send, message(10_000_000))
             await anyio.wait_all_tasks_blocked()
             await ends.theirs.aclose()
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await ends.duplex.closed.wait()
 
     async def test_what_is_written_goes_out_before_the_end(self, ends: Ends) -> None:
@@ -269,7 +269,7 @@ class TestMessages:
 
     async def test_a_reader_that_does_not_read_is_not_waited_for_at_the_end(self) -> None:
         ours, theirs = socket.socketpair()
-        with theirs, anyio.fail_after(5):
+        with theirs, anyio.fail_after(30):
             transport, duplex = await asyncio.get_running_loop().connect_accepted_socket(
                 Duplex, ours
             )

@@ -189,6 +189,6 @@ class TestListeningProcess:
             tasks.start_soon(secret.watch)
             await anyio.wait_all_tasks_blocked()
             backend.fails = False
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await backend.replied.wait()
             tasks.cancel_scope.cancel()

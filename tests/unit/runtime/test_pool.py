@@ -68,7 +68,7 @@ async def test_pool_opens_for_the_first_user_and_closes_after_the_last(
             assert (first, second, len(pool)) == (1, 1, 1)
         await anyio.wait_all_tasks_blocked()
         assert things.open == {1}
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await things.closed.wait()
     assert (things.open, len(pool)) == (set(), 0)
 
@@ -88,7 +88,7 @@ async def test_pool_after_the_linger_time_closes(tasks: TaskGroup, things: Thing
     pool = Pool[str, int](tasks, SHORT)
     async with pool.use("a", things.thing):
         pass
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await things.closed.wait()
     async with pool.use("a", things.thing) as again:
         assert again == 2
@@ -114,7 +114,7 @@ async def test_pool_evicts_an_unused_resource_and_no_used_one(
     assert "a" not in pool._slots
     async with pool.use("a", things.thing) as number:
         assert number == 2
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await things.closed.wait()
     assert things.open == {2}
 
@@ -130,7 +130,7 @@ async def test_pool_closes_at_once_what_is_evicted_while_opening(
             raise AssertionError("it was never opened")
     assert pool.evict("a")
     things.leave.set()
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await things.closed.wait()
 
 
@@ -195,7 +195,7 @@ async def test_a_user_that_is_cancelled_while_it_waits_holds_nothing_open(
         async with pool.use("a", things.thing):
             raise AssertionError
     things.leave.set()
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await things.closed.wait()
     await anyio.wait_all_tasks_blocked()
     assert len(pool) == 0
@@ -241,7 +241,7 @@ async def test_at_the_end_things_are_closed_side_by_side(tasks: TaskGroup, thing
         async with pool.use(name, partial(slow, name)):
             pass
     tasks.start_soon(pool.aclose)
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await anyio.wait_all_tasks_blocked()
         assert sorted(ending) == ["a", "b", "c"]
         gone.set()
@@ -267,7 +267,7 @@ async def test_the_end_of_all_waits_for_what_is_ending_already(
 
     async with pool.use("a", slow):
         pass
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await going.wait()
         tasks.start_soon(end)
         await anyio.wait_all_tasks_blocked()

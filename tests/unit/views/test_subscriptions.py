@@ -25,7 +25,6 @@ from context7_fabric.settings.values import DocsetSettings
 from context7_fabric.upstream.base import ToolList
 from context7_fabric.upstream.tool_cache import ToolCache
 from context7_fabric.views.subscriptions import (
-    LOOK_EVERY,
     ContextTopic,
     LibraryTopic,
     ListTopic,
@@ -156,7 +155,7 @@ class TestReporting:
             tasks.start_soon(subscriptions.run)
             await subscriptions.subscribe([ONE], subscriber.notify)
             world.states[ONE] = 2
-            with anyio.fail_after(10 * LOOK_EVERY):
+            with anyio.fail_after(30):
                 await subscriber.some.wait()
             subscriptions.unsubscribe([ONE], subscriber.notify)
             assert not subscriptions._some.is_set()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMESPACE = "context7-fabric"
 TIMEOUT = 1.0
+"""Longest wait for a reply in seconds, unless the URL names another."""
 
 PING_SECONDS = 5.0
 """Seconds of silence after which a listener pings the server."""
@@ -74,15 +75,15 @@ class RedisBackend:
         password: str | None = None,
         ssl: bool = False,
         namespace: str = NAMESPACE,
-        timeout: float = TIMEOUT,
+        timeout: float | None = None,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
         """Use the server at `url`: redis://, rediss:// (TLS) or unix://; connect at the first use.
 
         `db` and `password` override the URL's; `ssl` makes redis:// rediss://. Certificates are
         checked against the system's authorities and those in the file `?ssl_ca_certs=` names.
-        A call takes `timeout` seconds at most; large writes have longer. A listener pings the
-        server after `ping_seconds` of silence.
+        A call takes `timeout` seconds at most, by default the URL's `?timeout=`, else `TIMEOUT`;
+        large writes have longer. A listener pings the server after `ping_seconds` of silence.
 
         Raises:
             ValueError: The URL or the namespace cannot be used. The text shows no password.
@@ -90,7 +91,7 @@ class RedisBackend:
         if not namespace or set("{}") & set(namespace):
             raise ValueError("a namespace has at least one character, and no brace")
         self._address = parse(url, db, password, ssl=ssl)
-        self._timeout = timeout
+        self._timeout = timeout or self._address.timeout or TIMEOUT
         self._ping_seconds = ping_seconds
         self._connection: RedisConnection | None = None
         self._open = True
