@@ -47,9 +47,8 @@ async def test_fetch_of_a_folder_that_fails_removes_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("page.html", b"<p>Quay moors ships.</p>", "format .html is not read"),
-        ("PAGE.HTM", b"<p>Quay moors ships.</p>", "format .htm is not read"),
-        ("notes.ipynb", b"{}", "format .ipynb is not read"),
+        ("notes.org", b"* Quay moors ships.", "format .org is not read"),
+        ("NOTES.TEXTILE", b"h1. Quay", "format .textile is not read"),
         ("manual.pdf", b"%PDF-1.7 no zero byte", "format .pdf is not read"),
         ("manual.txt", b"%PDF-1.7 no zero byte", "format .pdf is not read"),
         ("manual", b"{\\rtf1 text}", "format .rtf is not read"),
