@@ -189,7 +189,7 @@ class TestDoctor:
         assert (done.returncode, done.stderr) == (0, "")
         checks = json.loads(done.stdout)
         assert checks["version"]["told"] == __version__
-        assert checks["home"] == {"ok": True, "told": str(home)}
+        assert (checks["home"]["ok"], checks["home"]["told"]) == (True, str(home))
         assert checks["upstream"]["ok"] is True
         assert "query-docs" in checks["upstream"]["told"]
         assert checks["store"]["ok"] is True

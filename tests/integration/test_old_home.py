@@ -50,7 +50,7 @@ def test_new_home_is_in_the_data_folder(environment: dict[str, str], home: Path)
     assert context("set", "key", "value", env=environment).returncode == 0
     assert {path.name for path in home.iterdir()} == {"fabric"}
     found = checks(environment)
-    assert found["home"] == {"ok": True, "told": str(home)}
+    assert (found["home"]["ok"], found["home"]["told"]) == (True, str(home))
     assert "old home" not in found
 
 

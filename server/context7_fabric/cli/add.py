@@ -15,11 +15,11 @@ from context7_fabric.cli.docsets import (
     change_object,
     docset_library,
     docset_settings,
-    interrupted,
     print_change,
     progress_of,
 )
 from context7_fabric.cli.output import plain_console
+from context7_fabric.cli.progress import interrupted
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, one_line, print_json, print_note
 from context7_fabric.docsets.ingestion import DocsetRequest

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from context7_fabric.cli.output import plain_console, print_table
+from context7_fabric.cli.output import print_table
+from context7_fabric.cli.progress import interrupted, progress
 from context7_fabric.cli.text import (
     CommandParser,
     one_line,
@@ -35,9 +34,6 @@ from context7_fabric.errors import FabricError, SettingError, UnknownDocset
 from context7_fabric.models import Viewer
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import Settings, read_settings
-
-INTERRUPTED = 130
-"""Exit code after a Ctrl-C."""
 
 _THIN = 5_000
 """Characters of a docset below which the documentation is likely to be elsewhere."""
@@ -94,16 +90,6 @@ def _remove(library: DocsetLibrary, name: str) -> dict[str, str | None]:
         return {"removed": name, "add_again": None}
     library.remove(docset)
     return {"removed": docset.name, "add_again": add_line(docset)}
-
-
-def interrupted(message: str) -> int:
-    """Print in one line that a Ctrl-C ended a command; return its exit code.
-
-    An object whose creation it broke off may complain when it is freed, of nothing that matters.
-    """
-    sys.unraisablehook = lambda _complaint: None
-    print_error(f"interrupted: {message}")
-    return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -287,28 +273,13 @@ def _thin(docset: Docset) -> str:
 
 @contextmanager
 def progress_of(name: str) -> Generator[IngestionReport]:
-    """Show on a terminal what goes on and how long it will take; in a pipe, only a wait."""
-    console = plain_console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(one_line(name), total=None)
-
-        def step(line: str) -> None:
-            bar.update(task, description=one_line(line), total=None)
+    """Show what goes on with a docset, and how long it will take."""
+    with progress(name) as shown:
 
         def documents(done: int, total: int) -> None:
-            bar.update(
-                task, description=f"{done:,} of {total:,} files", completed=done, total=total
-            )
+            shown.done(done, total, f"{done:,} of {total:,} files")
 
         def wait(holder: str) -> None:
             print_note(f"Waiting for another process{f', which {holder}' if holder else ''}.")
 
-        yield IngestionReport(step, wait, documents)
+        yield IngestionReport(shown.step, wait, documents)

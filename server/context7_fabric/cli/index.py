@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 from rich.console import Console
-from rich.progress import Progress
 
 from context7_fabric.answers.prefetch import (
     LOOK_UPS_A_DAY,
@@ -24,7 +23,8 @@ from context7_fabric.answers.prefetch import (
     UnknownNames,
 )
 from context7_fabric.cli.output import plain_console, print_json, with_app
-from context7_fabric.cli.text import CommandParser, one_line
+from context7_fabric.cli.progress import interrupted, progress
+from context7_fabric.cli.text import CommandParser
 from context7_fabric.durations import format_duration
 from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
@@ -44,6 +44,8 @@ def run(words: list[str]) -> int:
     delay = _delay(os.environ.get("CONTEXT7_RESOLVE_DELAY", ""))
     console = plain_console(stderr=True)
 
+    steps: list[PrefetchResult] = []
+
     async def work(app: App) -> int:
         seeds = load_seeds(options.seed or app.settings.seed_file)
         for error in seeds.left_out:
@@ -57,7 +59,7 @@ def run(words: list[str]) -> int:
             return 0
         if not options.yes and not _agreed(console, len(plan.due)):
             return 1
-        steps = await _walk(console, indexer, plan, delay, refresh=options.refresh)
+        await _walk(indexer, plan, delay, steps, refresh=options.refresh)
         summary = _summary(plan, steps, seeds)
         if options.json:
             print_json(summary)
@@ -65,7 +67,11 @@ def run(words: list[str]) -> int:
             _print(summary, _ttl(app, seeds))
         return 1 if summary["failed"] or summary["stopped_at_quota"] else 0
 
-    return with_app(work)
+    try:
+        return with_app(work)
+    except KeyboardInterrupt:
+        asked = "1 library is" if len(steps) == 1 else f"{len(steps):,} libraries are"
+        return interrupted(f"{asked} done and stored; run `index` again to go on")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,17 +168,21 @@ def _asked(console: Console, question: str) -> bool:
 
 
 async def _walk(
-    console: Console, indexer: Prefetcher, plan: PrefetchPlan, delay: float, *, refresh: bool
-) -> list[PrefetchResult]:
-    steps: list[PrefetchResult] = []
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("Asking Context7", total=len(plan.due))
+    indexer: Prefetcher,
+    plan: PrefetchPlan,
+    delay: float,
+    steps: list[PrefetchResult],
+    *,
+    refresh: bool,
+) -> None:
+    """Ask for the libraries that are due; `steps` gets the result of each at once."""
+    total = len(plan.due)
+    with progress("Asking Context7") as shown:
         async for step in indexer.run(plan, partial(anyio.sleep, delay), refresh=refresh):
             steps.append(step)
-            bar.advance(task)
+            shown.done(len(steps), total, f"{len(steps):,} of {total:,} libraries")
             if step.result in (PrefetchStatus.FAILED, PrefetchStatus.QUOTA):
-                bar.console.print(one_line(f"{step.row.name}: {step.reason}"), soft_wrap=True)
-    return steps
+                shown.note(f"{step.row.name}: {step.reason}")
 
 
 def _summary(plan: PrefetchPlan, steps: Sequence[PrefetchResult], seeds: Seeds) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 
 from context7_fabric.cli.text import print_error
@@ -24,29 +24,46 @@ if TYPE_CHECKING:
 
 _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 
-COMMANDS: Final = {
-    "serve": "serve MCP on stdio, HTTP or SSE (the default)",
-    "resolve": "look up library names",
-    "docs": "ask a library's documentation",
-    "add": "hold a library's own documentation here",
-    "docsets": "list or refresh the documentation held here",
-    "remove": "remove a docset",
-    "warm": "hold the documentation of what a project depends on",
-    "index": "resolve the seed libraries ahead of time",
-    "model": "download or check the embedding model",
-    "context": "read and write stored contexts",
-    "purge": "delete stored answers",
-    "setup": "write the entry into the files of MCP clients, or take it back",
-    "config": "print the configuration entry for a client",
-    "why": "explain an answer step by step",
-    "feedback": "rate an answer",
-    "daemon": "show, stop or run the shared daemon",
-    "token": "add, list and revoke access tokens of a server",
-    "stats": "show calls made and saved, the quota, and totals of the records",
-    "doctor": "check home, daemon, upstream and store",
-    "demo": "demonstrate the cache, without a network",
+GROUPS: Final = {
+    "Set up": {
+        "setup": "write the entry into the files of MCP clients, or take it back",
+        "config": "print the configuration entry for a client",
+        "model": "download or check the embedding model",
+        "completion": "print the completion script of a shell",
+        "demo": "demonstrate the cache, without a network",
+    },
+    "Ask": {
+        "resolve": "look up library names",
+        "docs": "ask a library's documentation",
+        "why": "explain an answer step by step",
+        "feedback": "rate an answer",
+        "context": "read and write stored contexts",
+    },
+    "Hold": {
+        "warm": "hold the documentation of what a project depends on",
+        "add": "hold a library's own documentation here",
+        "docsets": "list or refresh the documentation held here",
+        "remove": "remove a docset",
+        "index": "resolve the seed libraries ahead of time",
+    },
+    "Look after": {
+        "doctor": "check the installation, and mend it",
+        "stats": "show calls made and saved, the quota, and totals of the records",
+        "daemon": "show, stop or run the shared daemon",
+        "purge": "delete stored answers",
+    },
+    "Serve": {
+        "serve": "serve MCP on stdio, HTTP or SSE (the default)",
+        "token": "add, list and revoke access tokens of a server",
+    },
 }
-"""Summary of each command; its module in this package has the same name, or is in `_RUNS`."""
+"""Summary of each command, by the group in which the help lists it.
+
+Its module in this package has the same name, or is in `_RUNS`; its examples are in `examples`.
+"""
+
+COMMANDS: Final = {name: what for group in GROUPS.values() for name, what in group.items()}
+"""Summary of each command."""
 
 _RUNS: Final = {"remove": ("docsets", "run_remove")}
 """Module and function of a command that shares its module with another one."""
@@ -100,14 +117,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(name, words)
 
 
+def run_of(name: str) -> Callable[[list[str]], int]:
+    """Return the function that runs the command `name`; its module is imported now."""
+    module, function = _RUNS.get(name, (name, "run"))
+    run: Callable[[list[str]], int] = getattr(imported(f"context7_fabric.cli.{module}"), function)
+    return run
+
+
 def _run(name: str, words: list[str]) -> int:
     if name not in COMMANDS:
         hint = suggestion(name, COMMANDS) or "; `context7-fabric --help` lists them"
         print_error(f"there is no command {name!r}{hint}")
         return 2
-    module, function = _RUNS.get(name, (name, "run"))
     try:
-        return int(getattr(imported(f"context7_fabric.cli.{module}"), function)(words))
+        return int(run_of(name)(words))
     except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
         code = _report(_cause(error))
         if code is None:
@@ -155,11 +178,15 @@ def _cause(error: BaseException) -> BaseException:
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    listed = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    groups = (
+        "\n".join([f"{title}:", *(f"  {name:<{width}}  {what}" for name, what in group.items())])
+        for title, group in GROUPS.items()
+    )
+    listed = "\n\n".join(groups)
     return (
         "usage: context7-fabric [COMMAND] [OPTIONS]\n\n"
         "Read-through cache in place of Context7's MCP server.\n\n"
-        f"commands:\n{listed}\n\n"
+        f"{listed}\n\n"
         "Without a command it serves MCP and takes upstream's options: --transport,\n"
         "--port, --api-key; others are ignored. More: `context7-fabric COMMAND --help`."
     )

@@ -14,10 +14,9 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
 from context7_fabric.cli.output import print_json
+from context7_fabric.cli.progress import ProgressBar, ProgressLines, interrupted, progress
 from context7_fabric.cli.text import CommandParser, print_error, print_note, print_text
 from context7_fabric.process import set_up_logging
 from context7_fabric.settings import read_settings
@@ -41,7 +40,10 @@ def run(words: list[str]) -> int:
     settings = read_settings(os.environ)
     set_up_logging(settings.log_level)
     work = _fetch if options.what == "fetch" else _status
-    return anyio.run(work, settings.suggestions, options.json)
+    try:
+        return anyio.run(work, settings.suggestions, options.json)
+    except KeyboardInterrupt:
+        return interrupted("what has arrived is kept; run `model fetch` again to go on")
 
 
 async def _status(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: FBT001  # by anyio.run
@@ -63,17 +65,13 @@ async def _fetch(settings: SuggestionSettings, as_json: bool) -> int:  # noqa: F
 
 
 async def _download(link: WorkerProcess, settings: SuggestionSettings) -> str | None:
-    """Download the model with a progress bar; return the failure."""
+    """Download the model and show the progress; return the failure."""
     folder = str(settings.model_folder)
     size = await link.request("describe", _LOAD_SECONDS, model=settings.model) or {}
     total = size["megabytes"] * 10**6 if "megabytes" in size else None
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    console = Console(stderr=True)
-    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    with bars as progress:
-        bar = progress.add_task(settings.model, total=total)
+    with progress(settings.model) as shown:
         async with anyio.create_task_group() as watching:
-            watching.start_soon(_watch, settings.model_folder, progress, bar)
+            watching.start_soon(_watch, settings.model_folder, shown, total)
             reply = await link.request(
                 "fetch", _FETCH_SECONDS, model=settings.model, model_folder=folder
             )
@@ -83,12 +81,13 @@ async def _download(link: WorkerProcess, settings: SuggestionSettings) -> str | 
     return str(reply["error"]) if "error" in reply else None
 
 
-async def _watch(folder: Path, progress: Progress, bar: TaskID) -> None:
-    """Advance `bar` as the files in `folder` grow, until cancelled."""
+async def _watch(folder: Path, shown: ProgressBar | ProgressLines, total: float | None) -> None:
+    """Show the growth of the files in `folder`, until cancelled."""
     before = await anyio.to_thread.run_sync(_size, folder)
+    of = "" if total is None else f" of {total / 1e6:,.0f}"
     while True:
-        size = await anyio.to_thread.run_sync(_size, folder)
-        progress.update(bar, completed=size - before)
+        size = await anyio.to_thread.run_sync(_size, folder) - before
+        shown.done(size, total, f"{size / 1e6:,.0f}{of} MB")
         await anyio.sleep(_LOOK_SECONDS)
 
 

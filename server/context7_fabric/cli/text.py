@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 from context7_fabric.process import harmless
@@ -113,29 +113,82 @@ def notice_of_a_wait() -> Generator[None]:
 
 _UNRECOGNISED = "unrecognized arguments: "
 _ARGUMENT = "argument "
+_CHOICE = re.compile(r"invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)", re.DOTALL)
 _LEAST_WIDTH = 40
 
 
+class ParserRequest(list[str]):
+    """Words of a command that make it show its parser, by `ParserFound`, instead of running."""
+
+
+class ParserFound(Exception):
+    """A command shows its `parser`."""
+
+    def __init__(self, parser: CommandParser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
 class CommandParser(argparse.ArgumentParser):
-    """Argument parser without abbreviated options."""
+    """Argument parser without abbreviated options, whose help ends with examples."""
 
     def __init__(self, prog: str | None = None, **more: Any) -> None:  # noqa: ANN401  # argparse's
         more.setdefault("formatter_class", HelpFormatter)
         super().__init__(prog, allow_abbrev=False, **more)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  # argparse's
+        """Parse as argparse does; raise `ParserFound` at a `ParserRequest`."""
+        if isinstance(args, ParserRequest):
+            raise ParserFound(self)
+        return super().parse_known_args(args, namespace)
+
+    def parse_known_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401  # argparse's
+        """Parse as argparse does; raise `ParserFound` at a `ParserRequest`."""
+        if isinstance(args, ParserRequest):
+            raise ParserFound(self)
+        return super().parse_known_intermixed_args(args, namespace)
+
+    def format_help(self) -> str:
+        """Return the help with the examples of the command."""
+        from context7_fabric.cli.examples import examples_of
+
+        lines = "".join(f"\n  {line}" for line in examples_of(self.prog))
+        return super().format_help() + (f"\nexamples:{lines}\n" if lines else "")
+
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and the error: a wrong value in one line, the rest below the usage.
 
-        The closest option is named beside one that does not exist.
+        The closest option or value is named beside one that does not exist.
         """
         if message.startswith(_ARGUMENT):
-            print_error(message.removeprefix(_ARGUMENT))
+            print_error(f"{message.removeprefix(_ARGUMENT)}{_closest_choice(message)}")
             self.exit(2)
         words = message.removeprefix(_UNRECOGNISED).split()
         hint = ""
         if message.startswith(_UNRECOGNISED) and words:
-            hint = suggestion(words[0].partition("=")[0], self._option_string_actions)
+            hint = suggestion(words[0].partition("=")[0], self._options())
         super().error(one_line(message + hint))
+
+    def _options(self) -> set[str]:
+        """Return the options of this parser and of its subcommands."""
+        return {option for each in actions_of(self) for option in each.option_strings}
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Yield the options and arguments of a parser and of its subcommands."""
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public list
+        yield action
+        if isinstance(action.choices, dict):
+            for nested in action.choices.values():
+                yield from actions_of(nested)
+
+
+def _closest_choice(message: str) -> str:
+    """Return the question "did you mean" for an error about a choice, or ''."""
+    found = _CHOICE.search(message)
+    if found is None:
+        return ""
+    return suggestion(found["word"], [each.strip(" '") for each in found["choices"].split(",")])
 
 
 class HelpFormatter(argparse.HelpFormatter):

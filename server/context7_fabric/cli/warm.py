@@ -12,8 +12,9 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from context7_fabric.cli.docsets import docset_library, docset_settings, interrupted
+from context7_fabric.cli.docsets import docset_library, docset_settings
 from context7_fabric.cli.output import plain_console, print_table
+from context7_fabric.cli.progress import interrupted
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, one_line, print_error, print_json, print_note
 from context7_fabric.cli.warming import WarmedLibrary, Warming, WarmOptions, WarmPlan

@@ -28,6 +28,9 @@ _LONGEST_REVISION = 12
 _GONE = ".gone"
 """End of the name of an empty file that marks a docset as removed while a reader holds it open."""
 
+_ASIDE = ".damaged"
+"""End of the name of a file that cannot be read as a docset, and is kept."""
+
 WAIT_SECONDS = 0.1
 """Time between two attempts to take a lock that another process holds."""
 
@@ -189,6 +192,19 @@ class DocsetFolder:
         if held and not self._remove(held):
             (self.path / f"{stem}.removed.{held[0].generation + 1:06}{_GONE}").touch(0o600)
         self._touch()
+
+    def put_aside(self, file: DocsetFile) -> Path:
+        """Rename a file so that it is no docset any more, and return its path; nothing is lost.
+
+        The caller holds the lock of the docset.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        target = file.path.with_name(f"{file.path.name}{_ASIDE}")
+        file.path.rename(target)
+        self._touch()
+        return target
 
     def sweep(self) -> None:
         """Remove what killed runs and earlier readers left."""

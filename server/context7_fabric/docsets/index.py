@@ -203,13 +203,27 @@ def open_docset(path: Path) -> DocsetIndex:
     """Open the docset in `path`; raise `DamagedDocset` if it cannot be read as one."""
     probe_search()
     with _as_damage(path):
-        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        database = _connect(uri)
+        database = _connect(_read_only(path))
     try:
         return _opened(path, database)
     except BaseException:
         database.close()
         raise
+
+
+def is_outdated(path: Path) -> bool:
+    """Tell whether the index in a docset's file has another form than those written now.
+
+    Raises:
+        DamagedDocset: The file cannot be read as a docset.
+    """
+    with _as_damage(path), closing(_connect(_read_only(path))) as database:
+        _check(path, database)
+        return _facts(path, database)[1] != INDEX_FORM
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
 
 
 def memory_index(snippets: Iterable[DocSnippet]) -> DocsetIndex:

@@ -141,6 +141,31 @@ class Endpoint:
         except OSError:
             return False
 
+    def is_stale(self) -> bool:
+        """Tell whether there is a socket at which no process listens."""
+        try:
+            self.connect().close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def remove_stale(self) -> bool:
+        """Remove a socket at which no process listens; return whether there was one.
+
+        Raises:
+            OSError: It stays, because another process keeps the lock or the folder is gone.
+        """
+        lock = self._locked(self._last_patience)
+        try:
+            if not self.is_stale():
+                return False
+            os.unlink(os.path.join(self.folder, self._socket))
+        finally:
+            os.close(lock)
+        return True
+
     def remove(self, socket_id: tuple[int, int]) -> None:
         """Remove the socket, if it is still the one with `socket_id`.
 

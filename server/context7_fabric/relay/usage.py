@@ -38,7 +38,7 @@ def note_usage(words: list[str], environ: Mapping[str, str], *, on_stdio: bool) 
 
     With `on_stdio`, a note says on a terminal that the server waits for a client.
     """
-    notes = [_variable_note(each) for each in unknown_variables(environ)]
+    notes = [_variable_note(*each) for each in nearest_variables(environ).items()]
     if asks_to_serve(words):
         notes += [_option_note(each) for each in _unknown_options(words)]
     if on_stdio and os.isatty(0):
@@ -48,18 +48,29 @@ def note_usage(words: list[str], environ: Mapping[str, str], *, on_stdio: bool) 
         sys.stderr.flush()
 
 
-def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the variables of `environ` that have the prefix and are not declared."""
-    ours = (name for name in sorted(environ) if name.startswith(PREFIX))
-    return [name for name in ours if name[len(PREFIX) :] not in VARIABLES][:_MOST]
+def nearest_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `environ` that have the prefix and are not declared.
+
+    Each comes with the declared variable that it may mean, or ''.
+    """
+    ours = (name[len(PREFIX) :] for name in sorted(environ) if name.startswith(PREFIX))
+    unknown = [name for name in ours if name not in VARIABLES][:_MOST]
+    near = {name: nearest(name, VARIABLES) for name in unknown}
+    return {PREFIX + name: PREFIX + known if known else "" for name, known in near.items()}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the word of `known` that is closest to `word`, '' if none is close."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word[:_LONGEST], list(known), 1, 0.7)
+    return near[0] if near else ""
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return the question "did you mean" for the word of `known` closest to `word`, or ''."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word[:_LONGEST], list(known), 1, 0.7)
-    return f": did you mean '{near[0]}'?" if near else ""
+    near = nearest(word, known)
+    return f": did you mean '{near}'?" if near else ""
 
 
 def _unknown_options(words: list[str]) -> list[str]:
@@ -81,9 +92,8 @@ def _option_note(name: str) -> str:
     return _note("option", name, suggestion(name, known))
 
 
-def _variable_note(name: str) -> str:
-    hint = suggestion(name[len(PREFIX) :], VARIABLES).replace("'", f"'{PREFIX}", 1)
-    return _note("variable", name, hint)
+def _variable_note(name: str, known: str) -> str:
+    return _note("variable", name, f": did you mean '{known}'?" if known else "")
 
 
 def _note(kind: str, name: str, hint: str) -> str:

@@ -13,8 +13,9 @@ from threading import Thread
 
 import pytest
 
+from context7_fabric.cli.checks import DaemonFacts, HealthCheck, judge_daemon
 from context7_fabric.cli.daemon import stop_all
-from context7_fabric.cli.doctor import check_daemon, judged
+from context7_fabric.cli.facts import daemon_facts
 from context7_fabric.cli.main import main
 from context7_fabric.daemon.status import DaemonProbe, DaemonStatus, probe_all, wait_for_end
 from context7_fabric.relay.endpoint import Endpoint
@@ -239,6 +240,10 @@ class TestStop:
         )
 
 
+def check_daemon(mode: str) -> HealthCheck:
+    return judge_daemon(daemon_facts(mode))
+
+
 class TestDoctor:
     def test_doctor_with_the_daemon_off_neither_passes_nor_fails(self, home: Path) -> None:
         check = check_daemon("off")
@@ -258,11 +263,12 @@ class TestDoctor:
     def test_doctor_with_one_faulty_daemon_fails(self) -> None:
         well = DaemonStatus(4711, "1.0", 0.0, windows=2)
         hangs = DaemonProbe("/home/daemon/b.log", trouble="did not answer within 5 s")
-        check = judged([DaemonProbe("/home/daemon/a.log", well), hangs])
+        check = judge_daemon(DaemonFacts(probes=[DaemonProbe("/home/daemon/a.log", well), hangs]))
         assert check.ok is False
         assert "2 clients" in check.text
-        assert check.text.endswith(
-            "; one did not answer within 5 s: end its process, which /home/daemon/b.log names"
+        assert check.line.endswith(
+            "; one did not answer within 5 s: end its process, which /home/daemon/b.log names,"
+            " by `kill PID`"
         )
 
     def test_doctor_with_another_users_folder_fails(
@@ -271,7 +277,7 @@ class TestDoctor:
         monkeypatch.setattr(os, "getuid", lambda: 54321)
         check = check_daemon("auto")
         assert check.ok is False
-        assert check.text.startswith(f"{folder} is another user's: each client serves itself; ")
+        assert check.line.startswith(f"{folder} is another user's: each client serves itself: ")
 
     def test_doctor_with_a_file_in_place_of_the_folder_fails(self, home: Path) -> None:
         home.mkdir()

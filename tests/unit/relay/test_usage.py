@@ -7,8 +7,8 @@ import pytest
 from context7_fabric.relay.usage import (
     asks_for_version,
     asks_to_serve,
+    nearest_variables,
     note_usage,
-    unknown_variables,
 )
 from context7_fabric.settings import read_settings
 from context7_fabric.variables import PREFIX, VARIABLES
@@ -67,7 +67,7 @@ def test_note_usage_names_variables_that_nothing_reads(
     words: list[str], name: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environ = {f"{PREFIX}{name}": "1", f"{PREFIX}META": "off", "CONTEXT7_API_KEY": "k"}
-    assert unknown_variables(environ) == [f"{PREFIX}{name}"]
+    assert list(nearest_variables(environ)) == [f"{PREFIX}{name}"]
     note_usage(words, environ, on_stdio=False)
     line = f"context7-fabric: unknown variable '{PREFIX}{name}' is ignored{expected}\n"
     assert capsys.readouterr().err == line
