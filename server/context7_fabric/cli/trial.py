@@ -21,7 +21,7 @@ _REFERENCE = re.compile(
     r"\$\{(?:env:)?(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}"
     r"|\{env:(?P<bare>[A-Za-z_]\w*)\}|\$(?P<plain>[A-Za-z_]\w*)"
 )
-_OTHER_REFERENCE = re.compile(r"\$\{\w+:|\$\(|\{file:")
+_OTHER_REFERENCE = re.compile(r"\$\{(?!env:)\w+:(?!-)|\$\(|\{file:")
 """References that only the client can resolve, such as `${input:key}`."""
 
 
