@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from context7_fabric.cli.output import plain_console
-from context7_fabric.cli.setup_files import FileSetup, plan_entries, plan_rules, write_planned
 from context7_fabric.cli.text import (
     CommandParser,
     one_line,
@@ -24,16 +24,28 @@ from context7_fabric.cli.text import (
     print_note,
     print_text,
 )
-from context7_fabric.cli.trial import EntryDoesNotStart, EntryProcess, process_of, start
+from context7_fabric.cli.trial import StartOutcome, start_all
 from context7_fabric.client_config.clients import CLIENTS, NAMES, Machine, McpClient
 from context7_fabric.client_config.command import lasting_command, shell_variables
-from context7_fabric.client_config.edit import read_file
-from context7_fabric.client_config.entries import NewServer, places_of
+from context7_fabric.client_config.edit import FileContent, check_writable, diff_of, read_file
+from context7_fabric.client_config.entries import FilePlan, NewServer, places_of, plan_file
 from context7_fabric.client_config.launch import EntryForm
-from context7_fabric.client_config.locate import also_named, clients_here, files_of, this_machine
-from context7_fabric.client_config.undo import ChangeRecord, records, undo
-from context7_fabric.errors import ClientFileError, ConfigurationSyntaxError, SettingError
-from context7_fabric.process import harmless, set_up_logging
+from context7_fabric.client_config.locate import (
+    also_named,
+    clients_here,
+    files_of,
+    rule_file,
+    this_machine,
+)
+from context7_fabric.client_config.rules import with_rule
+from context7_fabric.client_config.undo import ChangeRecord, records, undo, write_change
+from context7_fabric.errors import (
+    ClientFileChanged,
+    ClientFileError,
+    ConfigurationSyntaxError,
+    SettingError,
+)
+from context7_fabric.process import harmless, imported, set_up_logging
 from context7_fabric.project.dependencies import read_dependencies
 from context7_fabric.relay.folders import home_of
 from context7_fabric.relay.usage import suggestion
@@ -44,14 +56,60 @@ _WARNING = (
 )
 
 
-@dataclass(slots=True)
-class StartOutcome:
-    """The start of an entry, which clients with equal ones share."""
+_ATTEMPTS: Final = 3
+"""Writes of a file that its client changes at the same time."""
 
-    clients: list[str] = field(default_factory=list)
-    seconds: float | None = None
-    tools: Sequence[str] = ()
-    error: str | None = None
+
+@dataclass(slots=True)
+class FileSetup:
+    """A client's file and its fate: `state` is planned, unchanged, written, left or failed.
+
+    `rule` is None for a file with entries; else it tells whether the file holds the rule alone.
+    """
+
+    client: McpClient
+    path: Path
+    rule: bool | None = None
+    in_project: bool = False
+    state: str = "planned"
+    reason: str | None = None
+    backup: Path | None = None
+    content: FileContent | None = None
+    plan: FilePlan | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether the file stays as it is although it was to be changed."""
+        return self.state == "failed" or (self.state == "left" and self.rule is None)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Notes for the user."""
+        client, has_entry = self.client, self.plan is not None and self.rule is None
+        consent = client.project_consent if self.in_project else client.consent
+        return (
+            *(self.plan.notes if self.plan else ()),
+            *([consent] if consent and has_entry else ()),
+        )
+
+    def diff(self) -> str:
+        """Return the change as a unified diff, in which keys are redacted."""
+        if self.content is None or self.plan is None:
+            return ""
+        secrets = [secret for placed in self.plan.placed for secret in placed.secrets]
+        return diff_of(self.content, self.plan.text, secrets)
+
+    def as_object(self) -> dict[str, Any]:
+        """Return what `--json` prints about the file."""
+        return {
+            "client": self.client.name,
+            "file": str(self.path),
+            "content": "entry" if self.rule is None else "rule",
+            "state": self.state,
+            "reason": self.reason,
+            "backup": str(self.backup) if self.backup else None,
+            "notes": list(self.notes),
+        }
 
 
 def run(words: list[str]) -> int:
@@ -169,7 +227,7 @@ def _set_up(
     project = Path.cwd() if options.project else None
     copied, secret = shell_variables(os.environ)
     server = NewServer(lasting_command(), copied, secret)
-    files = list(plan_entries(clients, machine, server, project))
+    files = list(_plan_entries(clients, machine, server, project))
     _show(files, options)
     for path in [] if project else [path for each in clients for path in also_named(each, machine)]:
         print_note(one_line(f"{path} names Context7 too; it is never changed."))
@@ -180,7 +238,7 @@ def _set_up(
         return 1
     files = _write(files, server, options, home)
     files += _with_rules(files, machine, server, options, home)
-    starts = [] if options.dry_run else _starts(files)
+    starts = [] if options.dry_run else start_all(_entries_in_place(files), os.environ)
     code = _ended(files, starts, options)
     return code or _documented(options)
 
@@ -196,7 +254,7 @@ def _with_rules(
     if options.rules is False:
         return []
     clients = [each.client for each in files if not each.is_refused and each.state != "left"]
-    rules = list(plan_rules(clients, machine, Path.cwd() if options.project else None))
+    rules = list(_plan_rules(clients, machine, Path.cwd() if options.project else None))
     changes = [each for each in rules if each.state == "planned"]
     places = ", ".join(str(each.path) for each in changes)
     question = f"Add the rule that makes agents use the tools to {places}? [y/N] "
@@ -214,7 +272,7 @@ def _write(
     if options.dry_run:
         return list(files)
     written = [
-        write_planned(each, server, home) if each.state == "planned" else each for each in files
+        _write_planned(each, server, home) if each.state == "planned" else each for each in files
     ]
     for before, each in zip(files, written, strict=True):
         if each.state == "written" and not options.json:
@@ -248,6 +306,85 @@ def _report_failure(each: FileSetup, options: argparse.Namespace) -> None:
     print_error(f"{each.client.title}: {place}{each.reason}; the file is as it was")
 
 
+def _plan_entries(
+    clients: Sequence[McpClient], machine: Machine, server: NewServer, project: Path | None
+) -> Iterator[FileSetup]:
+    """Yield the change of each file; one that several clients read comes once."""
+    seen: set[Path] = set()
+    for client in clients:
+        for path in files_of(client, machine, project):
+            if path not in seen:
+                seen.add(path)
+                setup = FileSetup(client, path, in_project=project is not None)
+                yield _planned(setup, server)
+
+
+def _plan_rules(
+    clients: Sequence[McpClient], machine: Machine, project: Path | None
+) -> Iterator[FileSetup]:
+    """Yield the change of each file for the rule; one that several clients read comes once."""
+    seen: set[Path] = set()
+    for client in dict.fromkeys(clients):
+        found = rule_file(client, machine, project)
+        if found is not None and found[0] not in seen:
+            seen.add(found[0])
+            yield _planned(FileSetup(client, *found, in_project=project is not None), None)
+
+
+def _write_planned(setup: FileSetup, server: NewServer, home: Path) -> FileSetup:
+    """Write a file; a change by its client meanwhile is kept, if our part stays the same."""
+    agreed = setup.plan
+    for _attempt in range(_ATTEMPTS):
+        if setup.state != "planned" or setup.content is None or setup.plan is None:
+            return setup
+        if agreed is None or setup.plan.placed != agreed.placed:
+            return replace(setup, state="failed", reason="it was changed meanwhile: run this again")
+        try:
+            now = datetime.now().astimezone()
+            backup = write_change(setup.client, setup.content, setup.plan, home, now)
+            return replace(setup, state="written", backup=backup)
+        except ClientFileChanged:
+            setup = _planned(setup, server)
+        except ClientFileError as error:
+            return replace(setup, state="failed", reason=str(error))
+    return replace(setup, state="failed", reason="it changes all the time: close the client first")
+
+
+def _planned(setup: FileSetup, server: NewServer | None) -> FileSetup:
+    """Return a file with its content and plan, or with the reason why it stays as it is."""
+    try:
+        content = read_file(setup.path, in_project=setup.in_project)
+        plan = _plan_of(setup, content, server)
+        if plan.obstacle:
+            return replace(setup, state="left", reason=plan.obstacle, plan=None)
+        is_same = content.data is not None and content.encoded(plan.text) == content.data
+        if not is_same:
+            check_writable(content)
+    except ClientFileError as error:
+        return replace(setup, state="failed", reason=str(error), plan=None)
+    except ConfigurationSyntaxError as error:
+        return replace(setup, state="failed", reason=f"{setup.path}, {error}", plan=None)
+    return replace(setup, state="unchanged" if is_same else "planned", content=content, plan=plan)
+
+
+def _plan_of(setup: FileSetup, content: FileContent, server: NewServer | None) -> FilePlan:
+    if setup.rule is None and server is not None:
+        return plan_file(setup.client, content.text, server, in_project=setup.in_project)
+    text = with_rule(content.text, is_own=setup.rule is True)
+    if text is None:
+        return FilePlan(content.text, obstacle="it holds another text, so the rule is left out")
+    return FilePlan(text)
+
+
+def _entries_in_place(files: Sequence[FileSetup]) -> list[tuple[McpClient, Mapping[str, Any]]]:
+    return [
+        (each.client, placed.entry)
+        for each in files
+        if each.plan and not each.is_refused
+        for placed in each.plan.placed[:1]
+    ]
+
+
 def _documented(options: argparse.Namespace) -> int:
     """Hold the documentation of the project in this folder, if there is one and it is wanted.
 
@@ -260,34 +397,8 @@ def _documented(options: argparse.Namespace) -> int:
         return 0
     if is_asked and not _agreed(_WARNING):
         return 0
-    from context7_fabric.cli import warm
-
-    return warm.run([*(["--yes"] if options.yes else []), *(["--json"] if options.json else [])])
-
-
-def _starts(files: Sequence[FileSetup]) -> list[StartOutcome]:
-    """Start each entry that is in place, equal ones once."""
-    outcomes: dict[str, StartOutcome] = {}
-    for each in files:
-        for placed in each.plan.placed[:1] if each.plan and not each.is_refused else ():
-            try:
-                process = process_of(each.client, placed.entry, os.environ)
-            except EntryDoesNotStart as error:
-                outcomes[each.client.name] = StartOutcome([each.client.title], error=str(error))
-                continue
-            key = repr((process.command, process.args, sorted(process.env.items())))
-            if key not in outcomes:
-                outcomes[key] = _started(process, each.client)
-            outcomes[key].clients.append(each.client.title)
-    return list(outcomes.values())
-
-
-def _started(process: EntryProcess, client: McpClient) -> StartOutcome:
-    try:
-        done = start(process, client.limit)
-    except EntryDoesNotStart as error:
-        return StartOutcome(error=str(error))
-    return StartOutcome(seconds=done.seconds, tools=done.tools)
+    words = [*(["--yes"] if options.yes else []), *(["--json"] if options.json else [])]
+    return int(imported("context7_fabric.cli.warm").run(words))
 
 
 def _ended(
