@@ -30,7 +30,7 @@ unexport UV_BUILD_CONSTRAINT UV_CONSTRAINT UV_EXCLUDE UV_EXCLUDE_NEWER UV_NO_BIN
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-daemon test-long coverage bench lock clean
+.PHONY: help demo test test-daemon test-long clients coverage bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,10 @@ test-daemon: $(DEV_READY) ## Run the tests of windows on stdio again, through a 
 
 test-long: $(DEV_READY) ## Run the tests that `make test` leaves out because they take minutes
 	$(PYTEST) tests/integration -m long
+
+# A file of checks is named, as pytest finds none by its name: they install 1.5 GB from npm.
+clients: $(DEV_READY) ## Run the real clients against the files that `setup` writes (needs npm)
+	$(BIN)/python -m pytest tests/clients/check_clients.py
 
 coverage: $(DEV_READY) ## Run all tests with coverage, which must not fall below its limit
 	$(PYTEST) tests/integration --cov --cov-report= --cov-fail-under=0

@@ -26,6 +26,7 @@ Done = CompletedProcess[str]
 pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
 SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
+PROJECT = str(Path(__file__).parents[2])
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
 LONG = "key:" + "/a/long/path/without/a/blank" * 4
@@ -36,6 +37,7 @@ CONTROLS = re.compile(r"[^\n\t -~\u00a0-\u2027\u202f-\u2065\u206a-\U000dffff]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CURSOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 """Escape sequences of a table's colours and of a progress bar."""
+NO_SUBCOMMANDS = ("completion", "config", "serve")
 SUBCOMMANDS = re.compile(r"(?<=\s)[a-z]+(?:\|[a-z]+)+(?=\s)|(?<=\{)[a-z]+(?:,[a-z]+)+(?=\})")
 
 
@@ -86,6 +88,11 @@ CASES = {
         fails=["--dry-run", "--seed", "/nowhere"],
         wrong=[["--category", "nonsense"], ["--delay"]],
     ),
+    "warm": Case(
+        [PROJECT, "--dry-run"],
+        fails=["/nowhere", "--dry-run"],
+        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"]],
+    ),
     "model fetch": Case([], code=1, wrong=[["now"]]),
     "model status": Case([], code=1, wrong=[["--jsn"]]),
     "context get": Case(["note"], fails=["nothing"], wrong=[[], ["a", "b"]], verbatim=True),
@@ -101,6 +108,7 @@ CASES = {
         wrong=[["ed"], ["cursor"], ["--yes"], ["zed", "--json"], ["cline", "--project", "--yes"]],
         verbatim=True,
     ),
+    "completion": Case(["bash"], json=False, wrong=[[], ["csh"]], verbatim=True),
     "config": Case(["cursor"], json=False, wrong=[[], ["ed"]], verbatim=True),
     "why": Case([], fails=["ffffffffff"], wrong=[["a", "b"]]),
     "feedback": Case(
@@ -211,7 +219,7 @@ def test_cases_are_those_of_every_command_there_is(capsys: pytest.CaptureFixture
         with pytest.raises(SystemExit):
             main([command, "--help"])
         usage = capsys.readouterr().out.partition("\n\n")[0]
-        nested = SUBCOMMANDS.search(f"{usage} ") if command not in ("config", "serve") else None
+        nested = SUBCOMMANDS.search(f"{usage} ") if command not in NO_SUBCOMMANDS else None
         names = re.split(r"[|,]", nested[0]) if nested else []
         found |= {f"{command} {name}" for name in names} or {command}
     assert found == set(CASES)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -24,17 +24,20 @@ from context7_fabric.cli.text import (
     print_note,
     print_text,
 )
-from context7_fabric.cli.trial import EntryDoesNotStart, EntryProcess, process_of, start
+from context7_fabric.cli.trial import StartOutcome, start_all
 from context7_fabric.client_config.clients import CLIENTS, NAMES, Machine, McpClient
 from context7_fabric.client_config.command import lasting_command, shell_variables
-from context7_fabric.client_config.edit import (
-    FileContent,
-    check_writable,
-    diff_of,
-    read_file,
-)
+from context7_fabric.client_config.edit import FileContent, check_writable, diff_of, read_file
 from context7_fabric.client_config.entries import FilePlan, NewServer, places_of, plan_file
-from context7_fabric.client_config.locate import also_named, clients_here, files_of, this_machine
+from context7_fabric.client_config.launch import EntryForm
+from context7_fabric.client_config.locate import (
+    also_named,
+    clients_here,
+    files_of,
+    rule_file,
+    this_machine,
+)
+from context7_fabric.client_config.rules import with_rule
 from context7_fabric.client_config.undo import ChangeRecord, records, undo, write_change
 from context7_fabric.errors import (
     ClientFileChanged,
@@ -42,9 +45,16 @@ from context7_fabric.errors import (
     ConfigurationSyntaxError,
     SettingError,
 )
-from context7_fabric.process import harmless, set_up_logging
+from context7_fabric.process import harmless, imported, set_up_logging
+from context7_fabric.project.dependencies import read_dependencies
 from context7_fabric.relay.folders import home_of
 from context7_fabric.relay.usage import suggestion
+
+_WARNING = (
+    "Hold the documentation of this project's libraries on this machine? GitHub and other forges"
+    " then learn which libraries it uses. [y/N] "
+)
+
 
 _ATTEMPTS: Final = 3
 """Writes of a file that its client changes at the same time."""
@@ -52,37 +62,49 @@ _ATTEMPTS: Final = 3
 
 @dataclass(slots=True)
 class FileSetup:
-    """A client's file and its fate: `state` is planned, unchanged, written, left or failed."""
+    """A client's file and its fate: `state` is planned, unchanged, written, left or failed.
+
+    `rule` is None for a file with entries; else it tells whether the file holds the rule alone.
+    """
 
     client: McpClient
     path: Path
+    rule: bool | None = None
+    in_project: bool = False
     state: str = "planned"
     reason: str | None = None
     backup: Path | None = None
-    notes: Sequence[str] = ()
     content: FileContent | None = None
     plan: FilePlan | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Tell whether the file stays as it is although it was to be changed."""
+        return self.state == "failed" or (self.state == "left" and self.rule is None)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Notes for the user."""
+        return self.plan.notes if self.plan else ()
+
+    def diff(self) -> str:
+        """Return the change as a unified diff, in which keys are redacted."""
+        if self.content is None or self.plan is None:
+            return ""
+        secrets = [secret for placed in self.plan.placed for secret in placed.secrets]
+        return diff_of(self.content, self.plan.text, secrets)
 
     def as_object(self) -> dict[str, Any]:
         """Return what `--json` prints about the file."""
         return {
             "client": self.client.name,
             "file": str(self.path),
+            "content": "entry" if self.rule is None else "rule",
             "state": self.state,
             "reason": self.reason,
             "backup": str(self.backup) if self.backup else None,
             "notes": list(self.notes),
         }
-
-
-@dataclass(slots=True)
-class StartOutcome:
-    """The start of an entry, which clients with equal ones share."""
-
-    clients: list[str] = field(default_factory=list)
-    seconds: float | None = None
-    tools: Sequence[str] = ()
-    error: str | None = None
 
 
 def run(words: list[str]) -> int:
@@ -98,10 +120,7 @@ def run(words: list[str]) -> int:
     if not (options.yes or options.dry_run) and (options.json or not _is_terminal()):
         print_error("there is no terminal to ask at: --yes writes, --dry-run shows the changes")
         return 2
-    copied, secret = shell_variables(os.environ)
-    server = NewServer(lasting_command(), copied, secret)
-    files = list(_planned(clients, machine, server, options))
-    return _set_up(files, server, options, home)
+    return _set_up(clients, machine, options, home)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="only show the changes")
     parser.add_argument("--yes", action="store_true", help="write without asking")
     parser.add_argument("--undo", action="store_true", help="take the changes back")
+    parser.add_argument(
+        "--rules",
+        action=argparse.BooleanOptionalAction,
+        help="also write the rule that makes agents use the tools",
+    )
     parser.add_argument(
         "--docs",
         action=argparse.BooleanOptionalAction,
@@ -187,143 +211,196 @@ def _entry_in(client: McpClient, path: Path) -> str:
         return f"cannot be read: {error.reason}"
     if not found:
         return "no entry"
-    return "this program" if all(each.ours for each in found) else "Context7's own server"
+    if all(each.form is EntryForm.OURS for each in found):
+        return "this program"
+    return f"Context7's own server: {', '.join(dict.fromkeys(each.form for each in found))}"
 
 
-def _planned(
-    clients: Sequence[McpClient],
+def _set_up(
+    clients: Sequence[McpClient], machine: Machine, options: argparse.Namespace, home: Path
+) -> int:
+    project = Path.cwd() if options.project else None
+    copied, secret = shell_variables(os.environ)
+    server = NewServer(lasting_command(), copied, secret)
+    files = list(_plan_entries(clients, machine, server, project))
+    _show(files, options)
+    for path in [] if project else [path for each in clients for path in also_named(each, machine)]:
+        print_note(one_line(f"{path} names Context7 too; it is never changed."))
+    changes = [each for each in files if each.state == "planned"]
+    question = f"Write {_counted(len(changes))}? [y/N] "
+    if changes and not options.dry_run and not (options.yes or _agreed(question)):
+        print_note("Nothing was changed.")
+        return 1
+    files = _write(files, server, options, home)
+    files += _with_rules(files, machine, server, options, home)
+    starts = [] if options.dry_run else start_all(_entries_in_place(files), os.environ)
+    code = _ended(files, starts, options)
+    return code or _documented(options)
+
+
+def _with_rules(
+    files: Sequence[FileSetup],
     machine: Machine,
     server: NewServer,
     options: argparse.Namespace,
+    home: Path,
+) -> list[FileSetup]:
+    """Write the rule for the clients whose entry is in place, if that is wanted."""
+    if options.rules is False:
+        return []
+    clients = [each.client for each in files if not each.is_refused and each.state != "left"]
+    rules = list(_plan_rules(clients, machine, Path.cwd() if options.project else None))
+    changes = [each for each in rules if each.state == "planned"]
+    places = ", ".join(str(each.path) for each in changes)
+    question = f"Add the rule that makes agents use the tools to {places}? [y/N] "
+    takes = options.rules or options.yes or options.dry_run
+    if changes and not takes and not _agreed(question):
+        return []
+    _show(rules, options)
+    return _write(rules, server, options, home)
+
+
+def _write(
+    files: Sequence[FileSetup], server: NewServer, options: argparse.Namespace, home: Path
+) -> list[FileSetup]:
+    """Write the files that are planned; return all of them with their fate."""
+    if options.dry_run:
+        return list(files)
+    written = [
+        _write_planned(each, server, home) if each.state == "planned" else each for each in files
+    ]
+    for before, each in zip(files, written, strict=True):
+        if each.state == "written" and not options.json:
+            backup = f"; the old one is {each.backup}" if each.backup else ""
+            print_text(f"{each.client.title}: wrote {each.path}{backup}", hanging=4)
+        elif each.state != before.state:
+            _report_failure(each, options)
+    return written
+
+
+def _show(files: Iterable[FileSetup], options: argparse.Namespace) -> None:
+    """Print the change of each file, the keys in it redacted."""
+    for each in files:
+        title = f"{each.client.title}: {each.path}"
+        if each.state == "unchanged" and not options.json:
+            part = "entry" if each.rule is None else "rule"
+            print_text(f"{title} has this {part} already", hanging=4)
+        elif each.state == "planned" and not options.json:
+            print_text(title)
+            print(harmless(each.diff()), flush=True)
+        for note in each.notes:
+            print_note(f"{each.client.title}: {one_line(note)}.")
+        if each.state in ("left", "failed"):
+            _report_failure(each, options)
+
+
+def _report_failure(each: FileSetup, options: argparse.Namespace) -> None:
+    if options.json:
+        return
+    place = "" if str(each.path) in (each.reason or "") else f"{each.path}: "
+    print_error(f"{each.client.title}: {place}{each.reason}; the file is as it was")
+
+
+def _plan_entries(
+    clients: Sequence[McpClient], machine: Machine, server: NewServer, project: Path | None
 ) -> Iterator[FileSetup]:
     """Yield the change of each file; one that several clients read comes once."""
-    project = Path.cwd() if options.project else None
     seen: set[Path] = set()
     for client in clients:
         for path in files_of(client, machine, project):
             if path not in seen:
                 seen.add(path)
-                yield _plan(FileSetup(client, path), server, in_project=options.project)
-        if project is None:
-            for path in also_named(client, machine):
-                print_note(one_line(f"{path} names Context7 too; it is never changed."))
+                setup = FileSetup(client, path, in_project=project is not None)
+                yield _planned(setup, server)
 
 
-def _plan(setup: FileSetup, server: NewServer, *, in_project: bool) -> FileSetup:
-    """Return a file with its content and plan, or with the reason why it stays as it is."""
-    try:
-        content = read_file(setup.path, in_project=in_project)
-        plan = plan_file(setup.client, content.text, server, in_project=in_project)
-        if plan.obstacle:
-            return replace(setup, state="left", reason=plan.obstacle)
-        is_same = content.data is not None and content.encoded(plan.text) == content.data
-        if not is_same:
-            check_writable(content)
-    except ClientFileError as error:
-        return replace(setup, state="failed", reason=str(error))
-    except ConfigurationSyntaxError as error:
-        return replace(setup, state="failed", reason=f"{setup.path}, {error}")
-    state = "unchanged" if is_same else "planned"
-    return replace(setup, state=state, content=content, plan=plan, notes=plan.notes)
+def _plan_rules(
+    clients: Sequence[McpClient], machine: Machine, project: Path | None
+) -> Iterator[FileSetup]:
+    """Yield the change of each file for the rule; one that several clients read comes once."""
+    seen: set[Path] = set()
+    for client in dict.fromkeys(clients):
+        found = rule_file(client, machine, project)
+        if found is not None and found[0] not in seen:
+            seen.add(found[0])
+            yield _planned(FileSetup(client, *found, in_project=project is not None), None)
 
 
-def _set_up(
-    files: list[FileSetup], server: NewServer, options: argparse.Namespace, home: Path
-) -> int:
-    changes = [each for each in files if each.state == "planned"]
-    if not options.json:
-        _show(files)
-    if options.dry_run:
-        return _ended(files, [], options)
-    if changes and not (options.yes or _agreed(f"Write {_counted(len(changes))}? [y/N] ")):
-        print_note("Nothing was changed.")
-        return 1
-    written = {
-        id(each): _written(each, server, home, in_project=options.project) for each in changes
-    }
-    files = [written.get(id(each), each) for each in files]
-    if not options.json:
-        _report(each for each in files if each.state == "written")
-        _report_failures(each for each in written.values() if each.state != "written")
-    return _ended(files, _starts(files), options)
-
-
-def _show(files: Sequence[FileSetup]) -> None:
-    """Print the change of each file, the keys in it redacted."""
-    for each in files:
-        title = f"{each.client.title}: {each.path}"
-        if each.state == "unchanged":
-            print_text(f"{title} has this entry already")
-        elif each.content is not None and each.plan is not None:
-            secrets = [secret for placed in each.plan.placed for secret in placed.secrets]
-            print_text(title)
-            print(harmless(diff_of(each.content, each.plan.text, secrets)), flush=True)
-        for note in each.notes:
-            print_note(f"{each.client.title}: {one_line(note)}.")
-    _report_failures(each for each in files if each.state in ("left", "failed"))
-
-
-def _report_failures(files: Iterator[FileSetup]) -> None:
-    for each in files:
-        place = "" if str(each.path) in (each.reason or "") else f"{each.path}: "
-        print_error(f"{each.client.title}: {place}{each.reason}; the file is as it was")
-
-
-def _written(setup: FileSetup, server: NewServer, home: Path, *, in_project: bool) -> FileSetup:
-    """Write one file; a change by its client meanwhile is kept, if our entry is the same."""
+def _write_planned(setup: FileSetup, server: NewServer, home: Path) -> FileSetup:
+    """Write a file; a change by its client meanwhile is kept, if our part stays the same."""
+    agreed = setup.plan
     for _attempt in range(_ATTEMPTS):
         if setup.state != "planned" or setup.content is None or setup.plan is None:
             return setup
+        if agreed is None or setup.plan.placed != agreed.placed:
+            return replace(setup, state="failed", reason="it was changed meanwhile: run this again")
         try:
-            backup = write_change(
-                setup.client, setup.content, setup.plan, home, datetime.now().astimezone()
-            )
+            now = datetime.now().astimezone()
+            backup = write_change(setup.client, setup.content, setup.plan, home, now)
             return replace(setup, state="written", backup=backup)
-        except ClientFileChanged as error:
-            again = _plan(setup, server, in_project=in_project)
-            is_agreed = again.plan is not None and again.plan.placed == setup.plan.placed
-            setup = again if is_agreed else replace(setup, state="failed", reason=str(error))
+        except ClientFileChanged:
+            setup = _planned(setup, server)
         except ClientFileError as error:
             return replace(setup, state="failed", reason=str(error))
     return replace(setup, state="failed", reason="it changes all the time: close the client first")
 
 
-def _report(files: Iterator[FileSetup]) -> None:
-    for each in files:
-        backup = f"; the old one is {each.backup}" if each.backup else ""
-        print_text(f"{each.client.title}: wrote {each.path}{backup}", hanging=4)
-
-
-def _starts(files: Sequence[FileSetup]) -> list[StartOutcome]:
-    """Start each entry that is in place, equal ones once."""
-    outcomes: dict[str, StartOutcome] = {}
-    for each in files:
-        for placed in each.plan.placed[:1] if each.plan and each.state != "failed" else ():
-            try:
-                process = process_of(each.client, placed.entry, os.environ)
-            except EntryDoesNotStart as error:
-                outcomes[each.client.name] = StartOutcome([each.client.title], error=str(error))
-                continue
-            key = repr((process.command, process.args, sorted(process.env.items())))
-            if key not in outcomes:
-                outcomes[key] = _started(process, each.client)
-            outcomes[key].clients.append(each.client.title)
-    return list(outcomes.values())
-
-
-def _started(process: EntryProcess, client: McpClient) -> StartOutcome:
+def _planned(setup: FileSetup, server: NewServer | None) -> FileSetup:
+    """Return a file with its content and plan, or with the reason why it stays as it is."""
     try:
-        done = start(process, client.limit)
-    except EntryDoesNotStart as error:
-        return StartOutcome(error=str(error))
-    return StartOutcome(seconds=done.seconds, tools=done.tools)
+        content = read_file(setup.path, in_project=setup.in_project)
+        plan = _plan_of(setup, content, server)
+        if plan.obstacle:
+            return replace(setup, state="left", reason=plan.obstacle, plan=None)
+        is_same = content.data is not None and content.encoded(plan.text) == content.data
+        if not is_same:
+            check_writable(content)
+    except ClientFileError as error:
+        return replace(setup, state="failed", reason=str(error), plan=None)
+    except ConfigurationSyntaxError as error:
+        return replace(setup, state="failed", reason=f"{setup.path}, {error}", plan=None)
+    return replace(setup, state="unchanged" if is_same else "planned", content=content, plan=plan)
+
+
+def _plan_of(setup: FileSetup, content: FileContent, server: NewServer | None) -> FilePlan:
+    if setup.rule is None and server is not None:
+        return plan_file(setup.client, content.text, server, in_project=setup.in_project)
+    text = with_rule(content.text, is_own=setup.rule is True)
+    if text is None:
+        return FilePlan(content.text, obstacle="it holds another text, so the rule is left out")
+    return FilePlan(text)
+
+
+def _entries_in_place(files: Sequence[FileSetup]) -> list[tuple[McpClient, Mapping[str, Any]]]:
+    return [
+        (each.client, placed.entry)
+        for each in files
+        if each.plan and not each.is_refused
+        for placed in each.plan.placed[:1]
+    ]
+
+
+def _documented(options: argparse.Namespace) -> int:
+    """Hold the documentation of the project in this folder, if there is one and it is wanted.
+
+    Without an answer nothing is fetched: the hosts of the documentation learn what is used.
+    """
+    if options.docs is False or options.dry_run:
+        return 0
+    is_asked = options.docs is None
+    if is_asked and (options.yes or options.json or not read_dependencies(Path.cwd()).found):
+        return 0
+    if is_asked and not _agreed(_WARNING):
+        return 0
+    words = [*(["--yes"] if options.yes else []), *(["--json"] if options.json else [])]
+    return int(imported("context7_fabric.cli.warm").run(words))
 
 
 def _ended(
     files: Sequence[FileSetup], starts: Sequence[StartOutcome], options: argparse.Namespace
 ) -> int:
     """Print the end of a run; return its exit code."""
-    failed = any(each.state in ("failed", "left") for each in files)
+    failed = any(each.is_refused for each in files)
     failed = failed or any(each.error for each in starts)
     if options.json:
         print_json(

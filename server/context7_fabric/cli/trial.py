@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 import anyio
@@ -21,7 +21,7 @@ _REFERENCE = re.compile(
     r"\$\{(?:env:)?(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}"
     r"|\{env:(?P<bare>[A-Za-z_]\w*)\}|\$(?P<plain>[A-Za-z_]\w*)"
 )
-_OTHER_REFERENCE = re.compile(r"\$\{\w+:|\$\(|\{file:")
+_OTHER_REFERENCE = re.compile(r"\$\{(?!env:)\w+:(?!-)|\$\(|\{file:")
 """References that only the client can resolve, such as `${input:key}`."""
 
 
@@ -44,6 +44,16 @@ class EntryProcess:
     command: str
     args: tuple[str, ...]
     env: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class StartOutcome:
+    """The start of an entry, which clients with equal ones share."""
+
+    clients: list[str] = field(default_factory=list)
+    seconds: float | None = None
+    tools: Sequence[str] = ()
+    error: str | None = None
 
 
 def process_of(
@@ -84,6 +94,32 @@ def start(process: EntryProcess, limit: float) -> StartedEntry:
             return anyio.run(_asked, process, min(limit, _LONGEST_SECONDS), log)
         except (OSError, ValueError, MCPError, ExceptionGroup, *closed) as error:
             raise EntryDoesNotStart(_reason(_innermost(error), process, limit, log)) from None
+
+
+def start_all(
+    entries: Iterable[tuple[McpClient, Mapping[str, Any]]], environ: Mapping[str, str]
+) -> list[StartOutcome]:
+    """Start the entries of clients whose environment is `environ`, equal ones once."""
+    outcomes: dict[str, StartOutcome] = {}
+    for client, entry in entries:
+        try:
+            process = process_of(client, entry, environ)
+        except EntryDoesNotStart as error:
+            outcomes[client.name] = StartOutcome([client.title], error=str(error))
+            continue
+        key = repr((process.command, process.args, sorted(process.env.items())))
+        if key not in outcomes:
+            outcomes[key] = _outcome(process, client)
+        outcomes[key].clients.append(client.title)
+    return list(outcomes.values())
+
+
+def _outcome(process: EntryProcess, client: McpClient) -> StartOutcome:
+    try:
+        done = start(process, client.limit)
+    except EntryDoesNotStart as error:
+        return StartOutcome(error=str(error))
+    return StartOutcome(seconds=round(done.seconds, 3), tools=done.tools)
 
 
 async def _asked(process: EntryProcess, limit: float, log: IO[str]) -> StartedEntry:

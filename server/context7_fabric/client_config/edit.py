@@ -101,7 +101,7 @@ def read_file(path: Path, *, in_project: bool = False) -> FileContent:
     except FileNotFoundError:
         mode = _SHARED if in_project else _PRIVATE
         return FileContent(path, path.resolve(), None, mode)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+    except (OSError, RuntimeError) as error:
         raise ClientFileError(str(path), _reason(error)) from None
     return FileContent(
         path, target, data, stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
@@ -148,7 +148,7 @@ def replace_file(content: FileContent, data: bytes) -> None:
         descriptor, temporary = tempfile.mkstemp(_TEMPORARY, f".{name}.", folder)
         try:
             _fill(descriptor, Path(temporary), content, data)
-            _check_unchanged(content)
+            check_unchanged(content)
             Path(temporary).replace(content.target)
         except BaseException:
             with suppress(OSError):
@@ -216,7 +216,13 @@ def _make_folder(folder: Path, *, is_private: bool) -> None:
         folder.mkdir(0o700 if is_private else 0o777, exist_ok=True)
 
 
-def _check_unchanged(content: FileContent) -> None:
+def check_unchanged(content: FileContent) -> None:
+    """Check that a file is as it was read.
+
+    Raises:
+        ClientFileChanged: It is not.
+        ClientFileError: It cannot be read.
+    """
     if read_file(content.path).data != content.data:
         raise ClientFileChanged(str(content.path), "it was changed meanwhile: run this again")
 
@@ -234,6 +240,6 @@ def _escaped(name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+    if isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.ELOOP:
         return "its links form a circle"
     return (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 from context7_fabric.client_config.clients import CLIENTS, Machine, McpClient
 from context7_fabric.client_config.entries import SERVER_NAME
+from context7_fabric.client_config.rules import rule_place
 
 _PLUGIN = "context7@"
 """Beginning of the plugin's name in Claude Code's settings; its permissions name the server too."""
@@ -36,6 +37,17 @@ def files_of(client: McpClient, machine: Machine, project: Path | None = None) -
     groups = client.files(machine)
     found = [path for group in groups for path in _of_group([Path(each) for each in group])]
     return found or [Path(groups[0][0])]
+
+
+def rule_file(
+    client: McpClient, machine: Machine, project: Path | None = None
+) -> tuple[Path, bool] | None:
+    """Return the file for a client's rule, and whether it holds nothing else; None without one."""
+    place = rule_place(client.name, machine, project)
+    if place is None:
+        return None
+    paths = [Path(each) for each in place.paths]
+    return next((each for each in paths[:-1] if _has_text(each)), paths[-1]), place.is_own
 
 
 def also_named(client: McpClient, machine: Machine) -> Iterator[Path]:
@@ -76,6 +88,12 @@ def _expanded(path: Path) -> list[Path]:
         first = next(i for i, part in enumerate(parts) if "*" in part)
         return list(Path(path.anchor, *parts[:first]).glob("/".join(parts[first:])))
     return []
+
+
+def _has_text(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size > 0
+    return False
 
 
 def _project_file(client: McpClient, project: Path) -> Path:

@@ -103,6 +103,7 @@ class TomlText:
     def _with(
         self, container: Sequence[str], name: str, entry: Mapping[str, Any], raw: str | None
     ) -> str:
+        self.entries(container)
         path = (*container, name)
         spans = self._spans(path)
         first = self._statement_at(spans[0][0]) if spans else None
