@@ -12,8 +12,8 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "model fetch": ("model fetch",),
     "model status": ("model status --json",),
     "completion": (
-        "completion bash > ~/.local/share/bash-completion/completions/context7-fabric",
-        "completion fish > ~/.config/fish/completions/context7-fabric.fish",
+        "completion bash >> ~/.bashrc",
+        "completion fish > ~/.config/fish/conf.d/c7.fish",
     ),
     "demo": ("demo", "demo --live"),
     "resolve": ("resolve fastapi", "resolve --json next.js vue"),
@@ -28,7 +28,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "warm": ("warm --dry-run", "warm . --max-calls 20 --yes"),
     "add": (
         "add fastapi",
-        "add git+https://github.com/pallets/flask --path docs --version 3.1",
+        "add git+https://github.com/pallets/flask --path docs",
     ),
     "docsets": ("docsets", "docsets refresh /pallets/flask"),
     "remove": ("remove /pallets/flask@3.1",),
