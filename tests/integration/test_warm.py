@@ -128,7 +128,7 @@ def warm(
 
 
 def held(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Any]:
-    """What answers for each dependency: the docset, the number of answers, or nothing."""
+    """Name of the docset, or number of the answers, of each dependency."""
     return {
         (each["ecosystem"], each["name"]): each["docset"] or each["answers"]
         for each in json.loads(done.stdout)["libraries"]

@@ -137,6 +137,8 @@ def _dependencies(folder: Path) -> Dependencies:
     Raises:
         FabricError: There are none.
     """
+    if not folder.is_dir():
+        raise FabricError(f"{str(folder)!r} is no folder: name that of a project")
     found = read_dependencies(folder)
     for file, reason in found.unreadable:
         print_note(one_line(f"{file} is left out: {reason}"))
