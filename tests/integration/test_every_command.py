@@ -80,6 +80,11 @@ CASES = {
     "docsets list": Case([], wrong=[["/a/b"], ["--jsn"]]),
     "docsets refresh": Case([], fails=["/no/such"], wrong=[["--jsn"]]),
     "remove": Case(["/pages/kept"], fails=["/no/such"], wrong=[[], ["/a/b", "/a/c"]]),
+    "pin": Case(
+        ["widgets", "/widgets/widget1", "--user"],
+        fails=["--remove", "no such"],
+        wrong=[[], ["widgets"], ["widgets", "no id"], ["w", "/a/b", "--list"], ["--jsn"]],
+    ),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
         json=False,
