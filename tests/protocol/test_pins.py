@@ -362,7 +362,9 @@ async def rooted(app: App, roots: list[str], **more: Any) -> list[str]:  # noqa:
     """Look up as a legacy client that says where its roots are; return the texts."""
 
     async def list_roots(_context: object) -> types.ListRootsResult:
-        return types.ListRootsResult(roots=[types.Root(uri=each) for each in roots])
+        return types.ListRootsResult(
+            roots=[types.Root.model_validate({"uri": each}) for each in roots]
+        )
 
     server = build_server(app.services, app.principal, project="/", asks_roots=True)
     given: Any = {"mode": "legacy", "cache": None, "list_roots_callback": list_roots} | more
