@@ -88,16 +88,16 @@ CASES = {
         fails=["/nowhere"],
         wrong=[["--max-calls", "x"], ["--questions", "/nowhere"], ["--max-calls", "-1"]],
     ),
+    "pin": Case(
+        ["widgets", "/widgets/widget1", "--user"],
+        fails=["--remove", "no such"],
+        wrong=[[], ["widgets"], ["widgets", "no id"], ["w", "/a/b", "--list"], ["--jsn"]],
+    ),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
         json=False,
         fails=["--dry-run", "--seed", "/nowhere"],
         wrong=[["--category", "nonsense"], ["--delay"]],
-    ),
-    "warm": Case(
-        [PROJECT, "--dry-run"],
-        fails=["/nowhere", "--dry-run"],
-        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"]],
     ),
     "model fetch": Case([], code=1, wrong=[["now"]]),
     "model status": Case([], code=1, wrong=[["--jsn"]]),

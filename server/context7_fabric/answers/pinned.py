@@ -17,7 +17,7 @@ import anyio
 from anyio import to_thread
 
 from context7_fabric.answers.docset_names import HeldLibrary, joined_ids
-from context7_fabric.answers.library_choice import library_of
+from context7_fabric.answers.library_choice import library_of, with_exact_match
 from context7_fabric.answers.response import entries
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.versions import are_same, not_above
@@ -161,7 +161,7 @@ class LookUpPins:
             meant = wanted.base
             if wanted.dependency is not None:
                 listed = _listing([each.entry for each in held], Tier.DOCSET)
-                meant = library_of(wanted.dependency, listed, self.registry) if held else None
+                meant = own_library(wanted.dependency, listed, self.registry) if held else None
             for at, each in enumerate(held):
                 found = self._pinned(wanted, each.entry) if meant in each.ids else None
                 if found is not None:
@@ -194,7 +194,7 @@ class LookUpPins:
             base = wanted.base or ""
             made = [made_entry(base, self.registry)] if wanted.trusted else []
             return [by_id[base]] if base in by_id else made
-        own = library_of(wanted.dependency, answer, self.registry)
+        own = own_library(wanted.dependency, answer, self.registry)
         joined = {own, *joined_ids(own, named, self.registry)} if own else set()
         return sorted((by_id[each] for each in by_id if each in joined), key=lambda e: e.id != own)
 
@@ -210,6 +210,19 @@ class LookUpPins:
         if library.version is None and wanted.base is None:
             return None
         return PinInForce(library, wanted), with_id(entry, str(library))
+
+
+def own_library(each: Dependency, found: Answer, registry: Registry) -> str | None:
+    """Return the id of the library that a dependency is, of those that `found` lists, else None.
+
+    The exact rule decides. The documentation that a docset holds counts by its name alone, if the
+    registry does not know its library: the user has added it.
+    """
+    own = library_of(each, found, registry)
+    if own is not None or found.tier is not Tier.DOCSET:
+        return own
+    named = with_exact_match(Question(each.name), found, registry).library_id
+    return named if named is not None and registry.row(named) is None else None
 
 
 def made_entry(base: str, registry: Registry) -> Library:
@@ -398,7 +411,7 @@ class PinnedLibraries:
 
     def _is(self, base: str, listed: Answer, each: Dependency) -> bool:
         """Tell whether a dependency is the library `base`, which alone is `listed`."""
-        own = library_of(each, listed, self._registry)
+        own = own_library(each, listed, self._registry)
         return own is not None and (own == base or base in joined_ids(own, [base], self._registry))
 
 

@@ -11,7 +11,7 @@ from context7_fabric.answers.stored import StoredAnswer
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.admission import Reason, Refusal
-from context7_fabric.parsing.libraries import RULE, Library, LibraryList
+from context7_fabric.parsing.libraries import RULE, Library, LibraryList, parse_list
 from context7_fabric.parsing.screening import Screening, screen
 from context7_fabric.parsing.snippets import Snippet, join_snippets
 
@@ -122,6 +122,7 @@ def _joined(*notes: str | None) -> str | None:
 
 
 HEADER = "Available Libraries:\n\n"
+_ALSO = "\n- Also matching: "
 _FIRST_ENTRY = "- Title: "
 _RULED = f"\n{RULE}\n"
 MOST_OTHERS = 9
@@ -134,7 +135,12 @@ def short_list(found: LibraryList, shown: Sequence[Library]) -> str:
     others = [library.id for library in found.libraries if library.id not in ids]
     note = f"{found.note}\n\n" if found.note else ""
     text = note + _RULED.join(library.text for library in shown)
-    return f"{text}\n- Also matching: {_some(others)}" if others else text
+    return f"{text}{_ALSO}{_some(others)}" if others else text
+
+
+def read_list(text: str) -> LibraryList | None:
+    """Return the entries that a list has in full, whether it is upstream's or its short form."""
+    return parse_list(text.partition(_ALSO)[0])
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -12,7 +12,13 @@ from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 
 from context7_fabric.cli.text import print_error
-from context7_fabric.errors import FabricError, SettingError, UnusableFeedback, UnusableSource
+from context7_fabric.errors import (
+    FabricError,
+    SettingError,
+    UnusableFeedback,
+    UnusablePin,
+    UnusableSource,
+)
 from context7_fabric.process import exhausted, imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
@@ -44,6 +50,7 @@ GROUPS: Final = {
         "add": "hold a library's own documentation here",
         "docsets": "list or refresh the documentation held here",
         "remove": "remove a docset",
+        "pin": "choose the library or version that a name means",
         "index": "resolve the seed libraries ahead of time",
     },
     "Look after": {
@@ -64,6 +71,9 @@ Its module in this package has the same name, or is in `_RUNS`; its examples are
 
 COMMANDS: Final = {name: what for group in GROUPS.values() for name, what in group.items()}
 """Summary of each command."""
+
+_USAGE: Final = (SettingError, UnusableFeedback, UnusablePin, UnusableSource)
+"""Errors of what the user wrote on the command line."""
 
 _RUNS: Final = {"remove": ("docsets", "run_remove")}
 """Module and function of a command that shares its module with another one."""
@@ -153,7 +163,7 @@ def _report(cause: BaseException) -> int | None:
     if not isinstance(cause, FabricError):
         return None
     print_error(str(cause))
-    return 2 if isinstance(cause, SettingError | UnusableFeedback | UnusableSource) else 1
+    return 2 if isinstance(cause, _USAGE) else 1
 
 
 def _report_system_error(error: OSError) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -19,8 +19,17 @@ from context7_fabric.errors import UnreadableProjectFile, UnusablePin
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.project.dependencies import Dependencies, Dependency, read_dependencies
 from context7_fabric.project.files import ProjectFolder
-from context7_fabric.project.libraries import DependencyIndex
-from context7_fabric.registry.readings import LANGUAGES, Ecosystems, read_name
+from context7_fabric.registry.readings import (
+    LANGUAGES,
+    Ecosystems,
+    both,
+    languages_in,
+    read_name,
+    readings,
+    spelling,
+)
+from context7_fabric.registry.registry import Registry
+from context7_fabric.registry.rows import Row
 
 PROJECT_FILE = ".context7-fabric.toml"
 """File of a project's folder whose table `pins` has its pins."""
@@ -41,9 +50,18 @@ LONGEST_VALUE = 200
 MOST_PROBLEMS = 20
 """Problems of one project that are named."""
 
+PUBLISHED: Mapping[str, tuple[str, str]] = {
+    "python": ("pypi", "in Python"),
+    "javascript": ("npm", "in JavaScript"),
+    "rust": ("crates", "in Rust"),
+    "go": ("go", "in Go"),
+}
+"""Ecosystem of the registry's rows for that of a dependency, and the purpose that names it."""
+
 # An id from a file is shown to a model: it can hold no sentence.
 _ID = re.compile(r"/[\w.~@+-]+(?:/[\w.~@+-]+)+", re.ASCII)
 _VERSION = re.compile(r"[\w.+!~-]{1,64}", re.ASCII)
+_MAJOR = re.compile(r"(?:/|\.)v\d+$")
 _PREFIX = re.compile(r"(?P<language>[\w.+#-]+):(?P<name>[^:].*)")
 
 
@@ -52,7 +70,8 @@ class Pin:
     """Library, with or without a version, for a name.
 
     `name` is as it was written, `called` the bare name as look-ups read it, `ecosystems` those that
-    it is limited to (None: any). `origin` is the file. A pin of the user's own is `trusted`.
+    it is limited to (None: any). `origin` is the name of the file, `path` all of it. A pin of the
+    user's own is `trusted`.
     """
 
     name: str
@@ -61,6 +80,7 @@ class Pin:
     library: LibraryId
     origin: str
     trusted: bool = False
+    path: str = ""
 
     def admits(self, ecosystems: Ecosystems | None) -> bool:
         """Tell whether a look-up that is limited to some `ecosystems` may mean it."""
@@ -69,8 +89,8 @@ class Pin:
         return bool(self.ecosystems & ecosystems) or self.ecosystems == ecosystems
 
 
-def read_pin(name: object, value: object, origin: str, *, trusted: bool = False) -> Pin:
-    """Return the pin of a `name` to the id `value`.
+def read_pin(name: object, value: object, path: str, *, trusted: bool = False) -> Pin:
+    """Return the pin of a `name` to the id `value` in the file `path`.
 
     The name may have its ecosystem in front, as in `python:redis`, or in words, as in a look-up.
 
@@ -86,7 +106,7 @@ def read_pin(name: object, value: object, origin: str, *, trusted: bool = False)
     library = _read_id(value)
     if library is None:
         raise UnusablePin(shown, "its library has to be an id such as /org/project/1.2.3")
-    return Pin(name, called, ecosystems, library, origin, trusted)
+    return Pin(name, called, ecosystems, library, Path(path).name, trusted, path)
 
 
 def _read_name(name: str) -> tuple[str, Ecosystems | None]:
@@ -116,7 +136,7 @@ class PinFile:
     problems: tuple[str, ...] = ()
 
 
-def read_pins(table: object, origin: str, *, trusted: bool = False) -> PinFile:
+def read_pins(table: object, path: str, *, trusted: bool = False) -> PinFile:
     """Return the pins in the table `pins` of a file; what cannot be one is named."""
     if table is None:
         return PinFile()
@@ -125,7 +145,7 @@ def read_pins(table: object, origin: str, *, trusted: bool = False) -> PinFile:
     pins, problems = list[Pin](), list[str]()
     for name, value in list(table.items())[:MOST_PINS]:
         try:
-            pins.append(read_pin(name, value, origin, trusted=trusted))
+            pins.append(read_pin(name, value, path, trusted=trusted))
         except UnusablePin as error:
             problems.append(str(error))
     if len(table) > MOST_PINS:
@@ -139,9 +159,83 @@ def user_pins(home: Path) -> PinFile:
         return PinFile()
     try:
         text = ProjectFolder(home).text(USER_FILE, LARGEST_FILE)
-        return read_pins(tomllib.loads(text).get("pins"), USER_FILE, trusted=True)
+        return read_pins(tomllib.loads(text).get("pins"), str(home / USER_FILE), trusted=True)
     except (UnreadableProjectFile, tomllib.TOMLDecodeError, RecursionError) as error:
         return PinFile(problems=(_reason(error),))
+
+
+def row_of_package(each: Dependency, registry: Registry) -> Row | None:
+    """Return the row that a dependency has by the exact rule, None without one.
+
+    The whole name has to be a name of the row, in the package's own ecosystem: a word of it that
+    names a language is part of it. The row's id is empty until upstream has listed it.
+    """
+    published, purpose = PUBLISHED.get(each.ecosystem, ("", ""))
+    for name in dict.fromkeys((each.name, _bare(each))) if published else ():
+        match = registry.find(name, purpose)
+        is_whole = match is not None and match.called == spelling(name)
+        if match is not None and is_whole and match.row.ecosystem == published:
+            return match.row
+    return None
+
+
+def _bare(each: Dependency) -> str:
+    """Return the name of a Go module without its major version, any other name as it is."""
+    return _MAJOR.sub("", each.name) if each.ecosystem == "go" else each.name
+
+
+class DependencyIndex:
+    """Dependencies of one project by their names."""
+
+    def __init__(self, dependencies: Iterable[Dependency]) -> None:
+        """Hold `dependencies`, of which each package is one."""
+        self._named: dict[str, list[Dependency]] = {}
+        for each in dependencies:
+            for name in dict.fromkeys((spelling(each.name), spelling(_bare(each)))):
+                self._named.setdefault(name, []).append(each)
+
+    def called(self, name: str, ecosystems: Ecosystems | None = None) -> Sequence[Dependency]:
+        """Return the dependencies whose whole name is `name`, in some of `ecosystems` or in any."""
+        found = self._named.get(spelling(name), ())
+        return [each for each in found if _is_in(each, ecosystems)]
+
+    def meant(self, name: str, question: str, registry: Registry) -> Dependency | None:
+        """Return the one dependency that a look-up means, None if that is none or not certain.
+
+        It is the library that the name means by the exact rule. Where several libraries have the
+        name, it is the one that the project uses, if that is one only. Where the registry knows no
+        library of that name, it is the dependency that has it. A look-up that names a version means
+        none: it has decided already.
+        """
+        match = registry.find(name, question)
+        versions = [match.version] if match else [each.version for each in readings(name)]
+        if any(version is not None for version in versions):
+            return None
+        rows = [match.row] if match is not None else registry.namesakes(name, question)
+        found = self._of(rows, registry) if rows else self._read(name, question)
+        one = list(dict.fromkeys(found))
+        return one[0] if len(one) == 1 else None
+
+    def _of(self, rows: Iterable[Row], registry: Registry) -> Iterator[Dependency]:
+        for row in rows:
+            for name in dict.fromkeys((row.name, *row.aliases)):
+                for each in self.called(name):
+                    own = row_of_package(each, registry)
+                    if own is not None and own.key == row.key:
+                        yield each
+
+    def _read(self, name: str, question: str) -> Iterator[Dependency]:
+        """Yield the dependencies that the first reading of a name names, which names any."""
+        for reading in readings(name):
+            hints = languages_in(question, besides=reading.name)
+            found = self.called(reading.name, both(reading.ecosystems, hints))
+            if found:
+                yield from found
+                return
+
+
+def _is_in(each: Dependency, ecosystems: Ecosystems | None) -> bool:
+    return ecosystems is None or PUBLISHED.get(each.ecosystem, ("", ""))[0] in ecosystems
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +298,7 @@ def _files_of(folder: Path) -> Iterator[tuple[str, PinFile]]:
             continue
         for key in (*keys, "pins"):
             table = table.get(key) if isinstance(table, Mapping) else None
-        yield file, read_pins(table, file)
+        yield file, read_pins(table, str(folder / file))
 
 
 def _reason(error: Exception) -> str:

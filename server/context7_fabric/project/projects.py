@@ -81,6 +81,8 @@ def project_folders(directory: Path, user: Path) -> tuple[Path, ...]:
 
 
 def _upwards(directory: Path, user: Path) -> Iterator[Path]:
+    if not directory.is_absolute() or "\0" in str(directory):
+        return
     start = Path(os.path.realpath(directory))
     beyond = {Path(start.anchor), *_and_above(Path(os.path.realpath(user)))}
     for folder in _and_above(start)[:MOST_LEVELS]:
@@ -183,6 +185,8 @@ class Projects:
             self._keep(directory, look)
         except Exception:
             log.exception("a project could not be read")
+            last = NO_PINS if before is None else before.pins
+            self._keep(directory, _Look(last, (), self._ticks()))
         finally:
             del self._looking[directory]
             done.set()
