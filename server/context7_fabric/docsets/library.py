@@ -31,12 +31,16 @@ from context7_fabric.docsets.ingestion import (
 )
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.opened import OpenDocsets
+from context7_fabric.docsets.sources.source import GitSource, LlmsSource, SourceTree
+from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import (
     DamagedDocset,
     DocsetNotWritten,
     DocsetsFull,
+    SourceNotFound,
     UnknownDocset,
+    UnusableSource,
 )
 from context7_fabric.models import PUBLIC, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId, folded_id
@@ -154,7 +158,17 @@ class DocsetLibrary:
         request = replace(request, id=self._spelled(request.id))
         name = _name(request.id, request.version)
         with self._turn(request.id, request.version, f"adds {name}", report) as work:
-            return self._written(request, work, report, time.perf_counter())
+            began = time.perf_counter()
+            tree = self._fetched(request, work, report)
+            version = _version_of(request, tree)
+            if version == request.version:
+                return self._written(request, tree, work, report, began)
+            tree = replace(tree, note=_unversioned(request, tree))
+            request = replace(request, version=version)
+            self._check_free(request, tree)
+            task = f"adds {_name(request.id, version)}"
+            with self._turn(request.id, version, task, report):
+                return self._written(request, tree, work, report, began)
 
     def refresh(self, docset: Docset, report: IngestionReport) -> DocsetChange:
         """Compare a docset with its source, and read it anew if that has changed.
@@ -168,7 +182,12 @@ class DocsetLibrary:
             request = request_again(index.docset)
             report.step(f"comparing {docset.name} with its source")
             unchanged = self._unchanged(file, index.docset, request, began)
-            return unchanged or self._written(request, work, report, began)
+            if unchanged:
+                return unchanged
+            tree = self._fetched(request, work, report)
+            if tree.documents != docset.version:
+                raise _of_another_version(docset, tree)
+            return self._written(request, tree, work, report, began)
 
     def remove(self, docset: Docset) -> None:
         """Remove a docset; a call that reads it finishes.
@@ -286,21 +305,38 @@ class DocsetLibrary:
         asking = partial(latest_revision, version=request.version, known=held.revision)
         latest = anyio.run(asking, request.source, bounds_of(request), self._settings)
         if latest != held.revision:
-            return None
+            return _unread(held, request, began)
         now = self._clock()
         self._folder.check(file, now)
         docset = replace(held, checked_at=now)
         return DocsetChange(docset, time.perf_counter() - began, is_new=False)
 
-    def _written(
-        self, request: DocsetRequest, work: Path, report: IngestionReport, began: float
-    ) -> DocsetChange:
+    def _fetched(self, request: DocsetRequest, work: Path, report: IngestionReport) -> SourceTree:
         from context7_fabric.docsets.sources.fetching import fetch  # noqa: PLC0415  # slow
 
-        bounds, into, draft = bounds_of(request), work / "source", work / "docset.sqlite"
+        bounds, into = bounds_of(request), work / "source"
         into.mkdir(mode=0o700)
         fetching = partial(fetch, version=request.version)
-        tree = anyio.run(fetching, request.source, into, bounds, report.step, self._settings)
+        return anyio.run(fetching, request.source, into, bounds, report.step, self._settings)
+
+    def _check_free(self, request: DocsetRequest, tree: SourceTree) -> None:
+        """Raise `UnusableSource` if a docset of another source has the name that it now gets."""
+        name = _name(request.id, request.version)
+        for each in self.of_all_owners():
+            if each.name == name and each.source != tree.source:
+                reason = f"{tree.note or 'its version is not known'}, and {name} is already held"
+                remedy = f"to replace that from {each.source!r}, name the source, and no version"
+                raise UnusableSource(request.source.line, reason, remedy)
+
+    def _written(
+        self,
+        request: DocsetRequest,
+        tree: SourceTree,
+        work: Path,
+        report: IngestionReport,
+        began: float,
+    ) -> DocsetChange:
+        bounds, draft = bounds_of(request), work / "docset.sqlite"
         found = ingest(tree, bounds, report)
         facts = replace(facts_of(request, tree, self._clock()), left_out=found.left_out)
         report.step(f"writing {facts.name}")
@@ -374,6 +410,41 @@ class DocsetLibrary:
 
 def _name(docset_id: str, version: str | None) -> str:
     return docset_id if version is None else f"{docset_id}@{version}"
+
+
+def _version_of(request: DocsetRequest, tree: SourceTree) -> str | None:
+    """Return the version that a source is filed under: never one that it may not be of."""
+    is_shown = request.is_claimed or not isinstance(request.source, LlmsSource)
+    return tree.documents if is_shown else None
+
+
+def _unversioned(request: DocsetRequest, tree: SourceTree) -> str:
+    """Return the note of a tree that is filed under another version than the one wanted."""
+    if tree.documents is None or tree.documents != request.version:
+        return tree.note
+    return f"{tree.note}: a site does not say its version, so not filed under {request.version!r}"
+
+
+def _of_another_version(docset: Docset, tree: SourceTree) -> SourceNotFound:
+    remedy = f"`context7-fabric remove {docset.name}`, and add it without a version"
+    return SourceNotFound(tree.source, f"it is not of version {docset.version!r} now", remedy)
+
+
+def _unread(held: Docset, request: DocsetRequest, began: float) -> DocsetChange | None:
+    """Return the docset unchanged where its source has left its version; None for one to be read.
+
+    What stands at a site, or in a branch, is of another version one day, and no one can tell when.
+    """
+    source = request.source
+    ref = source.ref if isinstance(source, GitSource) else None
+    moves = isinstance(source, LlmsSource) or (ref is not None and read_tag(ref) is None)
+    if held.version is None or not moves:
+        return None
+    note = (
+        f"kept as it is: its source has changed, and may not be of {held.version} any more;"
+        " `add` reads it again"
+    )
+    return DocsetChange(held, time.perf_counter() - began, is_new=False, note=note)
 
 
 def _filed_at(docset: Docset) -> float:

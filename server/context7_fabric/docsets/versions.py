@@ -60,7 +60,9 @@ def choose(asked: str | None, held: Sequence[Docset]) -> Docset | None:
     """
     if asked is None or asked.strip().lower() == _NEWEST:
         return next((each for each in held if each.version is None), None) or _newest(held)
-    exact = [each for each in held if each.version is not None and _same(each.version, asked)]
+    exact = [
+        each for each in held if each.version is not None and same_version(each.version, asked)
+    ]
     return exact[0] if exact else _newest([each for each in held if _is_within(each, asked)])
 
 
@@ -114,7 +116,7 @@ def _key(docset: Docset) -> VersionKey | None:
     return None if docset.version is None else version_key(docset.version)
 
 
-def _same(one: str, other: str) -> bool:
+def same_version(one: str, other: str) -> bool:
     """Tell whether two versions are one; those without an order are if they are spelled alike."""
     first, second = version_key(one), version_key(other)
     if first is None or second is None:

@@ -110,7 +110,10 @@ def test_purge_that_counts_only_returns_the_same_and_removes_nothing(home: Path)
         assert names(home) == before
         assert counted
         if counted[0].is_gone:
-            assert counted[0].prospect == f"the docset {counted[0].name} ({counted[0].snippets} snippets)"
+            assert (
+                counted[0].prospect
+                == f"the docset {counted[0].name} ({counted[0].snippets} snippets)"
+            )
         else:
             assert counted[0].prospect == f"1 snippet of the docset {GEARS}@1.0"
             assert purge_of(DocsetPurge(library_in(home))) == counted
