@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import anyio
@@ -54,6 +54,9 @@ RETRY_SECONDS = 6 * 3600.0
 
 TOTAL_BYTES = 2**30
 """Bound of the files of all docsets together."""
+
+_MOST_FOLDED = 1024
+"""Docsets whose ids are kept folded: each question compares them all."""
 
 PURGED = "snippets: purged"
 """Reason for which `leave_out` counts what a docset does not hold."""
@@ -109,7 +112,7 @@ class DocsetLibrary:
 
     def all(self, viewer: Viewer) -> Sequence[Docset]:
         """Return the docsets that `viewer` may read, sorted by name."""
-        return sorted((each.docset for each in self._readable(viewer)), key=lambda each: each.name)
+        return sorted((each.docset for each in self.readable(viewer)), key=lambda each: each.name)
 
     def damaged(self) -> Sequence[DamagedDocset]:
         """Return the error of each file that cannot be read, sorted by its path."""
@@ -123,21 +126,36 @@ class DocsetLibrary:
         """
         return self._folder.size()
 
+    def at_once(self, viewer: Viewer) -> Sequence[DocsetIndex] | None:
+        """Return the docsets that `viewer` may read, None if that would block: a look is due.
+
+        Between two looks it neither blocks nor touches a file.
+        """
+        found = self._open.at_once()
+        return None if found is None else [each for each in found if _is_for(each, viewer)]
+
     def find(
-        self, library: LibraryId, viewer: Viewer, also: Collection[str] = ()
+        self,
+        library: LibraryId,
+        viewer: Viewer,
+        also: Collection[str] = (),
+        among: Sequence[DocsetIndex] | None = None,
     ) -> DocsetIndex | None:
         """Return the docset that answers for a library at its version, None without one.
 
         `also` are other ids of the library, as redirects and the registry join them. A docset of
         the very id precedes those that give it beside their own; of these, the one added last.
+        It is one `among` those that `at_once` returned, if these are given.
         """
-        return self._chosen(choose, library, viewer, also)
+        return self._chosen(
+            choose, library, self.readable(viewer) if among is None else among, also
+        )
 
     def nearest_lower(
         self, library: LibraryId, viewer: Viewer, also: Collection[str] = ()
     ) -> DocsetIndex | None:
         """Return the docset with the highest version below the library's, None without one."""
-        return self._chosen(nearest_lower, library, viewer, also)
+        return self._chosen(nearest_lower, library, self.readable(viewer), also)
 
     def set_aside(self, index: DocsetIndex, damage: DamagedDocset) -> None:
         """Leave a docset aside from now on: reading it failed with `damage`."""
@@ -387,16 +405,22 @@ class DocsetLibrary:
         return found
 
     def _chosen(
-        self, rule: Choice, library: LibraryId, viewer: Viewer, also: Collection[str]
+        self,
+        rule: Choice,
+        library: LibraryId,
+        among: Iterable[DocsetIndex],
+        also: Collection[str],
     ) -> DocsetIndex | None:
-        indexes = sorted(self._readable(viewer), key=lambda each: -_filed_at(each.docset))
-        held = [(index, index.docset) for index in indexes]
         own, joined = folded_id(library.base), set(map(folded_id, also))
+        wanted = {own, *joined}
+        found = [each for each in among if not wanted.isdisjoint(_folded(each.docset.ids))]
+        found.sort(key=lambda each: -_filed_at(each.docset))
         ways: tuple[Callable[[Docset], bool], ...] = (
             lambda docset: folded_id(docset.id) == own,
-            lambda docset: own in _folded(docset),
-            lambda docset: bool(joined & _folded(docset)),
+            lambda docset: own in _folded(docset.ids),
+            lambda docset: not joined.isdisjoint(_folded(docset.ids)),
         )
+        held = [(index, index.docset) for index in found]
         for is_of in ways:
             chosen = rule(library.version, [docset for _, docset in held if is_of(docset)])
             if chosen is not None:
@@ -404,8 +428,9 @@ class DocsetLibrary:
         self._open.log_damaged(library)
         return None
 
-    def _readable(self, viewer: Viewer) -> Iterator[DocsetIndex]:
-        return (each for each in self._open.indexes() if _is_readable(each.docset, viewer))
+    def readable(self, viewer: Viewer) -> Sequence[DocsetIndex]:
+        """Return the open docsets that `viewer` may read."""
+        return [each for each in self._open.indexes() if _is_for(each, viewer)]
 
 
 def _name(docset_id: str, version: str | None) -> str:
@@ -459,15 +484,16 @@ def shared_ids(docset: Docset, held: Iterable[Docset]) -> Iterator[str]:
         for also in docset.also:
             if folded_id(also) == folded_id(other.id):
                 yield f"{also} has a docset of its own, {other.name}, which answers for it first"
-            elif folded_id(also) in _folded(other):
+            elif folded_id(also) in _folded(other.ids):
                 yield f"{other.name} also answers for {also}; this docset comes first, added last"
-        if folded_id(docset.id) in _folded(other):
+        if folded_id(docset.id) in _folded(other.ids):
             yield f"{other.name} also answers for {docset.id}; this docset comes first"
 
 
-def _folded(docset: Docset) -> set[str]:
-    return set(map(folded_id, docset.ids))
+@lru_cache(maxsize=_MOST_FOLDED)
+def _folded(ids: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(folded_id, ids))
 
 
-def _is_readable(docset: Docset, viewer: Viewer) -> bool:
-    return docset.owner in (PUBLIC, viewer.owner)
+def _is_for(index: DocsetIndex, viewer: Viewer) -> bool:
+    return index.docset.owner in (PUBLIC, viewer.owner)
