@@ -223,7 +223,29 @@ async def test_fetch_without_a_fitting_tag_takes_the_default_branch_and_says_so(
 ) -> None:
     server.repository("org/untagged", {"a.md": "# A"}, "v1.0.0")
     tree = await fetched(server, "org/untagged", into, version="9.9")
-    assert tree.note == "no tag fits '9.9': default branch main"
+    assert tree.note == "no tag fits '9.9': default branch main, filed without a version"
+    assert (tree.version, tree.documents) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("version", "documents", "note"),
+    [
+        ("1.2", "1.2.5", "tag v1.2.5"),
+        ("1.2.5", "1.2.5", "tag v1.2.5"),
+        ("3.1", "3.1", "no tag fits '3.1': default branch main, its folder of 3.1"),
+        ("3.2", None, "no tag fits '3.2': default branch main, filed without a version"),
+        (None, None, "default branch main"),
+    ],
+)
+async def test_fetch_of_a_version_says_the_one_that_a_tag_or_a_folder_shows(
+    server: GitServer, into: Path, version: str | None, documents: str | None, note: str
+) -> None:
+    files = {"v3.1/a.md": "# Old", "v3.4/a.md": "# New"}
+    name = f"org/shown-{version}"
+    server.repository(name, files, "v1.2.3", "v1.2.5")
+    tree = await fetched(server, name, into, version=version)
+    assert (tree.documents, tree.note) == (documents, note)
+    assert list(read(tree)) == ["v3.1/a.md" if version == "3.1" else "v3.4/a.md"]
 
 
 async def test_fetch_of_a_hostile_repository_runs_and_follows_nothing(

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from context7_fabric.docsets.ingestion import DocsetRequest, IngestionReport
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.sources.fetching import fetch, latest_revision
 from context7_fabric.docsets.sources.files import documents
 from context7_fabric.docsets.sources.source import (
@@ -95,6 +97,28 @@ async def test_fetch_of_llms_full_reads_its_pages_with_their_addresses(
     }
     assert tree.address == f"{web.url}/{{path}}"
     assert (tree.revision, tree.licence) == ('"one"', "unknown")
+
+
+def test_docset_of_a_site_has_a_version_only_where_the_user_gave_it_and_until_it_changes(
+    web: Site, tmp_path: Path
+) -> None:
+    """A site that was found for a library may be of any version, as may one after a change."""
+    web.text("/llms-full.txt", FULL.format(url=web.url), etag='"one"')
+    library = DocsetLibrary(tmp_path / "docsets", LOCAL)
+    found = DocsetRequest(LlmsSource(f"{web.url}/llms-full.txt"), "/site/docs", "2.0")
+    change = library.add(found, IngestionReport())
+    assert change.docset.name == "/site/docs"
+    assert "a site does not say its version" in change.note
+    given = replace(found, is_claimed=True)
+    claimed = library.add(given, IngestionReport()).docset
+    assert claimed.name == "/site/docs@2.0"
+    web.text("/llms-full.txt", FULL.format(url=web.url).replace("World", "Moon"), etag='"two"')
+    kept, read_again = (
+        library.refresh(each, IngestionReport()) for each in (claimed, change.docset)
+    )
+    assert (kept.is_new, read_again.is_new) == (False, True)
+    assert "may not be of 2.0 any more" in kept.note
+    assert library.add(given, IngestionReport()).is_new
 
 
 async def test_fetch_over_tls_checks_the_name_of_the_certificate(

@@ -115,6 +115,16 @@ def test_add_of_a_tag_and_refresh_of_a_branch_of_a_real_repository(
     }
     environment = product_environment(home, variables)
     source = f"git+{server.url}/harbour/quay"
+    untagged = objects(environment, "add", source, "--version", "9.9", "--path", "docs")
+    assert (untagged["name"], untagged["version"]) == (QUAY, None)
+    assert "no tag fits '9.9'" in untagged["note"]
+    other = ["add", f"{source}@main", "--path", "docs", "--id", f"{QUAY}/2.0"]
+    assert objects(environment, *other)["name"] == f"{QUAY}@2.0"
+    refused = run_product("add", source, "--version", "9.8", env=environment)
+    assert refused.returncode == 2
+    assert f"{QUAY} is already held" in refused.stderr
+    for name in (QUAY, f"{QUAY}@2.0"):
+        objects(environment, "remove", name)
     tagged = objects(environment, "add", f"{source}@v1.2.3", "--path", "docs")
     assert (tagged["name"], tagged["files"]) == (f"{QUAY}@1.2.3", 2)
     newest = objects(environment, "add", source, "--path", "docs")

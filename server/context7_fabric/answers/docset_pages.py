@@ -89,19 +89,39 @@ class DocsetPages:
     async def of(
         self, question: Question, asked: LibraryId, moved: LibraryId, caller: Caller
     ) -> DocsetAnswer:
-        """Return the answer that the docset of a library makes; `asked` has moved to `moved`."""
-        located = await self.read(self._located, moved, caller, {asked.base, moved.base})
+        """Return the answer that the docset of a library makes; `asked` has moved to `moved`.
+
+        It is located before a stored answer is read: a private docset answers alone, so that an
+        answer which was stored when the library was public is never given in its place. That takes
+        no thread unless the folder is to be looked at, twice a second at most.
+        """
+        ids = {asked.base, moved.base}
+        held = self._library.at_once(caller.viewer)
+        if held is None:
+            located = await self.read(self._looked, moved, caller, ids)
+        else:
+            located = self._located(moved, caller, ids, held)
         join = partial(self._joined, asked, moved, caller)
         return DocsetAnswer(self, question, moved, caller, located, join)
 
-    def _located(self, library: LibraryId, caller: Caller, ids: Collection[str]) -> _Located:
-        """Return the docset of a library, and whether any version of it is private; blocks."""
+    def _looked(self, library: LibraryId, caller: Caller, ids: Collection[str]) -> _Located:
+        """Return the docset of a library after a look at the folder; this blocks."""
+        return self._located(library, caller, ids, self._library.readable(caller.viewer))
+
+    def _located(
+        self,
+        library: LibraryId,
+        caller: Caller,
+        ids: Collection[str],
+        held: Sequence[DocsetIndex],
+    ) -> _Located:
+        """Return the docset of a library, and whether any version of it is private."""
         folded = set(map(folded_id, ids))
         private = any(
-            docset.owner != PUBLIC and not folded.isdisjoint(map(folded_id, docset.ids))
-            for docset in self._library.all(caller.viewer)
+            each.docset.owner != PUBLIC and not folded.isdisjoint(map(folded_id, each.docset.ids))
+            for each in held
         )
-        found = self._library.find(library, caller.viewer, ids)
+        found = self._library.find(library, caller.viewer, ids, held)
         return _Located(found, private or is_local(library.base))
 
     async def find(

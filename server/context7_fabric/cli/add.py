@@ -35,6 +35,7 @@ from context7_fabric.docsets.sources.source import (
     parse_source,
 )
 from context7_fabric.docsets.sources.tags import read_tag
+from context7_fabric.docsets.versions import same_version
 from context7_fabric.errors import FabricError, SettingError, SourceNotFound, UnusableSource
 from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import LibraryId, folded_id, parse_id
@@ -167,14 +168,18 @@ def _filed(source: Source, docset_id: str, options: argparse.Namespace) -> Docse
     of_id = _bare(library.version)
     if of_id and version and version != of_id:
         raise SettingError("--version", version, f"the version of the id, {of_id!r}")
+    tagged = _version_of(source)
+    if version and tagged and not same_version(version, tagged):
+        raise SettingError("--version", version, f"the version of the tag, {tagged!r}")
     also = {folded_id(base): base for each in options.also if (base := _id("--also", each).base)}
     also.pop(folded_id(library.base), None)
     return DocsetRequest(
         source,
         library.base,
-        version or of_id or _version_of(source),
+        version or of_id or tagged,
         tuple(also.values()),
         options.max_size,
+        is_claimed=True,
     )
 
 
@@ -249,7 +254,8 @@ def _discovered(settings: Settings, options: argparse.Namespace) -> DocsetChange
         sources = _sources(session, library.base)
     failure = undiscovered(library.base)
     for each in _candidates(settings, options, library, sources):
-        request = _filed(_within(each.source, options.path), str(library), options)
+        filed = _filed(_within(each.source, options.path), str(library), options)
+        request = replace(filed, is_claimed=False)
         if not _is_agreed(each, request, options):
             return None
         try:

@@ -219,7 +219,7 @@ def _refreshed(library: DocsetLibrary, docset: Docset, *, quiet: bool) -> dict[s
     if change.is_new:
         print_change(change)
     else:
-        print_text(f"{docset.name}: unchanged at {change.docset.revision[:12]}")
+        print_text(f"{docset.name}: {change.note or f'unchanged at {docset.revision[:12]}'}")
     return {}
 
 

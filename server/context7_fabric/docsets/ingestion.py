@@ -38,7 +38,8 @@ class DocsetRequest:
     """Source to add, and the id, version and other ids that it is filed under.
 
     `max_bytes` bounds its text in place of `TEXT_BYTES`, and lifts the bound of all together.
-    `filed_at` (epoch seconds) is the time at which it was added, None for now.
+    `filed_at` (epoch seconds) is the time at which it was added, None for now. `is_claimed` says
+    that the user gave the version for this very source; else the source has to show it.
     """
 
     source: Source
@@ -47,6 +48,7 @@ class DocsetRequest:
     also: tuple[str, ...] = ()
     max_bytes: int | None = None
     filed_at: float | None = None
+    is_claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,9 @@ def request_again(docset: Docset) -> DocsetRequest:
     source = parse_source(docset.source, Path("/"))
     larger = 2 * docset.characters if docset.characters > TEXT_BYTES else None
     filed_at = docset.filed_at or docset.added_at or None
-    return DocsetRequest(source, docset.id, docset.version, docset.also, larger, filed_at)
+    return DocsetRequest(
+        source, docset.id, docset.version, docset.also, larger, filed_at, is_claimed=True
+    )
 
 
 def add_line(docset: Docset) -> str:

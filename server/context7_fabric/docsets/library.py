@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import anyio
@@ -31,12 +31,16 @@ from context7_fabric.docsets.ingestion import (
 )
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.opened import OpenDocsets
+from context7_fabric.docsets.sources.source import GitSource, LlmsSource, SourceTree
+from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
 from context7_fabric.errors import (
     DamagedDocset,
     DocsetNotWritten,
     DocsetsFull,
+    SourceNotFound,
     UnknownDocset,
+    UnusableSource,
 )
 from context7_fabric.models import PUBLIC, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId, folded_id
@@ -50,6 +54,9 @@ RETRY_SECONDS = 6 * 3600.0
 
 TOTAL_BYTES = 2**30
 """Bound of the files of all docsets together."""
+
+_MOST_FOLDED = 1024
+"""Docsets whose ids are kept folded: each question compares them all."""
 
 PURGED = "snippets: purged"
 """Reason for which `leave_out` counts what a docset does not hold."""
@@ -105,7 +112,7 @@ class DocsetLibrary:
 
     def all(self, viewer: Viewer) -> Sequence[Docset]:
         """Return the docsets that `viewer` may read, sorted by name."""
-        return sorted((each.docset for each in self._readable(viewer)), key=lambda each: each.name)
+        return sorted((each.docset for each in self.readable(viewer)), key=lambda each: each.name)
 
     def damaged(self) -> Sequence[DamagedDocset]:
         """Return the error of each file that cannot be read, sorted by its path."""
@@ -119,21 +126,36 @@ class DocsetLibrary:
         """
         return self._folder.size()
 
+    def at_once(self, viewer: Viewer) -> Sequence[DocsetIndex] | None:
+        """Return the docsets that `viewer` may read, None if that would block: a look is due.
+
+        Between two looks it neither blocks nor touches a file.
+        """
+        found = self._open.at_once()
+        return None if found is None else [each for each in found if _is_for(each, viewer)]
+
     def find(
-        self, library: LibraryId, viewer: Viewer, also: Collection[str] = ()
+        self,
+        library: LibraryId,
+        viewer: Viewer,
+        also: Collection[str] = (),
+        among: Sequence[DocsetIndex] | None = None,
     ) -> DocsetIndex | None:
         """Return the docset that answers for a library at its version, None without one.
 
         `also` are other ids of the library, as redirects and the registry join them. A docset of
         the very id precedes those that give it beside their own; of these, the one added last.
+        It is one `among` those that `at_once` returned, if these are given.
         """
-        return self._chosen(choose, library, viewer, also)
+        return self._chosen(
+            choose, library, self.readable(viewer) if among is None else among, also
+        )
 
     def nearest_lower(
         self, library: LibraryId, viewer: Viewer, also: Collection[str] = ()
     ) -> DocsetIndex | None:
         """Return the docset with the highest version below the library's, None without one."""
-        return self._chosen(nearest_lower, library, viewer, also)
+        return self._chosen(nearest_lower, library, self.readable(viewer), also)
 
     def set_aside(self, index: DocsetIndex, damage: DamagedDocset) -> None:
         """Leave a docset aside from now on: reading it failed with `damage`."""
@@ -154,7 +176,17 @@ class DocsetLibrary:
         request = replace(request, id=self._spelled(request.id))
         name = _name(request.id, request.version)
         with self._turn(request.id, request.version, f"adds {name}", report) as work:
-            return self._written(request, work, report, time.perf_counter())
+            began = time.perf_counter()
+            tree = self._fetched(request, work, report)
+            version = _version_of(request, tree)
+            if version == request.version:
+                return self._written(request, tree, work, report, began)
+            tree = replace(tree, note=_unversioned(request, tree))
+            request = replace(request, version=version)
+            self._check_free(request, tree)
+            task = f"adds {_name(request.id, version)}"
+            with self._turn(request.id, version, task, report):
+                return self._written(request, tree, work, report, began)
 
     def refresh(self, docset: Docset, report: IngestionReport) -> DocsetChange:
         """Compare a docset with its source, and read it anew if that has changed.
@@ -168,7 +200,12 @@ class DocsetLibrary:
             request = request_again(index.docset)
             report.step(f"comparing {docset.name} with its source")
             unchanged = self._unchanged(file, index.docset, request, began)
-            return unchanged or self._written(request, work, report, began)
+            if unchanged:
+                return unchanged
+            tree = self._fetched(request, work, report)
+            if tree.documents != docset.version:
+                raise _of_another_version(docset, tree)
+            return self._written(request, tree, work, report, began)
 
     def remove(self, docset: Docset) -> None:
         """Remove a docset; a call that reads it finishes.
@@ -286,21 +323,38 @@ class DocsetLibrary:
         asking = partial(latest_revision, version=request.version, known=held.revision)
         latest = anyio.run(asking, request.source, bounds_of(request), self._settings)
         if latest != held.revision:
-            return None
+            return _unread(held, request, began)
         now = self._clock()
         self._folder.check(file, now)
         docset = replace(held, checked_at=now)
         return DocsetChange(docset, time.perf_counter() - began, is_new=False)
 
-    def _written(
-        self, request: DocsetRequest, work: Path, report: IngestionReport, began: float
-    ) -> DocsetChange:
+    def _fetched(self, request: DocsetRequest, work: Path, report: IngestionReport) -> SourceTree:
         from context7_fabric.docsets.sources.fetching import fetch  # noqa: PLC0415  # slow
 
-        bounds, into, draft = bounds_of(request), work / "source", work / "docset.sqlite"
+        bounds, into = bounds_of(request), work / "source"
         into.mkdir(mode=0o700)
         fetching = partial(fetch, version=request.version)
-        tree = anyio.run(fetching, request.source, into, bounds, report.step, self._settings)
+        return anyio.run(fetching, request.source, into, bounds, report.step, self._settings)
+
+    def _check_free(self, request: DocsetRequest, tree: SourceTree) -> None:
+        """Raise `UnusableSource` if a docset of another source has the name that it now gets."""
+        name = _name(request.id, request.version)
+        for each in self.of_all_owners():
+            if each.name == name and each.source != tree.source:
+                reason = f"{tree.note or 'its version is not known'}, and {name} is already held"
+                remedy = f"to replace that from {each.source!r}, name the source, and no version"
+                raise UnusableSource(request.source.line, reason, remedy)
+
+    def _written(
+        self,
+        request: DocsetRequest,
+        tree: SourceTree,
+        work: Path,
+        report: IngestionReport,
+        began: float,
+    ) -> DocsetChange:
+        bounds, draft = bounds_of(request), work / "docset.sqlite"
         found = ingest(tree, bounds, report)
         facts = replace(facts_of(request, tree, self._clock()), left_out=found.left_out)
         report.step(f"writing {facts.name}")
@@ -351,16 +405,22 @@ class DocsetLibrary:
         return found
 
     def _chosen(
-        self, rule: Choice, library: LibraryId, viewer: Viewer, also: Collection[str]
+        self,
+        rule: Choice,
+        library: LibraryId,
+        among: Iterable[DocsetIndex],
+        also: Collection[str],
     ) -> DocsetIndex | None:
-        indexes = sorted(self._readable(viewer), key=lambda each: -_filed_at(each.docset))
-        held = [(index, index.docset) for index in indexes]
         own, joined = folded_id(library.base), set(map(folded_id, also))
+        wanted = {own, *joined}
+        found = [each for each in among if not wanted.isdisjoint(_folded(each.docset.ids))]
+        found.sort(key=lambda each: -_filed_at(each.docset))
         ways: tuple[Callable[[Docset], bool], ...] = (
             lambda docset: folded_id(docset.id) == own,
-            lambda docset: own in _folded(docset),
-            lambda docset: bool(joined & _folded(docset)),
+            lambda docset: own in _folded(docset.ids),
+            lambda docset: not joined.isdisjoint(_folded(docset.ids)),
         )
+        held = [(index, index.docset) for index in found]
         for is_of in ways:
             chosen = rule(library.version, [docset for _, docset in held if is_of(docset)])
             if chosen is not None:
@@ -368,12 +428,48 @@ class DocsetLibrary:
         self._open.log_damaged(library)
         return None
 
-    def _readable(self, viewer: Viewer) -> Iterator[DocsetIndex]:
-        return (each for each in self._open.indexes() if _is_readable(each.docset, viewer))
+    def readable(self, viewer: Viewer) -> Sequence[DocsetIndex]:
+        """Return the open docsets that `viewer` may read."""
+        return [each for each in self._open.indexes() if _is_for(each, viewer)]
 
 
 def _name(docset_id: str, version: str | None) -> str:
     return docset_id if version is None else f"{docset_id}@{version}"
+
+
+def _version_of(request: DocsetRequest, tree: SourceTree) -> str | None:
+    """Return the version that a source is filed under: never one that it may not be of."""
+    is_shown = request.is_claimed or not isinstance(request.source, LlmsSource)
+    return tree.documents if is_shown else None
+
+
+def _unversioned(request: DocsetRequest, tree: SourceTree) -> str:
+    """Return the note of a tree that is filed under another version than the one wanted."""
+    if tree.documents is None or tree.documents != request.version:
+        return tree.note
+    return f"{tree.note}: a site does not say its version, so not filed under {request.version!r}"
+
+
+def _of_another_version(docset: Docset, tree: SourceTree) -> SourceNotFound:
+    remedy = f"`context7-fabric remove {docset.name}`, and add it without a version"
+    return SourceNotFound(tree.source, f"it is not of version {docset.version!r} now", remedy)
+
+
+def _unread(held: Docset, request: DocsetRequest, began: float) -> DocsetChange | None:
+    """Return the docset unchanged where its source has left its version; None for one to be read.
+
+    What stands at a site, or in a branch, is of another version one day, and no one can tell when.
+    """
+    source = request.source
+    ref = source.ref if isinstance(source, GitSource) else None
+    moves = isinstance(source, LlmsSource) or (ref is not None and read_tag(ref) is None)
+    if held.version is None or not moves:
+        return None
+    note = (
+        f"kept as it is: its source has changed, and may not be of {held.version} any more;"
+        " `add` reads it again"
+    )
+    return DocsetChange(held, time.perf_counter() - began, is_new=False, note=note)
 
 
 def _filed_at(docset: Docset) -> float:
@@ -388,15 +484,16 @@ def shared_ids(docset: Docset, held: Iterable[Docset]) -> Iterator[str]:
         for also in docset.also:
             if folded_id(also) == folded_id(other.id):
                 yield f"{also} has a docset of its own, {other.name}, which answers for it first"
-            elif folded_id(also) in _folded(other):
+            elif folded_id(also) in _folded(other.ids):
                 yield f"{other.name} also answers for {also}; this docset comes first, added last"
-        if folded_id(docset.id) in _folded(other):
+        if folded_id(docset.id) in _folded(other.ids):
             yield f"{other.name} also answers for {docset.id}; this docset comes first"
 
 
-def _folded(docset: Docset) -> set[str]:
-    return set(map(folded_id, docset.ids))
+@lru_cache(maxsize=_MOST_FOLDED)
+def _folded(ids: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(folded_id, ids))
 
 
-def _is_readable(docset: Docset, viewer: Viewer) -> bool:
-    return docset.owner in (PUBLIC, viewer.owner)
+def _is_for(index: DocsetIndex, viewer: Viewer) -> bool:
+    return index.docset.owner in (PUBLIC, viewer.owner)

@@ -76,8 +76,14 @@ class OpenDocsets:
     def indexes(self) -> Sequence[DocsetIndex]:
         """Return the docsets of all owners that can be read."""
         self._look()
-        found = (each.index for held in self._held.values() for each in held)
-        return [index for index in found if index is not None]
+        return _indexes(self._held)
+
+    def at_once(self) -> Sequence[DocsetIndex] | None:
+        """Return what `indexes` would, without blocking; None if a look at the folder is due."""
+        held, is_seen = self._held, self._stamp == self._seen
+        if not is_seen or self._ticks() >= self._next_look:
+            return None
+        return _indexes(held)
 
     def of(self, stem: str) -> tuple[DocsetFile, DocsetIndex] | None:
         """Return the file and the index of a docset as they are now, None without one."""
@@ -184,6 +190,11 @@ class OpenDocsets:
                 )
         except (OSError, DamagedDocset) as error:
             log.warning("the index of %s is rebuilt at each start: %s", docset.name, error)
+
+
+def _indexes(held: Mapping[str, Sequence[HeldDocset]]) -> list[DocsetIndex]:
+    found = (each.index for generations in held.values() for each in generations)
+    return [index for index in found if index is not None]
 
 
 def _open_file(path: Path) -> DocsetIndex:

@@ -60,7 +60,9 @@ def choose(asked: str | None, held: Sequence[Docset]) -> Docset | None:
     """
     if asked is None or asked.strip().lower() == _NEWEST:
         return next((each for each in held if each.version is None), None) or _newest(held)
-    exact = [each for each in held if each.version is not None and are_same(each.version, asked)]
+    exact = [
+        each for each in held if each.version is not None and same_version(each.version, asked)
+    ]
     return exact[0] if exact else _newest([each for each in held if _is_within(each, asked)])
 
 
@@ -82,7 +84,7 @@ def not_above(asked: str, known: Iterable[str]) -> str | None:
     version without an order is found in its own spelling only. None if there is no such version.
     """
     listed = list(known)
-    exact = next((each for each in listed if are_same(each, asked)), None)
+    exact = next((each for each in listed if same_version(each, asked)), None)
     own = version_key(asked)
     if exact is not None or own is None:
         return exact
@@ -130,7 +132,7 @@ def _key(docset: Docset) -> VersionKey | None:
     return None if docset.version is None else version_key(docset.version)
 
 
-def are_same(one: str, other: str) -> bool:
+def same_version(one: str, other: str) -> bool:
     """Tell whether two versions are one; those without an order are if they are spelled alike."""
     first, second = version_key(one), version_key(other)
     if first is None or second is None:

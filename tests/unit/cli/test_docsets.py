@@ -13,7 +13,7 @@ from context7_fabric.cli.docsets import _named
 from context7_fabric.docsets.ingestion import add_line, request_again
 from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.source import GitSource
-from context7_fabric.errors import FabricError, UnknownDocset
+from context7_fabric.errors import FabricError, SettingError, UnknownDocset
 from support.docsets import QUAY
 
 
@@ -48,6 +48,12 @@ def test_request_takes_the_version_of_the_option_or_of_the_id(
 ) -> None:
     request = _request(_parser().parse_args(["./docs", *words]))
     assert (request.id, request.version) == (docset_id, version)
+
+
+def test_request_for_a_tag_of_another_version_is_refused() -> None:
+    words = ["git+https://github.com/harbour/quay@v1.0", "--version", "2.0"]
+    with pytest.raises(SettingError, match=r"'2.0' is not the version of the tag, '1.0'"):
+        _request(_parser().parse_args(words))
 
 
 def test_request_for_a_repository_takes_its_own_id() -> None:

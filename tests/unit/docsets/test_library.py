@@ -210,6 +210,22 @@ def test_another_process_sees_a_docset_come_change_and_go_within_a_second(
     assert LOOK_SECONDS < 1
 
 
+def test_at_once_returns_the_docsets_until_a_look_is_due(home: Path, pages: Path) -> None:
+    ticks = [0.0]
+    there = library_in(home, ticks=lambda: ticks[0])
+    add(library_in(home), pages)
+    assert there.at_once(ANYONE) is None
+    (docset,) = there.all(ANYONE)
+    asked = parse_id(QUAY)
+    assert asked is not None
+    at_once = there.at_once(ANYONE)
+    assert at_once is not None
+    assert [each.docset for each in at_once] == [docset]
+    assert there.find(asked, ANYONE, among=at_once) is at_once[0]
+    ticks[0] += LOOK_SECONDS
+    assert there.at_once(ANYONE) is None
+
+
 def test_looks_are_no_more_frequent_than_their_pause(home: Path, pages: Path) -> None:
     there = library_in(home)
     assert found(there, QUAY) is None

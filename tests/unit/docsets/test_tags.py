@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from context7_fabric.docsets.sources.tags import fitting_tag, read_tag
+from context7_fabric.docsets.sources.tags import fitting_tag, read_tag, version_of_tag
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,19 @@ def test_fitting_tag_prefers_the_version_itself_then_the_highest_release(
         " v6.0.0-rc.9 v6.0.0-rc.10 vite@7.0.0 create-vite@8.0.0"
     )
     assert fitting_tag(tags.split(), version, "Vite") == tag
+
+
+@pytest.mark.parametrize(
+    ("tag", "wanted", "version"),
+    [
+        ("v1.2.5", "1.2", "1.2.5"),
+        ("v1.2.0", "1.2", "1.2"),
+        ("core@1.2.5-rc.1", "1.x", "1.2.5-rc.1"),
+        ("1.2.3", "v1.2.3", "v1.2.3"),
+    ],
+)
+def test_version_of_tag_is_the_whole_one_of_a_series(tag: str, wanted: str, version: str) -> None:
+    assert version_of_tag(tag, wanted) == version
 
 
 def test_fitting_tag_of_a_scoped_package_knows_its_last_part() -> None:

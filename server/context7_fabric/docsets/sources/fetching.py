@@ -150,6 +150,7 @@ def _folder(source: FolderSource, bounds: SourceBounds, version: str | None) -> 
         source.line,
         revision="",
         version=version,
+        documents=version,
         parts=(part,) if part else (),
         includes=is_folder,
     )

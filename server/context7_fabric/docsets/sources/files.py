@@ -10,12 +10,14 @@ import errno
 import os
 import posixpath
 import stat
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePath
 
 from context7_fabric.docsets.sources.selection import (
     BESIDE_SOURCES,
     Listing,
+    has_version,
     reasons,
     refused_form,
     rendered_beside,
@@ -136,6 +138,18 @@ def _outermost(parts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(part for part in parts if part not in within) or ("",)
 
 
+def holds_version(tree: SourceTree, bounds: SourceBounds) -> bool:
+    """Tell whether a folder of the tree is the documentation of its version; this blocks.
+
+    Raises:
+        SourceTooLarge: There are more entries than the bounds allow.
+    """
+    walk = _Walk(tree, bounds)
+    for part in _outermost(tree.parts):
+        deque(walk.part(part), maxlen=0)
+    return walk.has_version
+
+
 class _Walk:
     """Walk over folders, depth first, in the order of names, with a bound on all of it."""
 
@@ -143,6 +157,7 @@ class _Walk:
         self._tree = tree
         self._bounds = bounds
         self._entries = 0
+        self.has_version = False
 
     def part(self, part: str) -> Iterator[Candidate | Omitted]:
         """Yield what stands below one folder, or one file, of the tree."""
@@ -167,7 +182,9 @@ class _Walk:
             yield from odd
             if error:
                 yield Omitted(_printable(folder), error)
-            left_out = reasons(names, self._tree.version)
+            version = self._tree.version
+            left_out = reasons(names, version)
+            self.has_version |= version is not None and has_version(names, version)
             for name, reason in left_out.items():
                 if name != _GIT:
                     yield Omitted(_printable(_joined(folder, name)), reason)

@@ -21,10 +21,11 @@ from context7_fabric.docsets.sources.addresses import (
     check_forge,
     checked_address,
 )
+from context7_fabric.docsets.sources.files import holds_version
 from context7_fabric.docsets.sources.git_process import GitProcess, git_program, user_network
 from context7_fabric.docsets.sources.selection import READ, UNREAD
 from context7_fabric.docsets.sources.source import GitSource, SourceBounds, SourceFetch, SourceTree
-from context7_fabric.docsets.sources.tags import fitting_tag
+from context7_fabric.docsets.sources.tags import fitting_tag, version_of_tag
 from context7_fabric.errors import SourceNotFound, SourceTooLarge
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -76,11 +77,15 @@ _BLOBS = {
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
-    """A branch or tag to fetch, by its name: the commit it stands for, a line about the choice."""
+    """A branch or tag to fetch, by its name: the commit it stands for, a line about the choice.
+
+    `documents` is the version that it is of, None if nothing says so.
+    """
 
     name: str
     commit: str
     note: str = ""
+    documents: str | None = None
 
 
 async def fetch_git(source: GitSource, fetch: SourceFetch) -> SourceTree:
@@ -100,7 +105,7 @@ async def fetch_git(source: GitSource, fetch: SourceFetch) -> SourceTree:
         await git.run("-C", str(root), *fetched, "--", "origin", ref.name)
     links = await _listed(git, root, ref.commit, fetch.bounds)
     await _check_out(git, root, ref.commit, source)
-    return SourceTree(
+    tree = SourceTree(
         root,
         source.line,
         ref.commit,
@@ -109,7 +114,22 @@ async def fetch_git(source: GitSource, fetch: SourceFetch) -> SourceTree:
         parts=tuple(part for part in source.paths if part),
         links=links,
         note=ref.note,
+        documents=ref.documents,
     )
+    return await to_thread.run_sync(_of_version, tree, fetch.bounds)
+
+
+def _of_version(tree: SourceTree, bounds: SourceBounds) -> SourceTree:
+    """Return a tree without its version if neither a tag nor a folder is of that version.
+
+    Its newest documentation is read then, which may be of any version.
+    """
+    wanted = tree.version
+    if wanted is None or tree.documents is not None:
+        return tree
+    if holds_version(tree, bounds):
+        return replace(tree, documents=wanted, note=f"{tree.note}, its folder of {wanted}")
+    return replace(tree, version=None, note=f"{tree.note}, filed without a version")
 
 
 async def latest_commit(source: GitSource, fetch: SourceFetch) -> str:
@@ -153,20 +173,20 @@ async def _ref(git: GitProcess, source: GitSource, fetch: SourceFetch) -> _Ref:
     """Choose what is fetched: the ref of the source, a tag of the version, the default branch."""
     wanted = source.ref
     if wanted and _COMMIT.fullmatch(wanted):
-        return _Ref(wanted, wanted)
+        return _Ref(wanted, wanted, documents=fetch.version)
     patterns = [f"refs/heads/{wanted}", f"refs/tags/{wanted}*"] if wanted else ["HEAD"]
     if fetch.version and not wanted:
         patterns.append("refs/tags/*")
     asked = ("ls-remote", "--symref", "--", remote(source.url), *patterns)
     refs, default = read_refs(await git.output(*asked, most=_LISTED_BYTES))
-    return _named(refs, source) if wanted else _chosen(refs, default, source, fetch)
+    return _named(refs, source, fetch.version) if wanted else _chosen(refs, default, source, fetch)
 
 
-def _named(refs: Mapping[str, str], source: GitSource) -> _Ref:
+def _named(refs: Mapping[str, str], source: GitSource, version: str | None) -> _Ref:
     name = source.ref or ""
     for full in (f"refs/heads/{name}", f"refs/tags/{name}"):
         if full in refs:
-            return _Ref(name, refs[full])
+            return _Ref(name, refs[full], documents=version)
     reason = f"it has no branch or tag {name!r}"
     raise SourceNotFound(source.line, reason, "correct it, or leave it out for the default branch")
 
@@ -175,8 +195,9 @@ def _chosen(refs: Mapping[str, str], default: str, source: GitSource, fetch: Sou
     tags = [name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/")]
     name = _repository(source).rpartition("/")[2]
     tag = fitting_tag(tags, fetch.version, name) if fetch.version else None
-    if tag:
-        return _Ref(tag, refs[f"refs/tags/{tag}"], note=f"tag {tag}")
+    if tag and fetch.version:
+        own = version_of_tag(tag, fetch.version)
+        return _Ref(tag, refs[f"refs/tags/{tag}"], f"tag {tag}", own)
     if "HEAD" not in refs or not default:
         raise SourceNotFound(source.line, "the repository is empty", "name another one")
     missing = f"no tag fits {fetch.version!r}: " if fetch.version else ""

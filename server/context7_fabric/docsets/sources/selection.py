@@ -109,6 +109,14 @@ def reasons(listing: Listing, version: str | None) -> Mapping[str, str]:
     return found
 
 
+def has_version(listing: Listing, version: str) -> bool:
+    """Tell whether a folder in a listing holds the documentation of this very version."""
+    wanted = _numbers(version)
+    beside = (found["version"] for name in listing.folders if (found := _VERSIONED.fullmatch(name)))
+    held = [numbers for _name, numbers in _versions(listing)] + [_numbers(each) for each in beside]
+    return bool(wanted) and wanted in held
+
+
 def _by_name(listing: Listing) -> Iterator[tuple[str, str]]:
     builds = any(name.lower() in _BUILT_FROM for name in listing.files)
     is_sphinx = not _SPHINX_INDEXES.isdisjoint(listing.files)

@@ -153,6 +153,10 @@ class SourceTree:
     the document has. `address` is a format string with `{path}`, empty where there is no server.
     `links` are files that stand for symbolic links, `omitted` what was not fetched. Without
     `includes` no other file is read into a document. `note` is a line for the user, if any.
+
+    `version` is the one wanted, by which folders are chosen; `documents` is the one that it is of:
+    that of its tag or of a folder in it, or the one that the user gave for this very source, else
+    None.
     """
 
     root: Path
@@ -167,6 +171,7 @@ class SourceTree:
     omitted: tuple[Omitted, ...] = ()
     includes: bool = True
     note: str = ""
+    documents: str | None = None
 
 
 def parse_source(text: str, cwd: Path, paths: tuple[str, ...] = ()) -> Source:

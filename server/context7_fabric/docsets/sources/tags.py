@@ -25,6 +25,9 @@ _OPEN = re.compile(r"[._-]?[x*]\b.*", re.IGNORECASE)
 
 _STAGES = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 _WORD = re.compile(r"[a-z]+|\d+")
+_OWN_VERSION = re.compile(r"\d+(?:[._]\d+)*[^/@]*$")
+"""Version at the end of a tag, behind the name of a package."""
+
 _LONGEST = 200
 _DIGITS = 9
 
@@ -57,6 +60,15 @@ def read_tag(tag: str) -> TaggedVersion | None:
         numbers.pop()
     name = found["name"] or found["glued"] or ""
     return TaggedVersion(_plain(name), tuple(numbers), _stage(found["stage"]))
+
+
+def version_of_tag(tag: str, wanted: str) -> str:
+    """Return the version that a tag which fits `wanted` is of: `wanted`, or a longer one."""
+    found, asked = read_tag(tag), read_tag(wanted)
+    if found is None or found == asked or (asked and found.numbers == asked.numbers):
+        return wanted
+    own = _OWN_VERSION.search(tag)
+    return own[0] if own else wanted
 
 
 def fitting_tag(tags: Iterable[str], version: str, package: str) -> str | None:

@@ -73,6 +73,7 @@ async def fetch_llms(source: LlmsSource, fetch: SourceFetch) -> SourceTree:
         revision,
         address=files.address,
         version=fetch.version,
+        documents=fetch.version,
         pages=files.names,
         omitted=tuple(omitted),
         note=f"{len(found)} pages of {urlsplit(main.url).hostname}",
