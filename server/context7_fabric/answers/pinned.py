@@ -20,7 +20,7 @@ from context7_fabric.answers.docset_names import HeldLibrary, joined_ids
 from context7_fabric.answers.library_choice import library_of, with_exact_match
 from context7_fabric.answers.response import entries
 from context7_fabric.docsets.library import DocsetLibrary
-from context7_fabric.docsets.versions import same_version, not_above
+from context7_fabric.docsets.versions import not_above, same_version
 from context7_fabric.models import Answer, Caller, CallTrace, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.libraries import Library, LibraryList, format_entry, with_id
