@@ -87,6 +87,14 @@ class TestWhy:
         assert "automated score 3 of 3 (hit: yes, quick: yes, parsed: yes)" in hit
         assert re.search(r"^feedback +none$", hit, re.MULTILINE)
 
+    def test_a_shell_without_a_key_is_shown_the_newest_call_of_an_editor_with_one(
+        self, environment: dict[str, str]
+    ) -> None:
+        execution_id = recorded({**environment, "CONTEXT7_API_KEY": "ctx7sk-of-the-editor"})
+        assert re.search(
+            rf"^call +query-docs {execution_id}$", why(env=environment).stdout, re.MULTILINE
+        )
+
     def test_a_call_is_named_by_the_beginning_of_its_id(self, environment: dict[str, str]) -> None:
         execution_id = recorded(environment)
         assert record(execution_id[:8], environment)["id"] == execution_id

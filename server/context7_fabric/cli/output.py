@@ -29,7 +29,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.process import harmless, imported, set_up_logging
 from context7_fabric.relay.handshake import working_directory
 from context7_fabric.runtime.home_migration import settled
-from context7_fabric.runtime.store import open_backend, read_principal
+from context7_fabric.runtime.store import is_shared, open_backend, read_principal
 from context7_fabric.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ async def _record_commands(settings: Settings) -> AsyncGenerator[RecordCommands]
         redacted = redact if settings.redact else str
         calls = CallLog(fabric, time.time, redacted, settings.executions)
         feedback = Feedback(fabric, calls, time.time, redacted, principal)
-        yield RecordCommands(calls, feedback, principal)
+        yield RecordCommands(calls, feedback, principal, sees_all=not is_shared(settings))
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ from context7_fabric.project.dependencies import Dependency
 from context7_fabric.registry.rows import Row
 from context7_fabric.relay.usage import suggestion
 from context7_fabric.runtime.app import LIST_FRESH, App
+from context7_fabric.runtime.store import is_shared
 from context7_fabric.services import LOAD_SECONDS
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.call_gate import CallBudget, UpstreamStatus, calls_at_most
@@ -63,7 +64,8 @@ class AppCommands(RecordCommands):
 
         `repeats` says that the process outlasts the command, and so recognises a repeated question.
         """
-        super().__init__(app.services.call_log, app.services.feedback, app.principal)
+        services, sees_all = app.services, not is_shared(settings)
+        super().__init__(services.call_log, services.feedback, app.principal, sees_all=sees_all)
         self._app = app
         self._services = app.services
         self._session = f"cli-{token_hex(8)}"

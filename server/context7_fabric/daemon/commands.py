@@ -15,7 +15,7 @@ from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
 from context7_fabric.errors import FabricError, SettingError, UnknownExecution, UnusableFeedback
 from context7_fabric.fabric.context import Context
-from context7_fabric.models import Viewer
+from context7_fabric.models import PUBLIC, Viewer
 from context7_fabric.version import __version__
 from context7_fabric.views.visibility import is_visible
 
@@ -26,11 +26,18 @@ class RecordCommands:
     requests: ClassVar[frozenset[str]] = frozenset({"why", "feedback"})
     """Names of the methods that a request may call."""
 
-    def __init__(self, calls: CallLog, feedback: Feedback, principal: str) -> None:
-        """Read the records in `calls` that `principal` may see."""
+    def __init__(
+        self, calls: CallLog, feedback: Feedback, principal: str, *, sees_all: bool = False
+    ) -> None:
+        """Read the records in `calls` that `principal` may see.
+
+        With `sees_all`, `why` shows every record to a shell without a key: the store is a file of
+        the one who asks, and an editor's calls have the key of its own configuration.
+        """
         self._calls = calls
         self._feedback = feedback
         self._principal = principal
+        self._sees_all = sees_all and principal == PUBLIC
 
     async def why(self, execution: str) -> dict[str, Any] | None:
         """Return the record whose id begins with `execution`, the newest for ""; None without any.
@@ -60,7 +67,7 @@ class RecordCommands:
         return (await self._feedback.give(execution, rating, comment, correction)).summary
 
     def _is_visible(self, context: Context) -> bool:
-        return is_visible(context, Viewer(self._principal))
+        return self._sees_all or is_visible(context, Viewer(self._principal))
 
 
 async def reply_to(commands: RecordCommands, line: bytes) -> bytes:
