@@ -49,7 +49,8 @@ class ChangeRecord:
 
     `places` has the path of each entry; it is empty for a file that got the rule. `before` is None
     for a file that was made, and `after` None once the file cannot be given back as a whole,
-    because the user changed it between two changes of ours.
+    because the user changed it between two changes of ours. `folders` counts the folders that were
+    made for the file.
     """
 
     path: str
@@ -58,6 +59,7 @@ class ChangeRecord:
     backup: str | None
     before: str | None
     after: str | None
+    folders: int = 0
 
 
 def write_change(
@@ -88,6 +90,7 @@ def _written(
         str(backup) if backup else None,
         _digest(content.data),
         _digest(data),
+        sum(not folder.exists() for folder in content.target.parents),
     )
     previous = _read_record(_record_path(home, content.path))
     record = _continued(record, previous, content)
@@ -105,9 +108,8 @@ def _written(
 def records(home: Path) -> Iterator[ChangeRecord]:
     """Yield the records of the home, by path."""
     with suppress(OSError):
-        for path in sorted((home / _FOLDER).glob("*.json")):
-            if (record := _read_record(path)) is not None:
-                yield record
+        found = map(_read_record, (home / _FOLDER).glob("*.json"))
+        yield from sorted((each for each in found if each), key=lambda each: each.path)
 
 
 def undo(record: ChangeRecord, home: Path) -> str:
@@ -138,8 +140,7 @@ def _restored_whole(record: ChangeRecord, content: FileContent) -> str | None:
     if record.after is None or _digest(content.data) != record.after:
         return None
     if record.before is None:
-        content.target.unlink()
-        return "was made by setup, and is removed"
+        return _removed(record, content)
     data = _backed_up(record)
     if data is None:
         return None
@@ -160,13 +161,24 @@ def _restored_entry(record: ChangeRecord, content: FileContent) -> str:
     if text == content.text:
         return "holds nothing of this program any more"
     if not text.strip() and record.before is None:
-        content.target.unlink()
-        return "was made by setup, and is removed"
+        return _removed(record, content)
     replace_file(content, content.encoded(text))
     is_lost = data is None and record.before is not None
     return (
         f"keeps its later changes{', and its backup is gone' if is_lost else ''}: ours is taken out"
     )
+
+
+def _removed(record: ChangeRecord, content: FileContent) -> str:
+    """Remove a file that was made, and the folders that were made for it and are empty."""
+    try:
+        content.target.unlink()
+    except OSError as error:
+        raise ClientFileError(record.path, error.strerror or str(error)) from None
+    with suppress(OSError):
+        for folder in list(content.target.parents)[: record.folders]:
+            folder.rmdir()
+    return "was made by setup, and is removed"
 
 
 def _without_entries(record: ChangeRecord, text: str, before: str | None) -> str:
@@ -217,7 +229,12 @@ def _continued(
     after = record.after if previous.after == record.before else None
     places = dict.fromkeys((*previous.places, *record.places))
     return replace(
-        record, places=tuple(places), backup=previous.backup, before=previous.before, after=after
+        record,
+        places=tuple(places),
+        backup=previous.backup,
+        before=previous.before,
+        after=after,
+        folders=previous.folders,
     )
 
 

@@ -140,7 +140,15 @@ def test_undo_of_a_file_that_was_made_removes_it(tmp_path: Path, state: Path) ->
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     undo_all(state)
-    assert not path.exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_undo_of_a_file_that_was_made_leaves_folders_in_use(tmp_path: Path, state: Path) -> None:
+    path = tmp_path / "new" / "folder" / "mcp.json"
+    change(path, state)
+    (tmp_path / "new" / "other").touch()
+    undo_all(state)
+    assert list((tmp_path / "new").iterdir()) == [tmp_path / "new" / "other"]
 
 
 def test_no_key_gets_into_the_home(path: Path, state: Path) -> None:
