@@ -26,6 +26,7 @@ Done = CompletedProcess[str]
 
 pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
+PROJECT = str(Path(__file__).parents[2])
 SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
 PROJECT = str(Path(__file__).parents[2])
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
@@ -83,15 +84,15 @@ CASES = {
     "docsets list": Case([], wrong=[["/a/b"], ["--jsn"]]),
     "docsets refresh": Case([], fails=["/no/such"], wrong=[["--jsn"]]),
     "remove": Case(["/pages/kept"], fails=["/no/such"], wrong=[[], ["/a/b", "/a/c"]]),
+    "warm": Case(
+        [PROJECT],
+        fails=["/nowhere"],
+        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"], ["--max-calls", "-1"]],
+    ),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
         fails=["--dry-run", "--seed", "/nowhere"],
         wrong=[["--category", "nonsense"], ["--delay"]],
-    ),
-    "warm": Case(
-        [PROJECT, "--dry-run"],
-        fails=["/nowhere", "--dry-run"],
-        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"]],
     ),
     "model fetch": Case([], code=1, wrong=[["now"]]),
     "model status": Case([], code=1, wrong=[["--jsn"]]),
@@ -128,7 +129,7 @@ CASES = {
     "doctor": Case([], wrong=[["--jsn"], ["now"]]),
     "demo": Case([], json=False, wrong=[["--dead"]]),
 }
-ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "why"}
+ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "warm", "why"}
 """Commands whose result could depend on the mode."""
 
 
