@@ -14,7 +14,8 @@ import anyio
 import pytest
 from _pytest.mark import ParameterSet
 
-from context7_fabric.cli.main import COMMANDS, main
+from context7_fabric.cli.commands import COMMANDS
+from context7_fabric.cli.main import main
 from context7_fabric.fabric.context import Scope
 from support.app_server import call, connected, provenance
 from support.forked import ENCODING
@@ -95,7 +96,6 @@ CASES = {
     ),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
-        json=False,
         fails=["--dry-run", "--seed", "/nowhere"],
         wrong=[["--category", "nonsense"], ["--delay"]],
     ),
@@ -155,7 +155,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A home with entries of every kind, and no upstream."""
     home = tmp_path_factory.mktemp("a folder with a long name, as users have them") / "home" / "of"
     anyio.run(_fill, home)
-    (home / "tokens").write_text("")
+    (home / "tokens").touch(0o600)
     variables = {
         "CONTEXT7_FABRIC_UPSTREAM": "off",
         "CONTEXT7_FABRIC_MODEL": "no-such-model",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from context7_fabric.client_config.clients import Dialect
@@ -22,6 +22,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _TRIVIA = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*[\s\S]*?\*/)*")
 _COMMENT = re.compile(r"//[^\r\n]*|/\*[\s\S]*?\*/")
 _STRING = re.compile(r'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"')
+_COMMENT_OR_STRING = re.compile(rf'"[^"\\]*(?:\\.[^"\\]*)*"|{_COMMENT.pattern}')
+_STRUCTURE = re.compile(rf"{_COMMENT_OR_STRING.pattern}|[{{}}\[\]]")
 _SCALAR = re.compile(
     r"(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?![\w.+-])"
 )
@@ -30,17 +32,16 @@ _DEEPEST: Final = 200
 """Nesting up to which a file is read; a client's own has a few levels."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Node:
-    """A value and its span; `members` only of an object."""
+    """A value and its span."""
 
     start: int
     end: int
     value: Any
-    members: list[_Member] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Member:
     key: str
     start: int
@@ -58,7 +59,8 @@ class JsonText:
         """
         self.text = text if text.strip(_BLANKS) else "{}\n"
         self._dialect = dialect
-        self._root = _Scanner(self.text, dialect).document()
+        value, start = _value_of(self.text, dialect), self._after_trivia(0)
+        self._root = _Node(start, _end_of(self.text, start), value)
 
     @property
     def value(self) -> Any:  # noqa: ANN401  # whatever JSON can say
@@ -156,17 +158,16 @@ class JsonText:
         text, close = self.text, node.end - 1
         tail = len(text[:close].rstrip(_BLANKS))
         gap = text[tail:close]
-        if not node.members:
+        members = _members(text, node)
+        if not members:
             base = self._indent_of_line(node.start)
             member = self._as_member(key, value, raw, base + self._unit(), is_inline=False)
             end = gap if "\n" in gap and tail > node.start + 1 else self._line_end() + base
             return text[:tail] + self._line_end() + member + end + text[close:]
-        last = node.members[-1].value.end
+        last = members[-1].value.end
         has_comma = text[self._after_trivia(last)] == ","
-        is_inline = not re.search(
-            r"[\r\n]", text[node.start : node.members[0].start] + text[last:close]
-        )
-        indent = "" if is_inline else self._indent_of(node)
+        is_inline = not re.search(r"[\r\n]", text[node.start : members[0].start] + text[last:close])
+        indent = "" if is_inline else self._indent_of(node, members[0].start)
         member = self._as_member(key, value, raw, indent, is_inline=is_inline)
         separator = " " if is_inline else self._line_end()
         before, between = text[:last] + ("" if has_comma else ","), text[last:tail]
@@ -174,9 +175,10 @@ class JsonText:
 
     def _cut(self, node: _Node, name: str) -> str:
         text = self.text
-        index = next(i for i, each in enumerate(node.members) if each.key == name)
-        start, end = node.members[index].start, node.members[index].value.end
-        begin = node.members[index - 1].value.end if index else node.start + 1
+        members = _members(text, node)
+        index = next(i for i, each in enumerate(members) if each.key == name)
+        start, end = members[index].start, members[index].value.end
+        begin = members[index - 1].value.end if index else node.start + 1
         kept, rest = text[begin:start].rstrip(_BLANKS), text[end:]
         comma = self._after_trivia(end)
         if text[comma] == ",":
@@ -207,7 +209,7 @@ class JsonText:
         return node
 
     def _member(self, node: _Node, key: str) -> _Member | None:
-        found = [each for each in node.members if each.key == key]
+        found = [each for each in _members(self.text, node) if each.key == key]
         if len(found) > 1:
             _refuse(self.text, found[1].start, f"{key!r} is there twice")
         return found[0] if found else None
@@ -224,9 +226,8 @@ class JsonText:
         lines = json.dumps(value, ensure_ascii=False, indent=self._unit()).split("\n")
         return (self._line_end() + base).join(lines)
 
-    def _indent_of(self, node: _Node) -> str:
-        """Return the indentation of an object's members."""
-        first = node.members[0].start
+    def _indent_of(self, node: _Node, first: int) -> str:
+        """Return the indentation of an object's members, of which one begins at `first`."""
         if self._is_line_start(first):
             return self._indent_of_line(first)
         return self._indent_of_line(node.start) + self._unit()
@@ -242,7 +243,7 @@ class JsonText:
         return line[: len(line) - len(line.lstrip(" \t"))]
 
     def _unit(self) -> str:
-        members = self._root.members
+        members = _members(self.text, self._root)
         if members and self._is_line_start(members[0].start):
             return self._indent_of_line(members[0].start) or "  "
         found = _INDENT.search(self.text)
@@ -256,12 +257,66 @@ class JsonText:
         return self.text[node.start : node.end]
 
     def _after_trivia(self, at: int) -> int:
-        found = _TRIVIA.match(self.text, at)
-        return found.end() if found else at
+        return _after(_TRIVIA, self.text, at)
+
+
+def _value_of(text: str, dialect: Dialect) -> Any:  # noqa: ANN401  # whatever JSON can say
+    """Return the value of a text: by Python's parser, and by ours for all that it refuses.
+
+    Raises:
+        ConfigurationSyntaxError: The text is not in the dialect.
+    """
+    bare = text if dialect is Dialect.JSON else _COMMENT_OR_STRING.sub(_blanked, text)
+    try:
+        return json.loads(bare, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return _Scanner(text, dialect).document()
+
+
+def _blanked(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith('"') else " "
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _members(text: str, node: _Node) -> list[_Member]:
+    """Return the members of an object in a valid text."""
+    members: list[_Member] = []
+    at = node.start + 1
+    while (at := _after(_TRIVIA, text, at)) < node.end - 1:
+        if text[at] == ",":
+            at += 1
+            continue
+        colon = _after(_TRIVIA, text, _end_of(text, at))
+        key, start = json.loads(text[at : _end_of(text, at)]), _after(_TRIVIA, text, colon + 1)
+        end = _end_of(text, start)
+        members.append(_Member(key, at, _Node(start, end, node.value[key])))
+        at = end
+    return members
+
+
+def _end_of(text: str, at: int) -> int:
+    """Return the place after the value that begins at `at` in a valid text."""
+    if text[at] not in "{[":
+        return _after(_STRING if text[at] == '"' else _SCALAR, text, at)
+    depth = 0
+    for found in _STRUCTURE.finditer(text, at):
+        sign = found[0]
+        depth += (sign in "{[") - (sign in "}]")
+        if not depth:
+            return found.end()
+    return len(text)
+
+
+def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
 
 
 class _Scanner:
-    """Parser that keeps spans."""
+    """Parser of all dialects, which gives the place of a fault."""
 
     def __init__(self, text: str, dialect: Dialect) -> None:
         self._text = text
@@ -269,48 +324,44 @@ class _Scanner:
         self._may_trail = dialect is Dialect.JSONC
         self._at = 0
 
-    def document(self) -> _Node:
-        """Return the root of the text."""
+    def document(self) -> object:
+        """Return the value of the text."""
         self._skip()
-        root = self._value(0)
+        value = self._value(0)
         self._skip()
         if self._at < len(self._text):
             self._fail("there is more after the end of the value")
-        return root
+        return value
 
-    def _value(self, depth: int) -> _Node:
-        start, sign = self._at, self._sign()
+    def _value(self, depth: int) -> object:
+        sign = self._sign()
         if depth > _DEEPEST:
             self._fail(f"it has more than {_DEEPEST} levels")
         if sign == "{":
             return self._object(depth)
         if sign == "[":
             return self._array(depth)
-        value = self._string() if sign == '"' else self._scalar()
-        return _Node(start, self._at, value)
+        return self._string() if sign == '"' else self._scalar()
 
-    def _object(self, depth: int) -> _Node:
-        node = _Node(self._at, self._at, {})
-        while self._goes_on("}", is_first=not node.members):
-            start = self._at
+    def _object(self, depth: int) -> dict[str, object]:
+        value: dict[str, object] = {}
+        is_first = True
+        while self._goes_on("}", is_first=is_first):
+            is_first = False
             key = self._string()
             self._skip()
             if self._sign() != ":":
                 self._fail("a colon is missing")
             self._at += 1
             self._skip()
-            value = self._value(depth + 1)
-            node.members.append(_Member(key, start, value))
-            node.value[key] = value.value
-        node.end = self._at
-        return node
+            value[key] = self._value(depth + 1)
+        return value
 
-    def _array(self, depth: int) -> _Node:
-        node = _Node(self._at, self._at, [])
-        while self._goes_on("]", is_first=not node.value):
-            node.value.append(self._value(depth + 1).value)
-        node.end = self._at
-        return node
+    def _array(self, depth: int) -> list[object]:
+        value: list[object] = []
+        while self._goes_on("]", is_first=not value):
+            value.append(self._value(depth + 1))
+        return value
 
     def _goes_on(self, close: str, *, is_first: bool) -> bool:
         """Go to the next member; return False after the closing bracket."""
@@ -356,8 +407,7 @@ class _Scanner:
         return self._text[self._at : self._at + 1]
 
     def _skip(self) -> None:
-        found = self._trivia.match(self._text, self._at)
-        self._at = found.end() if found else self._at
+        self._at = _after(self._trivia, self._text, self._at)
 
     def _fail(self, reason: str) -> NoReturn:
         if self._trivia is _SPACE and self._text[self._at : self._at + 2] in ("//", "/*"):

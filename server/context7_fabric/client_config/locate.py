@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from context7_fabric.client_config.clients import CLIENTS, Machine, McpClient
 from context7_fabric.client_config.entries import SERVER_NAME
 from context7_fabric.client_config.rules import rule_place
+from context7_fabric.relay.folders import user_folder
 
 _PLUGIN = "context7@"
 """Beginning of the plugin's name in Claude Code's settings; its permissions name the server too."""
@@ -19,7 +20,7 @@ _PLUGIN = "context7@"
 
 def this_machine() -> Machine:
     """Return the platform, environment and user's folder of this process."""
-    return Machine(sys.platform, os.environ, Path.home())
+    return Machine(sys.platform, os.environ, Path(user_folder()))
 
 
 def clients_here(machine: Machine) -> list[McpClient]:

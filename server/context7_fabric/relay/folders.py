@@ -102,10 +102,10 @@ def base_folder(environ: Mapping[str, str], variable: str) -> str:
     if os.path.isabs(path):
         return written_out(variable, path)
     platform = "darwin" if sys.platform == "darwin" else "linux"
-    return os.path.join(_user_folder(), _PLACES[platform, variable])
+    return os.path.join(user_folder(), _PLACES[platform, variable])
 
 
-def _user_folder() -> str:
+def user_folder() -> str:
     """Return the user's own folder; an empty or relative `HOME` counts as not set."""
     folder = os.path.expanduser("~")
     if not os.path.isabs(os.environ.get("HOME", folder)):

@@ -11,19 +11,20 @@ from context7_fabric.cli.bug_report import hide
 from context7_fabric.cli.checks import (
     LEAST_ROOM,
     LITTLE_ROOM,
+    ClientFacts,
     DiskFacts,
     DocsetFacts,
     HealthCheck,
     ModeFacts,
     QuotaFacts,
     UpstreamFacts,
+    judge_clients,
     judge_disk,
     judge_docsets,
     judge_modes,
     judge_quota,
     judge_upstream,
 )
-from context7_fabric.cli.client_checks import ClientFacts, judge_clients
 from context7_fabric.cli.facts import Look, looked
 from context7_fabric.errors import StoreError
 

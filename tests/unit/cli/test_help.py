@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from context7_fabric.cli.commands import COMMANDS, EXAMPLES, GROUPS, examples_of
 from context7_fabric.cli.completion import parser_of, script, whole_parser
-from context7_fabric.cli.examples import EXAMPLES, examples_of
-from context7_fabric.cli.main import COMMANDS, GROUPS, main
+from context7_fabric.cli.main import main
 from context7_fabric.cli.text import COLUMNS, CommandParser
 from support.docsets import add, library_in, write_pages
 
