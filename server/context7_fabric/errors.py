@@ -222,11 +222,14 @@ class DamagedDocset(DocsetError):
 
 
 class UnknownDocset(DocsetError):
-    """No docset has a name, an id with or without `@version`; `held` are those that there are."""
+    """No docset has a name, an id with or without `@version`; `held` are those that there are.
 
-    def __init__(self, name: str, held: tuple[str, ...]) -> None:
+    `hint` names the one that may be meant, as a question.
+    """
+
+    def __init__(self, name: str, held: tuple[str, ...], hint: str = "") -> None:
         there = f"there are {', '.join(held)}" if held else "`context7-fabric docsets` lists them"
-        super().__init__(f"there is no docset {name[:200]!r}: {there}")
+        super().__init__(f"there is no docset {name[:200]!r}: {there}{hint}")
         self.name = name
         self.held = held
 

@@ -14,7 +14,8 @@ import anyio
 import pytest
 from _pytest.mark import ParameterSet
 
-from context7_fabric.cli.main import COMMANDS, main
+from context7_fabric.cli.commands import COMMANDS
+from context7_fabric.cli.main import main
 from context7_fabric.fabric.context import Scope
 from support.app_server import call, connected, provenance
 from support.forked import ENCODING
@@ -25,6 +26,7 @@ Done = CompletedProcess[str]
 
 pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
+PROJECT = str(Path(__file__).parents[2])
 SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
 PROJECT = str(Path(__file__).parents[2])
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
@@ -82,16 +84,15 @@ CASES = {
     "docsets list": Case([], wrong=[["/a/b"], ["--jsn"]]),
     "docsets refresh": Case([], fails=["/no/such"], wrong=[["--jsn"]]),
     "remove": Case(["/pages/kept"], fails=["/no/such"], wrong=[[], ["/a/b", "/a/c"]]),
+    "warm": Case(
+        [PROJECT],
+        fails=["/nowhere"],
+        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"], ["--max-calls", "-1"]],
+    ),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
-        json=False,
         fails=["--dry-run", "--seed", "/nowhere"],
         wrong=[["--category", "nonsense"], ["--delay"]],
-    ),
-    "warm": Case(
-        [PROJECT, "--dry-run"],
-        fails=["/nowhere", "--dry-run"],
-        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"]],
     ),
     "model fetch": Case([], code=1, wrong=[["now"]]),
     "model status": Case([], code=1, wrong=[["--jsn"]]),
@@ -128,7 +129,7 @@ CASES = {
     "doctor": Case([], wrong=[["--jsn"], ["now"]]),
     "demo": Case([], json=False, wrong=[["--dead"]]),
 }
-ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "why"}
+ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "warm", "why"}
 """Commands whose result could depend on the mode."""
 
 
@@ -149,7 +150,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A home with entries of every kind, and no upstream."""
     home = tmp_path_factory.mktemp("a folder with a long name, as users have them") / "home" / "of"
     anyio.run(_fill, home)
-    (home / "tokens").write_text("")
+    (home / "tokens").touch(0o600)
     variables = {
         "CONTEXT7_FABRIC_UPSTREAM": "off",
         "CONTEXT7_FABRIC_MODEL": "no-such-model",

@@ -3,13 +3,16 @@
 import json
 import os
 import pty
+import re
+import signal
 from pathlib import Path
 
 import pytest
 
 from support.context7_api import Api
 from support.faults import QUOTA_SPENT
-from support.product import Variables, product_environment, run_product
+from support.processes import spawn
+from support.product import PROGRAM, Variables, product_environment, run_product
 
 SEED = """\
 version: "1.0"
@@ -87,6 +90,22 @@ def test_index_makes_one_call_for_each_library_and_prints_a_summary(
     refreshed = run_product("index", "--seed", str(seed), "--refresh", env=env)
     assert figures(refreshed.stdout)["indexed"] == 2
     assert api.calls == 6
+
+
+def test_ctrl_c_keeps_what_was_asked_for(api: Api, seed: Path, env: dict[str, str]) -> None:
+    words = ["index", "--seed", str(seed)]
+    with spawn([PROGRAM, *words], env | {"CONTEXT7_RESOLVE_DELAY": "4"}) as process:
+        line = process.err.wait_for(r"2 of 3 libraries.*", 40)[0]
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.err.text.splitlines()[-1] == (
+            "context7-fabric: interrupted: 2 libraries are done and stored; run `index` again to"
+            " go on"
+        )
+        assert "Traceback" not in process.err.text
+    assert re.fullmatch(r"2 of 3 libraries, about \d+ seconds? to go", line)
+    dry = run_product(*words, "--json", "--dry-run", env=env)
+    assert json.loads(dry.stdout)["stored"] == 2
 
 
 def test_resolve_of_an_indexed_library_makes_no_call(

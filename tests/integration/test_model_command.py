@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from support.product import product_environment, run_product
+from support.processes import spawn
+from support.product import PROGRAM, product_environment, run_product
 
 pytestmark = pytest.mark.timeout(180)
 OFF = {"CONTEXT7_FABRIC_UPSTREAM": "off"}
@@ -66,3 +70,20 @@ def test_model_status_without_a_package_names_it_in_one_line(
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"context7-fabric: {package} cannot be imported")
+
+
+def test_ctrl_c_ends_a_download_in_one_line(home: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as never:
+        never.settimeout(50)
+        hub = f"http://127.0.0.1:{never.getsockname()[1]}"
+        variables = environment(home, tmp_path / "user", HF_ENDPOINT=hub, HF_HUB_OFFLINE="")
+        variables["CONTEXT7_FABRIC_MODEL"] = "sentence-transformers/all-MiniLM-L6-v2"
+        with spawn([PROGRAM, "model", "fetch"], variables) as process:
+            never.accept()[0].close()
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(20) == 130
+            assert process.err.text.strip().splitlines()[-1] == (
+                "context7-fabric: interrupted: what has arrived is kept; run `model fetch` again to"
+                " go on"
+            )
+            assert "Traceback" not in process.err.text

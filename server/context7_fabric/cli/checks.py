@@ -400,6 +400,49 @@ def judge_index_server(url: str, failure: str) -> HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """A client's file: `entry` says what reaches Context7 in it.
+
+    `broken` is the reason why the file cannot be read, `failure` the one why our entry does not
+    start, and `seconds` the time that its start took.
+    """
+
+    client: str
+    path: Path
+    entry: Literal["none", "ours", "other"] = "none"
+    broken: str = ""
+    failure: str = ""
+    seconds: float = 0.0
+
+
+def judge_clients(clients: Sequence[ClientFacts]) -> list[HealthCheck]:
+    """Judge the clients: a line for each file with an entry, or that cannot be read."""
+    lines = [_judge_client(each) for each in clients if each.entry != "none" or each.broken]
+    if lines:
+        return lines
+    if not clients:
+        text = "none is here whose file is known"
+        return [HealthCheck("clients", "info", text, "`context7-fabric setup CLIENT`")]
+    names = list(dict.fromkeys(each.client for each in clients))
+    remedy = f"`{shlex.join(['context7-fabric', 'setup', *names])}`"
+    return [HealthCheck("clients", "info", f"not set up: {', '.join(names)}", remedy)]
+
+
+def _judge_client(facts: ClientFacts) -> HealthCheck:
+    name, set_up = f"client {facts.client}", f"`context7-fabric setup {facts.client}`"
+    if facts.broken:
+        text = f"{facts.path} cannot be read: {facts.broken}"
+        return HealthCheck(name, "wrong", text, f"correct it, then run {set_up}")
+    if facts.entry == "other":
+        text = f"{facts.path} starts Context7's own server"
+        return HealthCheck(name, "info", text, set_up)
+    if facts.failure:
+        text = f"its entry in {facts.path} does not start: {facts.failure}"
+        return HealthCheck(name, "wrong", text, set_up)
+    return HealthCheck(name, "ok", f"{facts.path} starts in {facts.seconds:.1f} s")
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFacts:
     """Counts of a store, its medium in words, the failure of a trial, and the faults met."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import os
 
-from context7_fabric.cli.main import COMMANDS, run_of
+from context7_fabric.cli.commands import COMMANDS
+from context7_fabric.cli.main import run_of
 from context7_fabric.cli.text import CommandParser, ParserFound, ParserRequest, actions_of
 from context7_fabric.client_config.clients import CLIENTS
 from context7_fabric.errors import SettingError

@@ -27,6 +27,7 @@ from context7_fabric.fabric.context import Context, Json, Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.fabric.search import SearchMatch
 from context7_fabric.process import harmless
+from context7_fabric.relay.usage import suggestion
 from context7_fabric.views.contexts import list_contexts, search_contexts
 from context7_fabric.views.visibility import is_listed
 
@@ -187,7 +188,8 @@ def _metadata(text: str) -> dict[str, Json]:
 
 def _scope(text: str) -> Scope:
     if text.upper() not in list(Scope):
-        raise SettingError("--scope", text, f"one of {', '.join(Scope)}")
+        hint = suggestion(text.upper(), Scope)
+        raise SettingError("--scope", text, f"one of {', '.join(Scope)}{hint}")
     return Scope(text.upper())
 
 

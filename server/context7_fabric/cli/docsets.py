@@ -33,6 +33,7 @@ from context7_fabric.durations import format_duration
 from context7_fabric.errors import FabricError, SettingError, UnknownDocset
 from context7_fabric.models import Viewer
 from context7_fabric.process import set_up_logging
+from context7_fabric.relay.usage import suggestion
 from context7_fabric.settings import Settings, read_settings
 
 _THIN = 5_000
@@ -125,7 +126,9 @@ def _named(name: str, held: Sequence[Docset]) -> Docset:
     of_id = _of_id(name, held)
     if exact or len(of_id) == 1:
         return (exact or of_id)[0]
-    raise UnknownDocset(name, tuple(each.name for each in of_id or held)[:20])
+    names = [each.name for each in of_id or held]
+    hint = "" if of_id else suggestion(name, {*names, *(each.id for each in held)})
+    raise UnknownDocset(name, tuple(names[:20]), hint)
 
 
 def _of_id(name: str, held: Sequence[Docset]) -> list[Docset]:

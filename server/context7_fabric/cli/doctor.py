@@ -1,16 +1,20 @@
-"""`doctor`: check an installation, one line for each part with the remedy, and repair what is safe.
+"""`doctor`: check an installation, a line for each part with its remedy, and repair what is safe.
 
-`facts` gathers, `checks` judges, `fixes` repairs, `bug_report` writes the form for a report.
+`facts` gathers, `checks` judges, `bug_report` writes the form for a report. No repair deletes what
+a person stored or added; the home of earlier versions is moved before, by every command
+(`runtime/home_migration.py`).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import anyio
 from rich.table import Table
@@ -21,6 +25,7 @@ from context7_fabric.cli.bug_report import report
 from context7_fabric.cli.checks import (
     HealthCheck,
     State,
+    judge_clients,
     judge_daemon,
     judge_disk,
     judge_docsets,
@@ -35,14 +40,7 @@ from context7_fabric.cli.checks import (
     judge_upstream,
     judge_variables,
 )
-from context7_fabric.cli.client_checks import (
-    START_SECONDS,
-    ClientFacts,
-    client_facts,
-    judge_clients,
-)
 from context7_fabric.cli.facts import Look, looked
-from context7_fabric.cli.fixes import fixed
 from context7_fabric.cli.output import (
     harmless,
     notice_of_a_wait,
@@ -52,6 +50,8 @@ from context7_fabric.cli.output import (
 )
 from context7_fabric.cli.text import CommandParser
 from context7_fabric.client_config.locate import this_machine
+from context7_fabric.docsets.files import DocsetFolder
+from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.relay.usage import nearest_variables
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.runtime import open_app
@@ -69,6 +69,9 @@ DISK_SECONDS = 10.0
 
 DAEMON_SECONDS = 12.0
 """Longest time for the daemons: two that hang, at 5 s each."""
+
+FIX_SECONDS = 30.0
+"""Longest time of one repair."""
 
 _ORDER = (
     "version",
@@ -148,10 +151,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _checks(settings: Settings, *, fix: bool) -> list[HealthCheck]:
     """Repair if that is wanted, then look at everything that is independent at once."""
-    repaired = fixed(settings) if fix else []
+    done = repaired(settings) if fix else []
     # The modes first: opening the store makes its own files private.
     before = looked([Look("modes", DISK_SECONDS, partial(_modes, settings))])
-    return [_version(), *repaired, *before, *looked(_looks(settings, fix=fix))]
+    return [_version(), *done, *before, *looked(_looks(settings, fix=fix))]
 
 
 def _looks(settings: Settings, *, fix: bool) -> list[Look]:
@@ -168,7 +171,7 @@ def _looks(settings: Settings, *, fix: bool) -> list[Look]:
         *disk,
         Look("daemon", DAEMON_SECONDS, lambda: [judge_daemon(facts.daemon_facts(mode))]),
         *_index_server(settings),
-        Look("clients", DISK_SECONDS + START_SECONDS, lambda: judge_clients(_clients())),
+        Look("clients", DISK_SECONDS + facts.START_SECONDS, _clients),
         Look("store", app_seconds, lambda: anyio.run(partial(_app_checks, settings, fix=fix))),
     ]
 
@@ -183,8 +186,8 @@ def _modes(settings: Settings) -> list[HealthCheck]:
     return [max(checks, key=lambda check: _GRAVITY.index(check.state))]
 
 
-def _clients() -> list[ClientFacts]:
-    return client_facts(this_machine())
+def _clients() -> list[HealthCheck]:
+    return judge_clients(facts.client_facts(this_machine()))
 
 
 def _index_server(settings: Settings) -> list[Look]:
@@ -281,3 +284,58 @@ def _show(checks: Sequence[HealthCheck]) -> None:
     for check in checks:
         table.add_row(check.name, _MARKS[check.state], harmless(check.line))
     print_table(table)
+
+
+def repaired(settings: Settings) -> list[HealthCheck]:
+    """Make all repairs on this machine; return a line for each that did something, or failed."""
+    homes = dict.fromkeys((settings.home, settings.store_home))
+    works: list[Callable[[], str]] = [partial(make_private, home) for home in homes]
+    works += [
+        partial(remove_stale_sockets, settings.home),
+        partial(put_damaged_aside, settings),
+    ]
+    return looked([Look("fixed", FIX_SECONDS, partial(_lines, work)) for work in works])
+
+
+def _lines(work: Callable[[], str]) -> Sequence[HealthCheck]:
+    done = work()
+    return [HealthCheck("fixed", "info", done)] if done else []
+
+
+def make_private(home: Path) -> str:
+    """Take a home's files and folders from other users: 0600, 0700."""
+    opened = facts.mode_facts(home).opened
+    for path, mode in opened.items():
+        path.chmod(mode & ~0o077)
+    paths = ", ".join(map(str, list(opened)[:3]))
+    more = f" and {len(opened) - 3} more" if len(opened) > 3 else ""  # noqa: PLR2004  # those named
+    return f"private to you now: {paths}{more}" if opened else ""
+
+
+def remove_stale_sockets(home: Path) -> str:
+    """Remove the sockets of daemons that were killed."""
+    if sys.platform == "win32":
+        return ""
+    from context7_fabric.relay.endpoint import endpoints
+
+    removed = [each.name for each in endpoints(os.fspath(home)) if each.remove_stale()]
+    return f"removed the socket of a killed daemon: {', '.join(removed)}" if removed else ""
+
+
+def put_damaged_aside(settings: Settings) -> str:
+    """Rename the files of damaged docsets, so that they can be looked at or added again.
+
+    Their source is not asked: it takes minutes, and the line that names it may be damaged too.
+    """
+    path = settings.home / "docsets"
+    folder = DocsetFolder(path)
+    damaged = {Path(each.path) for each in DocsetLibrary(path, settings.docsets).damaged()}
+    if not damaged:
+        return ""
+    found = [each for files in folder.files().values() for each in files if each.path in damaged]
+    kept = []
+    for file in found:
+        with folder.turn(file.stem, "puts a damaged docset aside", lambda _holder: None):
+            if file.path.exists():
+                kept.append(str(folder.put_aside(file)))
+    return f"damaged docsets are kept as {', '.join(kept)}: add them again" if kept else ""

@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -25,6 +27,7 @@ import anyio
 from anyio import to_thread
 
 from context7_fabric.cli.checks import (
+    ClientFacts,
     DaemonFacts,
     DiskFacts,
     DocsetFacts,
@@ -39,6 +42,11 @@ from context7_fabric.cli.checks import (
     no_answer,
 )
 from context7_fabric.cli.text import one_line
+from context7_fabric.cli.trial import EntryDoesNotStart, StartedEntry, process_of, start
+from context7_fabric.client_config.clients import Machine, McpClient
+from context7_fabric.client_config.edit import read_file
+from context7_fabric.client_config.entries import parse, places_of
+from context7_fabric.client_config.locate import clients_here, files_of
 from context7_fabric.docsets.files import DocsetFolder
 from context7_fabric.docsets.index import is_outdated, probe_search
 from context7_fabric.docsets.library import TOTAL_BYTES, DocsetLibrary
@@ -46,6 +54,8 @@ from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.sources.source import FolderSource, GitSource, Source, parse_source
 from context7_fabric.docsets.versions import only_falls_back
 from context7_fabric.errors import (
+    ClientFileError,
+    ConfigurationSyntaxError,
     DamagedDocset,
     FabricError,
     SearchUnavailable,
@@ -68,6 +78,15 @@ MOST_PATHS = 20_000
 
 UPSTREAM_SECONDS = 15.0
 """Longest wait for Context7: one that is started as a command may have to be installed first."""
+
+START_SECONDS = 10.0
+"""Longest wait for the start of a client's entry, also for clients that wait longer."""
+
+Start = Callable[[McpClient, Mapping[str, Any]], StartedEntry]
+"""Starts an entry of a client, or raises `EntryDoesNotStart`."""
+
+_AT_ONCE = 4
+"""Entries that are started at once."""
 
 _REFUSALS = ("HTTP 401", "HTTP 403")
 _PROBE_SECONDS = 60.0
@@ -260,6 +279,44 @@ def index_server_failure(settings: SuggestionSettings) -> str:
     finally:
         connection.close()
     return "" if status < 400 else f"HTTP {status}"  # noqa: PLR2004  # errors begin there
+
+
+def client_facts(machine: Machine, begin: Start | None = None) -> list[ClientFacts]:
+    """Return the facts about the files of the clients that are here; blocks.
+
+    `begin` starts an entry, by default as its client does.
+    """
+    starting, here = begin or _starter(machine), clients_here(machine)
+    found = [(client, path) for client in here for path in files_of(client, machine)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda each: _client(each[0], each[1], starting), found))
+
+
+def _client(client: McpClient, path: Path, begin: Start) -> ClientFacts:
+    facts = ClientFacts(client.name, path)
+    try:
+        text = read_file(path).text
+        places = list(places_of(client, text))
+    except (ClientFileError, ConfigurationSyntaxError) as error:
+        return replace(facts, broken=error.reason)
+    ours = [(container, each.name) for container, each in places if each.ours]
+    if not ours:
+        return replace(facts, entry="other" if places else "none")
+    container, name = ours[0]
+    facts = replace(facts, entry="ours")
+    try:
+        started = begin(client, parse(text, client.dialect).entries(container)[name])
+    except EntryDoesNotStart as error:
+        return replace(facts, failure=str(error))
+    return replace(facts, seconds=started.seconds)
+
+
+def _starter(machine: Machine) -> Start:
+    def begin(client: McpClient, entry: Mapping[str, Any]) -> StartedEntry:
+        process = process_of(client, entry, machine.environ)
+        return start(process, min(client.limit, START_SECONDS))
+
+    return begin
 
 
 async def upstream_facts(app: App) -> UpstreamFacts:

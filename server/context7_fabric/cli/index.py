@@ -30,6 +30,7 @@ from context7_fabric.errors import SettingError
 from context7_fabric.models import Caller
 from context7_fabric.registry.rows import Row
 from context7_fabric.registry.seeds import Seeds, load_seeds
+from context7_fabric.relay.usage import suggestion
 from context7_fabric.runtime.app import App
 
 ASK_ABOVE = 50
@@ -120,8 +121,9 @@ def _chosen(rows: list[Row], category: str | None) -> list[Row]:
         return rows
     chosen = [row for row in rows if row.category == category]
     if not chosen:
-        known = ", ".join(sorted({row.category for row in rows}))
-        raise SettingError("--category", category, f"one of {known}")
+        known = sorted({row.category for row in rows})
+        hint = suggestion(category, known)
+        raise SettingError("--category", category, f"one of {', '.join(known)}{hint}")
     return chosen
 
 

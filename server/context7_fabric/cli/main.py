@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 
+from context7_fabric.cli.commands import COMMANDS, GROUPS, RUNS
 from context7_fabric.cli.text import print_error
 from context7_fabric.errors import FabricError, SettingError, UnusableFeedback, UnusableSource
 from context7_fabric.process import exhausted, imported
@@ -18,55 +19,13 @@ from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
 from context7_fabric.version import __version__
 
+__all__ = ["COMMANDS", "main", "run_of", "run_to_the_end"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
 _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
-
-GROUPS: Final = {
-    "Set up": {
-        "setup": "write the entry into the files of MCP clients, or take it back",
-        "config": "print the configuration entry for a client",
-        "model": "download or check the embedding model",
-        "completion": "print the completion script of a shell",
-        "demo": "demonstrate the cache, without a network",
-    },
-    "Ask": {
-        "resolve": "look up library names",
-        "docs": "ask a library's documentation",
-        "why": "explain an answer step by step",
-        "feedback": "rate an answer",
-        "context": "read and write stored contexts",
-    },
-    "Hold": {
-        "warm": "hold the documentation of what a project depends on",
-        "add": "hold a library's own documentation here",
-        "docsets": "list or refresh the documentation held here",
-        "remove": "remove a docset",
-        "index": "resolve the seed libraries ahead of time",
-    },
-    "Look after": {
-        "doctor": "check the installation, and mend it",
-        "stats": "show calls made and saved, the quota, and totals of the records",
-        "daemon": "show, stop or run the shared daemon",
-        "purge": "delete stored answers",
-    },
-    "Serve": {
-        "serve": "serve MCP on stdio, HTTP or SSE (the default)",
-        "token": "add, list and revoke access tokens of a server",
-    },
-}
-"""Summary of each command, by the group in which the help lists it.
-
-Its module in this package has the same name, or is in `_RUNS`; its examples are in `examples`.
-"""
-
-COMMANDS: Final = {name: what for group in GROUPS.values() for name, what in group.items()}
-"""Summary of each command."""
-
-_RUNS: Final = {"remove": ("docsets", "run_remove")}
-"""Module and function of a command that shares its module with another one."""
 
 
 def run_to_the_end(words: list[str]) -> int:
@@ -119,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_of(name: str) -> Callable[[list[str]], int]:
     """Return the function that runs the command `name`; its module is imported now."""
-    module, function = _RUNS.get(name, (name, "run"))
+    module, function = RUNS.get(name, (name, "run"))
     run: Callable[[list[str]], int] = getattr(imported(f"context7_fabric.cli.{module}"), function)
     return run
 

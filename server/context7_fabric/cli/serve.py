@@ -18,6 +18,7 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.mcp_server.server import FabricServer, build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
+from context7_fabric.relay.usage import suggestion
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.runtime import Runtime, open_runtime
@@ -72,7 +73,9 @@ def _conflict(options: argparse.Namespace) -> str | None:
     """Return an error in the options, in upstream's wording where it has one."""
     transport = options.transport
     if transport not in TRANSPORTS:
-        return f"Invalid --transport value: '{transport}'. Must be one of: {', '.join(TRANSPORTS)}."
+        listed = ", ".join(TRANSPORTS)
+        hint = suggestion(transport, TRANSPORTS)
+        return f"Invalid --transport value: '{transport}'. Must be one of: {listed}{hint or '.'}"
     if transport == "stdio" and options.port is not None:
         return "The --port flag is not allowed when using --transport stdio."
     if transport != "stdio" and options.api_key is not None:

@@ -85,7 +85,12 @@ class FileSetup:
     @property
     def notes(self) -> Sequence[str]:
         """Notes for the user."""
-        return self.plan.notes if self.plan else ()
+        client, has_entry = self.client, self.plan is not None and self.rule is None
+        consent = client.project_consent if self.in_project else client.consent
+        return (
+            *(self.plan.notes if self.plan else ()),
+            *([consent] if consent and has_entry else ()),
+        )
 
     def diff(self) -> str:
         """Return the change as a unified diff, in which keys are redacted."""

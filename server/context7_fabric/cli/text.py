@@ -150,7 +150,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return the help with the examples of the command."""
-        from context7_fabric.cli.examples import examples_of
+        from context7_fabric.cli.commands import examples_of
 
         lines = "".join(f"\n  {line}" for line in examples_of(self.prog))
         return super().format_help() + (f"\nexamples:{lines}\n" if lines else "")

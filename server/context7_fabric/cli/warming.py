@@ -66,11 +66,11 @@ class WarmOptions:
 class WarmPlan:
     """Announcement of a run: numbers of libraries by what they need, and calls at most."""
 
-    libraries: int
-    held: int
-    look_ups: int
-    docsets: int
-    calls: int
+    libraries: int = 0
+    held: int = 0
+    look_ups: int = 0
+    docsets: int = 0
+    calls: int = 0
 
 
 class Warming:
@@ -86,6 +86,7 @@ class Warming:
     ) -> None:
         """Ask through `session`, and add to `docsets`, for the project in `folder`."""
         self.options = options
+        self.plan = WarmPlan()
         self.libraries: list[WarmedLibrary] = []
         self.calls = 0
         self.stopped = ""
@@ -123,7 +124,8 @@ class Warming:
             library = WarmedLibrary(each, _urls(each, self._folder, environment))
             self.libraries.append(library)
             self._identify(library, 0)
-        return self._plan()
+        self.plan = self._plan()
+        return self.plan
 
     def _plan(self) -> WarmPlan:
         return WarmPlan(

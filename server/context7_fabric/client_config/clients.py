@@ -96,6 +96,10 @@ class McpClient:
     """Paths of which one exists where the client is used; by default the files' folders."""
     also_reads: Callable[[Machine], tuple[PurePath, ...]] | None = None
     """Further files in which it may find a server, and that are never edited."""
+    consent: str | None = None
+    """Condition under which it starts a server of a user's file, beyond the file."""
+    project_consent: str | None = None
+    """Condition under which it starts a server of a project's file."""
     limit: float = 30.0
     """Seconds in which a server has to answer `initialize`."""
     aliases: tuple[str, ...] = ()
@@ -191,6 +195,7 @@ def _below_home(*parts: str, variable: str = "", file: str) -> Callable[[Machine
 
 
 _MCP_SERVERS: Final = ("mcpServers",)
+_GEMINI_CONSENT: Final = "it starts servers in trusted folders only"
 _ENV_REFERENCE: Final = "${env:%s}"
 
 CLIENTS: Final[Mapping[str, McpClient]] = {
@@ -215,6 +220,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             also_reads=lambda machine: (
                 machine.named("CLAUDE_CONFIG_DIR", machine.home / ".claude") / "settings.json",
             ),
+            project_consent="it asks once before it starts the servers of a project",
         ),
         McpClient(
             "claude-desktop",
@@ -236,6 +242,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             form=Form.TYPED,
             reference=_ENV_REFERENCE,
             programs=("cursor", "cursor-agent"),
+            project_consent="it asks before it starts a server of a project",
         ),
         McpClient(
             "vscode",
@@ -248,6 +255,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             form=Form.TYPED,
             reference=_ENV_REFERENCE,
             programs=("code",),
+            project_consent="it asks before it starts a server of a project",
         ),
         McpClient(
             "windsurf",
@@ -271,6 +279,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             "Codex 0.171.0, run; developers.openai.com/codex/mcp",
             project_file=".codex/config.toml",
             programs=("codex",),
+            project_consent="it reads the files of trusted projects only",
         ),
         McpClient(
             "gemini",
@@ -284,6 +293,8 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             programs=("gemini",),
             signs=lambda machine: (_gemini_folder(machine) / "settings.json",),
             limit=600.0,
+            consent=_GEMINI_CONSENT,
+            project_consent=_GEMINI_CONSENT,
         ),
         McpClient(
             "qwen",
@@ -297,6 +308,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             passes_environment=True,
             programs=("qwen",),
             limit=600.0,
+            project_consent="approve it once: qwen mcp approve context7",
         ),
         McpClient(
             "opencode",
@@ -321,6 +333,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             project_file=".zed/settings.json",
             programs=("zed", "zeditor"),
             limit=60.0,
+            project_consent="it starts the servers of trusted projects only",
         ),
         McpClient(
             "copilot",
@@ -337,6 +350,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             passes_environment=True,
             programs=("copilot",),
             limit=60.0,
+            project_consent="it reads the files of trusted folders only",
         ),
         McpClient(
             "cline",
@@ -356,6 +370,7 @@ CLIENTS: Final[Mapping[str, McpClient]] = {
             "Amp 0.0.1790142911, run; ampcode.com/manual",
             project_file=".amp/settings.json",
             programs=("amp",),
+            project_consent="approve it once: amp mcp approve context7",
         ),
         McpClient(
             "crush",

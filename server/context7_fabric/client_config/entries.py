@@ -129,6 +129,8 @@ def new_entry(
     if client.name == "cline":
         entry["timeout"] = _START_SECONDS
     left = tuple(f"{each} is not carried over" for each in (old.left_out if old else ()))
+    if kept.get("disabled") is True or kept.get("enabled") is False:
+        left = ("it was switched off, and is on again", *left)
     kept = {key: each for key, each in kept.items() if key not in _SWITCHES}
     if form is Form.TOOLS:
         kept.pop("tools", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from secrets import token_hex
 from typing import Any
 
@@ -18,6 +19,7 @@ from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.project.dependencies import Dependency
 from context7_fabric.registry.rows import Row
+from context7_fabric.relay.usage import suggestion
 from context7_fabric.runtime.app import LIST_FRESH, App
 from context7_fabric.services import LOAD_SECONDS
 from context7_fabric.upstream.call_gate import CallBudget, UpstreamStatus, calls_at_most
@@ -31,6 +33,9 @@ LONGEST_REASON = 500
 
 MOST_STORED = 1_000
 """Stored answers about one library that `dependency` lists."""
+
+MOST_ALIKE = 500
+"""Ids that one which is not known is compared with: a hundredth of a second."""
 
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 _FAILED_UPSTREAM = frozenset({Outcome.ERROR, Outcome.OFFLINE, Outcome.SUGGESTION})
@@ -61,7 +66,8 @@ class AppCommands(RecordCommands):
     async def docs(self, library: str, question: str) -> dict[str, Any]:
         """Return documentation of the library with this id or exact name, every field of it."""
         answer = await self._documentation(library, question)
-        return {"query": question} | asdict(answer)
+        meant = await self._meant(library) if answer.outcome in _FAILED else ""
+        return {"query": question} | asdict(answer) | ({"note": meant} if meant else {})
 
     async def dependency(
         self, dependency: Mapping[str, Any], repositories: Sequence[str], calls: int
@@ -122,6 +128,20 @@ class AppCommands(RecordCommands):
         caller = self._caller()
         answer = await self._services.query(Question(library, question), caller)
         return self._recorded(QUERY_DOCS, {"libraryId": library, "query": question}, caller, answer)
+
+    async def _meant(self, library: str) -> str:
+        """Return the question whether a known library is meant by an id that is not known, or ''.
+
+        It has the same organisation or project, and a similar id.
+        """
+        with anyio.move_on_after(LOAD_SECONDS):
+            await self._services.registry.loaded.wait()
+        asked = parse_id(library)
+        if asked is None or self._services.registry.row(asked.base) is not None:
+            return ""
+        known = (row.id for row in self._services.registry.rows() if row.id)
+        near = (each for each in known if {asked.org, asked.project} & set(each.split("/")))
+        return suggestion(asked.base, islice(near, MOST_ALIKE)).removeprefix(": ")
 
     async def _find(self, name: str, question: str) -> Answer:
         return await self._find_as(self._caller(), Question(name, question))

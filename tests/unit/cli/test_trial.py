@@ -46,15 +46,41 @@ def test_process_of_an_entry_without_a_command_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "seconds", "reason"),
     [
-        ("import sys; sys.exit('no home')", "ended without an answer: no home"),
-        ("import time; time.sleep(30)", "did not answer within 1 s"),
+        ("import sys; sys.exit('no home')", 30, "ended without an answer: no home"),
+        ("import time; time.sleep(30)", 0.5, "did not answer within 0.5 s"),
+        (
+            "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input(); input()'])",
+            0.5,
+            "did not answer within 0.5 s",
+        ),
+        (
+            'print(\'{"id": 0, "error": {"code": 1, "message": "no"}}\', flush=True); input()',
+            30,
+            "answers with the error .*no",
+        ),
     ],
+    ids=["ended", "silent", "silent child of a runner", "error"],
 )
-def test_start_that_fails_gives_the_reason(code: str, reason: str) -> None:
+def test_start_that_fails_gives_the_reason(code: str, seconds: float, reason: str) -> None:
     with pytest.raises(EntryDoesNotStart, match=reason):
-        start(EntryProcess(sys.executable, ("-c", code), {}), 1.0)
+        start(EntryProcess(sys.executable, ("-c", code), {}), seconds)
+
+
+def test_start_passes_other_lines_by_and_returns_the_tools() -> None:
+    code = """
+import json, sys
+print("hello", flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    print(json.dumps({"jsonrpc": "2.0", "method": "notifications/message"}))
+    if "id" in asked:
+        result = {"tools": [{"name": "one"}]} if asked["method"] == "tools/list" else {}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+    started = start(EntryProcess(sys.executable, ("-c", code), {}), 30)
+    assert started.tools == ("one",)
 
 
 def test_start_of_a_program_that_is_not_there_names_it(tmp_path: Path) -> None:

@@ -206,6 +206,12 @@ def test_plan_names_further_entries_that_reach_context7() -> None:
     )
 
 
+@pytest.mark.parametrize("switch", [{"disabled": True}, {"enabled": False}])
+def test_plan_says_that_an_entry_is_switched_on_again(switch: dict[str, bool]) -> None:
+    text = text_of(CLIENTS["cursor"], {"context7": {**OLD["npx"], **switch}})
+    assert planned(CLIENTS["cursor"], text).notes == ("it was switched off, and is on again",)
+
+
 def test_plan_in_a_project_of_copilot_has_no_list_of_tools() -> None:
     (placed,) = plan_file(CLIENTS["copilot"], "", SERVER, in_project=True).placed
     assert placed.entry == TYPED

@@ -1,19 +1,65 @@
-"""Examples of the commands, which end their help; one row a command."""
+"""Table of the commands: group, summary, function and examples of each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _PROGRAM = "context7-fabric"
 
-EXAMPLES: Mapping[str, Sequence[str]] = {
+GROUPS: Final = {
+    "Set up": {
+        "setup": "write the entry into the files of MCP clients, or take it back",
+        "config": "print the configuration entry for a client",
+        "model": "download or check the embedding model",
+        "completion": "print the completion script of a shell",
+        "demo": "demonstrate the cache, without a network",
+    },
+    "Ask": {
+        "resolve": "look up library names",
+        "docs": "ask a library's documentation",
+        "why": "explain an answer step by step",
+        "feedback": "rate an answer",
+        "context": "read and write stored contexts",
+    },
+    "Hold": {
+        "warm": "hold the documentation of what a project depends on",
+        "add": "hold a library's own documentation here",
+        "docsets": "list or refresh the documentation held here",
+        "remove": "remove a docset",
+        "index": "resolve the seed libraries ahead of time",
+    },
+    "Look after": {
+        "doctor": "check the installation, and mend it",
+        "stats": "show calls made and saved, the quota, and totals of the records",
+        "daemon": "show, stop or run the shared daemon",
+        "purge": "delete stored answers",
+    },
+    "Serve": {
+        "serve": "serve MCP on stdio, HTTP or SSE (the default)",
+        "token": "add, list and revoke access tokens of a server",
+    },
+}
+"""Summary of each command, by the group in which the help lists it.
+
+Its module in this package has the same name, or is in `RUNS`.
+"""
+
+COMMANDS: Final = {name: what for group in GROUPS.values() for name, what in group.items()}
+"""Summary of each command."""
+
+RUNS: Final = {"remove": ("docsets", "run_remove")}
+"""Module and function of a command that shares its module with another one."""
+
+EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "setup": ("setup cursor --dry-run", "setup --all --yes"),
     "config": ("config cursor", "config claude-code"),
     "model fetch": ("model fetch",),
     "model status": ("model status --json",),
     "completion": (
-        "completion bash > ~/.local/share/bash-completion/completions/context7-fabric",
-        "completion fish > ~/.config/fish/completions/context7-fabric.fish",
+        "completion bash >> ~/.bashrc",
+        "completion fish > ~/.config/fish/conf.d/c7.fish",
     ),
     "demo": ("demo", "demo --live"),
     "resolve": ("resolve fastapi", "resolve --json next.js vue"),
@@ -28,7 +74,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "warm": ("warm --dry-run", "warm . --max-calls 20 --yes"),
     "add": (
         "add fastapi",
-        "add git+https://github.com/pallets/flask --path docs --version 3.1",
+        "add git+https://github.com/pallets/flask --path docs",
     ),
     "docsets": ("docsets", "docsets refresh /pallets/flask"),
     "remove": ("remove /pallets/flask@3.1",),
@@ -56,5 +102,5 @@ def examples_of(prog: str) -> list[str]:
     name = prog.removeprefix(_PROGRAM).strip()
     found = EXAMPLES.get(name, ())
     if not found:
-        found = [lines[0] for each, lines in EXAMPLES.items() if each.startswith(f"{name} ")][:2]
+        found = tuple(each[0] for of, each in EXAMPLES.items() if of.startswith(f"{name} "))[:2]
     return [f"{_PROGRAM} {line}" for line in found]
