@@ -16,10 +16,7 @@ PACKAGE = "@upstash/context7-mcp"
 URL = "https://mcp.context7.com/mcp"
 
 WITH_KEY: dict[str, tuple[EntryForm, dict[str, Any]]] = {
-    "npx": (
-        EntryForm.PACKAGE,
-        {"command": "npx", "args": ["-y", PACKAGE, "--api-key", KEY]},
-    ),
+    "npx": (EntryForm.PACKAGE, {"command": "npx", "args": ["-y", PACKAGE, "--api-key", KEY]}),
     "npx with a version and one word for the key": (
         EntryForm.PACKAGE,
         {"command": "npx", "args": ["-y", f"{PACKAGE}@latest", f"--api-key={KEY}"]},
