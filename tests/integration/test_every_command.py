@@ -28,7 +28,6 @@ pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
 PROJECT = str(Path(__file__).parents[2])
 SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
-PROJECT = str(Path(__file__).parents[2])
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
 LONG = "key:" + "/a/long/path/without/a/blank" * 4
