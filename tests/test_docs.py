@@ -38,12 +38,21 @@ SETTINGS = ROOT / "docs" / "settings.md"
 PACKAGE = ROOT / "server" / "context7_fabric"
 
 
+SHOWN_KINDS = {
+    "switch": "`on`, `off`",
+    "count": "number",
+    "secret": "text",
+    "project": "path, `off`",
+}
+"""Words for kinds that a user need not tell apart."""
+
+
 def settings_table() -> str:
     """Return the table of docs/settings.md, made from the declaration."""
     rows = ["| variable | value | default | what it sets |", "|---|---|---|---|"]
     for name, (kind, default, meaning) in VARIABLES.items():
         value = kind if isinstance(kind, str) else ", ".join(f"`{word}`" for word in kind)
-        value = {"switch": "`on`, `off`", "count": "number", "secret": "text"}.get(value, value)
+        value = SHOWN_KINDS.get(value, value)
         unset = UNSET.get(name) or (f"`{default}`" if default else "none")
         rows.append(f"| `{PREFIX}{name}` | {value} | {unset} | {meaning} |")
     return "\n".join(rows)

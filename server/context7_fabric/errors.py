@@ -42,6 +42,39 @@ class UnreadableProjectFile(_FileError):
     """A manifest or lock file of a project cannot be read."""
 
 
+class UnusablePin(FabricError):
+    """A pin cannot be kept, or does not count; `name` is that of its library."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the pin of {name!r} cannot be used: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class PinFileError(_FileError):
+    """A file of pins cannot be read or edited; it stays as it was."""
+
+
+class UnknownPin(FabricError):
+    """There is no pin of a name in the `files`; another file, `elsewhere`, may have one."""
+
+    def __init__(self, name: str, files: tuple[str, ...], elsewhere: str | None) -> None:
+        text = f"there is no pin of {name!r} in {' or '.join(files)}"
+        if elsewhere is not None:
+            text += f", but in {elsewhere}: remove it there"
+        super().__init__(text)
+        self.name, self.files, self.elsewhere = name, files, elsewhere
+
+
+class NoProject(FabricError):
+    """There is no project at a folder to keep a pin in."""
+
+    def __init__(self, folder: str) -> None:
+        why = "there is no manifest, lock file or repository" if folder else "pins are switched off"
+        super().__init__(f"no project in {folder!r}: {why}; --user pins for every project")
+        self.folder = folder
+
+
 class DaemonAlreadyRunning(FabricError):
     """A daemon already serves the home under the same settings."""
 

@@ -214,7 +214,7 @@ class CallTrace:
 
     `fresh_until` is the time (epoch seconds) up to which the very same question gets the very same
     answer, unless the store changes; None where that is not certain. `docset` is the decision about
-    the library's docset, None where there is none.
+    the library's docset, None where there is none. `pin` is the remark about the pin that counted.
     """
 
     def __init__(self) -> None:
@@ -225,6 +225,7 @@ class CallTrace:
         self.went_upstream = False
         self.fresh_until: float | None = None
         self.docset: DocsetDecision | None = None
+        self.pin: str | None = None
 
     def step(self, what: str) -> None:
         """Add the step `what`, which is done now."""
@@ -244,7 +245,8 @@ class Caller:
     the name of the client's program. `request_id` and `protocol` (the version) are those of a call
     on the fast path, which the SDK does not see; else they are empty. `docsets` is the client's use
     of docsets. `address` recognises a client without a session that repeats a question, among those
-    of its owner; None says that its repetitions cannot be recognised.
+    of its owner; None says that its repetitions cannot be recognised. `project` is the folder that
+    the client works in, empty where no pins count.
     """
 
     principal: str = PUBLIC
@@ -256,6 +258,7 @@ class Caller:
     protocol: str = ""
     docsets: DocsetUse = "first"
     address: str | None = ""
+    project: str = ""
     trace: CallTrace = field(default_factory=CallTrace, compare=False)
 
     @property
@@ -267,10 +270,12 @@ class Caller:
     def repeats_as(self) -> str | None:
         """Name by which a repeated question is recognised: address, else connection; None without.
 
-        The holder is part of it, as several may share an address.
+        The holder is part of it, as several may share an address, and so is the project.
         """
         client = self.address or self.connection
-        return None if self.address is None or not client else f"{self.holder} {client}"
+        if self.address is None or not client:
+            return None
+        return " ".join(filter(None, (self.holder, client, self.project)))
 
     @property
     def viewer(self) -> Viewer:

@@ -16,15 +16,16 @@ from context7_fabric.answers.docset_names import (
     with_held,
 )
 from context7_fabric.answers.library_choice import LibraryChoices, with_exact_match
+from context7_fabric.answers.pinned import PinInForce, PinnedLibraries, PinnedQuestion
 from context7_fabric.answers.resolve import ResolveService
-from context7_fabric.answers.response import screened_throughout
+from context7_fabric.answers.response import noted, screened_throughout
 from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore
 from context7_fabric.call_log.feedback import Feedback
 from context7_fabric.call_log.records import CallLog
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.lenient_json import readable
-from context7_fabric.models import Answer, Caller, Outcome, Question
+from context7_fabric.models import Answer, Caller, Outcome, Question, Tier
 from context7_fabric.privacy.redaction import redact
 from context7_fabric.registry.registry import Registry
 from context7_fabric.suggestions.suggester import Suggester
@@ -39,6 +40,8 @@ from context7_fabric.views.visibility import VisibleEntries
 
 LOAD_SECONDS = 30.0
 """Seconds that an exact match waits for the registry to be loaded, which it requires."""
+
+_FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
 
 _HELPED = frozenset({Outcome.HIT, Outcome.STALE, Outcome.MISS, Outcome.COALESCED})
 
@@ -55,6 +58,7 @@ class Services:
     docs: DocsService
     docsets: DocsetLibrary
     docset_names: DocsetNames
+    pinned: PinnedLibraries
     responses: ResponseCache
     tools: ToolCache
     answer_store: AnswerStore
@@ -80,12 +84,22 @@ class Services:
         """
         asked = self._cleaned(look_up)
         held = await self.docset_names.named(asked, caller.viewer)
+        pins = await self.pinned.of_look_up(asked, caller)
+        held, pin = pins.on_held(held) if pins is not None else (held, None)
         if held and held[0].is_private:
-            return screened_throughout(private_list(held))
+            return screened_throughout(_listed_first(private_list(held), pin, caller))
         if is_local(asked.library):
             return no_such_local(asked.library)
-        answer = screened_throughout(await self.resolver.resolve(asked, caller))
-        return screened_throughout(with_held(answer, held)) if held else answer
+        answer = screened_throughout(await self.resolver.resolve(asked, caller, pins=pins))
+        if held:
+            listed = answer.text
+            answer = with_held(answer, held)
+            answer = answer if answer.text == listed else _listed_first(answer, pin, caller)
+        elif pins is not None:
+            answer = pins.alone(answer, caller.trace)
+        if pins is not None and answer.tier is not Tier.PIN:
+            answer = noted(answer, pins.ignored)
+        return screened_throughout(answer)
 
     async def find(self, look_up: Question, caller: Caller) -> Answer:
         """Return the libraries that a name may mean, with the id that it means exactly, if any."""
@@ -97,12 +111,14 @@ class Services:
     async def query(self, question: Question, caller: Caller) -> Answer:
         """Return documentation, and learn which library the last look-up meant."""
         as_of, asked = self.responses.revision(), self._cleaned(question)
-        answer = await self.docs.query(asked, caller)
-        key = self._response_key(asked, caller)
+        pinned = await self.pinned.of_question(asked, caller)
+        digest = self.pinned.digest(caller)
+        answer = await self._answer(asked, pinned, caller)
+        key = self._response_key(asked, caller, digest)
         if answer.outcome in _HELPED and answer.library_id is not None:
             await self.resolver.used(asked.library, caller)
         answer = screened_throughout(answer)
-        if asked is question and question.is_plain:
+        if asked is question and question.is_plain and digest is not None:
             self.responses.keep(key, answer, caller.trace, as_of)
         self.docs.delivered(
             asked, caller, answer
@@ -123,15 +139,35 @@ class Services:
 
         Such a hit is counted as `query` would; None has no effect at all.
         """
-        answer = self.responses.get(self._response_key(question, caller), caller.trace)
+        digest = self.pinned.digest(caller)
+        if digest is None:
+            return None
+        answer = self.responses.get(self._response_key(question, caller, digest), caller.trace)
         if answer is not None:
             self.resolver.count(question.library)
             self.quota.count_saved()
         return answer
 
-    def _response_key(self, question: Question, caller: Caller) -> Hashable:
-        """Return the key of a response; the lesson is part of it, so that a hit teaches nothing."""
-        return question, caller.holder, self.resolver.lesson(question.library, caller)
+    async def _answer(
+        self, asked: Question, pinned: PinnedQuestion | None, caller: Caller
+    ) -> Answer:
+        """Return documentation of the pinned version, else of the library as it was asked for."""
+        if pinned is None:
+            return await self.docs.query(asked, caller)
+        answer = await self.docs.query(pinned.question, caller)
+        caller.trace.pin = pinned.pin.as_asked
+        if answer.outcome not in _FAILED:
+            return noted(answer, pinned.pin.as_asked)
+        caller.trace.docset, caller.trace.pin = None, pinned.pin.as_missed
+        answer = await self.docs.query(asked, caller)
+        return answer if answer.outcome in _FAILED else noted(answer, pinned.pin.as_missed)
+
+    def _response_key(self, question: Question, caller: Caller, digest: str | None) -> Hashable:
+        """Return the key of a response; the lesson is part of it, so that a hit teaches nothing.
+
+        So is the `digest` of the pins in force.
+        """
+        return question, caller.holder, digest, self.resolver.lesson(question.library, caller)
 
     def note(self, tool: str, given: Mapping[str, object], caller: Caller, answer: Answer) -> None:
         """Record an answered call of `tool`, and notify the observers."""
@@ -148,3 +184,12 @@ class Services:
         if (text, library) == (question.text, question.library):
             return question
         return replace(question, text=text, library=library)
+
+
+def _listed_first(answer: Answer, pin: PinInForce | None, caller: Caller) -> Answer:
+    """Return a list that begins with a held library as one that begins with its pinned version."""
+    if pin is None:
+        return answer
+    caller.trace.pin = pin.as_listed
+    pinned = replace(answer, tier=Tier.PIN, library_id=str(pin.library))
+    return noted(pinned, pin.as_listed)

@@ -86,6 +86,11 @@ CASES = {
         fails=["/nowhere"],
         wrong=[["--max-calls", "x"], ["--questions", "/nowhere"], ["--max-calls", "-1"]],
     ),
+    "pin": Case(
+        ["widgets", "/widgets/widget1", "--user"],
+        fails=["--remove", "no such"],
+        wrong=[[], ["widgets"], ["widgets", "no id"], ["w", "/a/b", "--list"], ["--jsn"]],
+    ),
     "index": Case(
         ["--dry-run", "--category", "web-frameworks"],
         json=False,

@@ -44,7 +44,7 @@ async def asked(
     calls: int = 1,
 ) -> dict[str, Any]:
     dependency = asdict(Dependency(ecosystem, name, None, "file"))
-    return await AppCommands(app).dependency(dependency, repositories, calls)
+    return await AppCommands(app, app.settings).dependency(dependency, repositories, calls)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ async def test_dependency_has_the_versions_and_the_stored_answers_of_its_library
     app: App, upstream: ScriptedUpstream
 ) -> None:
     upstream.texts[RESOLVE] = listed(REQUESTS)
-    commands = AppCommands(app)
+    commands = AppCommands(app, app.settings)
     done = await commands.warm("/psf/requests/v1.2.3", "getting started", 1)
     assert (done["is_stored"], done["calls"]) == (True, 1)
     found = await asked(app, "python", "requests")
@@ -128,7 +128,7 @@ async def test_warm_follows_redirects_within_its_calls(
         return f"Library /a/x{number} has been redirected to this library: /a/x{number + 1}."
 
     upstream.say = say
-    done = await AppCommands(app).warm("/a/x1", "start", 2)
+    done = await AppCommands(app, app.settings).warm("/a/x1", "start", 2)
     assert not done["is_stored"]
     assert done["calls"] == len([each for each in upstream.calls if each.tool == QUERY_DOCS]) == 2
 
@@ -136,7 +136,7 @@ async def test_warm_follows_redirects_within_its_calls(
 async def test_stale_answer_is_served_within_a_budget_and_not_refreshed_behind(
     app: App, upstream: ScriptedUpstream, clock: FakeClock
 ) -> None:
-    commands = AppCommands(app)
+    commands = AppCommands(app, app.settings)
     await commands.warm("/psf/requests", "start", 1)
     clock.forward(8 * 86400)
     done = await commands.warm("/psf/requests", "start", 5)

@@ -66,10 +66,14 @@ TRIES = 20
 
 @asynccontextmanager
 async def connected(
-    app: App, mode: str = "auto", inbox: Inbox | None = None, meta: Meta = "full"
+    app: App,
+    mode: str = "auto",
+    inbox: Inbox | None = None,
+    meta: Meta = "full",
+    project: str = "",
 ) -> AsyncGenerator[Client]:
     """Yield the SDK's client of `app`'s server: in memory, or through a daemon's socket."""
-    server = build_server(app.services, app.principal, meta=meta)
+    server = build_server(app.services, app.principal, meta=meta, project=project)
     hear = (inbox or Inbox()).take
     if DAEMON == "off":
         async with Client(server, mode=mode, cache=None, message_handler=hear) as client:
@@ -209,11 +213,13 @@ class RawClient(Counting):
 
 
 @asynccontextmanager
-async def connected_raw(app: App, meta: Meta = "full") -> AsyncGenerator[RawClient]:
+async def connected_raw(
+    app: App, meta: Meta = "full", project: str = ""
+) -> AsyncGenerator[RawClient]:
     ours, theirs = socket.socketpair()
     incoming, outgoing = await asyncio.open_connection(sock=theirs, limit=2**24)
     raw = RawClient(incoming, outgoing)
-    server = build_server(app.services, app.principal, meta=meta)
+    server = build_server(app.services, app.principal, meta=meta, project=project)
     server.middleware.append(raw.count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve_socket, server, ours)
@@ -224,9 +230,9 @@ async def connected_raw(app: App, meta: Meta = "full") -> AsyncGenerator[RawClie
 
 @asynccontextmanager
 async def opened(
-    app: App, version: str = VERSION, meta: Meta = "full"
+    app: App, version: str = VERSION, meta: Meta = "full", project: str = ""
 ) -> AsyncGenerator[RawClient]:
-    async with connected_raw(app, meta) as raw:
+    async with connected_raw(app, meta, project) as raw:
         await raw.handshake(version)
         yield raw
 

@@ -45,6 +45,7 @@ def product_environment(home: Path, variables: Variables | None = None) -> dict[
         "CONTEXT7_FABRIC_MODEL": "off",
         "CONTEXT7_FABRIC_DAEMON": DAEMON,
         "CONTEXT7_FABRIC_DAEMON_IDLE": "1s",
+        "CONTEXT7_FABRIC_PROJECT": "off",
     }
     named = variables or {}
     if "CONTEXT7_FABRIC_DAEMON" in named:

@@ -109,7 +109,9 @@ class TestDefaults:
 
 class TestVariables:
     def test_relay_resolves_every_path_of_the_declaration(self) -> None:
-        paths = {PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind == "path"}
+        paths = {
+            PREFIX + name for name, (kind, *_) in VARIABLES.items() if kind in ("path", "project")
+        }
         assert paths == {HOME, *_OUR_PATHS}
 
     def test_path_that_begins_with_a_tilde_is_expanded(self) -> None:

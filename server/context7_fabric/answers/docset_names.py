@@ -10,13 +10,13 @@ from anyio import to_thread
 
 from context7_fabric.answers.library_choice import row_of_entry
 from context7_fabric.answers.lookup import agrees
-from context7_fabric.answers.response import entries
+from context7_fabric.answers.response import entries, in_front, noted
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
 from context7_fabric.models import PUBLIC, Answer, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.keys import name_key
-from context7_fabric.parsing.libraries import RULE, Library, format_entry, parse_list
+from context7_fabric.parsing.libraries import Library, format_entry, parse_list
 from context7_fabric.registry.matching import NameIndex
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.rows import Row
@@ -30,7 +30,6 @@ LEAST_OWNER = 3
 WORKERS = 2
 """Threads that search the names of docsets at once."""
 
-_FIRST_ENTRY = "- Title: "
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE, Outcome.SUGGESTION})
 """Outcomes of look-ups that an exact name of ours replaces."""
 
@@ -156,16 +155,15 @@ def with_held(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
         return _in_place(answer, held)
     listed = parse_list(answer.text)
     if listed is None:
-        return _noted(answer, f"{_joined(held)}: its documentation is held here.")
+        return noted(answer, f"{_joined(held)}: its documentation is held here.")
     ids = {each.id for each in listed.libraries}
     missing = [each for each in held if ids.isdisjoint(each.ids)]
     if not missing:
         return answer
-    ours = f"\n{RULE}\n".join(_as_others(each.entry, listed.libraries[0]) for each in missing)
-    at = answer.text.index(_FIRST_ENTRY)
-    text = f"{answer.text[:at]}{ours}\n{RULE}\n{answer.text[at:]}"
+    other = listed.libraries[0]
+    ours = [replace(each.entry, text=_as_others(each.entry, other)) for each in missing]
     why = "listed first, as its documentation is held here; the list lacks it."
-    return _noted(replace(answer, text=text), f"{_joined(missing)}: {why}")
+    return noted(replace(answer, text=in_front(answer.text, ours)), f"{_joined(missing)}: {why}")
 
 
 def _in_place(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
@@ -174,10 +172,6 @@ def _in_place(answer: Answer, held: Sequence[HeldLibrary]) -> Answer:
     lone = _alone(held, f"{_joined(held)}: known by documentation held here. {cause}")
     is_answered = answer.outcome is Outcome.NEGATIVE
     return lone if is_answered else replace(lone, outcome=Outcome.OFFLINE)
-
-
-def _noted(answer: Answer, note: str) -> Answer:
-    return replace(answer, note=" ".join(filter(None, (note, answer.note))))
 
 
 def _alone(held: Sequence[HeldLibrary], note: str) -> Answer:

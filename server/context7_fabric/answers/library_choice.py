@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from context7_fabric.answers.lookup import names_of
+from context7_fabric.answers.response import read_list
 from context7_fabric.errors import StoreError
 from context7_fabric.fabric.context import Json
 from context7_fabric.models import Answer, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import parse_id
-from context7_fabric.parsing.libraries import Library, parse_list
+from context7_fabric.parsing.libraries import Library
 from context7_fabric.registry.choices import LearnedChoices, TaughtName, found_row, learned_rows
 from context7_fabric.registry.matching import NameIndex
 from context7_fabric.registry.readings import Ecosystems, languages_in
@@ -131,7 +132,7 @@ def shown_moment(moment: float) -> str:
 
 UNLISTED = "Context7 does not list this id for the name; it comes from the local registry."
 
-_DECIDED = frozenset({Tier.LEARNED, Tier.SEED, Tier.LOCAL})
+_DECIDED = frozenset({Tier.LEARNED, Tier.PIN, Tier.SEED, Tier.LOCAL})
 """Tiers of answers that name the library meant themselves, if there is one."""
 
 _FAILED = frozenset({Outcome.ERROR, Outcome.NEGATIVE})
@@ -163,7 +164,7 @@ def with_exact_match(look_up: Question, answer: Answer, registry: Registry) -> A
 
 
 def _entries(answer: Answer) -> tuple[Library, ...]:
-    listed = parse_list(answer.text)
+    listed = read_list(answer.text)
     return listed.libraries if listed else ()
 
 

@@ -14,7 +14,16 @@ from context7_fabric.answers.cache import AnswerCache, CacheLookup
 from context7_fabric.answers.fallback import RegistryFallback, is_usable
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.lookup import agrees, names_of, needs_registry
-from context7_fabric.answers.response import cause, failed, refused, short_list, stands
+from context7_fabric.answers.pinned import LookUpPins
+from context7_fabric.answers.response import (
+    cause,
+    failed,
+    in_front,
+    noted,
+    refused,
+    short_list,
+    stands,
+)
 from context7_fabric.answers.stored import ANONYMOUS, RecordFactory, StoredAnswer, list_key
 from context7_fabric.errors import UpstreamError
 from context7_fabric.models import PUBLIC, Answer, Caller, Outcome, Progress, Question, Tier, tokens
@@ -63,10 +72,18 @@ class ResolveService:
         self._recent: OrderedDict[tuple[str, tuple[str, ...]], frozenset[str]] = OrderedDict()
         # By session and names: the ids that were listed and that the name means by the exact rule.
 
-    async def resolve(self, look_up: Question, caller: Caller, *, refresh: bool = False) -> Answer:
+    async def resolve(
+        self,
+        look_up: Question,
+        caller: Caller,
+        *,
+        refresh: bool = False,
+        pins: LookUpPins | None = None,
+    ) -> Answer:
         """Return the libraries that a name may mean, as upstream lists them.
 
-        With `refresh` upstream is asked even when a fresh list is stored.
+        With `refresh` upstream is asked even when a fresh list is stored. What `pins` choose goes
+        first.
         """
         await self._wait_for_registry(look_up, caller)
         names = names_of(look_up, self._registry)
@@ -74,10 +91,12 @@ class ResolveService:
             self._cache_lookup(look_up, names, caller, refresh=refresh), caller
         )
         if not isinstance(found, Answer):
-            return await self._without_list(look_up, found)
+            answer = await self._without_list(look_up, found)
+            return await self._pinned(answer, look_up, caller, pins) or answer
         self._remember(caller, look_up, names, found)
-        if found.outcome is Outcome.MISS:
-            return found
+        pinned = await self._pinned(found, look_up, caller, pins)
+        if pinned is not None or found.outcome is Outcome.MISS:
+            return pinned or found
         return await self._shortened(found, look_up, names, caller)
 
     async def is_fresh(self, look_up: Question, caller: Caller) -> bool:
@@ -186,6 +205,37 @@ class ResolveService:
             library_id=choice,
             tokens_saved=max(0, tokens(answer.text) - tokens(text)),
         )
+
+    async def _pinned(
+        self,
+        answer: Answer,
+        look_up: Question,
+        caller: Caller,
+        pins: LookUpPins | None,
+    ) -> Answer | None:
+        """Return a list with the entry that `pins` choose in front, None where they choose none.
+
+        A list of upstream's own just now stays whole behind it; any other is shortened.
+        """
+        if pins is None or answer.outcome is Outcome.SUGGESTION:
+            return None
+        listed = parse_list(answer.text)
+        if listed is None:
+            return None
+        named = self._named(look_up, listed.libraries)
+        found = pins.first(answer, listed, named)
+        if found is None:
+            return None
+        pin, entry = found
+        if answer.outcome is Outcome.MISS:
+            text = in_front(answer.text, [entry])
+        else:
+            others = [each for each in listed.libraries if each.id in named - {pin.library.base}]
+            text = short_list(listed, [entry, *others])
+        caller.trace.pin = pin.as_listed
+        saved = max(0, tokens(answer.text) - tokens(text))
+        pinned = replace(answer, text=text, tier=Tier.PIN, library_id=entry.id, tokens_saved=saved)
+        return noted(pinned, pin.as_listed)
 
     async def _without_list(self, look_up: Question, found: Refusal | UpstreamError) -> Answer:
         """Answer without a list: a refusal that settles it, local knowledge, or the failure."""

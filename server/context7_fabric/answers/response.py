@@ -11,7 +11,7 @@ from context7_fabric.answers.stored import StoredAnswer
 from context7_fabric.errors import FabricError
 from context7_fabric.models import Answer, Outcome, Tier
 from context7_fabric.parsing.admission import Reason, Refusal
-from context7_fabric.parsing.libraries import RULE, Library, LibraryList
+from context7_fabric.parsing.libraries import RULE, Library, LibraryList, parse_list
 from context7_fabric.parsing.screening import Screening, screen
 from context7_fabric.parsing.snippets import Snippet, join_snippets
 
@@ -112,11 +112,18 @@ def _cut_notices(screening: Screening) -> str | None:
     return f"A notice was cut off this text: “{cut}”"
 
 
+def noted(answer: Answer, note: str | None) -> Answer:
+    """Return `answer` with `note` in front of its own."""
+    return replace(answer, note=_joined(note, answer.note))
+
+
 def _joined(*notes: str | None) -> str | None:
     return " ".join(note for note in notes if note) or None
 
 
 HEADER = "Available Libraries:\n\n"
+_ALSO = "\n- Also matching: "
+_FIRST_ENTRY = "- Title: "
 _RULED = f"\n{RULE}\n"
 MOST_OTHERS = 9
 """Other ids that the short form of a list names before it only counts."""
@@ -128,7 +135,12 @@ def short_list(found: LibraryList, shown: Sequence[Library]) -> str:
     others = [library.id for library in found.libraries if library.id not in ids]
     note = f"{found.note}\n\n" if found.note else ""
     text = note + _RULED.join(library.text for library in shown)
-    return f"{text}\n- Also matching: {_some(others)}" if others else text
+    return f"{text}{_ALSO}{_some(others)}" if others else text
+
+
+def read_list(text: str) -> LibraryList | None:
+    """Return the entries that a list has in full, whether it is upstream's or its short form."""
+    return parse_list(text.partition(_ALSO)[0])
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -136,6 +148,13 @@ def _some(ids: Sequence[str]) -> str:
     shown = ",".join(ids[:MOST_OTHERS])
     more = len(ids) - MOST_OTHERS
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def in_front(text: str, libraries: Sequence[Library]) -> str:
+    """Return the text of a list with entries of ours in front of its own, which stay as sent."""
+    at = text.index(_FIRST_ENTRY)
+    ours = _RULED.join(library.text for library in libraries)
+    return f"{text[:at]}{ours}{_RULED}{text[at:]}"
 
 
 def entries(libraries: Sequence[Library]) -> str:

@@ -24,6 +24,7 @@ class _Response(NamedTuple):
     fetched_at: float
     fresh_until: float
     stored_at: tuple[str, ...]
+    pin: str | None
 
 
 class ResponseCache:
@@ -46,7 +47,7 @@ class ResponseCache:
         if fetched_at is None or fresh_until is None or len(trace.steps) != 1:
             return
         if len(answer.text) <= LONGEST_RESPONSE and _is_encodable(answer.text):
-            response = _Response(answer, fetched_at, fresh_until, trace.stored_at)
+            response = _Response(answer, fetched_at, fresh_until, trace.stored_at, trace.pin)
             self._responses.keep(key, response, as_of)
 
     def get(self, key: Hashable, trace: CallTrace) -> Answer | None:
@@ -58,6 +59,7 @@ class ResponseCache:
             return None
         age = max(0.0, now - response.fetched_at)
         trace.stored_at += response.stored_at
+        trace.pin = response.pin
         note_copy(trace, age, Freshness.FRESH)
         return replace(response.answer, age_seconds=age)
 

@@ -61,7 +61,8 @@ class CallRecord:
     """The record of one call; `at` is in seconds since the epoch, `size` in characters.
 
     `stored_at` are the store's keys under which the answer was looked up, `upstream` says whether
-    this call caused one to Context7, `docset` is the decision about the library's docset.
+    this call caused one to Context7, `docset` is the decision about the library's docset, `pin` the
+    remark about the pin that counted.
     """
 
     id: str
@@ -83,6 +84,7 @@ class CallRecord:
     automated: AutomatedScore
     error: str | None = None
     docset: DocsetDecision | None = None
+    pin: str | None = None
 
     @property
     def is_from_docset(self) -> bool:
@@ -350,6 +352,7 @@ class CallLog:
             ),
             error=self._redacted(answer.text)[:LONGEST_TEXT] if answer.is_error else None,
             docset=caller.trace.docset,
+            pin=caller.trace.pin,
         )
 
     def _argument(self, value: object) -> JsonValue:

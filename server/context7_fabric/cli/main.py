@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from context7_fabric.cli.text import print_error
-from context7_fabric.errors import FabricError, SettingError, UnusableFeedback, UnusableSource
+from context7_fabric.errors import (
+    FabricError,
+    SettingError,
+    UnusableFeedback,
+    UnusablePin,
+    UnusableSource,
+)
 from context7_fabric.process import exhausted, imported
 from context7_fabric.relay.folders import UnusablePath
 from context7_fabric.relay.usage import asks_for_version, asks_to_serve, suggestion
@@ -32,6 +38,7 @@ COMMANDS: Final = {
     "docsets": "list or refresh the documentation held here",
     "remove": "remove a docset",
     "warm": "hold the documentation of what a project depends on",
+    "pin": "choose the library or version that a name means",
     "index": "resolve the seed libraries ahead of time",
     "model": "download or check the embedding model",
     "context": "read and write stored contexts",
@@ -46,6 +53,9 @@ COMMANDS: Final = {
     "demo": "demonstrate the cache, without a network",
 }
 """Summary of each command; its module in this package has the same name, or is in `_RUNS`."""
+
+_USAGE: Final = (SettingError, UnusableFeedback, UnusablePin, UnusableSource)
+"""Errors of what the user wrote on the command line."""
 
 _RUNS: Final = {"remove": ("docsets", "run_remove")}
 """Module and function of a command that shares its module with another one."""
@@ -129,7 +139,7 @@ def _report(cause: BaseException) -> int | None:
     if not isinstance(cause, FabricError):
         return None
     print_error(str(cause))
-    return 2 if isinstance(cause, SettingError | UnusableFeedback | UnusableSource) else 1
+    return 2 if isinstance(cause, _USAGE) else 1
 
 
 def _report_system_error(error: OSError) -> int:

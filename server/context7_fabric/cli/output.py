@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -20,6 +21,7 @@ from context7_fabric.cli.text import CommandParser, columns, notice_of_a_wait, p
 from context7_fabric.errors import SettingError
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.process import harmless, imported, set_up_logging
+from context7_fabric.relay.handshake import working_directory
 from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.store import open_backend, read_principal
 from context7_fabric.settings import Settings, read_settings
@@ -99,7 +101,7 @@ async def _app_commands(settings: Settings) -> AsyncGenerator[RecordCommands]:
     from context7_fabric.runtime.runtime import open_app
 
     async with open_app(settings) as app:
-        yield AppCommands(app, settings.docset_use)
+        yield AppCommands(app, settings)
 
 
 @asynccontextmanager
@@ -138,7 +140,7 @@ def settings_of_command() -> Settings:
     Raises:
         SettingError: A variable cannot be used.
     """
-    settings = read_settings(os.environ)
+    settings = read_settings(os.environ, directory=Path(working_directory()))
     set_up_logging(settings.log_level)
     return settled(settings)
 

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from anyio.abc import TaskStatus
 from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.mcp_server.server import FabricServer, build_server
 from context7_fabric.process import leave, raise_file_limit, set_up_logging
+from context7_fabric.relay.handshake import working_directory
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.runtime import Runtime, open_runtime
@@ -43,7 +45,8 @@ def run(words: list[str]) -> int:
     if problem is not None:
         print_note(problem)
         return 2
-    settings = read_settings(os.environ, api_key=options.api_key)
+    directory = Path(working_directory())
+    settings = read_settings(os.environ, api_key=options.api_key, directory=directory)
     set_up_logging(settings.log_level)
     settings = settled(settings)
     if options.transport == "stdio":
@@ -98,7 +101,7 @@ def _port(text: str | None) -> int | None:
 
 def serve_here(connection: socket.socket, environ: Mapping[str, str], api_key: str | None) -> None:
     """Serve one client over `connection` in a thread, by the settings in `environ`."""
-    settings = read_settings(environ, api_key=api_key)
+    settings = read_settings(environ, api_key=api_key, directory=Path(working_directory()))
     set_up_logging(settings.log_level)
     Thread(target=anyio.run, args=(_connection, settled(settings), connection), daemon=True).start()
 
@@ -112,8 +115,14 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
 
 def _server_of(app: App, settings: Settings) -> FabricServer:
     """Return the MCP server of `app` for the one client whose settings these are."""
-    meta, docsets = settings.meta, settings.docset_use
-    return build_server(app.services, app.principal, meta=meta, docsets=docsets)
+    return build_server(
+        app.services,
+        app.principal,
+        meta=settings.meta,
+        docsets=settings.docset_use,
+        project=settings.project,
+        asks_roots=settings.asks_roots,
+    )
 
 
 async def _stdio(settings: Settings) -> None:

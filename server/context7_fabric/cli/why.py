@@ -66,6 +66,8 @@ def report(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "client", record["client"] or "did not say its name"
     yield "outcome", f"{record['outcome']}, found by: {record['tier']}"
     yield "library", record["library_id"] or "-"
+    if record.get("pin"):
+        yield "pin", record["pin"]
     yield "Context7", "asked for this call" if record["upstream"] else "not asked"
     for step in record["steps"]:
         yield f"{step['at_ms']:9.1f} ms", step["what"]

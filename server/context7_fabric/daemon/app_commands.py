@@ -11,15 +11,26 @@ import anyio
 
 from context7_fabric.answers.library_choice import candidates, library_of, look_up_of
 from context7_fabric.answers.prefetch import UnknownNames
+from context7_fabric.answers.response import noted
 from context7_fabric.call_log.statistics import as_object, read_statistics
 from context7_fabric.daemon.commands import RecordCommands
-from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Caller, DocsetUse, Outcome, Question
+from context7_fabric.models import (
+    QUERY_DOCS,
+    RESOLVE,
+    Answer,
+    Caller,
+    DocsetUse,
+    Outcome,
+    Question,
+    Tier,
+)
 from context7_fabric.parsing.ids import parse_id
 from context7_fabric.parsing.libraries import parse_list
 from context7_fabric.project.dependencies import Dependency
 from context7_fabric.registry.rows import Row
 from context7_fabric.runtime.app import LIST_FRESH, App
 from context7_fabric.services import LOAD_SECONDS
+from context7_fabric.settings import Settings
 from context7_fabric.upstream.call_gate import CallBudget, UpstreamStatus, calls_at_most
 from context7_fabric.views.upstream_status import back_off_end, opening_end
 
@@ -42,8 +53,8 @@ class AppCommands(RecordCommands):
 
     requests = RecordCommands.requests | {"resolve", "docs", "stats", "dependency", "warm"}
 
-    def __init__(self, app: App, docsets: DocsetUse = "first", *, repeats: bool = False) -> None:
-        """Answer from `app`, as one session of a client, with this use of `docsets`.
+    def __init__(self, app: App, settings: Settings, *, repeats: bool = False) -> None:
+        """Answer from `app`, as one session of a client whose `settings` these are.
 
         `repeats` says that the process outlasts the command, and so recognises a repeated question.
         """
@@ -51,7 +62,8 @@ class AppCommands(RecordCommands):
         self._app = app
         self._services = app.services
         self._session = f"cli-{token_hex(8)}"
-        self._docsets: DocsetUse = docsets
+        self._docsets: DocsetUse = settings.docset_use
+        self._project = settings.project
         self._address = CLIENT if repeats else None
 
     async def resolve(self, name: str, question: str) -> dict[str, Any]:
@@ -113,14 +125,15 @@ class AppCommands(RecordCommands):
         return {**await _figures(self._app), "records": records}
 
     async def _documentation(self, library: str, question: str) -> Answer:
+        pin = None
         if not library.startswith("/"):
             found = await self._find(library, question)
             library_id = found.library_id or _listed(library, found)
             if library_id is None:
                 return _unresolved(library, found)
-            library = library_id
+            library, pin = library_id, found.note if found.tier is Tier.PIN else None
         caller = self._caller()
-        answer = await self._services.query(Question(library, question), caller)
+        answer = noted(await self._services.query(Question(library, question), caller), pin)
         return self._recorded(QUERY_DOCS, {"libraryId": library, "query": question}, caller, answer)
 
     async def _find(self, name: str, question: str) -> Answer:
@@ -157,8 +170,8 @@ class AppCommands(RecordCommands):
         return UnknownNames(self._app.fabric, origin, self._app.principal, lasts)
 
     def _anonymous(self) -> Caller:
-        """Return a caller without a session, whose questions teach nothing, and without docsets."""
-        return replace(self._caller(), connection=None, address=None, docsets="off")
+        """Return a caller without a session, so that questions teach nothing, docsets and pins."""
+        return replace(self._caller(), connection=None, address=None, docsets="off", project="")
 
     def _caller(self) -> Caller:
         return Caller(
@@ -167,6 +180,7 @@ class AppCommands(RecordCommands):
             client=CLIENT,
             docsets=self._docsets,
             address=self._address,
+            project=self._project,
         )
 
     def _recorded(

@@ -121,8 +121,14 @@ async def _server_for(
     """Open the MCP server for one window."""
     settings = _settings_of(handshake, stays)
     async with _open_app(runtime, settings) as app:
-        meta, docsets = settings.meta, settings.docset_use
-        yield build_server(app.services, app.principal, meta=meta, docsets=docsets)
+        yield build_server(
+            app.services,
+            app.principal,
+            meta=settings.meta,
+            docsets=settings.docset_use,
+            project=settings.project,
+            asks_roots=settings.asks_roots,
+        )
 
 
 @asynccontextmanager
@@ -132,7 +138,7 @@ async def _commands_for(
     """Open the replies to the requests of one command."""
     settings = _settings_of(handshake, stays)
     async with _open_app(runtime, settings) as app:
-        yield partial(reply_to, AppCommands(app, settings.docset_use, repeats=True))
+        yield partial(reply_to, AppCommands(app, settings, repeats=True))
 
 
 @asynccontextmanager

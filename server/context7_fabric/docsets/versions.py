@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from context7_fabric.docsets.models import Docset
@@ -60,7 +60,7 @@ def choose(asked: str | None, held: Sequence[Docset]) -> Docset | None:
     """
     if asked is None or asked.strip().lower() == _NEWEST:
         return next((each for each in held if each.version is None), None) or _newest(held)
-    exact = [each for each in held if each.version is not None and _same(each.version, asked)]
+    exact = [each for each in held if each.version is not None and are_same(each.version, asked)]
     return exact[0] if exact else _newest([each for each in held if _is_within(each, asked)])
 
 
@@ -73,6 +73,22 @@ def nearest_lower(asked: str | None, held: Sequence[Docset]) -> Docset | None:
     if key is None:
         return None
     return _newest([each for each in held if (own := _key(each)) is not None and own < key])
+
+
+def not_above(asked: str, known: Iterable[str]) -> str | None:
+    """Return the version among those `known` that is the one `asked`, else the nearest lower one.
+
+    It is returned as it is spelled there. Pre-releases are chosen where there is no release; a
+    version without an order is found in its own spelling only. None if there is no such version.
+    """
+    listed = list(known)
+    exact = next((each for each in listed if are_same(each, asked)), None)
+    own = version_key(asked)
+    if exact is not None or own is None:
+        return exact
+    keyed = [(key, each) for each in listed if (key := version_key(each)) is not None and key < own]
+    ranked = max(keyed, key=lambda pair: (pair[0][1] >= _RELEASE, pair[0]), default=None)
+    return None if ranked is None else ranked[1]
 
 
 def is_due(docset: Docset, now: float, fresh: float) -> bool:
@@ -114,7 +130,7 @@ def _key(docset: Docset) -> VersionKey | None:
     return None if docset.version is None else version_key(docset.version)
 
 
-def _same(one: str, other: str) -> bool:
+def are_same(one: str, other: str) -> bool:
     """Tell whether two versions are one; those without an order are if they are spelled alike."""
     first, second = version_key(one), version_key(other)
     if first is None or second is None:

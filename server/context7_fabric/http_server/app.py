@@ -153,7 +153,8 @@ def _served(app: App) -> Starlette:
     viewer = Viewer(app.principal, app.owner)
     routes = rest_routes(LibraryCollection(app.services, viewer, app.settings.docset_use))
     meta, docsets = app.settings.meta, app.settings.docset_use
-    server = build_server(app.services, app.principal, app.owner, meta, docsets)
+    project = app.settings.named_project
+    server = build_server(app.services, app.principal, app.owner, meta, docsets, project)
     return http_app(server, [Mount("/rag", routes=routes), *routes])
 
 

@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from context7_fabric.fabric.context import Json, Scope
+from context7_fabric.mcp_server.client_project import ClientProject
 from context7_fabric.mcp_server.tools import HandlerContext
 from context7_fabric.mcp_server.uris import (
     ENTRY_TEMPLATE,
@@ -30,9 +31,10 @@ from context7_fabric.mcp_server.uris import (
     read_uri,
     scope_named,
 )
-from context7_fabric.models import Viewer
+from context7_fabric.models import Caller, Viewer
+from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.services import Services
-from context7_fabric.views.libraries import LibraryViews
+from context7_fabric.views.libraries import LibraryViews, pin_json
 from context7_fabric.views.stats import StatsView
 from context7_fabric.views.visibility import EntryIndex, entry_json, is_public, page_json
 
@@ -133,9 +135,11 @@ class ResourceContent:
 class Resources:
     """Lists and reads resources, and completes the parameters of their templates."""
 
-    def __init__(self, services: Services, viewer: Viewer) -> None:
-        """Show what `viewer` may read of `services`."""
+    def __init__(self, services: Services, viewer: Viewer, project: ClientProject) -> None:
+        """Show what `viewer` may read of `services`, and the pins of its `project`."""
         self._viewer = viewer
+        self._project = project
+        self._pinned = services.pinned
         self._views = services.views
         self._libraries = LibraryViews(
             services.views,
@@ -213,9 +217,17 @@ class Resources:
             case RegistryUri(phrase):
                 return await self._libraries.registry(phrase)
             case LibraryUri(library):
-                return await self._libraries.library(library, self._viewer)
+                return await self._library(library)
             case StatsUri():
                 return await self._stats.read(self._viewer)
+
+    async def _library(self, library: LibraryId) -> dict[str, Json] | None:
+        """Return the view of a library, with the pin that counts for it, if any."""
+        view = await self._libraries.library(library, self._viewer)
+        viewer, directory = self._viewer, self._project.directory
+        caller = Caller(viewer.principal, viewer.owner, project=directory)
+        pin = await self._pinned.in_force(LibraryId(library.org, library.project), caller)
+        return view if view is None or pin is None else view | {"pin": pin_json(pin)}
 
     async def _completions(self, name: str, begun: str, given: Mapping[str, str]) -> Sequence[str]:
         match name:

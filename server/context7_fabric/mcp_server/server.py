@@ -15,6 +15,7 @@ from mcp.server.models import InitializationOptions
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
 
+from context7_fabric.mcp_server.client_project import ClientProject
 from context7_fabric.mcp_server.fast_path import Cached, FastPath, beside, called
 from context7_fabric.mcp_server.notifications import Notifications
 from context7_fabric.mcp_server.prompts import Prompts
@@ -53,13 +54,20 @@ def build_server(
     owner: str = LOCAL_OWNER,
     meta: Meta = "brief",
     docsets: DocsetUse = "first",
+    project: str = "",
+    *,
+    asks_roots: bool = False,
 ) -> FabricServer:
     """Return an MCP server that answers from `services` for `principal`, with a use of `docsets`.
 
-    The contexts in USER are those of `owner`. `meta` is the extent of the answers' `_meta`.
+    The contexts in USER are those of `owner`. `meta` is the extent of the answers' `_meta`. Pins of
+    the `project` count, a folder (empty: none); of a client that is in none, those of its roots if
+    the server `asks_roots`.
     """
     viewer = Viewer(principal, owner)
-    tools, resources = Tools(services, viewer, meta, docsets), Resources(services, viewer)
+    where = ClientProject(services.pinned.projects, project, asks_roots)
+    tools = Tools(services, viewer, meta, docsets, where)
+    resources = Resources(services, viewer, where)
     prompts, notifications = Prompts(services), Notifications(services.subscriptions)
     server = FabricServer(
         NAME,
@@ -67,7 +75,7 @@ def build_server(
         title="Context7 Fabric",
         description="Context7's documentation, answered from what is already known.",
         instructions=INSTRUCTIONS,
-        lifespan=partial(_connection, notifications),
+        lifespan=partial(_connection, notifications, where),
         on_list_tools=tools.list,
         on_call_tool=partial(called, tools),
         on_list_prompts=prompts.list,
@@ -137,8 +145,14 @@ class FabricServer(Server[str]):
 
 
 @asynccontextmanager
-async def _connection(notifications: Notifications, _server: Server[Any]) -> AsyncGenerator[str]:
-    """Name each connection; all connections over HTTP share one lifespan, and one name."""
+async def _connection(
+    notifications: Notifications, project: ClientProject, _server: Server[Any]
+) -> AsyncGenerator[str]:
+    """Name each connection, and begin to look at its project.
+
+    All connections over HTTP share one lifespan, and one name.
+    """
     name = uuid4().hex
+    project.look()
     async with notifications.connection(name):
         yield name

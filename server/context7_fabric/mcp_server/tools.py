@@ -15,6 +15,7 @@ from mcp.shared.exceptions import MCPError
 
 from context7_fabric.errors import ArgumentError, FabricError
 from context7_fabric.mcp_server import arguments
+from context7_fabric.mcp_server.client_project import ClientProject
 from context7_fabric.mcp_server.extra_tools import OPTIONAL, ExtraTools
 from context7_fabric.mcp_server.tool_schemas import served_tools
 from context7_fabric.models import (
@@ -48,16 +49,22 @@ class Tools:
     """Lists and calls tools."""
 
     def __init__(
-        self, services: Services, viewer: Viewer, meta: Meta, docsets: DocsetUse = "first"
+        self,
+        services: Services,
+        viewer: Viewer,
+        meta: Meta,
+        docsets: DocsetUse,
+        project: ClientProject,
     ) -> None:
         """Answer from `services` what `viewer` may read, with this use of `docsets`.
 
-        `meta` is the extent of `_meta`.
+        `meta` is the extent of `_meta`; pins of the client's `project` count.
         """
         self._services = services
         self._viewer = viewer
         self._meta: Meta = meta
         self._docsets: DocsetUse = docsets
+        self._project = project
         self._optional = ExtraTools(services.feedback, services.contexts)
 
     async def list(
@@ -80,6 +87,7 @@ class Tools:
         given = params.arguments or {}
         if params.name in OPTIONAL:
             return await self._optional.call(params.name, given)
+        await self._project.of(ctx)
         caller = self._caller(ctx)
         answer = self._numbered(await self._answer(params.name, given, caller))
         self._record(params.name, given, caller, answer)
@@ -117,6 +125,7 @@ class Tools:
             client=_client(ctx),
             docsets=self._docsets,
             address=_address(ctx),
+            project=self._project.directory,
         )
 
     def _numbered(self, answer: Answer) -> Answer:

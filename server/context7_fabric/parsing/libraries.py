@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from context7_fabric.parsing.ids import parse_id
@@ -138,6 +138,13 @@ def _parse_entry(text: str) -> Library | None:
         source=match["source"],
         text=text,
     )
+
+
+def with_id(library: Library, library_id: str) -> Library:
+    """Return an entry with another id, its other lines exactly as they are."""
+    head, _, rest = library.text.partition(f"\n{_ID}")
+    _, end, others = rest.partition("\n")
+    return replace(library, id=library_id, text=f"{head}\n{_ID}{library_id}{end}{others}")
 
 
 def format_list(libraries: Iterable[Library]) -> str:

@@ -73,11 +73,14 @@ WINDOW_ENVIRONMENT = (
     "CONTEXT7_FABRIC_TOOLS",
     "CONTEXT7_FABRIC_META",
     "CONTEXT7_FABRIC_DOCSETS",
+    "CONTEXT7_FABRIC_PROJECT",
     "PATH",
 )
 """Variables in which clients of one daemon may differ, credentials among them."""
 
+_PROJECT = "CONTEXT7_FABRIC_PROJECT"
 _PATHS = (
+    _PROJECT,
     "CONTEXT7_FABRIC_SEED",
     "CONTEXT7_FABRIC_MODEL_PATH",
     "NODE_EXTRA_CA_CERTS",
@@ -85,6 +88,7 @@ _PATHS = (
     "SSL_CERT_DIR",
 )
 _OUR_PATHS = (
+    _PROJECT,
     "CONTEXT7_FABRIC_SEED",
     "CONTEXT7_FABRIC_MODEL_PATH",
     "CONTEXT7_FABRIC_TOKENS_FILE",
@@ -122,7 +126,7 @@ def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
     for name in _OUR_PATHS:
         written_out(name, environ.get(name, "").strip())
     for name in _PATHS:
-        if full.get(name, "").strip():
+        if full.get(name, "").strip() and not _is_off(name, full[name]):
             path = os.path.expanduser(full[name].strip())
             full[name] = os.path.normpath(os.path.join(directory, path))
     if full.get(HOME, "").strip():
@@ -131,6 +135,10 @@ def resolved(environ: Mapping[str, str], directory: str) -> dict[str, str]:
         full.pop(HOME, None)
         full[DATA] = base_folder(environ, DATA)
     return full
+
+
+def _is_off(name: str, text: str) -> bool:
+    return name == _PROJECT and text.strip().lower() == "off"
 
 
 def identity(environ: Mapping[str, str]) -> dict[str, object]:

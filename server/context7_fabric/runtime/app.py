@@ -20,6 +20,7 @@ from context7_fabric.answers.docset_repeats import DeclinedQuestions
 from context7_fabric.answers.fallback import RegistryFallback, SnippetFallback
 from context7_fabric.answers.freshness import Lifetime
 from context7_fabric.answers.library_choice import LibraryChoices
+from context7_fabric.answers.pinned import PinnedLibraries
 from context7_fabric.answers.resolve import ResolveService
 from context7_fabric.answers.response_cache import ResponseCache
 from context7_fabric.answers.stored import AnswerStore, RecordFactory
@@ -31,6 +32,7 @@ from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.parsing.ids import LibraryId
 from context7_fabric.privacy.redaction import redact
+from context7_fabric.project.projects import Projects
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.registry import Registry
 from context7_fabric.registry.row_store import WRITTEN, RowStore
@@ -73,6 +75,7 @@ class SharedResources:
     clock: Clock
     news: ChangeFeed
     docsets: DocsetLibrary
+    projects: Projects
     observers: Sequence[Observer] = ()
 
 
@@ -227,6 +230,7 @@ def _services(
         docs=docs,
         docsets=shared.docsets,
         docset_names=DocsetNames(shared.docsets, registry),
+        pinned=PinnedLibraries(shared.projects, registry, learned, shared.docsets),
         responses=ResponseCache(fabric.revision, clock),
         tools=tools,
         answer_store=store,

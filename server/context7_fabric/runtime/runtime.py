@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -20,6 +21,7 @@ from context7_fabric.fabric.change_feed import ChangeFeed
 from context7_fabric.models import LOCAL_OWNER, Clock, Viewer
 from context7_fabric.privacy.principals import SECRET_KEY, SharedSecret
 from context7_fabric.privacy.redaction import redact
+from context7_fabric.project.projects import Projects
 from context7_fabric.runtime.app import (
     App,
     Connect,
@@ -151,7 +153,8 @@ async def open_runtime(
             secret = SharedSecret(fabric.backend, fabric.faults, change_feed.listen(SECRET_KEY))
             tasks.start_soon(secret.watch)
         docsets = DocsetLibrary(settings.home / "docsets", settings.docsets, clock)
-        shared = SharedResources(fabric, clock, change_feed, docsets, observers)
+        projects = Projects(tasks, settings.home, Path.home())
+        shared = SharedResources(fabric, clock, change_feed, docsets, projects, observers)
         runtime = Runtime(shared, tasks, linger, secret, traces)
         try:
             yield runtime

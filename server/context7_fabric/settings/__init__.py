@@ -50,7 +50,9 @@ class Settings:
 
     `home` is the folder of what is kept, `cache_folder` that of what can be fetched again.
     `old_home` is where earlier versions had it, None if a home is set. `stays` is the reason why
-    the store, the secret and the tokens are used there, None if they are in the home.
+    the store, the secret and the tokens are used there, None if they are in the home. `project` is
+    the folder that a client on stdio works in, empty if no pins count; `named_project` is the one
+    that a setting names, for any client.
     """
 
     home: Path
@@ -69,11 +71,18 @@ class Settings:
     tools: frozenset[str] = DEFAULT_TOOLS
     meta: Meta = declared("META")
     docset_use: DocsetUse = declared("DOCSETS")
+    project: str = ""
+    named_project: str = ""
     redact: bool = declared("REDACT")
     monthly_calls: int | None = declared("MONTHLY_CALLS")
     log_level: str = declared("LOG_LEVEL")
     web: WebSettings = field(default_factory=WebSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+    @property
+    def asks_roots(self) -> bool:
+        """Tell whether a client's roots may name its project: no setting says anything about it."""
+        return bool(self.project) and not self.named_project
 
     @property
     def store_home(self) -> Path:
@@ -86,7 +95,8 @@ def read_settings(
 ) -> Settings:
     """Return the settings in `environ`; `api_key` comes from the command line and has precedence.
 
-    An upstream command of the user's runs in `directory`, by default that of this process.
+    An upstream command of the user's runs in `directory`, by default that of this process. Without
+    a `directory` the client is in no project, unless a setting names one.
 
     Raises:
         SettingError: A variable cannot be used.
@@ -112,7 +122,17 @@ def read_settings(
         monthly_calls=reader.value("MONTHLY_CALLS") if limited else None,
         web=_web(reader, home),
         telemetry=read_telemetry(reader),
+        project=_project(reader, directory),
+        named_project=_project(reader, None) if reader.text("PROJECT") else "",
     )
+
+
+def _project(reader: SettingsReader, directory: Path | None) -> str:
+    """Return the folder that the client works in: that of the setting, else its directory."""
+    if reader.text("PROJECT") is None:
+        return "" if directory is None else str(directory)
+    named: Path | None = reader.value("PROJECT")
+    return "" if named is None else str(named.absolute())
 
 
 def _source_environment(environ: Mapping[str, str]) -> dict[str, str]:

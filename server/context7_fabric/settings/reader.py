@@ -19,6 +19,9 @@ from context7_fabric.relay.folders import (
 )
 from context7_fabric.variables import PREFIX, VARIABLES
 
+OFF = "off"
+"""Value of `PROJECT` that switches pins off."""
+
 _Group = TypeVar("_Group")
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
@@ -120,6 +123,11 @@ def _usable(find: Callable[..., str], *arguments: object) -> Path:
         raise SettingError(error.variable, error.value, error.expected) from error
 
 
+def _project(name: str, text: str) -> Path | None:
+    """Return the folder of the project, None for none."""
+    return None if text.lower() == OFF else _path(name, text)
+
+
 def _switch(name: str, text: str) -> bool:
     return choice(name, text, ("on", "off")) == "on"
 
@@ -188,6 +196,7 @@ _PARSERS: Mapping[str, Callable[[str, str], object]] = {
     "number": _number,
     "origins": _origins,
     "path": _path,
+    "project": _project,
     "switch": _switch,
 }
 """Parsers of a variable by its kind."""

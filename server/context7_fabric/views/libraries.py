@@ -10,6 +10,7 @@ from typing import Literal, cast
 from anyio import to_thread
 
 from context7_fabric.answers.library_choice import LibraryChoices
+from context7_fabric.answers.pinned import PinInForce
 from context7_fabric.answers.stored import docs_key, record_of
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.models import Docset
@@ -248,3 +249,13 @@ def _questions_json(contexts: Iterable[Context]) -> Iterator[Json]:
                 "size": len(record.text.encode("utf-8", "surrogatepass")),
                 "key": context.key,
             }
+
+
+def pin_json(pin: PinInForce) -> dict[str, Json]:
+    """Return a pin as JSON: the id that counts, the version that is wanted, and the file."""
+    return {
+        "library_id": str(pin.library),
+        "wanted": pin.wanted.version,
+        "is_exact": pin.is_exact,
+        "file": pin.wanted.origin,
+    }

@@ -16,6 +16,7 @@ from context7_fabric.docsets.versions import (
     choose,
     is_due,
     nearest_lower,
+    not_above,
     only_falls_back,
     version_key,
 )
@@ -183,3 +184,44 @@ def test_only_falls_back_after_a_year_without_success(
 ) -> None:
     docset = Docset("/o/p", version, "", "", added_at=0, checked_at=0)
     assert only_falls_back(docset, days * DAY) is is_late
+
+
+VERSIONS = st.from_regex(
+    r"v?[0-9]{1,3}(\.[0-9]{1,2}){0,3}(-?(rc|beta|dev)\.?[0-9]{1,2})?", fullmatch=True
+)
+
+
+@given(VERSIONS, st.lists(VERSIONS | st.sampled_from(["canary", "__branch__1-2"]), max_size=12))
+def test_not_above_is_one_of_the_known_and_never_higher(asked: str, known: list[str]) -> None:
+    chosen = not_above(asked, known)
+    own = version_key(asked)
+    keys = [key for each in known if (key := version_key(each)) is not None]
+    assert own is not None
+    if chosen is None:
+        assert all(key > own for key in keys)
+        return
+    key = version_key(chosen)
+    assert chosen in known
+    assert key is not None
+    assert key <= own
+    if own in keys:
+        assert key == own
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "chosen"),
+    [
+        ("1.2.3", ["v1.2.3", "1.2.2"], "v1.2.3"),
+        ("1.2.3+local", ["1.2.3"], "1.2.3"),
+        ("15.3.2", ["v16.0.0", "v15.1.8", "v14.3.0-canary.87"], "v15.1.8"),
+        ("15.0.0", ["15.0.0-canary.5", "14.2"], "14.2"),
+        ("1.10", ["1.9", "1.2"], "1.9"),
+        ("1.0", ["1.1", "latest"], None),
+        ("abc123", ["1.0", "abc123"], "abc123"),
+        ("abc123", ["1.0"], None),
+    ],
+)
+def test_not_above_prefers_the_version_itself_then_the_nearest_release(
+    asked: str, known: list[str], chosen: str | None
+) -> None:
+    assert not_above(asked, known) == chosen
