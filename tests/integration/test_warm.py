@@ -164,7 +164,7 @@ def test_warm_asks_about_each_library_and_names_what_fits_none(
     assert (offline.returncode, "run()" in offline.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("calls", [0, 1, 6, 7])
+@pytest.mark.parametrize("calls", [0, 6, 7])
 def test_warm_makes_no_more_calls_than_permitted(
     home: Path, project: Path, upstream: ProjectUpstream, calls: int
 ) -> None:
@@ -194,6 +194,19 @@ def test_warm_holds_the_docset_of_a_certain_source_and_asks_no_more_about_it(
     count = len(upstream.asked)
     assert held(warm(project, env, yes=())) == held(done)
     assert len(upstream.asked) == count
+
+
+def test_warm_takes_a_docset_of_that_version_for_held(
+    home: Path, project: Path, upstream: ProjectUpstream
+) -> None:
+    env = environment(home, upstream)
+    (project / "docs").mkdir()
+    (project / "docs" / "index.md").write_text(FULL)
+    words = ("add", "docs", "--id", "/harbour/quay", "--version", "1.2")
+    assert run_product(*words, env=env, cwd=project).returncode == 0
+    done = warm(project, env, "--no-docsets")
+    assert held(done) == ALL_ASKED | {("python", "quay"): "/harbour/quay@1.2"}
+    assert not any(library == "/harbour/quay" for library, _ in upstream.asked)
 
 
 def test_warm_that_is_interrupted_twice_ends_where_one_run_ends(

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import pytest
-
+from context7_fabric.answers.library_choice import library_of
 from context7_fabric.daemon.app_commands import AppCommands
-from context7_fabric.models import QUERY_DOCS, RESOLVE
+from context7_fabric.models import QUERY_DOCS, RESOLVE, Answer, Outcome, Tier
 from context7_fabric.project.dependencies import Dependency
 from context7_fabric.project.manifests import Ecosystem
 from context7_fabric.runtime.app import App
@@ -40,54 +39,54 @@ async def asked(
     app: App,
     ecosystem: Ecosystem,
     name: str,
-    repositories: Sequence[str] = (),
+    *,
     calls: int = 1,
 ) -> dict[str, Any]:
     dependency = asdict(Dependency(ecosystem, name, None, "file"))
-    return await AppCommands(app, app.settings).dependency(dependency, repositories, calls)
+    return await AppCommands(app, app.settings).dependency(dependency, [], calls)
 
 
-@pytest.mark.parametrize(
-    ("ecosystem", "name", "entries", "repositories", "expected"),
-    [
-        ("python", "requests", [REQUESTS], [], "/psf/requests"),
-        ("javascript", "requests", [REQUESTS], [], None),
-        ("javascript", "express", [EXPRESS], [], "/expressjs/express"),
-        ("python", "express", [EXPRESS], [], None),
-        ("ruby", "requests", [REQUESTS], [], None),
-        ("python", "colours", [COLOURS], [], None),
-        ("javascript", "colours", [COLOURS], [], "/paint/colours"),
-        ("python", "colours", [PAINT], [], "/brush/colours"),
-        ("python", "colours", [PAINT, COLOURS], ["/brush/colours"], "/brush/colours"),
-        ("python", "colours-extra", [PAINT], [], None),
-        ("javascript", "@paint/console", [COLOURS], ["/paint/colours"], "/paint/colours"),
-        ("python", "colours-extra", [REQUESTS], ["/elsewhere/x"], None),
-        ("go", "github.com/gin-gonic/gin", [GIN], [], "/gin-gonic/gin"),
-        ("go", "github.com/go-chi/chi/v7", [CHI], [], "/go-chi/chi"),
-        ("go", "example.org/gin", [GIN], [], None),
-        ("php", "laravel/framework", [LARAVEL], [], "/laravel/framework"),
-        ("php", "other/framework", [LARAVEL], [], None),
-        ("ruby", "puma", [PUMA], [], "/puma/puma"),
-        ("php", "acme/puma", [PUMA], [], None),
-        ("rust", "puma", [PUMA], [], None),
-    ],
-)
-async def test_dependency_means_the_library_of_its_language_alone(
-    app: App,
-    upstream: ScriptedUpstream,
-    ecosystem: Ecosystem,
-    name: str,
-    entries: Sequence[Entry],
-    repositories: Sequence[str],
-    expected: str | None,
+CASES: Sequence[tuple[Ecosystem, str, Sequence[Entry], Sequence[str], str | None]] = [
+    ("python", "requests", [REQUESTS], [], "/psf/requests"),
+    ("javascript", "requests", [REQUESTS], [], None),
+    ("javascript", "express", [EXPRESS], [], "/expressjs/express"),
+    ("python", "express", [EXPRESS], [], None),
+    ("ruby", "requests", [REQUESTS], [], None),
+    ("python", "colours", [COLOURS], [], None),
+    ("javascript", "colours", [COLOURS], [], "/paint/colours"),
+    ("python", "colours", [PAINT], [], "/brush/colours"),
+    ("python", "colours", [PAINT, COLOURS], ["/brush/colours"], "/brush/colours"),
+    ("python", "colours-extra", [PAINT], [], None),
+    ("javascript", "@paint/console", [COLOURS], ["/paint/colours"], "/paint/colours"),
+    ("python", "colours-extra", [REQUESTS], ["/elsewhere/x"], None),
+    ("go", "github.com/gin-gonic/gin", [GIN], [], "/gin-gonic/gin"),
+    ("go", "github.com/go-chi/chi/v7", [CHI], [], "/go-chi/chi"),
+    ("go", "example.org/gin", [GIN], [], None),
+    ("php", "laravel/framework", [LARAVEL], [], "/laravel/framework"),
+    ("php", "other/framework", [LARAVEL], [], None),
+    ("ruby", "puma", [PUMA], [], "/puma/puma"),
+    ("php", "acme/puma", [PUMA], [], None),
+    ("rust", "puma", [PUMA], [], None),
+]
+
+
+async def test_dependency_means_the_library_of_its_language_alone(app: App) -> None:
+    await app.services.registry.loaded.wait()
+    for ecosystem, name, entries, repositories, expected in CASES:
+        answer = Answer(listed(*entries), Outcome.MISS, Tier.UPSTREAM)
+        dependency = Dependency(ecosystem, name, None, "file")
+        meant = library_of(dependency, answer, app.services.registry, repositories)
+        assert meant == expected, (ecosystem, name)
+
+
+async def test_dependency_with_a_stored_list_costs_no_call(
+    app: App, upstream: ScriptedUpstream
 ) -> None:
-    upstream.texts[RESOLVE] = listed(*entries)
-    found = await asked(app, ecosystem, name, repositories)
-    assert found["library_id"] == expected
-    assert found["calls"] == len(upstream.calls) == 1
-    again = await asked(app, ecosystem, name, repositories, calls=0)
-    assert again["library_id"] == expected
-    assert len(upstream.calls) == 1
+    upstream.texts[RESOLVE] = listed(GIN)
+    found = await asked(app, "go", "github.com/gin-gonic/gin")
+    again = await asked(app, "go", "github.com/gin-gonic/gin", calls=0)
+    assert found["library_id"] == again["library_id"] == "/gin-gonic/gin"
+    assert (found["calls"], again["calls"], len(upstream.calls)) == (1, 0, 1)
 
 
 async def test_dependency_without_a_stored_list_costs_nothing_with_no_calls(

@@ -14,7 +14,7 @@ from context7_fabric.docsets.ingestion import DocsetRequest, IngestionReport
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, repository_file
 from context7_fabric.docsets.sources.packages import installed_packages, project_environment
-from context7_fabric.docsets.versions import version_key
+from context7_fabric.docsets.versions import not_above
 from context7_fabric.errors import DocsetError, DocsetSourceError, SourceNotFound, SourceUnavailable
 from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
@@ -279,7 +279,9 @@ def _urls(dependency: Dependency, folder: Path, environment: Path | None) -> Seq
 
 
 def _at_version(base: LibraryId, version: str | None, listed: Sequence[str]) -> LibraryId:
-    """Return a library at the version of a project, if Context7 lists that very one."""
-    key = version_key(version) if version else None
-    same = [each for each in listed if key is not None and version_key(each) == key]
-    return LibraryId(base.org, base.project, same[0]) if same else base
+    """Return a library at the version that a project's questions are asked of.
+
+    That is its own, else the nearest lower one that Context7 lists, else none.
+    """
+    found = not_above(version, listed) if version else None
+    return LibraryId(base.org, base.project, found) if found else base
