@@ -25,6 +25,7 @@ Done = CompletedProcess[str]
 
 pytestmark = pytest.mark.timeout(180)
 LIBRARY = "/widgets/widget1"
+PROJECT = str(Path(__file__).parents[2])
 SETTINGS = str(Path(__file__).parents[2] / "docs" / "settings.md")
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\x9b31m\u202ereversed\u2066\b\rend"
 WIDE = "日本語 🎉 naïve — “quoted” " * 3
@@ -80,6 +81,11 @@ CASES = {
     "docsets list": Case([], wrong=[["/a/b"], ["--jsn"]]),
     "docsets refresh": Case([], fails=["/no/such"], wrong=[["--jsn"]]),
     "remove": Case(["/pages/kept"], fails=["/no/such"], wrong=[[], ["/a/b", "/a/c"]]),
+    "warm": Case(
+        [PROJECT],
+        fails=["/nowhere"],
+        wrong=[["--max-calls", "x"], ["--questions", "/nowhere"], ["--max-calls", "-1"]],
+    ),
     "pin": Case(
         ["widgets", "/widgets/widget1", "--user"],
         fails=["--remove", "no such"],
@@ -120,7 +126,7 @@ CASES = {
     "doctor": Case([], wrong=[["--jsn"], ["now"]]),
     "demo": Case([], json=False, wrong=[["--dead"]]),
 }
-ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "why"}
+ASK_A_DAEMON = {"daemon", "doctor", "docs", "feedback", "resolve", "serve", "stats", "warm", "why"}
 """Commands whose result could depend on the mode."""
 
 

@@ -128,7 +128,7 @@ def warm(
 
 
 def held(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], Any]:
-    """What answers for each dependency: the docset, the number of answers, or nothing."""
+    """Name of the docset, or number of the answers, of each dependency."""
     return {
         (each["ecosystem"], each["name"]): each["docset"] or each["answers"]
         for each in json.loads(done.stdout)["libraries"]
@@ -208,9 +208,9 @@ def test_warm_that_is_interrupted_twice_ends_where_one_run_ends(
         with started(words, env, project, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             assert upstream.waiting.wait(20)
             process.send_signal(signal.SIGINT)
-            upstream.waits_after = 10_000
-            upstream.released.set()
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=10)
+        upstream.waits_after = 10_000
+        upstream.released.set()
         upstream.released.clear()
         assert process.returncode == 130, err
         assert json.loads(out)["interrupted"]

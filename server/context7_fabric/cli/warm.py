@@ -12,7 +12,12 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from context7_fabric.cli.docsets import docset_library, docset_settings, interrupted
+from context7_fabric.cli.docsets import (
+    INTERRUPTED,
+    docset_library,
+    docset_settings,
+    interrupted,
+)
 from context7_fabric.cli.output import plain_console, print_table
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, one_line, print_error, print_json, print_note
@@ -49,24 +54,34 @@ def run(words: list[str]) -> int:
     settings = docset_settings()
     found = _dependencies(options.folder)
     bounds = WarmOptions(options.max_calls, questions, not options.no_docsets)
-    with CommandSession() as session:
-        warming = Warming(session, docset_library(settings), settings, bounds, options.folder)
-        try:
-            plan = warming.look(found.found)
-            is_settled = options.yes or options.dry_run or not (plan.calls or plan.docsets)
-            if not is_settled and not _is_terminal():
-                print_error(f"warm would make {plan.calls} calls at most: --yes agrees to it")
-                return 2
-            _announce(plan, found)
-            if not is_settled and not _is_agreed():
-                return 1
-            if not options.dry_run:
-                _run(warming, quiet=options.json)
-        except KeyboardInterrupt:
-            _print(warming, found, as_json=options.json, is_interrupted=True)
-            return interrupted("what is listed is kept; run it again to go on")
-        _print(warming, found, as_json=options.json)
-    return 1 if warming.stopped and plan.calls else 0
+    session = CommandSession()
+    warming = Warming(session, docset_library(settings), settings, bounds, options.folder)
+    try:
+        with session:  # a Ctrl-C has to pass through it, so that it waits for no call
+            code = _warm(warming, found, options)
+    except* KeyboardInterrupt:
+        code = INTERRUPTED
+    if code is not None and code != INTERRUPTED:
+        return code
+    _print(warming, found, as_json=options.json, is_interrupted=code == INTERRUPTED)
+    if code == INTERRUPTED:
+        return interrupted("what is listed is kept; run it again to go on")
+    return 1 if warming.stopped and warming.plan.calls else 0
+
+
+def _warm(warming: Warming, found: Dependencies, options: argparse.Namespace) -> int | None:
+    """Say what would be done and do it, if that is wanted; return the exit code if it is not."""
+    plan = warming.look(found.found)
+    is_settled = options.yes or options.dry_run or not (plan.calls or plan.docsets)
+    if not is_settled and not _is_terminal():
+        print_error(f"warm would make {plan.calls} calls at most: --yes agrees to it")
+        return 2
+    _announce(plan, found)
+    if not is_settled and not _is_agreed():
+        return 1
+    if not options.dry_run:
+        _run(warming, quiet=options.json)
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,6 +151,8 @@ def _dependencies(folder: Path) -> Dependencies:
     Raises:
         FabricError: There are none.
     """
+    if not folder.is_dir():
+        raise FabricError(f"{str(folder)!r} is no folder: name that of a project")
     found = read_dependencies(folder)
     for file, reason in found.unreadable:
         print_note(one_line(f"{file} is left out: {reason}"))
@@ -154,11 +171,14 @@ def _announce(plan: WarmPlan, found: Dependencies) -> None:
     print_note(
         f"{_counted(plan.libraries, 'direct dependency', 'direct dependencies')} in"
         f" {_counted(files, 'file', 'files')}: {plan.held} held already, which is free;"
-        f" {plan.look_ups} to look up.\n"
-        f"Docsets to look for: {plan.docsets}, where the source is certain; the rest gets first"
-        f" questions.\n"
-        f"Calls to Context7: {plan.calls} at most."
+        f" {plan.look_ups} to look up."
     )
+    if plan.docsets:
+        print_note(
+            f"Documentation to fetch for up to {plan.docsets} of them, where its source is certain;"
+            " first questions about the rest."
+        )
+    print_note(f"Calls to Context7: {plan.calls} at most.")
 
 
 def _counted(number: int, one: str, more: str) -> str:

@@ -14,7 +14,7 @@ from context7_fabric.docsets.ingestion import DocsetRequest, IngestionReport
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.sources.discovery import Discovered, candidates, repository_file
 from context7_fabric.docsets.sources.packages import installed_packages, project_environment
-from context7_fabric.docsets.versions import version_key
+from context7_fabric.docsets.versions import not_above
 from context7_fabric.errors import DocsetError, DocsetSourceError, SourceNotFound, SourceUnavailable
 from context7_fabric.models import Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
@@ -66,11 +66,11 @@ class WarmOptions:
 class WarmPlan:
     """Announcement of a run: numbers of libraries by what they need, and calls at most."""
 
-    libraries: int
-    held: int
-    look_ups: int
-    docsets: int
-    calls: int
+    libraries: int = 0
+    held: int = 0
+    look_ups: int = 0
+    docsets: int = 0
+    calls: int = 0
 
 
 class Warming:
@@ -86,6 +86,7 @@ class Warming:
     ) -> None:
         """Ask through `session`, and add to `docsets`, for the project in `folder`."""
         self.options = options
+        self.plan = WarmPlan()
         self.libraries: list[WarmedLibrary] = []
         self.calls = 0
         self.stopped = ""
@@ -123,7 +124,8 @@ class Warming:
             library = WarmedLibrary(each, _urls(each, self._folder, environment))
             self.libraries.append(library)
             self._identify(library, 0)
-        return self._plan()
+        self.plan = self._plan()
+        return self.plan
 
     def _plan(self) -> WarmPlan:
         return WarmPlan(
@@ -277,7 +279,9 @@ def _urls(dependency: Dependency, folder: Path, environment: Path | None) -> Seq
 
 
 def _at_version(base: LibraryId, version: str | None, listed: Sequence[str]) -> LibraryId:
-    """Return a library at the version of a project, if Context7 lists that very one."""
-    key = version_key(version) if version else None
-    same = [each for each in listed if key is not None and version_key(each) == key]
-    return LibraryId(base.org, base.project, same[0]) if same else base
+    """Return a library at the version that a project's questions are asked of.
+
+    That is its own, else the nearest lower one that Context7 lists, else none.
+    """
+    found = not_above(version, listed) if version else None
+    return LibraryId(base.org, base.project, found) if found else base

@@ -18,6 +18,7 @@ from context7_fabric.project.lockfiles import LOCK_FILES, Locked, read_lock
 from context7_fabric.project.manifests import (
     Declared,
     Ecosystem,
+    RequirementsFiles,
     cargo,
     composer_json,
     gemfile,
@@ -31,6 +32,9 @@ from context7_fabric.project.yaml_tree import read_yaml
 
 MOST_DEPENDENCIES = 5_000
 """Direct dependencies of one project that are taken."""
+
+LARGEST_MANIFEST = 1_000_000
+"""Bytes of a manifest that people write."""
 
 _T = TypeVar("_T")
 
@@ -147,20 +151,23 @@ class _Reader:
             self._pyproject(each)
 
     def _requirements(self) -> None:
-        compiled: list[tuple[str, list[Declared]]] = []
-        for pattern in ("requirements*.in", "requirements*.txt", "requirements/*.txt"):
+        """Read requirements files; compiled ones name what is asked for where no source does."""
+        for path in self.folder.matching("requirements*.in"):
+            self._add(path, self._required(path).found)
+        has_source = any(each.ecosystem == "python" for _, each in self.declared)
+        for pattern in ("requirements*.txt", "requirements/*.txt"):
             for path in self.folder.matching(pattern):
-                result = read_requirements(self.folder, path)
-                self.unreadable += [(each.path, each.reason) for each in result.unreadable]
+                result = self._required(path)
                 if result.is_compiled:
-                    compiled.append((path, result.found))
-                else:
-                    self._add(path, result.found)
-        for _, found in compiled:
-            self._lock("python", (Locked(each.name, each.exact) for each in found if each.exact))
-        if not any(each.ecosystem == "python" for _, each in self.declared):
-            for path, found in compiled:
-                self._add(path, found)
+                    pins = (Locked(each.name, each.exact or "") for each in result.found)
+                    self._lock("python", (each for each in pins if each.version))
+                if not (result.is_compiled and has_source):
+                    self._add(path, result.direct)
+
+    def _required(self, path: str) -> RequirementsFiles:
+        result = read_requirements(self.folder, path)
+        self.unreadable += [(each.path, each.reason) for each in result.unreadable]
+        return result
 
     def _package_json(self, path: str, *, with_members: bool = False) -> None:
         value = self._tried(self.folder.json, path) if self.folder.has(path) else None
@@ -196,7 +203,8 @@ class _Reader:
 
     def _texts(self) -> None:
         for path, read in (("go.mod", go_mod), ("Gemfile", gemfile)):
-            text = self._tried(self.folder.text, path) if self.folder.has(path) else None
+            has = self.folder.has(path)
+            text = self._tried(self.folder.text, path, LARGEST_MANIFEST) if has else None
             self._add(path, read(text) if text else ())
         path = "composer.json"
         value = self._tried(self.folder.json, path) if self.folder.has(path) else None

@@ -36,7 +36,8 @@ _YARN_KEY = re.compile(r"(?P<name>@?[^@]+)@(?P<spec>.*)")
 _YARN_LOCAL = "0.0.0-use.local"
 _GEM_LINE = re.compile(r"^    (?P<name>[\w.-]+) \((?P<version>[^)\s]+)\)$", re.MULTILINE)
 _GEM_PLATFORM = re.compile(r"-(?:x86|arm|aarch|java|mingw|mswin|universal|x64).*$")
-_PNPM_VERSION = re.compile(r"(?:(?P<name>@?[^@]+)@)?(?P<version>\d[^(_]*)")
+_PNPM_VERSION = re.compile(r"(?:^|[@/])(?P<version>\d+\.\d+[^(_/@]*)")
+_VERSION = re.compile(r"[\w.+!-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,10 @@ class Locked:
 def _entries(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = value.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def _lines(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _packages(value: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
@@ -84,8 +89,8 @@ def _cargo(folder: ProjectFolder, path: str) -> Iterator[Locked]:
     used = {
         tuple(line.split(" ")[:2])
         for each in own
-        for line in each.get("dependencies", ())
-        if isinstance(line, str) and " " in line
+        for line in _lines(each.get("dependencies"))
+        if " " in line
     }
     packages.sort(key=lambda each: (each["name"], each["version"]) not in used)
     yield from (Locked(each["name"], each["version"]) for each in packages)
@@ -113,7 +118,7 @@ def _pnpm(folder: ProjectFolder, path: str) -> Iterator[Locked]:
             entries = _entries(lists, kind) if isinstance(lists, dict) else {}
             for name, entry in entries.items():
                 version = entry.get("version") if isinstance(entry, dict) else entry
-                match = _PNPM_VERSION.match(version) if isinstance(version, str) else None
+                match = _PNPM_VERSION.search(version) if isinstance(version, str) else None
                 if match is not None:
                     yield Locked(name, match["version"], member=member.removeprefix("."))
 
@@ -147,10 +152,14 @@ def _bundler(folder: ProjectFolder, path: str) -> Iterator[Locked]:
 def read_lock(folder: ProjectFolder, path: str) -> list[Locked]:
     """Return the packages of the lock file at `path`, at most `MOST_LOCKED`.
 
+    What has an address in place of a version is left out.
+
     Raises:
         UnreadableProjectFile: It cannot be read.
     """
-    return list(islice(LOCK_FILES[path][1](folder, path), MOST_LOCKED))
+    found = LOCK_FILES[path][1](folder, path)
+    versioned = (each for each in found if _VERSION.fullmatch(each.version))
+    return list(islice(versioned, MOST_LOCKED))
 
 
 LOCK_FILES: Mapping[str, tuple[Ecosystem, Callable[[ProjectFolder, str], Iterator[Locked]]]] = {

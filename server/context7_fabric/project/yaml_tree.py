@@ -9,6 +9,9 @@ import yaml
 
 from context7_fabric.errors import UnreadableProjectFile
 
+LARGEST_YAML = 2_000_000
+"""Characters that are read; the direct dependencies of a thousand packages have one million."""
+
 DEEPEST = 16
 """Levels of nesting that are read."""
 
@@ -21,8 +24,10 @@ def read_yaml(path: str, text: str) -> Any:  # noqa: ANN401  # as YAML says it
     Aliases are refused: a few lines of them expand to any size.
 
     Raises:
-        UnreadableProjectFile: It is not YAML, has aliases, or is nested too deeply.
+        UnreadableProjectFile: It is not YAML, has aliases, is too large, or nested too deeply.
     """
+    if len(text) > LARGEST_YAML:
+        raise UnreadableProjectFile(path, f"it lists more than {LARGEST_YAML // 1_000_000} MB")
     try:
         events = yaml.parse(text, Loader=_LOADER)
         for event in events:
