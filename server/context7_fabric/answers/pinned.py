@@ -8,6 +8,7 @@ name; a lock file never changes the library, only its version.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,11 +22,12 @@ from context7_fabric.answers.library_choice import library_of, with_exact_match
 from context7_fabric.answers.response import entries
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.docsets.versions import not_above, same_version
+from context7_fabric.fabric.read_cache import RevisionCache
 from context7_fabric.models import Answer, Caller, CallTrace, Outcome, Question, Tier, Viewer
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.parsing.libraries import Library, LibraryList, format_entry, with_id
 from context7_fabric.project.dependencies import Dependency
-from context7_fabric.project.pins import Pin, ProjectPins
+from context7_fabric.project.pins import Pin, ProjectPins, row_of_package
 from context7_fabric.project.projects import Projects
 from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.readings import both, languages_in, readings
@@ -33,6 +35,9 @@ from context7_fabric.registry.registry import Registry
 
 LOAD_SECONDS: Final = 3.0
 """Seconds that a call in a project waits for the registry to be loaded, after the start."""
+
+MOST_DECIDED: Final = 256
+"""Libraries of which it is kept whether they are a dependency."""
 
 WORKERS: Final = 2
 """Threads that read the versions of docsets at once."""
@@ -281,6 +286,8 @@ class PinnedLibraries:
         self._registry = registry
         self._learned = learned
         self._docsets = docsets
+        self._decided = RevisionCache[tuple[Dependency, ...]](_minute, MOST_DECIDED)
+        self._versions: tuple[tuple[int, Viewer], Versions] | None = None
         self._revision = 0  # of the docsets, when they were last read for a question
         self._limiter = anyio.CapacityLimiter(WORKERS)
 
@@ -353,11 +360,14 @@ class PinnedLibraries:
         return versions
 
     def _read_versions(self, viewer: Viewer) -> tuple[int, Versions]:
+        revision, known = self._docsets.revision(), self._versions
+        if known is not None and known[0] == (revision, viewer):
+            return revision, known[1]
         found: dict[str, list[str]] = {}
-        revision = self._docsets.revision()
         for docset in self._docsets.all(viewer):
             for each in docset.ids if docset.version is not None else ():
                 found.setdefault(each.casefold(), []).append(docset.version or "")
+        self._versions = (revision, viewer), found
         return revision, found
 
     def _wanted(self, pins: ProjectPins, look_up: Question) -> Iterator[WantedLibrary]:
@@ -392,13 +402,30 @@ class PinnedLibraries:
             if wanted is not None and wanted.version is not None:
                 return wanted
         for base in bases:
-            tier = Tier.DOCSET if base.casefold() in held else Tier.UPSTREAM
-            own = _listing([made_entry(base, self._registry)], tier)
             named = self._dependencies(pins, base)
-            found = [each for each in named if self._is(base, own, each)]
-            if len(found) == 1:
-                return _of_dependency(found[0])
+            found = named and self._dependency(base, named, is_held=base.casefold() in held)
+            if found:
+                return _of_dependency(found)
         return None
+
+    def _dependency(
+        self, base: str, named: Sequence[Dependency], *, is_held: bool
+    ) -> Dependency | None:
+        """Return the one dependency that is a library, of those with a name of it.
+
+        What was decided is kept for a minute, as long as the rows concerned stay the same.
+        """
+        rows = (self._registry.row(base), *(row_of_package(each, self._registry) for each in named))
+        facts = tuple(row and (row.key, row.id, row.title, row.broken) for row in rows)
+        key, as_of = (base, tuple(named), facts, is_held), self._decided.revision()
+        decided = self._decided.get(key)
+        if decided is None:
+            tier = Tier.DOCSET if is_held else Tier.UPSTREAM
+            own = _listing([made_entry(base, self._registry)], tier)
+            found = [each for each in named if self._is(base, own, each)]
+            decided = tuple(found[:1]) if len(found) == 1 else ()
+            self._decided.keep(key, decided, as_of)
+        return decided[0] if decided else None
 
     def _dependencies(self, pins: ProjectPins, base: str) -> Sequence[Dependency]:
         """Return the dependencies with a name of the library; they need not be the library."""
@@ -413,6 +440,10 @@ class PinnedLibraries:
         """Tell whether a dependency is the library `base`, which alone is `listed`."""
         own = own_library(each, listed, self._registry)
         return own is not None and (own == base or base in joined_ids(own, [base], self._registry))
+
+
+def _minute() -> int:
+    return int(time.monotonic() // 60)
 
 
 def _of_pin(pin: Pin, pins: ProjectPins) -> WantedLibrary:

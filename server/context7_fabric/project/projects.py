@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -51,7 +51,7 @@ _LOCKS: Final = frozenset({*LOCK_FILES, "go.mod"})
 _MANIFESTS: Final = frozenset(
     {PROJECT_FILE, "pyproject.toml", "package.json", "Cargo.toml", "composer.json", "Gemfile"}
 )
-_MORE: Final = ("requirements*.txt", "requirements*.in", "pnpm-workspace.yaml", "requirements")
+_MORE: Final = re.compile(r"requirements.*\.(?:txt|in)|requirements|pnpm-workspace\.yaml")
 _REPOSITORY: Final = (".git", ".hg", ".jj")
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
@@ -111,7 +111,7 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _matching(names: Iterable[str]) -> list[str]:
-    return [name for name in names if any(fnmatch(name, pattern) for pattern in _MORE)]
+    return list(filter(_MORE.fullmatch, names))
 
 
 @dataclass(frozen=True, slots=True)
