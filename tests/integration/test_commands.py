@@ -151,7 +151,12 @@ class TestPurge:
         words = "WHAT IS A DEPENDENCY?"
         done = run_product("purge", "--matching", words, "--json", env=environment)
         assert done.returncode == 0
-        assert json.loads(done.stdout) == {"removed": 1, "docsets": [], "kept": []}
+        assert json.loads(done.stdout) == {
+            "removed": 1,
+            "docsets": [],
+            "kept": [],
+            "not_searched": [],
+        }
         result = self.outcomes(environment)
         assert result[0] == result[2] == "hit by question"
         assert result[1] != "hit by question"

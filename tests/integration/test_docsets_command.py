@@ -224,6 +224,8 @@ def test_a_damaged_docset_is_named_by_docsets_and_doctor(
     assert listed.stderr.count(file.name) == 1
     (damaged,) = objects(environment, "docsets")["damaged"]
     assert damaged["path"] == str(file)
+    purged = objects(environment, "purge", "--matching", "moor")
+    assert purged["not_searched"] == [str(file)]
     check = objects(environment, "doctor", code=1)["docsets"]
     assert check["ok"] is False
     assert file.name in check["told"]

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from anyio import to_thread
 
 from context7_fabric.cli.output import can_ask, is_agreed, print_json, with_app
-from context7_fabric.cli.text import CommandParser, print_note
+from context7_fabric.cli.text import CommandParser, print_error, print_note
 from context7_fabric.errors import SettingError
 from context7_fabric.parsing.ids import LibraryId, parse_id
 from context7_fabric.runtime.app import App
@@ -31,12 +31,18 @@ def run(words: list[str]) -> int:
         removed, docsets = await _run(app, library, options.matching, counts_only=False)
         purge = DocsetPurge(app.services.docsets)
         kept = [] if library is None else await to_thread.run_sync(purge.named_beside, library)
+        searches = options.matching is not None
+        unread = await to_thread.run_sync(app.services.docsets.damaged) if searches else []
         if options.json:
             changed = [asdict(each) for each in docsets]
             named = [{**asdict(each), "line": each.line} for each in kept]
-            print_json({"removed": removed, "docsets": changed, "kept": named})
+            paths = [damage.path for damage in unread]
+            of_docsets = {"docsets": changed, "kept": named, "not_searched": paths}
+            print_json({"removed": removed, **of_docsets})
             return 0
         print(f"{_entries(removed)} removed")
+        for damage in unread:
+            print_error(f"not searched: {damage}")
         for line in (*(each.summary for each in docsets), *(each.summary for each in kept)):
             print(line)
         return 0

@@ -287,7 +287,8 @@ def _facts(path: Path, database: sqlite3.Connection) -> tuple[Docset, int]:
 
 def _docset(fields: Mapping[str, Any]) -> Docset:
     known = {name: fields[name] for name in Docset.__dataclass_fields__ if name in fields}
-    return Docset(**{**known, "also": tuple(known.get("also", ()))})
+    tuples = {name: tuple(known.get(name, ())) for name in ("also", "purged")}
+    return Docset(**{**known, **tuples})
 
 
 class _as_damage:  # noqa: N801 - it reads as a statement

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.docsets.purged import PURGED, without_purged
 from context7_fabric.docsets.reading.documents import read_document
 from context7_fabric.docsets.reading.sections import near_duplicates
 from context7_fabric.docsets.sources.files import documents, include_resolver
@@ -90,8 +91,10 @@ class _Omissions:
             self.counts[f"lines: {kind}"] += count
 
 
-def ingest(tree: SourceTree, bounds: SourceBounds, report: IngestionReport) -> Ingested:
-    """Read the documents of `tree` into snippets; this blocks.
+def ingest(
+    tree: SourceTree, bounds: SourceBounds, report: IngestionReport, purged: Sequence[str] = ()
+) -> Ingested:
+    """Read the documents of `tree` into snippets, without lines that were `purged`; this blocks.
 
     What gives orders to a model is left out; hidden characters and notices are removed, as from an
     answer of Context7's.
@@ -103,7 +106,9 @@ def ingest(tree: SourceTree, bounds: SourceBounds, report: IngestionReport) -> I
     omissions = _Omissions()
     found = list(_documents(tree, bounds, omissions))
     snippets = _read(found, include_resolver(tree, bounds), omissions, report)
-    kept = without_duplicates(list(screened(snippets, omissions.counts)), omissions.counts)
+    unique = without_duplicates(list(screened(snippets, omissions.counts)), omissions.counts)
+    kept = without_purged(unique, purged)
+    omissions.counts[PURGED] += len(unique) - len(kept)
     if not kept:
         raise EmptyDocset(tree.source, omissions.counts.total())
     return Ingested(kept, dict(+omissions.counts), dict(omissions.examples))

@@ -29,8 +29,9 @@ from context7_fabric.docsets.ingestion import (
     ingest,
     request_again,
 )
-from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.opened import OpenDocsets
+from context7_fabric.docsets.purged import PURGED, digests_of, kept
 from context7_fabric.docsets.sources.source import GitSource, LlmsSource, SourceTree
 from context7_fabric.docsets.sources.tags import read_tag
 from context7_fabric.docsets.versions import choose, is_due, nearest_lower
@@ -54,12 +55,6 @@ RETRY_SECONDS = 6 * 3600.0
 
 TOTAL_BYTES = 2**30
 """Bound of the files of all docsets together."""
-
-_MOST_FOLDED = 1024
-"""Docsets whose ids are kept folded: each question compares them all."""
-
-PURGED = "snippets: purged"
-"""Reason for which `leave_out` counts what a docset does not hold."""
 
 Choice = Callable[[str | None, Sequence[Docset]], Docset | None]
 """A rule that chooses among the docsets of one library by the version asked for."""
@@ -205,7 +200,7 @@ class DocsetLibrary:
             tree = self._fetched(request, work, report)
             if tree.documents != docset.version:
                 raise _of_another_version(docset, tree)
-            return self._written(request, tree, work, report, began)
+            return self._written(request, tree, work, report, began, index.docset.purged)
 
     def remove(self, docset: Docset) -> None:
         """Remove a docset; a call that reads it finishes.
@@ -243,20 +238,20 @@ class DocsetLibrary:
         found = (index.docset for index in self._open.indexes())
         return sorted(found, key=lambda each: each.name)
 
-    def count(self, docset: Docset, is_counted: Callable[[DocSnippet], bool]) -> int:
-        """Return the number of some snippets of a docset.
+    def count(self, docset: Docset, holds: Callable[[str], bool]) -> int:
+        """Return the number of snippets that `leave_out` would leave out.
 
         Raises:
             UnknownDocset: There is none.
             DamagedDocset: It cannot be read.
         """
         _file, index = self._current(docset)
-        return sum(map(is_counted, index.snippets()))
+        return sum(holds(each.whole) for each in index.snippets())
 
-    def leave_out(self, docset: Docset, is_left_out: Callable[[DocSnippet], bool]) -> int:
-        """Write a docset again without some snippets, if it has any; return their number.
+    def leave_out(self, docset: Docset, holds: Callable[[str], bool]) -> int:
+        """Write a docset again without the snippets whose text `holds` something; return how many.
 
-        A docset without any other snippet is removed.
+        A refresh leaves their lines out too. A docset without any other snippet is removed.
 
         Raises:
             UnknownDocset: There is none.
@@ -268,14 +263,16 @@ class DocsetLibrary:
             _file, index = self._current(docset)
             facts, stem = index.docset, stem_of(docset.id, docset.version)
             snippets = index.snippets()
-            kept = [each for each in snippets if not is_left_out(each)]
-            removed = len(snippets) - len(kept)
+            gone = [each for each in snippets if holds(each.whole)]
+            left, removed = [each for each in snippets if each not in gone], len(gone)
+            purged = kept(facts.purged, (line for each in gone for line in digests_of(each, holds)))
             left_out = {**facts.left_out, PURGED: facts.left_out.get(PURGED, 0) + removed}
-            if not kept:
+            facts = replace(facts, left_out=left_out, purged=purged)
+            if not left:
                 self._folder.discard(stem)
             elif removed:
                 file = work / "docset.sqlite"
-                self._place(file, write_docset(file, replace(facts, left_out=left_out), kept))
+                self._place(file, write_docset(file, facts, left))
             return removed
 
     def refresh_behind(self, docset: Docset) -> None:
@@ -353,10 +350,12 @@ class DocsetLibrary:
         work: Path,
         report: IngestionReport,
         began: float,
+        purged: tuple[str, ...] = (),
     ) -> DocsetChange:
-        bounds, draft = bounds_of(request), work / "docset.sqlite"
-        found = ingest(tree, bounds, report)
-        facts = replace(facts_of(request, tree, self._clock()), left_out=found.left_out)
+        draft = work / "docset.sqlite"
+        found = ingest(tree, bounds_of(request), report, purged)
+        facts = facts_of(request, tree, self._clock())
+        facts = replace(facts, left_out=found.left_out, purged=purged)
         report.step(f"writing {facts.name}")
         docset = write_docset(draft, facts, found.snippets)
         self._check_room(request, draft)
@@ -490,7 +489,7 @@ def shared_ids(docset: Docset, held: Iterable[Docset]) -> Iterator[str]:
             yield f"{other.name} also answers for {docset.id}; this docset comes first"
 
 
-@lru_cache(maxsize=_MOST_FOLDED)
+@lru_cache(maxsize=1024)  # each question compares the ids of all docsets
 def _folded(ids: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(folded_id, ids))
 

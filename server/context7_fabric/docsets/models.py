@@ -30,6 +30,11 @@ class DocSnippet:
     language: str = ""
     names: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> str:
+        """Title, path and text, each from the beginning of a line."""
+        return f"{self.title}\n{self.path}\n{self.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Docset:
@@ -42,7 +47,7 @@ class Docset:
     snippets were read, `checked_at`, when the source was last compared, and `filed_at`, when `add`
     filed it last (0 in older files), are in epoch seconds.
     `owner` is the one who may read it, PUBLIC for all; `fetched` tells that no person added it.
-    `left_out` counts what was not read, by the reason.
+    `left_out` counts what was not read, by the reason; `purged` are digests of purged lines.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Docset:
     characters: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     filed_at: float = 0.0
+    purged: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from context7_fabric.answers.docset_repeats import DECLINED
 from context7_fabric.answers.stored import DOCS, LISTS, QUARANTINE, UNKNOWN_NAMES, record_of
 from context7_fabric.docsets.ingestion import add_line
 from context7_fabric.docsets.library import DocsetLibrary
-from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.docsets.models import Docset
 from context7_fabric.docsets.versions import choose
 from context7_fabric.fabric.context import Context, Json
 from context7_fabric.fabric.fabric import Fabric
@@ -85,7 +85,7 @@ class PurgedDocset:
         """The change in one line, and what brings the text back."""
         if self.is_gone:
             return f"the docset {self.name} is removed; `{self.line}` adds it again"
-        again = "a refresh reads them again once its source has changed"
+        again = f"a refresh leaves such text out too, `{self.line}` reads it again"
         return f"{self._count} removed from the docset {self.name}; {again}"
 
     @property
@@ -173,7 +173,7 @@ class DocsetPurge:
         docsets = self._docsets
         leave_out = docsets.count if self._counts_only else docsets.leave_out
         for docset in docsets.of_all_owners():
-            removed = leave_out(docset, lambda each: wanted in _snippet_prose(each))
+            removed = leave_out(docset, lambda text: wanted in _prose_of(text))
             if removed:
                 yield _purged(docset, removed)
 
@@ -190,9 +190,8 @@ def _purged(docset: Docset, removed: int) -> PurgedDocset:
     return PurgedDocset(docset.name, removed, removed == docset.snippets, add_line(docset))
 
 
-def _snippet_prose(snippet: DocSnippet) -> str:
-    """Return what a purge searches of a snippet, as stored and as served, case-folded."""
-    text = f"{snippet.title}\n{snippet.path}\n{snippet.text}"
+def _prose_of(text: str) -> str:
+    """Return what a purge searches of a snippet or a line, as stored and as served, case-folded."""
     return f"{text}\n{screen(text).clean}".casefold()
 
 

@@ -298,6 +298,33 @@ def test_refresh_of_a_changed_source_reads_it_anew_and_keeps_the_ids(
     assert "Quay > Docks" in titles(opened(library))
 
 
+def test_refresh_leaves_purged_lines_out_and_an_add_reads_them_again(
+    library: DocsetLibrary, pages: Path
+) -> None:
+    secret = "Use the token swordfish here."
+    write_pages(
+        pages, {"key.md": f"# Key\n\n{secret}\n", "name.md": "# Ship\n\nA swordfish boat.\n"}
+    )
+    docset = add(library, pages).docset
+    assert library.count(docset, lambda text: "token swordfish" in text) == 1
+    assert library.leave_out(docset, lambda text: "token swordfish" in text) == 1
+    assert library.leave_out(docset, lambda text: "no such text" in text) == 0
+    write_pages(pages, {"key.md": f"# Another key\n\nNew words.\n\n  {secret}\n"})
+    for text in ("An older page.", "A newer page."):
+        write_pages(pages, {"page.md": f"# Page\n\n{text}\n"})
+        refreshed = library.refresh(docset, QUIET)
+        assert refreshed.is_new
+        texts = [each.text for each in opened(library).snippets()]
+        assert text in texts
+        assert "A swordfish boat." in texts
+        assert not any("token swordfish" in each for each in texts)
+        assert refreshed.docset.left_out["snippets: purged"] == 1
+        assert not any(secret in each for each in refreshed.docset.purged)
+    again = add(library, pages).docset
+    assert any(secret in each.text for each in opened(library).snippets())
+    assert again.purged == ()
+
+
 @pytest.mark.parametrize("left", ["nothing", "an empty folder"])
 def test_refresh_without_a_source_keeps_the_docset(
     home: Path, library: DocsetLibrary, pages: Path, left: str
