@@ -34,7 +34,7 @@ from support.suggesting import (
 )
 from support.upstreams import free_port
 
-pytestmark = [pytest.mark.usefixtures("model"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.usefixtures("model")
 
 
 @pytest.fixture(scope="module")

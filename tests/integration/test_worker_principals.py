@@ -27,7 +27,7 @@ from support.suggesting import (
     under_way,
 )
 
-pytestmark = [pytest.mark.usefixtures("model"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.usefixtures("model")
 
 WEASYPRINT = Row("weasyprint", "pypi", description="PDF files from web pages")
 OTHERWISE = Row("reportlab", "pypi", description="Weather forecasts by radio")
