@@ -91,7 +91,7 @@ class TestBrokenStore:
         (entry,) = stored(environment)
         assert entry["key"] == "key"
 
-    @pytest.mark.timeout(120)  # four processes of the product
+    @pytest.mark.timeout(180)  # four processes of the product
     @pytest.mark.either_mode
     def test_stats_of_another_process_shows_a_servers_faults_after_repair(
         self, store: Path, environment: dict[str, str]

@@ -181,7 +181,7 @@ class TestLogs:
         assert "Traceback" not in follower.err.text
 
 
-@pytest.mark.timeout(120)  # each command is a process; `until` starts several
+@pytest.mark.timeout(180)  # each command is a process; `until` starts several
 class TestBesideADaemon:
     """Commands on the store report the same while a daemon has it open, and afterwards."""
 

@@ -43,7 +43,7 @@ Inspect = Callable[..., dict[str, Any]]
 
 # Each method is a process of node, and one of ours: minutes in all. The TypeScript client reads the
 # same in one process (test_clients.py).
-pytestmark = [pytest.mark.timeout(120), pytest.mark.long]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 
 @pytest.fixture(params=["stdio", "http"])

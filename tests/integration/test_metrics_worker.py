@@ -17,7 +17,7 @@ from context7_fabric.suggestions.suggester import Suggester
 from context7_fabric.suggestions.worker_client import open_worker
 from support.processes import wait_gone
 
-LONG = 20.0
+LONG = 45.0
 ROWS = (Row("httpx", "pypi", description="Asynchronous HTTP client"),)
 
 

@@ -41,7 +41,6 @@ class TestRedisBackendBehindASentinel(BackendContract):
         return spoil
 
 
-@pytest.mark.timeout(120)
 async def test_when_the_master_dies_its_replica_is_used() -> None:
     with watched_servers() as servers:
         backend = RedisBackend(servers.url, timeout=10)

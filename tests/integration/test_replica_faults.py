@@ -146,7 +146,7 @@ def test_a_redis_that_hangs_delays_calls_and_fails_none(
             until(each.served, partial(hits, each, stored))
 
 
-@pytest.mark.timeout(120)  # it starts three servers, one after the other, beside their callers
+@pytest.mark.timeout(180)  # it starts three servers, one after the other, beside their callers
 async def test_a_rolling_restart_under_load_loses_no_call(api: Api, three: list[Replica]) -> None:
     callers = Callers(three, callers=10)
     async with callers.calling():

@@ -187,7 +187,7 @@ async def test_a_model_that_cannot_be_loaded_is_reported_and_not_tried_again_at_
         assert not await suggester.settle(LONG)
         assert "cannot be loaded" in (suggester.trouble or "")
         assert await method(suggester) == "words"
-        with anyio.fail_after(0.5):
+        with anyio.fail_after(SOON):
             assert not await suggester.settle(LONG)
 
 

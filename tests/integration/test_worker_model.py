@@ -9,7 +9,7 @@ import pytest
 
 from support.model import hub, model_command, no_hub
 
-pytestmark = pytest.mark.timeout(120)  # each command imports what reads the model
+pytestmark = pytest.mark.timeout(180)  # each command imports what reads the model
 
 
 @pytest.mark.usefixtures("model")

@@ -15,7 +15,7 @@ from context7_fabric.suggestions.worker.process import open_link
 from support.processes import Process, spawn, wait_gone
 
 WORKER = [sys.executable, "-P", "-m", "context7_fabric.suggestions.worker"]
-LONG = 20.0
+LONG = 45.0
 
 
 async def test_what_a_worker_complains_of_is_in_our_log(

@@ -40,7 +40,7 @@ categories:
       - {name: reportlab, ecosystem: pypi, id: "/seed/reportlab", description: "PDF files"}
       - {name: httpx, ecosystem: pypi, id: "/seed/httpx", description: "HTTP client"}
 """
-LONG = 20.0
+LONG = 45.0
 
 
 @dataclass(frozen=True)

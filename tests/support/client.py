@@ -25,7 +25,7 @@ from support.forked import started
 from support.processes import Process, spawn
 from support.product import Served, run_product
 
-SECONDS = 40.0
+SECONDS = 90.0
 VERSION = "2025-06-18"
 META_KEY = "context7-fabric/answer"
 FASTAPI = "/fastapi/fastapi"

@@ -32,7 +32,7 @@ PROGRAM = str(Path(sys.executable).with_name("context7-fabric"))
 READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_")
 """Beginnings of variables that an interpreter reads when it starts."""
 
-SECONDS = 40
+SECONDS = 90
 COVERAGE = "COV"
 """Beginning of those by which coverage measures a process from its start."""
 

@@ -168,7 +168,8 @@ def redis_cluster(*options: str) -> Iterator[list[RedisServer]]:
 
 
 def _node() -> list[str]:
-    bus = ["--cluster-port", str(free_port()), "--cluster-node-timeout", "2000"]
+    """Return the options of a node; one that is stalled for less than its time-out is not lost."""
+    bus = ["--cluster-port", str(free_port()), "--cluster-node-timeout", "15000"]
     return ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *bus]
 
 

@@ -18,7 +18,7 @@ from context7_fabric.suggestions.worker_client import WorkerClient, open_worker
 from support.model import model_path
 from support.processes import wait_gone
 
-SOON, LONG = 5.0, 20.0
+SOON, LONG = 10.0, 45.0
 
 ROWS = (
     Row("httpx", "pypi", description="Asynchronous HTTP client"),
@@ -44,8 +44,9 @@ class Stored:
 
 
 def chosen(**others: object) -> SuggestionSettings:
-    """Settings with the real model."""
-    settings = {"model_folder": Path("/nowhere"), "model_path": model_path(), **others}
+    """Settings with the real model, and patience with a worker that has to wait its turn."""
+    usual = {"model_folder": Path("/nowhere"), "model_path": model_path(), "patience": LONG}
+    settings = {**usual, **others}
     return SuggestionSettings(**settings)  # type: ignore[arg-type]  # checked where they are used
 
 
