@@ -36,6 +36,7 @@ _OF_OUTPUT: Final = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
 _USAGE: Final = (SettingError, UnusableFeedback, UnusablePin, UnusableSource)
 """Errors of what the user wrote on the command line."""
 
+
 def run_to_the_end(words: list[str]) -> int:
     """Run this process's command line and flush its output; return the exit code."""
     is_closed = _prepare_streams()
