@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from context7_fabric.cli.text import notice_of_a_wait
 from context7_fabric.errors import FabricError, UnusableFeedback
@@ -37,6 +37,8 @@ class CommandSession:
     def __init__(self, *, records_only: bool = False) -> None:
         """Prepare requests; with `records_only` an in-process session opens the store alone."""
         self._records_only = records_only
+        self.shows_waits = True
+        """Whether a terminal is shown that a request takes long; a progress bar shows it better."""
         self._connector = _connector()
         self._connection: socket.socket | None = None
         self._in_process: Callable[[str, dict[str, Any]], Any] | None = None
@@ -62,7 +64,7 @@ class CommandSession:
         Raises:
             FabricError: The command fails for a reason of the user's or the store's.
         """
-        with notice_of_a_wait():
+        with notice_of_a_wait() if self.shows_waits else nullcontext():
             line = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
             for _attempt in range(_ATTEMPTS):
                 if (connection := self._connect()) is None:

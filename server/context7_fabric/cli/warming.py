@@ -159,6 +159,7 @@ class Warming:
         A library is yielded when a step about it has ended; `report` takes the progress of its
         docset.
         """
+        self._session.shows_waits = False
         for each in self.libraries:
             if each.is_open and each.id is None and self.left > 0:
                 self._identify(each, self.left)
