@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from context7_fabric.docsets.models import DocSnippet
@@ -130,7 +130,7 @@ class _Draft:
         self._weights = weights
         self._total = sum(weights.values()) or 1.0
         self._covered = dict.fromkeys(weights, 0.0)
-        self._reachable = {word: best for word in weights if (best := _most_held(word, ranked)) > 0}
+        self._reachable = _most_held(ranked)
         self._lines = list[Mapping[str, int]]()
 
     def worth(self, each: Ranked) -> float:
@@ -166,8 +166,13 @@ class _Draft:
             self._covered[word] += share
 
 
-def _most_held(word: str, ranked: Sequence[Ranked]) -> float:
-    return max((each.shares.get(word, 0.0) for each in ranked), default=0.0)
+def _most_held(ranked: Iterable[Ranked]) -> Mapping[str, float]:
+    """Return the greatest share of each word that one snippet holds."""
+    most = dict[str, float]()
+    for shares in {id(each.shares): each.shares for each in ranked}.values():
+        for word, share in shares.items():
+            most[word] = max(share, most.get(word, 0.0))
+    return most
 
 
 def _lines(text: str) -> Mapping[str, int]:

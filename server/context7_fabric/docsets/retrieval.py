@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import quote
 
 from context7_fabric.docsets.confidence import RULE, Evidence
@@ -41,6 +41,9 @@ FRAME_TOKENS = 12
 MOST_PAGES = 20
 """Pages that are written; there are no more snippets than these would hold."""
 
+MOST_PATHS = 4096
+"""Paths whose preference is remembered."""
+
 _OVERVIEW = re.compile(
     r"index|readme|getting.?started|quick.?start|introduction|overview|usage|basics|installation"
     r"|tutorial"
@@ -62,8 +65,8 @@ class Match:
     place: int
     tokens: int
     score: float
-    held: Collection[str] = frozenset()
-    headed: Collection[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    headed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ class Retrieval:
         self._rarity = {term: rarity(docset.snippets, count) for term, count in counts.items()}
         self.words = {word.text: self._weight(word) for word in words}
         self._asked = {word: self._weighted_parts(word) for word in words}
+        self._shared = dict[frozenset[str], Mapping[str, float]]()
         self._ranked = self._rank(matches)
 
     @property
@@ -147,8 +151,7 @@ class Retrieval:
 
     def _rank(self, matches: Sequence[Match]) -> list[Ranked]:
         frame = FRAME_TOKENS + estimated_tokens(self.docset.address)
-        headed = [self._shares(match.headed) for match in matches]
-        scores = self._scores(matches, headed)
+        scores = self._scores(matches)
         top = max(scores, default=1.0) or 1.0
         ranked = [
             Ranked(
@@ -156,23 +159,21 @@ class Retrieval:
                 match.snippet,
                 score / top,
                 self._shares(match.held),
-                heads,
+                self._shares(match.headed),
                 match.tokens + frame,
             )
-            for match, heads, score in zip(matches, headed, scores, strict=True)
+            for match, score in zip(matches, scores, strict=True)
         ]
         return sorted(ranked, key=lambda each: (-each.score, each.number))
 
-    def _scores(
-        self, matches: Sequence[Match], headed: Sequence[Mapping[str, float]]
-    ) -> list[float]:
+    def _scores(self, matches: Sequence[Match]) -> list[float]:
         top = max((match.score for match in matches), default=1.0) or 1.0
         prior_weight = PRIOR_WEIGHT + BROAD_WEIGHT * self._breadth() ** 2
+        heads = {match.headed for match in matches}
+        titles = {each: TITLE_WEIGHT * _part(self.words, self._shares(each)) for each in heads}
         return [
-            BM25_WEIGHT * match.score / top
-            + TITLE_WEIGHT * _part(self.words, heads)
-            + prior_weight * _prior(match)
-            for match, heads in zip(matches, headed, strict=True)
+            BM25_WEIGHT * match.score / top + titles[match.headed] + prior_weight * _prior(match)
+            for match in matches
         ]
 
     def _breadth(self) -> float:
@@ -181,15 +182,19 @@ class Retrieval:
             return 1.0
         return 1 - max(self.words.values()) / rarity(self.docset.snippets, 0)
 
-    def _shares(self, held: Collection[str]) -> dict[str, float]:
+    def _shares(self, held: frozenset[str]) -> Mapping[str, float]:
         """Return the share of each word that is held, without the words of which nothing is."""
-        shares = dict[str, float]()
+        shares = self._shared.get(held)
+        if shares is None:
+            shares = self._shared[held] = dict(self._each_share(held))
+        return shares
+
+    def _each_share(self, held: frozenset[str]) -> Iterator[tuple[str, float]]:
         for word, parts in self._asked.items() if held else ():
             if word.whole in held:
-                shares[word.text] = 1.0
+                yield word.text, 1.0
             elif share := sum(weight for part, weight in parts if part in held):
-                shares[word.text] = share
-        return shares
+                yield word.text, share
 
     def _weighted_parts(self, word: Word) -> list[tuple[str, float]]:
         """Return the parts of a word, each with its part of `PART_SHARE`."""
@@ -213,11 +218,15 @@ def rarity(snippets: int, count: int) -> float:
 
 def _prior(match: Match) -> float:
     """Return a preference, whatever the question: overviews first, history last."""
-    path = match.snippet.path.lower()
     return (
-        0.5 * bool(_OVERVIEW.search(path))
+        _path_prior(match.snippet.path)
         + 0.5 * (match.place == 0)
         + 0.2 / (1 + match.snippet.title.count(" > "))
-        - 0.7 * bool(_HISTORY.search(path))
         + 0.2 * (match.snippet.kind == "code")
     )
+
+
+@lru_cache(maxsize=MOST_PATHS)
+def _path_prior(path: str) -> float:
+    path = path.lower()
+    return 0.5 * bool(_OVERVIEW.search(path)) - 0.7 * bool(_HISTORY.search(path))
