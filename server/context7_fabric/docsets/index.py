@@ -27,7 +27,7 @@ from context7_fabric.docsets.postings import SCHEMA as POSTINGS_SCHEMA
 from context7_fabric.docsets.postings import TOKENIZER, write_numbers, write_postings
 from context7_fabric.docsets.retrieval import Match, Retrieval
 from context7_fabric.docsets.search import NO_HIT, OPENINGS, Hit, search
-from context7_fabric.docsets.words import Word, question_words, spell_signs, split_identifiers
+from context7_fabric.docsets.words import Word, indexed, question_words, split_identifiers
 from context7_fabric.errors import DamagedDocset, SearchUnavailable
 
 T = TypeVar("T")
@@ -161,9 +161,9 @@ def _row(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
 def _indexed(number: int, snippet: DocSnippet) -> tuple[Any, ...]:
     names = " ".join(snippet.names)
     path = snippet.path.rpartition(".")[0] or snippet.path
-    title, text = spell_signs(snippet.title), spell_signs(snippet.text)
+    title, text = indexed(snippet.title), indexed(snippet.text)
     parts = split_identifiers(f"{path} {title} {names} {text}")
-    return (number, path, title, names, text, parts)
+    return (number, indexed(path), title, indexed(names), text, parts)
 
 
 def _sync(draft: Path) -> None:
