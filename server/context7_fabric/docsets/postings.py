@@ -29,8 +29,10 @@ SCHEMA = (
 )
 
 K1, B = 1.2, 0.75
-STEP = (K1 + 1) / STEPS
-"""Part of BM25 that one step stands for; no frequency has more than K1 + 1."""
+GREATEST = K1 + 1
+"""Part that a term has in BM25 at most, whatever its frequency."""
+
+STEP = GREATEST / STEPS
 
 _INSERT = "INSERT INTO postings VALUES (?, ?, ?, ?)"
 _SELECT = (
@@ -140,7 +142,7 @@ def _parts(
     frequencies: Mapping[int, float], norms: Sequence[float], headed: Collection[int]
 ) -> bytes:
     return bytes(
-        max(1, round((K1 + 1) * each / (each + norms[number]) / STEP)) | HEAD * (number in headed)
+        max(1, round(GREATEST * each / (each + norms[number]) / STEP)) | HEAD * (number in headed)
         for number, each in frequencies.items()
     )
 

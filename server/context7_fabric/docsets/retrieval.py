@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from statistics import fmean
 from urllib.parse import quote
 
 from context7_fabric.docsets.confidence import RULE, Evidence
@@ -21,8 +23,10 @@ from context7_fabric.docsets.page import (
     Ranked,
     choose,
     estimated_tokens,
+    most_held,
     written,
 )
+from context7_fabric.docsets.postings import GREATEST
 from context7_fabric.docsets.words import Word
 from context7_fabric.parsing.snippets import SnippetKind
 
@@ -40,6 +44,9 @@ FRAME_TOKENS = 12
 
 MOST_PAGES = 20
 """Pages that are written; there are no more snippets than these would hold."""
+
+_NAME = re.compile(r"^[A-Z]|[a-z][A-Z]|[_.\d]")
+"""Word that is a name by its form: of a product, a type, a function, a version."""
 
 MOST_PATHS = 4096
 """Paths whose preference is remembered."""
@@ -95,6 +102,7 @@ class Retrieval:
         self.words = {word.text: self._weight(word) for word in words}
         self._asked = {word: self._weighted_parts(word) for word in words}
         self._shared = dict[frozenset[str], Mapping[str, float]]()
+        self._bm25 = {match.number: match.score for match in matches}
         self._ranked = self._rank(matches)
 
     @property
@@ -112,18 +120,25 @@ class Retrieval:
 
     @property
     def evidence(self) -> Evidence:
-        """Parts of the question that the first snippets hold, for the confidence."""
+        """Signs that the first snippets answer the question, for the confidence."""
         names = set(re.findall(r"\w+", " ".join(self.docset.ids).lower()))
         weights = {w: each for w, each in self.words.items() if w.lower() not in names}
         first = self._ranked[:FIRST]
+        files = Counter(each.snippet.path for each in first)
         return Evidence(
-            held=max((_part(weights, each.shares) for each in first), default=0.0),
-            counted=max(
-                (_part(dict.fromkeys(weights, 1.0), each.shares) for each in first), default=0.0
-            ),
-            headed=max((_part(weights, each.headed) for each in first), default=0.0),
+            held=_most(weights, (each.shares for each in first)),
+            counted=_most(dict.fromkeys(weights, 1.0), (each.shares for each in first)),
+            headed=_most(weights, (each.headed for each in first)),
             words=len(weights),
+            strength=self._strength(first),
+            named=_named(weights, first),
+            gathered=max(files.values(), default=0) / FIRST,
         )
+
+    def _strength(self, first: Sequence[Ranked]) -> float:
+        """Return the greatest BM25 by the one of a snippet that speaks of nothing but the words."""
+        greatest = GREATEST * sum(self.words.values()) or 1.0
+        return max((self._bm25[each.number] for each in first), default=0.0) / greatest
 
     def page(
         self, max_tokens: int | None = None, number: int = 1, mode: SnippetKind | None = None
@@ -211,8 +226,23 @@ def _part(weights: Mapping[str, float], shares: Mapping[str, float]) -> float:
     return sum(weights.get(word, 0.0) * share for word, share in shares.items()) / total
 
 
+def _most(weights: Mapping[str, float], held: Iterable[Mapping[str, float]]) -> float:
+    return max((_part(weights, shares) for shares in held), default=0.0)
+
+
+def _named(words: Iterable[str], first: Sequence[Ranked]) -> float:
+    """Return the share of the names among the words that the snippets hold, 1 if there are none."""
+    most = most_held(first)
+    shares = [most.get(word, 0.0) for word in words if _NAME.search(word)]
+    return fmean(shares) if shares else 1.0
+
+
 def rarity(snippets: int, count: int) -> float:
-    """Return the inverse document frequency of a term that `count` of so many snippets hold."""
+    """Return the inverse document frequency of a term that `count` of so many snippets hold.
+
+    It is that of BM25 with one added before the logarithm is taken: FTS5's `bm25()` counts a term
+    that half of the snippets hold as nothing, which may be the subject of a library.
+    """
     return math.log((snippets + 1) / (count + 0.5))
 
 
@@ -229,4 +259,8 @@ def _prior(match: Match) -> float:
 @lru_cache(maxsize=MOST_PATHS)
 def _path_prior(path: str) -> float:
     path = path.lower()
-    return 0.5 * bool(_OVERVIEW.search(path)) - 0.7 * bool(_HISTORY.search(path))
+    return (
+        0.5 * bool(_OVERVIEW.search(path))
+        + 0.5 / (1 + path.count("/"))
+        - 0.7 * bool(_HISTORY.search(path))
+    )

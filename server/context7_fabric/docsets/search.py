@@ -6,14 +6,11 @@ what the rare ones found. All parts of BM25 are in the postings, so a score is a
 
 from __future__ import annotations
 
-import heapq
-import math
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import accumulate
-from operator import neg
 from typing import NamedTuple
 
 from context7_fabric.docsets.postings import (
@@ -25,6 +22,7 @@ from context7_fabric.docsets.postings import (
     read_postings,
     together,
 )
+from context7_fabric.docsets.retrieval import rarity
 from context7_fabric.docsets.words import Word, expression
 
 OPENINGS = " "
@@ -41,6 +39,9 @@ MOST_ROWS = 4000
 
 MOST_TOKENIZED = 4096
 """Terms whose tokens are remembered."""
+
+_WORTH = [STEP * (byte & STEPS) + HEADED * (byte >= HEAD) for byte in range(HEAD + STEPS + 1)]
+"""Worth of each byte of a posting for a term of rarity 1, when candidates are chosen."""
 
 _PHRASE = "SELECT rowid FROM words WHERE words MATCH ?"
 _PLACED = "{path title names text}"
@@ -77,7 +78,7 @@ def search(database: sqlite3.Connection, snippets: int, words: Sequence[Word]) -
         return Found(counts, {})
     leads = _openings(database)
     pool = _pool(leads, snippets, {term: postings[term] for term in _rare(searched, counts)})
-    rated = {term: _rarity(snippets, counts[term]) for term in dict.fromkeys(searched)}
+    rated = {term: rarity(snippets, counts[term]) for term in dict.fromkeys(searched)}
     return Found(counts, _hits(pool, postings, rated))
 
 
@@ -120,27 +121,31 @@ def _rare(terms: Collection[str], counts: Mapping[str, int]) -> list[str]:
 
 
 def _pool(leads: Collection[int], snippets: int, postings: Mapping[str, Postings]) -> set[int]:
-    """Return the numbers of the best snippets by rare terms, and of the best opening ones."""
-    scores = dict[int, float]()
-    for each in postings.values():
-        worth = _worth(_rarity(snippets, len(each.numbers)))
-        for number, value in zip(each.numbers, map(worth.__getitem__, each.parts), strict=True):
-            scores[number] = scores.get(number, 0.0) + value
-    opening = {number: scores[number] for number in leads if number in scores}
-    return {*_best(scores, POOL), *_best(opening, LEADS)}
+    """Return the numbers of the best snippets by rare terms, and of the best opening ones.
+
+    Raise ValueError if a number is of no snippet.
+    """
+    found = set[int]().union(*(each.numbers for each in postings.values()))
+    if max(found) > snippets:
+        raise ValueError("a list of snippets is damaged")
+    scores = _added(snippets, postings.values())
+    opening = found.intersection(leads)
+    return {*_best(found, scores, POOL), *_best(opening, scores, LEADS)}
 
 
-def _worth(rarity: float) -> list[float]:
-    """Return what each byte of a posting is worth for a term of this rarity."""
-    return [
-        rarity * (STEP * (byte & STEPS) + HEADED * (byte >= HEAD))
-        for byte in range(HEAD + STEPS + 1)
-    ]
+def _added(snippets: int, postings: Iterable[Postings]) -> list[float]:
+    """Return the sum of the worth of all postings of each snippet, by its number."""
+    scores = [0.0] * (snippets + 1)
+    for each in postings:
+        weight = rarity(snippets, len(each.numbers))
+        worth = [weight * part for part in _WORTH]
+        for number, part in zip(each.numbers, each.parts, strict=True):
+            scores[number] += worth[part]
+    return scores
 
 
-def _best(scores: Mapping[int, float], most: int) -> Iterable[int]:
-    ordered = heapq.nlargest(most, zip(scores.values(), map(neg, scores), strict=True))
-    return [-number for _, number in ordered]
+def _best(numbers: Iterable[int], scores: Sequence[float], most: int) -> list[int]:
+    return sorted(sorted(numbers), key=scores.__getitem__, reverse=True)[:most]
 
 
 def _hits(
@@ -174,8 +179,3 @@ def _parts(wanted: Sequence[int], postings: Postings) -> Iterator[tuple[int, int
 
 def _chosen(terms: Iterable[str], bits: int) -> frozenset[str]:
     return frozenset(term for place, term in enumerate(terms) if bits >> place & 1)
-
-
-def _rarity(snippets: int, count: int) -> float:
-    """Return the rarity of a term as FTS5's `bm25()` has it; terms that half hold count nothing."""
-    return max(1e-6, math.log((snippets - count + 0.5) / (count + 0.5)))
