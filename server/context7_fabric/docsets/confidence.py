@@ -1,6 +1,6 @@
 """Confidence that a docset answers a question; pure.
 
-A logistic rule over four things that retrieval saw. `tests/bench/docsets_calibration.py` fits it,
+A logistic rule over seven things that retrieval saw. `tests/bench/docsets_calibration.py` fits it,
 chooses the threshold and writes both into `confidence.json` with the figures of that choice.
 """
 
@@ -22,13 +22,19 @@ class Evidence:
 
     `held` is the greatest share of the question's words, by weight, that one of the first snippets
     holds, `counted` the same by number, `headed` the greatest share that one's headings hold;
-    `words` is the number of words: a snippet seldom holds all of a long question.
+    `words` is the number of words: a snippet seldom holds all of a long question. `strength` is the
+    greatest BM25 by the greatest that there could be: a mention has less than an explanation.
+    `named` is the share of the names among the words, such as `uvloop.run` or `XCTest`, that the
+    first snippets hold; `gathered` the greatest share of these snippets in one document.
     """
 
     held: float
     counted: float
     headed: float
     words: int
+    strength: float
+    named: float
+    gathered: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,32 +7,27 @@ is written again. A file is never changed once it is in its place, so it is open
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 import sqlite3
 import tempfile
 import threading
 import zlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from context7_fabric.docsets.models import Docset, DocSnippet
 from context7_fabric.docsets.page import estimated_tokens
-from context7_fabric.docsets.retrieval import Match, Retrieval, rarity
-from context7_fabric.docsets.words import (
-    Word,
-    expression,
-    question_words,
-    spell_signs,
-    split_identifiers,
-)
+from context7_fabric.docsets.postings import SCHEMA as POSTINGS_SCHEMA
+from context7_fabric.docsets.postings import TOKENIZER, write_numbers, write_postings
+from context7_fabric.docsets.retrieval import Match, Retrieval
+from context7_fabric.docsets.search import NO_HIT, OPENINGS, Hit, search
+from context7_fabric.docsets.words import Word, indexed, question_words, split_identifiers
 from context7_fabric.errors import DamagedDocset, SearchUnavailable
 
 T = TypeVar("T")
@@ -43,7 +38,7 @@ APPLICATION = 0x63376473
 FORMAT = 1
 """Form of the rows; a greater one is of a later release."""
 
-INDEX_FORM = 1
+INDEX_FORM = 2
 """Form of the full-text index: its columns, its tokenizer, and the text that goes into them."""
 
 PROBE = "CREATE VIRTUAL TABLE probe USING fts5(text)"
@@ -61,29 +56,17 @@ MOST_EXPANSION = 1032
 CACHE_KIB = 128
 """Page cache of an open docset. The system caches the file; a hundred docsets may be open."""
 
-POOL, LEADS = 80, 30
-"""Candidates that are ranked for a question, and how many more of those that open a document."""
-
-HEADED = 0.5
-"""Weight of a term in a heading, added to its weight as a word, when candidates are chosen."""
-
-MOST_ROWS = 4000
-"""Rows that are read to choose candidates: more are of terms too common to find anything by."""
-
 MOST_OPENINGS = 400
 """Snippets that an overview is made of."""
 
 OPENING = 2
 """First snippets of a document that count as its opening."""
 
-COLUMNS = {"path": 0.5, "title": 3.0, "names": 3.0, "text": 1.0, "parts": 0.3, "marks": 0.0}
-"""Columns of the index with their weights in BM25; `marks` says `lead` for the first snippets."""
+COLUMNS = {"path": 0.5, "title": 3.0, "names": 3.0, "text": 1.0, "parts": 0.3}
+"""Columns of the index with their weights in BM25."""
 
-HEADS = "{path title names}"
-LEAD = 'marks : "lead"'
+HEADS = ("path", "title", "names")
 
-_WEIGHTS = ", ".join(map(str, COLUMNS.values()))
-_BM25 = f"bm25(words, {_WEIGHTS})"
 _SCHEMA = {
     "facts": "CREATE TABLE facts (docset TEXT NOT NULL, format INTEGER NOT NULL,"
     " index_form INTEGER NOT NULL)",
@@ -91,10 +74,10 @@ _SCHEMA = {
     " title TEXT NOT NULL, anchor TEXT NOT NULL, kind TEXT NOT NULL, language TEXT NOT NULL,"
     " names TEXT NOT NULL, place INTEGER NOT NULL, tokens INTEGER NOT NULL, text BLOB NOT NULL)",
     "words": f"CREATE VIRTUAL TABLE words USING fts5({', '.join(COLUMNS)}, content='',"
-    " tokenize='porter unicode61')",
+    f" tokenize='{TOKENIZER}')",
+    "postings": POSTINGS_SCHEMA,
 }
 _GIVEN = "(SELECT value FROM json_each(?))"
-_AMONG = f" AND +rowid IN {_GIVEN}"
 _FIELDS = "id, path, title, anchor, kind, language, names, place, tokens"
 
 
@@ -137,6 +120,7 @@ def _fill(database: sqlite3.Connection, docset: Docset, snippets: Iterable[DocSn
     database.execute("BEGIN")
     counted = _insert(database, docset, snippets)
     database.execute("INSERT INTO words (words) VALUES ('optimize')")
+    _write_postings(database)
     facts = (json.dumps(asdict(counted)), FORMAT, INDEX_FORM)
     database.execute("INSERT INTO facts VALUES (?, ?, ?)", facts)
     database.execute("COMMIT")
@@ -148,13 +132,20 @@ def _insert(database: sqlite3.Connection, docset: Docset, snippets: Iterable[Doc
     for number, snippet in enumerate(snippets, start=1):
         row = _row(number, snippet, places[snippet.path])
         database.execute("INSERT INTO snippets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        database.execute(_INDEX_INSERT, _indexed(number, snippet, places[snippet.path]))
+        database.execute(_INDEX_INSERT, _indexed(number, snippet))
         places[snippet.path] += 1
         characters += len(snippet.text)
     return replace(docset, files=len(places), snippets=places.total(), characters=characters)
 
 
 _INDEX_INSERT = f"INSERT INTO words (rowid, {', '.join(COLUMNS)}) VALUES (?{', ?' * len(COLUMNS)})"
+
+
+def _write_postings(database: sqlite3.Connection) -> None:
+    tokens = database.execute("SELECT tokens FROM snippets ORDER BY id")
+    write_postings(database, [length for (length,) in tokens], COLUMNS, HEADS)
+    openings = database.execute("SELECT id FROM snippets WHERE place < ? ORDER BY id", (OPENING,))
+    write_numbers(database, OPENINGS, [number for (number,) in openings])
 
 
 def _row(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
@@ -167,12 +158,12 @@ def _row(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
     return (number, *fields, "\n".join(snippet.names), place, tokens, text)
 
 
-def _indexed(number: int, snippet: DocSnippet, place: int) -> tuple[Any, ...]:
+def _indexed(number: int, snippet: DocSnippet) -> tuple[Any, ...]:
     names = " ".join(snippet.names)
     path = snippet.path.rpartition(".")[0] or snippet.path
-    title, text = spell_signs(snippet.title), spell_signs(snippet.text)
+    title, text = indexed(snippet.title), indexed(snippet.text)
     parts = split_identifiers(f"{path} {title} {names} {text}")
-    return (number, path, title, names, text, parts, "lead" if place < OPENING else "")
+    return (number, indexed(path), title, indexed(names), text, parts)
 
 
 def _sync(draft: Path) -> None:
@@ -248,9 +239,7 @@ def _opened(path: Path, database: sqlite3.Connection) -> DocsetIndex:
         _check(path, database)
         docset, index_form = _facts(path, database)
         if index_form == INDEX_FORM:
-            database.execute(
-                "SELECT rowid FROM words WHERE words MATCH ? LIMIT 1", (LEAD,)
-            ).fetchall()
+            database.execute("SELECT rowid FROM words WHERE words MATCH 'a' LIMIT 1").fetchall()
             return DocsetIndex(docset, database, path)
         with closing(database):
             rebuilt = memory_index(_snippets(database))
@@ -326,25 +315,6 @@ def _snippet(row: Sequence[Any], text: str) -> DocSnippet:
     )
 
 
-def _rare(terms: Collection[str], counts: Mapping[str, int]) -> list[str]:
-    """Return the rarest terms, at least one, of which few rows altogether have to be read."""
-    ordered = sorted(terms, key=lambda term: (counts[term], term))
-    rows = accumulate(counts[term] for term in ordered)
-    few = [term for term, total in zip(ordered, rows, strict=True) if total <= MOST_ROWS]
-    return few or ordered[:1]
-
-
-class _Found(NamedTuple):
-    """Rows that hold a term, and those that hold it in path, title or names."""
-
-    held: Sequence[int]
-    headed: Sequence[int]
-
-
-def _best(weights: Mapping[int, float], most: int) -> list[int]:
-    return heapq.nlargest(most, weights, key=lambda row: (weights[row], -row))
-
-
 class DocsetIndex:
     """Open docset. Its methods block; threads may share it, and then take turns."""
 
@@ -382,81 +352,19 @@ class DocsetIndex:
             return work()
 
     def _retrieve(self, words: Sequence[Word]) -> Retrieval:
-        terms = list(dict.fromkeys(term for word in words for term in word.terms))
-        counts = {term: self._count(term) for term in terms}
-        searched = {term for word in words for term in word.searched if counts[term]}
-        rare = _rare(searched, counts)
-        found = {term: self._found(term) for term in rare}
-        pool = self._pool(found, counts)
-        scores = self._scores([term for term in terms if term in searched], pool)
-        missing = (term for term in terms if counts[term] and term not in found)
-        found |= {term: self._found(term, _AMONG, json.dumps([*scores])) for term in missing}
-        return Retrieval(self.docset, words, counts, self._matches(scores, found))
+        found = search(self.database, self.docset.snippets, words)
+        return Retrieval(self.docset, words, found.counts, self._matches(found.hits))
 
-    def _count(self, term: str) -> int:
-        query = "SELECT count(*) FROM words WHERE words MATCH ?"
-        return int(self.database.execute(query, (expression(term),)).fetchone()[0])
-
-    def _found(self, term: str, among: str = "", rows: str | None = None) -> _Found:
-        """Return the rows that hold a term, and those that hold it in their heads."""
-        held, headed = (
-            self._holding(wanted, among, rows)
-            for wanted in (expression(term), f"{HEADS} : {expression(term)}")
-        )
-        return _Found(held, headed)
-
-    def _holding(self, wanted: str, among: str = "", rows: str | None = None) -> list[int]:
-        query = f"SELECT rowid FROM words WHERE words MATCH ?{among}"
-        given = (wanted,) if rows is None else (wanted, rows)
-        return [row for (row,) in self.database.execute(query, given)]
-
-    def _pool(self, found: Mapping[str, _Found], counts: Mapping[str, int]) -> list[int]:
-        """Return the rows that hold the most rare terms, by weight, and the best opening ones.
-
-        BM25 takes the more time the more rows it is worked out for.
-        """
-        weights = defaultdict[int, float](float)
-        for term, rows in found.items():
-            weight = rarity(self.docset.snippets, counts[term])
-            for row in rows.held:
-                weights[row] += weight
-            for row in rows.headed:
-                weights[row] += HEADED * weight
-        leads = {row: weights[row] for row in self._holding(LEAD) if row in weights}
-        return list({*_best(weights, POOL), *_best(leads, LEADS)})
-
-    def _scores(self, terms: Sequence[str], pool: Sequence[int]) -> dict[int, float]:
-        query = f"SELECT rowid, -{_BM25} FROM words WHERE words MATCH ?{_AMONG}"
-        wanted = " OR ".join(map(expression, terms))
-        return dict(self.database.execute(query, (wanted, json.dumps(pool)))) if pool else {}
-
-    def _matches(self, scores: Mapping[int, float], found: Mapping[str, _Found]) -> list[Match]:
-        held, headed = defaultdict[int, set[str]](set), defaultdict[int, set[str]](set)
-        for term, rows in found.items():
-            for row in rows.held:
-                if row in scores:
-                    held[row].add(term)
-            for row in rows.headed:
-                if row in scores:
-                    headed[row].add(term)
-        return [
-            self._match(row, scores[row[0]], held[row[0]], headed[row[0]])
-            for row in self._rows(scores)
-        ]
+    def _matches(self, hits: Mapping[int, Hit]) -> list[Match]:
+        return [self._match(row, hits[row[0]]) for row in self._rows(hits)]
 
     def _rows(self, numbers: Iterable[int]) -> list[tuple[Any, ...]]:
         query = f"SELECT {_FIELDS}, text FROM snippets WHERE id IN {_GIVEN}"
         return self.database.execute(query, (json.dumps([*numbers]),)).fetchall()
 
-    def _match(
-        self,
-        row: Sequence[Any],
-        score: float = 0.0,
-        held: Collection[str] = (),
-        headed: Collection[str] = (),
-    ) -> Match:
+    def _match(self, row: Sequence[Any], hit: Hit = NO_HIT) -> Match:
         number, *_, place, tokens, text = row
-        return Match(number, _snippet(row, _text(text)), place, tokens, score, held, headed)
+        return Match(number, _snippet(row, _text(text)), place, tokens, *hit)
 
     def _overview(self) -> Retrieval:
         query = f"SELECT {_FIELDS}, text FROM snippets WHERE place < ? ORDER BY id LIMIT ?"

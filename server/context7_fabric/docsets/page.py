@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from context7_fabric.docsets.models import DocSnippet
@@ -20,14 +20,16 @@ ENOUGH_TOKENS = 2000
 ENOUGH_COVERED = 0.7
 """Share of the words that the docset knows, by weight, that a page holds before it may end."""
 
-LEAST_SHARE = 0.6
+LEAST_SHARE = 0.62
 """Share of the best score; a page that may end does so at the first snippet below."""
 
 NOVELTY = 0.35
 """Part that words which the page lacks have in a snippet's worth; its score has the rest."""
 
 SAME_LINES = 0.9
-"""Share of the characters of the shorter text in equal lines from which two texts are the same."""
+"""Share of the characters of the shorter text in equal lines from which two texts are the same.
+
+The last heading counts as a line: error codes and options may have one short text under several."""
 
 _PIECE = re.compile(
     r"(?P<spaced> [A-Z]?[a-z]{1,14})|(?P<bare>[A-Z]?[a-z]{1,12})"
@@ -130,7 +132,7 @@ class _Draft:
         self._weights = weights
         self._total = sum(weights.values()) or 1.0
         self._covered = dict.fromkeys(weights, 0.0)
-        self._reachable = {word: best for word in weights if (best := _most_held(word, ranked)) > 0}
+        self._reachable = most_held(ranked)
         self._lines = list[Mapping[str, int]]()
 
     def worth(self, each: Ranked) -> float:
@@ -156,7 +158,7 @@ class _Draft:
         """Take a snippet that fits and says something else than those before."""
         if self.chosen and self._tokens + each.tokens > self._most:
             return
-        lines = _lines(each.snippet.text)
+        lines = _lines(f"{each.snippet.title.rpartition(' > ')[2]}\n{each.snippet.text}")
         if any(_are_same(lines, other) for other in self._lines):
             return
         self._lines.append(lines)
@@ -166,8 +168,13 @@ class _Draft:
             self._covered[word] += share
 
 
-def _most_held(word: str, ranked: Sequence[Ranked]) -> float:
-    return max((each.shares.get(word, 0.0) for each in ranked), default=0.0)
+def most_held(ranked: Iterable[Ranked]) -> Mapping[str, float]:
+    """Return the greatest share of each word that one snippet holds."""
+    most = dict[str, float]()
+    for shares in {id(each.shares): each.shares for each in ranked}.values():
+        for word, share in shares.items():
+            most[word] = max(share, most.get(word, 0.0))
+    return most
 
 
 def _lines(text: str) -> Mapping[str, int]:

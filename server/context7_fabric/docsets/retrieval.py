@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from statistics import fmean
 from urllib.parse import quote
 
 from context7_fabric.docsets.confidence import RULE, Evidence
@@ -21,8 +23,10 @@ from context7_fabric.docsets.page import (
     Ranked,
     choose,
     estimated_tokens,
+    most_held,
     written,
 )
+from context7_fabric.docsets.postings import GREATEST
 from context7_fabric.docsets.words import Word
 from context7_fabric.parsing.snippets import SnippetKind
 
@@ -40,6 +44,12 @@ FRAME_TOKENS = 12
 
 MOST_PAGES = 20
 """Pages that are written; there are no more snippets than these would hold."""
+
+_NAME = re.compile(r"^[A-Z]|[a-z][A-Z]|[_.\d]")
+"""Word that is a name by its form: of a product, a type, a function, a version."""
+
+MOST_PATHS = 4096
+"""Paths whose preference is remembered."""
 
 _OVERVIEW = re.compile(
     r"index|readme|getting.?started|quick.?start|introduction|overview|usage|basics|installation"
@@ -62,8 +72,8 @@ class Match:
     place: int
     tokens: int
     score: float
-    held: Collection[str] = frozenset()
-    headed: Collection[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    headed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,8 @@ class Retrieval:
         self._rarity = {term: rarity(docset.snippets, count) for term, count in counts.items()}
         self.words = {word.text: self._weight(word) for word in words}
         self._asked = {word: self._weighted_parts(word) for word in words}
+        self._shared = dict[frozenset[str], Mapping[str, float]]()
+        self._bm25 = {match.number: match.score for match in matches}
         self._ranked = self._rank(matches)
 
     @property
@@ -108,18 +120,25 @@ class Retrieval:
 
     @property
     def evidence(self) -> Evidence:
-        """Parts of the question that the first snippets hold, for the confidence."""
+        """Signs that the first snippets answer the question, for the confidence."""
         names = set(re.findall(r"\w+", " ".join(self.docset.ids).lower()))
         weights = {w: each for w, each in self.words.items() if w.lower() not in names}
         first = self._ranked[:FIRST]
+        files = Counter(each.snippet.path for each in first)
         return Evidence(
-            held=max((_part(weights, each.shares) for each in first), default=0.0),
-            counted=max(
-                (_part(dict.fromkeys(weights, 1.0), each.shares) for each in first), default=0.0
-            ),
-            headed=max((_part(weights, each.headed) for each in first), default=0.0),
+            held=_most(weights, (each.shares for each in first)),
+            counted=_most(dict.fromkeys(weights, 1.0), (each.shares for each in first)),
+            headed=_most(weights, (each.headed for each in first)),
             words=len(weights),
+            strength=self._strength(first),
+            named=_named(weights, first),
+            gathered=max(files.values(), default=0) / FIRST,
         )
+
+    def _strength(self, first: Sequence[Ranked]) -> float:
+        """Return the greatest BM25 by the one of a snippet that speaks of nothing but the words."""
+        greatest = GREATEST * sum(self.words.values()) or 1.0
+        return max((self._bm25[each.number] for each in first), default=0.0) / greatest
 
     def page(
         self, max_tokens: int | None = None, number: int = 1, mode: SnippetKind | None = None
@@ -147,8 +166,7 @@ class Retrieval:
 
     def _rank(self, matches: Sequence[Match]) -> list[Ranked]:
         frame = FRAME_TOKENS + estimated_tokens(self.docset.address)
-        headed = [self._shares(match.headed) for match in matches]
-        scores = self._scores(matches, headed)
+        scores = self._scores(matches)
         top = max(scores, default=1.0) or 1.0
         ranked = [
             Ranked(
@@ -156,23 +174,21 @@ class Retrieval:
                 match.snippet,
                 score / top,
                 self._shares(match.held),
-                heads,
+                self._shares(match.headed),
                 match.tokens + frame,
             )
-            for match, heads, score in zip(matches, headed, scores, strict=True)
+            for match, score in zip(matches, scores, strict=True)
         ]
         return sorted(ranked, key=lambda each: (-each.score, each.number))
 
-    def _scores(
-        self, matches: Sequence[Match], headed: Sequence[Mapping[str, float]]
-    ) -> list[float]:
+    def _scores(self, matches: Sequence[Match]) -> list[float]:
         top = max((match.score for match in matches), default=1.0) or 1.0
         prior_weight = PRIOR_WEIGHT + BROAD_WEIGHT * self._breadth() ** 2
+        heads = {match.headed for match in matches}
+        titles = {each: TITLE_WEIGHT * _part(self.words, self._shares(each)) for each in heads}
         return [
-            BM25_WEIGHT * match.score / top
-            + TITLE_WEIGHT * _part(self.words, heads)
-            + prior_weight * _prior(match)
-            for match, heads in zip(matches, headed, strict=True)
+            BM25_WEIGHT * match.score / top + titles[match.headed] + prior_weight * _prior(match)
+            for match in matches
         ]
 
     def _breadth(self) -> float:
@@ -181,15 +197,19 @@ class Retrieval:
             return 1.0
         return 1 - max(self.words.values()) / rarity(self.docset.snippets, 0)
 
-    def _shares(self, held: Collection[str]) -> dict[str, float]:
+    def _shares(self, held: frozenset[str]) -> Mapping[str, float]:
         """Return the share of each word that is held, without the words of which nothing is."""
-        shares = dict[str, float]()
+        shares = self._shared.get(held)
+        if shares is None:
+            shares = self._shared[held] = dict(self._each_share(held))
+        return shares
+
+    def _each_share(self, held: frozenset[str]) -> Iterator[tuple[str, float]]:
         for word, parts in self._asked.items() if held else ():
             if word.whole in held:
-                shares[word.text] = 1.0
+                yield word.text, 1.0
             elif share := sum(weight for part, weight in parts if part in held):
-                shares[word.text] = share
-        return shares
+                yield word.text, share
 
     def _weighted_parts(self, word: Word) -> list[tuple[str, float]]:
         """Return the parts of a word, each with its part of `PART_SHARE`."""
@@ -206,18 +226,41 @@ def _part(weights: Mapping[str, float], shares: Mapping[str, float]) -> float:
     return sum(weights.get(word, 0.0) * share for word, share in shares.items()) / total
 
 
+def _most(weights: Mapping[str, float], held: Iterable[Mapping[str, float]]) -> float:
+    return max((_part(weights, shares) for shares in held), default=0.0)
+
+
+def _named(words: Iterable[str], first: Sequence[Ranked]) -> float:
+    """Return the share of the names among the words that the snippets hold, 1 if there are none."""
+    most = most_held(first)
+    shares = [most.get(word, 0.0) for word in words if _NAME.search(word)]
+    return fmean(shares) if shares else 1.0
+
+
 def rarity(snippets: int, count: int) -> float:
-    """Return the inverse document frequency of a term that `count` of so many snippets hold."""
+    """Return the inverse document frequency of a term that `count` of so many snippets hold.
+
+    It is that of BM25 with one added before the logarithm is taken: FTS5's `bm25()` counts a term
+    that half of the snippets hold as nothing, which may be the subject of a library.
+    """
     return math.log((snippets + 1) / (count + 0.5))
 
 
 def _prior(match: Match) -> float:
     """Return a preference, whatever the question: overviews first, history last."""
-    path = match.snippet.path.lower()
     return (
-        0.5 * bool(_OVERVIEW.search(path))
+        _path_prior(match.snippet.path)
         + 0.5 * (match.place == 0)
         + 0.2 / (1 + match.snippet.title.count(" > "))
-        - 0.7 * bool(_HISTORY.search(path))
         + 0.2 * (match.snippet.kind == "code")
+    )
+
+
+@lru_cache(maxsize=MOST_PATHS)
+def _path_prior(path: str) -> float:
+    path = path.lower()
+    return (
+        0.5 * bool(_OVERVIEW.search(path))
+        + 0.5 / (1 + path.count("/"))
+        - 0.7 * bool(_HISTORY.search(path))
     )

@@ -9,6 +9,13 @@ from dataclasses import dataclass
 MOST_WORDS = 32
 """Words of a question that are looked for; a longer question is a pasted text."""
 
+_UNSPACED = (
+    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9d"
+)
+_RUN = re.compile(f"[{_UNSPACED}]+")
+_GRAMMAR_OF_RUNS = re.compile(
+    r"[\u3040-\u309f]{2,}|[のをはがにでと]|如何|怎么|怎样|什么|使用|[的了吗呢]"
+)
 _SIGNED = re.compile(r"(?<![\w+#.])(?:[A-Za-z]\+\+|[A-Za-z]#(?![\w#-])|\.NET\b)", re.IGNORECASE)
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _JOINED = re.compile(r"\b\w*[a-z][A-Z]\w*|\b\w*[A-Z]{2}[a-z]\w*")
@@ -54,9 +61,21 @@ class Word:
         """The terms that find snippets.
 
         A plain word with a hyphen is looked for by its parts alone: it is written in two words, in
-        one or with the hyphen, and as a term of its own it would count three times.
+        one or with the hyphen, and as a term of its own it would count three times. So is a word
+        in a script without spaces, whose parts are pairs of characters.
         """
-        return self.parts if "-" in self.text and self.parts else self.terms
+        is_divided = "-" in self.text or _RUN.fullmatch(self.text)
+        return self.parts if is_divided and self.parts else self.terms
+
+
+def indexed(text: str) -> str:
+    """Return `text` as it is indexed: signs spelled out, scripts without spaces in pairs."""
+    return _RUN.sub(lambda run: f" {_pairs(run[0])} ", spell_signs(text))
+
+
+def _pairs(run: str) -> str:
+    """Return the pairs of characters that stand side by side: the tokenizer takes a run as one."""
+    return " ".join(run[at : at + 2] for at in range(max(1, len(run) - 1)))
 
 
 def spell_signs(text: str) -> str:
@@ -80,12 +99,20 @@ def split_identifiers(text: str) -> str:
 
 def question_words(question: str) -> tuple[Word, ...]:
     """Return the words of a question, each once, without filler, at most `MOST_WORDS`."""
-    chunks = _CHUNK.findall(spell_signs(question))
+    chunks = _CHUNK.findall(_RUN.sub(_divided, spell_signs(question)))
     kept = {chunk.lower(): chunk for chunk in reversed(chunks) if chunk.lower() not in FILLER}
     return tuple(_word(chunk) for chunk in list(reversed(kept.values()))[:MOST_WORDS])
 
 
+def _divided(run: re.Match[str]) -> str:
+    """Return a run of a script without spaces in words, as well as words of grammar divide it."""
+    return f" {_GRAMMAR_OF_RUNS.sub(' ', run[0])} "
+
+
 def _word(chunk: str) -> Word:
+    if _RUN.fullmatch(chunk):
+        pairs = _pairs(chunk)
+        return Word(chunk, pairs, tuple(dict.fromkeys(pairs.split())) if " " in pairs else ())
     pieces = [piece for piece in _JOINT.split(chunk) if piece]
     parts = dict.fromkeys(
         part for piece in pieces for part in _parts(piece, is_part=len(pieces) > 1)

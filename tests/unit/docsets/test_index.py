@@ -79,6 +79,22 @@ def test_retrieve_matches_parts_of_identifiers_and_names_with_signs(file: Path) 
     assert _first(index, "c++") == "Quay > C++ bindings"
 
 
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [("跨域请求中间件", "中间件"), ("ルーターの設定", "設定"), ("미들웨어", "미들웨어를 쓰는 법")],
+)
+def test_retrieve_finds_words_in_a_script_without_spaces(question: str, title: str) -> None:
+    index = memory_index(
+        [
+            DocSnippet("安装", "本章介绍如何安装本库。", "install.md"),
+            DocSnippet("中间件", "用中间件处理跨域请求。", "middleware.md"),
+            DocSnippet("設定", "ルーターを設定する方法。", "router.md"),
+            DocSnippet("미들웨어를 쓰는 법", "미들웨어는 요청을 처리합니다.", "ko.md"),
+        ]
+    )
+    assert _first(index, question) == title
+
+
 def test_retrieve_without_words_shows_the_overview(file: Path) -> None:
     assert _first(open_docset(file), "how to use it?") == "Quay > Install"
 

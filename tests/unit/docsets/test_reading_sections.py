@@ -112,6 +112,12 @@ def test_near_duplicates_are_the_later_ones_that_nearly_repeat_an_earlier_one() 
     assert near_duplicates([snippet(text), snippet(other), snippet(changed)]) == [2]
 
 
+def test_near_duplicates_of_short_snippets_with_other_numbers_are_none() -> None:
+    text = " ".join(f"word{'x' * n}" for n in range(60))
+    entries = [text.replace("wordxxx ", f"{code} ") for code in (404, 500, 404)]
+    assert near_duplicates([snippet(each) for each in entries]) == [2]
+
+
 def test_near_duplicates_of_short_and_of_different_snippets_are_none() -> None:
     halves = [" ".join(f"w{n}" for n in range(start, start + 60)) for start in (0, 30, 60)]
     assert near_duplicates([snippet(each) for each in ("a", "b", "a b", *halves)]) == []

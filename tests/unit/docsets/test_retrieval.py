@@ -57,6 +57,11 @@ def test_page_puts_changelogs_last() -> None:
     assert memory_index([old, new]).retrieve("anchor").page().snippets == (new, old)
 
 
+def test_page_keeps_one_text_under_several_headings() -> None:
+    codes = [DocSnippet(f"Anchor > Error {n}", "Weigh anchor.", "errors.md") for n in (404, 500)]
+    assert len(memory_index(codes).retrieve("anchor").page().snippets) == 2
+
+
 def test_page_leaves_the_same_text_out() -> None:
     one = DocSnippet("Anchor", FILLING + "\nanchor", "readme.md")
     other = replace(one, path="guide.md")
@@ -143,6 +148,22 @@ def test_confidence_falls_with_words_that_the_docset_lacks() -> None:
     assert known > THRESHOLD > half >= foreign == 0
 
 
+def test_confidence_is_greater_where_the_subject_is_explained_than_where_it_is_mentioned() -> None:
+    mention = DocSnippet("Ropes", f"{FILLING * 3} mooring buoy", "ropes.md")
+    explained = DocSnippet("Ropes", f"mooring buoy mooring buoy {FILLING}", "ropes.md")
+    confidences = [
+        memory_index([*snippets(), each]).retrieve("mooring buoy").confidence
+        for each in (mention, explained)
+    ]
+    assert confidences[0] < confidences[1]
+
+
+def test_confidence_falls_where_a_name_is_missing() -> None:
+    index = memory_index(snippets())
+    assert index.retrieve("anchor XCTest").evidence.named == 0
+    assert index.retrieve("anchor").evidence.named == 1
+
+
 def test_confidence_counts_no_word_that_names_the_library() -> None:
     index = memory_index(snippets())
     index.docset = replace(index.docset, id="/sea/anchor")
@@ -150,18 +171,17 @@ def test_confidence_counts_no_word_that_names_the_library() -> None:
 
 
 shares = st.floats(0, 1)
+evidence = st.builds(Evidence, shares, shares, shares, st.integers(1, 32), shares, shares, shares)
 
 
-@given(shares, shares, shares, st.integers(1, 32), st.floats(0.01, 1))
-def test_confidence_never_falls_when_more_is_held(
-    held: float, counted: float, headed: float, words: int, more: float
-) -> None:
-    less = RULE.confidence(Evidence(held, counted, headed, words))
-    assert 0 <= less <= 1
-    assert RULE.confidence(Evidence(held + more, counted, headed, words)) >= less
-    if held:
-        assert RULE.confidence(Evidence(held, counted + more, headed, words)) >= less
-        assert RULE.confidence(Evidence(held, counted, headed + more, words)) >= less
+@given(
+    evidence,
+    st.sampled_from(["held", "counted", "headed", "strength", "named", "gathered"]),
+    st.floats(0.01, 1),
+)
+def test_confidence_never_falls_when_more_is_held(less: Evidence, sign: str, by: float) -> None:
+    more = replace(less, **{sign: getattr(less, sign) + by})
+    assert 0 <= RULE.confidence(less) <= RULE.confidence(more) <= 1 or not less.held
 
 
 @settings(max_examples=30, deadline=None)

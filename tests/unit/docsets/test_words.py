@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from context7_fabric.docsets.words import (
     FILLER,
     MOST_WORDS,
+    indexed,
     question_words,
     spell_signs,
     split_identifiers,
@@ -62,6 +63,30 @@ def test_question_words_leave_filler_and_repetitions_out() -> None:
 )
 def test_spell_signs_spells_names_of_languages(text: str, spelled: str) -> None:
     assert spell_signs(text) == spelled
+
+
+def test_indexed_text_without_spaces_is_in_pairs_of_characters() -> None:
+    assert indexed("Vue组件库 C++") == "Vue 组件 件库  Cplusplus"
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("如何使用中间件", ["中间件"]),
+        ("ルーターの設定について", ["ルーター", "設定"]),
+        ("useState的用法", ["useState", "用法"]),
+        ("미들웨어 설정", ["미들웨어", "설정"]),
+    ],
+)
+def test_question_words_of_a_script_without_spaces_leave_grammar_out(
+    question: str, words: list[str]
+) -> None:
+    assert [word.text for word in question_words(question)] == words
+
+
+def test_question_words_of_a_script_without_spaces_are_looked_for_by_pairs() -> None:
+    (word,) = question_words("中间件")
+    assert (word.whole, word.searched) == ("中间 间件", ("中间", "间件"))
 
 
 def test_split_identifiers_gives_parts_that_only_capitals_divide() -> None:
