@@ -178,10 +178,28 @@ def check_writable(content: FileContent) -> None:
 def diff_of(content: FileContent, text: str, secrets: Sequence[str]) -> str:
     """Return the change of a file as a unified diff, in which keys are redacted."""
     before, after = content.text.splitlines(), text.splitlines()
+    start = _common(before, after)
+    end = _common(before[:start:-1], after[:start:-1])
+    first = max(0, start - _CONTEXT)
+    old, new = (each[first : len(each) - max(0, end - _CONTEXT)] for each in (before, after))
     name = str(content.path)
-    old_name = name if content.data is not None else os.devnull
-    lines = difflib.unified_diff(before, after, old_name, name, n=_CONTEXT, lineterm="")
-    return "\n".join(_shown(line, secrets) for line in lines)
+    shown = [f"--- {name if content.data is not None else os.devnull}", f"+++ {name}"]
+    found = list(difflib.unified_diff(old, new, n=_CONTEXT, lineterm=""))
+    numbered = (_moved(line, first) if line.startswith("@@") else line for line in found[2:])
+    return "\n".join([*shown, *(_shown(each, secrets) for each in numbered)])
+
+
+def _common(before: Sequence[str], after: Sequence[str]) -> int:
+    """Return how many lines at the beginning are the same."""
+    return next(
+        (at for at, (one, other) in enumerate(zip(before, after, strict=False)) if one != other),
+        min(len(before), len(after)),
+    )
+
+
+def _moved(header: str, lines: int) -> str:
+    """Return the header of a hunk with its line numbers moved."""
+    return re.sub(r"(?<=[-+])\d+", lambda found: str(int(found[0]) + lines), header)
 
 
 def _shown(line: str, secrets: Sequence[str]) -> str:

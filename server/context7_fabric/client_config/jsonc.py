@@ -59,6 +59,7 @@ class JsonText:
         """
         self.text = text if text.strip(_BLANKS) else "{}\n"
         self._dialect = dialect
+        self._known: dict[int, list[_Member]] = {}
         value, start = _value_of(self.text, dialect), self._after_trivia(0)
         self._root = _Node(start, _end_of(self.text, start), value)
 
@@ -158,7 +159,7 @@ class JsonText:
         text, close = self.text, node.end - 1
         tail = len(text[:close].rstrip(_BLANKS))
         gap = text[tail:close]
-        members = _members(text, node)
+        members = self._members(node)
         if not members:
             base = self._indent_of_line(node.start)
             member = self._as_member(key, value, raw, base + self._unit(), is_inline=False)
@@ -175,7 +176,7 @@ class JsonText:
 
     def _cut(self, node: _Node, name: str) -> str:
         text = self.text
-        members = _members(text, node)
+        members = self._members(node)
         index = next(i for i, each in enumerate(members) if each.key == name)
         start, end = members[index].start, members[index].value.end
         begin = members[index - 1].value.end if index else node.start + 1
@@ -209,10 +210,15 @@ class JsonText:
         return node
 
     def _member(self, node: _Node, key: str) -> _Member | None:
-        found = [each for each in _members(self.text, node) if each.key == key]
+        found = [each for each in self._members(node) if each.key == key]
         if len(found) > 1:
             _refuse(self.text, found[1].start, f"{key!r} is there twice")
         return found[0] if found else None
+
+    def _members(self, node: _Node) -> list[_Member]:
+        if node.start not in self._known:
+            self._known[node.start] = _members(self.text, node)
+        return self._known[node.start]
 
     def _as_member(
         self, key: str, value: object, raw: str | None, indent: str, *, is_inline: bool
@@ -243,7 +249,7 @@ class JsonText:
         return line[: len(line) - len(line.lstrip(" \t"))]
 
     def _unit(self) -> str:
-        members = _members(self.text, self._root)
+        members = self._members(self._root)
         if members and self._is_line_start(members[0].start):
             return self._indent_of_line(members[0].start) or "  "
         found = _INDENT.search(self.text)

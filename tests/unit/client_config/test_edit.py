@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from context7_fabric.client_config.clients import CLIENTS
-from context7_fabric.client_config.edit import diff_of, read_file, replace_file
+from context7_fabric.client_config.edit import FileContent, diff_of, read_file, replace_file
 from context7_fabric.client_config.entries import NewServer, plan_file
 from context7_fabric.client_config.undo import records, undo, write_change
 from context7_fabric.errors import ClientFileChanged, ClientFileError
@@ -310,3 +314,16 @@ def test_diff_shows_no_key_of_any_server(path: Path) -> None:
         assert "context7-fabric" in diff
         for number in range(1, 5):
             assert f"hidden-{number}" not in diff
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
+def test_diff_is_that_of_the_whole_files(before: list[str], after: list[str]) -> None:
+    content = FileContent(Path("/f"), Path("/f"), "\n".join(before).encode())
+    shown = diff_of(content, "\n".join(after), []).split("\n")[2:]
+    added = Counter(line[1:] for line in shown if line[0] == "+")
+    removed = Counter(line[1:] for line in shown if line[0] == "-")
+    assert Counter(before) + added == Counter(after) + removed
+    for line in shown:
+        if line.startswith("@@"):
+            old, new = map(int, re.findall(r"[-+](\d+)", line))
+            assert (old <= len(before) + 1) & (new <= len(after) + 1)
