@@ -125,6 +125,8 @@ def _ask(machine: UserMachine, client: RealClient, model: ModelStandIn) -> None:
         assert machine.run([*client.command(), *words]).returncode == 0
     environment = {name: with_url(text) for name, text in client.environment.items()}
     machine.run([*client.command(), *map(with_url, client.asks)], environment)
+    if client.name == "cline":  # a daemon of its own stays behind otherwise
+        assert machine.run([*client.command(), "hub", "stop"]).returncode == 0
 
 
 def _comparable(shown: str) -> list[str]:
