@@ -60,7 +60,7 @@ _VERSION = re.compile(r"(?!\.)[\w.+@-]{1,100}")
 
 def run(words: list[str]) -> int:
     """Add a docset and print what was read; exit code 1 if that was declined."""
-    options = _parser().parse_args(words)
+    options = _parsed(words)
     settings = docset_settings()
     try:
         if options.source and _names_library(options):
@@ -80,21 +80,28 @@ def run(words: list[str]) -> int:
     return 0
 
 
+def _parsed(words: list[str]) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(words)
+    if bool(options.source) == bool(options.python):
+        parser.error("name a source, or a package by --python")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         "context7-fabric add",
         description="Hold a library's documentation here, so that new questions are answered from"
         " it. Adding it again replaces it.",
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
+    parser.add_argument(
         "source",
         metavar="SOURCE",
         nargs="?",
         help="a folder or file, git+https://HOST/ORG/REPOSITORY[@REF], the address of an llms.txt"
         " or llms-full.txt; or an id or a name alone, whose documentation is looked for",
     )
-    source.add_argument(
+    parser.add_argument(
         "--python", metavar="NAME", help="the docstrings of a package that the project here uses"
     )
     parser.add_argument(

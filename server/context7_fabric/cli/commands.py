@@ -76,9 +76,11 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "add": (
         "add fastapi",
         "add git+https://github.com/pallets/flask --path docs",
+        "add --python numpy",
     ),
     "docsets": ("docsets", "docsets refresh /pallets/flask"),
     "remove": ("remove /pallets/flask@3.1",),
+    "pin": ("pin next.js /vercel/next.js/v15.1.8", "pin --list"),
     "index": ("index --dry-run", "index --category web-frameworks --yes"),
     "doctor": ("doctor", "doctor --fix", "doctor --report"),
     "stats": ("stats", "stats --since 7d --json"),
