@@ -246,7 +246,7 @@ def _print(
     print_note(f"Calls to Context7: {warming.calls}.")
     if warming.stopped:
         print_note(one_line(f"Context7 is not asked any more: {warming.stopped}"))
-    elif warming.left <= 0:
+    elif warming.left <= 0 and warming.is_short:
         print_note("The calls are used up: run it again to go on, or with more by --max-calls.")
 
 
