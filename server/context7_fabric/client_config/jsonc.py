@@ -189,8 +189,9 @@ class JsonText:
             kept = kept[:comma] + kept[comma + 1 :]
         elif not kept:
             rest = rest.lstrip(_BLANKS) if rest.lstrip(_BLANKS).startswith("}") else rest
-        comments = _COMMENT.findall(kept)
-        if comments and comments[-1].startswith("//") and rest.lstrip(" \t")[:1] not in "\r\n":
+        last = (_COMMENT.findall(kept) or [""])[-1]
+        is_open = last.startswith("//") and kept.endswith(last)
+        if is_open and rest.lstrip(" \t")[:1] not in "\r\n":
             rest = self._line_end() + rest
         return text[:begin] + kept + rest
 

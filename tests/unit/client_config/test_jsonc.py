@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from context7_fabric.client_config.clients import Dialect
@@ -123,6 +123,7 @@ def test_with_entry_of_a_present_one_replaces_its_span(
 
 
 @given(documents())
+@example(({"mcpServers": {"a": 1}}, '{"mcpServers": {"a": 1 // one\n,}}', Dialect.JSONC))
 def test_put_back_gives_the_value_back_and_every_comment(
     document: tuple[dict[str, Any], str, Dialect],
 ) -> None:
