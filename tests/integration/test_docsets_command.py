@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,21 @@ def objects(environment: Mapping[str, str], *words: str, code: int = 0) -> dict[
     assert done.returncode == code, done
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def test_add_of_an_installed_package_holds_its_docstrings_at_its_version(
+    environment: dict[str, str],
+) -> None:
+    words = ["add", "--python", "anyio", "--env", sys.prefix]
+    unnamed = run_product(*words, env=environment)
+    assert unnamed.returncode == 1
+    assert "'anyio' is no name of one library: upstream is switched off" in unnamed.stderr
+    assert unnamed.stderr.endswith("what is wrong: give its id\n")
+    added = run_product(*words, "--id", "/agronholm/anyio", env=environment)
+    assert added.returncode == 0, added
+    assert added.stdout.startswith(f"/agronholm/anyio@{version('anyio')}: ")
+    page = run_product("docs", "/agronholm/anyio", "create_task_group", env=environment)
+    assert "create_task_group" in page.stdout
 
 
 def test_add_list_refresh_and_remove_of_a_folder(environment: dict[str, str], pages: Path) -> None:

@@ -285,6 +285,7 @@ def _identified(session: CommandSession, text: str) -> LibraryId:
         return _id("SOURCE", found["library_id"])
     listed = ", ".join(found.get("candidates", ()))
     reason = f"it may mean {listed}" if listed else found.get("note", "it means no library")
+    reason = reason.rstrip(". ")
     raise FabricError(one_line(f"{text!r} is no name of one library: {reason}: give its id"))
 
 

@@ -137,6 +137,7 @@ def _tree(
         source.line,
         installed.digest,
         version=installed.version,
+        documents=installed.version,
         licence=installed.licence,
         pages=pages,
         omitted=tuple(Omitted(each, COMPILED) for each in written["compiled"]),
