@@ -187,6 +187,15 @@ def misspelt_variable(place: Place) -> None:
     place.set("UPSTRAEM", "off")
 
 
+def unreadable_pins(place: Place) -> None:
+    project = place.user / "shop"
+    project.mkdir()
+    (project / ".context7-fabric.toml").write_text("pins = [")
+    (place.home / "pins.toml").write_text('[pins]\nhono = "hono"\n')
+    (place.home / "pins.toml").chmod(0o600)
+    place.set("PROJECT", project)
+
+
 def old_home(place: Place) -> None:
     place.patch.delenv("CONTEXT7_FABRIC_HOME")
     place.patch.setenv("XDG_DATA_HOME", str(place.user / "data"))
@@ -260,6 +269,13 @@ FAULTS = {
         "did you mean CONTEXT7_FABRIC_UPSTREAM?",
         "`unset CONTEXT7_FABRIC_UPSTRAEM`",
     ),
+    "pins": Case(
+        unreadable_pins,
+        "pins",
+        "warning",
+        ".context7-fabric.toml (not TOML",
+        "`context7-fabric pin --list`",
+    ),
     "old home": Case(old_home, "old home", "info", "secret", "`rm -r "),
     "client file": Case(
         unreadable_client, "client cursor", "wrong", "mcp.json", "`context7-fabric setup cursor`"
@@ -301,6 +317,16 @@ def test_a_healthy_installation_has_nothing_wrong_and_nothing_to_fix(
     assert {line["state"] for line in found.values()} == {"ok", "info"}
     assert "fixed" not in found
     assert "answers in " in found["upstream"]["told"]
+
+
+def test_stderr_of_upstream_shows_only_in_the_line_of_its_failure(place: Place) -> None:
+    script = place.user / "upstream"
+    script.write_text("#!/bin/sh\necho it speaks >&2\nexit 3\n")
+    script.chmod(0o700)
+    place.set("UPSTREAM", script)
+    done = run_product("doctor", "--json", env=dict(os.environ))
+    assert "it speaks" in json.loads(done.stdout)["upstream"]["told"]
+    assert done.stderr == ""
 
 
 def test_fix_keeps_the_file_of_a_damaged_docset(place: Place, doctor: Doctor) -> None:

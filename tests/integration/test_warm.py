@@ -46,6 +46,8 @@ class ProjectUpstream(McpUpstream):
         super().__init__()
         self.asked: list[tuple[str, ...]] = []
         self.sources: dict[str, str] = {}
+        self.unknown: set[str] = set()
+        self.listed = dict(LIBRARIES)
         self.limited_after = 10_000
         self.waits_after = 10_000
         self.waiting, self.released = Event(), Event()
@@ -65,15 +67,17 @@ class ProjectUpstream(McpUpstream):
         return {"result": {"content": [{"type": "text", "text": text}]}}
 
     def _list(self, name: str) -> str:
-        if name not in LIBRARIES:
+        if name not in self.listed:
             return "No libraries found matching the provided name."
-        library_id, title, description = LIBRARIES[name]
+        library_id, title, description = self.listed[name]
         return (
             f"Available Libraries:\n\n- Title: {title}\n- Context7-compatible library ID:"
             f" {library_id}\n- Description: {description}\n- Code Snippets: 10"
         )
 
     def _answer(self, library: str) -> str:
+        if library in self.unknown:
+            return f'Library "{library}" not found. Please check the library ID.'
         source = self.sources.get(library, ELSEWHERE)
         return f"### Start\n\nSource: {source}\n\nUse it.\n\n```py\nrun()\n```"
 
@@ -184,9 +188,10 @@ def test_warm_holds_the_docset_of_a_certain_source_and_asks_no_more_about_it(
     (metadata / "METADATA").write_text(f"Name: quay\nProject-URL: Documentation, {web.url}\n")
     env = environment(home, upstream, SSL_CERT_FILE=str(web.authority))
     done = warm(project, env)
-    assert held(done) == ALL_ASKED | {("python", "quay"): "/harbour/quay@1.2"}
+    assert held(done) == ALL_ASKED | {("python", "quay"): "/harbour/quay"}
     assert sum(library == "/harbour/quay" for library, _ in upstream.asked) == 1
-    requests = json.loads(done.stdout)["libraries"][0]
+    requests, quay, *_ = json.loads(done.stdout)["libraries"]
+    assert "a site does not say its version, so not filed under '1.2'" in quay["note"]
     assert "not certain: `context7-fabric add /psf/requests` asks" in requests["note"]
     off = env | {"CONTEXT7_FABRIC_UPSTREAM": "off"}
     page = run_product("docs", "/harbour/quay", "mooringLine", env=off)
@@ -246,6 +251,34 @@ def test_warm_at_the_quota_stops_asking_and_says_so(
     assert sum(each["answers"] for each in result["libraries"]) == 1
 
 
+def test_warm_of_an_id_that_is_refused_looks_up_once_and_asks_of_the_listed_one(
+    home: Path, project: Path, upstream: ProjectUpstream
+) -> None:
+    seeded = "/websites/fastapi_tiangolo"
+    (project / "pyproject.toml").write_text(PYPROJECT.replace("zzqx-nothing", "fastapi"))
+    env = environment(home, upstream)
+    upstream.listed["fastapi"] = (seeded, "FastAPI", "Web framework for Python.")
+    assert run_product("resolve", "fastapi", env=env).returncode == 0
+    upstream.listed["fastapi"] = ("/fastapi/fastapi", "FastAPI", "Web framework for Python.")
+    upstream.unknown = {seeded}
+    upstream.asked.clear()
+    done = warm(project, env, "--no-docsets")
+    assert held(done)[("python", "fastapi")] == 2
+    assert sum(subject == seeded for subject, _ in upstream.asked) == 1
+    assert sum(subject == "fastapi" for subject, _ in upstream.asked) == 1
+
+
+def test_warm_asks_an_id_that_is_refused_no_more(
+    home: Path, project: Path, upstream: ProjectUpstream
+) -> None:
+    upstream.unknown = {"/psf/requests"}
+    done = warm(project, environment(home, upstream), "--no-docsets")
+    assert held(done)[("python", "requests")] == 0
+    assert sum(subject == "/psf/requests" for subject, _ in upstream.asked) == 1
+    note = json.loads(done.stdout)["libraries"][0]["note"]
+    assert 'Library "/psf/requests" not found' in note
+
+
 def test_warm_with_upstream_down_stops_asking(home: Path, project: Path) -> None:
     upstream = ProjectUpstream()
     upstream.url = "http://127.0.0.1:9/mcp"
@@ -284,7 +317,7 @@ def test_warm_on_a_terminal_asks_once_and_no_does_nothing(
     assert upstream.asked == []
 
 
-def test_warm_in_a_pipe_prints_a_line_for_each_library_and_a_table(
+def test_warm_in_a_pipe_prints_a_table(
     home: Path, project: Path, upstream: ProjectUpstream
 ) -> None:
     env = environment(home, upstream)
@@ -293,7 +326,7 @@ def test_warm_in_a_pipe_prints_a_line_for_each_library_and_a_table(
     assert rows[0].split() == ["library", "version", "answered", "offline", "by"]
     assert rows[1].split() == ["requests", "(python)", "-", "5", "stored", "answers"]
     assert "no library fits its name for certain" in rows[3]
-    assert "5/5 requests (javascript): not: no library fits" in done.stderr
+    assert "no library fits its name for certain" in rows[5]
 
 
 def test_warm_where_nothing_is_declared_says_what_is_read(

@@ -15,6 +15,7 @@ from context7_fabric.cli.text import local_time
 
 if TYPE_CHECKING:
     from context7_fabric.daemon.status import DaemonProbe
+    from context7_fabric.project.pins import ProjectPins
 
 State = Literal["ok", "info", "warning", "wrong"]
 """`info` is neither good nor bad; `wrong` alone makes `doctor` fail."""
@@ -72,6 +73,17 @@ def judge_variables(nearest: Mapping[str, str]) -> HealthCheck:
     ]
     remedy = f"correct the names, or `unset {' '.join(nearest)}`"
     return HealthCheck("variables", "warning", f"unknown and ignored: {', '.join(named)}", remedy)
+
+
+def judge_pins(pins: ProjectPins | None) -> HealthCheck:
+    """Judge the files with pins and locked versions; None where they are switched off."""
+    if pins is None:
+        return HealthCheck("pins", "info", "switched off (CONTEXT7_FABRIC_PROJECT=off)")
+    text = f"{len(pins.pins)} pins, {len(pins.dependencies)} locked versions in this folder"
+    if not pins.problems:
+        return HealthCheck("pins", "ok" if pins else "info", text)
+    text += f"; left out: {_some([f'{file} ({reason})' for file, reason in pins.problems])}"
+    return HealthCheck("pins", "warning", text, "correct what `context7-fabric pin --list` names")
 
 
 @dataclass(frozen=True, slots=True)

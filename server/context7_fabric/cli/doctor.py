@@ -34,6 +34,7 @@ from context7_fabric.cli.checks import (
     judge_model,
     judge_modes,
     judge_old_home,
+    judge_pins,
     judge_quota,
     judge_rests,
     judge_store,
@@ -53,7 +54,7 @@ from context7_fabric.client_config.locate import this_machine
 from context7_fabric.docsets.files import DocsetFolder
 from context7_fabric.docsets.library import DocsetLibrary
 from context7_fabric.relay.usage import nearest_variables
-from context7_fabric.runtime.app import App
+from context7_fabric.runtime.app import App, connect_quietly
 from context7_fabric.runtime.runtime import open_app
 from context7_fabric.settings import Settings
 from context7_fabric.upstream.call_gate import clear_statuses, read_all_statuses
@@ -81,6 +82,7 @@ _ORDER = (
     "modes",
     "disk",
     "variables",
+    "pins",
     "daemon",
     "upstream",
     "limits",
@@ -163,6 +165,7 @@ def _looks(settings: Settings, *, fix: bool) -> list[Look]:
         Look("old home", DISK_SECONDS, lambda: judge_old_home(facts.old_home_facts(settings))),
         Look("disk", DISK_SECONDS, lambda: [judge_disk(facts.disk_facts(settings.home))]),
         Look("variables", DISK_SECONDS, lambda: [judge_variables(nearest_variables(os.environ))]),
+        Look("pins", DISK_SECONDS, lambda: [judge_pins(facts.pin_facts(settings))]),
         Look("model", DISK_SECONDS, lambda: [judge_model(facts.model_facts(settings.suggestions))]),
         Look("docsets", DISK_SECONDS, lambda: judge_docsets(facts.docset_facts(settings))),
     ]
@@ -221,7 +224,7 @@ async def _app_checks(settings: Settings, *, fix: bool) -> list[HealthCheck]:
         quota = judge_quota(await facts.quota_facts(app))
         found.store = [quota, *judge_store(await facts.store_facts(app))]
 
-    async with open_app(settings) as app:
+    async with open_app(settings, connect=partial(connect_quietly, settings)) as app:
         ended = await clear_statuses(app.fabric) if fix else 0
         rests = await _rests(app, ended)
         async with anyio.create_task_group() as tasks:

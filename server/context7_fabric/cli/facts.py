@@ -68,6 +68,8 @@ from context7_fabric.errors import (
 from context7_fabric.fabric.context import Scope
 from context7_fabric.fabric.fabric import Fabric
 from context7_fabric.models import Viewer
+from context7_fabric.project.pins import ProjectPins, read_project
+from context7_fabric.project.projects import project_folders
 from context7_fabric.runtime.app import App
 from context7_fabric.runtime.home_migration import leftovers
 from context7_fabric.settings import Settings
@@ -210,6 +212,13 @@ def old_home_facts(settings: Settings) -> OldHomeFacts | None:
     if settings.old_home is None:
         return None
     return OldHomeFacts(settings.old_home, settings.home, settings.stays, leftovers(settings))
+
+
+def pin_facts(settings: Settings) -> ProjectPins | None:
+    """Return the pins in the folder of the command, None where they are switched off; blocks."""
+    if not settings.project:
+        return None
+    return read_project(project_folders(Path(settings.project), Path.home()), settings.home)
 
 
 def docset_facts(settings: Settings) -> DocsetFacts:

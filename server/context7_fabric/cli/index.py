@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from context7_fabric.answers.prefetch import (
     PrefetchStatus,
     UnknownNames,
 )
-from context7_fabric.cli.output import plain_console, print_json, with_app
+from context7_fabric.cli.output import can_ask, is_agreed, plain_console, print_json, with_app
 from context7_fabric.cli.progress import interrupted, progress
 from context7_fabric.cli.text import CommandParser
 from context7_fabric.durations import format_duration
@@ -152,21 +151,11 @@ def _list(plan: PrefetchPlan, seeds: Seeds, *, as_json: bool) -> None:
 
 
 def _agreed(console: Console, calls: int) -> bool:
-    if calls and sys.stdin is not None and sys.stdin.isatty():
-        return _asked(console, f"Make {calls} calls to Context7? [y/N] ")
+    if calls and can_ask():
+        return is_agreed(f"Make {calls} calls to Context7? [y/N] ", "No call was made.")
     if calls > ASK_ABOVE:
         console.print(f"More than {ASK_ABOVE} calls: --yes makes them.")
     return calls <= ASK_ABOVE
-
-
-def _asked(console: Console, question: str) -> bool:
-    try:
-        agreed = console.input(question, markup=False).strip().lower() in ("y", "yes")
-    except EOFError:
-        agreed = False
-    if not agreed:
-        console.print("No call was made.")
-    return agreed
 
 
 async def _walk(

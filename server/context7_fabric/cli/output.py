@@ -165,14 +165,14 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
-def is_agreed(question: str, otherwise: str) -> bool:
-    """Ask on the terminal, whose end counts as no; print `otherwise` after a no."""
+def is_agreed(question: str, otherwise: str = "") -> bool:
+    """Ask on the terminal, whose end counts as no; print `otherwise`, if any, after a no."""
     try:
         answer = plain_console(stderr=True).input(question, markup=False)
     except EOFError:
         answer = ""
     agreed = answer.strip().lower() in ("y", "yes")
-    if not agreed:
+    if not agreed and otherwise:
         print_note(otherwise)
     return agreed
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from context7_fabric.cli.output import plain_console
+from context7_fabric.cli.output import can_ask, is_agreed
 from context7_fabric.cli.text import (
     CommandParser,
     one_line,
@@ -122,7 +121,7 @@ def run(words: list[str]) -> int:
     clients = _clients(options, machine)
     if clients is None:
         return _listed(machine, as_json=options.json)
-    if not (options.yes or options.dry_run) and (options.json or not _is_terminal()):
+    if not (options.yes or options.dry_run) and (options.json or not can_ask()):
         print_error("there is no terminal to ask at: --yes writes, --dry-run shows the changes")
         return 2
     return _set_up(clients, machine, options, home)
@@ -183,10 +182,6 @@ def _clients(options: argparse.Namespace, machine: Machine) -> list[McpClient] |
     return named or None
 
 
-def _is_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
 def _listed(machine: Machine, *, as_json: bool) -> int:
     """Print the clients that are here, with their files and the entry that each has."""
     rows = [
@@ -233,8 +228,8 @@ def _set_up(
         print_note(one_line(f"{path} names Context7 too; it is never changed."))
     changes = [each for each in files if each.state == "planned"]
     question = f"Write {_counted(len(changes))}? [y/N] "
-    if changes and not options.dry_run and not (options.yes or _agreed(question)):
-        print_note("Nothing was changed.")
+    is_settled = not changes or options.dry_run or options.yes
+    if not is_settled and not is_agreed(question, "Nothing was changed."):
         return 1
     files = _write(files, server, options, home)
     files += _with_rules(files, machine, server, options, home)
@@ -259,7 +254,7 @@ def _with_rules(
     places = ", ".join(str(each.path) for each in changes)
     question = f"Add the rule that makes agents use the tools to {places}? [y/N] "
     takes = options.rules or options.yes or options.dry_run
-    if changes and not takes and not _agreed(question):
+    if changes and not takes and not is_agreed(question):
         return []
     _show(rules, options)
     return _write(rules, server, options, home)
@@ -395,7 +390,7 @@ def _documented(options: argparse.Namespace) -> int:
     is_asked = options.docs is None
     if is_asked and (options.yes or options.json or not read_dependencies(Path.cwd()).found):
         return 0
-    if is_asked and not _agreed(_WARNING):
+    if is_asked and not is_agreed(_WARNING):
         return 0
     words = [*(["--yes"] if options.yes else []), *(["--json"] if options.json else [])]
     return int(imported("context7_fabric.cli.warm").run(words))
@@ -463,14 +458,6 @@ def _undone_file(
     if not as_json:
         print_text(f"{title}: {record.path} {outcome}", hanging=4)
     return {**result, "reason": outcome}
-
-
-def _agreed(question: str) -> bool:
-    try:
-        answer = plain_console(stderr=True).input(question, markup=False)
-    except EOFError:
-        answer = ""
-    return answer.strip().lower() in ("y", "yes")
 
 
 def _counted(files: int) -> str:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from context7_fabric.cli.docsets import docset_library, docset_settings
-from context7_fabric.cli.output import plain_console, print_table
-from context7_fabric.cli.progress import INTERRUPTED, interrupted
+from context7_fabric.cli.output import can_ask, is_agreed, print_table
+from context7_fabric.cli.progress import INTERRUPTED, interrupted, progress
 from context7_fabric.cli.session import CommandSession
 from context7_fabric.cli.text import CommandParser, one_line, print_error, print_json, print_note
 from context7_fabric.cli.warming import WarmedLibrary, Warming, WarmOptions, WarmPlan
@@ -69,14 +67,14 @@ def _warm(warming: Warming, found: Dependencies, options: argparse.Namespace) ->
     """Say what would be done and do it, if that is wanted; return the exit code if it is not."""
     plan = warming.look(found.found)
     is_settled = options.yes or options.dry_run or not (plan.calls or plan.docsets)
-    if not is_settled and not _is_terminal():
+    if not is_settled and not can_ask():
         print_error(f"warm would make {plan.calls} calls at most: --yes agrees to it")
         return 2
     _announce(plan, found)
-    if not is_settled and not _is_agreed():
+    if not is_settled and not is_agreed("Go on? [y/N] ", "Nothing was done."):
         return 1
     if not options.dry_run:
-        _run(warming, quiet=options.json)
+        _run(warming)
     return None
 
 
@@ -181,44 +179,23 @@ def _counted(number: int, one: str, more: str) -> str:
     return f"{number:,} {one if number == 1 else more}"
 
 
-def _is_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
+def _run(warming: Warming) -> None:
+    """Run it, and show how far it is."""
+    done = 0
+    with progress("Asking Context7") as shown:
 
-
-def _is_agreed() -> bool:
-    """Ask once whether the user wants the run."""
-    try:
-        answer = plain_console(stderr=True).input("Go on? [y/N] ", markup=False)
-    except EOFError:
-        answer = ""
-    agreed = answer.strip().lower() in ("y", "yes")
-    if not agreed:
-        print_note("Nothing was done.")
-    return agreed
-
-
-def _run(warming: Warming, *, quiet: bool) -> None:
-    """Run it, with a bar on a terminal and a line for each library elsewhere, unless `quiet`."""
-    console = plain_console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    hidden = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("Asking Context7", total=warming.to_do)
-
-        def show(line: str) -> None:
-            bar.update(task, description=one_line(line))
+        def show(text: str) -> None:
+            total = done + warming.to_do
+            shown.done(done, total, f"{done:,} of {total:,} steps, {text}")
 
         def report(each: WarmedLibrary) -> IngestionReport:
             return IngestionReport(
                 step=lambda line: show(f"{_name(each)}: {line}"),
-                documents=lambda done, of: show(f"{_name(each)}: {done:,} of {of:,} files"),
+                documents=lambda read, of: show(f"{_name(each)}: {read:,} of {of:,} files"),
             )
 
-        for done, each in enumerate(warming.run(report), 1):
-            bar.update(task, completed=done, total=done + warming.to_do)
+        for done, each in enumerate(warming.run(report), 1):  # noqa: B007  # `show` reads it
             show(_name(each))
-            if hidden and not quiet and done <= len(warming.libraries):
-                print_note(f"{done}/{len(warming.libraries)} {_name(each)}: {_held(each)}")
 
 
 def _print(
@@ -246,7 +223,7 @@ def _print(
     print_note(f"Calls to Context7: {warming.calls}.")
     if warming.stopped:
         print_note(one_line(f"Context7 is not asked any more: {warming.stopped}"))
-    elif warming.left <= 0:
+    elif warming.left <= 0 and warming.is_short:
         print_note("The calls are used up: run it again to go on, or with more by --max-calls.")
 
 

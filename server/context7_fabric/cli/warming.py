@@ -34,6 +34,7 @@ class WarmedLibrary:
     `id` is the library at the version that questions are asked of, `docset` the name of the one
     held, `asked` the questions with a stored answer, `places` where its documentation may lie
     (None: not known yet), `candidates` what the look-up listed. `is_open`: one may show more.
+    `refused` are the ids that Context7 does not know, though they were listed.
     """
 
     dependency: Dependency
@@ -44,7 +45,13 @@ class WarmedLibrary:
     asked: set[str] = field(default_factory=set)
     places: Sequence[Discovered] | None = None
     candidates: Sequence[str] = ()
+    refused: set[LibraryId] = field(default_factory=set)
     note: str = ""
+
+    @property
+    def needs_answers(self) -> bool:
+        """Tell whether to ask questions about it: Context7 may know it, and it has no docset."""
+        return self.id is not None and self.id not in self.refused and not self.docset
 
     @property
     def repositories(self) -> list[str]:
@@ -89,6 +96,7 @@ class Warming:
         self.plan = WarmPlan()
         self.libraries: list[WarmedLibrary] = []
         self.calls = 0
+        self._agreed = options.max_calls
         self.stopped = ""
         """Reason why Context7 is not asked any more; empty while it is."""
         self._session = session
@@ -105,16 +113,19 @@ class Warming:
 
     @property
     def left(self) -> int:
-        """Number of calls that may still be made."""
-        return 0 if self.stopped else max(self.options.max_calls - self.calls, 0)
+        """Number of calls that may still be made, of those that the plan announced."""
+        return 0 if self.stopped else max(self._agreed - self.calls, 0)
+
+    @property
+    def is_short(self) -> bool:
+        """Tell whether more calls would add something."""
+        return any(each.is_open or self._has_open_question(each) for each in self.libraries)
 
     @property
     def to_do(self) -> int:
         """Number of steps to go, by what is known now; it shows how long a run will take."""
         unknown = len(self.libraries) - self._visited
-        questions = sum(
-            len(self._lacking(each)) for each in self.libraries if each.id and not each.docset
-        )
+        questions = sum(len(self._lacking(each)) for each in self.libraries if each.needs_answers)
         return unknown + min(questions, self.left)
 
     def look(self, dependencies: Sequence[Dependency]) -> WarmPlan:
@@ -125,6 +136,7 @@ class Warming:
             self.libraries.append(library)
             self._identify(library, 0)
         self.plan = self._plan()
+        self._agreed = self.plan.calls
         return self.plan
 
     def _plan(self) -> WarmPlan:
@@ -153,6 +165,10 @@ class Warming:
         wanted = dict.fromkeys((*first, *self.options.questions))
         return [each for each in wanted if each not in library.asked]
 
+    def _has_open_question(self, library: WarmedLibrary) -> bool:
+        is_asked = library.asked.issuperset(self.options.questions)
+        return library.needs_answers and not is_asked
+
     def run(self, report: Callable[[WarmedLibrary], IngestionReport]) -> Iterator[WarmedLibrary]:
         """Look up each library and hold its documentation; then ask about those without a docset.
 
@@ -169,7 +185,7 @@ class Warming:
             yield each
         for question in self.options.questions:
             for each in self.libraries:
-                if each.id and not each.docset and question not in each.asked:
+                if each.needs_answers and question not in each.asked:
                     self._ask(each, question, self.left)
                     yield each
 
@@ -184,50 +200,71 @@ class Warming:
         self._count(found)
         library.is_open = found["is_open"]
         library.candidates = found.get("candidates", ())
+        library.id, library.note = None, found.get("failure") or ""
         base = parse_id(found["library_id"] or "")
         if base is None:
-            library.note = found.get("failure") or ""
             return
         library.id = _at_version(base, library.dependency.version, found["versions"])
         library.is_open = False
         library.asked = {text for subject, text in found["answers"] if subject == str(library.id)}
         self._find_docset(library, base)
         if self._makes_docsets and not library.docset and QUESTION in library.asked:
-            self._locate(library, base, 0)
+            self._locate(library, 0)
 
     def _find_docset(self, library: WarmedLibrary, base: LibraryId) -> None:
-        wanted = LibraryId(base.org, base.project, library.dependency.version or base.version)
-        index = self._docsets.find(wanted, Viewer())
-        library.docset = index.docset.name if index else None
+        """Find the docset at the version of a library, else the one whose source says none."""
+        version, whole = library.dependency.version, LibraryId(base.org, base.project)
+        wanted = LibraryId(base.org, base.project, version or base.version)
+        exact, index = self._docsets.find(wanted, Viewer()), self._docsets.find(whole, Viewer())
+        if exact is None and index is not None and index.docset.version is None:
+            library.docset, library.note = index.docset.name, f"which may not be of {version}"
+        else:
+            library.docset = exact.docset.name if exact else None
 
     def _ask(self, library: WarmedLibrary, question: str, calls: int) -> Sequence[str]:
         """Ask a question so that its answer is stored; return the addresses of its snippets."""
-        if not calls and question not in library.asked:
+        if not library.needs_answers or (not calls and question not in library.asked):
             return ()
         answer = self._session.ask("warm", library=str(library.id), question=question, calls=calls)
         self._count(answer)
         if answer["is_stored"]:
             library.asked.add(question)
+        elif answer["refusal"]:
+            self._look_again(library, answer["refusal"])
+            return self._ask(library, question, self.left)
         else:
             library.note = answer["failure"] or library.note
         return SOURCE_LINE.findall(answer["text"])
+
+    def _look_again(self, library: WarmedLibrary, refusal: str) -> None:
+        """Look up a library once more whose id Context7 does not know, though it was listed."""
+        is_first = not library.refused
+        if library.id is not None:
+            library.refused.add(library.id)
+        if is_first and self.left > 0:
+            self._identify(library, self.left)
+        if library.id in library.refused:
+            library.note = refusal
 
     def _count(self, reply: Mapping[str, Any]) -> None:
         """Count the calls of a reply; stop asking where Context7 does not answer any more."""
         self.calls += reply["calls"]
         if reply["calls"]:
             self._failures = self._failures + 1 if reply.get("failure") else 0
-        if reply.get("paused") or self._failures >= FAILURES:
-            self.stopped = self.stopped or reply.get("paused") or reply["failure"]
+        if not self.stopped and (reply.get("paused") or self._failures >= FAILURES):
+            self.stopped = reply.get("paused") or reply["failure"]
 
-    def _locate(self, library: WarmedLibrary, base: LibraryId, calls: int) -> None:
+    def _locate(self, library: WarmedLibrary, calls: int) -> None:
         """Find where the documentation of a library may lie, with at most `calls` calls."""
         sources = self._ask(library, QUESTION, calls)
+        if library.id is None or library.docset:
+            return
+        base = library.id.base
         library.places = candidates(
-            base.base,
+            base,
             sources,
             version=library.dependency.version,
-            known_ids={base.base} if base.base.lower() in self._seed_ids else (),
+            known_ids={base} if base.lower() in self._seed_ids else (),
             project_urls=library.urls,
             hosts=self._settings.docsets.hosts,
         )
@@ -240,7 +277,13 @@ class Warming:
         if library.docset:
             return
         if library.places is None:
-            self._locate(library, library.id, self.left)
+            self._locate(library, self.left)
+        self._add_certain(library, report)
+
+    def _add_certain(self, library: WarmedLibrary, report: IngestionReport) -> None:
+        """Add the documentation of a library that is still known, where its source is certain."""
+        if library.id is None or library.docset:
+            return
         certain = [each for each in library.places or () if each.certain]
         if not certain and library.places:
             line = f"`context7-fabric add {library.id.base}` asks"

@@ -116,15 +116,23 @@ class AppCommands(RecordCommands):
         }
 
     async def warm(self, library: str, question: str, calls: int) -> dict[str, Any]:
-        """Ask a question so that its answer is stored, with at most `calls` calls upstream."""
+        """Ask a question so that its answer is stored, with at most `calls` calls upstream.
+
+        `refusal` is the reason why no question about this id has an answer, None if one may have.
+        """
         caller = self._anonymous()
         with calls_at_most(calls) as budget:
             answer = await self._services.query(Question(library, question), caller)
         arguments = {"libraryId": library, "query": question}
         self._recorded(QUERY_DOCS, arguments, caller, answer)
         is_stored = answer.outcome in _STORED
-        text = answer.text if is_stored else ""
-        return {"is_stored": is_stored, "text": text, **await self._end(answer, budget)}
+        refusal = _reason(answer) if answer.outcome is Outcome.NEGATIVE else None
+        return {
+            "is_stored": is_stored,
+            "text": answer.text if is_stored else "",
+            "refusal": refusal,
+            **await self._end(answer, budget),
+        }
 
     async def stats(self, since: float, until: float) -> dict[str, Any]:
         """Return the counts of every process on this store, and the sums of its records."""

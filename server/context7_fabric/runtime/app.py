@@ -181,10 +181,15 @@ async def _behind_a_connection(services: Services) -> None:
     await services.suggester.fetch_model()
 
 
-def _connect(settings: Settings, tasks: TaskGroup) -> Upstream:
+def connect_quietly(settings: Settings, tasks: TaskGroup) -> Upstream:
+    """Return the upstream of the settings; the stderr of a command does not mix with ours."""
+    return _connect(settings, tasks, shows_stderr=False)
+
+
+def _connect(settings: Settings, tasks: TaskGroup, *, shows_stderr: bool = True) -> Upstream:
     if isinstance(settings.upstream.target, OffTarget):
         return NoUpstream()
-    dialler = TransportFactory(settings.upstream)
+    dialler = TransportFactory(settings.upstream, shows_stderr)
     timeout = settings.upstream.timeout
     return McpUpstream(
         dialler.open, tasks, label=dialler.label, timeout=timeout, patience=dialler.patience

@@ -43,11 +43,11 @@ _NOISE = re.compile(r"Node\.js v[\d.]+|npm (?:error|ERR!) (?:A complete log of t
 class ChildStderr:
     """Pipe for a child's stderr, emptied by a thread: a stalled stderr of ours blocks no loop."""
 
-    def __init__(self, secret: str | None = None) -> None:
-        """Mask `secret` in the line that is kept."""
+    def __init__(self, secret: str | None = None, *, shows: bool = True) -> None:
+        """Mask `secret` in the line that is kept; pass all on to our own stderr if it `shows`."""
         self._secret = secret
         self._kept = b""
-        self._own = sys.stderr
+        self._own = sys.stderr if shows else None
         reader, writer = os.pipe()
         self.writer: TextIO = os.fdopen(writer, "w")
         self._thread = Thread(target=self._pump, args=(reader,), name="stderr", daemon=True)
@@ -81,8 +81,9 @@ class ChildStderr:
         with os.fdopen(reader, "rb", buffering=0) as pipe:
             while chunk := pipe.read(_CHUNK):
                 self._kept = (self._kept + chunk)[-_KEPT_BYTES:]
-                with suppress(OSError, ValueError, AttributeError):  # there may be none
-                    _write_all(self._own.fileno(), chunk)
+                with suppress(OSError, ValueError):
+                    if self._own is not None:
+                        _write_all(self._own.fileno(), chunk)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -117,9 +118,13 @@ install it first, over a slow network."""
 
 @dataclass(frozen=True, slots=True)
 class TransportFactory:
-    """Factory of transports to one upstream with one credential."""
+    """Factory of transports to one upstream with one credential.
+
+    `shows_stderr` tells whether the stderr of a command is passed on; its last line is kept anyway.
+    """
 
     settings: UpstreamSettings
+    shows_stderr: bool = True
 
     @property
     def label(self) -> str:
@@ -142,7 +147,7 @@ class TransportFactory:
         if isinstance(target, UrlTarget):
             return _over_http(target, self.settings)
         if isinstance(target, CommandTarget):
-            return _as_child(target, self.settings)
+            return _as_child(target, self.settings, shows_stderr=self.shows_stderr)
         raise UpstreamOff
 
 
@@ -183,8 +188,10 @@ def _add_authorities(context: ssl.SSLContext, path: Path) -> None:
 
 
 @asynccontextmanager
-async def _as_child(target: CommandTarget, settings: UpstreamSettings) -> AsyncGenerator[object]:
-    with ChildStderr(settings.api_key) as stderr:
+async def _as_child(
+    target: CommandTarget, settings: UpstreamSettings, *, shows_stderr: bool
+) -> AsyncGenerator[object]:
+    with ChildStderr(settings.api_key, shows=shows_stderr) as stderr:
         try:
             parameters = _child_parameters(target, settings)
             async with stdio_client(parameters, errlog=stderr.writer) as (read, write):
