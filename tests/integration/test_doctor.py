@@ -50,13 +50,25 @@ class Place:
         anyio.run(self._open)
         return self.home / "fabric"
 
-    async def _open(self, calls: int = 0) -> None:
+    async def _open(self, calls: int = 0, *, is_limited: bool = False, failures: int = 0) -> None:
         async with open_app(read_settings(os.environ)) as app:
+            gate = app.services.call_gate
             for _each in range(calls):
                 app.services.quota.count_call()
+            for _each in range(failures):
+                async with gate.permit() as permit:
+                    await gate.failed(permit, "HTTP 503")
+            if is_limited:
+                await gate.limited("Monthly quota exceeded.", None)
 
     def call(self, calls: int) -> None:
         anyio.run(self._open, calls)
+
+    def limit(self) -> None:
+        anyio.run(partial(self._open, is_limited=True))
+
+    def fail(self, failures: int) -> None:
+        anyio.run(partial(self._open, failures=failures))
 
     def docset(self) -> Path:
         """The file of the docset."""
@@ -156,6 +168,10 @@ def used_up(place: Place) -> None:
     place.call(5)
 
 
+def open_breaker(place: Place) -> None:
+    place.fail(5)
+
+
 def no_model(place: Place) -> None:
     place.set("MODEL", "sentence-transformers/all-MiniLM-L6-v2")
 
@@ -248,6 +264,8 @@ FAULTS = {
     "401": Case(partial(answering, 401), "upstream", "wrong", "401", "correct CONTEXT7_API_KEY"),
     "429": Case(partial(answering, 429), "upstream", "wrong", "429", "key with more calls"),
     "quota": Case(used_up, "quota", "warning", "5 of 5 calls", "CONTEXT7_API_KEY"),
+    "limit": Case(Place.limit, "limits", "wrong", "Monthly quota exceeded", FIX, is_fixed=True),
+    "breaker": Case(open_breaker, "breaker", "wrong", "HTTP 503", FIX, is_fixed=True),
     "no model": Case(no_model, "model", "warning", "MiniLM", "`context7-fabric model fetch`"),
     "empty model path": Case(
         empty_model_path, "model", "wrong", "pages", "`unset CONTEXT7_FABRIC_MODEL_PATH`"
@@ -302,7 +320,8 @@ def test_a_fault_has_its_line_its_exit_code_and_its_remedy(
     assert case.remedy in line["remedy"]
     assert code == (1 if case.state == "wrong" else 0), found
     if case.is_fixed:
-        assert "fixed" in doctor("--fix")[1]
+        fixed = doctor("--fix")[1]
+        assert "fixed" in fixed or fixed[case.line]["state"] == "ok"
         code, found = doctor()
         assert (code, found[case.line]["state"]) in ((0, "ok"), (0, "info"))
 

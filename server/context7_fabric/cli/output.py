@@ -57,12 +57,13 @@ _UNBOUNDED = 100_000
 
 def with_app(work: Callable[[App], Awaitable[int]]) -> int:
     """Run `work` with the app of the environment's settings; return its exit code."""
+    from context7_fabric.runtime.app import connect_quietly
     from context7_fabric.runtime.runtime import open_app
 
     settings = settings_of_command()
 
     async def session() -> int:
-        async with open_app(settings) as app:
+        async with open_app(settings, connect=partial(connect_quietly, settings)) as app:
             return await work(app)
 
     return anyio.run(session)
@@ -106,9 +107,10 @@ def commands_in_process(
 @asynccontextmanager
 async def _app_commands(settings: Settings) -> AsyncGenerator[RecordCommands]:
     from context7_fabric.daemon.app_commands import AppCommands
+    from context7_fabric.runtime.app import connect_quietly
     from context7_fabric.runtime.runtime import open_app
 
-    async with open_app(settings) as app:
+    async with open_app(settings, connect=partial(connect_quietly, settings)) as app:
         yield AppCommands(app, settings)
 
 

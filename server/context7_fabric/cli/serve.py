@@ -17,11 +17,10 @@ import anyio
 from anyio.abc import TaskStatus
 
 from context7_fabric.cli.text import CommandParser, print_note
-from context7_fabric.mcp_server.server import FabricServer, build_server
+from context7_fabric.mcp_server.server import build_client_server
 from context7_fabric.process import leave, prepare_server, set_up_logging
 from context7_fabric.relay.handshake import working_directory
 from context7_fabric.relay.usage import suggestion
-from context7_fabric.runtime.app import App
 from context7_fabric.runtime.home_migration import settled
 from context7_fabric.runtime.runtime import Runtime, open_runtime
 from context7_fabric.settings import Settings, read_settings
@@ -113,19 +112,7 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
     from context7_fabric.mcp_server.stdio import serve_socket
 
     async with open_runtime(settings, traced=True) as runtime, runtime.app(settings) as app:
-        await serve_socket(_server_of(app, settings), connection)
-
-
-def _server_of(app: App, settings: Settings) -> FabricServer:
-    """Return the MCP server of `app` for the one client whose settings these are."""
-    return build_server(
-        app.services,
-        app.principal,
-        meta=settings.meta,
-        docsets=settings.docset_use,
-        project=settings.project,
-        asks_roots=settings.asks_roots,
-    )
+        await serve_socket(build_client_server(app.services, app.principal, settings), connection)
 
 
 async def _stdio(settings: Settings) -> None:
@@ -137,7 +124,7 @@ async def _stdio(settings: Settings) -> None:
         _ended_by_signal(partial(_close, runtime)),
         runtime.app(settings) as app,
     ):
-        await serve_stdio(_server_of(app, settings))
+        await serve_stdio(build_client_server(app.services, app.principal, settings))
         await _close(runtime)
         leave()
 

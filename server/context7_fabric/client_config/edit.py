@@ -207,7 +207,7 @@ def _shown(line: str, secrets: Sequence[str]) -> str:
         return f"{line[0]} [a line of {len(line):,} characters]"
     for secret in secrets:
         line = line.replace(secret, "[api-key]")
-    return _NAMED_SECRET.sub(_masked, redact(line))
+    return _NAMED_SECRET.sub(_masked, redact(line, homes=False))
 
 
 def _masked(found: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ from context7_fabric.daemon.commands import reply_to
 from context7_fabric.daemon.logs import DaemonLogHandler, remove_old_logs
 from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
 from context7_fabric.errors import DaemonAlreadyRunning, FabricError, StoreUnavailable
-from context7_fabric.mcp_server.server import build_server
+from context7_fabric.mcp_server.server import build_client_server
 from context7_fabric.process import leave, prepare_server, set_up_logging
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import NOT_HERE, identity
@@ -121,14 +121,7 @@ async def _server_for(
     """Open the MCP server for one window."""
     settings = _settings_of(handshake, stays)
     async with _open_app(runtime, settings) as app:
-        yield build_server(
-            app.services,
-            app.principal,
-            meta=settings.meta,
-            docsets=settings.docset_use,
-            project=settings.project,
-            asks_roots=settings.asks_roots,
-        )
+        yield build_client_server(app.services, app.principal, settings)
 
 
 @asynccontextmanager

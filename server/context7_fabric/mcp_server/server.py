@@ -25,6 +25,7 @@ from context7_fabric.mcp_server.tool_schemas import InputSchemas
 from context7_fabric.mcp_server.tools import HandlerContext, Tools
 from context7_fabric.models import LOCAL_OWNER, DocsetUse, Viewer
 from context7_fabric.services import Services
+from context7_fabric.settings import Settings
 from context7_fabric.settings.values import Meta
 from context7_fabric.version import __version__
 
@@ -93,6 +94,18 @@ def build_server(
     server.middleware += [admit, notifications.subscribe_to_lists]
     server.cached, server.meta = tools.cached, meta
     return server
+
+
+def build_client_server(services: Services, principal: str, settings: Settings) -> FabricServer:
+    """Return the MCP server for the one client on stdio whose `settings` these are."""
+    return build_server(
+        services,
+        principal,
+        meta=settings.meta,
+        docsets=settings.docset_use,
+        project=settings.project,
+        asks_roots=settings.asks_roots,
+    )
 
 
 async def admit(ctx: HandlerContext, call_next: CallNext) -> HandlerResult:

@@ -86,15 +86,18 @@ _MARKS = {
 """The rules by a character of their signs: most texts have few of these characters."""
 
 
-def redact(text: str) -> str:
-    """Return `text` with each secret and home folder replaced by its kind in brackets."""
+def redact(text: str, *, homes: bool = True) -> str:
+    """Return `text` with each secret replaced by its kind in brackets, home folders by `~`.
+
+    Without `homes` these stay, for a text that does not leave the machine.
+    """
     folded = text.casefold()
     rules = [
         rule
         for mark, marked in _MARKS.items()
         if mark in folded
         for rule in marked
-        if rule.sign in folded
+        if rule.sign in folded and (homes or rule.kind != "home")
     ]
     return _combined(tuple(rules)).sub(_tag, text) if rules else text
 

@@ -182,7 +182,7 @@ async def _behind_a_connection(services: Services) -> None:
 
 
 def connect_quietly(settings: Settings, tasks: TaskGroup) -> Upstream:
-    """Return the upstream of the settings; the stderr of a command does not mix with ours."""
+    """Return the upstream of the settings; what a program writes on stderr is not passed on."""
     return _connect(settings, tasks, shows_stderr=False)
 
 

@@ -316,6 +316,14 @@ def test_diff_shows_no_key_of_any_server(path: Path) -> None:
             assert f"hidden-{number}" not in diff
 
 
+def test_diff_shows_the_command_as_it_is_written(path: Path) -> None:
+    path.write_text("{}")
+    content = read_file(path)
+    server = NewServer(["/home/ann/.local/bin/context7-fabric"])
+    diff = diff_of(content, plan_file(CURSOR, content.text, server).text, [])
+    assert '"/home/ann/.local/bin/context7-fabric"' in diff
+
+
 @given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=12))
 def test_diff_is_that_of_the_whole_files(before: list[str], after: list[str]) -> None:
     content = FileContent(Path("/f"), Path("/f"), "\n".join(before).encode())

@@ -61,6 +61,19 @@ async def test_docs_are_answered_by_a_confident_docset(
     assert record.docset is not None
 
 
+async def test_docs_are_asked_without_the_pins_of_a_project(
+    home: Path, upstream: ScriptedUpstream
+) -> None:
+    folder = home / "shop"
+    folder.mkdir()
+    (home / "pins.toml").write_text('[pins]\nfastapi = "/fastapi/fastapi/0.115.0"\n')
+    named = {"MODEL": "off", "PROJECT": str(folder)}
+    async with scripted_app(upstream, FakeClock(), home, **named) as app:
+        assert app.settings.project == str(folder)
+        await ask(app, library="/fastapi/fastapi", query="how to start")
+    assert [each.arguments["libraryId"] for each in upstream.calls] == ["/fastapi/fastapi"]
+
+
 async def test_docs_asked_again_from_the_same_address_go_upstream(
     app: App, upstream: ScriptedUpstream
 ) -> None:
