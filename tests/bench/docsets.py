@@ -52,6 +52,7 @@ from bench.workload import DOCS, LOOK_UP
 from context7_fabric.docsets.confidence import THRESHOLD
 from context7_fabric.docsets.index import DocsetIndex, open_docset, write_docset
 from context7_fabric.docsets.models import Docset, DocSnippet
+from context7_fabric.process import prepare_server
 from support.product import PROGRAM, product_environment
 
 LENGTHS = (1_700, 2_500, 3_500, 5_000)
@@ -311,6 +312,7 @@ async def _timed(index: DocsetIndex, texts: Sequence[str]) -> tuple[list[float],
 
     ask()
     times.clear()
+    prepare_server()
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
         await to_thread.run_sync(ask)

@@ -371,7 +371,7 @@ def test_a_full_disk_keeps_the_old_docset_and_leaves_nothing_behind(
     )
     code, left, listed, refreshed, removed = done.stdout.splitlines()
     assert (code, left) == ("1", "0"), done
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("context7-fabric: ") == 1
     assert "disk is full" in done.stderr
     assert "nothing was changed" in done.stderr
     (kept,) = json.loads(listed)["docsets"]

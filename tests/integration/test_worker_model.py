@@ -36,7 +36,7 @@ def test_without_a_network_fetching_fails_in_one_line(tmp_path: Path) -> None:
         failed = model_command(tmp_path, "fetch", **variables)
     assert failed.returncode == 1
     assert failed.stdout == ""
-    assert failed.stderr.count("\n") == 1
+    assert failed.stderr.count("context7-fabric: ") == 1
     assert "cannot be downloaded: the " in failed.stderr
 
 

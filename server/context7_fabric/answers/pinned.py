@@ -33,7 +33,7 @@ from context7_fabric.registry.choices import LearnedChoices
 from context7_fabric.registry.readings import both, languages_in, readings
 from context7_fabric.registry.registry import Registry
 
-LOAD_SECONDS: Final = 3.0
+LOAD_SECONDS: Final = 15.0
 """Seconds that a call in a project waits for the registry to be loaded, after the start."""
 
 MOST_DECIDED: Final = 256

@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 
 from context7_fabric.cli.text import CommandParser, print_note
 from context7_fabric.mcp_server.server import build_client_server
-from context7_fabric.process import leave, raise_file_limit, set_up_logging
+from context7_fabric.process import leave, prepare_server, set_up_logging
 from context7_fabric.relay.handshake import working_directory
 from context7_fabric.relay.usage import suggestion
 from context7_fabric.runtime.home_migration import settled
@@ -118,6 +118,7 @@ async def _connection(settings: Settings, connection: socket.socket) -> None:
 async def _stdio(settings: Settings) -> None:
     from context7_fabric.mcp_server.stdio import serve_stdio
 
+    prepare_server()
     async with (
         open_runtime(settings, traced=True) as runtime,
         _ended_by_signal(partial(_close, runtime)),
@@ -134,7 +135,7 @@ async def _http(settings: Settings, host: str, port: int) -> None:
     from context7_fabric.runtime.health import watch_loop
     from context7_fabric.telemetry.metrics import Metrics
 
-    raise_file_limit()
+    prepare_server()
     tokens, metrics = read_tokens(settings.web, host), Metrics()
     async with (
         open_runtime(settings, observers=[metrics], traced=True) as runtime,

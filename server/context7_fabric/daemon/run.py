@@ -25,7 +25,7 @@ from context7_fabric.daemon.logs import DaemonLogHandler, remove_old_logs
 from context7_fabric.daemon.server import DaemonServer, DaemonTerms, Handshake, Reply
 from context7_fabric.errors import DaemonAlreadyRunning, FabricError, StoreUnavailable
 from context7_fabric.mcp_server.server import build_client_server
-from context7_fabric.process import leave, raise_file_limit, set_up_logging
+from context7_fabric.process import leave, prepare_server, set_up_logging
 from context7_fabric.relay.endpoint import Endpoint
 from context7_fabric.relay.handshake import NOT_HERE, identity
 from context7_fabric.runtime.app import App
@@ -87,7 +87,7 @@ def _own_listener(endpoint: Endpoint) -> socket.socket:
 async def _serve(
     endpoint: Endpoint, terms: DaemonTerms, settings: Settings, listener: socket.socket
 ) -> None:
-    raise_file_limit()
+    prepare_server()
     async with open_runtime(settings, linger=terms.idle or None, traced=True) as runtime:
         server = DaemonServer(
             endpoint,

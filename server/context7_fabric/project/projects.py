@@ -33,7 +33,11 @@ LOOK_SECONDS: Final = 2.0
 """Seconds for which a look at a project's files holds: then a change of one counts."""
 
 WAIT_SECONDS: Final = 1.0
-"""Longest wait of a call for a project that is being read; it is answered without pins then."""
+"""Longest wait of a call for a project that is read again; then the last known pins count."""
+
+FIRST_SECONDS: Final = 15.0
+"""Longest wait of a call for a project that was never read, as without its pins an answer would be
+of another version; a large lock file takes some seconds."""
 
 MOST_PROJECTS: Final = 64
 """Projects that are kept; the one used longest ago goes first."""
@@ -133,16 +137,19 @@ class Projects:
         user: Path,
         ticks: Callable[[], float] = time.monotonic,
         read: Callable[[tuple[Path, ...], Path], ProjectPins] = read_project,
+        waits: tuple[float, float] = (FIRST_SECONDS, WAIT_SECONDS),
     ) -> None:
         """Read the user's own pins from `home`; no project is in `user` itself or above it.
 
-        Reading goes on in `tasks`; `ticks` gives seconds that never go back.
+        Reading goes on in `tasks`; `ticks` gives seconds that never go back. `waits` are those of a
+        call for the first reading of a project, and for a later one.
         """
         self._tasks = tasks
         self._home = home
         self._user = user
         self._ticks = ticks
         self._read = read
+        self._first, self._again = waits
         self._looks: OrderedDict[str, _Look] = OrderedDict()
         self._looking: dict[str, anyio.Event] = {}
         self._limiter = anyio.CapacityLimiter(WORKERS)
@@ -163,7 +170,7 @@ class Projects:
         A project that takes long to read is waited for a little; then the last known pins count.
         """
         if self.digest(directory) is None:
-            with anyio.move_on_after(WAIT_SECONDS):
+            with anyio.move_on_after(self._again if directory in self._looks else self._first):
                 await self.look(directory).wait()
         look = self._looks.get(directory)
         return NO_PINS if look is None else look.pins

@@ -97,6 +97,15 @@ async def projects(tmp_path: Path, ticks: Ticks, reader: Reader) -> AsyncGenerat
         tasks.cancel_scope.cancel()
 
 
+@pytest.fixture
+async def hurried(tmp_path: Path, ticks: Ticks, reader: Reader) -> AsyncGenerator[Projects]:
+    """Projects for which no call waits."""
+    async with anyio.create_task_group() as tasks:
+        home, user = tmp_path / "home", tmp_path / "user"
+        yield Projects(tasks, home, user, ticks, reader, waits=(0.0, 0.0))
+        tasks.cancel_scope.cancel()
+
+
 async def version(projects: Projects, folder: Path) -> str | None:
     found = (await projects.of(str(folder))).dependencies
     return found[0].version if found else None
@@ -158,17 +167,30 @@ async def test_callers_of_one_project_share_one_look(
 
 
 async def test_slow_project_is_waited_for_a_little_and_read_once(
-    projects: Projects, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hurried: Projects, reader: Reader, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("context7_fabric.project.projects.WAIT_SECONDS", 0.0)
     folder = await to_thread.run_sync(lambda: python_project(tmp_path / "p", fastapi="1.0"))
     reader.gate = anyio.Event()
     for _ in range(3):
-        assert await version(projects, folder) is None
+        assert await version(hurried, folder) is None
     reader.gate.set()
-    await projects.look(str(folder)).wait()
-    assert await version(projects, folder) == "1.0"
+    await hurried.look(str(folder)).wait()
+    assert await version(hurried, folder) == "1.0"
     assert reader.reads == 1
+
+
+async def test_slow_project_that_was_read_before_keeps_its_last_pins_meanwhile(
+    hurried: Projects, reader: Reader, ticks: Ticks, tmp_path: Path
+) -> None:
+    folder = await to_thread.run_sync(lambda: python_project(tmp_path / "p", fastapi="1.0"))
+    await hurried.look(str(folder)).wait()
+    await to_thread.run_sync(lambda: lock_python(folder, fastapi="1.0.1"))
+    reader.gate = anyio.Event()
+    ticks.now += LOOK_SECONDS
+    assert await version(hurried, folder) == "1.0"
+    reader.gate.set()
+    await hurried.look(str(folder)).wait()
+    assert await version(hurried, folder) == "1.0.1"
 
 
 async def test_project_whose_reading_fails_keeps_its_last_pins(
