@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -47,7 +48,10 @@ def test_setup_replaces_the_entry_starts_it_and_undoes_it(
 ) -> None:
     file = user / ".cursor" / "mcp.json"
     done = run_product("setup", "cursor", "--yes", env=environment, cwd=user)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"The entry takes .*CONTEXT7_FABRIC_HOME.* over from this shell\.\n", done.stderr
+    )
     assert KEY not in done.stdout
     assert "starts in" in done.stdout
     assert "resolve-library-id, query-docs" in done.stdout

@@ -6,9 +6,10 @@ import argparse
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -283,10 +284,15 @@ def _identified(session: CommandSession, text: str) -> LibraryId:
     found = session.ask("resolve", name=text, question="")
     if found["exact"]:
         return _id("SOURCE", found["library_id"])
+    raise _no_library(text, found)
+
+
+def _no_library(text: str, found: Mapping[str, Any]) -> FabricError:
+    """Return the error for a name and the result of its look-up, which is not exact."""
     listed = ", ".join(found.get("candidates", ()))
-    reason = f"it may mean {listed}" if listed else found.get("note", "it means no library")
-    reason = reason.rstrip(". ")
-    raise FabricError(one_line(f"{text!r} is no name of one library: {reason}: give its id"))
+    note = str(found.get("note", "it means no library")).rstrip(".")
+    reason = f"it may mean {listed}" if listed else note
+    return FabricError(one_line(f"{text!r} is no name of one library: {reason}: give its id"))
 
 
 def _sources(session: CommandSession, library: str) -> Sequence[str]:

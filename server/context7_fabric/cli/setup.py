@@ -224,6 +224,8 @@ def _set_up(
     server = NewServer(lasting_command(), copied, secret)
     files = list(_plan_entries(clients, machine, server, project))
     _show(files, options)
+    if copied and any(each.state == "planned" for each in files):
+        print_note(f"The entry takes {', '.join(sorted(copied))} over from this shell.")
     for path in [] if project else [path for each in clients for path in also_named(each, machine)]:
         print_note(one_line(f"{path} names Context7 too; it is never changed."))
     changes = [each for each in files if each.state == "planned"]

@@ -125,7 +125,7 @@ def _read_name(name: str) -> tuple[str, Ecosystems | None]:
 def _read_id(value: object) -> LibraryId | None:
     if not isinstance(value, str) or len(value) > LONGEST_VALUE or not _ID.fullmatch(value.strip()):
         return None
-    return parse_id(value)
+    return None if {".", ".."} & set(value.strip().split("/")) else parse_id(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from context7_fabric.cli.add import _names_library, _parser, _request, _size
+from context7_fabric.cli.add import _names_library, _no_library, _parser, _request, _size
 from context7_fabric.cli.docsets import _named
 from context7_fabric.docsets.ingestion import add_line, request_again
 from context7_fabric.docsets.models import Docset
@@ -186,3 +186,9 @@ def test_a_folder_with_the_name_of_a_library_is_a_folder(
     (tmp_path / "quay").mkdir()
     monkeypatch.chdir(tmp_path)
     assert not _names_library(_parser().parse_args(["quay"]))
+
+
+def test_no_library_note_with_full_stop_goes_on_with_a_colon_alone() -> None:
+    error = _no_library("good", {"exact": False, "note": "Nothing is stored."})
+
+    assert str(error) == "'good' is no name of one library: Nothing is stored: give its id"

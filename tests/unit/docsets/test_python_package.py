@@ -11,7 +11,7 @@ from anyio import to_thread
 from context7_fabric.docsets.sources.fetching import fetch, latest_revision
 from context7_fabric.docsets.sources.files import documents
 from context7_fabric.docsets.sources.packages import declared_licence, project_environment
-from context7_fabric.docsets.sources.python_package import COMPILED, installed_version
+from context7_fabric.docsets.sources.python_package import COMPILED, MOST_MODULE, installed_version
 from context7_fabric.docsets.sources.source import (
     Document,
     Omitted,
@@ -20,7 +20,13 @@ from context7_fabric.docsets.sources.source import (
     SourceTree,
     parse_source,
 )
-from context7_fabric.errors import SourceNotFound, SourceUnavailable, UnusableSource
+from context7_fabric.errors import (
+    SourceNotFound,
+    SourceRefused,
+    SourceTooLarge,
+    SourceUnavailable,
+    UnusableSource,
+)
 from context7_fabric.settings.values import DocsetSettings
 
 METADATA = """Metadata-Version: 2.1
@@ -213,10 +219,41 @@ async def test_package_whose_first_module_cannot_be_parsed_is_an_error_in_one_li
     with pytest.raises(SourceUnavailable) as caught:
         await environment.pages()
     assert "\n" not in str(caught.value)
+    assert "griffe" not in str(caught.value)
+
+
+@pytest.mark.parametrize("link", ["quay/link", "quay/link.py", "quay/deep/link"])
+async def test_package_with_a_link_out_of_its_environment_is_refused(
+    environment: Environment, tmp_path: Path, link: str
+) -> None:
+    path = environment.site / link
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(tmp_path)
+    with pytest.raises(SourceRefused, match=r"link.* is a link out of the environment"):
+        await environment.pages()
+
+
+async def test_package_with_a_link_within_its_environment_is_read(environment: Environment) -> None:
+    (environment.site / "quay" / "harbour.py").symlink_to(environment.site / "quay" / "berths.py")
+    assert "quay.harbour.md" in await environment.pages()
+
+
+async def test_package_with_a_module_that_is_too_large_is_refused(environment: Environment) -> None:
+    environment.write({"quay/large.py": "#" * (MOST_MODULE + 1)})
+    with pytest.raises(SourceTooLarge, match=r"large\.py has more than 5,000,000 bytes"):
+        await environment.pages()
 
 
 @pytest.mark.parametrize(
-    "line", ["python:", "python:-x --env /a", "python:x", "python:x --env a", "python:x --env"]
+    "line",
+    [
+        "python:",
+        "python:-x --env /a",
+        "python:'a b' --env /a",
+        "python:x",
+        "python:x --env a",
+        "python:x --env",
+    ],
 )
 def test_line_of_a_package_that_is_not_whole_is_refused(line: str) -> None:
     with pytest.raises(UnusableSource):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,15 +22,25 @@ from anyio import to_thread
 from context7_fabric.docsets.sources.files import text_of
 from context7_fabric.docsets.sources.packages import declared_licence, metadata_folder
 from context7_fabric.docsets.sources.source import Omitted, PythonSource, SourceFetch, SourceTree
-from context7_fabric.errors import SourceNotFound, SourceUnavailable
+from context7_fabric.errors import (
+    SourceNotFound,
+    SourceRefused,
+    SourceTooLarge,
+    SourceUnavailable,
+)
 from context7_fabric.process import harmless
 
 COMPILED = "compiled, without docstrings that can be read"
-MOST_RECORD = 20_000_000
+MOST_RECORD = 5_000_000
 """Bytes of the list of a package's files."""
+
+MOST_MODULE = 5_000_000
+"""Bytes of one module; a larger one takes minutes to parse, and holds no text for readers."""
 
 _READER = "context7_fabric.docsets.docstrings"
 _SHOWN = 160
+_EXCEPTION = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception): ")
+_INSTEAD = "add the folder of its documentation"
 _NO_PACKAGES = frozenset({"tests", "test", "docs", "examples", "benchmarks"})
 
 
@@ -78,7 +89,8 @@ def _installed(source: PythonSource) -> _Installed:
     modules = tuple(sorted(set(_modules(record))))
     if not modules:
         reason = "its installation lists no modules, as one in editable mode"
-        raise SourceNotFound(source.name, reason, "add the folder of its documentation")
+        raise SourceNotFound(source.name, reason, _INSTEAD)
+    _check(source, folder.parent, modules)
     metadata = text_of(folder / "METADATA", MOST_RECORD) or ""
     headers, _, body = metadata.partition("\n\n")
     return _Installed(
@@ -90,6 +102,28 @@ def _installed(source: PythonSource) -> _Installed:
         "markdown" in _header(headers, "Description-Content-Type"),
         hashlib.sha256(record.encode("utf-8", "replace")).hexdigest()[:40],
     )
+
+
+def _check(source: PythonSource, site: Path, modules: Sequence[str]) -> None:
+    """Refuse a package with links out of its environment, or with a module that is too large.
+
+    Raises:
+        SourceRefused: It has such a link.
+        SourceTooLarge: It has such a module.
+    """
+    inside = source.environment.resolve()
+    for path in (each for name in modules for each in _files(site, name)):
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            reason = f"{path.name} is a link out of the environment"
+            raise SourceRefused(source.name, reason, _INSTEAD)
+        if path.suffix in {".py", ".pyi"} and path.stat().st_size > MOST_MODULE:
+            reason = f"{path.name} has more than {MOST_MODULE:,} bytes"
+            raise SourceTooLarge(source.name, reason, _INSTEAD)
+
+
+def _files(site: Path, name: str) -> Iterator[Path]:
+    top = site / name
+    yield from (top, *top.rglob("*")) if top.exists() else (site / f"{name}.py",)
 
 
 def _modules(record: str) -> Iterator[str]:
@@ -119,8 +153,8 @@ async def _written(source: PythonSource, installed: _Installed, into: Path) -> d
         written: dict[str, list[str]] = json.loads(done.stdout)
     except ValueError:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["it ended early"]
-        reason = f"its docstrings cannot be read: {harmless(lines[-1])[:_SHOWN]}"
-        raise SourceUnavailable(source.name, reason, "add its documentation instead") from None
+        reason = _EXCEPTION.sub("", harmless(lines[-1]))[:_SHOWN].rstrip(": ")
+        raise SourceUnavailable(source.name, reason, _INSTEAD) from None
     return written
 
 

@@ -87,7 +87,7 @@ class PythonSource:
     @property
     def line(self) -> str:
         """The text that `parse_source` reads back."""
-        return f"{_PYTHON}{self.name} --env {shlex.quote(str(self.environment))}"
+        return f"{_PYTHON}{shlex.quote(self.name)} --env {shlex.quote(str(self.environment))}"
 
 
 Source = FolderSource | GitSource | LlmsSource | PythonSource
