@@ -17,7 +17,7 @@ from context7_fabric.runtime.app import App
 from support.app_server import call, connected, opened, provenance, records, texts
 from support.held_docsets import GEARS, KNOWN, place_docset
 from support.projects import lock_python, npm_project, pin_file, python_project
-from support.scripted import ScriptedUpstream, docs_text
+from support.scripted import FakeClock, ScriptedUpstream, docs_text, scripted_app
 
 FASTAPI, OTHER = "/fastapi/fastapi", "/websites/fastapi_tiangolo"
 LISTED = (
@@ -203,6 +203,22 @@ async def test_outage_of_a_pinned_version_serves_what_is_stored_without_one(
         answer = await call(client, "query-docs", libraryId=FASTAPI, query="start")
     assert texts(answer)[0] == texts(stored)[0]
     assert "for no fixed version" in texts(answer)[1]
+
+
+async def test_question_is_for_the_locked_version_that_another_process_has_just_looked_up(
+    upstream: ScriptedUpstream, clock: FakeClock, tmp_path: Path
+) -> None:
+    folder, home = await project(tmp_path, fastapi="0.115.13"), tmp_path / "shared"
+    async with (
+        scripted_app(upstream, clock, home) as window,
+        scripted_app(upstream, clock, home) as shell,
+    ):
+        await window.services.registry.loaded.wait()
+        async with connected(shell) as client:
+            await look_up(client)
+        async with connected(window, project=folder) as client:
+            await call(client, "query-docs", libraryId=FASTAPI, query="start")
+    assert asked(upstream) == [f"{FASTAPI}/0.115.13"]
 
 
 async def test_lock_file_that_changes_counts_on_the_fast_path_too(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -330,9 +330,12 @@ class PinnedLibraries:
         wanted = self._wanted_of(pins, bases, held)
         if wanted is None:
             return None
-        known = [version for base in bases for version in self._listed(base)]
-        known += held.get(moved.base.casefold(), ())
-        version = chosen_version(wanted, known)
+        of_docsets = held.get(moved.base.casefold(), ())
+        version = chosen_version(wanted, [*self._listed(bases), *of_docsets])
+        if version is None:
+            # Another process, such as `warm` in a shell, may have looked the library up since.
+            await self._registry.load_if_changed()
+            version = chosen_version(wanted, [*self._listed(bases), *of_docsets])
         return None if version is None else PinInForce(replace(moved, version=version), wanted)
 
     async def in_force(self, library: LibraryId, caller: Caller) -> PinInForce | None:
@@ -347,9 +350,9 @@ class PinnedLibraries:
                 await self._registry.loaded.wait()
         return pins
 
-    def _listed(self, base: str) -> Sequence[str]:
-        row = self._registry.row(base)
-        return row.versions if row is not None else ()
+    def _listed(self, bases: Iterable[str]) -> list[str]:
+        rows = map(self._registry.row, bases)
+        return [version for row in rows if row is not None for version in row.versions]
 
     async def _held(self, caller: Caller) -> Versions:
         """Return the versions of the docsets that the caller may read and uses."""
